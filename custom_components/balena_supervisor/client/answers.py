@@ -1,0 +1,132 @@
+"""What a Supervisor's answers mean: the one place that turns a status and a body into an error."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+
+from .errors import (
+    AccessDenied,
+    AuthenticationFailed,
+    BadRequest,
+    BalenaError,
+    DeviceOffline,
+    InvalidAnswer,
+    LockHolder,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    RequestTimeout,
+    SupervisorError,
+    Unsupported,
+    UpdateLocked,
+)
+
+_MAX_MESSAGE: Final = 200
+
+# The Supervisor answers 503 to nearly everything that goes wrong; its message tells what.
+_NOT_FOUND_MESSAGES: Final = {
+    "is not in the current state": "The device does not run this app",
+    "reading 'volumes'": "The device does not run this app",
+    "Could not find service": "The device does not run this service",
+}
+
+_LOCK_HOLDERS: Final = {
+    "Host OS update": LockHolder.HOST_UPDATE,
+    "another supervisor operation": LockHolder.SUPERVISOR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, content type without parameters, and body of an HTTP answer."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text; what is not UTF-8 is replaced."""
+        return self.body.decode(errors="replace")
+
+    def json(self) -> object:
+        """Return the body as JSON. Raises InvalidAnswer when it is none."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError as err:
+            raise InvalidAnswer("The answer is not valid JSON") from err
+
+    @property
+    def message(self) -> str:
+        """What the Supervisor says in words, on one line of bounded length.
+
+        It is found in `message` or `Error` of a JSON object, else it is the text.
+        """
+        try:
+            value = self.json()
+        except InvalidAnswer:
+            value = self.text
+        if isinstance(value, dict):
+            value = value.get("message") or value.get("Error") or ""
+        return " ".join(str(value).split())[:_MAX_MESSAGE]
+
+    @property
+    def _is_sentence(self) -> bool:
+        """Whether a route of the Supervisor wrote this, not the server around it.
+
+        Routes answer with JSON or a plain sentence declared as HTML; the server
+        answers unknown paths with an HTML page and bad keys with text/plain.
+        """
+        return self.content_type != "text/plain" and b"<html" not in self.body
+
+
+def error_of(answer: Answer, *, command: bool) -> BalenaError | None:
+    """Return the error that an answer of the Supervisor stands for, None for a success.
+
+    `command` tells whether the request was to change something: when the process in
+    front of the Supervisor reports that it got no answer, the outcome is unknown then.
+    """
+    status = answer.status
+    if 200 <= status < 300:
+        return None
+    message = answer.message or f"HTTP status {status}"
+    if 300 <= status < 400:
+        return InvalidAnswer("The answer is a redirect")
+    match status:
+        case HTTPStatus.BAD_REQUEST if message == "App not found":
+            return NotFound("The device does not run this app")
+        case HTTPStatus.BAD_REQUEST:
+            return BadRequest(message)
+        case HTTPStatus.UNAUTHORIZED if answer._is_sentence:  # noqa: SLF001
+            return AccessDenied("The key is not valid for this app")
+        case HTTPStatus.UNAUTHORIZED:
+            return AuthenticationFailed("The key was refused")
+        case HTTPStatus.NOT_FOUND if answer._is_sentence:  # noqa: SLF001
+            return NotFound(message)
+        case HTTPStatus.NOT_FOUND:
+            return Unsupported("The Supervisor does not know this request")
+        case HTTPStatus.CONFLICT:
+            return NotFound("The device does not run this app")
+        case HTTPStatus.LOCKED:
+            return _locked(message)
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return RateLimited(message)
+        # From the process in front of the Supervisor. Its body repeats the URL: not for people.
+        case HTTPStatus.BAD_GATEWAY | HTTPStatus.GATEWAY_TIMEOUT if command:
+            return OutcomeUnknown("The Supervisor went away before it answered")
+        case HTTPStatus.BAD_GATEWAY:
+            return DeviceOffline("The Supervisor is down or starting")
+        case HTTPStatus.GATEWAY_TIMEOUT:
+            return RequestTimeout("The Supervisor did not answer in time")
+        case HTTPStatus.SERVICE_UNAVAILABLE:
+            for part, meaning in _NOT_FOUND_MESSAGES.items():
+                if part in message:
+                    return NotFound(meaning)
+    return SupervisorError(message)
+
+
+def _locked(message: str) -> UpdateLocked:
+    holders = (holder for part, holder in _LOCK_HOLDERS.items() if part in message)
+    return UpdateLocked(message, next(holders, LockHolder.APP))

@@ -1,0 +1,109 @@
+"""Every endpoint of the Supervisor API, and the Supervisor version that brought it."""
+
+from enum import Enum
+import re
+from typing import Final
+
+type Version = tuple[int, ...]
+
+READ_TIMEOUT: Final = 10.0
+# Long enough for the Supervisor's own wait for its locks, which takes 10 s.
+COMMAND_TIMEOUT: Final = 60.0
+# The Supervisor itself gives up after 15 minutes.
+BLOCKING_TIMEOUT: Final = 15 * 60.0
+
+
+def parse_version(text: str | None) -> Version | None:
+    """Return the numbers of a version ("19.0.5", "v7.21.0-rc1"), None when there are none."""
+    if text is None or not (found := re.match(r"v?(\d+(?:\.\d+)*)", text.strip())):
+        return None
+    return tuple(int(number) for number in found[1].split("."))
+
+
+class Endpoint(Enum):
+    """Method, path, first Supervisor version, and seconds to wait for an answer.
+
+    What changes something is a command; a read has the timeout of a read.
+    """
+
+    PING = ("GET", "/ping", (1, 1))
+    HEALTHY = ("GET", "/v1/healthy", (6, 5))
+    BLINK = ("POST", "/v1/blink", (1, 1), COMMAND_TIMEOUT)
+    UPDATE = ("POST", "/v1/update", (1, 1), COMMAND_TIMEOUT)
+    REBOOT = ("POST", "/v1/reboot", (1, 1), COMMAND_TIMEOUT)
+    SHUTDOWN = ("POST", "/v1/shutdown", (1, 1), COMMAND_TIMEOUT)
+    PURGE = ("POST", "/v1/purge", (1, 1), BLOCKING_TIMEOUT)
+    RESTART = ("POST", "/v1/restart", (1, 1), BLOCKING_TIMEOUT)
+    REGENERATE_API_KEY = ("POST", "/v1/regenerate-api-key", (1, 1), COMMAND_TIMEOUT)
+    DEVICE = ("GET", "/v1/device", (1, 6))
+    APP = ("GET", "/v1/apps/{app_id}", (1, 8))
+    APP_STOP = ("POST", "/v1/apps/{app_id}/stop", (1, 8), BLOCKING_TIMEOUT)
+    APP_START = ("POST", "/v1/apps/{app_id}/start", (1, 8), BLOCKING_TIMEOUT)
+    HOST_CONFIG = ("GET", "/v1/device/host-config", (6, 6))
+    SET_HOST_CONFIG = ("PATCH", "/v1/device/host-config", (6, 6), COMMAND_TIMEOUT)
+    APPS_STATE = ("GET", "/v2/applications/state", (7, 12))
+    APP_STATE = ("GET", "/v2/applications/{app_id}/state", (7, 12))
+    STATE_STATUS = ("GET", "/v2/state/status", (9, 7))
+    RESTART_SERVICE = (
+        "POST",
+        "/v2/applications/{app_id}/restart-service",
+        (7, 0),
+        BLOCKING_TIMEOUT,
+    )
+    START_SERVICE = (
+        "POST",
+        "/v2/applications/{app_id}/start-service",
+        (7, 0),
+        BLOCKING_TIMEOUT,
+    )
+    STOP_SERVICE = (
+        "POST",
+        "/v2/applications/{app_id}/stop-service",
+        (7, 0),
+        BLOCKING_TIMEOUT,
+    )
+    RESTART_APP = (
+        "POST",
+        "/v2/applications/{app_id}/restart",
+        (7, 0),
+        BLOCKING_TIMEOUT,
+    )
+    PURGE_APP = ("POST", "/v2/applications/{app_id}/purge", (7, 0), BLOCKING_TIMEOUT)
+    VERSION = ("GET", "/v2/version", (7, 21))
+    CONTAINER_ID = ("GET", "/v2/containerId", (8, 6))
+    TARGET_STATE = ("GET", "/v2/local/target-state", (7, 21))
+    SET_TARGET_STATE = ("POST", "/v2/local/target-state", (7, 21), COMMAND_TIMEOUT)
+    DEVICE_INFO = ("GET", "/v2/local/device-info", (7, 21))
+    LOCAL_LOGS = ("GET", "/v2/local/logs", (7, 21))
+    DEVICE_NAME = ("GET", "/v2/device/name", (9, 11))
+    TAGS = ("GET", "/v2/device/tags", (9, 11))
+    SET_TAGS = ("PATCH", "/v2/device/tags", (17, 8), COMMAND_TIMEOUT)
+    VPN = ("GET", "/v2/device/vpn", (11, 4))
+    # A GET with an effect: it deletes volumes.
+    CLEANUP_VOLUMES = ("GET", "/v2/cleanup-volumes", (10, 0), COMMAND_TIMEOUT)
+    JOURNAL_LOGS = ("POST", "/v2/journal-logs", (10, 2))
+
+    def __init__(
+        self, method: str, path: str, since: Version, timeout: float = READ_TIMEOUT
+    ) -> None:
+        """Unpack a row of the table."""
+        self.method = method
+        self.path = path
+        self.since = since
+        self.timeout = timeout
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it changes something, so that a missing answer leaves the outcome open."""
+        return self.timeout != READ_TIMEOUT
+
+    def is_supported_by(self, version: Version | None) -> bool:
+        """Return whether a Supervisor has it; of an unknown version it may be assumed."""
+        return version is None or version >= self.since
+
+
+# Arguments that came after their endpoint.
+SERVICE_BY_NAME_SINCE: Final[Version] = (8, 2, 2)
+JOURNAL_FORMAT_SINCE: Final[Version] = (10, 3)
+JOURNAL_SINCE_UNTIL_SINCE: Final[Version] = (14, 7)
+PROXY_DNS_SINCE: Final[Version] = (16, 6)
