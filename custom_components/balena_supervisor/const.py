@@ -1,0 +1,26 @@
+"""Constants of the balena integration."""
+
+from datetime import timedelta
+import logging
+from typing import Final
+
+LOGGER = logging.getLogger(__package__)
+DOMAIN: Final = "balena_supervisor"
+MANUFACTURER: Final = "balena"
+
+CONF_CONNECTION: Final = "connection"
+CONF_MAC_ADDRESSES: Final = "mac_addresses"
+CONNECTION_DIRECT: Final = "direct"
+CONNECTION_ENVIRONMENT: Final = "environment"
+
+DEFAULT_PORT: Final = 48484
+
+POLL_INTERVAL: Final = timedelta(seconds=15)
+# While something is under way, but never for longer than BUSY_LIMIT.
+BUSY_INTERVAL: Final = timedelta(seconds=3)
+BUSY_LIMIT: Final = timedelta(minutes=10)
+# A command shows up in the device's answers only some time after it was accepted.
+COMMAND_ECHO: Final = timedelta(seconds=30)
+DETAILS_INTERVAL: Final = timedelta(minutes=10)
+# An endpoint that can crash the Supervisor is left alone this long after it failed.
+CRASH_PAUSE: Final = timedelta(minutes=5)

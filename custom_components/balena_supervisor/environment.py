@@ -1,0 +1,42 @@
+"""What balena tells a container about the device it runs on."""
+
+from dataclasses import dataclass, field
+import os
+from typing import Self
+
+
+def _variable(name: str) -> str | None:
+    """Return a variable of the Supervisor; before 7.22 its names began with RESIN_."""
+    return os.environ.get(f"BALENA_{name}") or os.environ.get(f"RESIN_{name}") or None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """The device that Home Assistant itself runs on, and its own place there.
+
+    Address and key are None in a container without the label
+    `io.balena.features.supervisor-api`, everything is None outside of balena.
+    """
+
+    address: str | None
+    api_key: str | None = field(repr=False)
+    app_id: int | None
+    device_uuid: str | None
+    service: str | None
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read it anew: the Supervisor gives a container a new key by recreating it."""
+        app_id = _variable("APP_ID")
+        return cls(
+            address=_variable("SUPERVISOR_ADDRESS"),
+            api_key=_variable("SUPERVISOR_API_KEY"),
+            app_id=int(app_id) if app_id and app_id.isdecimal() else None,
+            device_uuid=_variable("DEVICE_UUID"),
+            service=_variable("SERVICE_NAME"),
+        )
+
+    @property
+    def has_supervisor(self) -> bool:
+        """Whether address and key of the Supervisor are known."""
+        return self.address is not None and self.api_key is not None
