@@ -28,6 +28,7 @@ _TRANSLATION_KEYS: Final[dict[type[BalenaError], str]] = {
     AccessDenied: "access_denied",
     AuthenticationFailed: "authentication_failed",
     BadRequest: "bad_request",
+    BalenaError: "supervisor_error",
     ConnectionFailed: "cannot_connect",
     ConnectionRefused: "cannot_connect",
     DeviceOffline: "device_offline",

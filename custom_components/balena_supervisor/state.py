@@ -101,6 +101,7 @@ class DeviceDetails:
     device_type: str | None = None
     hostname: str | None = None
     name: str | None = None
+    supervisor_version: str | None = None
     tags: Mapping[str, str] | None = None
 
 
@@ -176,7 +177,7 @@ def from_supervisor(
             for name in app.services
         },
         status=_status(device, update_status),
-        supervisor_version=device.supervisor_version,
+        supervisor_version=device.supervisor_version or details.supervisor_version,
         target_release=first.commit if first else None,
         update_downloaded=device.update_downloaded,
         update_failed=device.update_failed,

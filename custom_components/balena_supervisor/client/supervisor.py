@@ -15,7 +15,6 @@ from .endpoints import (
     SERVICE_BY_NAME_SINCE,
     Endpoint,
     Version,
-    parse_version,
 )
 from .errors import InvalidAnswer, OutcomeUnknown, SupervisorError, Unsupported
 from .models import (
@@ -256,13 +255,13 @@ class Supervisor:
         """
         await self._call(Endpoint.PURGE_APP, app_id=app_id, json={"force": force})
 
-    async def supervisor_version(self) -> Version | None:
-        """Return the Supervisor's version as numbers.
+    async def supervisor_version(self) -> str | None:
+        """Return the Supervisor's version.
 
         GET /v2/version, Supervisor 7.21.
         """
         answer = await self._call(Endpoint.VERSION)
-        return parse_version(text_from_json(answer.json(), "version"))
+        return text_from_json(answer.json(), "version")
 
     async def container_ids(self) -> Mapping[str, str]:
         """Return the container ids of all services by name.

@@ -1,0 +1,122 @@
+"""Binary sensors of balena devices."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import override
+
+from homeassistant.components.binary_sensor import (
+    BinarySensorDeviceClass,
+    BinarySensorEntity,
+    BinarySensorEntityDescription,
+)
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .coordinator import BalenaConfigEntry
+from .entity import BalenaEntity, BalenaEntityDescription, async_add_device_entities
+from .state import DeviceState
+
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalenaBinarySensorDescription(
+    BalenaEntityDescription, BinarySensorEntityDescription
+):
+    """Describes a binary sensor of a device."""
+
+    value_fn: Callable[[DeviceState], bool | None]
+
+
+BINARY_SENSORS = (
+    BalenaBinarySensorDescription(
+        key="update_pending",
+        translation_key="update_pending",
+        device_class=BinarySensorDeviceClass.UPDATE,
+        value_fn=lambda state: state.update_pending,
+    ),
+    BalenaBinarySensorDescription(
+        key="update_failed",
+        translation_key="update_failed",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=lambda state: state.update_failed,
+    ),
+    BalenaBinarySensorDescription(
+        key="update_downloaded",
+        translation_key="update_downloaded",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value_fn=lambda state: state.update_downloaded,
+    ),
+    BalenaBinarySensorDescription(
+        key="vpn",
+        translation_key="vpn",
+        device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        exists_fn=lambda state: state.vpn is not None,
+        value_fn=lambda state: state.vpn.connected if state.vpn else None,
+    ),
+    BalenaBinarySensorDescription(
+        key="vpn_enabled",
+        translation_key="vpn_enabled",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        exists_fn=lambda state: state.vpn is not None,
+        value_fn=lambda state: state.vpn.enabled if state.vpn else None,
+    ),
+    BalenaBinarySensorDescription(
+        key="supervisor_problem",
+        translation_key="supervisor_problem",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        exists_fn=lambda state: state.healthy is not None,
+        value_fn=lambda state: None if state.healthy is None else not state.healthy,
+    ),
+)
+
+ONLINE = BinarySensorEntityDescription(
+    key="online",
+    translation_key="online",
+    device_class=BinarySensorDeviceClass.CONNECTIVITY,
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: BalenaConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Set up the binary sensors of a device."""
+    async_add_entities([BalenaOnlineSensor(entry.runtime_data, ONLINE)])
+    async_add_device_entities(
+        entry, async_add_entities, BalenaBinarySensor, BINARY_SENSORS
+    )
+
+
+class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
+    """A binary sensor of a device."""
+
+    entity_description: BalenaBinarySensorDescription
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        """What the device tells."""
+        return self.entity_description.value_fn(self.coordinator.data)
+
+
+class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
+    """Whether the device answers; says so also when it does not."""
+
+    @property
+    @override
+    def available(self) -> bool:
+        """It is always known whether the device answered."""
+        return True
+
+    @property
+    @override
+    def is_on(self) -> bool:
+        """Whether the device answers."""
+        return self.coordinator.last_update_success and self.coordinator.data.online

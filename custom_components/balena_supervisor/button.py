@@ -1,0 +1,132 @@
+"""Buttons of balena devices and their services."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import override
+
+from homeassistant.components.button import (
+    ButtonDeviceClass,
+    ButtonEntity,
+    ButtonEntityDescription,
+)
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .commands import DeviceCommands
+from .coordinator import BalenaConfigEntry
+from .entity import (
+    BalenaEntity,
+    BalenaEntityDescription,
+    BalenaServiceEntity,
+    async_add_device_entities,
+    async_add_service_entities,
+)
+from .state import ServiceState
+
+# Commands wait for each other by device, not by platform.
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalenaButtonDescription(BalenaEntityDescription, ButtonEntityDescription):
+    """Describes a button of a device."""
+
+    press_fn: Callable[[DeviceCommands], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalenaServiceButtonDescription(ButtonEntityDescription):
+    """Describes a button of a service."""
+
+    press_fn: Callable[[DeviceCommands, ServiceState], Awaitable[None]]
+
+
+BUTTONS = (
+    BalenaButtonDescription(
+        key="reboot",
+        translation_key="reboot",
+        device_class=ButtonDeviceClass.RESTART,
+        entity_category=EntityCategory.CONFIG,
+        press_fn=lambda commands: commands.reboot(),
+    ),
+    BalenaButtonDescription(
+        key="identify",
+        device_class=ButtonDeviceClass.IDENTIFY,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        press_fn=lambda commands: commands.blink(),
+    ),
+    BalenaButtonDescription(
+        key="check_for_updates",
+        translation_key="check_for_updates",
+        device_class=ButtonDeviceClass.UPDATE,
+        entity_category=EntityCategory.CONFIG,
+        press_fn=lambda commands: commands.update(),
+    ),
+    BalenaButtonDescription(
+        key="restart_services",
+        translation_key="restart_services",
+        device_class=ButtonDeviceClass.RESTART,
+        entity_category=EntityCategory.CONFIG,
+        press_fn=lambda commands: commands.restart_all(),
+    ),
+    BalenaButtonDescription(
+        key="shutdown",
+        translation_key="shutdown",
+        entity_category=EntityCategory.CONFIG,
+        entity_registry_enabled_default=False,
+        press_fn=lambda commands: commands.shutdown(),
+    ),
+    BalenaButtonDescription(
+        key="purge",
+        translation_key="purge",
+        entity_category=EntityCategory.CONFIG,
+        entity_registry_enabled_default=False,
+        press_fn=lambda commands: commands.purge_all(),
+    ),
+)
+
+SERVICE_BUTTONS = (
+    BalenaServiceButtonDescription(
+        key="restart",
+        translation_key="restart_service",
+        device_class=ButtonDeviceClass.RESTART,
+        press_fn=lambda commands, service: commands.restart_service(
+            service.name, service.app_id
+        ),
+    ),
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: BalenaConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Set up the buttons of a device."""
+    async_add_device_entities(entry, async_add_entities, BalenaButton, BUTTONS)
+    async_add_service_entities(
+        entry, async_add_entities, BalenaServiceButton, SERVICE_BUTTONS
+    )
+
+
+class BalenaButton(BalenaEntity, ButtonEntity):
+    """A button of a device."""
+
+    entity_description: BalenaButtonDescription
+
+    @override
+    async def async_press(self) -> None:
+        """Have the device do it."""
+        await self.entity_description.press_fn(self.coordinator.commands)
+
+
+class BalenaServiceButton(BalenaServiceEntity, ButtonEntity):
+    """A button of a service."""
+
+    entity_description: BalenaServiceButtonDescription
+
+    @override
+    async def async_press(self) -> None:
+        """Have the device do it to the service."""
+        await self.entity_description.press_fn(self.coordinator.commands, self.service)

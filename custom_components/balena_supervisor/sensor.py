@@ -1,0 +1,197 @@
+"""Sensors of balena devices and their services."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, override
+
+from homeassistant.components.sensor import (
+    SensorDeviceClass,
+    SensorEntity,
+    SensorEntityDescription,
+    SensorStateClass,
+)
+from homeassistant.const import PERCENTAGE, EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.typing import StateType
+
+from .coordinator import BalenaConfigEntry
+from .entity import (
+    BalenaEntity,
+    BalenaEntityDescription,
+    BalenaServiceEntity,
+    async_add_device_entities,
+    async_add_service_entities,
+)
+from .state import DeviceState, ServiceState, Status, UpdateStatus
+
+PARALLEL_UPDATES = 0
+
+_SHORT_COMMIT: Final = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalenaSensorDescription(BalenaEntityDescription, SensorEntityDescription):
+    """Describes a sensor of a device."""
+
+    value_fn: Callable[[DeviceState], StateType]
+    is_shown_offline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalenaServiceSensorDescription(SensorEntityDescription):
+    """Describes a sensor of a service."""
+
+    value_fn: Callable[[ServiceState], StateType]
+
+
+def _short(commit: str | None) -> str | None:
+    return commit[:_SHORT_COMMIT] if commit else None
+
+
+SENSORS = (
+    BalenaSensorDescription(
+        key="status",
+        translation_key="status",
+        device_class=SensorDeviceClass.ENUM,
+        options=list(Status),
+        value_fn=lambda state: state.status,
+        # It tells why the device is away: we had it reboot or shut down.
+        is_shown_offline=True,
+    ),
+    BalenaSensorDescription(
+        key="update_status",
+        translation_key="update_status",
+        device_class=SensorDeviceClass.ENUM,
+        options=list(UpdateStatus),
+        value_fn=lambda state: state.update_status,
+    ),
+    BalenaSensorDescription(
+        key="download_progress",
+        translation_key="download_progress",
+        native_unit_of_measurement=PERCENTAGE,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=0,
+        value_fn=lambda state: state.download_progress,
+    ),
+    BalenaSensorDescription(
+        key="release",
+        translation_key="release",
+        value_fn=lambda state: _short(state.release),
+    ),
+    BalenaSensorDescription(
+        key="target_release",
+        translation_key="target_release",
+        exists_fn=lambda state: state.target_release is not None,
+        value_fn=lambda state: _short(state.target_release),
+    ),
+    BalenaSensorDescription(
+        key="os_version",
+        translation_key="os_version",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=lambda state: state.os_version,
+    ),
+    BalenaSensorDescription(
+        key="supervisor_version",
+        translation_key="supervisor_version",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value_fn=lambda state: state.supervisor_version,
+    ),
+    BalenaSensorDescription(
+        key="ip_address",
+        translation_key="ip_address",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=lambda state: " ".join(state.ip_addresses) or None,
+    ),
+    BalenaSensorDescription(
+        key="mac_address",
+        translation_key="mac_address",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value_fn=lambda state: " ".join(state.mac_addresses) or None,
+    ),
+    BalenaSensorDescription(
+        key="hostname",
+        translation_key="hostname",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        exists_fn=lambda state: state.details.hostname is not None,
+        value_fn=lambda state: state.details.hostname,
+    ),
+    BalenaSensorDescription(
+        key="fleet",
+        translation_key="fleet",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        exists_fn=lambda state: state.apps is not None,
+        value_fn=lambda state: ", ".join(sorted((state.apps or {}).values())) or None,
+    ),
+)
+
+SERVICE_SENSORS = (
+    BalenaServiceSensorDescription(
+        key="status",
+        translation_key="service_status",
+        device_class=SensorDeviceClass.ENUM,
+        options=list(Status),
+        value_fn=lambda service: service.status,
+    ),
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: BalenaConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Set up the sensors of a device."""
+    async_add_device_entities(entry, async_add_entities, BalenaSensor, SENSORS)
+    async_add_service_entities(
+        entry, async_add_entities, BalenaServiceSensor, SERVICE_SENSORS
+    )
+
+
+class _WordSensor(SensorEntity):
+    """A sensor whose words the Supervisor may have more of than we know."""
+
+    @property
+    @override
+    def options(self) -> list[str] | None:
+        """The words that we know, and the one that is said now."""
+        options = super().options
+        value = self.native_value
+        if options is None or value is None or value in options:
+            return options
+        return [*options, str(value)]
+
+
+class BalenaSensor(BalenaEntity, _WordSensor):
+    """A sensor of a device."""
+
+    entity_description: BalenaSensorDescription
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Whether the device answers, or tells why it does not."""
+        if self.entity_description.is_shown_offline:
+            return self.coordinator.last_update_success
+        return super().available
+
+    @property
+    @override
+    def native_value(self) -> StateType:
+        """What the device tells."""
+        return self.entity_description.value_fn(self.coordinator.data)
+
+
+class BalenaServiceSensor(BalenaServiceEntity, _WordSensor):
+    """A sensor of a service."""
+
+    entity_description: BalenaServiceSensorDescription
+
+    @property
+    @override
+    def native_value(self) -> StateType:
+        """What the device tells of the service."""
+        return self.entity_description.value_fn(self.service)

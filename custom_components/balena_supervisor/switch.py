@@ -1,0 +1,48 @@
+"""Switches of the services of balena devices."""
+
+from typing import Any, override
+
+from homeassistant.components.switch import SwitchEntity, SwitchEntityDescription
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .coordinator import BalenaConfigEntry
+from .entity import BalenaServiceEntity, async_add_service_entities
+
+# Commands wait for each other by device, not by platform.
+PARALLEL_UPDATES = 0
+
+SERVICE_SWITCHES = (SwitchEntityDescription(key="running", translation_key="running"),)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: BalenaConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Set up the switches of a device's services."""
+    async_add_service_entities(
+        entry, async_add_entities, BalenaServiceSwitch, SERVICE_SWITCHES
+    )
+
+
+class BalenaServiceSwitch(BalenaServiceEntity, SwitchEntity):
+    """Runs and stops a service, until the device restarts."""
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        """Whether the service's container runs."""
+        return self.service.is_running
+
+    @override
+    async def async_turn_on(self, **kwargs: Any) -> None:
+        """Start the service."""
+        service = self.service
+        await self.coordinator.commands.start_service(service.name, service.app_id)
+
+    @override
+    async def async_turn_off(self, **kwargs: Any) -> None:
+        """Stop the service."""
+        service = self.service
+        await self.coordinator.commands.stop_service(service.name, service.app_id)
