@@ -28,8 +28,8 @@ from .const import DOMAIN
 from .coordinator import BalenaConfigEntry
 
 ATTR_APP_ID: Final = "app_id"
-ATTR_FORCE: Final[Fields] = "force"
-ATTR_SERVICE: Final[Fields] = "service"
+ATTR_FORCE: Final = "force"
+ATTR_SERVICE: Final = "service"
 
 type Fields = dict[vol.Marker, Any]
 
