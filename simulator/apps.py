@@ -1,0 +1,111 @@
+"""Apps, their releases and services, and the containers that run them."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+import hashlib
+import itertools
+import secrets
+from typing import Final
+
+_ids: Final = itertools.count(3_000_000)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of a release; ids and image are made up from its name unless given."""
+
+    name: str
+    image_id: int = field(default_factory=lambda: next(_ids))
+    service_id: int = field(default_factory=lambda: next(_ids))
+    image: str = ""
+
+    def __post_init__(self) -> None:
+        """Make up the image."""
+        if not self.image:
+            repository, digest = _digest(self.name)[:32], _digest(self.name * 2)
+            image = f"registry2.balena-cloud.com/v2/{repository}@sha256:{digest}"
+            object.__setattr__(self, "image", image)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What an app consists of at one time."""
+
+    commit: str
+    id: int = field(default_factory=lambda: next(_ids))
+    services: tuple[Service, ...] = ()
+
+
+@dataclass(slots=True)
+class App:
+    """An app and the release that it should run."""
+
+    id: int
+    name: str
+    release: Release
+    uuid: str = ""
+
+    def __post_init__(self) -> None:
+        """Make up the uuid."""
+        self.uuid = self.uuid or _digest(f"app {self.id}")[:32]
+
+
+@dataclass(slots=True)
+class Container:
+    """A container of a service."""
+
+    app_id: int
+    service: Service
+    status: str = "Running"
+    id: str = field(default_factory=lambda: secrets.token_hex(32))
+    created_at: str = field(
+        default_factory=lambda: (
+            datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        )
+    )
+
+
+RECORDED_SERVICES: Final = (
+    Service(
+        "main",
+        2885946,
+        640681,
+        "registry2.balena-cloud.com/v2/0d6e4079e36703ebd37c00722f5891d2@sha256:"
+        "a1e16421abeccf4f0c4c070aca97e59b8b30f4e9fc6ec5e7638ef9bc0dfe8514",
+    ),
+    Service(
+        "redis",
+        2885947,
+        640682,
+        "registry2.balena-cloud.com/v2/34fb46c847bb9df96e5205a39d382f64@sha256:"
+        "fb207b46260620c1505ba04493e0e3c39ce3cb272f8532d03e313685a4d1b26e",
+    ),
+)
+RECORDED_RELEASE: Final = Release(
+    "7fc9c5bea8e361acd49886fe6cc1e1cd", 99999, RECORDED_SERVICES
+)
+RECORDED_NEXT_RELEASE: Final = Release(
+    "4e380136c2cf56cd64197d51a1ab263a",
+    100001,
+    (
+        *RECORDED_SERVICES,
+        Service(
+            "worker",
+            2885948,
+            640683,
+            "registry2.balena-cloud.com/v2/87eba76e7f3164534045ba922e7770fb@sha256:"
+            "d3d3d61cde1e018fe1d65a192c1bc53d3fb2c00b7eecc4124d6783b62036a5a5",
+        ),
+    ),
+)
+
+
+def recorded_app() -> App:
+    """Return the app that the recorded device ran."""
+    return App(
+        1658654, "demo-fleet", RECORDED_RELEASE, "e2bf6410ffc30850e96f5071cdd1dca8"
+    )

@@ -1,0 +1,493 @@
+"""A balena device: a small state machine that knows nothing of HTTP."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+import hashlib
+import secrets
+from typing import Any, Self
+
+from .apps import App, Container, Release, Service, recorded_app
+
+RECORDED_UUID = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long things take, in seconds; with `boot` None a device stays down."""
+
+    download: float = 12.0
+    apply: float = 4.0
+    restart: float = 2.0
+    boot: float | None = 15.0
+    settle: float = 3.0
+
+    @classmethod
+    def instant(cls) -> Self:
+        """Return timings in which nothing waits, and a device stays down until it is switched on."""
+        return cls(download=0, apply=0, restart=0, boot=None, settle=0)
+
+
+class Refusal(Exception):
+    """The device does not do what it was told."""
+
+
+class Locked(Refusal):
+    """A lock is held."""
+
+
+class UnknownApp(Refusal):
+    """The device does not run the app."""
+
+
+class UnknownService(Refusal):
+    """No container of the service exists."""
+
+
+class Broken(Refusal):
+    """The Supervisor stumbles over itself."""
+
+
+@dataclass(slots=True)
+class Update:
+    """An update that is under way."""
+
+    app_id: int
+    release: Release
+    phase: str = "downloading"
+    progress: float = 0
+
+
+class Device:
+    """A device; every public attribute may be set at any time."""
+
+    def __init__(
+        self,
+        *,
+        name: str = "holy-wildflower",
+        uuid: str = RECORDED_UUID,
+        supervisor_version: str = "19.0.5",
+        os_version: str = "balenaOS 6.5.4",
+        device_type: str = "genericx86-64-ext",
+        arch: str = "amd64",
+        mac_addresses: Iterable[str] = (
+            "02:FC:00:00:00:01",
+            "CA:9F:9A:26:3D:08",
+            "EA:89:F6:11:4B:00",
+        ),
+        ip_addresses: Iterable[str] = ("192.0.2.2", "fd00::2"),
+        apps: Iterable[App] | None = None,
+        api_key: str | None = None,
+        local_mode: bool = False,
+        managed: bool = True,
+        timings: Timings | None = None,
+    ) -> None:
+        """Make a device that runs and has settled."""
+        self.name = name
+        self.uuid = uuid
+        self.supervisor_version = supervisor_version
+        self.os_version = os_version
+        self.device_type = device_type
+        self.arch = arch
+        self.mac_addresses = tuple(mac_addresses)
+        self.ip_addresses = tuple(ip_addresses)
+        self.local_mode = local_mode
+        self.managed = managed
+        self.timings = timings or Timings.instant()
+        self.api_key = api_key or _key(uuid)
+        self._app_keys: dict[int, str] = {}
+        self.tags = {188303: ("DeviceLocation", "warehouse #3")}
+        self.hostname = uuid[:7]
+        self.proxy: dict[str, Any] = {}
+        self.vpn_enabled = True
+        self.vpn_connected = True
+        self.internet = True
+        self.instant_update_trigger = True
+        self.host_update_running = False
+        self.engine_failing = False
+        self.start_failing = False
+        self._healthy: bool | None = None
+        self.update_pending = False
+        self.update_failed = False
+        self.update_downloaded = False
+        self.settled = True
+        self.is_on = True
+        self.locks: dict[tuple[int, str], str] = {}
+        self.commands: list[tuple[str, dict[str, Any]]] = []
+        self.journal: list[str] = [
+            f"Nov 23 09:25:30 {self.hostname} balenad[1234]: stub journal line {number}"
+            for number in range(1, 6)
+        ]
+        # Called with True when the device comes up, with False when it goes down.
+        self.on_power: list[Callable[[bool], Coroutine[Any, Any, None]]] = []
+        self.apps: dict[int, App] = {}
+        self.containers: dict[tuple[int, str], Container] = {}
+        self._targets: dict[int, Release] = {}
+        self.current_update: Update | None = None
+        self._restarting = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        for app in [recorded_app()] if apps is None else apps:
+            self.apps[app.id] = app
+            self._recreate(app)
+
+    # What it is
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the Supervisor thinks that it works well; derived unless set."""
+        if self._healthy is not None:
+            return self._healthy
+        return not self.managed or self.internet or self.vpn_connected
+
+    @healthy.setter
+    def healthy(self, value: bool | None) -> None:
+        self._healthy = value
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The Supervisor's version as numbers."""
+        return tuple(int(part) for part in self.supervisor_version.split("."))
+
+    def app_key(self, app_id: int | None = None) -> str:
+        """Return the key that the services of an app have."""
+        app_id = self._app_id(app_id)
+        return self._app_keys.setdefault(app_id, _key(f"{self.uuid} {app_id}"))
+
+    def scope_of(self, key: str | None) -> set[int] | None:
+        """Return the apps that a key is good for, None for a bad key."""
+        if self.local_mode or not self.managed or key == self.api_key:
+            return set(self.apps)
+        scope = {app_id for app_id in self.apps if key == self.app_key(app_id)}
+        return scope or None
+
+    def regenerate_key(self, key: str) -> str:
+        """Return a new key in place of one."""
+        new = secrets.token_hex(16)
+        for app_id, app_key in self._app_keys.items():
+            if app_key == key:
+                self._app_keys[app_id] = new
+        if key == self.api_key:
+            self.api_key = new
+        self.commands.append(("regenerate_api_key", {}))
+        return new
+
+    # Locks
+
+    def lock(
+        self,
+        app_id: int | None = None,
+        service: str | None = None,
+        name: str = "updates.lock",
+    ) -> None:
+        """Have a service of an app take an update lock."""
+        app_id = self._app_id(app_id)
+        service = service or self.apps[app_id].release.services[0].name
+        self.locks[app_id, service] = name
+
+    def unlock(self) -> None:
+        """Release all update locks."""
+        self.locks.clear()
+
+    def pass_locks(self, app_id: int | None = None, *, force: bool = False) -> None:
+        """Return when no lock is in the way; force deletes them. Raises Locked."""
+        held = [lock for lock in self.locks if app_id in (None, lock[0])]
+        if force:
+            for lock in held:
+                del self.locks[lock]
+        elif held:
+            app, service = held[0]
+            raise Locked(f"Lockfile exists for {{ appId: {app}, service: {service} }}")
+
+    # Commands
+
+    def blink(self) -> None:
+        """Blink a LED."""
+        self.commands.append(("blink", {}))
+
+    def leave(self, command: str, *, force: bool) -> None:
+        """Reboot or shut down. Raises Locked."""
+        if self.host_update_running and not force:
+            raise Locked("Waiting for Host OS update to finish")
+        self.pass_locks(force=force)
+        self.commands.append((command, {"force": force}))
+        self.spawn(self._leave(comes_back=command == "reboot"))
+
+    async def restart(self, app_id: int, *, force: bool) -> None:
+        """Recreate all containers of an app."""
+        app = self._require(app_id)
+        await self._work("restart", app, {"app_id": app_id, "force": force})
+        self._recreate(app)
+
+    async def purge(self, app_id: int, *, force: bool) -> None:
+        """Delete an app's data and recreate its containers."""
+        app = self._require(app_id)
+        await self._work("purge", app, {"app_id": app_id, "force": force})
+        self._recreate(app)
+
+    async def restart_service(
+        self, app_id: int, service: str | int, *, force: bool
+    ) -> None:
+        """Recreate the container of a service; during an update from the new release."""
+        app = self.apps[app_id]
+        container = self.container(app_id, service)
+        arguments = {
+            "app_id": app_id,
+            "service": container.service.name,
+            "force": force,
+        }
+        await self._work("restart_service", app, arguments)
+        status = "Installed" if self.start_failing else "Running"
+        key = (app_id, container.service.name)
+        # The engine lists the newest container last.
+        del self.containers[key]
+        self.containers[key] = Container(app_id, container.service, status)
+        if self.start_failing:
+            self.settled = False
+            raise Refusal(
+                "(HTTP code 500) server error - OCI runtime create failed: stub "
+            )
+
+    async def stop_service(
+        self, app_id: int, service: str | int, *, force: bool
+    ) -> str:
+        """Stop a container; returns its id."""
+        container = self.container(app_id, service)
+        arguments = {
+            "app_id": app_id,
+            "service": container.service.name,
+            "force": force,
+        }
+        await self._work("stop_service", self.apps[app_id], arguments)
+        container.status = "exited"
+        return container.id
+
+    def start_service(self, app_id: int, service: str | int) -> str:
+        """Start a container, whatever locks there are; returns its id."""
+        container = self.container(app_id, service)
+        container.status = "Running"
+        self.commands.append(
+            ("start_service", {"app_id": app_id, "service": container.service.name})
+        )
+        return container.id
+
+    def look_for_update(self, *, force: bool = False, cancel: bool = False) -> None:
+        """Look for what should run, and apply it."""
+        self.commands.append(("update", {"force": force, "cancel": cancel}))
+        if cancel:
+            self.current_update = None
+        if force:
+            self.pass_locks(force=True)
+        if self.current_update is not None:
+            self.spawn(self._finish_update())
+            return
+        for app_id, release in self._targets.items():
+            if release != self.apps[app_id].release:
+                self.begin_update(release, app_id)
+                self.spawn(self._finish_update())
+                return
+
+    # Updates, step by step
+
+    def set_target(self, release: Release, app_id: int | None = None) -> None:
+        """Have the cloud want another release; the device notices when it looks."""
+        self._targets[self._app_id(app_id)] = release
+
+    def begin_update(self, release: Release, app_id: int | None = None) -> None:
+        """Notice another release and begin to download it."""
+        app_id = self._app_id(app_id)
+        self._targets[app_id] = release
+        self.current_update = Update(app_id, release)
+        self.update_pending = True
+        self.update_failed = self.update_downloaded = self.settled = False
+
+    def download(self, percent: float) -> None:
+        """Be at some percent of the download."""
+        self._update.progress = percent
+
+    def finish_download(self) -> None:
+        """Have the download done."""
+        self._update.phase = "downloaded"
+        self._update.progress = 100
+        self.update_downloaded = True
+
+    def apply(self) -> None:
+        """Apply what was downloaded; a lock makes it fail, and it stays pending."""
+        update = self._update
+        update.phase = "applying changes"
+        self.update_downloaded = True
+        try:
+            self.pass_locks(update.app_id)
+        except Locked:
+            self.update_failed = True
+            return
+        app = self.apps[update.app_id]
+        app.release = update.release
+        names = {service.name for service in app.release.services}
+        for key in [key for key in self.containers if key[0] == app.id]:
+            if key[1] not in names:
+                del self.containers[key]
+        for service in app.release.services:
+            container = self.containers.get((app.id, service.name))
+            if container is None or container.service != service:
+                self.containers[app.id, service.name] = Container(app.id, service)
+        self.settle()
+
+    def fail_update(self, message: str = "") -> None:
+        """Have an attempt to apply fail."""
+        self._update.phase = "aborted"
+        self.update_failed = True
+        self.journal.append(f"update failed: {message}")
+
+    def settle(self) -> None:
+        """Have nothing left to do."""
+        self.current_update = None
+        self.settled = True
+        self.update_pending = self.update_failed = self.update_downloaded = False
+
+    async def update(self, release: Release, app_id: int | None = None) -> None:
+        """Go through a whole update in real time."""
+        self.begin_update(release, app_id)
+        await self._finish_update()
+
+    # Containers
+
+    def run_app(self, app: App) -> None:
+        """Run an app."""
+        self.apps[app.id] = app
+        self._recreate(app)
+
+    def container(self, app_id: int, service: str | int) -> Container:
+        """Return the container of a service given by name or image id."""
+        if app_id not in self.apps:
+            raise Broken("Cannot read properties of undefined (reading 'volumes')")
+        own = [item for item in self.containers.values() if item.app_id == app_id]
+        if len(self.apps[app_id].release.services) == 1 and own:
+            # The Supervisor does not look at the name when there is only one.
+            return own[0]
+        for item in own:
+            if service in (item.service.name, item.service.image_id):
+                return item
+        raise UnknownService
+
+    def container_exit(self, service: str, app_id: int | None = None) -> None:
+        """Have a container exit by itself."""
+        self.container_status(service, "exited", app_id)
+
+    def container_status(
+        self, service: str, status: str, app_id: int | None = None
+    ) -> None:
+        """Give a container a status word."""
+        self.containers[self._app_id(app_id), service].status = status
+
+    def add_service(self, service: Service, app_id: int | None = None) -> None:
+        """Add a service to the release that runs."""
+        app = self.apps[self._app_id(app_id)]
+        services = (*app.release.services, service)
+        app.release = Release(app.release.commit, app.release.id, services)
+        self.containers[app.id, service.name] = Container(app.id, service)
+
+    def remove_service(self, name: str, app_id: int | None = None) -> None:
+        """Remove a service from the release that runs."""
+        app = self.apps[self._app_id(app_id)]
+        services = tuple(item for item in app.release.services if item.name != name)
+        app.release = Release(app.release.commit, app.release.id, services)
+        self.containers.pop((app.id, name), None)
+
+    # Power
+
+    async def power_off(self) -> None:
+        """Go away."""
+        self.is_on = False
+        for listener in self.on_power:
+            await listener(False)
+
+    async def power_on(self) -> None:
+        """Come back, on the same port."""
+        self.is_on = True
+        for container in self.containers.values():
+            container.status = "Running"
+        self.locks.clear()
+        for listener in self.on_power:
+            await listener(True)
+        self.settled = False
+        if self.timings.settle:
+            await asyncio.sleep(self.timings.settle)
+        self.settled = self.current_update is None
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something happen in the background, until the device is torn down."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def tear_down(self) -> None:
+        """End all that happens in the background."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _leave(self, *, comes_back: bool) -> None:
+        await self.power_off()
+        if comes_back and self.timings.boot is not None:
+            await asyncio.sleep(self.timings.boot)
+            await self.power_on()
+
+    async def _finish_update(self) -> None:
+        update = self._update
+        steps = 10 if self.timings.download else 1
+        for step in range(1, steps + 1):
+            if self.timings.download:
+                await asyncio.sleep(self.timings.download / steps)
+            if self.current_update is not update:
+                return
+            if update.phase == "downloading":
+                self.download(100 * step / steps)
+        self.finish_download()
+        if self.timings.apply:
+            update.phase = "applying changes"
+            await asyncio.sleep(self.timings.apply)
+        if self.current_update is update:
+            self.apply()
+
+    async def _work(self, name: str, app: App, arguments: dict[str, Any]) -> None:
+        """Do what stops containers, and takes its time. Raises Locked."""
+        try:
+            self.pass_locks(app.id, force=arguments["force"])
+        except Locked:
+            self.settled = False
+            raise
+        if self._restarting:
+            raise Broken("Cannot read properties of null (reading 'local')")
+        self.commands.append((name, arguments))
+        self._restarting = True
+        try:
+            if self.timings.restart:
+                await asyncio.sleep(self.timings.restart)
+        finally:
+            self._restarting = False
+        self.settled = self.current_update is None
+
+    def _recreate(self, app: App) -> None:
+        for service in reversed(app.release.services):
+            self.containers[app.id, service.name] = Container(app.id, service)
+
+    def _require(self, app_id: int) -> App:
+        if app_id not in self.apps:
+            raise UnknownApp(
+                f"Application with ID {app_id} is not in the current state"
+            )
+        return self.apps[app_id]
+
+    def _app_id(self, app_id: int | None) -> int:
+        return min(self.apps) if app_id is None else app_id
+
+    @property
+    def _update(self) -> Update:
+        if self.current_update is None:
+            raise RuntimeError("No update is under way")
+        return self.current_update
+
+
+def _key(seed: str) -> str:
+    """Return a key that is the same in every run."""
+    return hashlib.sha256(f"key {seed}".encode()).hexdigest()[:32]

@@ -1,0 +1,115 @@
+"""What can go wrong between a client and a Supervisor, on demand."""
+
+from dataclasses import dataclass, field
+import json
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One way in which a request goes wrong; what is not set goes as usual."""
+
+    delay: float = 0
+    hangs: bool = False
+    resets: bool = False
+    resets_after: bool = False
+    truncates: bool = False
+    is_huge: bool = False
+    status_code: int | None = None
+    body: bytes = b""
+    content_type: str = "text/plain"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def slow(cls, seconds: float) -> Self:
+        """Answer as usual, but late."""
+        return cls(delay=seconds)
+
+    @classmethod
+    def hang(cls) -> Self:
+        """Never answer."""
+        return cls(hangs=True)
+
+    @classmethod
+    def reset(cls) -> Self:
+        """Close the connection before anything is done."""
+        return cls(resets=True)
+
+    @classmethod
+    def reset_after(cls) -> Self:
+        """Do what was asked, then close the connection without an answer."""
+        return cls(resets_after=True)
+
+    @classmethod
+    def truncate(cls) -> Self:
+        """Announce more than is sent."""
+        return cls(truncates=True)
+
+    @classmethod
+    def huge(cls) -> Self:
+        """Send a body without end."""
+        return cls(is_huge=True)
+
+    @classmethod
+    def status(
+        cls, code: int, body: str = "", content_type: str = "text/plain"
+    ) -> Self:
+        """Answer with a status and a body."""
+        return cls(status_code=code, body=body.encode(), content_type=content_type)
+
+    @classmethod
+    def garbage(cls) -> Self:
+        """Answer with bytes that are no text."""
+        return cls(
+            status_code=200, body=b"\xff\xfe\x00{]", content_type="application/json"
+        )
+
+    @classmethod
+    def json(cls, value: object) -> Self:
+        """Answer with any JSON value."""
+        return cls(
+            status_code=200,
+            body=json.dumps(value).encode(),
+            content_type="application/json",
+        )
+
+    @classmethod
+    def redirect(cls, url: str) -> Self:
+        """Send the client elsewhere."""
+        return cls(status_code=302, headers={"Location": url})
+
+
+@dataclass(slots=True)
+class _Rule:
+    method: str
+    path: str
+    fault: Fault
+    times: int | None
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults that are in force."""
+
+    rules: list[_Rule] = field(default_factory=list)
+
+    def add(
+        self, method: str, path: str, fault: Fault, times: int | None = None
+    ) -> None:
+        """Have requests of a method ("*" for any) and a path or its beginning go wrong."""
+        self.rules.append(_Rule(method, path.lower(), fault, times))
+
+    def clear(self) -> None:
+        """Have everything work again."""
+        self.rules.clear()
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """Return the fault for a request, counting it."""
+        for rule in self.rules:
+            if rule.method in ("*", method) and path.lower().startswith(rule.path):
+                if rule.times is not None:
+                    rule.times -= 1
+                    if rule.times == 0:
+                        self.rules.remove(rule)
+                return rule.fault
+        return None

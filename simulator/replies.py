@@ -1,0 +1,72 @@
+"""The shapes in which a Supervisor answers."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+import json
+from typing import override
+
+from aiohttp import hdrs, web
+
+HTML = "text/html; charset=utf-8"
+JSON = "application/json; charset=utf-8"
+PLAIN = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that is complete."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that goes on."""
+
+    chunks: AsyncIterator[bytes]
+
+
+class Hangup(Exception):
+    """Close the connection without an answer."""
+
+
+def sent(text: str, status: int = 200) -> Reply:
+    """Answer with a sentence, which Express declares as HTML."""
+    return Reply(status, text.encode(), HTML)
+
+
+def plain(text: str, status: int = 200) -> Reply:
+    """Answer with the words of a status."""
+    return Reply(status, text.encode(), PLAIN)
+
+
+def data(value: object, status: int = 200) -> Reply:
+    """Answer with JSON."""
+    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return Reply(status, body, JSON)
+
+
+def failed(message: str, status: int = 503) -> Reply:
+    """Answer with the JSON that says that something failed."""
+    return data({"status": "failed", "message": message}, status)
+
+
+def unknown_path(method: str, path: str) -> Reply:
+    """Answer as Express does for a path that it does not know."""
+    return sent(
+        "<!DOCTYPE html>\n"
+        '<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n'
+        f"</head>\n<body>\n<pre>Cannot {method} {path}</pre>\n</body>\n</html>\n",
+        404,
+    )
+
+
+class UndeclaredStream(web.StreamResponse):
+    """A stream without a content type."""
+
+    @override
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall(hdrs.CONTENT_TYPE, None)

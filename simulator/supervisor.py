@@ -1,0 +1,948 @@
+"""The HTTP API of a Supervisor, with its habits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+import hashlib
+import json
+import re
+from typing import Any, Final, Self
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+from aiohttp import web
+
+from .apps import App, Release, Service
+from .device import Broken, Device, Locked, Refusal, UnknownApp, UnknownService
+from .faults import Fault, Faults
+from .replies import (
+    Hangup,
+    Reply,
+    Stream,
+    UndeclaredStream,
+    data,
+    failed,
+    plain,
+    sent,
+    unknown_path,
+)
+
+MAX_BODY: Final = 10 * 1024 * 1024
+_TRUE: Final = {"1", "true", "on"}
+_NO_SERVICE: Final = (
+    "serviceName or imageId parameters were not provided or the app is multi-container."
+    " Use the v2 service action endpoints."
+)
+_FRONT_IS_ALONE: Final = (
+    "Target connection failed: error sending request for url"
+    " (http://10.114.104.1:48480{path})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that was received."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(slots=True)
+class _Call:
+    """A request on its way to a route."""
+
+    request: Request
+    key: str | None
+    is_global: bool
+    scope: set[int]
+    arguments: dict[str, str] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def force(self) -> bool:
+        """Whether the body says force in a way that counts."""
+        return str(self.body.get("force", "")).lower() in _TRUE
+
+    def may(self, app_id: int) -> bool:
+        """Whether the key is good for an app."""
+        return self.is_global or app_id in self.scope
+
+
+def _app_id(value: object) -> int | None:
+    """Return an id as Express reads it, None when it is none."""
+    text = str(value)
+    return int(text) if text.isdecimal() and int(text) > 0 else None
+
+
+type Handler = Callable[[Device, _Call], Reply | Stream | Awaitable[Reply | Stream]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route, and the Supervisor version that brought it."""
+
+    method: str
+    path: str
+    since: tuple[int, ...]
+    handler: Handler
+    is_open: bool = False
+    reads_body: bool = True
+
+    def match(self, method: str, path: str) -> dict[str, str] | None:
+        """Return the arguments in the path, None when it is another one."""
+        method = "GET" if method == "HEAD" else method
+        pattern = re.sub(r":(\w+)", r"(?P<\1>[^/]+)", self.path)
+        found = re.fullmatch(pattern, path, re.IGNORECASE)
+        return found.groupdict() if found and method == self.method else None
+
+
+# v1
+
+
+def _ping(device: Device, call: _Call) -> Reply:
+    return sent("OK")
+
+
+def _healthy(device: Device, call: _Call) -> Reply:
+    return plain("OK") if device.healthy else plain("Unhealthy", 500)
+
+
+def _blink(device: Device, call: _Call) -> Reply:
+    device.blink()
+    return plain("OK")
+
+
+def _update(device: Device, call: _Call) -> Reply:
+    if not device.instant_update_trigger and not call.force:
+        return plain("Accepted", 202)
+    cancel = str(call.body.get("cancel", "")).lower() in _TRUE
+    device.look_for_update(force=call.force, cancel=cancel)
+    return Reply(204)
+
+
+def _leave(command: str) -> Handler:
+    def leave(device: Device, call: _Call) -> Reply:
+        try:
+            device.leave(command, force=call.force)
+        except Locked as err:
+            return data({"Data": "", "Error": str(err)}, 423)
+        return data({"Data": "OK", "Error": None}, 202)
+
+    return leave
+
+
+async def _v1_restart(device: Device, call: _Call) -> Reply:
+    app_id = _app_id(call.body.get("appId"))
+    if app_id is None:
+        return sent("Missing app id", 400)
+    if not call.may(app_id):
+        return failed("Unauthorized", 401)
+    await device.restart(app_id, force=call.force)
+    return sent("OK")
+
+
+async def _v1_purge(device: Device, call: _Call) -> Reply:
+    app_id = _app_id(call.body.get("appId"))
+    if app_id is None:
+        return sent("Invalid or missing appId", 400)
+    if not call.may(app_id):
+        return failed("Unauthorized", 401)
+    await device.purge(app_id, force=call.force)
+    return data({"Data": "OK", "Error": ""})
+
+
+def _regenerate(device: Device, call: _Call) -> Reply:
+    if call.key is None:
+        return failed("")
+    return sent(device.regenerate_key(call.key))
+
+
+def _device(device: Device, call: _Call) -> Reply:
+    report: dict[str, Any] = {
+        "api_port": 48484,
+        "ip_address": " ".join(device.ip_addresses),
+        "os_version": device.os_version,
+        "mac_address": " ".join(device.mac_addresses),
+        "supervisor_version": device.supervisor_version,
+        "update_pending": device.update_pending,
+        "update_failed": device.update_failed,
+        "update_downloaded": device.update_downloaded,
+    }
+    first = min(device.apps.values(), key=lambda app: app.id, default=None)
+    if first is not None and first.release.services:
+        if device.settled:
+            report["commit"] = first.release.commit
+        service = min(first.release.services, key=lambda item: item.image_id)
+        container = device.containers.get((first.id, service.name))
+        status = container.status if container else "Downloaded"
+        report["status"] = "Idle" if status == "Running" else status
+        report["download_progress"] = None
+    return data(report)
+
+
+def _app(device: Device, call: _Call) -> Reply:
+    app_id = _app_id(call.arguments["app_id"])
+    if app_id is None:
+        return sent("Missing app id", 400)
+    app = device.apps.get(app_id)
+    if app is None and call.is_global:
+        return sent("App not found", 400)
+    if app is None or not call.may(app_id):
+        return failed("Application is not available", 401)
+    if len(app.release.services) != 1:
+        return sent("Some v1 endpoints are only allowed on single-container apps", 400)
+    service = app.release.services[0]
+    return data(
+        {
+            "appId": app.id,
+            "commit": app.release.commit,
+            "containerId": device.container(app.id, service.name).id,
+            "env": _environment(device, app, service),
+            "imageId": f"sha256:{_docker_id(service)}",
+            "releaseId": app.release.id,
+        }
+    )
+
+
+def _v1_run(*, stops: bool) -> Handler:
+    async def run(device: Device, call: _Call) -> Reply:
+        app_id = _app_id(call.arguments["app_id"])
+        if app_id is None:
+            return sent("Invalid app id", 400)
+        if not call.may(app_id):
+            return sent("Unauthorized", 401)
+        if app_id in device.apps and len(device.apps[app_id].release.services) > 1:
+            return sent(
+                "Some v1 endpoints are only allowed on single-container apps", 400
+            )
+        if stops:
+            container_id = await device.stop_service(app_id, 0, force=call.force)
+        else:
+            container_id = device.start_service(app_id, 0)
+        return data({"containerId": container_id})
+
+    return run
+
+
+def _host_config(device: Device, call: _Call) -> Reply:
+    network: dict[str, Any] = {"hostname": device.hostname}
+    if device.proxy:
+        network["proxy"] = device.proxy
+    return data({"network": network})
+
+
+def _set_host_config(device: Device, call: _Call) -> Reply:
+    problem = _host_config_problem(call.body)
+    if problem:
+        return sent(
+            f"Could not parse host config input to a valid format:\n{problem}", 400
+        )
+    try:
+        device.pass_locks(force=call.force)
+    except Locked as err:
+        return sent(str(err), 423)
+    network = call.body["network"]
+    # The hostname shows only after the operating system took it over, at a boot.
+    if "proxy" in network:
+        proxy = network["proxy"]
+        is_valid = proxy.get("type") in {
+            "socks4",
+            "socks5",
+            "http-connect",
+            "http-relay",
+        }
+        device.proxy = proxy if is_valid else {}
+    device.commands.append(("set_host_config", network))
+    return sent("OK")
+
+
+def _host_config_problem(body: dict[str, Any]) -> str:
+    network = body.get("network")
+    if not isinstance(network, dict):
+        return (
+            "Expecting Partial<{| proxy: ({ [K in string]: any } & Partial<{ dns:"
+            " (AddressString | boolean) }>), hostname: string |}> at network but"
+            " instead got: undefined"
+        )
+    hostname = network.get("hostname", "")
+    if not isinstance(hostname, str):
+        return f"Expecting string at network.hostname but instead got: {hostname}"
+    dns = network.get("proxy", {}).get("dns", False)
+    if not isinstance(dns, bool | str):
+        return (
+            "Expecting one of:\n    AddressString\n    boolean\n"
+            f"at network.proxy.1.dns but instead got: {dns}"
+        )
+    return ""
+
+
+# v2
+
+
+def _service_reports(device: Device, app: App) -> tuple[Release, str, dict[str, Any]]:
+    """Return the target release, how the update stands, and the services."""
+    update = device.current_update
+    if update is not None and update.app_id == app.id:
+        release, phase = update.release, update.phase
+    elif any(key[0] == app.id for key in device.containers):
+        release, phase = app.release, "done" if device.settled else "applying changes"
+    else:
+        release, phase = app.release, "downloaded"
+    known = [
+        container.service
+        for container in device.containers.values()
+        if container.app_id == app.id
+    ]
+    ordered = [service for service in known if service in release.services]
+    ordered += [service for service in release.services if service not in ordered]
+    reports = {}
+    for service in ordered:
+        progress: float | None = None
+        container = device.containers.get((app.id, service.name))
+        if phase in {"downloading", "downloaded"}:
+            is_new = service not in app.release.services
+            downloads = is_new and phase == "downloading"
+            status = "Downloading" if downloads else "Downloaded"
+            progress = int(update.progress) if downloads and update else None
+        else:
+            is_current = container is not None and container.service == service
+            status = container.status if container and is_current else "Downloaded"
+        reports[service.name] = {
+            "status": status,
+            "image": service.image,
+            "downloadProgress": progress,
+            "releaseId": release.id,
+        }
+    return release, phase, reports
+
+
+def _apps_state(device: Device, call: _Call) -> Reply:
+    answer = {}
+    for app in device.apps.values():
+        if not call.may(app.id):
+            continue
+        release, phase, services = _service_reports(device, app)
+        report = {"appId": app.id, "appUuid": app.uuid, "commit": release.commit}
+        answer[app.name] = report | {"updateStatus": phase, "services": services}
+    return data(answer)
+
+
+def _app_state(device: Device, call: _Call) -> Reply:
+    text = call.arguments["app_id"]
+    app_id = _app_id(text)
+    if app_id is None:
+        return failed(f"Invalid application ID: {text}", 400)
+    if app_id not in device.apps or not call.may(app_id):
+        return failed(f"Application ID does not exist: {app_id}", 409)
+    app = device.apps[app_id]
+    release, _, reports = _service_reports(device, app)
+    services = {
+        str(service.image_id): {
+            "status": reports[service.name]["status"],
+            "releaseId": release.id,
+            "downloadProgress": reports[service.name]["downloadProgress"],
+        }
+        for service in release.services
+    }
+    answer: dict[str, Any] = {"local": {str(app_id): {"services": services}}}
+    if device.settled:
+        answer["commit"] = app.release.commit
+    return data(answer)
+
+
+def _state_status(device: Device, call: _Call) -> Reply:
+    if device.engine_failing:
+        raise Hangup
+    update = device.current_update
+    images = []
+    for app in device.apps.values():
+        release, _, reports = _service_reports(device, app)
+        images += [
+            {
+                "name": service.image,
+                "appId": app.id,
+                "serviceName": service.name,
+                "imageId": service.image_id,
+                "dockerImageId": f"sha256:{_docker_id(service)}",
+                "status": "Downloading"
+                if reports[service.name]["status"] == "Downloading"
+                else "Downloaded",
+                "downloadProgress": reports[service.name]["downloadProgress"],
+            }
+            for service in release.services
+        ]
+    is_downloading = update is not None and update.phase == "downloading"
+    answer = {
+        "status": "success",
+        "appState": "applied" if device.settled else "applying",
+        "overallDownloadProgress": int(update.progress)
+        if update and is_downloading
+        else None,
+        "containers": [
+            {
+                "status": container.status,
+                "serviceName": container.service.name,
+                "appId": container.app_id,
+                "imageId": container.service.image_id,
+                "serviceId": container.service.service_id,
+                "containerId": container.id,
+                "createdAt": container.created_at,
+            }
+            for container in device.containers.values()
+            if call.may(container.app_id)
+        ],
+        "images": images,
+    }
+    if device.apps:
+        answer["release"] = device.apps[min(device.apps)].release.commit
+    return data(answer)
+
+
+def _service_action(action: str) -> Handler:
+    async def act(device: Device, call: _Call) -> Reply:
+        app_id = _app_id(call.arguments["app_id"])
+        if app_id is None:
+            return failed("Invalid app id", 400)
+        if not call.may(app_id):
+            return failed("Unauthorized", 401)
+        name, image = call.body.get("serviceName"), call.body.get("imageId")
+        if device.version < (8, 2, 2):
+            name = None
+        service = name if isinstance(name, str) else _app_id(image)
+        if service is None:
+            return sent(_NO_SERVICE, 400)
+        try:
+            if action == "start":
+                device.start_service(app_id, service)
+            elif action == "stop":
+                await device.stop_service(app_id, service, force=call.force)
+            else:
+                await device.restart_service(app_id, service, force=call.force)
+        except UnknownService:
+            return sent(
+                "Service not found, a container must exist for this endpoint to work",
+                404,
+            )
+        return sent("OK")
+
+    return act
+
+
+def _app_action(action: str) -> Handler:
+    async def act(device: Device, call: _Call) -> Reply:
+        app_id = _app_id(call.arguments["app_id"])
+        if app_id is None:
+            return failed("Missing app id", 400)
+        if not call.may(app_id):
+            return failed("Unauthorized", 401)
+        do = device.restart if action == "restart" else device.purge
+        await do(app_id, force=call.force)
+        return sent("OK")
+
+    return act
+
+
+def _version(device: Device, call: _Call) -> Reply:
+    return data({"status": "success", "version": device.supervisor_version})
+
+
+def _container_id(device: Device, call: _Call) -> Reply:
+    if device.engine_failing:
+        raise Hangup
+    ids = {
+        container.service.name: container.id
+        for container in device.containers.values()
+        if call.may(container.app_id)
+    }
+    query = call.request.query
+    name = query.get("service", query.get("serviceName"))
+    if name is None:
+        return data({"status": "success", "services": ids})
+    if name not in ids:
+        return failed("Could not find service with that name")
+    return data({"status": "success", "containerId": ids[name]})
+
+
+def _target_state(device: Device, call: _Call) -> Reply:
+    apps = {
+        str(app.id): {
+            "appId": app.id,
+            "appUuid": app.uuid,
+            "appName": app.name,
+            "commit": app.release.commit,
+            "services": [
+                {
+                    "appId": app.id,
+                    "imageId": service.image_id,
+                    "serviceName": service.name,
+                    "config": {
+                        "image": service.image,
+                        "running": True,
+                        "environment": _environment(device, app, service)
+                        | {"BALENA_SUPERVISOR_API_KEY": device.app_key(app.id)},
+                    },
+                }
+                for service in app.release.services
+            ],
+        }
+        for app in device.apps.values()
+    }
+    config = {"SUPERVISOR_LOCAL_MODE": str(device.local_mode).lower()}
+    local = {"name": device.name, "config": config, "apps": apps}
+    return data({"status": "success", "state": {"local": local}})
+
+
+def _set_target_state(device: Device, call: _Call) -> Reply:
+    if not device.local_mode:
+        return failed("Target state can only set when device is in local mode", 400)
+    apps = call.body.get("local", {}).get("apps", {})
+    for app_id, app in apps.items():
+        if not isinstance(app.get("name"), str):
+            return failed(
+                f"Invalid target state.\nExpecting ShortString at {device.uuid}.apps"
+                f".{app_id}.0.name but instead got: {app.get('name')}",
+                400,
+            )
+    device.containers.clear()
+    if not apps:
+        device.apps.clear()
+    for app_id, app in apps.items():
+        services = tuple(
+            Service(
+                item["serviceName"], item["imageId"], item["serviceId"], item["image"]
+            )
+            for item in app["services"].values()
+        )
+        release = Release(app["commit"], int(app["releaseId"]), services)
+        device.run_app(App(int(app_id), app["name"], release, app_id))
+    return data({"status": "success", "message": "OK"})
+
+
+def _device_info(device: Device, call: _Call) -> Reply:
+    info = {"arch": device.arch, "deviceType": device.device_type}
+    return data({"status": "success", "info": info})
+
+
+def _name(device: Device, call: _Call) -> Reply:
+    return data({"status": "success", "deviceName": device.name})
+
+
+def _tags(device: Device, call: _Call) -> Reply:
+    if not device.internet:
+        return failed("fetch failed", 500)
+    tags = [
+        {"id": number, "name": name, "value": value}
+        for number, (name, value) in device.tags.items()
+    ]
+    return data({"status": "success", "tags": tags})
+
+
+def _set_tags(device: Device, call: _Call) -> Reply:
+    tags = call.body
+    if not isinstance(tags, dict) or not all(
+        isinstance(value, str) for value in tags.values()
+    ):
+        return failed(
+            "Invalid tags body, must be an object like `{[tagKey: string]: string}`",
+            400,
+        )
+    if any(re.search(r"\s", name) for name in tags):
+        return failed("Tag keys cannot contain whitespace", 400)
+    for name, value in tags.items():
+        numbers = [number for number, tag in device.tags.items() if tag[0] == name]
+        device.tags[next(iter(numbers), max(device.tags, default=0) + 2)] = (
+            name,
+            value,
+        )
+    return data({"status": "success"}, 202)
+
+
+def _vpn(device: Device, call: _Call) -> Reply:
+    vpn = {"enabled": device.vpn_enabled, "connected": device.vpn_connected}
+    return data({"status": "success", "vpn": vpn})
+
+
+def _cleanup_volumes(device: Device, call: _Call) -> Reply:
+    device.commands.append(("cleanup_volumes", {}))
+    return data({"status": "success"})
+
+
+def _local_logs(device: Device, call: _Call) -> Stream:
+    async def lines() -> AsyncIterator[bytes]:
+        yield b'{"message":"Streaming logs","isSystem":true}\n'
+        while True:
+            await asyncio.sleep(5)
+            for container in device.containers.values():
+                line = {
+                    "serviceName": container.service.name,
+                    "message": f"hello from {container.service.name}",
+                    "isStdErr": False,
+                    "serviceId": container.service.service_id,
+                }
+                yield json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+    return Stream(lines())
+
+
+def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
+    options = call.body
+    lines = device.journal
+    if options.get("count") is not None:
+        lines = lines[-int(options["count"]) :]
+    output = options.get("format", "short") if device.version >= (10, 3) else "short"
+    if output not in {"short", "cat", "json"}:
+        return Reply(200)
+    if output == "cat":
+        lines = [line.split("]: ", 1)[-1] for line in lines]
+    text = "".join(f"{line}\n" for line in lines).encode()
+
+    async def follow() -> AsyncIterator[bytes]:
+        yield text
+        number = 0
+        while options.get("follow"):
+            await asyncio.sleep(1)
+            number += 1
+            yield f"stub journal line {number}\n".encode()
+
+    return Stream(follow())
+
+
+ROUTES: Final = (
+    Route("GET", "/ping", (1, 1), _ping, is_open=True),
+    Route("GET", "/v1/healthy", (6, 5), _healthy, is_open=True),
+    Route("POST", "/v1/blink", (1, 1), _blink, reads_body=False),
+    Route("POST", "/v1/update", (1, 1), _update),
+    Route("POST", "/v1/reboot", (1, 1), _leave("reboot")),
+    Route("POST", "/v1/shutdown", (1, 1), _leave("shutdown")),
+    Route("POST", "/v1/purge", (1, 1), _v1_purge),
+    Route("POST", "/v1/restart", (1, 1), _v1_restart),
+    Route("POST", "/v1/regenerate-api-key", (1, 1), _regenerate),
+    Route("GET", "/v1/device", (1, 6), _device),
+    Route("GET", "/v1/apps/:app_id", (1, 8), _app),
+    Route("POST", "/v1/apps/:app_id/stop", (1, 8), _v1_run(stops=True)),
+    Route("POST", "/v1/apps/:app_id/start", (1, 8), _v1_run(stops=False)),
+    Route("GET", "/v1/device/host-config", (6, 6), _host_config),
+    Route("PATCH", "/v1/device/host-config", (6, 6), _set_host_config),
+    Route("GET", "/v2/applications/state", (7, 12), _apps_state),
+    Route("GET", "/v2/applications/:app_id/state", (7, 12), _app_state),
+    Route("GET", "/v2/state/status", (9, 7), _state_status),
+    Route(
+        "POST",
+        "/v2/applications/:app_id/restart-service",
+        (7, 0),
+        _service_action("restart"),
+    ),
+    Route(
+        "POST",
+        "/v2/applications/:app_id/start-service",
+        (7, 0),
+        _service_action("start"),
+    ),
+    Route(
+        "POST", "/v2/applications/:app_id/stop-service", (7, 0), _service_action("stop")
+    ),
+    Route("POST", "/v2/applications/:app_id/restart", (7, 0), _app_action("restart")),
+    Route("POST", "/v2/applications/:app_id/purge", (7, 0), _app_action("purge")),
+    Route("GET", "/v2/version", (7, 21), _version),
+    Route("GET", "/v2/containerId", (8, 6), _container_id),
+    Route("GET", "/v2/local/target-state", (7, 21), _target_state),
+    Route("POST", "/v2/local/target-state", (7, 21), _set_target_state),
+    Route("GET", "/v2/local/device-info", (7, 21), _device_info),
+    Route("GET", "/v2/local/logs", (7, 21), _local_logs),
+    Route("GET", "/v2/device/name", (9, 11), _name),
+    Route("GET", "/v2/device/tags", (9, 11), _tags),
+    Route("PATCH", "/v2/device/tags", (17, 8), _set_tags),
+    Route("GET", "/v2/device/vpn", (11, 4), _vpn),
+    Route("GET", "/v2/cleanup-volumes", (10, 0), _cleanup_volumes),
+    Route("POST", "/v2/journal-logs", (10, 2), _journal_logs),
+)
+
+
+def _environment(device: Device, app: App, service: Service) -> dict[str, str]:
+    values = {
+        "APP_ID": str(app.id),
+        "APP_UUID": app.uuid,
+        "APP_NAME": app.name,
+        "SERVICE_NAME": service.name,
+        "DEVICE_UUID": device.uuid,
+        "DEVICE_TYPE": device.device_type,
+        "DEVICE_ARCH": device.arch,
+        "HOST_OS_VERSION": device.os_version,
+    }
+    return {
+        f"{prefix}_{name}": value
+        for prefix in ("BALENA", "RESIN")
+        for name, value in values.items()
+    }
+
+
+def _docker_id(service: Service) -> str:
+    return hashlib.sha256(service.image.encode()).hexdigest()
+
+
+class SupervisorServer:
+    """Serves the Supervisor API of a device on one port."""
+
+    def __init__(
+        self,
+        device: Device,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        front: bool = False,
+    ) -> None:
+        """Prepare to serve; `front` puts the newer front process before it."""
+        self.device = device
+        self.host = host
+        self.port = port
+        self.faults = Faults()
+        self.requests: list[Request] = []
+        self.bytes_sent = 0
+        self._front = front
+        self._runner: web.ServerRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._stopping: asyncio.Event = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """The address of the API."""
+        return f"http://{self.host}:{self.port}"
+
+    async def start(self) -> None:
+        """Listen; with port 0 on one that is free, which then stays the same."""
+        server = web.Server(self._handle, keepalive_timeout=5)
+        self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
+        await self._runner.setup()
+        self.device.on_power.append(self._switch)
+        await self._listen()
+
+    async def stop(self) -> None:
+        """Stop, and leave nothing behind."""
+        self._stopping.set()
+        self.device.on_power.remove(self._switch)
+        await self.device.tear_down()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop."""
+        await self.stop()
+
+    async def _listen(self) -> None:
+        if self._runner is None:
+            return
+        self._site = web.TCPSite(self._runner, self.host, self.port, reuse_address=True)
+        await self._site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _switch(self, is_on: bool) -> None:
+        """Follow the device's power; the front process stays."""
+        if self._front:
+            return
+        if is_on and self._site is None:
+            await self._listen()
+        elif not is_on and self._site is not None:
+            await self._site.stop()
+            self._site = None
+
+    async def _handle(self, raw: web.BaseRequest) -> web.StreamResponse:
+        too_large = (raw.content_length or 0) > MAX_BODY
+        parts = urlsplit(raw.path_qs)
+        request = Request(
+            raw.method,
+            parts.path,
+            dict(parse_qsl(parts.query, keep_blank_values=True)),
+            dict(raw.headers),
+            b"" if too_large else await raw.content.read(),
+        )
+        self.requests.append(request)
+        if not self.device.is_on and not self._front:
+            # A connection from before the device went away.
+            return self._hang_up(raw)
+        fault = self.faults.take(request.method, request.path)
+        if fault is not None and not fault.resets_after:
+            response = await self._go_wrong(raw, fault)
+            if response is not None:
+                return response
+        try:
+            reply = self._front_reply(request) or await self._reply(
+                request, raw.query_string, too_large=too_large
+            )
+        except Hangup:
+            return self._hang_up(raw)
+        if fault is not None and fault.resets_after:
+            return self._hang_up(raw)
+        if isinstance(reply, Stream):
+            return await self._stream(raw, reply)
+        if reply.body or reply.status != 200:
+            return await self._send(raw, reply)
+        return await self._stream(raw, Stream(_nothing()))
+
+    async def _send(self, raw: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+        headers = {}
+        if reply.content_type:
+            headers["Content-Type"] = reply.content_type
+            digest = hashlib.sha1(reply.body, usedforsecurity=False).hexdigest()[:27]
+            headers["ETag"] = f'W/"{len(reply.body):x}-{digest}"'
+        headers["Keep-Alive"] = "timeout=5"
+        self.bytes_sent += len(reply.body)
+        return web.Response(status=reply.status, body=reply.body, headers=headers)
+
+    async def _stream(self, raw: web.BaseRequest, stream: Stream) -> web.StreamResponse:
+        response = UndeclaredStream()
+        await response.prepare(raw)
+        ending = asyncio.ensure_future(self._stopping.wait())
+        try:
+            while True:
+                chunk = asyncio.ensure_future(anext(stream.chunks, None))
+                await asyncio.wait({chunk, ending}, return_when=asyncio.FIRST_COMPLETED)
+                if not chunk.done() or (value := chunk.result()) is None:
+                    chunk.cancel()
+                    break
+                self.bytes_sent += len(value)
+                await response.write(value)
+        except ConnectionResetError:
+            pass
+        finally:
+            ending.cancel()
+        return response
+
+    def _hang_up(self, raw: web.BaseRequest) -> web.StreamResponse:
+        if raw.transport is not None:
+            raw.transport.abort()
+        return web.Response()
+
+    async def _go_wrong(
+        self, raw: web.BaseRequest, fault: Fault
+    ) -> web.StreamResponse | None:
+        """Answer as a fault has it; None when it is only late."""
+        if fault.hangs:
+            await self._stopping.wait()
+            return self._hang_up(raw)
+        if fault.resets:
+            return self._hang_up(raw)
+        if fault.truncates:
+            response = web.StreamResponse(headers={"Content-Length": "1000"})
+            await response.prepare(raw)
+            await response.write(b'{"api_port":')
+            return self._hang_up(raw)
+        if fault.is_huge:
+            response = web.StreamResponse(headers={"Content-Type": "application/json"})
+            await response.prepare(raw)
+            try:
+                for _ in range(1024):
+                    await response.write(b" " * 1024 * 1024)
+            except ConnectionResetError:
+                return response
+            return response
+        if fault.status_code is not None:
+            headers = {"Content-Type": fault.content_type, **fault.headers}
+            return web.Response(
+                status=fault.status_code, body=fault.body, headers=headers
+            )
+        await asyncio.sleep(fault.delay)
+        return None
+
+    def _front_reply(self, request: Request) -> Reply | None:
+        """Return what the front process answers by itself."""
+        if not self._front:
+            return None
+        if request.path == "/ping" and request.method == "GET":
+            return plain("OK")
+        if not self.device.is_on:
+            path = request.path + ("?apikey=..." if request.query else "")
+            return plain(_FRONT_IS_ALONE.format(path=path), 502)
+        if request.path == "/v1/update" and request.method == "POST":
+            try:
+                body = json.loads(request.body or b'{"cancel":true}')
+            except ValueError:
+                body = {}
+            self.device.look_for_update(
+                force=bool(body.get("force")), cancel=bool(body.get("cancel"))
+            )
+            return Reply(202)
+        return None
+
+    async def _reply(
+        self, request: Request, query: str, *, too_large: bool
+    ) -> Reply | Stream:
+        path = request.path.rstrip("/") or "/"
+        device = self.device
+        found: tuple[Route, dict[str, str]] | None = None
+        for route in ROUTES:
+            arguments = route.match(request.method, path)
+            if arguments is not None and device.version >= route.since:
+                found = route, arguments
+                break
+        key = _key(request, query)
+        scope = device.scope_of(key)
+        is_open = found is not None and found[0].is_open
+        if scope is None and not is_open:
+            return plain("Unauthorized", 401)
+        if found is None:
+            return unknown_path(request.method, request.path)
+        is_global = key == device.api_key or device.local_mode or not device.managed
+        call = _Call(request, key, is_global, scope or set(), found[1])
+        if found[0].reads_body:
+            if too_large:
+                return failed("request entity too large")
+            problem = _parse_body(request, call)
+            if problem:
+                return failed(problem)
+        return await self._obey(found[0], call)
+
+    async def _obey(self, route: Route, call: _Call) -> Reply | Stream:
+        try:
+            reply = route.handler(self.device, call)
+            return reply if isinstance(reply, Reply | Stream) else await reply
+        except Locked as err:
+            return failed(str(err), 423)
+        except (Broken, UnknownApp, Refusal) as err:
+            return failed(str(err))
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    chunk: bytes
+    for chunk in ():
+        yield chunk
+
+
+def _key(request: Request, query: str) -> str | None:
+    """Return the key as the Supervisor finds it: the query wins, also with a wrong one."""
+    in_query = parse_qs(query).get("apikey", [])
+    if len(in_query) == 1:
+        return in_query[0]
+    header = {name.lower(): value for name, value in request.headers.items()}
+    found = re.fullmatch(
+        r"(?:Bearer|ApiKey) (\w+)", header.get("authorization", ""), re.IGNORECASE
+    )
+    return found[1] if found else None
+
+
+def _parse_body(request: Request, call: _Call) -> str | None:
+    """Read the body as Express does; returns what is wrong with it."""
+    header = {name.lower(): value for name, value in request.headers.items()}
+    content_type, _, parameters = header.get("content-type", "").partition(";")
+    text = request.body.decode(errors="replace")
+    if content_type == "application/x-www-form-urlencoded":
+        call.body = dict(parse_qsl(text))
+    if content_type != "application/json" or not text:
+        return None
+    charset = re.search(r"charset=([\w-]+)", parameters)
+    if charset and not charset[1].lower().startswith("utf-"):
+        return f'unsupported charset "{charset[1].upper()}"'
+    if text[0] not in "{[":
+        return f"Unexpected token '{text[0]}', \"{text}\" is not valid JSON"
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return "Expected property name or '}' in JSON at position 1 (line 1 column 2)"
+    call.body = value if isinstance(value, dict) or value else {}
+    return None
