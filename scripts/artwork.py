@@ -1,0 +1,52 @@
+"""Draws the brand images of the integration from their SVG sources; run it with .venv/bin/python."""
+
+from base64 import b64encode
+from io import BytesIO
+from pathlib import Path
+import shutil
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parent.parent
+SOURCES = ROOT / "docs/images"
+BRAND = ROOT / "custom_components/balena_supervisor/brand"
+HEIGHTS = {"": 256, "@2x": 512}
+
+
+def draw(page: Page, source: Path, height: int) -> bytes:
+    """Return the PNG of an SVG, transparent where the SVG is."""
+    svg = b64encode(source.read_bytes()).decode()
+    page.set_content(
+        f'<img style="height: {height}px; display: block" src="data:image/svg+xml;base64,{svg}">'
+    )
+    image = page.locator("img")
+    image.evaluate("image => image.decode()")
+    drawn = Image.open(BytesIO(image.screenshot(omit_background=True)))
+    if drawn.getbbox() != (0, 0, *drawn.size):
+        raise SystemExit(
+            f"{source.name} is not trimmed: {drawn.getbbox()} of {drawn.size}"
+        )
+    small = BytesIO()
+    drawn.save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def main() -> None:
+    """Draw every source in both sizes."""
+    BRAND.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+            args=["--no-sandbox"],
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 600})
+        for source in (SOURCES / "icon.svg", SOURCES / "logo.svg"):
+            for suffix, height in HEIGHTS.items():
+                target = BRAND / f"{source.stem}{suffix}.png"
+                target.write_bytes(draw(page, source, height))
+                print(target.relative_to(ROOT), target.stat().st_size, "bytes")
+
+
+if __name__ == "__main__":
+    main()
