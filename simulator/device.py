@@ -21,11 +21,13 @@ class Timings:
     restart: float = 2.0
     boot: float | None = 15.0
     settle: float = 3.0
+    # Between two lines that a service logs.
+    log: float = 5.0
 
     @classmethod
     def instant(cls) -> Self:
         """Return timings in which nothing waits, and a device stays down until it is switched on."""
-        return cls(download=0, apply=0, restart=0, boot=None, settle=0)
+        return cls(download=0, apply=0, restart=0, boot=None, settle=0, log=0.05)
 
 
 class Refusal(Exception):
@@ -228,8 +230,8 @@ class Device:
         self, app_id: int, service: str | int, *, force: bool
     ) -> None:
         """Recreate the container of a service; during an update from the new release."""
-        app = self.apps[app_id]
         container = self.container(app_id, service)
+        app = self.apps[app_id]
         arguments = {
             "app_id": app_id,
             "service": container.service.name,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import hashlib
 import json
 import re
+import time
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -465,6 +466,28 @@ def _container_id(device: Device, call: _Call) -> Reply:
     return data({"status": "success", "containerId": ids[name]})
 
 
+_CONFIG: Final = {
+    "SUPERVISOR_VPN_CONTROL": "true",
+    "SUPERVISOR_POLL_INTERVAL": "900000",
+    "SUPERVISOR_INSTANT_UPDATE_TRIGGER": "true",
+    "SUPERVISOR_LOCAL_MODE": "false",
+    "SUPERVISOR_CONNECTIVITY_CHECK": "true",
+    "SUPERVISOR_LOG_CONTROL": "true",
+    "SUPERVISOR_API_REQUEST_TIMEOUT": "59000",
+    "SUPERVISOR_DELTA": "false",
+    "SUPERVISOR_DELTA_REQUEST_TIMEOUT": "59000",
+    "SUPERVISOR_DELTA_APPLY_TIMEOUT": "0",
+    "SUPERVISOR_DELTA_RETRY_COUNT": "30",
+    "SUPERVISOR_DELTA_RETRY_INTERVAL": "10000",
+    "SUPERVISOR_DELTA_VERSION": "2",
+    "SUPERVISOR_OVERRIDE_LOCK": "false",
+    "SUPERVISOR_PERSISTENT_LOGGING": "false",
+    "HOST_FIREWALL_MODE": "off",
+    "HOST_DISCOVERABILITY": "true",
+    "SUPERVISOR_HARDWARE_METRICS": "true",
+}
+
+
 def _target_state(device: Device, call: _Call) -> Reply:
     apps = {
         str(app.id): {
@@ -489,7 +512,10 @@ def _target_state(device: Device, call: _Call) -> Reply:
         }
         for app in device.apps.values()
     }
-    config = {"SUPERVISOR_LOCAL_MODE": str(device.local_mode).lower()}
+    config = _CONFIG | {
+        "SUPERVISOR_LOCAL_MODE": str(device.local_mode).lower(),
+        "SUPERVISOR_INSTANT_UPDATE_TRIGGER": str(device.instant_update_trigger).lower(),
+    }
     local = {"name": device.name, "config": config, "apps": apps}
     return data({"status": "success", "state": {"local": local}})
 
@@ -573,12 +599,13 @@ def _local_logs(device: Device, call: _Call) -> Stream:
     async def lines() -> AsyncIterator[bytes]:
         yield b'{"message":"Streaming logs","isSystem":true}\n'
         while True:
-            await asyncio.sleep(5)
+            await asyncio.sleep(device.timings.log)
             for container in device.containers.values():
                 line = {
                     "serviceName": container.service.name,
                     "message": f"hello from {container.service.name}",
                     "isStdErr": False,
+                    "timestamp": time.time_ns() // 1_000_000,
                     "serviceId": container.service.service_id,
                 }
                 yield json.dumps(line, separators=(",", ":")).encode() + b"\n"
@@ -602,7 +629,7 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
         yield text
         number = 0
         while options.get("follow"):
-            await asyncio.sleep(1)
+            await asyncio.sleep(device.timings.log)
             number += 1
             yield f"stub journal line {number}\n".encode()
 
@@ -661,6 +688,7 @@ ROUTES: Final = (
 
 
 def _environment(device: Device, app: App, service: Service) -> dict[str, str]:
+    """Return the environment of a container, without its API key."""
     values = {
         "APP_ID": str(app.id),
         "APP_UUID": app.uuid,
@@ -670,12 +698,28 @@ def _environment(device: Device, app: App, service: Service) -> dict[str, str]:
         "DEVICE_TYPE": device.device_type,
         "DEVICE_ARCH": device.arch,
         "HOST_OS_VERSION": device.os_version,
+        "APP_LOCK_PATH": "/tmp/balena/updates.lock",  # noqa: S108
     }
-    return {
-        f"{prefix}_{name}": value
-        for prefix in ("BALENA", "RESIN")
-        for name, value in values.items()
+    address = {
+        "PORT": "48484",
+        "HOST": "10.114.104.1",
+        "ADDRESS": "http://10.114.104.1:48484",
     }
+    environment = {}
+    for prefix in ("BALENA", "RESIN"):
+        environment |= {f"{prefix}_{name}": value for name, value in values.items()}
+        environment[prefix] = "1"
+    handover = "/tmp/balena/handover-complete"  # noqa: S108
+    environment |= {
+        "RESIN_SERVICE_KILL_ME_PATH": handover,
+        "BALENA_SERVICE_HANDOVER_COMPLETE_PATH": handover,
+        "USER": "root",
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    }
+    for name, value in address.items():
+        environment[f"RESIN_SUPERVISOR_{name}"] = value
+        environment[f"BALENA_SUPERVISOR_{name}"] = value
+    return environment
 
 
 def _docker_id(service: Service) -> str:
@@ -712,7 +756,7 @@ class SupervisorServer:
 
     async def start(self) -> None:
         """Listen; with port 0 on one that is free, which then stays the same."""
-        server = web.Server(self._handle, keepalive_timeout=5)
+        server = web.Server(self._handle, keepalive_timeout=5, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._runner.setup()
         self.device.on_power.append(self._switch)
@@ -725,6 +769,9 @@ class SupervisorServer:
         await self.device.tear_down()
         if self._runner is not None:
             await self._runner.cleanup()
+            # Connections end in the next rounds of the loop.
+            for _ in range(3):
+                await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -753,15 +800,15 @@ class SupervisorServer:
             self._site = None
 
     async def _handle(self, raw: web.BaseRequest) -> web.StreamResponse:
-        too_large = (raw.content_length or 0) > MAX_BODY
         parts = urlsplit(raw.path_qs)
         request = Request(
             raw.method,
             parts.path,
             dict(parse_qsl(parts.query, keep_blank_values=True)),
             dict(raw.headers),
-            b"" if too_large else await raw.content.read(),
+            await _read(raw),
         )
+        too_large = len(request.body) > MAX_BODY
         self.requests.append(request)
         if not self.device.is_on and not self._front:
             # A connection from before the device went away.
@@ -906,6 +953,14 @@ class SupervisorServer:
             return failed(str(err), 423)
         except (Broken, UnknownApp, Refusal) as err:
             return failed(str(err))
+
+
+async def _read(raw: web.BaseRequest) -> bytes:
+    """Read a body to its end, but keep no more of it than shows that it is too large."""
+    body = bytearray()
+    async for chunk in raw.content.iter_any():
+        body += chunk[: MAX_BODY + 1 - len(body)]
+    return bytes(body)
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -96,7 +96,7 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState]):
     @property
     def device_name(self) -> str:
         """The name to call the device by."""
-        return self._details.name or self._details.hostname or self.config_entry.title
+        return self._details.name or self.config_entry.title
 
     @property
     def is_own_device(self) -> bool:

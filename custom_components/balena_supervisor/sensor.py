@@ -54,7 +54,7 @@ SENSORS = (
         key="status",
         translation_key="status",
         device_class=SensorDeviceClass.ENUM,
-        options=list(Status),
+        options=[status.value for status in Status],
         value_fn=lambda state: state.status,
         # It tells why the device is away: we had it reboot or shut down.
         is_shown_offline=True,
@@ -63,7 +63,7 @@ SENSORS = (
         key="update_status",
         translation_key="update_status",
         device_class=SensorDeviceClass.ENUM,
-        options=list(UpdateStatus),
+        options=[status.value for status in UpdateStatus],
         value_fn=lambda state: state.update_status,
     ),
     BalenaSensorDescription(
@@ -133,7 +133,7 @@ SERVICE_SENSORS = (
         key="status",
         translation_key="service_status",
         device_class=SensorDeviceClass.ENUM,
-        options=list(Status),
+        options=[status.value for status in Status],
         value_fn=lambda service: service.status,
     ),
 )
@@ -159,8 +159,10 @@ class _WordSensor(SensorEntity):
     def options(self) -> list[str] | None:
         """The words that we know, and the one that is said now."""
         options = super().options
+        if options is None or not self.available:
+            return options
         value = self.native_value
-        if options is None or value is None or value in options:
+        if value is None or value in options:
             return options
         return [*options, str(value)]
 

@@ -1,0 +1,122 @@
+"""What all tests share: a simulated device on loopback, and Home Assistant with it."""
+
+from collections.abc import AsyncGenerator, Generator
+import logging
+from unittest.mock import PropertyMock, patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.balena_supervisor.const import (
+    CONF_CONNECTION,
+    CONF_MAC_ADDRESSES,
+    CONNECTION_DIRECT,
+    DOMAIN,
+)
+from homeassistant.core import HomeAssistant
+from simulator import Device, SupervisorServer
+
+_VARIABLES = (
+    "SUPERVISOR_ADDRESS",
+    "SUPERVISOR_API_KEY",
+    "APP_ID",
+    "SERVICE_NAME",
+    "DEVICE_UUID",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark of tests that expect a warning."""
+    config.addinivalue_line(
+        "markers",
+        "expects_log(text): a warning or an error of ours that must be logged",
+    )
+
+
+@pytest.fixture(autouse=True)
+def _own_integration(socket_enabled: None, enable_custom_integrations: None) -> None:
+    """Have Home Assistant find the integration, and allow connections to loopback."""
+
+
+@pytest.fixture(autouse=True)
+def _outside_of_balena(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run outside of a balena container, wherever the tests run."""
+    for variable in _VARIABLES:
+        monkeypatch.delenv(f"BALENA_{variable}", raising=False)
+        monkeypatch.delenv(f"RESIN_{variable}", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _only_expected_logs(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> Generator[None]:
+    """Fail a test that logs a warning or an error that it does not expect."""
+    yield
+    expected = [mark.args[0] for mark in request.node.iter_markers("expects_log")]
+    logged = [
+        record.getMessage()
+        for phase in ("setup", "call")
+        for record in caplog.get_records(phase)
+        if record.levelno >= logging.WARNING
+        # Callbacks look slow to asyncio where a test moves the clock.
+        and record.name != "asyncio"
+        # Home Assistant warns of every custom integration.
+        and "has not been tested by Home Assistant" not in record.getMessage()
+    ]
+    unexpected = [text for text in logged if not any(part in text for part in expected)]
+    missing = [part for part in expected if not any(part in text for text in logged)]
+    assert not unexpected
+    assert not missing
+
+
+@pytest.fixture
+def device() -> Device:
+    """Return the device that was recorded."""
+    return Device()
+
+
+@pytest.fixture
+async def server(device: Device) -> AsyncGenerator[SupervisorServer]:
+    """Serve the device's Supervisor API on loopback."""
+    async with SupervisorServer(device) as server:
+        yield server
+
+
+@pytest.fixture
+def entry(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> MockConfigEntry:
+    """Return the entry of the device, not set up yet."""
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        title=device.name,
+        unique_id="02:fc:00:00:00:01",
+        data={
+            CONF_CONNECTION: CONNECTION_DIRECT,
+            CONF_MAC_ADDRESSES: [address.lower() for address in device.mac_addresses],
+            "api_key": device.api_key,
+            "url": server.url,
+            "verify_ssl": True,
+        },
+    )
+    entry.add_to_hass(hass)
+    return entry
+
+
+@pytest.fixture
+async def loaded(hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry:
+    """Return the entry of the device, set up."""
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return entry
+
+
+@pytest.fixture
+def entity_registry_enabled_by_default() -> Generator[None]:
+    """Enable also the entities that are disabled by default."""
+    with patch(
+        "homeassistant.helpers.entity.Entity.entity_registry_enabled_default",
+        new_callable=PropertyMock,
+        return_value=True,
+    ):
+        yield

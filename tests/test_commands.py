@@ -1,0 +1,455 @@
+"""Buttons, switches and actions have a device do what they say, and tell what it answered."""
+
+import asyncio
+from typing import Any
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.auth.models import User
+from homeassistant.config_entries import SOURCE_REAUTH
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import (
+    HomeAssistantError,
+    ServiceValidationError,
+    Unauthorized,
+)
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from simulator import App, Device, Fault, Release, Service, SupervisorServer, Timings
+
+from . import pass_time, state_of
+
+NAME = "holy_wildflower"
+APP_ID = 1658654
+
+
+@pytest.fixture
+def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
+    """Return the id of the device in the registry."""
+    return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
+
+
+@pytest.fixture
+def service_id(loaded: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
+    """Return the id of the device of the service main."""
+    entity = entity_registry.async_get(f"switch.{NAME}_main_running")
+    assert entity is not None
+    assert entity.device_id is not None
+    return entity.device_id
+
+
+async def press(hass: HomeAssistant, button: str) -> None:
+    """Press a button."""
+    await hass.services.async_call(
+        "button", "press", {"entity_id": f"button.{NAME}_{button}"}, blocking=True
+    )
+
+
+async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
+    """Call an action without asking for a response."""
+    return await hass.services.async_call(DOMAIN, action, data, blocking=True)
+
+
+@pytest.mark.parametrize(
+    ("button", "command"),
+    [
+        ("reboot", ("reboot", {"force": False})),
+        ("identify", ("blink", {})),
+        ("check_for_updates", ("update", {"force": False, "cancel": False})),
+        ("restart_services", ("restart", {"app_id": APP_ID, "force": False})),
+        (
+            "main_restart",
+            ("restart_service", {"app_id": APP_ID, "service": "main", "force": False}),
+        ),
+        ("shut_down", ("shutdown", {"force": False})),
+        ("purge_data", ("purge", {"app_id": APP_ID, "force": False})),
+    ],
+)
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_button(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    button: str,
+    command: tuple[str, dict[str, Any]],
+) -> None:
+    """A pressed button does what it says, once."""
+    await press(hass, button)
+    assert device.commands == [command]
+
+
+async def test_switch(
+    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+) -> None:
+    """A service stops and starts, and its switch tells so at once."""
+    switch = {"entity_id": f"switch.{NAME}_main_running"}
+    await hass.services.async_call("switch", "turn_off", switch, blocking=True)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert device.containers[APP_ID, "main"].status == "exited"
+    assert state_of(hass, f"switch.{NAME}_main_running") == "off"
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "exited"
+    await hass.services.async_call("switch", "turn_on", switch, blocking=True)
+    assert device.containers[APP_ID, "main"].status == "Running"
+
+
+@pytest.mark.parametrize(
+    ("action", "data", "command"),
+    [
+        ("reboot", {"force": True}, ("reboot", {"force": True})),
+        ("blink", {}, ("blink", {})),
+        ("update", {"force": True}, ("update", {"force": True, "cancel": False})),
+        ("shutdown", {}, ("shutdown", {"force": False})),
+        ("purge", {"force": True}, ("purge", {"app_id": APP_ID, "force": True})),
+        (
+            "restart",
+            {"app_id": APP_ID},
+            ("restart", {"app_id": APP_ID, "force": False}),
+        ),
+        (
+            "restart_service",
+            {"service": "redis"},
+            ("restart_service", {"app_id": APP_ID, "service": "redis", "force": False}),
+        ),
+        (
+            "stop_service",
+            {"service": "redis", "force": True},
+            ("stop_service", {"app_id": APP_ID, "service": "redis", "force": True}),
+        ),
+        (
+            "start_service",
+            {"service": "redis"},
+            ("start_service", {"app_id": APP_ID, "service": "redis"}),
+        ),
+    ],
+)
+async def test_action(
+    hass: HomeAssistant,
+    device: Device,
+    device_id: str,
+    action: str,
+    data: dict[str, Any],
+    command: tuple[str, dict[str, Any]],
+) -> None:
+    """An action does what it says, once."""
+    await call(hass, action, device_id=device_id, **data)
+    assert device.commands == [command]
+
+
+async def test_action_on_a_service(
+    hass: HomeAssistant, device: Device, service_id: str
+) -> None:
+    """A service's own device is enough to name it."""
+    await call(hass, "restart_service", device_id=[service_id, service_id])
+    assert device.commands == [
+        ("restart_service", {"app_id": APP_ID, "service": "main", "force": False})
+    ]
+
+
+async def test_action_for_devices_refuses_a_service(
+    hass: HomeAssistant, device: Device, service_id: str
+) -> None:
+    """Nobody reboots a device by one of its services."""
+    with pytest.raises(ServiceValidationError, match="main is a service of"):
+        await call(hass, "reboot", device_id=service_id)
+    assert not device.commands
+
+
+async def test_service_must_be_named(hass: HomeAssistant, device_id: str) -> None:
+    """A device alone does not tell which service is meant."""
+    with pytest.raises(ServiceValidationError, match="Name the service"):
+        await call(hass, "stop_service", device_id=device_id)
+
+
+async def test_unknown_service(hass: HomeAssistant, device_id: str) -> None:
+    """A service that the device does not run is named in the error."""
+    with pytest.raises(ServiceValidationError, match="does not run a service nope"):
+        await call(hass, "stop_service", device_id=device_id, service="nope")
+
+
+async def test_unknown_app(hass: HomeAssistant, device_id: str) -> None:
+    """An app that the device does not run is wrong use."""
+    with pytest.raises(ServiceValidationError, match="does not run this app"):
+        await call(hass, "restart", device_id=device_id, app_id=999)
+
+
+async def test_lock_is_told_and_forced(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """What is locked says that a lock is held and that force overrides it."""
+    device.lock()
+    with pytest.raises(HomeAssistantError, match=r"holds an update lock .* set force"):
+        await call(hass, "reboot", device_id=device_id)
+    assert not device.commands
+    await call(hass, "reboot", device_id=device_id, force=True)
+    assert device.commands == [("reboot", {"force": True})]
+
+
+async def test_host_update_is_told(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """A device that updates its operating system says so."""
+    device.host_update_running = True
+    with pytest.raises(HomeAssistantError, match="updating its operating system"):
+        await call(hass, "reboot", device_id=device_id)
+
+
+async def test_ignored_update_is_told(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """A device that ignores the request does not count as one that obeyed."""
+    device.instant_update_trigger = False
+    with pytest.raises(ServiceValidationError, match="ignores requests"):
+        await call(hass, "update", device_id=device_id)
+
+
+async def test_unknown_outcome_is_told_and_not_repeated(
+    hass: HomeAssistant, device: Device, server: SupervisorServer, device_id: str
+) -> None:
+    """A command whose answer is lost is neither a failure nor a success."""
+    server.faults.add("POST", "/v1/blink", Fault.reset_after())
+    with pytest.raises(HomeAssistantError, match="not known whether"):
+        await call(hass, "blink", device_id=device_id)
+    assert device.commands == [("blink", {})]
+
+
+@pytest.mark.expects_log("holy-wildflower could not be reached")
+async def test_unreachable_is_told(
+    hass: HomeAssistant,
+    device: Device,
+    device_id: str,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A command that could not be sent has failed."""
+    await device.power_off()
+    await pass_time(hass, freezer)
+    with pytest.raises(HomeAssistantError, match="could not be reached"):
+        await call(hass, "reboot", device_id=device_id)
+
+
+async def test_refused_key_asks_for_another(
+    hass: HomeAssistant, device: Device, server: SupervisorServer, device_id: str
+) -> None:
+    """A key that is refused for a command starts reauthentication."""
+    server.faults.add("POST", "/v1/blink", Fault.status(401, "Unauthorized"))
+    with pytest.raises(HomeAssistantError, match="refused the API key"):
+        await call(hass, "blink", device_id=device_id)
+    await hass.async_block_till_done()
+    flows = hass.config_entries.flow.async_progress()
+    assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
+
+
+async def test_several_devices(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """All devices are tried, and the error names what failed."""
+    with pytest.raises(HomeAssistantError, match="1 of 2 devices failed"):
+        await call(hass, "blink", device_id=[device_id, "0123456789abcdef"])
+    assert device.commands == [("blink", {})]
+
+
+async def test_response(hass: HomeAssistant, device: Device, device_id: str) -> None:
+    """A response tells what each device answered."""
+    device.lock()
+    response = await hass.services.async_call(
+        DOMAIN,
+        "restart",
+        {"device_id": device_id},
+        blocking=True,
+        return_response=True,
+    )
+    assert response is not None
+    (answer,) = response["devices"]
+    assert answer["device_id"] == device_id
+    assert answer["result"] == "locked"
+    assert "Lockfile exists" in answer["message"]
+
+
+@pytest.mark.parametrize("action", ["shutdown", "purge"])
+async def test_destructive_actions_are_for_administrators(
+    hass: HomeAssistant,
+    device: Device,
+    device_id: str,
+    hass_read_only_user: User,
+    action: str,
+) -> None:
+    """Who may not administer may not destroy."""
+    with pytest.raises(Unauthorized):
+        await hass.services.async_call(
+            DOMAIN,
+            action,
+            {"device_id": device_id},
+            blocking=True,
+            context=Context(user_id=hass_read_only_user.id),
+        )
+    assert not device.commands
+
+
+async def test_one_command_at_a_time(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """Two restarts at once wait for each other; an unserialised Supervisor would break."""
+    device.timings = Timings(restart=0.05)
+    await asyncio.gather(
+        call(hass, "restart", device_id=device_id),
+        call(hass, "restart_service", device_id=device_id, service="main"),
+    )
+    assert [name for name, _ in device.commands] == ["restart", "restart_service"]
+
+
+async def test_reboot_until_the_device_is_back(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A reboot is shown until the device is back, without errors in the log."""
+    await press(hass, "reboot")
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, f"sensor.{NAME}_status") == "rebooting"
+    await pass_time(hass, freezer, 4)
+    assert state_of(hass, f"sensor.{NAME}_status") == "rebooting"
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
+    assert state_of(hass, f"sensor.{NAME}_release") == "unavailable"
+    await device.power_on()
+    await pass_time(hass, freezer, 4)
+    assert state_of(hass, f"sensor.{NAME}_status") == "idle"
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+
+
+@pytest.mark.expects_log("holy-wildflower could not be reached")
+async def test_reboot_that_never_ends(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A device that is not back after ten minutes is simply away."""
+    await press(hass, "reboot")
+    await pass_time(hass, freezer, 4)
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
+
+
+async def test_reboot_that_does_not_happen(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A device that only says that it reboots is not believed for ever."""
+    server.faults.add(
+        "POST", "/v1/reboot", Fault.status(202, '{"Data":"OK"}', "application/json")
+    )
+    await press(hass, "reboot")
+    await pass_time(hass, freezer, 4)
+    assert state_of(hass, f"sensor.{NAME}_status") == "rebooting"
+    await pass_time(hass, freezer, 91)
+    assert state_of(hass, f"sensor.{NAME}_status") == "idle"
+
+
+class TestSeveralApps:
+    """A device that runs more than one app."""
+
+    @pytest.fixture
+    def device(self) -> Device:
+        """Return a device with two apps that have a service of the same name."""
+        release = Release("c0ffee", 1, (Service("main"),))
+        return Device(apps=[App(1, "one", release), App(2, "two", release)])
+
+    async def test_services_are_told_apart(
+        self, hass: HomeAssistant, loaded: MockConfigEntry
+    ) -> None:
+        """Services of the same name carry the names of their apps."""
+        assert state_of(hass, f"sensor.{NAME}_one_main_status") == "running"
+        assert state_of(hass, f"sensor.{NAME}_two_main_status") == "running"
+
+    async def test_app_must_be_named(
+        self, hass: HomeAssistant, device_id: str, device: Device
+    ) -> None:
+        """An app id is only needed here, and only where it is not plain."""
+        with pytest.raises(ServiceValidationError, match="several apps"):
+            await call(hass, "restart", device_id=device_id)
+        await call(hass, "restart", device_id=device_id, app_id=2)
+        assert device.commands == [("restart", {"app_id": 2, "force": False})]
+
+    async def test_button_restarts_all(
+        self, hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+    ) -> None:
+        """The button means all services of the device."""
+        await press(hass, "restart_services")
+        assert [arguments["app_id"] for _, arguments in device.commands] == [1, 2]
+
+
+class TestOwnDevice:
+    """The device that Home Assistant itself runs on."""
+
+    @pytest.fixture(autouse=True)
+    def _environment(
+        self, monkeypatch: pytest.MonkeyPatch, server: SupervisorServer
+    ) -> None:
+        """Make Home Assistant the service main of the device."""
+        monkeypatch.setenv("BALENA_SUPERVISOR_ADDRESS", server.url)
+        monkeypatch.setenv("BALENA_APP_ID", str(APP_ID))
+        monkeypatch.setenv("BALENA_SERVICE_NAME", "main")
+
+    async def test_own_service_is_not_stopped(
+        self, hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+    ) -> None:
+        """Home Assistant does not stop itself."""
+        with pytest.raises(ServiceValidationError, match="Home Assistant itself"):
+            await hass.services.async_call(
+                "switch",
+                "turn_off",
+                {"entity_id": f"switch.{NAME}_main_running"},
+                blocking=True,
+            )
+        assert not device.commands
+
+    async def test_other_service_is_stopped(
+        self, hass: HomeAssistant, device_id: str, device: Device
+    ) -> None:
+        """Other services of the device are not protected."""
+        await call(hass, "stop_service", device_id=device_id, service="redis")
+        assert device.commands
+
+    @pytest.mark.usefixtures("entity_registry_enabled_by_default")
+    async def test_own_data_is_not_purged(
+        self, hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+    ) -> None:
+        """Home Assistant does not delete its own data."""
+        with pytest.raises(ServiceValidationError, match="Home Assistant's own data"):
+            await press(hass, "purge_data")
+        assert not device.commands
+
+
+class TestAncientSupervisor:
+    """A device whose Supervisor does not tell what it runs."""
+
+    @pytest.fixture
+    def device(self) -> Device:
+        """Return a device of 2018."""
+        return Device(supervisor_version="6.6.0")
+
+    async def test_app_must_be_named(
+        self, hass: HomeAssistant, device_id: str, device: Device
+    ) -> None:
+        """Its app is reached by id, through the older endpoint."""
+        with pytest.raises(ServiceValidationError, match="not known which app"):
+            await call(hass, "restart", device_id=device_id)
+        await call(hass, "restart", device_id=device_id, app_id=APP_ID)
+        await call(hass, "purge", device_id=device_id, app_id=APP_ID)
+        assert [name for name, _ in device.commands] == ["restart", "purge"]
+
+    async def test_endpoint_is_missing(
+        self, hass: HomeAssistant, device_id: str
+    ) -> None:
+        """What it cannot do is told as such."""
+        with pytest.raises(ServiceValidationError, match="cannot do this"):
+            await call(
+                hass,
+                "start_service",
+                device_id=device_id,
+                service="main",
+                app_id=APP_ID,
+            )

@@ -1,0 +1,353 @@
+"""A device is registered, and its registration corrected."""
+
+from collections.abc import Generator
+from typing import Any
+from unittest.mock import AsyncMock, patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.config_entries import SOURCE_USER, ConfigFlowResult
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from simulator import Device, Fault, SupervisorServer
+
+MAC_ADDRESSES = ["02:fc:00:00:00:01", "ca:9f:9a:26:3d:08", "ea:89:f6:11:4b:00"]
+
+
+@pytest.fixture(autouse=True)
+def setup_entry() -> Generator[AsyncMock]:
+    """Register devices without setting them up."""
+    with patch(
+        "custom_components.balena_supervisor.async_setup_entry", return_value=True
+    ) as mock:
+        yield mock
+
+
+@pytest.fixture
+def _environment(
+    monkeypatch: pytest.MonkeyPatch, device: Device, server: SupervisorServer
+) -> None:
+    """Run in a container on the device."""
+    monkeypatch.setenv("BALENA_SUPERVISOR_ADDRESS", server.url)
+    monkeypatch.setenv("BALENA_SUPERVISOR_API_KEY", device.app_key())
+    monkeypatch.setenv("BALENA_DEVICE_UUID", device.uuid)
+
+
+async def begin(hass: HomeAssistant) -> ConfigFlowResult:
+    """Begin as a person does."""
+    return await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_USER}
+    )
+
+
+async def submit(
+    hass: HomeAssistant, result: ConfigFlowResult, **user_input: Any
+) -> ConfigFlowResult:
+    """Submit a form."""
+    return await hass.config_entries.flow.async_configure(result["flow_id"], user_input)
+
+
+def direct(server: SupervisorServer, device: Device, **changes: Any) -> dict[str, Any]:
+    """Return what a person types for a device in reach."""
+    typed = {"host": server.url, "api_key": device.api_key, "verify_ssl": True}
+    return typed | changes
+
+
+async def test_direct(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> None:
+    """A device in reach needs an address and a key."""
+    result = await begin(hass)
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "direct"
+    result = await submit(hass, result, **direct(server, device))
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["title"] == "holy-wildflower"
+    assert result["result"].unique_id == "02:fc:00:00:00:01"
+    assert result["data"] == {
+        "api_key": device.api_key,
+        "connection": "direct",
+        "mac_addresses": MAC_ADDRESSES,
+        "url": f"{server.url}/",
+        "verify_ssl": True,
+    }
+
+
+@pytest.mark.parametrize("spelling", ["127.0.0.1:{port}", " http://127.0.0.1:{port}/ "])
+async def test_spellings_of_an_address(
+    hass: HomeAssistant, device: Device, server: SupervisorServer, spelling: str
+) -> None:
+    """An address may be a host with a port or a URL."""
+    typed = direct(server, device, host=spelling.format(port=server.port))
+    result = await submit(hass, await begin(hass), **typed)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["data"]["url"] == f"{server.url}/"
+
+
+@pytest.mark.parametrize(
+    "address", ["", "ftp://device", "http://", "http://me@device", "a b:c"]
+)
+async def test_no_address(
+    hass: HomeAssistant, device: Device, server: SupervisorServer, address: str
+) -> None:
+    """What is no address is told at its field, and can be corrected."""
+    result = await submit(
+        hass, await begin(hass), **direct(server, device, host=address)
+    )
+    assert result["errors"] == {"host": "invalid_address"}
+    result = await submit(hass, result, **direct(server, device))
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_local_mode(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> None:
+    """In local mode no key is needed."""
+    device.local_mode = True
+    result = await submit(hass, await begin(hass), host=server.url, verify_ssl=True)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["data"]["api_key"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"api_key": "0" * 32}, {"api_key": "invalid_auth"}),
+        ({"api_key": "no key\n"}, {"api_key": "invalid_auth"}),
+        ({"api_key": ""}, {"api_key": "api_key_required"}),
+        ({"host": "127.0.0.1:1"}, {"host": "cannot_connect"}),
+        ({"host": "localhost:1"}, {"host": "cannot_connect"}),
+    ],
+)
+async def test_wrong_input(
+    hass: HomeAssistant,
+    device: Device,
+    server: SupervisorServer,
+    changes: dict[str, str],
+    error: dict[str, str],
+) -> None:
+    """What is wrong is told at its field, and can be corrected."""
+    result = await submit(hass, await begin(hass), **direct(server, device, **changes))
+    assert result["type"] is FlowResultType.FORM
+    assert result["errors"] == error
+    result = await submit(hass, result, **direct(server, device))
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.status(502), "cannot_connect"),
+        (Fault.reset(), "cannot_connect"),
+        (Fault.status(503), "supervisor_error"),
+        (Fault.status(404, "Not here"), "not_supervisor"),
+        (Fault.garbage(), "not_supervisor"),
+        (Fault.json({"hello": "world"}), "not_supervisor"),
+        (Fault.redirect("/login"), "not_supervisor"),
+        (Fault.huge(), "not_supervisor"),
+        (Fault.truncate(), "cannot_connect"),
+    ],
+)
+async def test_wrong_answer(
+    hass: HomeAssistant,
+    device: Device,
+    server: SupervisorServer,
+    fault: Fault,
+    error: str,
+) -> None:
+    """What answers wrongly is told at the address, and can be tried again."""
+    server.faults.add("GET", "/v1/device", fault)
+    result = await submit(hass, await begin(hass), **direct(server, device))
+    assert result["errors"] == {"host": error}
+    server.faults.clear()
+    result = await submit(hass, result, **direct(server, device))
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_timeout(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> None:
+    """A device that does not answer in time is told as such."""
+    server.faults.add("GET", "/v1/device", Fault.hang())
+    with patch.dict(
+        "custom_components.balena_supervisor.client.endpoints.Endpoint.DEVICE.__dict__",
+        {"timeout": 0.1},
+    ):
+        result = await submit(hass, await begin(hass), **direct(server, device))
+    assert result["errors"] == {"host": "timeout_connect"}
+
+
+async def test_port_is_closed_to_the_network(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> None:
+    """A refused connection that is not to this machine tells of local mode."""
+    with patch("socket.getaddrinfo", return_value=[]):
+        result = await submit(
+            hass, await begin(hass), **direct(server, device, host="0.0.0.0:1")
+        )
+    assert result["errors"] == {"host": "port_closed"}
+    assert result["description_placeholders"] is not None
+    assert "local-mode" in result["description_placeholders"]["local_mode_url"]
+
+
+async def test_names_of_old_devices(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> None:
+    """A device that does not tell its name is called by its hostname."""
+    device.supervisor_version = "8.0.0"
+    result = await submit(hass, await begin(hass), **direct(server, device))
+    assert result["title"] == "a1b2c3d"
+
+
+async def test_names_of_ancient_devices(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> None:
+    """A device that tells nothing of itself is registered by its address."""
+    device.supervisor_version = "1.8.0"
+    device.mac_addresses = ()
+    result = await submit(hass, await begin(hass), **direct(server, device))
+    assert result["title"] == "balena device"
+    assert result["result"].unique_id is None
+    result = await submit(hass, await begin(hass), **direct(server, device))
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+
+
+async def test_same_device_twice(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """A device that shares a MAC address with a registered one is the same."""
+    device.mac_addresses = ("02:00:00:00:00:99", "CA:9F:9A:26:3D:08")
+    result = await submit(hass, await begin(hass), **direct(server, device))
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+
+
+@pytest.mark.usefixtures("_environment")
+async def test_environment(hass: HomeAssistant, device: Device) -> None:
+    """The device that Home Assistant runs on takes one click."""
+    result = await begin(hass)
+    assert result["type"] is FlowResultType.MENU
+    assert result["menu_options"] == ["environment", "direct"]
+    result = await submit(hass, result, next_step_id="environment")
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["result"].unique_id == device.uuid
+    assert result["data"] == {
+        "connection": "environment",
+        "mac_addresses": MAC_ADDRESSES,
+    }
+
+
+@pytest.mark.usefixtures("_environment")
+async def test_environment_twice(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """The device that Home Assistant runs on is not added again beside its address."""
+    result = await submit(hass, await begin(hass), next_step_id="environment")
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+
+
+@pytest.mark.usefixtures("_environment")
+async def test_environment_fails_and_recovers(
+    hass: HomeAssistant, server: SupervisorServer
+) -> None:
+    """What is wrong stands above the form, which can be tried again."""
+    server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=1)
+    result = await submit(hass, await begin(hass), next_step_id="environment")
+    assert result["type"] is FlowResultType.FORM
+    assert result["errors"] == {"base": "invalid_auth"}
+    result = await submit(hass, result)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_reauth(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """A new key takes the place of one that was refused."""
+    device.api_key = "1" * 32
+    result = await entry.start_reauth_flow(hass)
+    assert result["step_id"] == "reauth_confirm"
+    result = await submit(hass, result, api_key="0" * 32)
+    assert result["errors"] == {"api_key": "invalid_auth"}
+    result = await submit(hass, result, api_key=device.api_key)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "reauth_successful"
+    assert entry.data["api_key"] == device.api_key
+
+
+async def test_reauth_while_away(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """What does not concern the key stands above the form."""
+    result = await entry.start_reauth_flow(hass)
+    await device.power_off()
+    result = await submit(hass, result, api_key="0" * 32)
+    assert result["errors"] == {"base": "cannot_connect"}
+    await device.power_on()
+    result = await submit(hass, result, api_key=device.api_key)
+    assert result["reason"] == "reauth_successful"
+
+
+async def test_reconfigure(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """Address, key and verification can be changed."""
+    result = await entry.start_reconfigure_flow(hass)
+    assert result["step_id"] == "reconfigure"
+    result = await submit(hass, result, **direct(server, device, host="127.0.0.1:1"))
+    assert result["errors"] == {"host": "cannot_connect"}
+    result = await submit(hass, result, **direct(server, device, verify_ssl=False))
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.data["verify_ssl"] is False
+
+
+async def test_reconfigure_to_another_device(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """Another device does not take the place of a registered one."""
+    device.mac_addresses = ("02:00:00:00:00:99",)
+    result = await entry.start_reconfigure_flow(hass)
+    result = await submit(hass, result, **direct(server, device))
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "wrong_device"
+
+
+@pytest.mark.usefixtures("_environment")
+@pytest.mark.parametrize("kind", ["reauth", "reconfigure"])
+async def test_environment_is_read_again(
+    hass: HomeAssistant, server: SupervisorServer, kind: str
+) -> None:
+    """There is nothing to type for the device that Home Assistant runs on."""
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        data={"connection": "environment", "mac_addresses": MAC_ADDRESSES},
+    )
+    entry.add_to_hass(hass)
+    result = await getattr(entry, f"start_{kind}_flow")(hass)
+    assert result["step_id"] == f"{kind}_environment"
+    server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=1)
+    result = await submit(hass, result)
+    assert result["errors"] == {"base": "invalid_auth"}
+    result = await submit(hass, result)
+    assert result["reason"] == f"{kind}_successful"
+
+
+async def test_environment_is_gone(hass: HomeAssistant) -> None:
+    """Without the environment, the device that Home Assistant runs on is not known."""
+    entry = MockConfigEntry(
+        domain=DOMAIN, data={"connection": "environment", "mac_addresses": []}
+    )
+    entry.add_to_hass(hass)
+    result = await submit(hass, await entry.start_reconfigure_flow(hass))
+    assert result["errors"] == {"base": "no_environment"}

@@ -1,0 +1,292 @@
+"""A device is polled, and its entities tell what is true."""
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
+from simulator import RECORDED_NEXT_RELEASE, Device, Fault, Service, SupervisorServer
+
+from . import pass_time, state_of
+
+NAME = "holy_wildflower"
+
+
+async def test_unchanged_poll_is_cheap(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A poll in which nothing changed costs five requests and writes no state."""
+    await pass_time(hass, freezer)
+    written: list[Event] = []
+    hass.bus.async_listen(EVENT_STATE_CHANGED, written.append)
+    hass.bus.async_listen(
+        EVENT_STATE_REPORTED, written.append, callback(lambda _: True)
+    )
+    server.requests.clear()
+    await pass_time(hass, freezer)
+    assert sorted(request.path for request in server.requests) == [
+        "/v1/device",
+        "/v1/healthy",
+        "/v2/applications/state",
+        "/v2/device/vpn",
+        "/v2/state/status",
+    ]
+    assert not written
+
+
+async def test_keys_travel_in_the_header_only(
+    loaded: MockConfigEntry, server: SupervisorServer, device: Device
+) -> None:
+    """No request has the key in its address, and none calls itself a Supervisor."""
+    assert {request.headers["Authorization"] for request in server.requests} == {
+        f"Bearer {device.api_key}"
+    }
+    assert not any(request.query for request in server.requests)
+    assert not any(
+        request.headers["User-Agent"].startswith("Supervisor/")
+        for request in server.requests
+    )
+
+
+async def test_update_from_pending_to_done(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """An update is seen in each of its steps, though the device itself says Idle."""
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    device.download(40)
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_status") == "downloading"
+    assert state_of(hass, f"sensor.{NAME}_update_status") == "downloading"
+    assert state_of(hass, f"sensor.{NAME}_download_progress") == "40"
+    assert state_of(hass, f"sensor.{NAME}_release") == "7fc9c5b"
+    assert state_of(hass, f"sensor.{NAME}_target_release") == "4e38013"
+    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "on"
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "running"
+    assert state_of(hass, f"switch.{NAME}_main_running") == "on"
+    assert state_of(hass, f"switch.{NAME}_worker_running") == "off"
+
+    # While it is under way, polls are three seconds apart.
+    device.finish_download()
+    await pass_time(hass, freezer, 4)
+    assert state_of(hass, f"sensor.{NAME}_update_status") == "applying"
+
+    device.apply()
+    await pass_time(hass, freezer, 4)
+    assert state_of(hass, f"sensor.{NAME}_status") == "idle"
+    assert state_of(hass, f"sensor.{NAME}_update_status") == "up_to_date"
+    assert state_of(hass, f"sensor.{NAME}_release") == "4e38013"
+    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "off"
+    assert state_of(hass, f"switch.{NAME}_worker_running") == "on"
+
+
+async def test_locked_update(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """An update that runs into a lock has failed, and stays pending."""
+    device.lock()
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    device.finish_download()
+    device.apply()
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_failed") == "on"
+    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "on"
+    assert state_of(hass, f"sensor.{NAME}_update_status") == "failed"
+    assert state_of(hass, f"sensor.{NAME}_release") == "7fc9c5b"
+
+
+async def test_long_update_does_not_hurry_for_ever(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """After ten minutes of an update, polls are fifteen seconds apart again."""
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 601)
+    server.requests.clear()
+    await pass_time(hass, freezer, 4)
+    assert not server.requests
+    await pass_time(hass, freezer, 13)
+    assert server.requests
+
+
+@pytest.mark.parametrize(
+    ("path", "entity_id"),
+    [
+        ("/v2/device/vpn", f"binary_sensor.{NAME}_vpn"),
+        ("/v1/healthy", f"binary_sensor.{NAME}_supervisor"),
+        ("/v2/applications/state", f"sensor.{NAME}_target_release"),
+    ],
+)
+@pytest.mark.parametrize(
+    "fault", [Fault.garbage(), Fault.reset(), Fault.json([1]), Fault.redirect("/ping")]
+)
+async def test_failing_endpoint_costs_its_fields(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+    path: str,
+    entity_id: str,
+    fault: Fault,
+) -> None:
+    """One endpoint that fails costs its own fields only."""
+    server.faults.add("GET", path, fault)
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_os_version") == "balenaOS 6.5.4"
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    server.faults.clear()
+    await pass_time(hass, freezer)
+    assert state_of(hass, entity_id) not in {"unknown", "unavailable"}
+
+
+async def test_containers_are_left_alone_after_they_failed(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """An endpoint that can crash the Supervisor is not asked again for a while."""
+    device.engine_failing = True
+    await pass_time(hass, freezer)
+    server.requests.clear()
+    device.engine_failing = False
+    await pass_time(hass, freezer)
+    assert "/v2/state/status" not in {request.path for request in server.requests}
+    await pass_time(hass, freezer, 301)
+    assert "/v2/state/status" in {request.path for request in server.requests}
+
+
+async def test_wrongly_typed_fields_are_absent(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """Fields of the wrong type are unknown, the rest is there."""
+    server.faults.add(
+        "GET",
+        "/v1/device",
+        Fault.json(
+            {"os_version": 7, "supervisor_version": "19.0.5", "ip_address": "192.0.2.9"}
+        ),
+    )
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_os_version") == "unknown"
+    assert state_of(hass, f"sensor.{NAME}_ip_address") == "192.0.2.9"
+
+
+async def test_unknown_status_word(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A word that nobody knows yet is shown as it is."""
+    device.container_status("main", "Deep sleep")
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "deep_sleep"
+    assert state_of(hass, f"sensor.{NAME}_status") == "deep_sleep"
+    assert state_of(hass, f"switch.{NAME}_main_running") == "unknown"
+
+
+@pytest.mark.expects_log("holy-wildflower could not be reached")
+async def test_away_for_an_hour(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A device that goes away is unavailable, but for its Online, and comes back."""
+    await device.power_off()
+    for _ in range(6):
+        await pass_time(hass, freezer, 600)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
+    assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "unavailable"
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("Error fetching" in message for message in messages) == 1
+
+    device.os_version = "balenaOS 7.0.0"
+    await device.power_on()
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert state_of(hass, f"sensor.{NAME}_os_version") == "balenaOS 7.0.0"
+
+
+async def test_services_come_and_go(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """Services appear and disappear with their devices, also more than once."""
+    device.add_service(Service("worker"))
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_worker_status") == "running"
+    device.remove_service("worker")
+    await pass_time(hass, freezer)
+    assert hass.states.get(f"sensor.{NAME}_worker_status") is None
+    children = dr.async_child_entries_for_config_entry(device_registry, loaded.entry_id)
+    assert {child.name for child in children} == {"main", "redis"}
+    device.add_service(Service("worker"))
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_worker_status") == "running"
+
+
+async def test_details_are_asked_for_seldom(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A new name shows within ten minutes."""
+    device.name = "still-forest"
+    await pass_time(hass, freezer, 601)
+    names = [
+        item.name
+        for item in dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
+    ]
+    assert names == ["still-forest"]
+
+
+@pytest.mark.parametrize("version", ["7.0.0", "10.0.0"])
+async def test_old_supervisor(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+    version: str,
+) -> None:
+    """What an old Supervisor does not tell is not there, until it is updated."""
+    device.supervisor_version = version
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "off"
+    assert hass.states.get(f"binary_sensor.{NAME}_vpn") is None
+    server.requests.clear()
+    await pass_time(hass, freezer)
+    assert not any("vpn" in request.path for request in server.requests)
+
+    device.supervisor_version = "19.0.5"
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "on"

@@ -1,0 +1,106 @@
+"""A device is set up, and unloaded."""
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr
+from simulator import Device, Fault, SupervisorServer
+
+
+async def test_load_and_unload(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
+    """A device in reach is loaded, and leaves nothing behind when it is unloaded."""
+    assert loaded.state is ConfigEntryState.LOADED
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    assert loaded.state is ConfigEntryState.NOT_LOADED
+
+
+async def test_device_registry(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """The device is registered with all that is known of it, its services below it."""
+    entry = device_registry.async_get_device_by_identifier(
+        (DOMAIN, "02:fc:00:00:00:01"), loaded.entry_id
+    )
+    assert entry is not None
+    assert entry.name == "holy-wildflower"
+    assert entry.manufacturer == "balena"
+    assert entry.model == "genericx86-64-ext"
+    assert entry.sw_version == "balenaOS 6.5.4"
+    services = dr.async_entries_for_parent_device(device_registry, entry.id)
+    assert {service.name for service in services} == {"main", "redis"}
+
+
+async def test_away_at_start(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """A device that is away is tried again later."""
+    await device.power_off()
+    await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.SETUP_RETRY
+    assert entry.reason is not None
+    assert "holy-wildflower could not be reached" in entry.reason
+
+
+@pytest.mark.expects_log("could not authenticate")
+async def test_key_refused_at_start(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """A refused key asks for another one."""
+    device.api_key = "0" * 32
+    await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.SETUP_ERROR
+    flows = hass.config_entries.flow.async_progress()
+    assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.status(500),
+        Fault.status(503, '{"message":"no"}'),
+        Fault.garbage(),
+        Fault.truncate(),
+    ],
+)
+async def test_bad_answer_at_start(
+    hass: HomeAssistant, entry: MockConfigEntry, server: SupervisorServer, fault: Fault
+) -> None:
+    """A device that answers badly is tried again later."""
+    server.faults.add("GET", "/v1/device", fault)
+    await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.SETUP_RETRY
+
+
+async def test_environment(
+    hass: HomeAssistant,
+    device: Device,
+    server: SupervisorServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The device that Home Assistant runs on is reached by the address and key of today."""
+    monkeypatch.setenv("RESIN_SUPERVISOR_ADDRESS", server.url)
+    monkeypatch.setenv("RESIN_SUPERVISOR_API_KEY", device.app_key())
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        unique_id=device.uuid,
+        data={"connection": "environment", "mac_addresses": []},
+    )
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.LOADED
+
+
+@pytest.mark.expects_log("The Supervisor's address is not in the environment")
+async def test_environment_is_gone(hass: HomeAssistant) -> None:
+    """Without the environment there is no way to the device."""
+    entry = MockConfigEntry(
+        domain=DOMAIN, data={"connection": "environment", "mac_addresses": []}
+    )
+    entry.add_to_hass(hass)
+    await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.SETUP_ERROR
