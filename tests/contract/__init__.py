@@ -1,0 +1,1 @@
+"""Tests against what the real Supervisor was seen to do."""
