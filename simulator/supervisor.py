@@ -1,7 +1,8 @@
 """The HTTP API of a Supervisor, with its habits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+import contextlib
 from dataclasses import dataclass, field
 import hashlib
 import json
@@ -221,7 +222,7 @@ def _v1_run(*, stops: bool) -> Handler:
         if stops:
             container_id = await device.stop_service(app_id, 0, force=call.force)
         else:
-            container_id = device.start_service(app_id, 0)
+            container_id = await device.start_service(app_id, 0)
         return data({"containerId": container_id})
 
     return run
@@ -416,7 +417,7 @@ def _service_action(action: str) -> Handler:
             return sent(_NO_SERVICE, 400)
         try:
             if action == "start":
-                device.start_service(app_id, service)
+                await device.start_service(app_id, service)
             elif action == "stop":
                 await device.stop_service(app_id, service, force=call.force)
             else:
@@ -576,6 +577,8 @@ def _set_tags(device: Device, call: _Call) -> Reply:
         )
     if any(re.search(r"\s", name) for name in tags):
         return failed("Tag keys cannot contain whitespace", 400)
+    if tags:
+        device.commands.append(("set_tags", tags))
     for name, value in tags.items():
         numbers = [number for number, tag in device.tags.items() if tag[0] == name]
         device.tags[next(iter(numbers), max(device.tags, default=0) + 2)] = (
@@ -596,7 +599,7 @@ def _cleanup_volumes(device: Device, call: _Call) -> Reply:
 
 
 def _local_logs(device: Device, call: _Call) -> Stream:
-    async def lines() -> AsyncIterator[bytes]:
+    async def lines() -> AsyncGenerator[bytes]:
         yield b'{"message":"Streaming logs","isSystem":true}\n'
         while True:
             await asyncio.sleep(device.timings.log)
@@ -625,7 +628,7 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
         lines = [line.split("]: ", 1)[-1] for line in lines]
     text = "".join(f"{line}\n" for line in lines).encode()
 
-    async def follow() -> AsyncIterator[bytes]:
+    async def follow() -> AsyncGenerator[bytes]:
         yield text
         number = 0
         while options.get("follow"):
@@ -705,7 +708,7 @@ def _environment(device: Device, app: App, service: Service) -> dict[str, str]:
         "HOST": "10.114.104.1",
         "ADDRESS": "http://10.114.104.1:48484",
     }
-    environment = {}
+    environment: dict[str, str] = {}
     for prefix in ("BALENA", "RESIN"):
         environment |= {f"{prefix}_{name}": value for name, value in values.items()}
         environment[prefix] = "1"
@@ -845,20 +848,11 @@ class SupervisorServer:
     async def _stream(self, raw: web.BaseRequest, stream: Stream) -> web.StreamResponse:
         response = UndeclaredStream()
         await response.prepare(raw)
-        ending = asyncio.ensure_future(self._stopping.wait())
-        try:
-            while True:
-                chunk = asyncio.ensure_future(anext(stream.chunks, None))
-                await asyncio.wait({chunk, ending}, return_when=asyncio.FIRST_COMPLETED)
-                if not chunk.done() or (value := chunk.result()) is None:
-                    chunk.cancel()
-                    break
-                self.bytes_sent += len(value)
-                await response.write(value)
-        except ConnectionResetError:
-            pass
-        finally:
-            ending.cancel()
+        with contextlib.suppress(ConnectionResetError):
+            async with contextlib.aclosing(stream.chunks) as chunks:
+                async for chunk in chunks:
+                    self.bytes_sent += len(chunk)
+                    await response.write(chunk)
         return response
 
     def _hang_up(self, raw: web.BaseRequest) -> web.StreamResponse:
@@ -887,7 +881,7 @@ class SupervisorServer:
                 for _ in range(1024):
                     await response.write(b" " * 1024 * 1024)
             except ConnectionResetError:
-                return response
+                return self._hang_up(raw)
             return response
         if fault.status_code is not None:
             headers = {"Content-Type": fault.content_type, **fault.headers}
@@ -963,7 +957,7 @@ async def _read(raw: web.BaseRequest) -> bytes:
     return bytes(body)
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+async def _nothing() -> AsyncGenerator[bytes]:
     chunk: bytes
     for chunk in ():
         yield chunk

@@ -7,6 +7,7 @@ from unittest.mock import AsyncMock, patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.balena_supervisor.client import Endpoint
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.config_entries import SOURCE_USER, ConfigFlowResult
 from homeassistant.core import HomeAssistant
@@ -23,6 +24,18 @@ def setup_entry() -> Generator[AsyncMock]:
         "custom_components.balena_supervisor.async_setup_entry", return_value=True
     ) as mock:
         yield mock
+
+
+@pytest.fixture(autouse=True)
+def _names() -> Generator[None]:
+    """Have every name lead to this machine."""
+    address = {"hostname": "", "host": "127.0.0.1", "family": 2, "proto": 6, "flags": 0}
+
+    async def resolve(_: object, host: str, port: int, **__: object) -> list[Any]:
+        return [address | {"hostname": host, "port": port}]
+
+    with patch("aiohttp.resolver.AsyncResolver.resolve", resolve):
+        yield
 
 
 @pytest.fixture
@@ -70,7 +83,7 @@ async def test_direct(
         "api_key": device.api_key,
         "connection": "direct",
         "mac_addresses": MAC_ADDRESSES,
-        "url": f"{server.url}/",
+        "url": server.url,
         "verify_ssl": True,
     }
 
@@ -83,7 +96,7 @@ async def test_spellings_of_an_address(
     typed = direct(server, device, host=spelling.format(port=server.port))
     result = await submit(hass, await begin(hass), **typed)
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert result["data"]["url"] == f"{server.url}/"
+    assert result["data"]["url"] == server.url
 
 
 @pytest.mark.parametrize(
@@ -171,10 +184,7 @@ async def test_timeout(
 ) -> None:
     """A device that does not answer in time is told as such."""
     server.faults.add("GET", "/v1/device", Fault.hang())
-    with patch.dict(
-        "custom_components.balena_supervisor.client.endpoints.Endpoint.DEVICE.__dict__",
-        {"timeout": 0.1},
-    ):
+    with patch.object(Endpoint.DEVICE, "timeout", 0.1):
         result = await submit(hass, await begin(hass), **direct(server, device))
     assert result["errors"] == {"host": "timeout_connect"}
 
@@ -183,10 +193,9 @@ async def test_port_is_closed_to_the_network(
     hass: HomeAssistant, device: Device, server: SupervisorServer
 ) -> None:
     """A refused connection that is not to this machine tells of local mode."""
-    with patch("socket.getaddrinfo", return_value=[]):
-        result = await submit(
-            hass, await begin(hass), **direct(server, device, host="0.0.0.0:1")
-        )
+    result = await submit(
+        hass, await begin(hass), **direct(server, device, host="a1b2c3d.local:1")
+    )
     assert result["errors"] == {"host": "port_closed"}
     assert result["description_placeholders"] is not None
     assert "local-mode" in result["description_placeholders"]["local_mode_url"]

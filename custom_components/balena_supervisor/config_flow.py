@@ -305,7 +305,7 @@ async def _name(supervisor: Supervisor) -> str:
 
 def _url(address: str) -> URL | None:
     """Return the URL of a host, a host with port or a URL; None when it is none of them."""
-    text = address.strip().rstrip("/")
+    text = address.strip()
     try:
         ipaddress.IPv6Address(text)
     except ValueError:
@@ -317,7 +317,7 @@ def _url(address: str) -> URL | None:
         if url.scheme not in {"http", "https"} or not url.host or url.user:
             return None
         port = url.explicit_port or (DEFAULT_PORT if url.scheme == "http" else None)
-        return url.with_port(port).with_query(None).with_fragment(None)
+        return url.with_port(port).with_path(url.path.rstrip("/"))
     except ValueError:
         return None
 

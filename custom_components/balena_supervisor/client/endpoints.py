@@ -21,10 +21,7 @@ def parse_version(text: str | None) -> Version | None:
 
 
 class Endpoint(Enum):
-    """Method, path, first Supervisor version, and seconds to wait for an answer.
-
-    What changes something is a command; a read has the timeout of a read.
-    """
+    """Method, path, first Supervisor version; for commands the seconds to wait for an answer."""
 
     PING = ("GET", "/ping", (1, 1))
     HEALTHY = ("GET", "/v1/healthy", (6, 5))
@@ -84,18 +81,17 @@ class Endpoint(Enum):
     JOURNAL_LOGS = ("POST", "/v2/journal-logs", (10, 2))
 
     def __init__(
-        self, method: str, path: str, since: Version, timeout: float = READ_TIMEOUT
+        self, method: str, path: str, since: Version, timeout: float | None = None
     ) -> None:
-        """Unpack a row of the table."""
+        """Unpack a row of the table; those with a time of their own are commands.
+
+        A command changes something, so that a missing answer leaves its outcome open.
+        """
         self.method = method
         self.path = path
         self.since = since
-        self.timeout = timeout
-
-    @property
-    def is_command(self) -> bool:
-        """Whether it changes something, so that a missing answer leaves the outcome open."""
-        return self.timeout != READ_TIMEOUT
+        self.is_command = timeout is not None
+        self.timeout = READ_TIMEOUT if timeout is None else timeout
 
     def is_supported_by(self, version: Version | None) -> bool:
         """Return whether a Supervisor has it; of an unknown version it may be assumed."""
