@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 import hashlib
+import re
 import secrets
 from typing import Any, Self
 
@@ -18,6 +19,9 @@ class Timings:
 
     download: float = 12.0
     apply: float = 4.0
+    stop: float = 1.0
+    start: float = 1.0
+    # Of everything that makes new containers.
     restart: float = 2.0
     boot: float | None = 15.0
     settle: float = 3.0
@@ -27,7 +31,16 @@ class Timings:
     @classmethod
     def instant(cls) -> Self:
         """Return timings in which nothing waits, and a device stays down until it is switched on."""
-        return cls(download=0, apply=0, restart=0, boot=None, settle=0, log=0.05)
+        return cls(
+            download=0,
+            apply=0,
+            stop=0,
+            start=0,
+            restart=0,
+            boot=None,
+            settle=0,
+            log=0.05,
+        )
 
 
 class Refusal(Exception):
@@ -126,7 +139,9 @@ class Device:
         self.containers: dict[tuple[int, str], Container] = {}
         self._targets: dict[int, Release] = {}
         self.current_update: Update | None = None
-        self._restarting = False
+        # The update that goes on by itself.
+        self._finishing: Update | None = None
+        self._busy_apps: dict[int, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         for app in [recorded_app()] if apps is None else apps:
             self.apps[app.id] = app
@@ -148,7 +163,8 @@ class Device:
     @property
     def version(self) -> tuple[int, ...]:
         """The Supervisor's version as numbers."""
-        return tuple(int(part) for part in self.supervisor_version.split("."))
+        numbers = re.match(r"v?([\d.]*\d)", self.supervisor_version)
+        return tuple(map(int, numbers[1].split("."))) if numbers else ()
 
     def app_key(self, app_id: int | None = None) -> str:
         """Return the key that the services of an app have."""
@@ -217,13 +233,15 @@ class Device:
     async def restart(self, app_id: int, *, force: bool) -> None:
         """Recreate all containers of an app."""
         app = self._require(app_id)
-        await self._work("restart", app, {"app_id": app_id, "force": force})
+        arguments = {"app_id": app_id, "force": force}
+        await self._work("restart", app, arguments, self.timings.restart)
         self._recreate(app)
 
     async def purge(self, app_id: int, *, force: bool) -> None:
         """Delete an app's data and recreate its containers."""
         app = self._require(app_id)
-        await self._work("purge", app, {"app_id": app_id, "force": force})
+        arguments = {"app_id": app_id, "force": force}
+        await self._work("purge", app, arguments, self.timings.restart)
         self._recreate(app)
 
     async def restart_service(
@@ -237,12 +255,13 @@ class Device:
             "service": container.service.name,
             "force": force,
         }
-        await self._work("restart_service", app, arguments)
+        await self._work("restart_service", app, arguments, self.timings.restart)
         status = "Installed" if self.start_failing else "Running"
         key = (app_id, container.service.name)
         # The engine lists the newest container last.
         del self.containers[key]
-        self.containers[key] = Container(app_id, container.service, status)
+        service_now = self._wanted(app_id, container.service)
+        self.containers[key] = Container(app_id, service_now, status)
         if self.start_failing:
             self.settled = False
             raise Refusal(
@@ -259,13 +278,17 @@ class Device:
             "service": container.service.name,
             "force": force,
         }
-        await self._work("stop_service", self.apps[app_id], arguments)
+        app = self.apps[app_id]
+        await self._work("stop_service", app, arguments, self.timings.stop)
         container.status = "exited"
         return container.id
 
-    def start_service(self, app_id: int, service: str | int) -> str:
+    async def start_service(self, app_id: int, service: str | int) -> str:
         """Start a container, whatever locks there are; returns its id."""
         container = self.container(app_id, service)
+        if self.timings.start:
+            container.status = "Starting"
+            await asyncio.sleep(self.timings.start)
         container.status = "Running"
         self.commands.append(
             ("start_service", {"app_id": app_id, "service": container.service.name})
@@ -275,18 +298,22 @@ class Device:
     def look_for_update(self, *, force: bool = False, cancel: bool = False) -> None:
         """Look for what should run, and apply it."""
         self.commands.append(("update", {"force": force, "cancel": cancel}))
-        if cancel:
-            self.current_update = None
+        if not self.internet or self.local_mode:
+            return
+        if cancel and self.current_update is not None:
+            # It begins again from the start.
+            self.begin_update(self.current_update.release, self.current_update.app_id)
         if force:
             self.pass_locks(force=True)
-        if self.current_update is not None:
+        if self.current_update is None:
+            for app_id, release in self._targets.items():
+                if app_id in self.apps and release != self.apps[app_id].release:
+                    self.begin_update(release, app_id)
+                    break
+        if self.current_update is None:
+            self.settle()
+        elif self.current_update is not self._finishing:
             self.spawn(self._finish_update())
-            return
-        for app_id, release in self._targets.items():
-            if release != self.apps[app_id].release:
-                self.begin_update(release, app_id)
-                self.spawn(self._finish_update())
-                return
 
     # Updates, step by step
 
@@ -435,11 +462,19 @@ class Device:
             await self.power_on()
 
     async def _finish_update(self) -> None:
-        update = self._update
-        steps = 10 if self.timings.download else 1
+        update = self._finishing = self._update
+        try:
+            await self._download_and_apply(update)
+        finally:
+            if self._finishing is update:
+                self._finishing = None
+
+    async def _download_and_apply(self, update: Update) -> None:
+        seconds = self.timings.download if update.phase == "downloading" else 0
+        steps = 10 if seconds else 1
         for step in range(1, steps + 1):
-            if self.timings.download:
-                await asyncio.sleep(self.timings.download / steps)
+            if seconds:
+                await asyncio.sleep(seconds / steps)
             if self.current_update is not update:
                 return
             if update.phase == "downloading":
@@ -451,23 +486,44 @@ class Device:
         if self.current_update is update:
             self.apply()
 
-    async def _work(self, name: str, app: App, arguments: dict[str, Any]) -> None:
+    async def _work(
+        self, name: str, app: App, arguments: dict[str, Any], seconds: float
+    ) -> None:
         """Do what stops containers, and takes its time. Raises Locked."""
         try:
             self.pass_locks(app.id, force=arguments["force"])
         except Locked:
             self.settled = False
             raise
-        if self._restarting:
+        if app.id in self._busy_apps:
+            if name == "stop_service":
+                raise Locked(
+                    f"Locks for app {app.id} are being held by another supervisor"
+                    " operation"
+                )
             raise Broken("Cannot read properties of null (reading 'local')")
         self.commands.append((name, arguments))
-        self._restarting = True
+        self._busy_apps[app.id] = name
         try:
-            if self.timings.restart:
-                await asyncio.sleep(self.timings.restart)
+            if seconds:
+                self.settled = False
+                for container in self.containers.values():
+                    affected = arguments.get("service", container.service.name)
+                    if (container.app_id, container.service.name) == (app.id, affected):
+                        container.status = "Stopping"
+                await asyncio.sleep(seconds)
         finally:
-            self._restarting = False
+            del self._busy_apps[app.id]
         self.settled = self.current_update is None
+
+    def _wanted(self, app_id: int, service: Service) -> Service:
+        """Return a service as the target has it, which may be a new release."""
+        update = self.current_update
+        if update is not None and update.app_id == app_id:
+            for wanted in update.release.services:
+                if wanted.name == service.name:
+                    return wanted
+        return service
 
     def _recreate(self, app: App) -> None:
         for service in reversed(app.release.services):

@@ -1,6 +1,6 @@
 """The shapes in which a Supervisor answers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 import json
 from typing import override
@@ -25,7 +25,7 @@ class Reply:
 class Stream:
     """An answer that goes on."""
 
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes]
 
 
 class Hangup(Exception):

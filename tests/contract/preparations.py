@@ -137,7 +137,7 @@ PREPARATIONS: Final = Preparations(
         100: _set(vpn_enabled=True),
         119: _lock(),
         124: lambda device: device.stop_service(APP_ID, "redis", force=False),
-        127: lambda device: device.start_service(APP_ID, "redis") and None,
+        127: lambda device: device.start_service(APP_ID, "redis"),
         129: lambda device: device.restart_service(APP_ID, "redis", force=False),
         130: _set(start_failing=True),
         132: _set(start_failing=False),
