@@ -1,0 +1,1 @@
+"""A real Home Assistant with the integration set up against simulated devices."""

@@ -1,0 +1,221 @@
+"""A Home Assistant of its own: its folder, its process, its API."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+import json
+import os
+from pathlib import Path
+import sys
+from typing import Any, Final, Self
+
+import aiohttp
+
+ROOT: Final = Path(__file__).parent.parent
+_RESTART_EXIT_CODE: Final = 100
+_CONFIGURATION: Final = """\
+homeassistant:
+  name: balena demo
+  latitude: 52.37
+  longitude: 4.89
+  elevation: 2
+  unit_system: metric
+  time_zone: Europe/Amsterdam
+  currency: EUR
+  country: NL
+  language: en
+  auth_providers:
+    # Logs visitors in by themselves; only this machine can reach the port.
+    - type: trusted_networks
+      trusted_networks: [127.0.0.1/32, "::1/128"]
+      allow_bypass_login: true
+    - type: homeassistant
+history:
+logbook:
+automation: !include automations.yaml
+logger:
+  default: info
+  logs:
+    haffmpeg: critical
+    homeassistant.components.camera.img_util: critical
+    homeassistant.loader: error
+"""
+
+
+def prepare(folder: Path, port: int) -> None:
+    """Write what Home Assistant needs to start with; what it wrote itself stays."""
+    storage = folder / ".storage"
+    storage.mkdir(parents=True, exist_ok=True)
+    (folder / "configuration.yaml").write_text(_CONFIGURATION)
+    automations = folder / "automations.yaml"
+    if not automations.exists():
+        automations.write_text("[]\n")
+    components = folder / "custom_components"
+    if not components.is_symlink():
+        components.symlink_to(ROOT / "custom_components")
+    http = {
+        "server_host": ["127.0.0.1"],
+        "server_port": port,
+        "cors_allowed_origins": [],
+        "login_attempts_threshold": -1,
+        "ip_ban_enabled": False,
+        "ssl_profile": "modern",
+        "use_x_frame_options": True,
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "error": None,
+        "error_message": None,
+    }
+    _write_store(
+        storage / "http",
+        2,
+        2,
+        {"stable": http, "pending": None, "yaml_migration_done": True},
+    )
+    if not (storage / "onboarding").exists():
+        # The step "user" is left, so that a token can be had through the API.
+        done = {"done": ["core_config", "analytics", "integration"]}
+        _write_store(storage / "onboarding", 4, 1, done)
+
+
+def _write_store(path: Path, version: int, minor: int, data: dict[str, Any]) -> None:
+    store = {"version": version, "minor_version": minor, "key": path.name, "data": data}
+    path.write_text(json.dumps(store))
+
+
+class HomeAssistant:
+    """The API of a Home Assistant."""
+
+    def __init__(self, url: str, token: str, session: aiohttp.ClientSession) -> None:
+        """Remember how to reach it."""
+        self.url = url
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._session = session
+        self._token = token
+
+    @classmethod
+    async def log_in(
+        cls, url: str, folder: Path, session: aiohttp.ClientSession
+    ) -> Self:
+        """Return the API with the token of the last run, else with a new user's."""
+        token_file = folder / ".token"
+        if token_file.exists():
+            return cls(url, token_file.read_text(), session)
+        client = f"{url}/"
+        user = {
+            "name": "Demo",
+            "username": "demo",
+            "password": "demo-demo",
+            "client_id": client,
+            "language": "en",
+        }
+        async with session.post(f"{url}/api/onboarding/users", json=user) as response:
+            response.raise_for_status()
+            code = (await response.json())["auth_code"]
+        grant = {"grant_type": "authorization_code", "code": code, "client_id": client}
+        async with session.post(f"{url}/auth/token", data=grant) as response:
+            response.raise_for_status()
+            token = (await response.json())["access_token"]
+        home_assistant = cls(url, token, session)
+        token = await home_assistant.command(
+            "auth/long_lived_access_token", client_name="demo", lifespan=3650
+        )
+        token_file.touch(mode=0o600)
+        token_file.write_text(token)
+        return cls(url, token, session)
+
+    async def request(self, method: str, path: str, json: object = None) -> Any:
+        """Return the answer of the REST API."""
+        async with self._session.request(
+            method, f"{self.url}/api/{path}", json=json, headers=self._headers
+        ) as response:
+            response.raise_for_status()
+            return await response.json()
+
+    async def command(self, kind: str, **arguments: Any) -> Any:
+        """Return the answer of the websocket API."""
+        address = f"{self.url}/api/websocket"
+        async with self._session.ws_connect(address, max_msg_size=0) as websocket:
+            await websocket.receive_json()
+            await websocket.send_json({"type": "auth", "access_token": self._token})
+            await websocket.receive_json()
+            await websocket.send_json({"id": 1, "type": kind, **arguments})
+            answer = await websocket.receive_json()
+        if not answer["success"]:
+            raise RuntimeError(f"{kind}: {answer['error']['message']}")
+        return answer["result"]
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, port: int, *, verbose: bool
+) -> AsyncIterator[asyncio.Task[int]]:
+    """Run Home Assistant; yields the task that ends with its exit code."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("BALENA_", "RESIN_"))
+        and name != "PYTHONDONTWRITEBYTECODE"
+    }
+    environment["HA_DISABLE_LOG_FILE"] = "1"
+    hass = Path(sys.executable).with_name("hass")
+    process: asyncio.subprocess.Process | None = None
+
+    async def run() -> int:
+        nonlocal process
+        code = _RESTART_EXIT_CODE
+        while code == _RESTART_EXIT_CODE:
+            process = await asyncio.create_subprocess_exec(
+                hass,
+                "--config",
+                folder,
+                "--log-no-color",
+                "--skip-pip",
+                env=environment,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                # Ctrl-C is for us: we stop it.
+                start_new_session=True,
+                limit=2**20,
+            )
+            await _print_log(process, verbose=verbose)
+            code = await process.wait()
+        return code
+
+    task = asyncio.create_task(run())
+    try:
+        yield task
+    finally:
+        if process is not None and process.returncode is None:
+            process.terminate()
+        await asyncio.wait([task], timeout=20)
+        if not task.done() and process is not None:
+            process.kill()
+
+
+async def _print_log(process: asyncio.subprocess.Process, *, verbose: bool) -> None:
+    """Print warnings and worse, with what follows them, or everything."""
+    shown = False
+    if process.stdout is None:
+        return
+    async for line in process.stdout:
+        text = line.decode(errors="replace").rstrip()
+        parts = text.split(maxsplit=3)
+        if len(parts) > 2 and parts[0][:2] == "20":
+            shown = parts[2] in {"WARNING", "ERROR", "CRITICAL"}
+        if verbose or shown:
+            print(text, flush=True)
+
+
+async def wait_until_up(
+    url: str, session: aiohttp.ClientSession, task: asyncio.Task[int]
+) -> None:
+    """Return when Home Assistant answers. Raises RuntimeError when it ends instead."""
+    while not task.done():
+        try:
+            async with session.get(f"{url}/manifest.json") as response:
+                if response.ok:
+                    return
+        except aiohttp.ClientError:
+            pass
+        await asyncio.sleep(0.2)
+    raise RuntimeError(f"Home Assistant ended with code {task.result()}")
