@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from .apps import RECORDED_NEXT_RELEASE, Service
+from .apps import Service
 from .device import Device
 from .faults import Fault
 from .scenarios import next_release
@@ -31,7 +31,9 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "new-release": lambda server, _: server.device.set_target(
         next_release(server.device)
     ),
-    "begin-update": lambda server, _: server.device.begin_update(RECORDED_NEXT_RELEASE),
+    "begin-update": lambda server, _: server.device.begin_update(
+        next_release(server.device)
+    ),
     "download": lambda server, arguments: server.device.download(arguments["percent"]),
     "finish-download": lambda server, _: server.device.finish_download(),
     "apply": lambda server, _: server.device.apply(),
@@ -82,10 +84,13 @@ def control(servers: Sequence[SupervisorServer]) -> web.Application:
         index = int(request.match_info["index"])
         if happening is None or index >= len(servers):
             raise web.HTTPNotFound
-        arguments = await request.json() if request.can_read_body else {}
-        result = happening(servers[index], arguments)
-        if result is not None:
-            await result
+        try:
+            arguments = await request.json() if request.can_read_body else {}
+            result = happening(servers[index], arguments)
+            if result is not None:
+                await result
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as err:
+            raise web.HTTPBadRequest(text=f"{type(err).__name__}: {err}") from err
         return web.json_response({})
 
     app = web.Application()

@@ -86,6 +86,11 @@ class _Rule:
     fault: Fault
     times: int | None
 
+    def concerns(self, path: str) -> bool:
+        if self.path.endswith("*"):
+            return path.startswith(self.path[:-1])
+        return path == self.path
+
 
 @dataclass(slots=True)
 class Faults:
@@ -96,7 +101,7 @@ class Faults:
     def add(
         self, method: str, path: str, fault: Fault, times: int | None = None
     ) -> None:
-        """Have requests of a method ("*" for any) and a path or its beginning go wrong."""
+        """Have requests go wrong; "*" stands for any method, or for the end of any path."""
         self.rules.append(_Rule(method, path.lower(), fault, times))
 
     def clear(self) -> None:
@@ -106,7 +111,7 @@ class Faults:
     def take(self, method: str, path: str) -> Fault | None:
         """Return the fault for a request, counting it."""
         for rule in self.rules:
-            if rule.method in ("*", method) and path.lower().startswith(rule.path):
+            if rule.method in ("*", method) and rule.concerns(path.lower()):
                 if rule.times is not None:
                     rule.times -= 1
                     if rule.times == 0:

@@ -34,6 +34,7 @@ _NO_SERVICE: Final = (
     "serviceName or imageId parameters were not provided or the app is multi-container."
     " Use the v2 service action endpoints."
 )
+_FRONT_METHODS: Final = {"/ping": {"GET", "HEAD"}, "/v1/update": {"POST"}}
 _FRONT_IS_ALONE: Final = (
     "Target connection failed: error sending request for url"
     " (http://10.114.104.1:48480{path})"
@@ -374,6 +375,7 @@ def _state_status(device: Device, call: _Call) -> Reply:
                 "downloadProgress": reports[service.name]["downloadProgress"],
             }
             for service in release.services
+            if call.may(app.id)
         ]
     is_downloading = update is not None and update.phase == "downloading"
     answer = {
@@ -759,22 +761,30 @@ class SupervisorServer:
 
     async def start(self) -> None:
         """Listen; with port 0 on one that is free, which then stays the same."""
+        self._stopping.clear()
         server = web.Server(self._handle, keepalive_timeout=5, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._runner.setup()
         self.device.on_power.append(self._switch)
-        await self._listen()
+        try:
+            if self.device.is_on or self._front:
+                await self._listen()
+        except OSError:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Stop, and leave nothing behind."""
+        if self._runner is None:
+            return
+        runner, self._runner, self._site = self._runner, None, None
         self._stopping.set()
         self.device.on_power.remove(self._switch)
         await self.device.tear_down()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            # Connections end in the next rounds of the loop.
-            for _ in range(3):
-                await asyncio.sleep(0)
+        await runner.cleanup()
+        # Connections end in the next rounds of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -822,7 +832,7 @@ class SupervisorServer:
             if response is not None:
                 return response
         try:
-            reply = self._front_reply(request) or await self._reply(
+            reply = self._front_reply(request, raw.path_qs) or await self._reply(
                 request, raw.query_string, too_large=too_large
             )
         except Hangup:
@@ -891,25 +901,30 @@ class SupervisorServer:
         await asyncio.sleep(fault.delay)
         return None
 
-    def _front_reply(self, request: Request) -> Reply | None:
+    def _front_reply(self, request: Request, path: str) -> Reply | None:
         """Return what the front process answers by itself."""
         if not self._front:
             return None
-        if request.path == "/ping" and request.method == "GET":
-            return plain("OK")
+        if request.path in _FRONT_METHODS:
+            if request.method not in _FRONT_METHODS[request.path]:
+                return Reply(405)
+            if request.path == "/ping":
+                return plain("OK")
         if not self.device.is_on:
-            path = request.path + ("?apikey=..." if request.query else "")
             return plain(_FRONT_IS_ALONE.format(path=path), 502)
-        if request.path == "/v1/update" and request.method == "POST":
-            try:
-                body = json.loads(request.body or b'{"cancel":true}')
-            except ValueError:
-                body = {}
-            self.device.look_for_update(
-                force=bool(body.get("force")), cancel=bool(body.get("cancel"))
-            )
-            return Reply(202)
-        return None
+        if request.path != "/v1/update":
+            return None
+        # The front process makes of this what it can, whatever it is.
+        try:
+            body = json.loads(request.body or b'{"cancel":true}')
+        except ValueError:
+            body = {}
+        if not isinstance(body, dict):
+            body = {}
+        self.device.look_for_update(
+            force=bool(body.get("force")), cancel=bool(body.get("cancel"))
+        )
+        return Reply(202)
 
     async def _reply(
         self, request: Request, query: str, *, too_large: bool
