@@ -1,0 +1,344 @@
+"""Every endpoint of the Supervisor is one method, with the errors that it can meet."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime
+import inspect
+
+from aiohttp import ClientSession
+import pytest
+
+from custom_components.balena_supervisor.client import (
+    AccessDenied,
+    AuthenticationFailed,
+    BadRequest,
+    BalenaError,
+    ConnectionFailed,
+    ConnectionRefused,
+    DeviceInfo,
+    DeviceOffline,
+    DirectTransport,
+    Endpoint,
+    HostConfig,
+    InvalidAnswer,
+    LockHolder,
+    NotFound,
+    OutcomeUnknown,
+    Proxy,
+    RateLimited,
+    RequestTimeout,
+    Supervisor,
+    SupervisorError,
+    Unsupported,
+    UpdateLocked,
+    Vpn,
+)
+from simulator import App, Device, Fault, Release, Service, SupervisorServer
+
+APP_ID = 1658654
+
+type Method = Callable[[Supervisor], Awaitable[object]]
+
+
+@pytest.fixture
+async def session() -> AsyncGenerator[ClientSession]:
+    """Return a session of our own."""
+    async with ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def supervisor(
+    device: Device, server: SupervisorServer, session: ClientSession
+) -> Supervisor:
+    """Return the client of the device."""
+    return Supervisor(DirectTransport(server.url, session, device.api_key))
+
+
+READS: dict[str, tuple[Method, object]] = {
+    "ping": (lambda supervisor: supervisor.ping(), None),
+    "healthy": (lambda supervisor: supervisor.is_healthy(), True),
+    "host_config": (
+        lambda supervisor: supervisor.host_config(),
+        HostConfig(hostname="a1b2c3d"),
+    ),
+    "version": (lambda supervisor: supervisor.supervisor_version(), "19.0.5"),
+    "device_info": (
+        lambda supervisor: supervisor.device_info(),
+        DeviceInfo(arch="amd64", device_type="genericx86-64-ext"),
+    ),
+    "device_name": (lambda supervisor: supervisor.device_name(), "holy-wildflower"),
+    "tags": (lambda supervisor: supervisor.tags(), {"DeviceLocation": "warehouse #3"}),
+    "vpn": (lambda supervisor: supervisor.vpn(), Vpn(enabled=True, connected=True)),
+}
+
+
+@pytest.mark.parametrize(("read", "expected"), READS.values(), ids=READS)
+async def test_read(supervisor: Supervisor, read: Method, expected: object) -> None:
+    """A read returns what the device tells, typed."""
+    assert await read(supervisor) == expected
+
+
+async def test_device(supervisor: Supervisor) -> None:
+    """The device's report tells its versions, addresses and release."""
+    report = await supervisor.device()
+    assert report.ip_addresses == ("192.0.2.2", "fd00::2")
+    assert report.commit == "7fc9c5bea8e361acd49886fe6cc1e1cd"
+    assert supervisor.version == (19, 0, 5)
+
+
+async def test_apps(supervisor: Supervisor) -> None:
+    """Apps are told by id, with their services by name."""
+    reports = await supervisor.apps()
+    assert reports.apps[APP_ID].name == "demo-fleet"
+    assert set(reports.apps[APP_ID].services) == {"main", "redis"}
+    images = await supervisor.app_state(APP_ID)
+    assert images.services[2885946].status == "Running"
+
+
+async def test_containers(supervisor: Supervisor) -> None:
+    """Containers are told by service."""
+    status = await supervisor.state_status()
+    ids = await supervisor.container_ids()
+    assert {item.service: item.container_id for item in status.containers} == ids
+    assert await supervisor.container_id("main") == ids["main"]
+
+
+async def test_target_state(supervisor: Supervisor) -> None:
+    """The target state is returned as it is."""
+    state = await supervisor.target_state()
+    assert "local" in state
+
+
+COMMANDS: dict[str, Method] = {
+    "blink": lambda supervisor: supervisor.blink(),
+    "update": lambda supervisor: supervisor.update(force=True),
+    "reboot": lambda supervisor: supervisor.reboot(),
+    "shutdown": lambda supervisor: supervisor.shutdown(),
+    "purge": lambda supervisor: supervisor.purge(APP_ID),
+    "purge_app": lambda supervisor: supervisor.purge_app(APP_ID),
+    "restart": lambda supervisor: supervisor.restart(APP_ID),
+    "restart_app": lambda supervisor: supervisor.restart_app(APP_ID),
+    "restart_service": lambda supervisor: supervisor.restart_service(APP_ID, 2885947),
+    "start_service": lambda supervisor: supervisor.start_service(APP_ID, "main"),
+    "stop_service": lambda supervisor: supervisor.stop_service(APP_ID, "main"),
+    "set_host_config": lambda supervisor: supervisor.set_host_config(
+        hostname="x", proxy=Proxy(type="socks5", ip="192.0.2.1", port=1080)
+    ),
+    "cleanup_volumes": lambda supervisor: supervisor.cleanup_volumes(),
+    "regenerate_api_key": lambda supervisor: supervisor.regenerate_api_key(),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+async def test_command(supervisor: Supervisor, device: Device, command: Method) -> None:
+    """A command is carried out once."""
+    await command(supervisor)
+    assert len(device.commands) == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+async def test_lost_answer(
+    supervisor: Supervisor, device: Device, server: SupervisorServer, command: Method
+) -> None:
+    """A command whose answer is lost has an unknown outcome."""
+    server.faults.add("*", "/*", Fault.reset_after())
+    with pytest.raises(OutcomeUnknown):
+        await command(supervisor)
+
+
+async def test_set_tags(supervisor: Supervisor) -> None:
+    """Tags are set beside those that are there."""
+    await supervisor.set_tags({"colour": "red"})
+    assert (await supervisor.tags())["colour"] == "red"
+
+
+async def test_new_key(supervisor: Supervisor, device: Device) -> None:
+    """A new key takes the place of the old one at once."""
+    assert await supervisor.regenerate_api_key() == device.api_key
+    with pytest.raises(AuthenticationFailed):
+        await supervisor.device()
+
+
+async def test_update_may_be_ignored(supervisor: Supervisor, device: Device) -> None:
+    """A device whose instant updates are off ignores what is not forced."""
+    device.instant_update_trigger = False
+    assert not await supervisor.update()
+    assert await supervisor.update(force=True)
+
+
+async def test_unhealthy(supervisor: Supervisor, device: Device) -> None:
+    """A Supervisor that is not healthy has answered all the same."""
+    device.healthy = False
+    assert not await supervisor.is_healthy()
+
+
+async def test_local_target_state(supervisor: Supervisor, device: Device) -> None:
+    """What should run can be replaced in local mode only."""
+    with pytest.raises(BadRequest, match="local mode"):
+        await supervisor.set_target_state({"local": {"apps": {}}})
+    device.local_mode = True
+    await supervisor.set_target_state({"local": {"apps": {}}})
+
+
+class TestSingleContainer:
+    """A device that runs one service has endpoints of its own."""
+
+    @pytest.fixture
+    def device(self) -> Device:
+        """Return a device with one service."""
+        return Device(
+            apps=[App(APP_ID, "one", Release("c0ffee", 1, (Service("main"),)))]
+        )
+
+    async def test_app(self, supervisor: Supervisor, device: Device) -> None:
+        """The app is told, and stopped and started without a name."""
+        app = await supervisor.app(APP_ID)
+        assert app.commit == "c0ffee"
+        assert "BALENA_APP_ID" in app.environment
+        assert "BALENA_APP_ID" not in repr(app)
+        assert await supervisor.stop_app(APP_ID) == app.container_id
+        assert device.containers[APP_ID, "main"].status == "exited"
+        assert await supervisor.start_app(APP_ID) == app.container_id
+
+
+async def test_logs(supervisor: Supervisor) -> None:
+    """Log lines come as they are written."""
+    async with aclosing(supervisor.local_logs()) as lines:
+        assert (await anext(lines)).message == "Streaming logs"
+
+
+async def test_journal(supervisor: Supervisor) -> None:
+    """The journal comes in lines, as many as asked for."""
+    lines = [
+        line async for line in supervisor.journal_logs(count=2, output_format="cat")
+    ]
+    assert lines == ["stub journal line 4", "stub journal line 5"]
+
+
+async def test_journal_options(
+    supervisor: Supervisor, server: SupervisorServer
+) -> None:
+    """Options go the way the Supervisor wants them."""
+    moment = datetime(2026, 11, 23, 9, 25, tzinfo=UTC)
+    async with aclosing(
+        supervisor.journal_logs(
+            show_all=True,
+            follow=True,
+            unit="x",
+            container_id="y",
+            since=moment,
+            until=moment,
+        )
+    ) as lines:
+        await anext(lines)
+    assert b'"since": "2026-11-23 09:25:00 UTC"' in server.requests[-1].body
+
+
+async def test_stream_is_refused(
+    supervisor: Supervisor, server: SupervisorServer
+) -> None:
+    """A stream fails as other requests do."""
+    server.faults.add("POST", "/v2/journal-logs", Fault.status(404, "Not here"))
+    with pytest.raises(Unsupported):
+        await anext(supervisor.journal_logs())
+
+
+@pytest.mark.parametrize(
+    ("fault", "read_error", "command_error"),
+    [
+        (Fault.status(400, "no", "text/html"), BadRequest, BadRequest),
+        (Fault.status(401, "Unauthorized"), AuthenticationFailed, AuthenticationFailed),
+        (Fault.status(401, "Unauthorized", "text/html"), AccessDenied, AccessDenied),
+        (Fault.status(404, "Service not found", "text/html"), NotFound, NotFound),
+        (Fault.status(404, "<html>", "text/html"), Unsupported, Unsupported),
+        (Fault.status(409, "{}"), NotFound, NotFound),
+        (Fault.status(423, "Lockfile exists", "text/html"), UpdateLocked, UpdateLocked),
+        (Fault.status(429, "slow down"), RateLimited, RateLimited),
+        (Fault.status(500, "boom"), SupervisorError, SupervisorError),
+        (Fault.status(502, "http://x?apikey=k"), DeviceOffline, OutcomeUnknown),
+        (Fault.status(504), RequestTimeout, OutcomeUnknown),
+        (Fault.redirect("http://127.0.0.1:1/"), InvalidAnswer, InvalidAnswer),
+        (Fault.huge(), InvalidAnswer, InvalidAnswer),
+        (Fault.reset(), ConnectionFailed, OutcomeUnknown),
+    ],
+)
+async def test_error(
+    supervisor: Supervisor,
+    server: SupervisorServer,
+    fault: Fault,
+    read_error: type[BalenaError],
+    command_error: type[BalenaError],
+) -> None:
+    """An error says what happened, and for a command whether it was carried out."""
+    server.faults.add("*", "/*", fault)
+    with pytest.raises(read_error) as read:
+        await supervisor.device()
+    assert type(read.value) is read_error
+    assert "apikey" not in str(read.value)
+    with pytest.raises(command_error):
+        await supervisor.reboot()
+
+
+@pytest.mark.parametrize(
+    ("body", "holder"),
+    [
+        (
+            '{"Data":"","Error":"Waiting for Host OS update to finish"}',
+            LockHolder.HOST_UPDATE,
+        ),
+        (
+            '{"message":"Locks for app 1 are being held by another supervisor operation"}',
+            LockHolder.SUPERVISOR,
+        ),
+        (
+            '{"message":"Lockfile exists for { appId: 1, service: main }"}',
+            LockHolder.APP,
+        ),
+    ],
+)
+async def test_holder_of_a_lock(
+    supervisor: Supervisor, server: SupervisorServer, body: str, holder: LockHolder
+) -> None:
+    """Who holds a lock is told apart."""
+    server.faults.add("POST", "/v1/reboot", Fault.status(423, body, "application/json"))
+    with pytest.raises(UpdateLocked) as locked:
+        await supervisor.reboot()
+    assert locked.value.holder is holder
+
+
+async def test_refused_connection(session: ClientSession) -> None:
+    """A refused connection is known to have carried nothing."""
+    supervisor = Supervisor(DirectTransport("http://127.0.0.1:1", session))
+    with pytest.raises(ConnectionRefused):
+        await supervisor.reboot()
+
+
+async def test_key_is_not_repeated(
+    supervisor: Supervisor, device: Device, server: SupervisorServer
+) -> None:
+    """A key that the device repeats does not come through."""
+    server.faults.add("GET", "/v1/device", Fault.status(500, f"bad {device.api_key}"))
+    with pytest.raises(SupervisorError) as error:
+        await supervisor.device()
+    assert str(error.value) == "bad ***"
+
+
+async def test_arguments_of_later_versions(
+    supervisor: Supervisor, device: Device
+) -> None:
+    """An argument that came later than the Supervisor is told, not silently ignored."""
+    device.supervisor_version = "8.0.0"
+    await supervisor.device()
+    with pytest.raises(Unsupported, match=r"8\.2\.2"):
+        await supervisor.restart_service(APP_ID, "main")
+    with pytest.raises(Unsupported, match=r"10\.3"):
+        await anext(supervisor.journal_logs(output_format="json"))
+
+
+def test_every_endpoint_has_a_method() -> None:
+    """No row of the table is without a method that calls it."""
+    source = inspect.getsource(Supervisor)
+    assert [
+        item.name for item in Endpoint if f"Endpoint.{item.name}" not in source
+    ] == []

@@ -1,0 +1,177 @@
+"""What a simulated device goes through, as a client sees it."""
+
+import asyncio
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from simulator import (
+    RECORDED_NEXT_RELEASE,
+    App,
+    Device,
+    Release,
+    Service,
+    SupervisorServer,
+    Timings,
+)
+
+from .conftest import Client
+
+APP = "/v2/applications/1658654"
+
+
+async def test_update_step_by_step(client: Client, device: Device) -> None:
+    """An update shows in the flags, the progress and the commit."""
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    device.download(40)
+    report = await client.get("/v1/device")
+    assert report["update_pending"] and not report["update_downloaded"]
+    assert "commit" not in report
+    assert report["status"] == "Idle"
+    status = await client.get("/v2/state/status")
+    assert status["appState"] == "applying"
+    assert status["overallDownloadProgress"] == 40
+    assert status["release"] == "7fc9c5bea8e361acd49886fe6cc1e1cd"
+    app = (await client.get("/v2/applications/state"))["demo-fleet"]
+    assert app["updateStatus"] == "downloading"
+    assert app["commit"] == RECORDED_NEXT_RELEASE.commit
+    assert app["services"]["worker"]["downloadProgress"] == 40
+    assert app["services"]["main"]["status"] == "Downloaded"
+
+    device.finish_download()
+    assert (await client.get("/v1/device"))["update_downloaded"]
+    device.apply()
+    report = await client.get("/v1/device")
+    assert not report["update_pending"]
+    assert report["commit"] == RECORDED_NEXT_RELEASE.commit
+    assert "worker" in (await client.get("/v2/containerId"))["services"]
+
+
+async def test_locked_update(client: Client, device: Device) -> None:
+    """A lock has an update fail and stay pending, until it is forced."""
+    device.set_target(RECORDED_NEXT_RELEASE)
+    device.lock()
+    assert (await client.ask("POST", "/v1/update")).status == 204
+    await asyncio.sleep(0.01)
+    report = await client.get("/v1/device")
+    assert report["update_pending"] and report["update_failed"]
+    assert report["update_downloaded"]
+    assert "commit" not in report
+    await client.ask("POST", "/v1/update", {"force": True})
+    await asyncio.sleep(0.01)
+    report = await client.get("/v1/device")
+    assert report["commit"] == RECORDED_NEXT_RELEASE.commit
+    assert not device.locks
+
+
+async def test_update_in_real_time(client: Client, device: Device) -> None:
+    """Asking again during an update neither restarts nor doubles it; cancelling begins anew."""
+    device.timings = replace(Timings.instant(), download=0.2)
+    device.set_target(RECORDED_NEXT_RELEASE)
+    await client.ask("POST", "/v1/update")
+    await asyncio.sleep(0.1)
+    begun = device.current_update
+    await client.ask("POST", "/v1/update")
+    assert device.current_update is begun
+    await client.ask("POST", "/v1/update", {"cancel": True})
+    assert device.current_update is not begun
+    await asyncio.sleep(0.3)
+    assert device.settled
+    assert device.apps[1658654].release == RECORDED_NEXT_RELEASE
+
+
+async def test_no_update_without_cloud(client: Client, device: Device) -> None:
+    """Without internet nothing is noticed, and without VPN too the device is unhealthy."""
+    device.set_target(RECORDED_NEXT_RELEASE)
+    device.internet = False
+    assert (await client.ask("POST", "/v1/update")).status == 204
+    assert not device.update_pending
+    assert (await client.ask("GET", "/v1/healthy")).status == 200
+    device.vpn_connected = False
+    answer = await client.ask("GET", "/v1/healthy")
+    assert (answer.status, answer.text) == (500, "Unhealthy")
+
+
+async def test_two_restarts_at_once(client: Client, device: Device) -> None:
+    """The second of two restarts stumbles; a stop finds the locks taken."""
+    device.timings = replace(Timings.instant(), restart=0.2)
+    before = (await client.get("/v2/containerId"))["services"]
+    first = asyncio.create_task(client.ask("POST", f"{APP}/restart"))
+    await asyncio.sleep(0.05)
+    assert "commit" not in await client.get("/v1/device")
+    second = await client.ask("POST", f"{APP}/restart")
+    assert second.status == 503
+    assert second.json["message"] == "Cannot read properties of null (reading 'local')"
+    stop = await client.ask("POST", f"{APP}/stop-service", {"serviceName": "main"})
+    assert stop.status == 423
+    assert (await first).status == 200
+    after = (await client.get("/v2/containerId"))["services"]
+    assert not set(before.values()) & set(after.values())
+    assert "commit" in await client.get("/v1/device")
+    assert device.commands == [("restart", {"app_id": 1658654, "force": False})]
+
+
+async def test_power(client: Client, device: Device, server: SupervisorServer) -> None:
+    """A device that is off refuses connections, and is back on the same port."""
+    device.lock()
+    port = server.port
+    await device.power_off()
+    with pytest.raises(aiohttp.ClientError):
+        await client.get("/v1/device")
+    await device.power_on()
+    assert server.port == port
+    assert (await client.get("/v1/device"))["commit"]
+    assert not device.locks
+
+
+async def test_reboot_comes_back_and_settles(client: Client, device: Device) -> None:
+    """A reboot takes its time, and some more until the commit is known."""
+    device.timings = replace(Timings.instant(), boot=0.1, settle=0.2)
+    assert (await client.ask("POST", "/v1/reboot")).status == 202
+    with pytest.raises(aiohttp.ClientError):
+        await client.get("/v1/device")
+    await asyncio.sleep(0.2)
+    assert "commit" not in await client.get("/v1/device")
+    await asyncio.sleep(0.3)
+    assert "commit" in await client.get("/v1/device")
+
+
+async def test_services_come_and_go(client: Client, device: Device) -> None:
+    """Services can be added and removed, and containers exit by themselves."""
+    device.add_service(Service("extra"))
+    device.remove_service("redis")
+    device.container_exit("main")
+    services = (await client.get("/v2/applications/state"))["demo-fleet"]["services"]
+    assert set(services) == {"main", "extra"}
+    assert services["main"]["status"] == "exited"
+
+
+async def test_two_apps() -> None:
+    """An app's key sees its own app only, and commands no other."""
+    apps = [
+        App(
+            id=number, name=f"app-{number}", release=Release("c", 1, (Service("main"),))
+        )
+        for number in (1, 2)
+    ]
+    device = Device(apps=apps)
+    async with SupervisorServer(device) as server, aiohttp.ClientSession() as session:
+        client = Client(server, session)
+        assert set(await client.get("/v2/applications/state")) == {"app-1", "app-2"}
+        key = device.app_key(2)
+        answer = await client.ask("GET", "/v2/applications/state", key=key)
+        assert set(answer.json) == {"app-2"}
+        answer = await client.ask("POST", "/v2/applications/1/restart", key=key)
+        assert (answer.status, answer.json["message"]) == (401, "Unauthorized")
+        assert (await client.ask("GET", "/v1/apps/2")).json["appId"] == 2
+
+
+@pytest.mark.parametrize("values", [{"local_mode": True}, {"managed": False}])
+async def test_no_key_needed(values: dict[str, bool]) -> None:
+    """In local mode and unmanaged any key will do."""
+    async with (
+        SupervisorServer(Device(**values)) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        assert (await Client(server, session).ask("GET", "/v1/device", key="x")).json
