@@ -6,6 +6,7 @@ from unittest.mock import AsyncMock, patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_socket import socket_allow_hosts
 
 from custom_components.balena_supervisor.client import Endpoint
 from custom_components.balena_supervisor.const import DOMAIN
@@ -208,6 +209,24 @@ async def test_names_of_old_devices(
     device.supervisor_version = "8.0.0"
     result = await submit(hass, await begin(hass), **direct(server, device))
     assert result["title"] == "a1b2c3d"
+
+
+async def test_device_without_a_name(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> None:
+    """A device whose name is empty is called by its hostname, too."""
+    device.name = ""
+    result = await submit(hass, await begin(hass), **direct(server, device))
+    assert result["title"] == "a1b2c3d"
+
+
+async def test_ipv6_address(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> None:
+    """An IPv6 address needs no brackets."""
+    socket_allow_hosts(["127.0.0.1", "::1"])
+    result = await submit(hass, await begin(hass), **direct(server, device, host="::1"))
+    assert result["errors"] == {"host": "cannot_connect"}
 
 
 async def test_names_of_ancient_devices(

@@ -160,6 +160,37 @@ async def test_new_key(supervisor: Supervisor, device: Device) -> None:
         await supervisor.device()
 
 
+async def test_new_key_that_is_none(
+    supervisor: Supervisor, server: SupervisorServer
+) -> None:
+    """An answer without a key leaves open which key is good."""
+    server.faults.add("POST", "/v1/regenerate-api-key", Fault.status(200, "<html>"))
+    with pytest.raises(OutcomeUnknown):
+        await supervisor.regenerate_api_key()
+
+
+async def test_stopped_container_that_is_not_told(
+    supervisor: Supervisor, server: SupervisorServer
+) -> None:
+    """A command that succeeded is not a failure for want of a container id."""
+    server.faults.add("POST", f"/v1/apps/{APP_ID}/stop", Fault.status(200, "OK"))
+    assert await supervisor.stop_app(APP_ID) is None
+
+
+async def test_proxy_is_reset(supervisor: Supervisor, device: Device) -> None:
+    """An empty proxy resets it, and leaves the hostname alone."""
+    await supervisor.set_host_config(
+        proxy=Proxy(type="socks5", ip="192.0.2.1", dns=True)
+    )
+    assert (await supervisor.host_config()).proxy == Proxy(
+        type="socks5", ip="192.0.2.1", dns=True
+    )
+    await supervisor.set_host_config(proxy=Proxy())
+    assert await supervisor.host_config() == HostConfig(hostname="a1b2c3d")
+    await supervisor.set_host_config(hostname="x")
+    assert device.commands[-1] == ("set_host_config", {"hostname": "x"})
+
+
 async def test_update_may_be_ignored(supervisor: Supervisor, device: Device) -> None:
     """A device whose instant updates are off ignores what is not forced."""
     device.instant_update_trigger = False
@@ -206,6 +237,27 @@ async def test_logs(supervisor: Supervisor) -> None:
     """Log lines come as they are written."""
     async with aclosing(supervisor.local_logs()) as lines:
         assert (await anext(lines)).message == "Streaming logs"
+
+
+async def test_log_lines_of_any_form(
+    supervisor: Supervisor, server: SupervisorServer
+) -> None:
+    """A line that is no JSON is still a line; a long one is cut."""
+    body = "no JSON\r\n" + '{"message":"late","timestamp":1e300}\n' + "x" * 100_000
+    server.faults.add("GET", "/v2/local/logs", Fault.status(200, body))
+    lines = [line async for line in supervisor.local_logs()]
+    assert [len(line.message) for line in lines] == [7, 4, 64 * 1024]
+    assert lines[1].timestamp is None
+
+
+async def test_log_line_has_its_time(
+    supervisor: Supervisor, server: SupervisorServer
+) -> None:
+    """The time of a line is told."""
+    body = '{"message":"hello","timestamp":1795426245363,"serviceName":"one"}\n'
+    server.faults.add("GET", "/v2/local/logs", Fault.status(200, body))
+    (line,) = [line async for line in supervisor.local_logs()]
+    assert line.timestamp == datetime(2026, 11, 23, 9, 30, 45, 363000, tzinfo=UTC)
 
 
 async def test_journal(supervisor: Supervisor) -> None:
@@ -314,6 +366,19 @@ async def test_refused_connection(session: ClientSession) -> None:
         await supervisor.reboot()
 
 
+async def test_slow_device(
+    supervisor: Supervisor, server: SupervisorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read that takes too long has failed; of a command the outcome is unknown."""
+    monkeypatch.setattr(Endpoint.DEVICE, "timeout", 0.05)
+    monkeypatch.setattr(Endpoint.REBOOT, "timeout", 0.05)
+    server.faults.add("*", "/*", Fault.hang())
+    with pytest.raises(RequestTimeout):
+        await supervisor.device()
+    with pytest.raises(OutcomeUnknown):
+        await supervisor.reboot()
+
+
 async def test_key_is_not_repeated(
     supervisor: Supervisor, device: Device, server: SupervisorServer
 ) -> None:
@@ -332,6 +397,10 @@ async def test_arguments_of_later_versions(
     await supervisor.device()
     with pytest.raises(Unsupported, match=r"8\.2\.2"):
         await supervisor.restart_service(APP_ID, "main")
+    with pytest.raises(Unsupported, match=r"14\.7"):
+        await anext(supervisor.journal_logs(since=datetime.now(UTC)))
+    with pytest.raises(Unsupported, match=r"16\.6"):
+        await supervisor.set_host_config(proxy=Proxy(dns=True))
     with pytest.raises(Unsupported, match=r"10\.3"):
         await anext(supervisor.journal_logs(output_format="json"))
 

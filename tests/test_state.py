@@ -1,0 +1,100 @@
+"""What answers mean."""
+
+import pytest
+
+from custom_components.balena_supervisor.client import models
+from custom_components.balena_supervisor.state import from_supervisor
+
+
+def apps(update_status: str | None, **services: str) -> models.AppReports:
+    """Return an app whose update stands somehow, with services by status."""
+    return models.AppReports.from_json(
+        {
+            "fleet": {
+                "appId": 1,
+                "commit": "c0ffee",
+                "updateStatus": update_status,
+                "services": {
+                    name: {"status": status} for name, status in services.items()
+                },
+            }
+        }
+    )
+
+
+def device(**report: object) -> models.DeviceReport:
+    """Return a report of a device."""
+    return models.DeviceReport.from_json({"update_pending": False, **report})
+
+
+@pytest.mark.parametrize(
+    ("report", "update_status", "expected"),
+    [
+        ({}, "done", "up_to_date"),
+        ({}, "rejected", "rejected"),
+        ({}, "aborted", "aborted"),
+        ({}, "applying changes", "applying"),
+        ({}, "Waiting for the moon", "waiting_for_the_moon"),
+        ({"update_pending": True}, None, "pending"),
+        ({"update_pending": True, "update_downloaded": True}, None, "downloaded"),
+        ({"update_pending": True, "update_failed": True}, "applying changes", "failed"),
+        ({"update_failed": True}, "downloading", "downloading"),
+        ({"status": "Downloading"}, None, "downloading"),
+        ({"update_pending": None}, None, None),
+    ],
+)
+def test_update_status(
+    report: dict[str, object], update_status: str | None, expected: str | None
+) -> None:
+    """The most telling of flags and words tells how an update stands."""
+    state = from_supervisor(device(**report), apps=apps(update_status))
+    assert state.update_status == expected
+
+
+@pytest.mark.parametrize(
+    ("word", "is_running"),
+    [
+        ("Running", True),
+        ("Stopping", True),
+        ("exited", False),
+        ("Dead", False),
+        ("Downloaded", None),
+        ("Meditating", None),
+    ],
+)
+def test_running_by_words_alone(word: str, is_running: bool | None) -> None:
+    """Where no containers are told, words about images leave it open."""
+    state = from_supervisor(device(), apps=apps("done", main=word))
+    assert state.services[1, "main"].is_running is is_running
+
+
+def test_container_that_runs_counts_at_a_handover() -> None:
+    """Of two containers of a service, the one that runs tells its status."""
+    containers = models.StateStatus.from_json(
+        {
+            "containers": [
+                {"appId": 1, "serviceName": "main", "status": "exited"},
+                {"appId": 1, "serviceName": "main", "status": "Running"},
+            ]
+        }
+    )
+    state = from_supervisor(
+        device(), apps=apps("done", main="Downloaded"), containers=containers
+    )
+    assert state.services[1, "main"].status == "running"
+
+
+def test_progress_without_a_total() -> None:
+    """Older Supervisors tell the progress by service."""
+    reports = models.AppReports.from_json(
+        {
+            "fleet": {
+                "appId": 1,
+                "services": {
+                    "a": {"status": "Downloading", "downloadProgress": 20},
+                    "b": {"status": "Downloading", "downloadProgress": 40},
+                },
+            }
+        }
+    )
+    assert from_supervisor(device(), apps=reports).download_progress == 30
