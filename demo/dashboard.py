@@ -19,7 +19,7 @@ _TILES: Final = (
 _RELEASES: Final = ("release", "target_release", "os_version", "ip_address", "fleet")
 _BUTTONS: Final = ("identify", "check_for_updates", "restart_services", "reboot")
 _HISTORY: Final = ("status", "update_status", "vpn", "online")
-_SERVICE: Final = ("status", "running", "restart")
+_SERVICE: Final = ("status", "running", "restart_service")
 
 
 async def build(home_assistant: HomeAssistant) -> None:
