@@ -1,0 +1,110 @@
+"""What can go wrong on the way, and that stopping leaves nothing behind."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from simulator import Device, Fault, SupervisorServer
+
+from .conftest import Client
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "content_type", "text"),
+    [
+        (Fault.status(500, "boom"), 500, "text/plain", "boom"),
+        (Fault.status(200, "<p>", "text/html"), 200, "text/html", "<p>"),
+        (Fault.json([1]), 200, "application/json", "[1]"),
+        (Fault.redirect("/ping"), 302, "text/plain", ""),
+    ],
+)
+async def test_answers(
+    client: Client, fault: Fault, status: int, content_type: str, text: str
+) -> None:
+    """A fault can put another answer in place of the usual one."""
+    client.server.faults.add("GET", "/v1/device", fault, times=1)
+    answer = await client.ask("GET", "/v1/device")
+    assert (answer.status, answer.text) == (status, text)
+    assert answer.content_type.startswith(content_type)
+    assert (await client.ask("GET", "/v1/device")).json["api_port"] == 48484
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.reset(), aiohttp.ClientError),
+        (Fault.reset_after(), aiohttp.ClientError),
+        (Fault.truncate(), aiohttp.ClientError),
+        (Fault.garbage(), UnicodeDecodeError),
+    ],
+)
+async def test_broken_answers(
+    client: Client, fault: Fault, error: type[Exception]
+) -> None:
+    """A fault can keep an answer from being understood, until faults are cleared."""
+    client.server.faults.add("*", "/v1/*", fault)
+    with pytest.raises(error):
+        await client.ask("GET", "/v1/device")
+    assert (await client.ask("GET", "/v2/version")).status == 200
+    client.server.faults.clear()
+    assert (await client.ask("GET", "/v1/device")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "commands"),
+    [(Fault.reset(), []), (Fault.reset_after(), [("blink", {})])],
+)
+async def test_reset_before_and_after(
+    client: Client, fault: Fault, commands: list[tuple[str, object]]
+) -> None:
+    """A connection can break before a command has effect, or after."""
+    client.server.faults.add("POST", "/v1/blink", fault)
+    with pytest.raises(aiohttp.ClientError):
+        await client.ask("POST", "/v1/blink")
+    assert client.server.device.commands == commands
+
+
+async def test_a_fault_concerns_its_path_only(client: Client) -> None:
+    """A path is the whole path."""
+    client.server.faults.add("GET", "/v1/device", Fault.status(500))
+    assert (await client.ask("GET", "/v1/device/host-config")).status == 200
+
+
+async def test_slow(client: Client) -> None:
+    """An answer can be late, and is as usual then."""
+    client.server.faults.add("GET", "/v1/device", Fault.slow(0.2))
+    begun = asyncio.get_running_loop().time()
+    assert (await client.ask("GET", "/v1/device")).status == 200
+    assert asyncio.get_running_loop().time() - begun >= 0.19
+
+
+async def _read(session: aiohttp.ClientSession, url: str) -> bytes:
+    async with session.get(url) as response:
+        return await response.read()
+
+
+@pytest.mark.parametrize("fault", [Fault.hang(), Fault.slow(60), Fault.huge(), None])
+async def test_stopping_leaves_nothing_behind(fault: Fault | None) -> None:
+    """Whatever requests are under way, stopping ends their tasks."""
+    before = asyncio.all_tasks()
+    server = SupervisorServer(Device())
+    await server.start()
+    headers = {"Authorization": f"Bearer {server.device.api_key}"}
+    if fault is not None:
+        server.faults.add("GET", "/v2/local/logs", fault)
+    async with aiohttp.ClientSession(headers=headers) as session:
+        request = asyncio.ensure_future(_read(session, f"{server.url}/v2/local/logs"))
+        await asyncio.sleep(0.1)
+        await server.stop()
+        await server.stop()
+        request.cancel()
+        await asyncio.gather(request, return_exceptions=True)
+        assert asyncio.all_tasks() <= before | {request}
+
+
+async def test_idle_device_costs_no_task() -> None:
+    """A device that nobody asks has nothing to do."""
+    before = asyncio.all_tasks()
+    async with SupervisorServer(Device()):
+        assert asyncio.all_tasks() == before

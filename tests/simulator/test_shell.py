@@ -1,0 +1,134 @@
+"""The simulator as a process, and things that are made to happen by hand."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+import re
+import signal
+import socket
+import sys
+from typing import Any
+
+import aiohttp
+import pytest
+
+from simulator.scenarios import SCENARIOS
+
+ROOT = Path(__file__).parents[2]
+
+
+async def _start(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "simulator", *arguments),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@asynccontextmanager
+async def running(*arguments: str, devices: int = 1) -> AsyncGenerator[list[list[str]]]:
+    """Run simulated devices; gives name, address and key of each, and ends them cleanly."""
+    process = await _start("--port", "0", "--devices", str(devices), *arguments)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            lines = [await process.stdout.readline() for _ in range(devices)]
+        yield [line.decode().split() for line in lines]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+async def test_devices_are_the_same_in_every_run() -> None:
+    """Each device has its own name, address, key and hardware, stable over runs."""
+    runs: list[list[tuple[str, str, str]]] = []
+    for _ in range(2):
+        async with (
+            running("--scenario", "calm", devices=7) as devices,
+            aiohttp.ClientSession() as session,
+        ):
+            run = []
+            for name, url, key in devices:
+                headers = {"Authorization": f"Bearer {key}"}
+                async with session.get(f"{url}/v1/device", headers=headers) as answer:
+                    run.append((name, key, (await answer.json())["mac_address"]))
+            runs.append(run)
+    assert runs[0] == runs[1]
+    for values in zip(*runs[0], strict=True):
+        assert len(set(values)) == 7
+    assert runs[0][0][0] == "holy-wildflower"
+
+
+async def test_control() -> None:
+    """What can happen to a device can be made to happen, and nonsense is refused."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}/devices"
+
+    async def happen(what: str, **arguments: Any) -> int:
+        async with session.post(f"{url}/0/{what}", json=arguments) as response:
+            return response.status
+
+    async with (
+        running("--scenario", "calm", "--control", str(port)) as [(name, address, key)],
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session,
+    ):
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    async with session.get(url) as response:
+                        listed = await response.json()
+                    break
+                except aiohttp.ClientConnectorError:
+                    await asyncio.sleep(0.05)
+        assert [(item["name"], item["url"]) for item in listed] == [(name, address)]
+        for what, arguments in (
+            ("begin-update", {}),
+            ("download", {"percent": 50}),
+            ("finish-download", {}),
+            ("lock", {}),
+            ("vpn", {"value": False}),
+            ("container-exit", {"service": "redis"}),
+            ("add-service", {"service": "extra"}),
+            ("fault", {"path": "/v2/version", "kind": "status", "arguments": [500]}),
+        ):
+            assert await happen(what, **arguments) == 200, what
+        async with session.get(f"{address}/v2/version") as response:
+            assert response.status == 500
+        assert await happen("clear-faults") == 200
+        async with session.get(f"{address}/v1/device") as response:
+            assert (await response.json())["update_downloaded"]
+        assert await happen("container-exit", service="nope") == 400
+        assert await happen("download") == 400
+        assert await happen("nonsense") == 404
+
+
+async def test_taken_port() -> None:
+    """A port that is taken is said in words."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = await _start("--port", str(port))
+        _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert re.search(rf"Could not listen: .*{port}.*\. Choose another", errors.decode())
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_scenarios_begin(scenario: str) -> None:
+    """Every life begins, and ends without a complaint."""
+    async with (
+        running("--scenario", scenario) as [(_, url, _key)],
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/ping") as answer,
+    ):
+        assert await answer.text() == "OK"
