@@ -140,7 +140,7 @@ class DeviceCommands:
                     self._coordinator.async_expect_departure(departure)
             finally:
                 self._coordinator.async_expect_change()
-        await self._coordinator.async_request_refresh()
+        await self._coordinator.async_refresh()
         return result
 
     async def _checked[ResultT](
