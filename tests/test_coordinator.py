@@ -290,3 +290,46 @@ async def test_old_supervisor(
     await pass_time(hass, freezer)
     await pass_time(hass, freezer)
     assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "on"
+
+
+@pytest.mark.expects_log("asked too often")
+async def test_rate_limit(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A proxy that asks for patience gets an unavailable device, not a storm."""
+    server.faults.add("GET", "/v1/device", Fault.status(429, "slow down"))
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
+
+
+@pytest.mark.expects_log("refused the API key")
+async def test_key_refused_later(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A key that is refused while running asks for another one."""
+    device.api_key = "0" * 32
+    await pass_time(hass, freezer)
+    (flow,) = hass.config_entries.flow.async_progress()
+    assert flow["step_id"] == "reauth_confirm"
+
+
+async def test_key_is_nowhere_in_the_log(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Not even the debug log has the key."""
+    await pass_time(hass, freezer)
+    assert not [
+        record.name
+        for record in caplog.records
+        if device.api_key in record.getMessage()
+    ]

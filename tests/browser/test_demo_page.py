@@ -1,0 +1,85 @@
+"""What a visitor of the demo sees."""
+
+from collections.abc import Generator
+from pathlib import Path
+import shutil
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, expect, sync_playwright
+import pytest
+
+from tests.demo.running import Demo, running
+
+BROWSER = next(
+    filter(
+        None,
+        map(shutil.which, ("chromium", "chromium-browser", "google-chrome")),
+    ),
+    None,
+)
+
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(
+        BROWSER is None, reason="no browser is there; scripts/browser installs one"
+    ),
+]
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Generator[Demo]:
+    """Run the demo."""
+    with running(tmp_path, "--scenario", "calm") as demo:
+        yield demo
+
+
+@pytest.fixture
+def page(demo: Demo) -> Generator[Page]:
+    """Open a browser that nobody used before; it must not ask anything of the internet."""
+    foreign: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=BROWSER,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(30_000)
+        page.on(
+            "request",
+            lambda request: (
+                foreign.append(request.url)
+                if urlsplit(request.url).hostname not in {"127.0.0.1", None, ""}
+                else None
+            ),
+        )
+        yield page
+        browser.close()
+    assert not foreign
+
+
+def test_start_page_and_registration(demo: Demo, page: Page) -> None:
+    """The start page shows the device without a login; the flow asks for address and key."""
+    page.goto(demo.url)
+    for text in ("holy-wildflower", "Update status", "Up to date", "Reboot", "VPN"):
+        expect(page.get_by_text(text, exact=True).first).to_be_visible(timeout=30_000)
+    # Its services, by name.
+    for text in ("main", "Running"):
+        expect(page.get_by_text(text, exact=True).first).to_be_visible()
+
+    page.goto(f"{demo.url}/config/integrations/dashboard/add?domain=balena_supervisor")
+    page.get_by_role("button", name="OK").click()
+    form = page.locator("step-flow-form")
+    expect(form.locator("input[name=host]")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("A device in reach").first).to_be_visible()
+
+    # Nothing listens there.
+    form.locator("input[name=host]").fill("127.0.0.1:9")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("No connection could be made").first).to_be_visible()
+
+
+def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
+    """The switch of a service stops it and starts it, and its status follows."""
+    page.goto(demo.url)
+    running = page.locator("hui-tile-card").filter(has_text="Running")
+    expect(running.first).to_be_visible(timeout=30_000)

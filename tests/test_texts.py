@@ -1,0 +1,89 @@
+"""Every string that a person sees has its text, and no text is without a use."""
+
+import json
+from pathlib import Path
+import re
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from custom_components.balena_supervisor import binary_sensor, button, sensor, switch
+from custom_components.balena_supervisor.exceptions import _LOCK_KEYS, _TRANSLATION_KEYS
+from custom_components.balena_supervisor.services import ACTIONS
+from custom_components.balena_supervisor.state import Status, UpdateStatus
+
+FOLDER: Final = Path(sensor.__file__).parent
+TEXTS: Final[dict[str, Any]] = json.loads(
+    (FOLDER / "translations/en.json").read_text("utf-8")
+)
+ICONS: Final[dict[str, Any]] = json.loads((FOLDER / "icons.json").read_text("utf-8"))
+SOURCE: Final = "\n".join(path.read_text("utf-8") for path in FOLDER.glob("*.py"))
+
+DESCRIPTIONS: Final = {
+    "binary_sensor": (*binary_sensor.BINARY_SENSORS, binary_sensor.ONLINE),
+    "button": (*button.BUTTONS, *button.SERVICE_BUTTONS),
+    "sensor": (*sensor.SENSORS, *sensor.SERVICE_SENSORS),
+    "switch": switch.SERVICE_SWITCHES,
+}
+
+
+@pytest.mark.parametrize(("platform", "descriptions"), DESCRIPTIONS.items())
+def test_entities_have_names(platform: str, descriptions: tuple[Any, ...]) -> None:
+    """Every entity has a name, unless its device class gives one."""
+    keys = {item.translation_key for item in descriptions} - {None}
+    assert keys == set(TEXTS["entity"][platform])
+
+
+@pytest.mark.parametrize(("platform", "descriptions"), DESCRIPTIONS.items())
+def test_entities_have_icons(platform: str, descriptions: tuple[Any, ...]) -> None:
+    """Every entity without a device class has an icon."""
+    keys = {item.translation_key for item in descriptions if item.device_class is None}
+    assert keys <= set(ICONS["entity"].get(platform, {}))
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("status", Status), ("service_status", Status), ("update_status", UpdateStatus)],
+)
+def test_words_have_texts(key: str, words: Any) -> None:
+    """Every word for a status has a text."""
+    assert set(TEXTS["entity"]["sensor"][key]["state"]) == {
+        word.value for word in words
+    }
+
+
+def test_exceptions_have_texts() -> None:
+    """Every exception has a message, and every message an exception."""
+    literal = set(re.findall(r'translation_key=\s*"(\w+)",?\s*(?:\)|trans)', SOURCE))
+    refusals = set(re.findall(r'_refusal\(\s*"(\w+)"', SOURCE))
+    chosen = {"unavailable_service", "not_a_device"}
+    keys = {*_TRANSLATION_KEYS.values(), *_LOCK_KEYS.values(), *refusals, *chosen}
+    assert keys | (literal & set(TEXTS["exceptions"])) == set(TEXTS["exceptions"])
+
+
+def test_flow_errors_have_texts() -> None:
+    """Every error of the flow has a text, and every text an error."""
+    flow = (FOLDER / "config_flow.py").read_text("utf-8")
+    used = set(re.findall(r'"(\w+)"', flow))
+    assert set(TEXTS["config"]["error"]) <= used
+
+
+@pytest.mark.parametrize("step", ["direct", "reauth_confirm", "reconfigure"])
+def test_flow_fields_are_described(step: str) -> None:
+    """Every field of the flow has a name and a description."""
+    texts = TEXTS["config"]["step"][step]
+    assert set(texts["data"]) == set(texts["data_description"])
+
+
+def test_actions_have_texts_and_fields() -> None:
+    """Actions, their fields and their icons are told everywhere alike."""
+    described = yaml.safe_load((FOLDER / "services.yaml").read_text("utf-8"))
+    told = {name: set(action["fields"]) for name, action in TEXTS["services"].items()}
+    taken = {
+        name: {"device_id", *(str(field) for field in action.fields)}
+        for name, action in ACTIONS.items()
+    }
+    assert {name: set(action["fields"]) for name, action in described.items()} == taken
+    assert told == taken
+    assert set(ICONS["services"]) == set(taken)
