@@ -8,6 +8,9 @@ from .home_assistant import HomeAssistant
 DOMAIN: Final = "balena_supervisor"
 PATH: Final = "balena-demo"
 
+# From here on devices are shown by their most telling tiles only.
+_MANY: Final = 6
+
 _TILES: Final = (
     "online",
     "status",
@@ -16,6 +19,7 @@ _TILES: Final = (
     "update_status",
     "download_progress",
 )
+_OVERVIEW: Final = ("status", "update_status", "online", "vpn")
 _RELEASES: Final = ("release", "target_release", "os_version", "ip_address", "fleet")
 _BUTTONS: Final = ("identify", "check_for_updates", "restart_services", "reboot")
 _HISTORY: Final = ("status", "update_status", "vpn", "online")
@@ -45,7 +49,11 @@ async def build(home_assistant: HomeAssistant) -> None:
         children = [
             child for child in devices if child.get("parent_device_id") == device["id"]
         ]
-        sections += _device_sections(device, sorted(children, key=_name), by_device)
+        if len(parents) > _MANY:
+            sections.append(_overview(device, by_device))
+        else:
+            services = sorted(children, key=_name)
+            sections += _device_sections(device, services, by_device)
     dashboards = await home_assistant.command("lovelace/dashboards/list")
     if not any(dashboard["url_path"] == PATH for dashboard in dashboards):
         await home_assistant.command(
@@ -73,6 +81,13 @@ async def build(home_assistant: HomeAssistant) -> None:
 
 def _name(device: dict[str, Any]) -> str:
     return str(device["name_by_user"] or device["name"])
+
+
+def _overview(
+    device: dict[str, Any], by_device: dict[str, dict[str, str]]
+) -> dict[str, Any]:
+    cards = [_heading(_name(device), "title", "mdi:developer-board")]
+    return {"type": "grid", "cards": cards + _tiles(by_device[device["id"]], _OVERVIEW)}
 
 
 def _device_sections(

@@ -38,7 +38,6 @@ logger:
   logs:
     haffmpeg: critical
     homeassistant.components.camera.img_util: critical
-    homeassistant.loader: error
 """
 
 
@@ -193,7 +192,7 @@ async def running(
 
 
 async def _print_log(process: asyncio.subprocess.Process, *, verbose: bool) -> None:
-    """Print warnings and worse, with what follows them, or everything."""
+    """Print errors, with what follows them, or everything."""
     shown = False
     if process.stdout is None:
         return
@@ -201,7 +200,7 @@ async def _print_log(process: asyncio.subprocess.Process, *, verbose: bool) -> N
         text = line.decode(errors="replace").rstrip()
         parts = text.split(maxsplit=3)
         if len(parts) > 2 and parts[0][:2] == "20":
-            shown = parts[2] in {"WARNING", "ERROR", "CRITICAL"}
+            shown = parts[2] in {"ERROR", "CRITICAL"}
         if verbose or shown:
             print(text, flush=True)
 

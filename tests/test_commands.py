@@ -453,3 +453,15 @@ class TestAncientSupervisor:
                 service="main",
                 app_id=APP_ID,
             )
+
+
+async def test_command_outlives_its_entry(
+    hass: HomeAssistant, loaded: MockConfigEntry, device_id: str, device: Device
+) -> None:
+    """An entry is unloaded while a command runs; nothing is left behind."""
+    device.timings = Timings(restart=0.1)
+    restart = hass.async_create_task(call(hass, "restart", device_id=device_id))
+    await asyncio.sleep(0.02)
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    await restart
+    assert device.commands == [("restart", {"app_id": APP_ID, "force": False})]

@@ -116,6 +116,9 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState]):
     @callback
     def async_expect_change(self) -> None:
         """Look at the device soon and often, since a command was given."""
+        if self._shutdown_requested:
+            # A command may outlive its entry.
+            return
         self._echo_until = monotonic() + COMMAND_ECHO.total_seconds()
         self.update_interval = BUSY_INTERVAL
         self._schedule_refresh()
