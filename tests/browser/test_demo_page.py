@@ -18,6 +18,8 @@ BROWSER = next(
     None,
 )
 
+expect.set_options(timeout=30_000)
+
 pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif(
@@ -60,16 +62,20 @@ def page(demo: Demo) -> Generator[Page]:
 def test_start_page_and_registration(demo: Demo, page: Page) -> None:
     """The start page shows the device without a login; the flow asks for address and key."""
     page.goto(demo.url)
-    for text in ("holy-wildflower", "Update status", "Up to date", "Reboot", "VPN"):
-        expect(page.get_by_text(text, exact=True).first).to_be_visible(timeout=30_000)
-    # Its services, by name.
-    for text in ("main", "Running"):
+    for text in (
+        "holy-wildflower",
+        "Update status",
+        "Up to date",
+        "Reboot",
+        "VPN",
+        "main",
+    ):
         expect(page.get_by_text(text, exact=True).first).to_be_visible()
 
     page.goto(f"{demo.url}/config/integrations/dashboard/add?domain=balena_supervisor")
     page.get_by_role("button", name="OK").click()
     form = page.locator("step-flow-form")
-    expect(form.locator("input[name=host]")).to_be_visible(timeout=30_000)
+    expect(form.locator("input[name=host]")).to_be_visible()
     expect(page.get_by_text("A device in reach").first).to_be_visible()
 
     # Nothing listens there.
@@ -81,5 +87,13 @@ def test_start_page_and_registration(demo: Demo, page: Page) -> None:
 def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
     """The switch of a service stops it and starts it, and its status follows."""
     page.goto(demo.url)
-    running = page.locator("hui-tile-card").filter(has_text="Running")
-    expect(running.first).to_be_visible(timeout=30_000)
+    switches = page.locator("hui-tile-card").filter(has_text="Running")
+    off = switches.filter(has_text="Off")
+    exited = page.get_by_text("Exited", exact=True)
+    switches.filter(has_text="On").first.locator("ha-tile-icon").click()
+    expect(off).to_have_count(1)
+    expect(exited.first).to_be_visible()
+
+    off.locator("ha-tile-icon").click()
+    expect(off).to_have_count(0)
+    expect(exited).to_have_count(0)
