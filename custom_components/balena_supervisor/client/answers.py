@@ -73,7 +73,7 @@ class Answer:
         return " ".join(str(value).split())[:_MAX_MESSAGE]
 
     @property
-    def _is_sentence(self) -> bool:
+    def is_of_route(self) -> bool:
         """Whether a route of the Supervisor wrote this, not the server around it.
 
         Routes answer with JSON or a plain sentence declared as HTML; the server
@@ -99,11 +99,11 @@ def error_of(answer: Answer, *, command: bool) -> BalenaError | None:
             return NotFound("The device does not run this app")
         case HTTPStatus.BAD_REQUEST:
             return BadRequest(message)
-        case HTTPStatus.UNAUTHORIZED if answer._is_sentence:  # noqa: SLF001
+        case HTTPStatus.UNAUTHORIZED if answer.is_of_route:
             return AccessDenied("The key is not valid for this app")
         case HTTPStatus.UNAUTHORIZED:
             return AuthenticationFailed("The key was refused")
-        case HTTPStatus.NOT_FOUND if answer._is_sentence:  # noqa: SLF001
+        case HTTPStatus.NOT_FOUND if answer.is_of_route:
             return NotFound(message)
         case HTTPStatus.NOT_FOUND:
             return Unsupported("The Supervisor does not know this request")
