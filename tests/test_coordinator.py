@@ -21,7 +21,6 @@ async def test_unchanged_poll_is_cheap(
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A poll in which nothing changed costs five requests and writes no state."""
-    await pass_time(hass, freezer)
     written: list[Event] = []
     hass.bus.async_listen(EVENT_STATE_CHANGED, written.append)
     hass.bus.async_listen(

@@ -102,7 +102,8 @@ class DeviceDetails:
     hostname: str | None = None
     name: str | None = None
     supervisor_version: str | None = None
-    tags: Mapping[str, str] | None = None
+    # They arrive after all else, and no entity shows them: no reason to write states.
+    tags: Mapping[str, str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
