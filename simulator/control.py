@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from .apps import Service
-from .device import Device
+from .device import Device, Refusal
 from .faults import Fault
 from .scenarios import next_release
 from .supervisor import SupervisorServer
@@ -37,16 +37,24 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "download": lambda server, arguments: server.device.download(arguments["percent"]),
     "finish-download": lambda server, _: server.device.finish_download(),
     "apply": lambda server, _: server.device.apply(),
-    "lock": lambda server, _: server.device.lock(),
-    "unlock": lambda server, _: server.device.unlock(),
+    "lock": lambda server, arguments: server.device.lock(**arguments),
+    "unlock": lambda server, arguments: server.device.unlock(**arguments),
+    "reboot": lambda server, arguments: server.device.leave("reboot", **arguments),
+    "crash": lambda server, _: server.device.spawn(server.device.crash()),
     "off": lambda server, _: server.device.power_off(),
     "on": lambda server, _: server.device.power_on(),
     "vpn": _set("vpn_connected"),
     "internet": _set("internet"),
+    "local-mode": _set("local_mode"),
+    "host-update": _set("host_update_running"),
+    "engine-failing": _set("engine_failing"),
     "version": _set("supervisor_version"),
     "key": _set("api_key"),
     "container-exit": lambda server, arguments: server.device.container_exit(
         arguments["service"]
+    ),
+    "container-status": lambda server, arguments: server.device.container_status(
+        **arguments
     ),
     "add-service": lambda server, arguments: server.device.add_service(
         Service(arguments["service"])
@@ -89,7 +97,14 @@ def control(servers: Sequence[SupervisorServer]) -> web.Application:
             result = happening(servers[index], arguments)
             if result is not None:
                 await result
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as err:
+        except (
+            AttributeError,
+            KeyError,
+            Refusal,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as err:
             raise web.HTTPBadRequest(text=f"{type(err).__name__}: {err}") from err
         return web.json_response({})
 

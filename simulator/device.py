@@ -25,6 +25,10 @@ class Timings:
     restart: float = 2.0
     boot: float | None = 15.0
     settle: float = 3.0
+    # How long an operation waits for another one that holds the locks of its app.
+    lock_wait: float = 10.0
+    # How long the Supervisor is away after it crashed; at 0 it is back at once.
+    crash: float = 5.0
     # Between two lines that a service logs.
     log: float = 5.0
 
@@ -39,6 +43,8 @@ class Timings:
             restart=0,
             boot=None,
             settle=0,
+            lock_wait=0,
+            crash=0,
             log=0.05,
         )
 
@@ -141,7 +147,10 @@ class Device:
         self.current_update: Update | None = None
         # The update that goes on by itself.
         self._finishing: Update | None = None
-        self._busy_apps: dict[int, str] = {}
+        # The apps whose locks an operation holds; it sets the event when it is done.
+        self._busy_apps: dict[int, asyncio.Event] = {}
+        self._powered = asyncio.Event()
+        self._powered.set()
         self._tasks: set[asyncio.Task[None]] = set()
         for app in [recorded_app()] if apps is None else apps:
             self.apps[app.id] = app
@@ -202,9 +211,11 @@ class Device:
         service = service or self.apps[app_id].release.services[0].name
         self.locks[app_id, service] = name
 
-    def unlock(self) -> None:
-        """Release all update locks."""
-        self.locks.clear()
+    def unlock(self, app_id: int | None = None, service: str | None = None) -> None:
+        """Release the update locks of an app and a service, or of all."""
+        for lock in list(self.locks):
+            if app_id in (None, lock[0]) and service in (None, lock[1]):
+                del self.locks[lock]
 
     def pass_locks(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Return when no lock is in the way; force deletes them. Raises Locked."""
@@ -222,7 +233,7 @@ class Device:
         """Blink a LED."""
         self.commands.append(("blink", {}))
 
-    def leave(self, command: str, *, force: bool) -> None:
+    def leave(self, command: str, *, force: bool = False) -> None:
         """Reboot or shut down. Raises Locked."""
         if self.host_update_running and not force:
             raise Locked("Waiting for Host OS update to finish")
@@ -412,14 +423,14 @@ class Device:
         """Add a service to the release that runs."""
         app = self.apps[self._app_id(app_id)]
         services = (*app.release.services, service)
-        app.release = Release(app.release.commit, app.release.id, services)
+        self._change(app, services)
         self.containers[app.id, service.name] = Container(app.id, service)
 
     def remove_service(self, name: str, app_id: int | None = None) -> None:
         """Remove a service from the release that runs."""
         app = self.apps[self._app_id(app_id)]
         services = tuple(item for item in app.release.services if item.name != name)
-        app.release = Release(app.release.commit, app.release.id, services)
+        self._change(app, services)
         self.containers.pop((app.id, name), None)
 
     # Power
@@ -427,15 +438,26 @@ class Device:
     async def power_off(self) -> None:
         """Go away."""
         self.is_on = False
+        self._powered.clear()
         for listener in self.on_power:
             await listener(False)
 
+    async def crash(self) -> None:
+        """Have the Supervisor crash, and come back after its restart."""
+        await self.power_off()
+        await asyncio.sleep(self.timings.crash)
+        await self._come_back()
+
     async def power_on(self) -> None:
-        """Come back, on the same port."""
-        self.is_on = True
+        """Boot, on the same port."""
         for container in self.containers.values():
             container.status = "Running"
         self.locks.clear()
+        await self._come_back()
+
+    async def _come_back(self) -> None:
+        self.is_on = True
+        self._powered.set()
         for listener in self.on_power:
             await listener(True)
         self.settled = False
@@ -475,6 +497,8 @@ class Device:
         for step in range(1, steps + 1):
             if seconds:
                 await asyncio.sleep(seconds / steps)
+            # What was downloaded outlasts a reboot.
+            await self._powered.wait()
             if self.current_update is not update:
                 return
             if update.phase == "downloading":
@@ -483,6 +507,7 @@ class Device:
         if self.timings.apply:
             update.phase = "applying changes"
             await asyncio.sleep(self.timings.apply)
+            await self._powered.wait()
         if self.current_update is update:
             self.apply()
 
@@ -496,14 +521,11 @@ class Device:
             self.settled = False
             raise
         if app.id in self._busy_apps:
-            if name == "stop_service":
-                raise Locked(
-                    f"Locks for app {app.id} are being held by another supervisor"
-                    " operation"
-                )
-            raise Broken("Cannot read properties of null (reading 'local')")
+            if name != "stop_service":
+                raise Broken("Cannot read properties of null (reading 'local')")
+            await self._wait_for_locks(app)
         self.commands.append((name, arguments))
-        self._busy_apps[app.id] = name
+        self._busy_apps[app.id] = done = asyncio.Event()
         try:
             if seconds:
                 self.settled = False
@@ -514,7 +536,24 @@ class Device:
                 await asyncio.sleep(seconds)
         finally:
             del self._busy_apps[app.id]
+            done.set()
         self.settled = self.current_update is None
+
+    async def _wait_for_locks(self, app: App) -> None:
+        """Wait until no other operation holds the locks of an app. Raises Locked."""
+        try:
+            async with asyncio.timeout(self.timings.lock_wait):
+                while app.id in self._busy_apps:
+                    await self._busy_apps[app.id].wait()
+        except TimeoutError:
+            raise Locked(
+                f"Locks for app {app.id} are being held by another supervisor operation"
+            ) from None
+
+    def _change(self, app: App, services: tuple[Service, ...]) -> None:
+        """Have other services in the release that runs, and that the cloud wants."""
+        app.release = Release(app.release.commit, app.release.id, services)
+        self._targets.pop(app.id, None)
 
     def _wanted(self, app_id: int, service: Service) -> Service:
         """Return a service as the target has it, which may be a new release."""

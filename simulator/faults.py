@@ -85,6 +85,7 @@ class _Rule:
     path: str
     fault: Fault
     times: int | None
+    is_used_up: bool = False
 
     def concerns(self, path: str) -> bool:
         if self.path.endswith("*"):
@@ -108,13 +109,19 @@ class Faults:
         """Have everything work again."""
         self.rules.clear()
 
+    def holds(self, fault: Fault) -> bool:
+        """Whether a fault is still there for the requests that met it."""
+        return any(rule.fault is fault for rule in self.rules)
+
     def take(self, method: str, path: str) -> Fault | None:
         """Return the fault for a request, counting it."""
         for rule in self.rules:
+            if rule.is_used_up:
+                continue
             if rule.method in ("*", method) and rule.concerns(path.lower()):
                 if rule.times is not None:
                     rule.times -= 1
                     if rule.times == 0:
-                        self.rules.remove(rule)
+                        rule.is_used_up = True
                 return rule.fault
         return None

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from html import escape
 import json
 from typing import override
 
@@ -58,7 +59,7 @@ def unknown_path(method: str, path: str) -> Reply:
     return sent(
         "<!DOCTYPE html>\n"
         '<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n'
-        f"</head>\n<body>\n<pre>Cannot {method} {path}</pre>\n</body>\n</html>\n",
+        f"</head>\n<body>\n<pre>Cannot {method} {escape(path)}</pre>\n</body>\n</html>\n",
         404,
     )
 

@@ -61,7 +61,12 @@ class _Call:
     is_global: bool
     scope: set[int]
     arguments: dict[str, str] = field(default_factory=dict)
-    body: dict[str, Any] = field(default_factory=dict)
+    payload: object = None
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The fields of the body; an array has none."""
+        return self.payload if isinstance(self.payload, dict) else {}
 
     @property
     def force(self) -> bool:
@@ -249,7 +254,7 @@ def _set_host_config(device: Device, call: _Call) -> Reply:
     network = call.body["network"]
     # The hostname shows only after the operating system took it over, at a boot.
     if "proxy" in network:
-        proxy = network["proxy"]
+        proxy = network["proxy"] or {}
         is_valid = proxy.get("type") in {
             "socks4",
             "socks5",
@@ -272,7 +277,8 @@ def _host_config_problem(body: dict[str, Any]) -> str:
     hostname = network.get("hostname", "")
     if not isinstance(hostname, str):
         return f"Expecting string at network.hostname but instead got: {hostname}"
-    dns = network.get("proxy", {}).get("dns", False)
+    # Null and false remove a proxy as {} does.
+    dns = (network.get("proxy") or {}).get("dns", False)
     if not isinstance(dns, bool | str):
         return (
             "Expecting one of:\n    AddressString\n    boolean\n"
@@ -526,27 +532,33 @@ def _target_state(device: Device, call: _Call) -> Reply:
 def _set_target_state(device: Device, call: _Call) -> Reply:
     if not device.local_mode:
         return failed("Target state can only set when device is in local mode", 400)
-    apps = call.body.get("local", {}).get("apps", {})
-    for app_id, app in apps.items():
-        if not isinstance(app.get("name"), str):
-            return failed(
-                f"Invalid target state.\nExpecting ShortString at {device.uuid}.apps"
-                f".{app_id}.0.name but instead got: {app.get('name')}",
-                400,
-            )
+    apps = []
+    try:
+        for app_id, app in call.body.get("local", {}).get("apps", {}).items():
+            if not isinstance(app.get("name"), str):
+                return failed(
+                    f"Invalid target state.\nExpecting ShortString at {device.uuid}.apps"
+                    f".{app_id}.0.name but instead got: {app.get('name')}",
+                    400,
+                )
+            apps.append(_local_app(app_id, app))
+    except (AttributeError, KeyError, TypeError, ValueError) as err:
+        return failed(f"Invalid target state.\n{err}", 400)
     device.containers.clear()
     if not apps:
         device.apps.clear()
-    for app_id, app in apps.items():
-        services = tuple(
-            Service(
-                item["serviceName"], item["imageId"], item["serviceId"], item["image"]
-            )
-            for item in app["services"].values()
-        )
-        release = Release(app["commit"], int(app["releaseId"]), services)
-        device.run_app(App(int(app_id), app["name"], release, app_id))
+    for local_app in apps:
+        device.run_app(local_app)
     return data({"status": "success", "message": "OK"})
+
+
+def _local_app(app_id: str, app: dict[str, Any]) -> App:
+    services = tuple(
+        Service(item["serviceName"], item["imageId"], item["serviceId"], item["image"])
+        for item in app["services"].values()
+    )
+    release = Release(app["commit"], int(app["releaseId"]), services)
+    return App(int(app_id), app["name"], release, app_id)
 
 
 def _device_info(device: Device, call: _Call) -> Reply:
@@ -569,7 +581,7 @@ def _tags(device: Device, call: _Call) -> Reply:
 
 
 def _set_tags(device: Device, call: _Call) -> Reply:
-    tags = call.body
+    tags = {} if call.payload in (None, []) else call.payload
     if not isinstance(tags, dict) or not all(
         isinstance(value, str) for value in tags.values()
     ):
@@ -622,7 +634,11 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
     options = call.body
     lines = device.journal
     if options.get("count") is not None:
-        lines = lines[-int(options["count"]) :]
+        count = str(options["count"])
+        if not count.isdecimal():
+            # The journal's complaint goes nowhere.
+            return Reply(200)
+        lines = lines[len(lines) - min(int(count), len(lines)) :]
     output = options.get("format", "short") if device.version >= (10, 3) else "short"
     if output not in {"short", "cat", "json"}:
         return Reply(200)
@@ -748,7 +764,9 @@ class SupervisorServer:
         self.port = port
         self.faults = Faults()
         self.requests: list[Request] = []
+        # Of bodies only.
         self.bytes_sent = 0
+        self.bytes_received = 0
         self._front = front
         self._runner: web.ServerRunner | None = None
         self._site: web.TCPSite | None = None
@@ -822,6 +840,7 @@ class SupervisorServer:
             await _read(raw),
         )
         too_large = len(request.body) > MAX_BODY
+        self.bytes_received += len(request.body)
         self.requests.append(request)
         if not self.device.is_on and not self._front:
             # A connection from before the device went away.
@@ -836,6 +855,8 @@ class SupervisorServer:
                 request, raw.query_string, too_large=too_large
             )
         except Hangup:
+            if self.device.timings.crash:
+                self.device.spawn(self.device.crash())
             return self._hang_up(raw)
         if fault is not None and fault.resets_after:
             return self._hang_up(raw)
@@ -862,6 +883,8 @@ class SupervisorServer:
             async with contextlib.aclosing(stream.chunks) as chunks:
                 async for chunk in chunks:
                     self.bytes_sent += len(chunk)
+                    if not self.device.is_on:
+                        return self._hang_up(raw)
                     await response.write(chunk)
         return response
 
@@ -875,7 +898,10 @@ class SupervisorServer:
     ) -> web.StreamResponse | None:
         """Answer as a fault has it; None when it is only late."""
         if fault.hangs:
-            await self._stopping.wait()
+            while not (self._stopping.is_set() or _is_gone(raw)):
+                if not self.faults.holds(fault):
+                    return None
+                await asyncio.sleep(0.05)
             return self._hang_up(raw)
         if fault.resets:
             return self._hang_up(raw)
@@ -964,6 +990,10 @@ class SupervisorServer:
             return failed(str(err))
 
 
+def _is_gone(raw: web.BaseRequest) -> bool:
+    return raw.transport is None or raw.transport.is_closing()
+
+
 async def _read(raw: web.BaseRequest) -> bytes:
     """Read a body to its end, but keep no more of it than shows that it is too large."""
     body = bytearray()
@@ -996,7 +1026,7 @@ def _parse_body(request: Request, call: _Call) -> str | None:
     content_type, _, parameters = header.get("content-type", "").partition(";")
     text = request.body.decode(errors="replace")
     if content_type == "application/x-www-form-urlencoded":
-        call.body = dict(parse_qsl(text))
+        call.payload = dict(parse_qsl(text))
     if content_type != "application/json" or not text:
         return None
     charset = re.search(r"charset=([\w-]+)", parameters)
@@ -1008,5 +1038,5 @@ def _parse_body(request: Request, call: _Call) -> str | None:
         value = json.loads(text)
     except ValueError:
         return "Expected property name or '}' in JSON at position 1 (line 1 column 2)"
-    call.body = value if isinstance(value, dict) or value else {}
+    call.payload = value
     return None

@@ -79,6 +79,36 @@ async def test_slow(client: Client) -> None:
     assert asyncio.get_running_loop().time() - begun >= 0.19
 
 
+async def test_hanging_until_the_fault_is_removed(client: Client) -> None:
+    """A request hangs until its fault is removed, and is served then."""
+    client.server.faults.add("POST", "/v1/blink", Fault.hang(), times=1)
+    asking = asyncio.create_task(client.ask("POST", "/v1/blink"))
+    await asyncio.sleep(0.2)
+    assert not asking.done()
+    client.server.faults.clear()
+    assert (await asking).status == 200
+
+
+async def test_hanging_until_the_client_goes_away(client: Client) -> None:
+    """A request that nobody waits for any more ends, without having had effect."""
+    client.server.faults.add("POST", "/v1/blink", Fault.hang())
+    before = asyncio.all_tasks()
+    asking = asyncio.create_task(client.ask("POST", "/v1/blink"))
+    await asyncio.sleep(0.1)
+    assert len(asyncio.all_tasks() - before) > 1
+    asking.cancel()
+    await asyncio.sleep(0.2)
+    assert asyncio.all_tasks() <= before
+    assert not client.server.device.commands
+
+
+async def test_counts_bytes_of_bodies(client: Client) -> None:
+    """What goes over the wire is counted both ways."""
+    answer = await client.ask("POST", "/v1/restart", {"appId": "abc"})
+    assert client.server.bytes_sent == len(answer.text)
+    assert client.server.bytes_received == len('{"appId": "abc"}')
+
+
 async def _read(session: aiohttp.ClientSession, url: str) -> bytes:
     async with session.get(url) as response:
         return await response.read()
@@ -108,3 +138,18 @@ async def test_idle_device_costs_no_task() -> None:
     before = asyncio.all_tasks()
     async with SupervisorServer(Device()):
         assert asyncio.all_tasks() == before
+
+
+async def test_a_thousand_devices_start_quickly() -> None:
+    """A thousand devices are there within seconds, cost no task, and end as quickly."""
+    before = asyncio.all_tasks()
+    servers = [
+        SupervisorServer(Device(name=f"device-{number}")) for number in range(1000)
+    ]
+    async with asyncio.timeout(10):
+        for server in servers:
+            await server.start()
+        assert len({server.port for server in servers}) == 1000
+        assert asyncio.all_tasks() == before
+        await asyncio.gather(*(server.stop() for server in servers))
+    assert asyncio.all_tasks() == before

@@ -112,6 +112,68 @@ async def test_two_restarts_at_once(client: Client, device: Device) -> None:
     assert device.commands == [("restart", {"app_id": 1658654, "force": False})]
 
 
+async def test_waiting_for_locks(client: Client, device: Device) -> None:
+    """A stop waits for the operation that holds the locks of the app."""
+    device.timings = replace(Timings.instant(), restart=0.2, lock_wait=5)
+    first = asyncio.create_task(client.ask("POST", f"{APP}/restart"))
+    await asyncio.sleep(0.05)
+    stop = await client.ask("POST", f"{APP}/stop-service", {"serviceName": "main"})
+    assert stop.status == 200
+    assert (await first).status == 200
+    assert [name for name, _ in device.commands] == ["restart", "stop_service"]
+
+
+async def test_crash(client: Client, device: Device) -> None:
+    """A failing engine makes the Supervisor crash; it comes back, with the locks of the apps."""
+    device.timings = replace(Timings.instant(), crash=0.2)
+    device.lock()
+    device.engine_failing = True
+    with pytest.raises(aiohttp.ClientError):
+        await client.get("/v2/state/status")
+    await asyncio.sleep(0.05)
+    with pytest.raises(aiohttp.ClientError):
+        await client.get("/v1/device")
+    await asyncio.sleep(0.3)
+    assert (await client.get("/v1/device"))["commit"]
+    assert device.locks
+
+
+async def test_nothing_goes_on_while_off(client: Client, device: Device) -> None:
+    """An update waits while the device is off, and goes on afterwards."""
+    device.timings = replace(Timings.instant(), download=0.2)
+    device.set_target(RECORDED_NEXT_RELEASE)
+    await client.ask("POST", "/v1/update")
+    await device.power_off()
+    await asyncio.sleep(0.4)
+    assert device.apps[1658654].release != RECORDED_NEXT_RELEASE
+    await device.power_on()
+    await asyncio.sleep(0.4)
+    assert device.apps[1658654].release == RECORDED_NEXT_RELEASE
+
+
+async def test_logs_end_with_the_device(
+    client: Client, device: Device, server: SupervisorServer
+) -> None:
+    """A stream of logs breaks when the device goes away."""
+    async with client.session.get(
+        f"{server.url}/v2/local/logs?apikey={device.api_key}"
+    ) as response:
+        assert await response.content.readline()
+        await device.power_off()
+        with pytest.raises(aiohttp.ClientError):
+            await response.content.read()
+
+
+async def test_unlocking_one(device: Device) -> None:
+    """One lock can be released, or all."""
+    device.lock(service="main")
+    device.lock(service="redis")
+    device.unlock(service="main")
+    assert set(device.locks) == {(1658654, "redis")}
+    device.unlock()
+    assert not device.locks
+
+
 async def test_power(client: Client, device: Device, server: SupervisorServer) -> None:
     """A device that is off refuses connections, and is back on the same port."""
     device.lock()
@@ -145,6 +207,20 @@ async def test_services_come_and_go(client: Client, device: Device) -> None:
     services = (await client.get("/v2/applications/state"))["demo-fleet"]["services"]
     assert set(services) == {"main", "extra"}
     assert services["main"]["status"] == "exited"
+
+
+async def test_added_service_stays(client: Client, device: Device) -> None:
+    """What was added to a release that was an update is wanted, too."""
+    await device.update(RECORDED_NEXT_RELEASE)
+    device.add_service(Service("extra"))
+    device.remove_service("worker")
+    assert (await client.ask("POST", "/v1/update")).status == 204
+    await asyncio.sleep(0.01)
+    assert set((await client.get("/v2/containerId"))["services"]) == {
+        "main",
+        "redis",
+        "extra",
+    }
 
 
 async def test_two_apps() -> None:

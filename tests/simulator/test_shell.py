@@ -94,7 +94,8 @@ async def test_control() -> None:
             ("begin-update", {}),
             ("download", {"percent": 50}),
             ("finish-download", {}),
-            ("lock", {}),
+            ("lock", {"service": "redis"}),
+            ("container-status", {"service": "main", "status": "paused"}),
             ("vpn", {"value": False}),
             ("container-exit", {"service": "redis"}),
             ("add-service", {"service": "extra"}),
@@ -108,6 +109,8 @@ async def test_control() -> None:
             assert (await response.json())["update_downloaded"]
         assert await happen("container-exit", service="nope") == 400
         assert await happen("download") == 400
+        assert await happen("reboot") == 400
+        assert await happen("reboot", force=True) == 200
         assert await happen("nonsense") == 404
 
 
