@@ -15,10 +15,10 @@ NAME = "holy_wildflower"
 
 
 async def test_unchanged_poll_is_cheap(
+    freezer: FrozenDateTimeFactory,
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     server: SupervisorServer,
-    freezer: FrozenDateTimeFactory,
 ) -> None:
     """A poll in which nothing changed costs five requests and writes no state."""
     written: list[Event] = []
