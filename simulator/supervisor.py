@@ -916,7 +916,7 @@ class SupervisorServer:
             try:
                 for _ in range(1024):
                     await response.write(b" " * 1024 * 1024)
-            except ConnectionResetError:
+            except ConnectionError:
                 return self._hang_up(raw)
             return response
         if fault.status_code is not None:
