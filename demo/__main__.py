@@ -120,6 +120,8 @@ async def _set_up(
 ) -> None:
     await wait_until_up(url, session, task)
     home_assistant = await HomeAssistant.log_in(url, folder, session)
+    while (await home_assistant.request("GET", "config"))["state"] != "RUNNING":
+        await asyncio.sleep(0.2)
     await register(home_assistant, servers)
     await dashboard.build(home_assistant)
 
