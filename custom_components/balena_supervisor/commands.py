@@ -183,7 +183,12 @@ class DeviceCommands:
         if service is not None and coordinator.data.apps:
             raise self._refusal("unknown_service", service=service)
         # A Supervisor before 7.12 does not tell which app it runs.
-        if coordinator.is_own_device and coordinator.environment.app_id is not None:
+        is_told = self._supervisor.supports(Endpoint.APPS_STATE)
+        if (
+            not is_told
+            and coordinator.is_own_device
+            and coordinator.environment.app_id is not None
+        ):
             return coordinator.environment.app_id
         raise self._refusal("no_app")
 

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Final, override
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import CONF_URL
+from homeassistant.const import CONF_API_KEY, CONF_URL
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed
 from homeassistant.helpers import device_registry as dr
@@ -17,7 +17,9 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, Upda
 from .client import (
     AuthenticationFailed,
     BalenaError,
+    ConnectionFailed,
     DeviceInfo as SupervisorDeviceInfo,
+    DeviceOffline,
     Endpoint,
     HostConfig,
     RateLimited,
@@ -41,9 +43,20 @@ from .const import (
 )
 from .environment import Environment
 from .exceptions import translated
-from .state import DeviceDetails, DeviceState, ServiceKey, Status, from_supervisor
+from .state import (
+    DeviceDetails,
+    DeviceState,
+    ServiceKey,
+    Status,
+    UpdateStatus,
+    from_supervisor,
+)
 
 type BalenaConfigEntry = ConfigEntry[DeviceCoordinator]
+
+# What a Supervisor looks like that has just crashed.
+_CRASHES: Final = (ConnectionFailed, DeviceOffline)
+_SETTLED: Final = (None, UpdateStatus.UP_TO_DATE)
 
 # A device that answers this long after it accepted a reboot does not reboot.
 _DEPARTURE_LIMIT: Final = 90.0
@@ -105,6 +118,11 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState]):
         return (
             data[CONF_CONNECTION] == CONNECTION_ENVIRONMENT
             or data.get(CONF_URL) == self.environment.address
+            or (
+                # Keys are made per app and device.
+                self.environment.api_key is not None
+                and data.get(CONF_API_KEY) == self.environment.api_key
+            )
             or self.device_id == self.environment.device_uuid
         )
 
@@ -196,6 +214,8 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState]):
             self._missing.add(endpoint)
         except BalenaError as err:
             LOGGER.debug("%s of %s failed: %s", endpoint.path, self.name, err)
+            if endpoint is Endpoint.STATE_STATUS and isinstance(err, _CRASHES):
+                self._containers_due = monotonic() + CRASH_PAUSE.total_seconds()
         return None
 
     async def _ask_containers(self) -> StateStatus | None:
@@ -203,10 +223,7 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState]):
         if monotonic() < self._containers_due:
             return None
         endpoint = Endpoint.STATE_STATUS
-        containers = await self._ask(endpoint, self.supervisor.state_status)
-        if containers is None:
-            self._containers_due = monotonic() + CRASH_PAUSE.total_seconds()
-        return containers
+        return await self._ask(endpoint, self.supervisor.state_status)
 
     async def _refresh_details(self) -> None:
         """Ask for what seldom changes; what is not answered stays as it was."""
@@ -291,7 +308,7 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState]):
             self.registry_id = device.id
             self._registered = info
         # Half-way through an update the list of services is not the last word.
-        if state.apps is not None and not state.is_updating:
+        if state.apps is not None and state.update_status in _SETTLED:
             self._remove_stale_services(state)
 
     def _device_info(self, state: DeviceState) -> DeviceInfo:

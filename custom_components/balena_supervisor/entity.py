@@ -136,6 +136,12 @@ def _async_add_as_they_appear(
     known: set[Hashable] = set()
 
     @callback
+    def forget(key: Hashable, entity: Entity) -> None:
+        # One that is disabled is turned away at once, and must not be tried again.
+        if entity.registry_entry is None or not entity.registry_entry.disabled:
+            known.discard(key)
+
+    @callback
     def add_new() -> None:
         entities = []
         for key, create in wanted_fn().items():
@@ -144,7 +150,7 @@ def _async_add_as_they_appear(
             known.add(key)
             entities.append(entity := create())
             # A service that is gone takes its entities along; it may come again.
-            entity.async_on_remove(partial(known.discard, key))
+            entity.async_on_remove(partial(forget, key, entity))
         if entities:
             async_add_entities(entities)
 

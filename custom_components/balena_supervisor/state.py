@@ -218,6 +218,9 @@ def _update_status(
     if Status.DOWNLOADING in (*services, device.status and word(device.status)):
         stages.add(UpdateStatus.DOWNLOADING)
     stages.discard(UpdateStatus.UP_TO_DATE)
+    if device.update_pending is False:
+        # In local mode the app of the cloud stays downloaded, and never is applied.
+        stages.discard(UpdateStatus.DOWNLOADED)
     if UpdateStatus.DOWNLOADING in stages:
         return UpdateStatus.DOWNLOADING
     if device.update_failed:
