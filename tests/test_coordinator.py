@@ -6,8 +6,16 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import device_registry as dr
-from simulator import RECORDED_NEXT_RELEASE, Device, Fault, Service, SupervisorServer
+from simulator import (
+    RECORDED_NEXT_RELEASE,
+    Device,
+    Fault,
+    Release,
+    Service,
+    SupervisorServer,
+)
 
 from . import pass_time, state_of
 
@@ -332,3 +340,41 @@ async def test_key_is_nowhere_in_the_log(
         for record in caplog.records
         if device.api_key in record.getMessage()
     ]
+
+
+@pytest.mark.expects_log("Another device answers")
+async def test_another_device_at_the_address(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A device that took over the address is neither shown nor commanded."""
+    device.mac_addresses = ("02:00:00:00:00:99",)
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
+    (entry,) = dr.async_entries_for_config_entry(dr.async_get(hass), loaded.entry_id)
+    with pytest.raises(ServiceValidationError, match="Another device answers"):
+        await hass.services.async_call(
+            "balena_supervisor", "reboot", {"device_id": entry.id}, blocking=True
+        )
+    assert not device.commands
+
+
+async def test_running_service_stays_while_an_update_is_locked(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A service that the next release does not have stays until that release runs."""
+    release = device.apps[1658654].release
+    device.lock()
+    device.begin_update(Release("c0ffee", 1, release.services[:1]))
+    device.finish_download()
+    device.apply()
+    await pass_time(hass, freezer)
+    children = dr.async_child_entries_for_config_entry(
+        dr.async_get(hass), loaded.entry_id
+    )
+    assert {child.name for child in children} == {"main", "redis"}

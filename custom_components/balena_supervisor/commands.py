@@ -148,6 +148,8 @@ class DeviceCommands:
     ) -> ResultT:
         """Return what a command returns, or raise what Home Assistant can show."""
         coordinator = self._coordinator
+        if coordinator.is_another_device:
+            raise self._refusal("another_device")
         try:
             return await command()
         except _WRONG_USE as err:

@@ -33,6 +33,7 @@ from .const import (
     BUSY_LIMIT,
     COMMAND_ECHO,
     CONF_CONNECTION,
+    CONF_MAC_ADDRESSES,
     CONNECTION_ENVIRONMENT,
     CRASH_PAUSE,
     DETAILS_INTERVAL,
@@ -96,6 +97,7 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState]):
         self.device_id = entry.unique_id or entry.entry_id
         self.environment = environment
         self.commands = DeviceCommands(self)
+        self.is_another_device = False
         self.registry_id = ""
         self._busy_since: float | None = None
         self._containers_due = 0.0
@@ -165,10 +167,23 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState]):
                     failure.retry_after = err.retry_after
                 raise failure from err
         else:
+            self._refuse_another_device(state)
             state = self._arrived(state)
             self._register(state)
         self._set_pace(state)
         return state
+
+    def _refuse_another_device(self, state: DeviceState) -> None:
+        """Raise UpdateFailed when another device answers at the address of this one."""
+        known = set(self.config_entry.data[CONF_MAC_ADDRESSES])
+        told = {dr.format_mac(address) for address in state.mac_addresses}
+        self.is_another_device = bool(known and told and known.isdisjoint(told))
+        if self.is_another_device:
+            raise UpdateFailed(
+                translation_domain=DOMAIN,
+                translation_key="another_device",
+                translation_placeholders={"device": self.config_entry.title},
+            )
 
     async def _poll(self) -> DeviceState:
         """Return the device's state. Raises BalenaError only when /v1/device fails."""
