@@ -204,9 +204,9 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         unique_id = uuid or next(iter(device.mac_addresses), None)
         await self.async_set_unique_id(unique_id)
         self._abort_if_unique_id_configured()
-        if unique_id is None:
-            # It tells nothing that would make it known again, except its address.
-            self._async_abort_entries_match({CONF_URL: data[CONF_URL]})
+        # Right after its start a device may tell nothing else that makes it known again.
+        address = CONF_URL if CONF_URL in data else CONF_CONNECTION
+        self._async_abort_entries_match({address: data[address]})
         return self.async_create_entry(
             title=device.name,
             data={**data, CONF_MAC_ADDRESSES: device.mac_addresses},
