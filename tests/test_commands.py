@@ -465,3 +465,15 @@ async def test_command_outlives_its_entry(
     assert await hass.config_entries.async_unload(loaded.entry_id)
     await restart
     assert device.commands == [("restart", {"app_id": APP_ID, "force": False})]
+
+
+async def test_cancelled_command_keeps_the_next_one_waiting(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """A script that is cancelled does not free a device that is still at work."""
+    device.timings = Timings(restart=0.1)
+    first = hass.async_create_task(call(hass, "restart", device_id=device_id))
+    await asyncio.sleep(0.03)
+    first.cancel()
+    await call(hass, "restart_service", device_id=device_id, service="main")
+    assert [name for name, _ in device.commands] == ["restart", "restart_service"]

@@ -132,15 +132,27 @@ class DeviceCommands:
         self, command: Callable[[], Awaitable[ResultT]], departure: Status | None = None
     ) -> ResultT:
         """Give a command when no other one is under way, and look what it does."""
-        async with self._lock:
-            self._coordinator.async_expect_change()
-            try:
-                result = await self._checked(command)
-                if departure is not None:
-                    self._coordinator.async_expect_departure(departure)
-            finally:
-                self._coordinator.async_expect_change()
+        await self._lock.acquire()
+        giving = self._coordinator.hass.async_create_task(
+            self._give(command, departure), f"{self._coordinator.name} command"
+        )
+        # Who waits for it may be cancelled; the device goes on, and so does the lock.
+        result = await asyncio.shield(giving)
         await self._coordinator.async_refresh()
+        return result
+
+    async def _give[ResultT](
+        self, command: Callable[[], Awaitable[ResultT]], departure: Status | None
+    ) -> ResultT:
+        """Give a command, and release the lock when it is done."""
+        self._coordinator.async_expect_change()
+        try:
+            result = await self._checked(command)
+            if departure is not None:
+                self._coordinator.async_expect_departure(departure)
+        finally:
+            self._lock.release()
+            self._coordinator.async_expect_change()
         return result
 
     async def _checked[ResultT](
