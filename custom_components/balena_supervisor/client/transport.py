@@ -90,17 +90,8 @@ class DirectTransport:
         command: bool,
     ) -> Answer:
         """Return the answer to a request when it is a success (2xx)."""
-        limits = ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
         with _client_errors(command=command):
-            async with self._session.request(
-                method,
-                self._url.joinpath(path.removeprefix("/")),
-                params=params,
-                json=json,
-                headers=self._headers,
-                timeout=limits,
-                allow_redirects=False,
-            ) as response:
+            async with self._open(method, path, json, params, timeout) as response:
                 answer = await self._read(response)
         if error := error_of(answer, command=command):
             raise error
@@ -111,20 +102,30 @@ class DirectTransport:
         self, method: str, path: str, *, json: JsonObject | None = None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a request whose answer has no end; yields its bytes as they come."""
-        limits = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
         with _client_errors(command=False):
-            async with self._session.request(
-                method,
-                self._url.joinpath(path.removeprefix("/")),
-                json=json,
-                headers=self._headers,
-                timeout=limits,
-                allow_redirects=False,
-            ) as response:
+            async with self._open(method, path, json) as response:
                 if not response.ok or response.status >= 300:
                     error = error_of(await self._read(response), command=False)
                     raise error or InvalidAnswer(f"HTTP status {response.status}")
                 yield response.content.iter_any()
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        json: JsonObject | None,
+        params: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> AbstractAsyncContextManager[ClientResponse]:
+        return self._session.request(
+            method,
+            self._url.joinpath(path.removeprefix("/")),
+            params=params,
+            json=json,
+            headers=self._headers,
+            timeout=ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
+            allow_redirects=False,
+        )
 
     @property
     def _headers(self) -> dict[str, str]:
