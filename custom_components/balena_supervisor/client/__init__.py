@@ -1,5 +1,6 @@
-"""Client of the balena Supervisor API."""
+"""Client of the balena Supervisor API and of the balena API."""
 
+from .cloud import BalenaCloud
 from .endpoints import Endpoint, Version, parse_version
 from .errors import (
     AccessDenied,
@@ -7,8 +8,10 @@ from .errors import (
     BadRequest,
     BalenaError,
     CertificateInvalid,
+    CloudError,
     ConnectionFailed,
     ConnectionRefused,
+    DeviceKeyRefused,
     DeviceOffline,
     InvalidAnswer,
     LockHolder,
@@ -17,6 +20,7 @@ from .errors import (
     RateLimited,
     RequestTimeout,
     SupervisorError,
+    TokenRefused,
     Unsupported,
     UpdateLocked,
 )
@@ -33,38 +37,50 @@ from .models import (
     StateStatus,
     Vpn,
 )
+from .proxy import ProxyTransport
+from .rows import Actor, DeviceRow, Fleet, InstalledImage, Release
 from .supervisor import Supervisor
 from .transport import DirectTransport, Transport
 
 __all__ = [
     "AccessDenied",
+    "Actor",
     "AppReport",
     "AppReports",
     "AuthenticationFailed",
     "BadRequest",
+    "BalenaCloud",
     "BalenaError",
     "CertificateInvalid",
+    "CloudError",
     "ConnectionFailed",
     "ConnectionRefused",
     "Container",
     "DeviceInfo",
+    "DeviceKeyRefused",
     "DeviceOffline",
     "DeviceReport",
+    "DeviceRow",
     "DirectTransport",
     "Endpoint",
+    "Fleet",
     "HostConfig",
     "Image",
+    "InstalledImage",
     "InvalidAnswer",
     "LockHolder",
     "NotFound",
     "OutcomeUnknown",
     "Proxy",
+    "ProxyTransport",
     "RateLimited",
+    "Release",
     "RequestTimeout",
     "ServiceReport",
     "StateStatus",
     "Supervisor",
     "SupervisorError",
+    "TokenRefused",
     "Transport",
     "Unsupported",
     "UpdateLocked",

@@ -40,11 +40,15 @@ _LOCK_HOLDERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, content type without parameters, and body of an HTTP answer."""
+    """Status, content type without parameters, and body of an HTTP answer.
+
+    `retry_after` are the seconds to wait before another request, where that is told.
+    """
 
     status: int
     content_type: str
     body: bytes
+    retry_after: float | None = None
 
     @property
     def text(self) -> str:
@@ -112,7 +116,7 @@ def error_of(answer: Answer, *, command: bool) -> BalenaError | None:
         case HTTPStatus.LOCKED:
             return _locked(message)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return RateLimited(message)
+            return RateLimited(message, answer.retry_after)
         # From the process in front of the Supervisor. Its body repeats the URL: not for people.
         case HTTPStatus.BAD_GATEWAY | HTTPStatus.GATEWAY_TIMEOUT if command:
             return OutcomeUnknown("The Supervisor went away before it answered")

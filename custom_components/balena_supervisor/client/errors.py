@@ -39,6 +39,17 @@ class AccessDenied(BalenaError):
     """The key is good, but not for this app."""
 
 
+class TokenRefused(BalenaError):
+    """The balena API did not let the token do this: it is not valid, or lacks the right.
+
+    Which of them it is, only BalenaCloud.whoami() tells.
+    """
+
+
+class DeviceKeyRefused(BalenaError):
+    """The device refused the key that the balena API has of it."""
+
+
 class LockHolder(StrEnum):
     """Who holds the lock that a command ran into."""
 
@@ -81,5 +92,9 @@ class SupervisorError(BalenaError):
     """The Supervisor answered that it failed."""
 
 
+class CloudError(BalenaError):
+    """The balena API, or what stands before it, answered that it failed."""
+
+
 class InvalidAnswer(BalenaError):
-    """The answer is not one of a Supervisor: a redirect, too large, or not what was asked for."""
+    """The answer is not what was asked for: a redirect, too large, or of something else."""

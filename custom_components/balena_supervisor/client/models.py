@@ -4,61 +4,23 @@ Every model is made of any JSON value whatever: a field that is missing, null or
 wrong type is absent (None, or left out of its collection), and the rest is there.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
 
 from .endpoints import Version, parse_version
-
-
-def _object(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: object) -> Iterator[Mapping[str, object]]:
-    return (
-        item
-        for item in (value if isinstance(value, list) else ())
-        if isinstance(item, dict)
-    )
-
-
-def _named_objects(value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
-    return (
-        (name, item) for name, item in _object(value).items() if isinstance(item, dict)
-    )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _flag(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _integer(value: object) -> int | None:
-    """Return an id or a port, which some versions of the Supervisor write as text."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
-        return int(value[:19])
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _percentage(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if 0 <= value <= 100 else None
-
-
-def _words(value: object) -> tuple[str, ...]:
-    return tuple(value.split()) if isinstance(value, str) else ()
-
-
-def _texts(value: object) -> Mapping[str, str]:
-    return {
-        name: text for name, text in _object(value).items() if isinstance(text, str)
-    }
+from .fields import (
+    as_flag,
+    as_integer,
+    as_named_objects,
+    as_object,
+    as_objects,
+    as_percentage,
+    as_text,
+    as_texts,
+    as_words,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,19 +45,19 @@ class DeviceReport:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = _object(value)
+        data = as_object(value)
         return cls(
-            api_port=_integer(data.get("api_port")),
-            commit=_text(data.get("commit")),
-            download_progress=_percentage(data.get("download_progress")),
-            ip_addresses=_words(data.get("ip_address")),
-            mac_addresses=_words(data.get("mac_address")),
-            os_version=_text(data.get("os_version")),
-            status=_text(data.get("status")),
-            supervisor_version=_text(data.get("supervisor_version")),
-            update_downloaded=_flag(data.get("update_downloaded")),
-            update_failed=_flag(data.get("update_failed")),
-            update_pending=_flag(data.get("update_pending")),
+            api_port=as_integer(data.get("api_port")),
+            commit=as_text(data.get("commit")),
+            download_progress=as_percentage(data.get("download_progress")),
+            ip_addresses=as_words(data.get("ip_address")),
+            mac_addresses=as_words(data.get("mac_address")),
+            os_version=as_text(data.get("os_version")),
+            status=as_text(data.get("status")),
+            supervisor_version=as_text(data.get("supervisor_version")),
+            update_downloaded=as_flag(data.get("update_downloaded")),
+            update_failed=as_flag(data.get("update_failed")),
+            update_pending=as_flag(data.get("update_pending")),
         )
 
     @property
@@ -118,14 +80,14 @@ class App:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = _object(value)
+        data = as_object(value)
         return cls(
-            app_id=_integer(data.get("appId")),
-            commit=_text(data.get("commit")),
-            container_id=_text(data.get("containerId")),
-            environment=_texts(data.get("env")),
-            image_id=_text(data.get("imageId")),
-            release_id=_integer(data.get("releaseId")),
+            app_id=as_integer(data.get("appId")),
+            commit=as_text(data.get("commit")),
+            container_id=as_text(data.get("containerId")),
+            environment=as_texts(data.get("env")),
+            image_id=as_text(data.get("imageId")),
+            release_id=as_integer(data.get("releaseId")),
         )
 
 
@@ -144,21 +106,21 @@ class Proxy:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = _object(value)
+        data = as_object(value)
         no_proxy = data.get("noProxy")
         dns = data.get("dns")
         return cls(
-            type=_text(data.get("type")),
-            ip=_text(data.get("ip")),
-            port=_integer(data.get("port")),
-            login=_text(data.get("login")),
-            password=_text(data.get("password")),
+            type=as_text(data.get("type")),
+            ip=as_text(data.get("ip")),
+            port=as_integer(data.get("port")),
+            login=as_text(data.get("login")),
+            password=as_text(data.get("password")),
             no_proxy=tuple(
                 item
                 for item in (no_proxy if isinstance(no_proxy, list) else ())
                 if isinstance(item, str)
             ),
-            dns=dns if isinstance(dns, bool) else _text(dns),
+            dns=dns if isinstance(dns, bool) else as_text(dns),
         )
 
     def as_json(self) -> Mapping[str, object]:
@@ -185,10 +147,10 @@ class HostConfig:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        network = _object(_object(value).get("network"))
-        proxy = _object(network.get("proxy"))
+        network = as_object(as_object(value).get("network"))
+        proxy = as_object(network.get("proxy"))
         return cls(
-            hostname=_text(network.get("hostname")),
+            hostname=as_text(network.get("hostname")),
             proxy=Proxy.from_json(proxy) if proxy else None,
         )
 
@@ -205,12 +167,12 @@ class ServiceReport:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = _object(value)
+        data = as_object(value)
         return cls(
-            status=_text(data.get("status")),
-            image=_text(data.get("image")),
-            release_id=_integer(data.get("releaseId")),
-            download_progress=_percentage(
+            status=as_text(data.get("status")),
+            image=as_text(data.get("image")),
+            release_id=as_integer(data.get("releaseId")),
+            download_progress=as_percentage(
                 data.get("downloadProgress", data.get("download_progress"))
             ),
         )
@@ -241,16 +203,16 @@ class AppReports:
             AppReport(
                 app_id=app_id,
                 name=name,
-                commit=_text(data.get("commit")),
-                update_status=_text(data.get("updateStatus")),
-                uuid=_text(data.get("appUuid")),
+                commit=as_text(data.get("commit")),
+                update_status=as_text(data.get("updateStatus")),
+                uuid=as_text(data.get("appUuid")),
                 services={
                     service: ServiceReport.from_json(report)
-                    for service, report in _named_objects(data.get("services"))
+                    for service, report in as_named_objects(data.get("services"))
                 },
             )
-            for name, data in _named_objects(value)
-            if (app_id := _integer(data.get("appId"))) is not None
+            for name, data in as_named_objects(value)
+            if (app_id := as_integer(data.get("appId"))) is not None
         )
         return cls({report.app_id: report for report in reports})
 
@@ -265,14 +227,14 @@ class ImageReports:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = _object(value)
+        data = as_object(value)
         return cls(
-            commit=_text(data.get("commit")),
+            commit=as_text(data.get("commit")),
             services={
                 image_id: ServiceReport.from_json(report)
-                for _, app in _named_objects(data.get("local"))
-                for image, report in _named_objects(app.get("services"))
-                if (image_id := _integer(image)) is not None
+                for _, app in as_named_objects(data.get("local"))
+                for image, report in as_named_objects(app.get("services"))
+                if (image_id := as_integer(image)) is not None
             },
         )
 
@@ -290,13 +252,13 @@ class Container:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = _object(value)
+        data = as_object(value)
         return cls(
-            app_id=_integer(data.get("appId")),
-            container_id=_text(data.get("containerId")),
-            image_id=_integer(data.get("imageId")),
-            service=_text(data.get("serviceName")),
-            status=_text(data.get("status")),
+            app_id=as_integer(data.get("appId")),
+            container_id=as_text(data.get("containerId")),
+            image_id=as_integer(data.get("imageId")),
+            service=as_text(data.get("serviceName")),
+            status=as_text(data.get("status")),
         )
 
 
@@ -314,14 +276,14 @@ class Image:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = _object(value)
+        data = as_object(value)
         return cls(
-            app_id=_integer(data.get("appId")),
-            download_progress=_percentage(data.get("downloadProgress")),
-            image_id=_integer(data.get("imageId")),
-            name=_text(data.get("name")),
-            service=_text(data.get("serviceName")),
-            status=_text(data.get("status")),
+            app_id=as_integer(data.get("appId")),
+            download_progress=as_percentage(data.get("downloadProgress")),
+            image_id=as_integer(data.get("imageId")),
+            name=as_text(data.get("name")),
+            service=as_text(data.get("serviceName")),
+            status=as_text(data.get("status")),
         )
 
 
@@ -342,15 +304,15 @@ class StateStatus:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = _object(value)
+        data = as_object(value)
         return cls(
-            app_state=_text(data.get("appState")),
+            app_state=as_text(data.get("appState")),
             containers=tuple(
-                map(Container.from_json, _objects(data.get("containers")))
+                map(Container.from_json, as_objects(data.get("containers")))
             ),
-            download_progress=_percentage(data.get("overallDownloadProgress")),
-            images=tuple(map(Image.from_json, _objects(data.get("images")))),
-            release=_text(data.get("release")),
+            download_progress=as_percentage(data.get("overallDownloadProgress")),
+            images=tuple(map(Image.from_json, as_objects(data.get("images")))),
+            release=as_text(data.get("release")),
         )
 
 
@@ -364,9 +326,9 @@ class DeviceInfo:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        info = _object(_object(value).get("info"))
+        info = as_object(as_object(value).get("info"))
         return cls(
-            arch=_text(info.get("arch")), device_type=_text(info.get("deviceType"))
+            arch=as_text(info.get("arch")), device_type=as_text(info.get("deviceType"))
         )
 
 
@@ -380,9 +342,9 @@ class Vpn:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        vpn = _object(_object(value).get("vpn"))
+        vpn = as_object(as_object(value).get("vpn"))
         return cls(
-            enabled=_flag(vpn.get("enabled")), connected=_flag(vpn.get("connected"))
+            enabled=as_flag(vpn.get("enabled")), connected=as_flag(vpn.get("connected"))
         )
 
 
@@ -399,12 +361,12 @@ class LogLine:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = _object(value)
+        data = as_object(value)
         return cls(
-            message=_text(data.get("message")) or "",
-            is_stderr=_flag(data.get("isStdErr")) or False,
-            is_system=_flag(data.get("isSystem")) or False,
-            service=_text(data.get("serviceName")),
+            message=as_text(data.get("message")) or "",
+            is_stderr=as_flag(data.get("isStdErr")) or False,
+            is_system=as_flag(data.get("isSystem")) or False,
+            service=as_text(data.get("serviceName")),
             timestamp=_moment(data.get("timestamp")),
         )
 
@@ -421,22 +383,22 @@ def _moment(milliseconds: object) -> datetime | None:
 def tags_from_json(value: object) -> Mapping[str, str]:
     """Return the device's tags by name: /v2/device/tags."""
     return {
-        name: _text(tag.get("value")) or ""
-        for tag in _objects(_object(value).get("tags"))
-        if (name := _text(tag.get("name")))
+        name: as_text(tag.get("value")) or ""
+        for tag in as_objects(as_object(value).get("tags"))
+        if (name := as_text(tag.get("name")))
     }
 
 
 def container_ids_from_json(value: object) -> Mapping[str, str]:
     """Return the container ids by service name: /v2/containerId."""
-    return _texts(_object(value).get("services"))
+    return as_texts(as_object(value).get("services"))
 
 
 def text_from_json(value: object, name: str) -> str | None:
     """Return one text of an object."""
-    return _text(_object(value).get(name))
+    return as_text(as_object(value).get(name))
 
 
 def object_from_json(value: object, name: str) -> Mapping[str, object]:
     """Return one object of an object, empty when there is none."""
-    return _object(_object(value).get(name))
+    return as_object(as_object(value).get(name))

@@ -17,6 +17,7 @@ from .endpoints import (
     Version,
 )
 from .errors import InvalidAnswer, OutcomeUnknown, SupervisorError, Unsupported
+from .http import JsonObject
 from .models import (
     App,
     AppReports,
@@ -33,7 +34,7 @@ from .models import (
     tags_from_json,
     text_from_json,
 )
-from .transport import JsonObject, Transport
+from .transport import Transport
 
 # A longer line of a log is cut.
 MAX_LINE: Final = 64 * 1024

@@ -1,0 +1,228 @@
+"""BalenaCloud: the balena API, that of balenaCloud or of an openBalena."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from http import HTTPStatus
+from itertools import batched
+from ssl import SSLContext
+from time import monotonic
+from typing import Final
+
+from aiohttp import ClientSession
+from yarl import URL
+
+from .answers import Answer
+from .errors import (
+    AuthenticationFailed,
+    BadRequest,
+    BalenaError,
+    CloudError,
+    InvalidAnswer,
+    RateLimited,
+    TokenRefused,
+    Unsupported,
+)
+from .fields import as_object
+from .http import HttpClient
+from .proxy import ProxyTransport, Throttle
+from .rows import Actor, DeviceRow, Fleet, fleets_from_json
+from .supervisor import Supervisor
+
+READ_TIMEOUT: Final = 30.0
+# The database behind the API gives up after 60 s.
+QUERY_TIMEOUT: Final = 65.0
+MAX_ANSWER: Final = 64 * 1024 * 1024
+
+# One more than a thousand: a page of a thousand shows that it is the last.
+PAGE: Final = 1001
+# So many ids of fleets keep a URL under 8 kB.
+_FLEETS_PER_QUERY: Final = 500
+# How long an API that lacked a field is spared it.
+_LEAN_TIME: Final = 3600.0
+# Models that are made before something else may run.
+_SLICE: Final = 50
+
+_FLEETS: Final = {
+    "$select": "id,app_name,slug,should_track_latest_release",
+    "$expand": (
+        "is_for__device_type($select=name),"
+        "should_be_running__release($select=id,commit,raw_version),"
+        "owns__device/$count"
+    ),
+    # Without the first of them, balenaCloud tells of all public fleets of the world.
+    "$filter": (
+        "is_directly_accessible_by__user/any(dau:true) and is_host eq false"
+        " and is_archived eq false and is_of__class eq 'fleet'"
+    ),
+    "$orderby": "app_name asc",
+}
+
+# Never without a list: the API's own has the key of the device's Supervisor in it.
+_DEVICE_FIELDS: Final = (
+    "id,uuid,device_name,belongs_to__application,is_online,is_connected_to_vpn,status,"
+    "os_version,supervisor_version,ip_address,mac_address,overall_status,overall_progress"
+)
+# An older openBalena may lack some of them.
+_MORE_DEVICE_FIELDS: Final = (
+    "update_status,download_progress,last_connectivity_event,cpu_usage,cpu_temp,"
+    "memory_usage,memory_total,storage_usage,storage_total,is_undervolted"
+)
+_DEVICE_LINKS: Final = (
+    "is_of__device_type($select=name),"
+    "is_running__release($select=id,commit,raw_version),"
+    "should_be_running__release($select=id,commit,raw_version)"
+)
+_IMAGES: Final = (
+    "image_install($select=status,download_progress,is_provided_by__release;"
+    "$filter=status ne 'deleted';$expand=installs__image($select=id;"
+    "$expand=is_a_build_of__service($select=service_name)))"
+)
+
+
+class BalenaCloud:
+    """The API of one account.
+
+    Every method raises a BalenaError when it fails: ConnectionFailed or RequestTimeout
+    without an answer, CloudError when the API failed, RateLimited, InvalidAnswer when
+    something else answers at its address, and TokenRefused when the token may not.
+    """
+
+    def __init__(
+        self,
+        base_url: str | URL,
+        token: str,
+        session: ClientSession,
+        *,
+        ssl: SSLContext | None = None,
+    ) -> None:
+        """Remember the account; `ssl` knows the authority of a certificate of one's own."""
+        self._http = HttpClient(
+            base_url, session, token, ssl=ssl, max_answer=MAX_ANSWER
+        )
+        self._lean_until = 0.0
+        self._throttle = Throttle()
+
+    def supervisor(self, uuid: str) -> Supervisor:
+        """Return the Supervisor of a device, by the way through the API."""
+        return Supervisor(ProxyTransport(self._http, uuid, self._throttle))
+
+    @property
+    def quiet_for(self) -> float:
+        """The seconds for which the API wants no reads of Supervisors."""
+        return self._throttle.quiet_for
+
+    async def whoami(self) -> Actor:
+        """Return who the token stands for. GET /actor/v1/whoami.
+
+        The only honest test of a token: raises AuthenticationFailed when it is not valid.
+        """
+        try:
+            value = await self._get("/actor/v1/whoami", timeout=READ_TIMEOUT)
+        except TokenRefused as err:
+            raise AuthenticationFailed("The token is not valid") from err
+        if (actor := Actor.from_json(value)) is None:
+            raise InvalidAnswer("The answer is not one of the balena API")
+        return actor
+
+    async def fleets(self) -> tuple[Fleet, ...]:
+        """Return the account's fleets, in the order of their names. GET /v7/application.
+
+        A token that is not valid sees none. Raises Unsupported when the API is too old.
+        """
+        return tuple(fleets_from_json(await self._query("application", _FLEETS)))
+
+    async def devices(
+        self, fleet_ids: Iterable[int], *, with_images: bool
+    ) -> tuple[DeviceRow, ...]:
+        """Return all devices of fleets, in one request per thousand. GET /v7/device.
+
+        `with_images` asks for their services, too. A device without id, uuid or fleet
+        is left out. Raises Unsupported when the API is too old. Lets others run while it
+        makes the rows.
+        """
+        rows: list[DeviceRow] = []
+        for batch in batched(sorted(fleet_ids), _FLEETS_PER_QUERY, strict=False):
+            async for page in self._pages(batch, with_images=with_images):
+                for number, data in enumerate(page):
+                    if number % _SLICE == 0:
+                        await asyncio.sleep(0)
+                    row = DeviceRow.from_json(as_object(data))
+                    if row is not None:
+                        rows.append(row)
+        return tuple(rows)
+
+    async def _pages(
+        self, fleet_ids: tuple[int, ...], *, with_images: bool
+    ) -> AsyncGenerator[list[object]]:
+        skip = 0
+        while True:
+            page = await self._page(fleet_ids, skip, with_images=with_images)
+            yield page
+            if len(page) < PAGE:
+                return
+            skip += PAGE
+
+    async def _page(
+        self, fleet_ids: tuple[int, ...], skip: int, *, with_images: bool
+    ) -> list[object]:
+        """Return a page of devices, with less of each where the API does not know all."""
+        links = f"{_DEVICE_LINKS},{_IMAGES}" if with_images else _DEVICE_LINKS
+        query = {
+            "$select": f"{_DEVICE_FIELDS},{_MORE_DEVICE_FIELDS}",
+            "$expand": links,
+            "$filter": f"belongs_to__application in ({','.join(map(str, fleet_ids))})",
+            "$orderby": "id asc",
+            "$top": str(PAGE),
+            "$skip": str(skip),
+        }
+        lean = query | {"$select": _DEVICE_FIELDS}
+        if monotonic() < self._lean_until:
+            return await self._query("device", lean)
+        try:
+            return await self._query("device", query)
+        except _UnknownField:
+            page = await self._query("device", lean)
+        self._lean_until = monotonic() + _LEAN_TIME
+        return page
+
+    async def _query(self, resource: str, query: Mapping[str, str]) -> list[object]:
+        value = await self._get(f"/v7/{resource}", query, timeout=QUERY_TIMEOUT)
+        items = as_object(value).get("d")
+        if not isinstance(items, list):
+            raise InvalidAnswer("The answer is not one of the balena API")
+        return items
+
+    async def _get(
+        self, path: str, query: Mapping[str, str] | None = None, *, timeout: float
+    ) -> object:
+        answer = await self._http.request(
+            "GET", path, params=query, timeout=timeout, command=False
+        )
+        if error := _error_of(answer):
+            raise error
+        return answer.json()
+
+
+class _UnknownField(CloudError):
+    """The API failed without a word, which is how it says that it does not know a field."""
+
+
+def _error_of(answer: Answer) -> BalenaError | None:
+    """Return the error that an answer of the balena API stands for, None for a success."""
+    status = answer.status
+    if 200 <= status < 300:
+        return None
+    match status:
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return TokenRefused("The token is not valid, or lacks the right for this")
+        case HTTPStatus.NOT_FOUND:
+            return Unsupported("There is no balena API of version 7 at this address")
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return RateLimited("Too many requests", answer.retry_after)
+        case HTTPStatus.BAD_REQUEST:
+            return BadRequest(answer.message or "The request was not understood")
+        case HTTPStatus.INTERNAL_SERVER_ERROR if not answer.body:
+            return _UnknownField("The API failed without a word (HTTP status 500)")
+    if status >= 500:
+        return CloudError(f"The API failed with HTTP status {status}")
+    return InvalidAnswer(f"The answer is not one of the balena API (HTTP {status})")

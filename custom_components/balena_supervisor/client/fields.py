@@ -1,0 +1,83 @@
+"""Fields of any JSON value whatever: what is missing, null or of the wrong type is absent."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+
+def as_object(value: object) -> Mapping[str, object]:
+    """Return an object, empty when it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_objects(value: object) -> Iterator[Mapping[str, object]]:
+    """Go through the objects of an array."""
+    return (
+        item
+        for item in (value if isinstance(value, list) else ())
+        if isinstance(item, dict)
+    )
+
+
+def as_named_objects(value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Go through the objects of an object, by name."""
+    return (
+        (name, item)
+        for name, item in as_object(value).items()
+        if isinstance(item, dict)
+    )
+
+
+def as_text(value: object) -> str | None:
+    """Return a text that is not empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def as_texts(value: object) -> Mapping[str, str]:
+    """Return the texts of an object, by name."""
+    return {
+        name: text for name, text in as_object(value).items() if isinstance(text, str)
+    }
+
+
+def as_words(value: object) -> tuple[str, ...]:
+    """Return the words of a text."""
+    return tuple(value.split()) if isinstance(value, str) else ()
+
+
+def as_flag(value: object) -> bool | None:
+    """Return true or false."""
+    return value if isinstance(value, bool) else None
+
+
+def as_integer(value: object) -> int | None:
+    """Return an id or a port, which some versions of the Supervisor write as text."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value[:19])
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_number(value: object) -> float | None:
+    """Return a number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value
+
+
+def as_percentage(value: object) -> float | None:
+    """Return a number from 0 to 100."""
+    number = as_number(value)
+    return number if number is not None and 0 <= number <= 100 else None
+
+
+def as_moment(value: object) -> datetime | None:
+    """Return a time that is written as ISO 8601 does, in UTC unless it says otherwise."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if moment is None:
+        return None
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        return None

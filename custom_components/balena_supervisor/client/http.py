@@ -1,0 +1,189 @@
+"""HTTP to one address, with a key that never comes out again."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+import errno
+import re
+from ssl import SSLContext
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    InvalidURL,
+)
+from yarl import URL
+
+from .answers import Answer
+from .errors import (
+    AuthenticationFailed,
+    CertificateInvalid,
+    ConnectionFailed,
+    ConnectionRefused,
+    InvalidAnswer,
+    OutcomeUnknown,
+    RequestTimeout,
+)
+
+# The process in front of the Supervisor sends agents named "Supervisor/..." elsewhere.
+USER_AGENT: Final = "HomeAssistant-balena"
+MAX_ANSWER: Final = 10 * 1024 * 1024
+CONNECT_TIMEOUT: Final = 10.0
+
+type JsonObject = Mapping[str, object]
+
+
+class HttpClient:
+    """Sends requests to one address, each once, and follows no redirect.
+
+    `key` travels in the Authorization header. `ssl` verifies certificates by another
+    authority than the usual ones, where the session does not say otherwise.
+    """
+
+    def __init__(
+        self,
+        url: str | URL,
+        session: ClientSession,
+        key: str | None = None,
+        *,
+        ssl: SSLContext | None = None,
+        max_answer: int = MAX_ANSWER,
+    ) -> None:
+        """Remember the address."""
+        self._url = URL(url)
+        self._session = session
+        self._key = key or None
+        self._ssl = ssl or True
+        self._max_answer = max_answer
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: JsonObject | None = None,
+        params: Mapping[str, str] | None = None,
+        timeout: float,
+        command: bool,
+    ) -> Answer:
+        """Return the answer to a request, whatever its status.
+
+        `timeout` is in seconds. `command` tells that the request changes something: when
+        it was sent and no answer came, OutcomeUnknown is raised. A read raises
+        RequestTimeout or ConnectionFailed.
+        """
+        with _client_errors(command=command):
+            async with self._open(method, path, json, params, timeout) as response:
+                return await self.read(response)
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, *, json: JsonObject | None = None
+    ) -> AsyncIterator[ClientResponse]:
+        """Open a request whose answer has no end. Raises as request() does."""
+        with _client_errors(command=False):
+            async with self._open(method, path, json) as response:
+                yield response
+
+    async def read(self, response: ClientResponse) -> Answer:
+        """Return a whole answer. Raises InvalidAnswer when it is too large."""
+        if (response.content_length or 0) > self._max_answer:
+            response.close()
+            raise InvalidAnswer("The answer is too large")
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > self._max_answer:
+                response.close()
+                raise InvalidAnswer("The answer is too large")
+        content = bytes(body)
+        if not response.ok and self._key is not None:
+            # Errors may repeat what was sent, and end up in a log.
+            content = content.replace(self._key.encode(), b"***")
+        return Answer(
+            response.status,
+            response.content_type,
+            content,
+            _seconds(response.headers.get("Retry-After")),
+        )
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        json: JsonObject | None,
+        params: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> AbstractAsyncContextManager[ClientResponse]:
+        url = self._url.joinpath(path.removeprefix("/"))
+        if params:
+            # The balena API takes no "+" for a space.
+            query = urlencode(params, quote_via=quote, safe="$(),;'=/")
+            url = URL(f"{url}?{query}", encoded=True)
+        return self._session.request(
+            method,
+            url,
+            json=json,
+            headers=self._headers,
+            ssl=self._ssl,
+            timeout=ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
+            allow_redirects=False,
+        )
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        headers = {"User-Agent": USER_AGENT}
+        if self._key is not None:
+            # A header could break on other characters, and no key has them.
+            if not re.fullmatch(r"[!-~]+", self._key):
+                raise AuthenticationFailed("The key is not well-formed")
+            headers["Authorization"] = f"Bearer {self._key}"
+        return headers
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return the seconds to wait, which are told as a number or as a date."""
+    if retry_after is None:
+        return None
+    if re.fullmatch(r"\d{1,9}", retry_after, re.ASCII):
+        return float(retry_after)
+    try:
+        moment = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
+
+
+@contextmanager
+def _client_errors(*, command: bool) -> Iterator[None]:
+    """Turn what the HTTP client raises into errors of ours."""
+    try:
+        yield
+    except ClientConnectorCertificateError as err:
+        raise CertificateInvalid("The certificate could not be verified") from err
+    except ClientConnectorError as err:
+        if err.os_error.errno == errno.ECONNREFUSED:
+            raise ConnectionRefused("The connection was refused") from err
+        raise ConnectionFailed("No connection could be made") from err
+    except InvalidURL as err:
+        raise ConnectionFailed("The address is not valid") from err
+    except ConnectionTimeoutError as err:
+        raise RequestTimeout("No connection was made in time") from err
+    except TimeoutError as err:
+        if command:
+            raise OutcomeUnknown("No answer came in time") from err
+        raise RequestTimeout("No answer came in time") from err
+    except ClientError as err:
+        if command:
+            raise OutcomeUnknown("The connection broke before an answer came") from err
+        raise ConnectionFailed("The connection broke before an answer came") from err
