@@ -1,20 +1,28 @@
-"""A balena device on loopback, for tests, the demo and benchmarks."""
+"""A balena device and a balena API on loopback, for tests, the demo and benchmarks."""
 
+from .account import CloudDevice, Fleet, Token, TokenKind
 from .apps import RECORDED_NEXT_RELEASE, App, Container, Release, Service
+from .cloud import CloudServer
 from .device import Device, Timings
 from .faults import Fault, Faults
-from .supervisor import Request, SupervisorServer
+from .server import Request
+from .supervisor import SupervisorServer
 
 __all__ = [
     "RECORDED_NEXT_RELEASE",
     "App",
+    "CloudDevice",
+    "CloudServer",
     "Container",
     "Device",
     "Fault",
     "Faults",
+    "Fleet",
     "Release",
     "Request",
     "Service",
     "SupervisorServer",
     "Timings",
+    "Token",
+    "TokenKind",
 ]

@@ -1,4 +1,4 @@
-"""Runs one or a thousand simulated devices from the shell."""
+"""Runs one or a thousand simulated devices from the shell, or an account of them."""
 
 import argparse
 import asyncio
@@ -9,8 +9,10 @@ import uuid as uuid_module
 
 from aiohttp import web
 
+from .cloud import CloudServer
 from .control import control
 from .device import Device, Timings
+from .fleets import demo_account, make_fleets
 from .scenarios import SCENARIOS
 from .supervisor import SupervisorServer
 
@@ -35,26 +37,55 @@ def make_device(index: int, version: str, key: str | None) -> Device:
     )
 
 
+async def run_devices(
+    options: argparse.Namespace, stack: contextlib.AsyncExitStack
+) -> tuple[web.Application, list[str]]:
+    """Serve devices; returns their control, and what to say of them."""
+    servers = []
+    for index in range(1 if options.devices is None else options.devices):
+        device = make_device(index, options.supervisor_version, options.key)
+        port = options.port + index if options.port else 0
+        server = SupervisorServer(device, options.host, port, front=options.front)
+        await stack.enter_async_context(server)
+        device.spawn(SCENARIOS[options.scenario].live(device))
+        servers.append(server)
+    return control(servers), [
+        f"{server.device.name} {server.url} {server.device.api_key}"
+        for server in servers
+    ]
+
+
+async def run_cloud(
+    options: argparse.Namespace, stack: contextlib.AsyncExitStack
+) -> tuple[web.Application, list[str]]:
+    """Serve an account; returns its control, and what to say of it."""
+    cloud = CloudServer(options.host, options.port)
+    await stack.enter_async_context(cloud)
+    if options.fleets is None and options.devices is None:
+        demo_account(cloud, Timings())
+    else:
+        make_fleets(cloud, options.fleets or 2, options.devices or 0)
+    lines = [f"account {cloud.url} {cloud.add_token()}"]
+    lines += [
+        f"fleet {fleet.slug} {len(fleet.devices)}" for fleet in cloud.fleets.values()
+    ]
+    return control(cloud.devices.values(), cloud), lines
+
+
 async def run(options: argparse.Namespace) -> None:
     """Serve until told to stop."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
-        servers = []
-        for index in range(options.devices):
-            device = make_device(index, options.supervisor_version, options.key)
-            port = options.port + index if options.port else 0
-            server = SupervisorServer(device, options.host, port, front=options.front)
-            await stack.enter_async_context(server)
-            device.spawn(SCENARIOS[options.scenario].live(device))
-            servers.append(server)
-            print(device.name, server.url, device.api_key, flush=True)
+        serve = run_cloud if options.cloud else run_devices
+        app, lines = await serve(options, stack)
         if options.control is not None:
-            runner = web.AppRunner(control(servers))
+            runner = web.AppRunner(app)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, options.host, options.control).start()
+        print(*lines, sep="\n", flush=True)
         await stop.wait()
 
 
@@ -69,10 +100,23 @@ def main() -> int:
             f"  {name:12} {item.description}" for name, item in SCENARIOS.items()
         ),
     )
-    parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument(
+        "--cloud", action="store_true", help="serve the balena API with an account"
+    )
+    parser.add_argument(
+        "--fleets",
+        type=int,
+        help="of an account; without it and --devices there is a demo",
+    )
+    parser.add_argument(
+        "--devices", type=int, help="1 unless given; of all fleets together"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument(
-        "--port", type=int, default=48484, help="of the first device; 0 for any"
+        "--port",
+        type=int,
+        default=48484,
+        help="of the account or the first device; 0 for any",
     )
     parser.add_argument("--scenario", choices=SCENARIOS, default="everyday")
     parser.add_argument("--supervisor-version", default="19.0.5")

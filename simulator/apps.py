@@ -38,6 +38,12 @@ class Release:
     commit: str
     id: int = field(default_factory=lambda: next(_ids))
     services: tuple[Service, ...] = ()
+    version: str = ""
+
+    @property
+    def raw_version(self) -> str:
+        """The version as the cloud tells it; a release without one is 0.0.0."""
+        return self.version or f"0.0.0+rev{self.id}"
 
 
 @dataclass(slots=True)

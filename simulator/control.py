@@ -1,48 +1,68 @@
-"""A small JSON API to have things happen to simulated devices by hand."""
+"""A small JSON API to have things happen to simulated devices and their account by hand."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from .account import Fleet, TokenKind
 from .apps import Service
-from .device import Device, Refusal
-from .faults import Fault
-from .scenarios import next_release
-from .supervisor import SupervisorServer
+from .cloud import CloudServer
+from .device import Device, Refusal, Timings
+from .faults import Fault, Faults
+from .scenarios import following, next_release
 
-type Happening = Callable[[SupervisorServer, dict[str, Any]], Awaitable[None] | None]
+
+class Controllable(Protocol):
+    """A device that things can happen to, and the way to it."""
+
+    @property
+    def device(self) -> Device:
+        """The device."""
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on the way to it."""
+
+
+type Happening = Callable[[Controllable, dict[str, Any]], Awaitable[None] | None]
+type CloudHappening = Callable[[CloudServer, dict[str, Any]], None]
 
 
 def _set(name: str) -> Happening:
-    def happen(server: SupervisorServer, arguments: dict[str, Any]) -> None:
-        setattr(server.device, name, arguments["value"])
+    def happen(item: Controllable, arguments: dict[str, Any]) -> None:
+        setattr(item.device, name, arguments["value"])
 
     return happen
 
 
-def _update(server: SupervisorServer, arguments: dict[str, Any]) -> None:
-    device: Device = server.device
+def _update(item: Controllable, arguments: dict[str, Any]) -> None:
+    device: Device = item.device
     device.spawn(device.update(next_release(device)))
+
+
+def _add_fault(faults: Faults, arguments: dict[str, Any]) -> None:
+    faults.add(
+        arguments.get("method", "*"),
+        arguments["path"],
+        getattr(Fault, arguments["kind"])(*arguments.get("arguments", ())),
+        arguments.get("times"),
+    )
 
 
 HAPPENINGS: Final[dict[str, Happening]] = {
     "update": _update,
-    "new-release": lambda server, _: server.device.set_target(
-        next_release(server.device)
-    ),
-    "begin-update": lambda server, _: server.device.begin_update(
-        next_release(server.device)
-    ),
-    "download": lambda server, arguments: server.device.download(arguments["percent"]),
-    "finish-download": lambda server, _: server.device.finish_download(),
-    "apply": lambda server, _: server.device.apply(),
-    "lock": lambda server, arguments: server.device.lock(**arguments),
-    "unlock": lambda server, arguments: server.device.unlock(**arguments),
-    "reboot": lambda server, arguments: server.device.leave("reboot", **arguments),
-    "crash": lambda server, _: server.device.spawn(server.device.crash()),
-    "off": lambda server, _: server.device.power_off(),
-    "on": lambda server, _: server.device.power_on(),
+    "new-release": lambda item, _: item.device.set_target(next_release(item.device)),
+    "begin-update": lambda item, _: item.device.begin_update(next_release(item.device)),
+    "download": lambda item, arguments: item.device.download(arguments["percent"]),
+    "finish-download": lambda item, _: item.device.finish_download(),
+    "apply": lambda item, _: item.device.apply(),
+    "lock": lambda item, arguments: item.device.lock(**arguments),
+    "unlock": lambda item, arguments: item.device.unlock(**arguments),
+    "reboot": lambda item, arguments: item.device.leave("reboot", **arguments),
+    "crash": lambda item, _: item.device.spawn(item.device.crash()),
+    "off": lambda item, _: item.device.power_off(),
+    "on": lambda item, _: item.device.power_on(),
     "vpn": _set("vpn_connected"),
     "internet": _set("internet"),
     "local-mode": _set("local_mode"),
@@ -50,51 +70,97 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "engine-failing": _set("engine_failing"),
     "version": _set("supervisor_version"),
     "key": _set("api_key"),
-    "container-exit": lambda server, arguments: server.device.container_exit(
+    "container-exit": lambda item, arguments: item.device.container_exit(
         arguments["service"]
     ),
-    "container-status": lambda server, arguments: server.device.container_status(
+    "container-status": lambda item, arguments: item.device.container_status(
         **arguments
     ),
-    "add-service": lambda server, arguments: server.device.add_service(
+    "add-service": lambda item, arguments: item.device.add_service(
         Service(arguments["service"])
     ),
-    "remove-service": lambda server, arguments: server.device.remove_service(
+    "remove-service": lambda item, arguments: item.device.remove_service(
         arguments["service"]
     ),
-    "fault": lambda server, arguments: server.faults.add(
-        arguments.get("method", "*"),
-        arguments["path"],
-        getattr(Fault, arguments["kind"])(*arguments.get("arguments", ())),
-        arguments.get("times"),
-    ),
-    "clear-faults": lambda server, _: server.faults.clear(),
+    "fault": lambda item, arguments: _add_fault(item.faults, arguments),
+    "clear-faults": lambda item, _: item.faults.clear(),
 }
 
 
-def control(servers: Sequence[SupervisorServer]) -> web.Application:
-    """Return the API: GET /devices, POST /devices/{index}/{happening} with arguments."""
+def _fleet(cloud: CloudServer, arguments: dict[str, Any]) -> Fleet:
+    """Return the fleet of a name or a slug."""
+    for fleet in cloud.fleets.values():
+        if arguments["fleet"] in (fleet.name, fleet.slug):
+            return fleet
+    raise KeyError(arguments["fleet"])
+
+
+def _set_tokens(cloud: CloudServer, kind: TokenKind) -> None:
+    for token in cloud.tokens.values():
+        token.kind = kind
+
+
+def _release(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    fleet = _fleet(cloud, arguments)
+    if fleet.release is None:
+        raise ValueError("The fleet has no release yet")
+    cloud.release(fleet, following(fleet.release))
+
+
+def _add_device(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    fleet = _fleet(cloud, arguments)
+    cloud.make_device(fleet, arguments["name"], timings=Timings())
+
+
+def _rename(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    cloud.devices[arguments["uuid"]].device.name = arguments["name"]
+
+
+CLOUD_HAPPENINGS: Final[dict[str, CloudHappening]] = {
+    "expire-token": lambda cloud, _: _set_tokens(cloud, TokenKind.EXPIRED),
+    "restore-token": lambda cloud, arguments: _set_tokens(
+        cloud, TokenKind(arguments.get("kind", "user"))
+    ),
+    "limit": lambda cloud, arguments: cloud.limit(**arguments),
+    "unlimit": lambda cloud, _: cloud.unlimit(),
+    "remove-device": lambda cloud, arguments: cloud.remove_device(arguments["uuid"]),
+    "add-device": _add_device,
+    "release": _release,
+    "rename": _rename,
+    "fault": lambda cloud, arguments: _add_fault(cloud.faults, arguments),
+    "clear-faults": lambda cloud, _: cloud.faults.clear(),
+}
+
+
+def control(
+    items: Collection[Controllable], cloud: CloudServer | None = None
+) -> web.Application:
+    """Return the API: GET /devices, POST /devices/{index}/{happening} with arguments.
+
+    With an account, POST /cloud/{happening}, too.
+    """
 
     async def list_devices(request: web.Request) -> web.Response:
         return web.json_response(
             [
                 {
-                    "name": server.device.name,
-                    "url": server.url,
-                    "commands": server.device.commands,
+                    "name": item.device.name,
+                    "uuid": item.device.uuid,
+                    "url": getattr(item, "url", None),
+                    "commands": item.device.commands,
                 }
-                for server in servers
+                for item in items
             ]
         )
 
-    async def happen(request: web.Request) -> web.Response:
-        happening = HAPPENINGS.get(request.match_info["happening"])
-        index = int(request.match_info["index"])
-        if happening is None or index >= len(servers):
-            raise web.HTTPNotFound
+    async def attempt[Item](
+        happening: Callable[[Item, dict[str, Any]], Awaitable[None] | None],
+        item: Item,
+        request: web.Request,
+    ) -> web.Response:
         try:
             arguments = await request.json() if request.can_read_body else {}
-            result = happening(servers[index], arguments)
+            result = happening(item, arguments)
             if result is not None:
                 await result
         except (
@@ -108,7 +174,21 @@ def control(servers: Sequence[SupervisorServer]) -> web.Application:
             raise web.HTTPBadRequest(text=f"{type(err).__name__}: {err}") from err
         return web.json_response({})
 
+    async def happen(request: web.Request) -> web.Response:
+        happening = HAPPENINGS.get(request.match_info["happening"])
+        index = int(request.match_info["index"])
+        if happening is None or index >= len(items):
+            raise web.HTTPNotFound
+        return await attempt(happening, list(items)[index], request)
+
+    async def happen_to_cloud(request: web.Request) -> web.Response:
+        happening = CLOUD_HAPPENINGS.get(request.match_info["happening"])
+        if happening is None or cloud is None:
+            raise web.HTTPNotFound
+        return await attempt(happening, cloud, request)
+
     app = web.Application()
     app.router.add_get("/devices", list_devices)
     app.router.add_post("/devices/{index:[0-9]+}/{happening}", happen)
+    app.router.add_post("/cloud/{happening}", happen_to_cloud)
     return app

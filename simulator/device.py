@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import hashlib
 import re
 import secrets
@@ -133,6 +133,8 @@ class Device:
         self.update_downloaded = False
         self.settled = True
         self.is_on = True
+        # While the Supervisor is away, but not the device.
+        self.is_crashed = False
         self.locks: dict[tuple[int, str], str] = {}
         self.commands: list[tuple[str, dict[str, Any]]] = []
         self.journal: list[str] = [
@@ -168,6 +170,11 @@ class Device:
     @healthy.setter
     def healthy(self, value: bool | None) -> None:
         self._healthy = value
+
+    @property
+    def is_powered(self) -> bool:
+        """Whether the device runs, with or without its Supervisor."""
+        return self.is_on or self.is_crashed
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -332,6 +339,10 @@ class Device:
         """Have the cloud want another release; the device notices when it looks."""
         self._targets[self._app_id(app_id)] = release
 
+    def target(self, app_id: int) -> Release | None:
+        """Return the release that the cloud wants of an app, None when it never said."""
+        return self._targets.get(app_id)
+
     def begin_update(self, release: Release, app_id: int | None = None) -> None:
         """Notice another release and begin to download it."""
         app_id = self._app_id(app_id)
@@ -437,7 +448,7 @@ class Device:
 
     async def power_off(self) -> None:
         """Go away."""
-        self.is_on = False
+        self.is_on = self.is_crashed = False
         self._powered.clear()
         for listener in self.on_power:
             await listener(False)
@@ -445,6 +456,7 @@ class Device:
     async def crash(self) -> None:
         """Have the Supervisor crash, and come back after its restart."""
         await self.power_off()
+        self.is_crashed = True
         await asyncio.sleep(self.timings.crash)
         await self._come_back()
 
@@ -456,7 +468,7 @@ class Device:
         await self._come_back()
 
     async def _come_back(self) -> None:
-        self.is_on = True
+        self.is_on, self.is_crashed = True, False
         self._powered.set()
         for listener in self.on_power:
             await listener(True)
@@ -471,10 +483,14 @@ class Device:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def tear_down(self) -> None:
-        """End all that happens in the background."""
+    def cancel(self) -> None:
+        """Have all end that happens in the background."""
         for task in list(self._tasks):
             task.cancel()
+
+    async def tear_down(self) -> None:
+        """End all that happens in the background."""
+        self.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _leave(self, *, comes_back: bool) -> None:
@@ -552,7 +568,7 @@ class Device:
 
     def _change(self, app: App, services: tuple[Service, ...]) -> None:
         """Have other services in the release that runs, and that the cloud wants."""
-        app.release = Release(app.release.commit, app.release.id, services)
+        app.release = replace(app.release, services=services)
         self._targets.pop(app.id, None)
 
     def _wanted(self, app_id: int, service: Service) -> Service:

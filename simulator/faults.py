@@ -1,8 +1,14 @@
-"""What can go wrong between a client and a Supervisor, on demand."""
+"""What can go wrong between a client and a server, on demand."""
 
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 import json
-from typing import Self
+from typing import Final, Self
+
+from .replies import Hangup, Reply, Stream
+
+_MEGABYTE: Final = b" " * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,3 +131,35 @@ class Faults:
                         rule.is_used_up = True
                 return rule.fault
         return None
+
+    async def spoil(
+        self, fault: Fault, is_over: Callable[[], bool]
+    ) -> Reply | Stream | None:
+        """Return what a fault has answered, None when it is only late. Raises Hangup."""
+        if fault.hangs:
+            while not is_over():
+                if not self.holds(fault):
+                    return None
+                await asyncio.sleep(0.05)
+        if fault.hangs or fault.resets:
+            raise Hangup
+        if fault.truncates:
+            return Stream(_truncated(), {"Content-Length": "1000"})
+        if fault.is_huge:
+            return Stream(_huge(), {"Content-Type": "application/json"})
+        if fault.status_code is not None:
+            return Reply(
+                fault.status_code, fault.body, fault.content_type, fault.headers
+            )
+        await asyncio.sleep(fault.delay)
+        return None
+
+
+async def _truncated() -> AsyncGenerator[bytes]:
+    yield b'{"api_port":'
+    raise Hangup
+
+
+async def _huge() -> AsyncGenerator[bytes]:
+    for _ in range(1024):
+        yield _MEGABYTE

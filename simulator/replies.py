@@ -1,7 +1,7 @@
 """The shapes in which a Supervisor answers."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 import json
 from typing import override
@@ -20,13 +20,15 @@ class Reply:
     status: int = 200
     body: bytes = b""
     content_type: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer that goes on."""
+    """An answer that goes on; its chunks may raise Hangup."""
 
     chunks: AsyncGenerator[bytes]
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Hangup(Exception):

@@ -19,19 +19,25 @@ class Scenario:
     live: Callable[[Device], Coroutine[Any, Any, None]]
 
 
-def next_release(device: Device) -> Release:
-    """Return a release that follows the one of the first app, with a new image."""
-    app = device.apps[min(device.apps)]
-    number = app.release.id + 1
+def following(release: Release) -> Release:
+    """Return a release that follows another one, with a new image of its first service."""
+    number = release.id + 1
     commit = f"{random.Random(number).getrandbits(128):032x}"
-    first, *others = app.release.services
+    first, *others = release.services
     renewed = Service(
         first.name,
         first.image_id,
         first.service_id,
         f"registry2.balena-cloud.com/v2/{commit}@sha256:{commit}{commit}",
     )
-    return Release(commit, number, (renewed, *others))
+    rest, _, patch = release.version.rpartition(".")
+    version = f"{rest}.{int(patch) + 1}" if patch.isdecimal() else ""
+    return Release(commit, number, (renewed, *others), version)
+
+
+def next_release(device: Device) -> Release:
+    """Return a release that follows the one of the first app."""
+    return following(device.apps[min(device.apps)].release)
 
 
 async def _calm(device: Device) -> None:

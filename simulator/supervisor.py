@@ -2,33 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-import contextlib
 from dataclasses import dataclass, field
 import hashlib
 import json
 import re
 import time
-from typing import Any, Final, Self
-from urllib.parse import parse_qs, parse_qsl, urlsplit
-
-from aiohttp import web
+from typing import Any, Final, override
+from urllib.parse import parse_qs, parse_qsl
 
 from .apps import App, Release, Service
 from .device import Broken, Device, Locked, Refusal, UnknownApp, UnknownService
-from .faults import Fault, Faults
-from .replies import (
-    Hangup,
-    Reply,
-    Stream,
-    UndeclaredStream,
-    data,
-    failed,
-    plain,
-    sent,
-    unknown_path,
-)
+from .replies import Hangup, Reply, Stream, data, failed, plain, sent, unknown_path
+from .server import MAX_BODY, HttpServer, Request
 
-MAX_BODY: Final = 10 * 1024 * 1024
 _TRUE: Final = {"1", "true", "on"}
 _NO_SERVICE: Final = (
     "serviceName or imageId parameters were not provided or the app is multi-container."
@@ -39,17 +25,6 @@ _FRONT_IS_ALONE: Final = (
     "Target connection failed: error sending request for url"
     " (http://10.114.104.1:48480{path})"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request that was received."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
 
 
 @dataclass(slots=True)
@@ -747,8 +722,8 @@ def _docker_id(service: Service) -> str:
     return hashlib.sha256(service.image.encode()).hexdigest()
 
 
-class SupervisorServer:
-    """Serves the Supervisor API of a device on one port."""
+class SupervisorServer(HttpServer):
+    """Serves the Supervisor API of a device on one port, or in process."""
 
     def __init__(
         self,
@@ -759,175 +734,55 @@ class SupervisorServer:
         front: bool = False,
     ) -> None:
         """Prepare to serve; `front` puts the newer front process before it."""
+        super().__init__(host, port)
         self.device = device
-        self.host = host
-        self.port = port
-        self.faults = Faults()
-        self.requests: list[Request] = []
-        # Of bodies only.
-        self.bytes_sent = 0
-        self.bytes_received = 0
         self._front = front
-        self._runner: web.ServerRunner | None = None
-        self._site: web.TCPSite | None = None
-        self._stopping: asyncio.Event = asyncio.Event()
 
-    @property
-    def url(self) -> str:
-        """The address of the API."""
-        return f"http://{self.host}:{self.port}"
-
-    async def start(self) -> None:
-        """Listen; with port 0 on one that is free, which then stays the same."""
-        self._stopping.clear()
-        server = web.Server(self._handle, keepalive_timeout=5, access_log=None)
-        self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
-        await self._runner.setup()
-        self.device.on_power.append(self._switch)
-        try:
-            if self.device.is_on or self._front:
-                await self._listen()
-        except OSError:
-            await self.stop()
-            raise
-
-    async def stop(self) -> None:
-        """Stop, and leave nothing behind."""
-        if self._runner is None:
-            return
-        runner, self._runner, self._site = self._runner, None, None
-        self._stopping.set()
-        self.device.on_power.remove(self._switch)
-        await self.device.tear_down()
-        await runner.cleanup()
-        # Connections end in the next rounds of the loop.
-        for _ in range(3):
-            await asyncio.sleep(0)
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Stop."""
-        await self.stop()
-
-    async def _listen(self) -> None:
-        if self._runner is None:
-            return
-        self._site = web.TCPSite(self._runner, self.host, self.port, reuse_address=True)
-        await self._site.start()
-        self.port = self._runner.addresses[0][1]
-
-    async def _switch(self, is_on: bool) -> None:
-        """Follow the device's power; the front process stays."""
-        if self._front:
-            return
-        if is_on and self._site is None:
-            await self._listen()
-        elif not is_on and self._site is not None:
-            await self._site.stop()
-            self._site = None
-
-    async def _handle(self, raw: web.BaseRequest) -> web.StreamResponse:
-        parts = urlsplit(raw.path_qs)
-        request = Request(
-            raw.method,
-            parts.path,
-            dict(parse_qsl(parts.query, keep_blank_values=True)),
-            dict(raw.headers),
-            await _read(raw),
-        )
-        too_large = len(request.body) > MAX_BODY
-        self.bytes_received += len(request.body)
+    @override
+    async def answer(
+        self, request: Request, is_over: Callable[[], bool] = lambda: False
+    ) -> Reply | Stream:
         self.requests.append(request)
-        if not self.device.is_on and not self._front:
+        if not self._is_up:
             # A connection from before the device went away.
-            return self._hang_up(raw)
+            raise Hangup
         fault = self.faults.take(request.method, request.path)
         if fault is not None and not fault.resets_after:
-            response = await self._go_wrong(raw, fault)
-            if response is not None:
-                return response
+            spoilt = await self.faults.spoil(fault, is_over)
+            if spoilt is not None:
+                return spoilt
         try:
-            reply = self._front_reply(request, raw.path_qs) or await self._reply(
-                request, raw.query_string, too_large=too_large
-            )
+            reply = self._front_reply(request) or await self._reply(request)
         except Hangup:
             if self.device.timings.crash:
                 self.device.spawn(self.device.crash())
-            return self._hang_up(raw)
+            raise
         if fault is not None and fault.resets_after:
-            return self._hang_up(raw)
-        if isinstance(reply, Stream):
-            return await self._stream(raw, reply)
-        if reply.body or reply.status != 200:
-            return await self._send(raw, reply)
-        return await self._stream(raw, Stream(_nothing()))
+            raise Hangup
+        return reply
 
-    async def _send(self, raw: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-        headers = {}
-        if reply.content_type:
-            headers["Content-Type"] = reply.content_type
-            digest = hashlib.sha1(reply.body, usedforsecurity=False).hexdigest()[:27]
-            headers["ETag"] = f'W/"{len(reply.body):x}-{digest}"'
-        headers["Keep-Alive"] = "timeout=5"
-        self.bytes_sent += len(reply.body)
-        return web.Response(status=reply.status, body=reply.body, headers=headers)
+    @property
+    @override
+    def _is_up(self) -> bool:
+        return self.device.is_on or self._front
 
-    async def _stream(self, raw: web.BaseRequest, stream: Stream) -> web.StreamResponse:
-        response = UndeclaredStream()
-        await response.prepare(raw)
-        with contextlib.suppress(ConnectionResetError):
-            async with contextlib.aclosing(stream.chunks) as chunks:
-                async for chunk in chunks:
-                    self.bytes_sent += len(chunk)
-                    if not self.device.is_on:
-                        return self._hang_up(raw)
-                    await response.write(chunk)
-        return response
+    @override
+    async def _begin(self) -> None:
+        self.device.on_power.append(self._switch)
+        if self._is_up:
+            await self._listen()
 
-    def _hang_up(self, raw: web.BaseRequest) -> web.StreamResponse:
-        if raw.transport is not None:
-            raw.transport.abort()
-        return web.Response()
+    @override
+    async def _end(self) -> None:
+        self.device.on_power.remove(self._switch)
+        await self.device.tear_down()
 
-    async def _go_wrong(
-        self, raw: web.BaseRequest, fault: Fault
-    ) -> web.StreamResponse | None:
-        """Answer as a fault has it; None when it is only late."""
-        if fault.hangs:
-            while not (self._stopping.is_set() or _is_gone(raw)):
-                if not self.faults.holds(fault):
-                    return None
-                await asyncio.sleep(0.05)
-            return self._hang_up(raw)
-        if fault.resets:
-            return self._hang_up(raw)
-        if fault.truncates:
-            response = web.StreamResponse(headers={"Content-Length": "1000"})
-            await response.prepare(raw)
-            await response.write(b'{"api_port":')
-            return self._hang_up(raw)
-        if fault.is_huge:
-            response = web.StreamResponse(headers={"Content-Type": "application/json"})
-            await response.prepare(raw)
-            try:
-                for _ in range(1024):
-                    await response.write(b" " * 1024 * 1024)
-            except ConnectionError:
-                return self._hang_up(raw)
-            return response
-        if fault.status_code is not None:
-            headers = {"Content-Type": fault.content_type, **fault.headers}
-            return web.Response(
-                status=fault.status_code, body=fault.body, headers=headers
-            )
-        await asyncio.sleep(fault.delay)
-        return None
+    async def _switch(self, is_on: bool) -> None:
+        """Follow the device's power; the front process stays."""
+        if not self._front:
+            await (self._listen() if is_on else self._ignore())
 
-    def _front_reply(self, request: Request, path: str) -> Reply | None:
+    def _front_reply(self, request: Request) -> Reply | None:
         """Return what the front process answers by itself."""
         if not self._front:
             return None
@@ -937,7 +792,7 @@ class SupervisorServer:
             if request.path == "/ping":
                 return plain("OK")
         if not self.device.is_on:
-            return plain(_FRONT_IS_ALONE.format(path=path), 502)
+            return plain(_FRONT_IS_ALONE.format(path=request.path_qs), 502)
         if request.path != "/v1/update":
             return None
         # The front process makes of this what it can, whatever it is.
@@ -952,9 +807,7 @@ class SupervisorServer:
         )
         return Reply(202)
 
-    async def _reply(
-        self, request: Request, query: str, *, too_large: bool
-    ) -> Reply | Stream:
+    async def _reply(self, request: Request) -> Reply | Stream:
         path = request.path.rstrip("/") or "/"
         device = self.device
         found: tuple[Route, dict[str, str]] | None = None
@@ -963,7 +816,7 @@ class SupervisorServer:
             if arguments is not None and device.version >= route.since:
                 found = route, arguments
                 break
-        key = _key(request, query)
+        key = _key(request)
         scope = device.scope_of(key)
         is_open = found is not None and found[0].is_open
         if scope is None and not is_open:
@@ -973,7 +826,7 @@ class SupervisorServer:
         is_global = key == device.api_key or device.local_mode or not device.managed
         call = _Call(request, key, is_global, scope or set(), found[1])
         if found[0].reads_body:
-            if too_large:
+            if len(request.body) > MAX_BODY:
                 return failed("request entity too large")
             problem = _parse_body(request, call)
             if problem:
@@ -990,40 +843,20 @@ class SupervisorServer:
             return failed(str(err))
 
 
-def _is_gone(raw: web.BaseRequest) -> bool:
-    return raw.transport is None or raw.transport.is_closing()
-
-
-async def _read(raw: web.BaseRequest) -> bytes:
-    """Read a body to its end, but keep no more of it than shows that it is too large."""
-    body = bytearray()
-    async for chunk in raw.content.iter_any():
-        body += chunk[: MAX_BODY + 1 - len(body)]
-    return bytes(body)
-
-
-async def _nothing() -> AsyncGenerator[bytes]:
-    chunk: bytes
-    for chunk in ():
-        yield chunk
-
-
-def _key(request: Request, query: str) -> str | None:
+def _key(request: Request) -> str | None:
     """Return the key as the Supervisor finds it: the query wins, also with a wrong one."""
-    in_query = parse_qs(query).get("apikey", [])
+    in_query = parse_qs(request.query_string).get("apikey", [])
     if len(in_query) == 1:
         return in_query[0]
-    header = {name.lower(): value for name, value in request.headers.items()}
     found = re.fullmatch(
-        r"(?:Bearer|ApiKey) (\w+)", header.get("authorization", ""), re.IGNORECASE
+        r"(?:Bearer|ApiKey) (\w+)", request.header("Authorization"), re.IGNORECASE
     )
     return found[1] if found else None
 
 
 def _parse_body(request: Request, call: _Call) -> str | None:
     """Read the body as Express does; returns what is wrong with it."""
-    header = {name.lower(): value for name, value in request.headers.items()}
-    content_type, _, parameters = header.get("content-type", "").partition(";")
+    content_type, _, parameters = request.header("Content-Type").partition(";")
     text = request.body.decode(errors="replace")
     if content_type == "application/x-www-form-urlencoded":
         call.payload = dict(parse_qsl(text))

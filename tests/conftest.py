@@ -10,11 +10,20 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.balena_supervisor.const import (
     CONF_CONNECTION,
     CONF_MAC_ADDRESSES,
+    CONNECTION_ACCOUNT,
     CONNECTION_DIRECT,
     DOMAIN,
 )
 from homeassistant.core import HomeAssistant
-from simulator import Device, SupervisorServer
+from simulator import (
+    CloudDevice,
+    CloudServer,
+    Device,
+    Fleet,
+    Release,
+    Service,
+    SupervisorServer,
+)
 
 _VARIABLES = (
     "SUPERVISOR_ADDRESS",
@@ -83,6 +92,35 @@ async def server(device: Device) -> AsyncGenerator[SupervisorServer]:
 
 
 @pytest.fixture
+async def cloud() -> AsyncGenerator[CloudServer]:
+    """Serve a balena API on loopback."""
+    async with CloudServer() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def token(cloud: CloudServer) -> str:
+    """Return the token of a user of the balena API."""
+    return cloud.add_token()
+
+
+@pytest.fixture
+def fleet(cloud: CloudServer) -> Fleet:
+    """Return a fleet with a release of two services."""
+    services = (Service("browser"), Service("signage"))
+    release = Release(
+        "b81f0c6de2a94753a1d2c35f64e09b17", services=services, version="2.4.1"
+    )
+    return cloud.add_fleet("kiosks", release=release)
+
+
+@pytest.fixture
+def cloud_device(cloud: CloudServer, fleet: Fleet) -> CloudDevice:
+    """Return a device of the fleet."""
+    return cloud.make_device(fleet, "kiosk-lobby")
+
+
+@pytest.fixture
 def entry(
     hass: HomeAssistant, device: Device, server: SupervisorServer
 ) -> MockConfigEntry:
@@ -101,6 +139,38 @@ def entry(
     )
     entry.add_to_hass(hass)
     return entry
+
+
+@pytest.fixture
+def account_entry(
+    hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
+) -> MockConfigEntry:
+    """Return the entry of an account with its fleet and its services, not set up yet."""
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        title="demo",
+        unique_id=f"127.0.0.1:{cloud.port}_{cloud.tokens[token].actor}",
+        data={
+            CONF_CONNECTION: CONNECTION_ACCOUNT,
+            "ca_certificate": None,
+            "token": token,
+            "url": cloud.url,
+            "verify_ssl": True,
+        },
+        options={"fleets": [fleet.id], "services": True},
+    )
+    entry.add_to_hass(hass)
+    return entry
+
+
+@pytest.fixture
+async def account(
+    hass: HomeAssistant, account_entry: MockConfigEntry, cloud_device: CloudDevice
+) -> MockConfigEntry:
+    """Return the entry of an account with a device, set up."""
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return account_entry
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
-"""Every endpoint of the Supervisor is one method, with the errors that it can meet."""
+"""Every endpoint of the Supervisor is one method, with the errors that it can meet.
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+What passes the balena API works that way, too.
+"""
+
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 import inspect
@@ -12,6 +15,7 @@ from custom_components.balena_supervisor.client import (
     AccessDenied,
     AuthenticationFailed,
     BadRequest,
+    BalenaCloud,
     BalenaError,
     ConnectionFailed,
     ConnectionRefused,
@@ -33,26 +37,48 @@ from custom_components.balena_supervisor.client import (
     UpdateLocked,
     Vpn,
 )
-from simulator import App, Device, Fault, Release, Service, SupervisorServer
+from simulator import (
+    App,
+    CloudServer,
+    Device,
+    Fault,
+    Fleet,
+    Release,
+    Service,
+    SupervisorServer,
+)
 
 APP_ID = 1658654
 
 type Method = Callable[[Supervisor], Awaitable[object]]
 
 
+both_ways = pytest.mark.parametrize("way", ["direct", "proxied"])
+
+
 @pytest.fixture
-async def session() -> AsyncGenerator[ClientSession]:
-    """Return a session of our own."""
-    async with ClientSession() as session:
-        yield session
+def way() -> str:
+    """Return the way that is taken where a test does not say."""
+    return "direct"
 
 
 @pytest.fixture
 def supervisor(
-    device: Device, server: SupervisorServer, session: ClientSession
+    way: str,
+    device: Device,
+    server: SupervisorServer,
+    cloud: CloudServer,
+    fleet: Fleet,
+    account: BalenaCloud,
+    session: ClientSession,
 ) -> Supervisor:
     """Return the client of the device."""
-    return Supervisor(DirectTransport(server.url, session, device.api_key))
+    cloud.add_device(fleet, device)
+    ways = {
+        "direct": Supervisor(DirectTransport(server.url, session, device.api_key)),
+        "proxied": account.supervisor(device.uuid),
+    }
+    return ways[way]
 
 
 READS: dict[str, tuple[Method, object]] = {
@@ -73,12 +99,14 @@ READS: dict[str, tuple[Method, object]] = {
 }
 
 
+@both_ways
 @pytest.mark.parametrize(("read", "expected"), READS.values(), ids=READS)
 async def test_read(supervisor: Supervisor, read: Method, expected: object) -> None:
     """A read returns what the device tells, typed."""
     assert await read(supervisor) == expected
 
 
+@both_ways
 async def test_device(supervisor: Supervisor) -> None:
     """The device's report tells its versions, addresses and release."""
     report = await supervisor.device()
@@ -87,6 +115,7 @@ async def test_device(supervisor: Supervisor) -> None:
     assert supervisor.version == (19, 0, 5)
 
 
+@both_ways
 async def test_apps(supervisor: Supervisor) -> None:
     """Apps are told by id, with their services by name."""
     reports = await supervisor.apps()
@@ -96,14 +125,21 @@ async def test_apps(supervisor: Supervisor) -> None:
     assert images.services[2885946].status == "Running"
 
 
+@both_ways
 async def test_containers(supervisor: Supervisor) -> None:
     """Containers are told by service."""
     status = await supervisor.state_status()
     ids = await supervisor.container_ids()
     assert {item.service: item.container_id for item in status.containers} == ids
+
+
+async def test_container_of_a_service(supervisor: Supervisor) -> None:
+    """The container of one service can be asked for by its name."""
+    ids = await supervisor.container_ids()
     assert await supervisor.container_id("main") == ids["main"]
 
 
+@both_ways
 async def test_target_state(supervisor: Supervisor) -> None:
     """The target state is returned as it is."""
     state = await supervisor.target_state()
@@ -126,10 +162,10 @@ COMMANDS: dict[str, Method] = {
         hostname="x", proxy=Proxy(type="socks5", ip="192.0.2.1", port=1080)
     ),
     "cleanup_volumes": lambda supervisor: supervisor.cleanup_volumes(),
-    "regenerate_api_key": lambda supervisor: supervisor.regenerate_api_key(),
 }
 
 
+@both_ways
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 async def test_command(supervisor: Supervisor, device: Device, command: Method) -> None:
     """A command is carried out once."""
@@ -141,12 +177,14 @@ async def test_command(supervisor: Supervisor, device: Device, command: Method) 
 async def test_lost_answer(
     supervisor: Supervisor, device: Device, server: SupervisorServer, command: Method
 ) -> None:
-    """A command whose answer is lost has an unknown outcome."""
+    """A command whose answer is lost has an unknown outcome, and is not sent again."""
     server.faults.add("*", "/*", Fault.reset_after())
     with pytest.raises(OutcomeUnknown):
         await command(supervisor)
+    assert len(device.commands) == 1
 
 
+@both_ways
 async def test_set_tags(supervisor: Supervisor) -> None:
     """Tags are set beside those that are there."""
     await supervisor.set_tags({"colour": "red"})
@@ -158,6 +196,15 @@ async def test_new_key(supervisor: Supervisor, device: Device) -> None:
     assert await supervisor.regenerate_api_key() == device.api_key
     with pytest.raises(AuthenticationFailed):
         await supervisor.device()
+
+
+async def test_new_key_that_is_lost(
+    supervisor: Supervisor, server: SupervisorServer
+) -> None:
+    """A new key whose answer is lost leaves open which key is good."""
+    server.faults.add("POST", "/v1/regenerate-api-key", Fault.reset_after())
+    with pytest.raises(OutcomeUnknown):
+        await supervisor.regenerate_api_key()
 
 
 async def test_new_key_that_is_none(
@@ -177,6 +224,7 @@ async def test_stopped_container_that_is_not_told(
     assert await supervisor.stop_app(APP_ID) is None
 
 
+@both_ways
 async def test_proxy_is_reset(supervisor: Supervisor, device: Device) -> None:
     """An empty proxy resets it, and leaves the hostname alone."""
     await supervisor.set_host_config(
@@ -191,6 +239,7 @@ async def test_proxy_is_reset(supervisor: Supervisor, device: Device) -> None:
     assert device.commands[-1] == ("set_host_config", {"hostname": "x"})
 
 
+@both_ways
 async def test_update_may_be_ignored(supervisor: Supervisor, device: Device) -> None:
     """A device whose instant updates are off ignores what is not forced."""
     device.instant_update_trigger = False
@@ -198,12 +247,14 @@ async def test_update_may_be_ignored(supervisor: Supervisor, device: Device) -> 
     assert await supervisor.update(force=True)
 
 
+@both_ways
 async def test_unhealthy(supervisor: Supervisor, device: Device) -> None:
     """A Supervisor that is not healthy has answered all the same."""
     device.healthy = False
     assert not await supervisor.is_healthy()
 
 
+@both_ways
 async def test_local_target_state(supervisor: Supervisor, device: Device) -> None:
     """What should run can be replaced in local mode only."""
     with pytest.raises(BadRequest, match="local mode"):
@@ -222,6 +273,7 @@ class TestSingleContainer:
             apps=[App(APP_ID, "one", Release("c0ffee", 1, (Service("main"),)))]
         )
 
+    @both_ways
     async def test_app(self, supervisor: Supervisor, device: Device) -> None:
         """The app is told, and stopped and started without a name."""
         app = await supervisor.app(APP_ID)

@@ -1,4 +1,4 @@
-"""What the tests of the simulator share: a client that speaks plain HTTP."""
+"""What the tests of the simulator share: clients that speak plain HTTP."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from simulator import SupervisorServer
+from simulator import CloudDevice, CloudServer, Fleet, SupervisorServer
+from simulator.apps import RECORDED_RELEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +60,67 @@ async def client(server: SupervisorServer) -> AsyncGenerator[Client]:
     """Return a client of the device's server."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(5)) as session:
         yield Client(server, session)
+
+
+@dataclass(slots=True)
+class Caller:
+    """Asks the balena API, with a user's token unless told otherwise."""
+
+    cloud: CloudServer
+    session: aiohttp.ClientSession
+    token: str
+
+    async def ask(
+        self, method: str, path: str, body: object = None, token: str | None = None
+    ) -> Answer:
+        """Send a request."""
+        async with self.session.request(
+            method,
+            self.cloud.url + path,
+            json=body,
+            headers={"Authorization": f"Bearer {token or self.token}"},
+        ) as response:
+            content_type = response.headers.get("Content-Type", "")
+            return Answer(response.status, content_type, await response.text())
+
+    async def rows(self, query: str, token: str | None = None) -> Any:
+        """Return what a query finds."""
+        answer = await self.ask("GET", f"/v7/{query}", token=token)
+        assert answer.status == 200, answer
+        return answer.json["d"]
+
+    async def row(self, select: str) -> Any:
+        """Return fields and links of the first device."""
+        fields, _, expand = select.partition(" ")
+        expand = expand and f"&$expand={expand}"
+        return (await self.rows(f"device?$select={fields}{expand}"))[0]
+
+    async def command(self, path: str, token: str | None = None, **body: Any) -> Answer:
+        """Have the proxy send something."""
+        return await self.ask("POST", f"/supervisor{path}", body, token)
+
+
+@pytest.fixture
+async def cloud() -> AsyncGenerator[CloudServer]:
+    """Serve an empty account."""
+    async with CloudServer() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def fleet(cloud: CloudServer) -> Fleet:
+    """Return a fleet with a release."""
+    return cloud.add_fleet("kiosks", release=RECORDED_RELEASE)
+
+
+@pytest.fixture
+def lobby(cloud: CloudServer, fleet: Fleet) -> CloudDevice:
+    """Return a device of the fleet."""
+    return cloud.make_device(fleet, "kiosk-lobby")
+
+
+@pytest.fixture
+async def caller(cloud: CloudServer) -> AsyncGenerator[Caller]:
+    """Return a client of the balena API."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(5)) as session:
+        yield Caller(cloud, session, cloud.add_token())

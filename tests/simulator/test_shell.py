@@ -114,6 +114,101 @@ async def test_control() -> None:
         assert await happen("nonsense") == 404
 
 
+@asynccontextmanager
+async def account(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """Run an account, and end it cleanly."""
+    process = await _start("--cloud", "--port", "0", *arguments)
+    try:
+        async with asyncio.timeout(20):
+            yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+
+
+async def _lines(process: asyncio.subprocess.Process, count: int) -> list[list[str]]:
+    assert process.stdout is not None
+    lines = [await process.stdout.readline() for _ in range(count)]
+    return [line.decode().split() for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fleets"),
+    [
+        ((), [["demo/kiosks", "7"], ["demo/gateways", "5"]]),
+        (
+            ("--fleets", "3", "--devices", "5"),
+            [["demo/fleet-1", "2"], ["demo/fleet-2", "2"], ["demo/fleet-3", "1"]],
+        ),
+        (("--devices", "5000"), [["demo/fleet-1", "2500"], ["demo/fleet-2", "2500"]]),
+    ],
+)
+async def test_account(arguments: tuple[str, ...], fleets: list[list[str]]) -> None:
+    """An account is a demo, or as large as one likes."""
+    async with account(*arguments) as process:
+        lines = await _lines(process, 1 + len(fleets))
+        kind, url, token = lines[0]
+        assert kind == "account"
+        assert [line[1:] for line in lines[1:]] == fleets
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{url}/v7/device/$count?apikey={token}") as answer,
+        ):
+            devices = sum(int(number) for _, number in fleets)
+            assert await answer.json() == {"d": devices}
+
+
+async def test_control_of_an_account() -> None:
+    """What can happen to an account can be made to happen, and nonsense is refused."""
+    port = _free_port()
+    control = f"http://127.0.0.1:{port}"
+
+    async def happen(what: str, **arguments: Any) -> int:
+        async with session.post(f"{control}/{what}", json=arguments) as response:
+            return response.status
+
+    async def names() -> Any:
+        async with session.get(f"{url}/v7/device?$select=device_name") as response:
+            return response.status, [
+                row["device_name"] for row in (await response.json())["d"]
+            ]
+
+    async def status(path: str) -> int:
+        async with session.get(url + path) as response:
+            return response.status
+
+    async with account("--devices", "2", "--control", str(port)) as process:
+        (_, url, token), *_ = await _lines(process, 3)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            async with session.get(f"{control}/devices") as response:
+                uuids = [item["uuid"] for item in await response.json()]
+            assert await happen("cloud/rename", uuid=uuids[1], name="renamed") == 200
+            assert await happen("cloud/add-device", fleet="fleet-1", name="new") == 200
+            assert await happen("cloud/remove-device", uuid=uuids[0]) == 200
+            assert await names() == (200, ["renamed", "new"])
+            assert await happen("cloud/release", fleet="demo/fleet-1") == 200
+            assert await happen("devices/1/finish-download") == 200
+            assert await happen("devices/0/vpn", value=False) == 200
+            assert await happen("cloud/expire-token") == 200
+            assert await status("/actor/v1/whoami") == 401
+            assert await happen("cloud/restore-token") == 200
+            assert await status("/actor/v1/whoami") == 200
+            assert await happen("cloud/limit", requests=0, retry_after=9) == 200
+            assert await status("/v7/device") == 429
+            assert await happen("cloud/unlimit") == 200
+            fault = {"path": "/v7/*", "kind": "status", "arguments": [502]}
+            assert await happen("cloud/fault", **fault) == 200
+            assert await status("/v7/device") == 502
+            assert await happen("cloud/clear-faults") == 200
+            assert await status("/v7/device") == 200
+            assert await happen("cloud/release", fleet="nope") == 400
+            assert await happen("cloud/remove-device", uuid="nope") == 400
+            assert await happen("cloud/nonsense") == 404
+            assert await happen("devices/2/off") == 404
+
+
 async def test_taken_port() -> None:
     """A port that is taken is said in words."""
     with socket.socket() as taken:

@@ -1,0 +1,337 @@
+"""What the balena API knows: tokens, fleets, and their devices as it sees them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final, override
+
+from .apps import App, Container, Release, Service
+from .device import Device
+from .faults import Faults
+from .supervisor import SupervisorServer
+
+# The first Supervisor that tells how its update stands.
+_TELLS_UPDATE_STATUS: Final = (17, 7, 0)
+# How many images that are gone a device keeps in its list.
+_REMEMBERED: Final = 10
+_STATUS: Final = {"downloading": "Downloading", "applying changes": "Installing"}
+
+
+def now() -> str:
+    """Return the time as the API writes it."""
+    text = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+class TokenKind(StrEnum):
+    """What a token is good for."""
+
+    USER = "user"
+    # Reads everything, and commands nothing.
+    OBSERVER = "observer"
+    # A device's own key: sees itself only.
+    DEVICE = "device"
+    # Registers devices, and lists none.
+    PROVISIONING = "provisioning"
+    EXPIRED = "expired"
+
+
+@dataclass(slots=True)
+class Token:
+    """Who asks; every attribute may be set at any time."""
+
+    kind: TokenKind
+    actor: int
+    username: str
+    # The fleets that it is restricted to.
+    fleet_ids: set[int] | None = None
+
+
+class Fleet:
+    """A fleet; every public attribute may be set at any time."""
+
+    def __init__(
+        self,
+        fleet_id: int,
+        uuid: str,
+        name: str,
+        *,
+        organization: str = "demo",
+        release: Release | None = None,
+        device_type: str = "raspberrypi4-64",
+        is_public: bool = False,
+    ) -> None:
+        """Make a fleet without devices."""
+        self.id = fleet_id
+        self.uuid = uuid
+        self.name = name
+        self.organization = organization
+        self.device_type = device_type
+        self.is_public = is_public
+        self.is_archived = False
+        self.tracks_latest = True
+        self.created_at = now()
+        self.devices: list[CloudDevice] = []
+        self._release = release
+
+    @override
+    def __repr__(self) -> str:
+        return f"Fleet({self.id}, {self.slug!r})"
+
+    @property
+    def slug(self) -> str:
+        """The name that is unique among all fleets."""
+        return f"{self.organization}/{self.name.lower().replace(' ', '-')}"
+
+    @property
+    def actor(self) -> int:
+        """The actor of its provisioning keys."""
+        return self.id + 4_000_000
+
+    @property
+    def release(self) -> Release | None:
+        """The release that devices run which are not pinned."""
+        return self._release
+
+    @release.setter
+    def release(self, release: Release | None) -> None:
+        self._release = release
+        for device in self.devices:
+            device.aim()
+
+
+@dataclass(slots=True)
+class ImageInstall:
+    """An image on a device, and what has become of it."""
+
+    id: int
+    service: Service
+    release: Release
+    install_date: str
+    status: str = ""
+    download_progress: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class CloudDevice:
+    """A device as the API sees it; every public attribute may be set at any time."""
+
+    id: int
+    device: Device
+    fleet: Fleet
+    cpu_usage: int | None = 14
+    cpu_temp: int | None = 47
+    memory_usage: int | None = 612
+    memory_total: int | None = 1921
+    storage_usage: int | None = 1743
+    storage_total: int | None = 14007
+    is_undervolted: bool = False
+    is_frozen: bool = False
+    # False while the proxy has the key from before it was regenerated.
+    api_secret_known: bool = True
+    # False while the proxy does not know through which VPN server it is reached.
+    has_vpn_instance: bool = True
+    public_address: str = "203.0.113.7"
+    latitude: str = "52.5200"
+    longitude: str = "13.4050"
+    created_at: str = field(default_factory=now)
+    supervisor: SupervisorServer = field(init=False)
+    _heartbeat: str | None = None
+    _pinned: Release | None = None
+    _installs: dict[tuple[int, str], ImageInstall] = field(default_factory=dict)
+    _last_install: int = 0
+    _noticed: dict[str, tuple[object, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Put a Supervisor behind it that answers in process."""
+        self.supervisor = SupervisorServer(self.device)
+        self._last_install = self.id * 1000
+        self._notice()
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong between the API and the device."""
+        return self.supervisor.faults
+
+    @property
+    def actor(self) -> int:
+        """The actor of the device's own key."""
+        return self.id + 4_000_000
+
+    @property
+    def app(self) -> App | None:
+        """The fleet's app on the device."""
+        return self.device.apps.get(self.fleet.id)
+
+    # How it is connected
+
+    @property
+    def is_connected_to_vpn(self) -> bool:
+        """Whether the VPN is up; commands pass only then."""
+        return self.device.is_powered and self.device.vpn_connected
+
+    @property
+    def heartbeat(self) -> str:
+        """The state of the heartbeat; that of a device in the internet unless set."""
+        if self._heartbeat is not None:
+            return self._heartbeat
+        is_online = self.device.is_powered and self.device.internet
+        return "online" if is_online else "offline"
+
+    @heartbeat.setter
+    def heartbeat(self, value: str | None) -> None:
+        self._heartbeat = value
+
+    @property
+    def is_online(self) -> bool:
+        """Whether the API hears of the device in any way."""
+        return self.is_connected_to_vpn or self.heartbeat == "online"
+
+    @property
+    def last_connectivity_event(self) -> str:
+        """When the device came or went, as far as somebody looked."""
+        return self._notice()["connectivity"][1]
+
+    @property
+    def last_vpn_event(self) -> str:
+        """When the VPN came or went, as far as somebody looked."""
+        return self._notice()["vpn"][1]
+
+    @property
+    def last_heartbeat_event(self) -> str:
+        """When the heartbeat changed, as far as somebody looked."""
+        return self._notice()["heartbeat"][1]
+
+    @property
+    def modified_at(self) -> str:
+        """When the row changed: an online device reports every minute."""
+        if not self.is_online:
+            return self.last_connectivity_event
+        return now()[:17] + "00.000Z"
+
+    # What it should run, and what it runs
+
+    @property
+    def pinned(self) -> Release | None:
+        """The release that it is pinned on."""
+        return self._pinned
+
+    @pinned.setter
+    def pinned(self, release: Release | None) -> None:
+        self._pinned = release
+        self.aim()
+
+    def aim(self) -> None:
+        """Have the device want what it should run; it notices when it looks."""
+        release = self._pinned or self.fleet.release
+        if release is not None and self.fleet.id in self.device.apps:
+            self.device.set_target(release, self.fleet.id)
+
+    @property
+    def should_run(self) -> Release | None:
+        """The release that it should run."""
+        return self._pinned or self.device.target(self.fleet.id) or self.fleet.release
+
+    @property
+    def runs(self) -> Release | None:
+        """The release that it runs."""
+        return self.app.release if self.app else None
+
+    @property
+    def update_status(self) -> str | None:
+        """How the fleet's update stands; older Supervisors do not tell."""
+        if self.device.version < _TELLS_UPDATE_STATUS or not self.app:
+            return None
+        update = self.device.current_update
+        is_ours = update is not None and update.app_id == self.fleet.id
+        return update.phase if update and is_ours else "done"
+
+    @property
+    def status(self) -> str:
+        """What the device does."""
+        update = self.device.current_update
+        return _STATUS.get(update.phase, "Idle") if update else "Idle"
+
+    @property
+    def download_progress(self) -> int | None:
+        """How much of a download is done."""
+        update = self.device.current_update
+        is_downloading = update is not None and update.phase == "downloading"
+        return int(update.progress) if update and is_downloading else None
+
+    @property
+    def overall_status(self) -> str:
+        """The one word that sums it up; a bad connection wins over an update."""
+        heartbeat, vpn = self.heartbeat, self.is_connected_to_vpn
+        if not vpn and heartbeat in {"offline", "unknown"}:
+            return "disconnected"
+        is_vpn_missing = not vpn and self.device.vpn_enabled
+        if heartbeat != "online" or is_vpn_missing:
+            return "reduced-functionality"
+        return "operational" if self.download_progress is None else "updating"
+
+    @property
+    def overall_progress(self) -> int | None:
+        """The average of all images of a download, None without one."""
+        if self.overall_status == "disconnected" or self.download_progress is None:
+            return None
+        return self.download_progress
+
+    def image_installs(self) -> list[ImageInstall]:
+        """Return the containers and images of all releases, also those that are gone."""
+        seen = set()
+        for key, service, release, status, progress in self._images():
+            seen.add(key)
+            install = self._installs.get(key)
+            if install is None:
+                self._last_install += 1
+                install = ImageInstall(self._last_install, service, release, now())
+                self._installs[key] = install
+            install.service, install.release = service, release
+            install.status, install.download_progress = status, progress
+        gone = [key for key in self._installs if key not in seen]
+        for key in gone:
+            self._installs[key].status = "deleted"
+            self._installs[key].download_progress = None
+        for key in gone[:-_REMEMBERED]:
+            del self._installs[key]
+        return list(self._installs.values())
+
+    def _images(
+        self,
+    ) -> Iterator[tuple[tuple[int, str], Service, Release, str, int | None]]:
+        device, update = self.device, self.device.current_update
+        held = set()
+        for container in device.containers.values():
+            release = self._release_of(container)
+            if release is not None:
+                key = container.app_id, container.service.image
+                held.add(key)
+                yield key, container.service, release, container.status, None
+        if update is None:
+            return
+        progress = self.download_progress
+        status = "Downloaded" if progress is None else "Downloading"
+        for service in update.release.services:
+            key = update.app_id, service.image
+            if key not in held:
+                yield key, service, update.release, status, progress
+
+    def _release_of(self, container: Container) -> Release | None:
+        app, update = self.device.apps.get(container.app_id), self.device.current_update
+        if app is None or update is None or container.service in app.release.services:
+            return app.release if app else None
+        return update.release
+
+    def _notice(self) -> dict[str, tuple[object, str]]:
+        """Remember when something changed, as far as somebody looks."""
+        states = (
+            ("vpn", self.is_connected_to_vpn),
+            ("heartbeat", self.heartbeat),
+            ("connectivity", self.is_online),
+        )
+        for name, state in states:
+            if name not in self._noticed or self._noticed[name][0] != state:
+                self._noticed[name] = state, now()
+        return self._noticed

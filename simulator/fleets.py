@@ -1,0 +1,125 @@
+"""Accounts full of devices: one that looks like somebody's, and large plain ones."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+import itertools
+import random
+from typing import Any, Final
+
+from .account import CloudDevice
+from .apps import App, Release, Service
+from .cloud import CloudServer
+from .device import Device, Timings
+from .scenarios import SCENARIOS, following
+
+# How often an online device reports its measurements, in seconds.
+_REPORTS: Final = 20
+
+
+def _release(
+    number: int, commit: str, version: str, services: tuple[str, ...]
+) -> Release:
+    """Return a release that is the same in every run."""
+    made = tuple(
+        Service(name, number * 10 + place, number * 10 + 5 + place)
+        for place, name in enumerate(services)
+    )
+    return Release(commit, number, made, version)
+
+
+KIOSK_RELEASE: Final = _release(
+    310_400, "b81f0c6de2a94753a1d2c35f64e09b17", "2.4.1", ("browser", "signage")
+)
+GATEWAY_RELEASE: Final = _release(
+    420_700, "5c90e7d4f1b2483c9a6e0d7b31f8a254", "1.9.0", ("bridge", "mqtt", "metrics")
+)
+
+
+async def _off(device: Device) -> None:
+    await device.power_off()
+
+
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """A device of the demo account, and what becomes of it."""
+
+    name: str
+    live: Callable[[Device], Coroutine[Any, Any, None]] = SCENARIOS["calm"].live
+    is_pinned: bool = False
+    # In degrees and percent.
+    temperature: int = 46
+    load: int = 12
+    is_undervolted: bool = False
+
+
+_KIOSKS: Final = (
+    _Life("kiosk-lobby", SCENARIOS["everyday"].live, load=21),
+    _Life("kiosk-canteen", SCENARIOS["update"].live, load=34),
+    _Life("kiosk-entrance", is_pinned=True),
+    _Life("kiosk-reception"),
+    _Life("kiosk-warehouse", SCENARIOS["failing"].live),
+    _Life("kiosk-showroom", _off),
+    _Life("kiosk-meeting-room", SCENARIOS["locked"].live),
+)
+_GATEWAYS: Final = (
+    _Life("gateway-roof", SCENARIOS["offline"].live),
+    _Life("gateway-boiler-room", temperature=83, load=91, is_undervolted=True),
+    _Life("gateway-garage", SCENARIOS["restarting"].live),
+    _Life("gateway-garden", SCENARIOS["everyday"].live, temperature=39),
+    _Life("gateway-hall", SCENARIOS["old"].live),
+)
+
+
+def demo_account(cloud: CloudServer, timings: Timings) -> None:
+    """Fill an account with two fleets of devices that lead their lives."""
+    for name, before, device_type, lives in (
+        ("kiosks", KIOSK_RELEASE, "raspberrypi4-64", _KIOSKS),
+        ("gateways", GATEWAY_RELEASE, "genericx86-64-ext", _GATEWAYS),
+    ):
+        fleet = cloud.add_fleet(
+            name, release=following(before), device_type=device_type
+        )
+        for life in lives:
+            arguments: dict[str, Any] = {"timings": timings}
+            if life.is_pinned:
+                arguments["apps"] = [App(fleet.id, fleet.name, before)]
+            device = cloud.make_device(fleet, life.name, **arguments)
+            if life.is_pinned:
+                device.pinned = before
+            device.cpu_temp, device.cpu_usage = life.temperature, life.load
+            device.is_undervolted = life.is_undervolted
+            device.device.spawn(life.live(device.device))
+            device.device.spawn(_measure(device))
+
+
+def make_fleets(cloud: CloudServer, fleets: int = 2, devices: int = 10) -> None:
+    """Fill an account with plain devices, shared out among fleets, that are calm."""
+    made = [
+        cloud.add_fleet(
+            f"fleet-{number}",
+            release=_release(
+                600_000 + number * 1000,
+                f"{random.Random(number).getrandbits(128):032x}",
+                "1.0.0",
+                ("main", "sensor"),
+            ),
+        )
+        for number in range(1, fleets + 1)
+    ]
+    for number in range(devices):
+        cloud.make_device(
+            made[number % fleets], f"device-{number + 1}", timings=Timings()
+        )
+
+
+async def _measure(device: CloudDevice) -> None:
+    """Have measurements change a little, as long as somebody hears of them."""
+    chance = random.Random(device.device.uuid)
+    temperature, load = device.cpu_temp or 0, device.cpu_usage or 0
+    for _ in itertools.count():
+        await asyncio.sleep(_REPORTS * chance.uniform(0.8, 1.2))
+        if device.is_online:
+            device.cpu_temp = temperature + chance.randint(-2, 2)
+            device.cpu_usage = min(100, max(1, load + chance.randint(-8, 8)))
+            device.memory_usage = 612 + chance.randint(-40, 40)

@@ -1,0 +1,232 @@
+"""The balena API's proxy to Supervisors: what it lets pass, and what it makes of answers."""
+
+import asyncio
+from collections.abc import Sequence
+import contextlib
+from dataclasses import dataclass
+from html import escape
+import re
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+
+from .account import CloudDevice
+from .replies import HTML, JSON, PLAIN, Hangup, Reply, Stream
+from .server import Request
+
+MAX_BODY: Final = 512 * 1024
+_METHODS: Final = {"PUT", "PATCH", "POST", "HEAD", "DELETE", "GET"}
+_READING: Final = {"HEAD", "GET"}
+_HARMLESS: Final = re.compile(r"[A-Za-z0-9\s:'.?!,/-]*")
+_BAD_RESPONSE: Final = Reply(500, b'{"error":"Bad API response from supervisor"}', JSON)
+
+
+class Refused(Exception):
+    """The proxy answers by itself."""
+
+    def __init__(self, status: int, text: str | None = None) -> None:
+        """Answer with a status, and with a text as JSON unless it is empty."""
+        super().__init__(status, text)
+        self.reply = (
+            Reply(status) if text is None else Reply(status, orjson.dumps(text), JSON)
+        )
+
+
+class Unreachable(Exception):
+    """The device did not answer."""
+
+    @property
+    def reply(self) -> Reply:
+        """The reply that says so."""
+        return Reply(502, escape(str(self)).encode(), HTML)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the proxy is to send, and where."""
+
+    path: str
+    method: str
+    data: dict[str, Any] | None
+    uuid: str | None
+    device_id: int | None
+    fleet_id: int | None
+
+    @property
+    def reads(self) -> bool:
+        """Whether it needs no more than the right to read."""
+        return self.method in _READING
+
+    def concerns(self, device: CloudDevice) -> bool:
+        """Whether it goes to a device."""
+        return (
+            self.uuid in (None, device.device.uuid)
+            and self.device_id in (None, device.id)
+            and self.fleet_id in (None, device.fleet.id)
+            and device.is_connected_to_vpn
+            and not device.is_frozen
+        )
+
+
+def read_command(path: str, request: Request) -> Command:
+    """Return what a request is to have sent to devices. Raises Refused."""
+    body = _body(request)
+    uuid, data = body.get("uuid", ""), body.get("data", {})
+    method = body.get("method", "POST")
+    is_valid = (
+        isinstance(uuid, str)
+        and (uuid or "uuid" not in body)
+        and isinstance(data, dict)
+        and isinstance(method, str)
+        and method.upper() in _METHODS
+    )
+    if not is_valid:
+        raise Refused(400)
+    fleet_id = _id(body, "appId", "App ID")
+    device_id = _id(body, "deviceId", "Device ID")
+    if not (uuid or fleet_id is not None or device_id is not None):
+        raise Refused(400, "At least one filter must be specified")
+    return Command(
+        path,
+        method.upper(),
+        body.get("data"),
+        uuid or None,
+        device_id,
+        fleet_id,
+    )
+
+
+def _body(request: Request) -> dict[str, Any]:
+    if request.header("Content-Type").partition(";")[0].strip() != "application/json":
+        return {}
+    if len(request.body) > MAX_BODY:
+        raise Refused(413)
+    try:
+        body = orjson.loads(request.body or b"{}")
+    except orjson.JSONDecodeError as err:
+        raise Refused(400) from err
+    if not isinstance(body, dict):
+        raise Refused(400)
+    return body
+
+
+def _id(body: dict[str, Any], name: str, words: str) -> int | None:
+    if name not in body:
+        return None
+    value = body[name]
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise Refused(400)
+    if not re.fullmatch(r"-?\d+", str(value)):
+        raise Refused(400, f"{words} must be a valid integer if specified")
+    return int(value)
+
+
+def forwarded(command: Command, device: CloudDevice) -> Request:
+    """Return the request as the device gets it."""
+    secret = device.device.api_key if device.api_secret_known else "0" * 32
+    # What was written before the key swallows it.
+    path, _, query = f"{unquote(command.path)}?apikey={secret}".partition("?")
+    headers = {"Host": f"{device.device.uuid}.balena:48484"}
+    body = b""
+    if command.data is not None:
+        headers |= {"Accept": "application/json", "Content-Type": "application/json"}
+        body = orjson.dumps(command.data)
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    return Request(command.method, path, parameters, headers, body, query)
+
+
+async def ask(command: Command, device: CloudDevice, seconds: float) -> Reply:
+    """Return what the device answers. Raises Unreachable.
+
+    The device goes on with what it was told when the proxy does not wait any more.
+    """
+    if not device.device.is_on:
+        raise Unreachable("tunneling socket could not be established, statusCode=502")
+    given_up = asyncio.Event()
+    answer = asyncio.ensure_future(_whole(command, device, given_up))
+    try:
+        done, _ = await asyncio.wait({answer}, timeout=seconds)
+    except asyncio.CancelledError:
+        answer.cancel()
+        raise
+    if done:
+        return answer.result()
+    given_up.set()
+    _keep(answer, device)
+    raise Unreachable("ESOCKETTIMEDOUT")
+
+
+def _keep(answer: asyncio.Future[Reply], device: CloudDevice) -> None:
+    """Let the device finish, until it is torn down."""
+
+    async def finish() -> None:
+        try:
+            await answer
+        except Unreachable:
+            return
+
+    device.device.spawn(finish())
+
+
+async def _whole(
+    command: Command, device: CloudDevice, given_up: asyncio.Event
+) -> Reply:
+    """Return the answer with all of its body."""
+    try:
+        reply = await device.supervisor.answer(
+            forwarded(command, device), given_up.is_set
+        )
+        if isinstance(reply, Reply):
+            body = b"" if command.method == "HEAD" else reply.body
+            return Reply(reply.status, body, reply.content_type)
+        return await _drained(reply, device, given_up)
+    except Hangup:
+        raise Unreachable("socket hang up") from None
+
+
+async def _drained(
+    stream: Stream, device: CloudDevice, given_up: asyncio.Event
+) -> Reply:
+    body = bytearray()
+    async with contextlib.aclosing(stream.chunks) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if given_up.is_set() or not device.device.is_on:
+                raise Hangup
+    return Reply(200, bytes(body), stream.headers.get("Content-Type"))
+
+
+def translated(reply: Reply) -> Reply:
+    """Return what a client gets to see of a device's answer."""
+    kind = (reply.content_type or "").lower()
+    if not kind:
+        return Reply(reply.status)
+    if kind.startswith("application/json"):
+        try:
+            body = orjson.dumps(orjson.loads(reply.body))
+        except orjson.JSONDecodeError:
+            return _BAD_RESPONSE
+        return Reply(reply.status, body, JSON)
+    text = reply.body.decode(errors="replace")
+    if kind.startswith(("text/plain", "text/html")) and _HARMLESS.fullmatch(text):
+        return Reply(reply.status, reply.body, PLAIN)
+    return _BAD_RESPONSE
+
+
+def collected(replies: Sequence[Reply], *, parses: bool) -> Reply:
+    """Return what a client gets to see of several answers, or of none."""
+    items = [
+        {"statusCode": reply.status, "body": _item(reply, parses=parses)}
+        for reply in replies
+    ]
+    return Reply(207, orjson.dumps(items), JSON)
+
+
+def _item(reply: Reply, *, parses: bool) -> object:
+    if parses:
+        try:
+            return orjson.loads(reply.body)
+        except orjson.JSONDecodeError:
+            pass
+    return reply.body.decode(errors="replace")

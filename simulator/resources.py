@@ -1,0 +1,327 @@
+"""The resources of the balena API: their names, and what a row answers to each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .account import CloudDevice, Fleet, ImageInstall, Token, TokenKind
+from .apps import Release, Service
+from .odata import Many, One, Resource, Schema
+
+# The versions of the API that brought a name.
+_SINCE: Final[Mapping[str, tuple[int, ...]]] = {
+    "update_status": (26, 3, 0),
+    "last_update_status_event": (26, 3, 0),
+    "changed_api_heartbeat_state_on__date": (27, 1, 0),
+}
+_CLOUD_ONLY: Final = {
+    "belongs_to__user",
+    "billing_account_code",
+    "company_name",
+    "custom_latitude",
+    "custom_longitude",
+    "industry",
+    "is_accessible_by_support_until__date",
+    "is_active",
+    "is_discoverable",
+    "is_frozen",
+    "is_stored_at__repository_url",
+    "latitude",
+    "location",
+    "longitude",
+    "website",
+}
+# What balenaCloud tells only when it is asked for by name.
+_NEVER_UNASKED: Final = {
+    "is_frozen",
+    "overall_progress",
+    "overall_status",
+    "should_be_running__release",
+}
+_TYPE_NAMES: Final = {
+    "genericx86-64-ext": "Generic x86_64 (GPT)",
+    "generic-amd64": "Generic x86_64 (GPT)",
+    "intel-nuc": "Intel NUC",
+    "raspberrypi3": "Raspberry Pi 3",
+    "raspberrypi3-64": "Raspberry Pi 3 (using 64bit OS)",
+    "raspberrypi4-64": "Raspberry Pi 4 (using 64bit OS)",
+    "raspberrypi5": "Raspberry Pi 5",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks, and what there is to see."""
+
+    token: Token | None
+    fleets: Sequence[Fleet]
+    devices: Sequence[CloudDevice]
+    # Fleets of strangers, which everybody sees.
+    public_fleets: Sequence[Fleet] = ()
+
+    @property
+    def is_user(self) -> bool:
+        """Whether it is a person."""
+        return self.token is not None and self.token.kind in {
+            TokenKind.USER,
+            TokenKind.OBSERVER,
+        }
+
+    def devices_of(self, fleet: Fleet) -> Sequence[CloudDevice]:
+        """Return the devices of a fleet."""
+        if self.is_user:
+            return fleet.devices if fleet in self.fleets else ()
+        return [device for device in self.devices if device.fleet is fleet]
+
+    def users_of(self, fleet: Fleet) -> Sequence[Token]:
+        """Return who may do something with a fleet, of whom one sees oneself only."""
+        is_own = self.is_user and fleet in self.fleets
+        return (self.token,) if self.token and is_own else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    id: int
+    name: str
+    value: str
+
+
+def _number(text: str) -> int:
+    """Return an id that is the same for the same text."""
+    return sum(place * ord(letter) for place, letter in enumerate(text, 1)) + 100
+
+
+def _config_variables(device: CloudDevice, viewer: Viewer) -> list[_Variable]:
+    settings = {
+        "BALENA_SUPERVISOR_LOCAL_MODE": device.device.local_mode,
+        "BALENA_SUPERVISOR_VPN_CONTROL": device.device.vpn_enabled,
+    }
+    return [
+        _Variable(device.id * 10 + number, name, str(int(value)))
+        for number, (name, value) in enumerate(settings.items())
+    ]
+
+
+def _tags(device: CloudDevice, viewer: Viewer) -> list[_Variable]:
+    return [
+        _Variable(number, name, value)
+        for number, (name, value) in device.device.tags.items()
+    ]
+
+
+def _secret(device: CloudDevice) -> str:
+    return device.device.api_key if device.api_secret_known else "0" * 32
+
+
+def _nothing(row: Any) -> None:
+    """Return what is never set."""
+
+
+_DEVICE: Final = Resource[CloudDevice, Viewer](
+    {
+        "id": lambda row: row.id,
+        "uuid": lambda row: row.device.uuid,
+        "device_name": lambda row: row.device.name,
+        "is_online": lambda row: row.is_online,
+        "is_connected_to_vpn": lambda row: row.is_connected_to_vpn,
+        "api_heartbeat_state": lambda row: row.heartbeat,
+        "changed_api_heartbeat_state_on__date": lambda row: row.last_heartbeat_event,
+        "last_connectivity_event": lambda row: row.last_connectivity_event,
+        "last_vpn_event": lambda row: row.last_vpn_event,
+        "overall_status": lambda row: row.overall_status,
+        "overall_progress": lambda row: row.overall_progress,
+        "status": lambda row: row.status,
+        "update_status": lambda row: row.update_status,
+        "last_update_status_event": _nothing,
+        "provisioning_state": lambda row: "",
+        "provisioning_progress": _nothing,
+        "download_progress": lambda row: row.download_progress,
+        "os_version": lambda row: row.device.os_version,
+        "os_variant": lambda row: "prod",
+        "supervisor_version": lambda row: row.device.supervisor_version,
+        "ip_address": lambda row: " ".join(row.device.ip_addresses),
+        "mac_address": lambda row: " ".join(row.device.mac_addresses),
+        "public_address": lambda row: row.public_address,
+        "memory_usage": lambda row: row.memory_usage,
+        "memory_total": lambda row: row.memory_total,
+        "storage_usage": lambda row: row.storage_usage,
+        "storage_total": lambda row: row.storage_total,
+        "storage_block_device": lambda row: "/dev/mmcblk0p6",
+        "cpu_usage": lambda row: row.cpu_usage,
+        "cpu_temp": lambda row: row.cpu_temp,
+        "cpu_id": lambda row: row.device.uuid[:16],
+        "is_undervolted": lambda row: row.is_undervolted,
+        "is_web_accessible": lambda row: False,
+        "note": _nothing,
+        "local_id": _nothing,
+        "is_locked_until__date": _nothing,
+        "api_port": lambda row: 48484,
+        "api_secret": _secret,
+        "created_at": lambda row: row.created_at,
+        "modified_at": lambda row: row.modified_at,
+        "latitude": lambda row: row.latitude,
+        "longitude": lambda row: row.longitude,
+        "location": lambda row: "",
+        "custom_latitude": lambda row: "",
+        "custom_longitude": lambda row: "",
+        "is_active": lambda row: True,
+        "is_frozen": lambda row: row.is_frozen,
+        "is_accessible_by_support_until__date": _nothing,
+    },
+    {
+        "actor": One("actor", lambda row: row),
+        "is_of__device_type": One("device_type", lambda row: row.device.device_type),
+        "belongs_to__application": One("application", lambda row: row.fleet),
+        "is_running__release": One("release", lambda row: row.runs),
+        "is_pinned_on__release": One("release", lambda row: row.pinned),
+        "should_be_running__release": One("release", lambda row: row.should_run),
+        "should_be_operated_by__release": One("release", _nothing),
+        "should_be_managed_by__release": One("release", _nothing),
+        "is_managed_by__service_instance": One("service_instance", _nothing),
+    },
+    {
+        "image_install": Many(
+            "image_install", lambda row, viewer: row.image_installs()
+        ),
+        "device_tag": Many("device_tag", _tags),
+        "device_config_variable": Many("device_config_variable", _config_variables),
+        "device_environment_variable": Many(
+            "device_environment_variable", lambda row, viewer: ()
+        ),
+    },
+)
+_APPLICATION: Final = Resource[Fleet, Viewer](
+    {
+        "id": lambda row: row.id,
+        "uuid": lambda row: row.uuid,
+        "app_name": lambda row: row.name,
+        "slug": lambda row: row.slug,
+        "is_archived": lambda row: row.is_archived,
+        "is_host": lambda row: False,
+        "is_public": lambda row: row.is_public,
+        "is_of__class": lambda row: "fleet",
+        "should_track_latest_release": lambda row: row.tracks_latest,
+        "created_at": lambda row: row.created_at,
+        "is_discoverable": lambda row: row.is_public,
+        "is_stored_at__repository_url": _nothing,
+    },
+    {
+        "actor": One("actor", lambda row: row),
+        "organization": One("organization", lambda row: row.organization),
+        "is_for__device_type": One("device_type", lambda row: row.device_type),
+        "should_be_running__release": One("release", lambda row: row.release),
+    },
+    {
+        "owns__device": Many("device", lambda row, viewer: viewer.devices_of(row)),
+        "is_directly_accessible_by__user": Many(
+            "user", lambda row, viewer: viewer.users_of(row)
+        ),
+    },
+)
+
+RESOURCES: Final[Mapping[str, Resource[Any, Viewer]]] = {
+    "device": _DEVICE,
+    "application": _APPLICATION,
+    "organization": Resource[str, Viewer](
+        {
+            "id": _number,
+            "name": lambda row: row.title(),
+            "handle": lambda row: row,
+            "company_name": lambda row: "",
+            "website": lambda row: "",
+        }
+    ),
+    "device_type": Resource[str, Viewer](
+        {
+            "id": _number,
+            "slug": lambda row: row,
+            "name": lambda row: _TYPE_NAMES.get(row, row),
+        }
+    ),
+    "release": Resource[Release, Viewer](
+        {
+            "id": lambda row: row.id,
+            "commit": lambda row: row.commit,
+            "raw_version": lambda row: row.raw_version,
+            "status": lambda row: "success",
+            "is_final": lambda row: True,
+        }
+    ),
+    "image_install": Resource[ImageInstall, Viewer](
+        {
+            "id": lambda row: row.id,
+            "status": lambda row: row.status,
+            "download_progress": lambda row: row.download_progress,
+            "install_date": lambda row: row.install_date,
+        },
+        {
+            "installs__image": One("image", lambda row: row.service),
+            "is_provided_by__release": One("release", lambda row: row.release),
+        },
+    ),
+    "image": Resource[Service, Viewer](
+        {
+            "id": lambda row: row.image_id,
+            "is_stored_at__image_location": lambda row: row.image,
+        },
+        {"is_a_build_of__service": One("service", lambda row: row)},
+    ),
+    "service": Resource[Service, Viewer](
+        {"id": lambda row: row.service_id, "service_name": lambda row: row.name}
+    ),
+    "device_tag": Resource[_Variable, Viewer](
+        {
+            "id": lambda row: row.id,
+            "tag_key": lambda row: row.name,
+            "value": lambda row: row.value,
+        }
+    ),
+    "device_config_variable": Resource[_Variable, Viewer](
+        {
+            "id": lambda row: row.id,
+            "name": lambda row: row.name,
+            "value": lambda row: row.value,
+        }
+    ),
+    "device_environment_variable": Resource[_Variable, Viewer](
+        {
+            "id": lambda row: row.id,
+            "name": lambda row: row.name,
+            "value": lambda row: row.value,
+        }
+    ),
+    "user": Resource[Token, Viewer](
+        {"id": lambda row: row.actor, "username": lambda row: row.username}
+    ),
+    "actor": Resource[CloudDevice | Fleet, Viewer]({"id": lambda row: row.actor}),
+    "service_instance": Resource[object, Viewer]({"id": _nothing}),
+}
+# What can be asked for by itself, and whether also guests may ask.
+ROOTS: Final[Mapping[str, tuple[bool, Callable[[Viewer], Sequence[Any]]]]] = {
+    "device": (False, lambda viewer: viewer.devices),
+    "application": (True, lambda viewer: [*viewer.fleets, *viewer.public_fleets]),
+    "organization": (
+        False,
+        lambda viewer: list(dict.fromkeys(item.organization for item in viewer.fleets)),
+    ),
+}
+
+
+def schema(
+    viewer: Viewer,
+    version: tuple[int, ...],
+    missing: set[str],
+    *,
+    is_balena_cloud: bool,
+) -> Schema[Viewer]:
+    """Return the resources as an API of a version has them."""
+    unknown = missing | {name for name, since in _SINCE.items() if version < since}
+    if not is_balena_cloud:
+        unknown |= _CLOUD_ONLY
+    unasked = _NEVER_UNASKED if is_balena_cloud else frozenset[str]()
+    return Schema(
+        RESOURCES,
+        viewer,
+        lambda name: name not in unknown,
+        lambda name: name not in unasked,
+    )

@@ -1,0 +1,716 @@
+"""Accounts: who asks, what they see of fleets and devices, and what an account goes through."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+import ssl
+import time
+
+import aiohttp
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+import pytest
+
+from simulator import (
+    RECORDED_NEXT_RELEASE,
+    App,
+    CloudDevice,
+    CloudServer,
+    Device,
+    Fault,
+    Fleet,
+    Timings,
+    TokenKind,
+)
+from simulator.apps import RECORDED_RELEASE
+from simulator.fleets import demo_account, make_fleets
+
+from .conftest import Caller
+
+FLEETS = (
+    "application?$select=slug"
+    "&$filter=is_directly_accessible_by__user/any(dau:true)&$orderby=slug asc"
+)
+# What an integration asks of all devices.
+POLL = (
+    "device?$select=id,uuid,device_name,is_online,is_connected_to_vpn,"
+    "api_heartbeat_state,overall_status,overall_progress,status,update_status,"
+    "last_connectivity_event,last_vpn_event,changed_api_heartbeat_state_on__date,"
+    "os_version,os_variant,supervisor_version,ip_address,mac_address,public_address,"
+    "cpu_usage,cpu_temp,cpu_id,memory_usage,memory_total,storage_usage,storage_total,"
+    "storage_block_device,is_undervolted,is_web_accessible,provisioning_state,"
+    "provisioning_progress,download_progress,modified_at"
+    "&$expand=belongs_to__application($select=id,uuid,app_name,slug),"
+    "is_of__device_type($select=slug,name),"
+    "is_running__release($select=id,commit,raw_version),"
+    "should_be_running__release($select=id,commit,raw_version),"
+    "is_pinned_on__release($select=id,commit,raw_version)"
+)
+INSTALLS = (
+    "image_install($select=id,status,download_progress,install_date;"
+    "$filter=status ne 'deleted';$expand=installs__image($select=id;$expand="
+    "is_a_build_of__service($select=id,service_name)),"
+    "is_provided_by__release($select=id,commit,raw_version))"
+)
+
+
+# Who asks
+
+
+async def test_whoami(caller: Caller, cloud: CloudServer, lobby: CloudDevice) -> None:
+    """A token says whose it is, in the words of its kind."""
+    me = {"username": "demo", "email": "demo@example.com"}
+    ids = {"id": 500_001, "actorType": "user", "actorTypeId": 100_001}
+    answer = await caller.ask("GET", "/actor/v1/whoami")
+    assert answer.json == ids | me
+    answer = await caller.ask("GET", "/user/v1/whoami")
+    assert answer.json == {"id": 100_001} | me
+    token = cloud.add_token(TokenKind.DEVICE, actor=lobby.actor)
+    answer = await caller.ask("GET", "/actor/v1/whoami", token=token)
+    assert answer.json == {
+        "id": lobby.actor,
+        "actorType": "device",
+        "actorTypeId": lobby.id,
+        "uuid": lobby.device.uuid,
+    }
+    token = cloud.add_token(TokenKind.PROVISIONING, actor=lobby.fleet.actor)
+    answer = await caller.ask("GET", "/actor/v1/whoami", token=token)
+    assert answer.json == {
+        "id": lobby.fleet.actor,
+        "actorType": "application",
+        "actorTypeId": lobby.fleet.id,
+        "slug": "demo/kiosks",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "actor", "user", "devices", "fleets"),
+    [
+        (TokenKind.USER, 200, 200, 200, 200),
+        (TokenKind.OBSERVER, 200, 200, 200, 200),
+        (TokenKind.DEVICE, 200, 401, 200, 200),
+        (TokenKind.PROVISIONING, 200, 401, 401, 200),
+        (TokenKind.EXPIRED, 401, 401, 401, 200),
+    ],
+)
+async def test_kinds_of_tokens(
+    caller: Caller,
+    cloud: CloudServer,
+    lobby: CloudDevice,
+    kind: TokenKind,
+    actor: int,
+    user: int,
+    devices: int,
+    fleets: int,
+) -> None:
+    """Each kind of token opens its own doors; fleets are no proof that it is good."""
+    actors = {
+        TokenKind.DEVICE: lobby.actor,
+        TokenKind.PROVISIONING: lobby.fleet.actor,
+    }
+    token = cloud.add_token(kind, actor=actors.get(kind))
+    for path, status in (
+        ("/actor/v1/whoami", actor),
+        ("/user/v1/whoami", user),
+        ("/v7/device?$select=id", devices),
+        ("/v7/device/$count", devices),
+        ("/v7/application?$select=id", fleets),
+    ):
+        answer = await caller.ask("GET", path, token=token)
+        assert answer.status == status, path
+        assert bool(answer.text) is (status == 200)
+
+
+async def test_refusals_are_empty(caller: Caller) -> None:
+    """A bad token is refused without a word."""
+    for path in ("/actor/v1/whoami", "/v7/device", "/v7/organization"):
+        answer = await caller.ask("GET", path, token="wrong")
+        assert (answer.status, answer.text, answer.content_type) == (401, "", "")
+
+
+async def test_guests_see_public_fleets(caller: Caller, fleet: Fleet) -> None:
+    """A bad token is that of a guest, who finds public fleets, but none of their own."""
+    rows = await caller.rows("application?$select=slug", token="wrong")
+    assert rows == [{"slug": "balenalabs/public-fleet"}]
+    assert await caller.rows(FLEETS, token="wrong") == []
+
+
+async def test_fleets_of_strangers(caller: Caller, fleet: Fleet) -> None:
+    """Without the right filter there are fleets of strangers."""
+    rows = await caller.rows("application?$select=slug")
+    assert {"slug": "balenalabs/public-fleet"} in rows
+    assert await caller.rows(FLEETS) == [{"slug": "demo/kiosks"}]
+
+
+async def test_token_that_expires(caller: Caller, cloud: CloudServer) -> None:
+    """A token may lose its rights, and get them back."""
+    cloud.tokens[caller.token].kind = TokenKind.EXPIRED
+    assert (await caller.ask("GET", "/v7/device")).status == 401
+    cloud.tokens[caller.token].kind = TokenKind.USER
+    assert (await caller.ask("GET", "/v7/device")).status == 200
+
+
+async def test_token_in_the_query(caller: Caller) -> None:
+    """A token may be part of the address, unless the header has one."""
+    path = f"/actor/v1/whoami?apikey={caller.token}"
+    async with caller.session.get(caller.cloud.url + path) as answer:
+        assert answer.status == 200
+    assert (await caller.ask("GET", path, token="wrong")).status == 401
+
+
+def test_tokens_are_the_same_in_every_run() -> None:
+    """Tokens are 32 letters and digits, and each has its own account unless told so."""
+    clouds = CloudServer(), CloudServer()
+    first, second = ([cloud.add_token() for _ in range(3)] for cloud in clouds)
+    assert first == second
+    assert len(set(first)) == 3
+    assert all(len(token) == 32 and token.isalnum() for token in first)
+    assert len({token.actor for token in clouds[0].tokens.values()}) == 3
+    again = clouds[0].add_token(actor=clouds[0].tokens[first[0]].actor)
+    assert clouds[0].tokens[again].actor == clouds[0].tokens[first[0]].actor
+
+
+async def test_restricted_token(
+    caller: Caller, cloud: CloudServer, lobby: CloudDevice
+) -> None:
+    """A token may see some fleets only."""
+    gateways = cloud.add_fleet("gateways")
+    cloud.make_device(gateways, "gateway-roof")
+    token = cloud.add_token(fleet_ids={gateways.id})
+    rows = await caller.rows("device?$select=device_name", token=token)
+    assert rows == [{"device_name": "gateway-roof"}]
+    assert await caller.rows(FLEETS, token=token) == [{"slug": "demo/gateways"}]
+
+
+async def test_device_token_sees_itself(
+    caller: Caller, cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
+) -> None:
+    """A device's key lists the device alone, also as part of its fleet."""
+    cloud.make_device(fleet, "kiosk-canteen")
+    token = cloud.add_token(TokenKind.DEVICE, actor=lobby.actor)
+    rows = await caller.rows("device?$select=device_name", token=token)
+    assert rows == [{"device_name": "kiosk-lobby"}]
+    rows = await caller.rows("application?$expand=owns__device/$count", token=token)
+    assert [row["owns__device"] for row in rows] == [1, 0]
+
+
+# Which API it is
+
+
+@pytest.mark.parametrize(
+    ("version", "query", "status"),
+    [
+        ((26, 3, 9), "device?$top=1&$select=id", 404),
+        ((26, 3, 9), "application?$select=id", 404),
+        ((26, 4, 0), "device?$select=update_status", 200),
+        ((26, 4, 0), "device?$select=changed_api_heartbeat_state_on__date", 500),
+        ((27, 1, 0), "device?$select=changed_api_heartbeat_state_on__date", 200),
+        ((49, 0, 12), "device?$select=is_frozen", 500),
+        ((49, 0, 12), "device?$select=latitude", 500),
+        ((49, 0, 12), "device?$filter=is_active eq true", 500),
+        ((49, 0, 12), "nonsense?$select=id", 404),
+    ],
+)
+async def test_versions(
+    caller: Caller,
+    lobby: CloudDevice,
+    version: tuple[int, ...],
+    query: str,
+    status: int,
+) -> None:
+    """An older openBalena knows less; what it does not know ends in an empty answer."""
+    caller.cloud.api_version = version
+    answer = await caller.ask("GET", f"/v7/{query}")
+    assert answer.status == status
+    assert bool(answer.text) is (status == 200)
+
+
+async def test_missing_fields(caller: Caller, lobby: CloudDevice) -> None:
+    """Fields can be taken away, also from what is told unasked."""
+    caller.cloud.missing_fields = {"cpu_usage", "is_pinned_on__release"}
+    for option in (
+        "$select=cpu_usage",
+        "$expand=is_pinned_on__release",
+        "$filter=cpu_usage gt 1",
+        "$orderby=cpu_usage",
+    ):
+        answer = await caller.ask("GET", f"/v7/device?{option}")
+        assert (answer.status, answer.text) == (500, "")
+    assert not caller.cloud.missing_fields & set((await caller.rows("device"))[0])
+
+
+async def test_what_is_told_unasked(caller: Caller, lobby: CloudDevice) -> None:
+    """Without a selection a device gives away its secret."""
+    row = (await caller.rows("device"))[0]
+    assert row["api_secret"] == lobby.device.api_key
+    assert row["overall_status"] == "operational"
+    assert row["is_running__release"] == {"__id": RECORDED_RELEASE.id}
+    assert "latitude" not in row
+    assert "image_install" not in row
+
+
+async def test_balena_cloud(caller: Caller, lobby: CloudDevice) -> None:
+    """BalenaCloud knows more, and tells some of it only by name."""
+    caller.cloud.is_balena_cloud = True
+    row = (await caller.rows("device"))[0]
+    assert isinstance(row["latitude"], str)
+    assert not {"overall_status", "is_frozen", "should_be_running__release"} & set(row)
+    assert await caller.row("overall_status,is_frozen") == {
+        "overall_status": "operational",
+        "is_frozen": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/"), ("GET", "/v6/device"), ("POST", "/nonsense"), ("GET", "/v7/")],
+)
+async def test_unknown_paths(caller: Caller, method: str, path: str) -> None:
+    """What is unknown is refused without a word, or as malformed."""
+    answer = await caller.ask(method, path)
+    assert answer.status in {400, 404}
+
+
+async def test_long_addresses(caller: Caller, lobby: CloudDevice) -> None:
+    """An address of 16 KiB is too long, and one of 10 KB is not."""
+    ids = ",".join(str(9_000_001 + number) for number in range(1000))
+    query = f"device?$select=id&$filter=id in ({ids})"
+    assert await caller.rows(query) == [{"id": lobby.id}]
+    answer = await caller.ask("GET", f"/v7/{query}&pad={'x' * 9000}")
+    assert answer.status == 431
+
+
+# What goes wrong
+
+
+async def test_limit(caller: Caller) -> None:
+    """After some requests all are refused, with a time to wait, until they are not."""
+    caller.cloud.limit(2, retry_after=30)
+    statuses = [(await caller.ask("GET", "/v7/device")).status for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    async with caller.session.post(f"{caller.cloud.url}/supervisor/ping") as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (429, "30")
+    caller.cloud.unlimit()
+    assert (await caller.ask("GET", "/v7/device")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/v7/device", "GET"),
+        ("/supervisor/v1/blink", "POST"),
+        ("/actor/v1/whoami", "GET"),
+    ],
+)
+async def test_faults(
+    caller: Caller, lobby: CloudDevice, path: str, method: str
+) -> None:
+    """Faults have the paths that the API sees, and come before the device."""
+    caller.cloud.faults.add(method, path, Fault.status(504, "<p>", "text/html"))
+    answer = await caller.ask(method, path, {"uuid": lobby.device.uuid})
+    assert (answer.status, answer.text) == (504, "<p>")
+    assert not lobby.supervisor.requests
+
+
+async def test_broken_connection_after_a_command(
+    caller: Caller, lobby: CloudDevice
+) -> None:
+    """The way back can break when all is done."""
+    caller.cloud.faults.add("POST", "/supervisor/*", Fault.reset_after())
+    with pytest.raises(aiohttp.ClientError):
+        await caller.command("/v1/blink", uuid=lobby.device.uuid)
+    assert lobby.device.commands == [("blink", {})]
+
+
+async def test_what_was_asked(caller: Caller) -> None:
+    """Requests and bytes are counted."""
+    answer = await caller.ask("GET", "/v7/device?$select=id")
+    request = caller.cloud.requests[-1]
+    assert (request.path, request.query) == ("/v7/device", {"$select": "id"})
+    assert request.headers["Authorization"] == f"Bearer {caller.token}"
+    assert caller.cloud.bytes_sent == len(answer.text)
+
+
+def _certificate(folder: Path) -> Path:
+    """Return a file with a key and a certificate that nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+    )
+    certificate = builder.sign(key, hashes.SHA256())
+    file = folder / "certificate.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+async def test_https(tmp_path: Path) -> None:
+    """An API can have a certificate of its own making."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(_certificate(tmp_path))
+    async with CloudServer(ssl=context) as cloud, aiohttp.ClientSession() as session:
+        url = f"{cloud.url}/actor/v1/whoami?apikey={cloud.add_token()}"
+        assert url.startswith("https://")
+        async with session.get(url, ssl=False) as answer:
+            assert answer.status == 200
+
+
+# What a device looks like
+
+
+async def test_device(caller: Caller, lobby: CloudDevice) -> None:
+    """A row has the device's own words."""
+    lobby.cpu_temp = 55
+    row = await caller.row(
+        "id,uuid,device_name,os_version,os_variant,supervisor_version,ip_address,"
+        "mac_address,cpu_temp,is_undervolted,is_web_accessible,update_status,status"
+        " is_of__device_type($select=slug),device_tag($select=tag_key,value)"
+    )
+    assert row == {
+        "id": lobby.id,
+        "uuid": lobby.device.uuid,
+        "device_name": "kiosk-lobby",
+        "os_version": "balenaOS 6.5.4",
+        "os_variant": "prod",
+        "supervisor_version": "19.0.5",
+        "ip_address": "192.0.2.4",
+        "mac_address": lobby.device.mac_addresses[0],
+        "cpu_temp": 55,
+        "is_undervolted": False,
+        "is_web_accessible": False,
+        "update_status": "done",
+        "status": "Idle",
+        "is_of__device_type": [{"slug": "raspberrypi4-64"}],
+        "device_tag": [{"tag_key": "DeviceLocation", "value": "warehouse #3"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("device", "heartbeat", "status", "is_online"),
+    [
+        ({}, "online", "operational", True),
+        ({}, "timeout", "reduced-functionality", True),
+        ({}, "offline", "reduced-functionality", True),
+        ({"vpn_connected": False}, "online", "reduced-functionality", True),
+        (
+            {"vpn_connected": False, "vpn_enabled": False},
+            "online",
+            "operational",
+            True,
+        ),
+        ({"vpn_connected": False}, "offline", "disconnected", False),
+        ({"vpn_connected": False}, "unknown", "disconnected", False),
+        ({"vpn_connected": False}, "timeout", "reduced-functionality", False),
+        ({"vpn_connected": False, "internet": False}, None, "disconnected", False),
+        ({"internet": False}, None, "reduced-functionality", True),
+        ({"is_on": False}, None, "disconnected", False),
+    ],
+)
+async def test_overall_status(
+    caller: Caller,
+    lobby: CloudDevice,
+    device: dict[str, bool],
+    heartbeat: str | None,
+    status: str,
+    is_online: bool,
+) -> None:
+    """VPN and heartbeat together say how a device is connected."""
+    for name, value in device.items():
+        setattr(lobby.device, name, value)
+    lobby.heartbeat = heartbeat
+    row = await caller.row("overall_status,is_online")
+    assert row == {"overall_status": status, "is_online": is_online}
+
+
+async def test_connectivity_events(caller: Caller, lobby: CloudDevice) -> None:
+    """A change of a connection is dated, and nothing else is."""
+    events = (
+        "last_connectivity_event,last_vpn_event,changed_api_heartbeat_state_on__date"
+    )
+    first = await caller.row(events)
+    await asyncio.sleep(0.01)
+    assert await caller.row(events) == first
+    lobby.device.vpn_connected = False
+    second = await caller.row(events)
+    assert second["last_vpn_event"] > first["last_vpn_event"]
+    assert second | {"last_vpn_event": 0} == first | {"last_vpn_event": 0}
+    await lobby.device.power_off()
+    third = await caller.row(events)
+    assert third["last_connectivity_event"] > second["last_connectivity_event"]
+    assert datetime.fromisoformat(third["last_connectivity_event"]).tzinfo == UTC
+
+
+async def _installs(caller: Caller) -> list[tuple[str, str, int | None, str]]:
+    """Return service, status, progress and commit of all images."""
+    row = await caller.row(
+        "id image_install($select=status,download_progress;$expand="
+        "installs__image($expand=is_a_build_of__service),is_provided_by__release)"
+    )
+    return sorted(
+        (
+            item["installs__image"][0]["is_a_build_of__service"][0]["service_name"],
+            item["status"],
+            item["download_progress"],
+            item["is_provided_by__release"][0]["commit"][:4],
+        )
+        for item in row["image_install"]
+    )
+
+
+STATE = "overall_status,overall_progress,status,update_status"
+
+
+async def test_update_step_by_step(caller: Caller, lobby: CloudDevice) -> None:
+    """An update shows in words, in progress, and in releases and images."""
+    device = lobby.device
+    running = [("main", "Running", None, "7fc9"), ("redis", "Running", None, "7fc9")]
+    assert await _installs(caller) == running
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    device.download(40)
+    assert list((await caller.row(STATE)).values()) == [
+        "updating",
+        40,
+        "Downloading",
+        "downloading",
+    ]
+    assert await _installs(caller) == [*running, ("worker", "Downloading", 40, "4e38")]
+    device.finish_download()
+    assert list((await caller.row(STATE)).values()) == [
+        "operational",
+        None,
+        "Idle",
+        "downloaded",
+    ]
+    assert await _installs(caller) == [*running, ("worker", "Downloaded", None, "4e38")]
+    releases = "is_running__release,should_be_running__release"
+    assert await caller.row(releases) == {
+        "is_running__release": {"__id": RECORDED_RELEASE.id},
+        "should_be_running__release": {"__id": RECORDED_NEXT_RELEASE.id},
+    }
+    device.apply()
+    assert list((await caller.row(STATE)).values())[2:] == ["Idle", "done"]
+    assert {item[3] for item in await _installs(caller)} == {"4e38"}
+    assert (await caller.row(releases))["is_running__release"] == {
+        "__id": RECORDED_NEXT_RELEASE.id
+    }
+
+
+async def test_images_that_are_gone(caller: Caller, lobby: CloudDevice) -> None:
+    """What was removed stays in the list, as deleted."""
+    await _installs(caller)
+    lobby.device.remove_service("redis")
+    assert await _installs(caller) == [
+        ("main", "Running", None, "7fc9"),
+        ("redis", "deleted", None, "7fc9"),
+    ]
+
+
+async def test_words_of_containers(caller: Caller, lobby: CloudDevice) -> None:
+    """A container has the same word here and on the device."""
+    lobby.device.container_status("main", "exited")
+    lobby.device.container_status("redis", "Handing over")
+    assert [item[1] for item in await _installs(caller)] == ["exited", "Handing over"]
+
+
+async def test_failed_update(caller: Caller, lobby: CloudDevice) -> None:
+    """An update that failed is aborted."""
+    lobby.device.begin_update(RECORDED_NEXT_RELEASE)
+    lobby.device.fail_update("no space left")
+    assert (await caller.row("update_status"))["update_status"] == "aborted"
+
+
+async def test_locked_update(caller: Caller, lobby: CloudDevice) -> None:
+    """An update that waits at a lock is being applied."""
+    lobby.device.begin_update(RECORDED_NEXT_RELEASE)
+    lobby.device.lock()
+    lobby.device.apply()
+    row = await caller.row("update_status,status")
+    assert row == {"update_status": "applying changes", "status": "Installing"}
+
+
+async def test_old_supervisors_do_not_tell(caller: Caller, lobby: CloudDevice) -> None:
+    """How an update stands is known from newer Supervisors only."""
+    lobby.device.supervisor_version = "17.6.9"
+    assert (await caller.row("update_status"))["update_status"] is None
+
+
+async def test_downloading_with_a_bad_connection(
+    caller: Caller, lobby: CloudDevice
+) -> None:
+    """A bad connection hides that a device updates, but not its progress."""
+    lobby.device.begin_update(RECORDED_NEXT_RELEASE)
+    lobby.heartbeat = "timeout"
+    row = await caller.row("overall_status,overall_progress")
+    assert row == {"overall_status": "reduced-functionality", "overall_progress": 0}
+
+
+async def test_local_mode_is_a_variable(caller: Caller, lobby: CloudDevice) -> None:
+    """Local mode is a configuration variable."""
+    lobby.device.local_mode = True
+    row = await caller.row(
+        "id device_config_variable($select=value;"
+        "$filter=name in ('RESIN_SUPERVISOR_LOCAL_MODE','BALENA_SUPERVISOR_LOCAL_MODE'))"
+    )
+    assert row["device_config_variable"] == [{"value": "1"}]
+
+
+# What an account goes through
+
+
+def _target(device: CloudDevice) -> int | None:
+    return device.should_run.id if device.should_run else None
+
+
+async def test_release(cloud: CloudServer, fleet: Fleet, lobby: CloudDevice) -> None:
+    """A release goes to all devices that are not pinned; those online begin with it."""
+    pinned = cloud.make_device(fleet, "kiosk-entrance")
+    offline = cloud.make_device(fleet, "kiosk-showroom")
+    pinned.pinned = RECORDED_RELEASE
+    offline.device.vpn_connected = offline.device.internet = False
+    cloud.release(fleet, RECORDED_NEXT_RELEASE)
+    await asyncio.sleep(0.01)
+    devices = lobby, pinned, offline
+    old, new = RECORDED_RELEASE.id, RECORDED_NEXT_RELEASE.id
+    assert [_target(device) for device in devices] == [new, old, new]
+    assert [device.runs and device.runs.id for device in devices] == [new, old, old]
+
+
+async def test_release_without_a_start(
+    cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
+) -> None:
+    """A device may learn of a release later, by looking for it."""
+    cloud.release(fleet, RECORDED_NEXT_RELEASE, start=False)
+    await asyncio.sleep(0.01)
+    assert lobby.runs == RECORDED_RELEASE
+    lobby.device.look_for_update()
+    await asyncio.sleep(0.01)
+    assert lobby.runs == RECORDED_NEXT_RELEASE
+
+
+async def test_pinning(caller: Caller, fleet: Fleet, lobby: CloudDevice) -> None:
+    """A pinned device wants its own release, until it is let go."""
+    lobby.pinned = RECORDED_NEXT_RELEASE
+    wanted = {"__id": RECORDED_NEXT_RELEASE.id}
+    links = "is_pinned_on__release,should_be_running__release"
+    assert list((await caller.row(links)).values()) == [wanted, wanted]
+    lobby.pinned = None
+    assert list((await caller.row(links)).values()) == [
+        None,
+        {"__id": RECORDED_RELEASE.id},
+    ]
+
+
+async def test_fleet_tracks_a_release(fleet: Fleet, lobby: CloudDevice) -> None:
+    """A fleet's release is its devices' as soon as it is set."""
+    fleet.release = RECORDED_NEXT_RELEASE
+    assert lobby.device.target(fleet.id) == RECORDED_NEXT_RELEASE
+
+
+async def test_devices_come_and_go(
+    caller: Caller, cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
+) -> None:
+    """Devices and fleets can be added and removed at any time."""
+    app = App(fleet.id, fleet.name, RECORDED_RELEASE)
+    added = cloud.add_device(fleet, Device(name="kiosk-canteen", apps=[app]))
+    names = "device?$select=device_name&$orderby=id asc"
+    assert len(await caller.rows(names)) == 2
+    cloud.remove_device(lobby.device.uuid)
+    assert await caller.rows(names) == [{"device_name": "kiosk-canteen"}]
+    added.device.name = "kiosk-bar"
+    assert await caller.rows(names) == [{"device_name": "kiosk-bar"}]
+    cloud.remove_fleet(fleet)
+    assert await caller.rows(names) == []
+    assert await caller.rows(FLEETS) == []
+
+
+async def test_removed_device_stops_to_live(
+    cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
+) -> None:
+    """What goes on in a device ends with its removal."""
+    before = asyncio.all_tasks()
+    lobby.device.spawn(asyncio.sleep(60))
+    cloud.remove_device(lobby.device.uuid)
+    await asyncio.sleep(0.01)
+    assert asyncio.all_tasks() == before
+
+
+async def test_fleet_without_a_release(
+    caller: Caller, cloud: CloudServer, fleet: Fleet
+) -> None:
+    """A new fleet has nothing that its devices could run."""
+    cloud.make_device(cloud.add_fleet("New Things"), "first")
+    row = await caller.row("is_running__release,should_be_running__release")
+    assert set(row.values()) == {None}
+    assert {"slug": "demo/new-things"} in await caller.rows(FLEETS)
+
+
+def test_devices_are_the_same_in_every_run() -> None:
+    """Devices that are made have identities that no other has, stable over runs."""
+    runs = []
+    for _ in range(2):
+        cloud = CloudServer()
+        make_fleets(cloud, fleets=2, devices=5)
+        runs.append(
+            [
+                (item.id, item.device.uuid, item.device.mac_addresses, item.fleet.uuid)
+                for item in cloud.devices.values()
+            ]
+        )
+    assert runs[0] == runs[1]
+    assert [len(set(values)) for values in zip(*runs[0], strict=True)] == [5, 5, 5, 2]
+
+
+async def test_demo_account(caller: Caller, cloud: CloudServer) -> None:
+    """The demo has two fleets and twelve devices, of which each has its own fate."""
+    demo_account(cloud, Timings.instant())
+    await asyncio.sleep(0.01)
+    rows = await caller.rows(
+        "device?$select=device_name,overall_status,is_undervolted"
+        "&$expand=is_pinned_on__release"
+    )
+    assert len(rows) == 12
+    assert len(await caller.rows(FLEETS)) == 2
+    assert [
+        row["device_name"] for row in rows if row["overall_status"] == "disconnected"
+    ] == ["kiosk-showroom", "gateway-roof"]
+    assert [row["device_name"] for row in rows if row["is_pinned_on__release"]] == [
+        "kiosk-entrance"
+    ]
+    assert [row["device_name"] for row in rows if row["is_undervolted"]] == [
+        "gateway-boiler-room"
+    ]
+
+
+async def test_stopping_ends_all_lives() -> None:
+    """Stopping leaves nothing of the devices behind, and an account can start again."""
+    before = asyncio.all_tasks()
+    cloud = CloudServer()
+    demo_account(cloud, Timings())
+    async with cloud:
+        await asyncio.sleep(0.01)
+    assert asyncio.all_tasks() == before
+    async with cloud:
+        assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("query", [POLL, f"{POLL},{INSTALLS}"])
+async def test_a_thousand_devices_answer_quickly(
+    caller: Caller, cloud: CloudServer, query: str
+) -> None:
+    """A poll of a thousand devices takes a fraction of a second."""
+    make_fleets(cloud, devices=1000)
+    await caller.rows(query)
+    begun = time.perf_counter()
+    assert len(await caller.rows(query)) == 1000
+    assert time.perf_counter() - begun < 1
