@@ -50,10 +50,15 @@ def _environment(
 
 
 async def begin(hass: HomeAssistant) -> ConfigFlowResult:
-    """Begin as a person does."""
+    """Begin as a person does, with the ways to choose from."""
     return await hass.config_entries.flow.async_init(
         DOMAIN, context={"source": SOURCE_USER}
     )
+
+
+async def choose(hass: HomeAssistant, way: str) -> ConfigFlowResult:
+    """Begin, and choose a way."""
+    return await submit(hass, await begin(hass), next_step_id=way)
 
 
 async def submit(
@@ -74,6 +79,9 @@ async def test_direct(
 ) -> None:
     """A device in reach needs an address and a key."""
     result = await begin(hass)
+    assert result["type"] is FlowResultType.MENU
+    assert result["menu_options"] == ["direct", "account"]
+    result = await submit(hass, result, next_step_id="direct")
     assert result["type"] is FlowResultType.FORM
     assert result["step_id"] == "direct"
     result = await submit(hass, result, **direct(server, device))
@@ -95,7 +103,7 @@ async def test_spellings_of_an_address(
 ) -> None:
     """An address may be a host with a port or a URL."""
     typed = direct(server, device, host=spelling.format(port=server.port))
-    result = await submit(hass, await begin(hass), **typed)
+    result = await submit(hass, await choose(hass, "direct"), **typed)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["data"]["url"] == server.url
 
@@ -108,7 +116,7 @@ async def test_no_address(
 ) -> None:
     """What is no address is told at its field, and can be corrected."""
     result = await submit(
-        hass, await begin(hass), **direct(server, device, host=address)
+        hass, await choose(hass, "direct"), **direct(server, device, host=address)
     )
     assert result["errors"] == {"host": "invalid_address"}
     result = await submit(hass, result, **direct(server, device))
@@ -120,7 +128,9 @@ async def test_local_mode(
 ) -> None:
     """In local mode no key is needed."""
     device.local_mode = True
-    result = await submit(hass, await begin(hass), host=server.url, verify_ssl=True)
+    result = await submit(
+        hass, await choose(hass, "direct"), host=server.url, verify_ssl=True
+    )
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["data"]["api_key"] is None
 
@@ -143,7 +153,9 @@ async def test_wrong_input(
     error: dict[str, str],
 ) -> None:
     """What is wrong is told at its field, and can be corrected."""
-    result = await submit(hass, await begin(hass), **direct(server, device, **changes))
+    result = await submit(
+        hass, await choose(hass, "direct"), **direct(server, device, **changes)
+    )
     assert result["type"] is FlowResultType.FORM
     assert result["errors"] == error
     result = await submit(hass, result, **direct(server, device))
@@ -173,7 +185,7 @@ async def test_wrong_answer(
 ) -> None:
     """What answers wrongly is told at the address, and can be tried again."""
     server.faults.add("GET", "/v1/device", fault)
-    result = await submit(hass, await begin(hass), **direct(server, device))
+    result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["errors"] == {"host": error}
     server.faults.clear()
     result = await submit(hass, result, **direct(server, device))
@@ -186,7 +198,9 @@ async def test_timeout(
     """A device that does not answer in time is told as such."""
     server.faults.add("GET", "/v1/device", Fault.hang())
     with patch.object(Endpoint.DEVICE, "timeout", 0.1):
-        result = await submit(hass, await begin(hass), **direct(server, device))
+        result = await submit(
+            hass, await choose(hass, "direct"), **direct(server, device)
+        )
     assert result["errors"] == {"host": "timeout_connect"}
 
 
@@ -195,7 +209,9 @@ async def test_port_is_closed_to_the_network(
 ) -> None:
     """A refused connection that is not to this machine tells of local mode."""
     result = await submit(
-        hass, await begin(hass), **direct(server, device, host="a1b2c3d.local:1")
+        hass,
+        await choose(hass, "direct"),
+        **direct(server, device, host="a1b2c3d.local:1"),
     )
     assert result["errors"] == {"host": "port_closed"}
     assert result["description_placeholders"] is not None
@@ -207,7 +223,7 @@ async def test_names_of_old_devices(
 ) -> None:
     """A device that does not tell its name is called by its hostname."""
     device.supervisor_version = "8.0.0"
-    result = await submit(hass, await begin(hass), **direct(server, device))
+    result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["title"] == "a1b2c3d"
 
 
@@ -216,7 +232,7 @@ async def test_device_without_a_name(
 ) -> None:
     """A device whose name is empty is called by its hostname, too."""
     device.name = ""
-    result = await submit(hass, await begin(hass), **direct(server, device))
+    result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["title"] == "a1b2c3d"
 
 
@@ -225,7 +241,9 @@ async def test_ipv6_address(
 ) -> None:
     """An IPv6 address needs no brackets."""
     socket_allow_hosts(["127.0.0.1", "::1"])
-    result = await submit(hass, await begin(hass), **direct(server, device, host="::1"))
+    result = await submit(
+        hass, await choose(hass, "direct"), **direct(server, device, host="::1")
+    )
     assert result["errors"] == {"host": "cannot_connect"}
 
 
@@ -235,10 +253,10 @@ async def test_names_of_ancient_devices(
     """A device that tells nothing of itself is registered by its address."""
     device.supervisor_version = "1.8.0"
     device.mac_addresses = ()
-    result = await submit(hass, await begin(hass), **direct(server, device))
+    result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["title"] == "balena device"
     assert result["result"].unique_id is None
-    result = await submit(hass, await begin(hass), **direct(server, device))
+    result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "already_configured"
 
@@ -251,7 +269,7 @@ async def test_same_device_twice(
 ) -> None:
     """A device that shares a MAC address with a registered one is the same."""
     device.mac_addresses = ("02:00:00:00:00:99", "CA:9F:9A:26:3D:08")
-    result = await submit(hass, await begin(hass), **direct(server, device))
+    result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "already_configured"
 
@@ -261,7 +279,7 @@ async def test_environment(hass: HomeAssistant, device: Device) -> None:
     """The device that Home Assistant runs on takes one click."""
     result = await begin(hass)
     assert result["type"] is FlowResultType.MENU
-    assert result["menu_options"] == ["environment", "direct"]
+    assert result["menu_options"] == ["environment", "direct", "account"]
     result = await submit(hass, result, next_step_id="environment")
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["result"].unique_id == device.uuid
@@ -274,7 +292,7 @@ async def test_environment(hass: HomeAssistant, device: Device) -> None:
 @pytest.mark.usefixtures("_environment")
 async def test_environment_twice(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """The device that Home Assistant runs on is not added again beside its address."""
-    result = await submit(hass, await begin(hass), next_step_id="environment")
+    result = await choose(hass, "environment")
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "already_configured"
 
@@ -285,7 +303,7 @@ async def test_environment_fails_and_recovers(
 ) -> None:
     """What is wrong stands above the form, which can be tried again."""
     server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=1)
-    result = await submit(hass, await begin(hass), next_step_id="environment")
+    result = await choose(hass, "environment")
     assert result["type"] is FlowResultType.FORM
     assert result["errors"] == {"base": "invalid_auth"}
     result = await submit(hass, result)

@@ -9,9 +9,18 @@ import pytest
 import yaml
 
 from custom_components.balena_supervisor import binary_sensor, button, sensor, switch
-from custom_components.balena_supervisor.exceptions import _LOCK_KEYS, _TRANSLATION_KEYS
+from custom_components.balena_supervisor.exceptions import (
+    _ACCOUNT_KEYS,
+    _DEVICE_KEYS,
+    _LOCK_KEYS,
+)
+from custom_components.balena_supervisor.probe import _ACCOUNT_ERRORS, _DEVICE_ERRORS
 from custom_components.balena_supervisor.services import ACTIONS
-from custom_components.balena_supervisor.state import Status, UpdateStatus
+from custom_components.balena_supervisor.state import (
+    OverallStatus,
+    Status,
+    UpdateStatus,
+)
 
 FOLDER: Final = Path(sensor.__file__).parent
 TEXTS: Final[dict[str, Any]] = json.loads(
@@ -23,7 +32,7 @@ SOURCE: Final = "\n".join(path.read_text("utf-8") for path in FOLDER.glob("*.py"
 DESCRIPTIONS: Final = {
     "binary_sensor": (*binary_sensor.BINARY_SENSORS, binary_sensor.ONLINE),
     "button": (*button.BUTTONS, *button.SERVICE_BUTTONS),
-    "sensor": (*sensor.SENSORS, *sensor.SERVICE_SENSORS),
+    "sensor": (*sensor.SENSORS, *sensor.SERVICE_SENSORS, *sensor.FLEET_SENSORS),
     "switch": switch.SERVICE_SWITCHES,
 }
 
@@ -44,7 +53,12 @@ def test_entities_have_icons(platform: str, descriptions: tuple[Any, ...]) -> No
 
 @pytest.mark.parametrize(
     ("key", "words"),
-    [("status", Status), ("service_status", Status), ("update_status", UpdateStatus)],
+    [
+        ("status", Status),
+        ("service_status", Status),
+        ("update_status", UpdateStatus),
+        ("overall_status", OverallStatus),
+    ],
 )
 def test_words_have_texts(key: str, words: Any) -> None:
     """Every word for a status has a text."""
@@ -58,22 +72,49 @@ def test_exceptions_have_texts() -> None:
     literal = set(re.findall(r'translation_key=\s*"(\w+)",?\s*(?:\)|trans)', SOURCE))
     refusals = set(re.findall(r'_refusal\(\s*"(\w+)"', SOURCE))
     chosen = {"unavailable_service", "not_a_device"}
-    keys = {*_TRANSLATION_KEYS.values(), *_LOCK_KEYS.values(), *refusals, *chosen}
+    keys = {
+        *_DEVICE_KEYS.values(),
+        *_ACCOUNT_KEYS.values(),
+        *_LOCK_KEYS.values(),
+        *refusals,
+        *chosen,
+    }
     assert keys | (literal & set(TEXTS["exceptions"])) == set(TEXTS["exceptions"])
 
 
 def test_flow_errors_have_texts() -> None:
-    """Every error of the flow has a text, and every text an error."""
-    flow = (FOLDER / "config_flow.py").read_text("utf-8")
+    """Every error of the flows has a text, and every text an error."""
+    flow = "".join(
+        (FOLDER / name).read_text("utf-8") for name in ("config_flow.py", "probe.py")
+    )
     used = set(re.findall(r'"(\w+)"', flow))
+    account = {text for _, _, text in _ACCOUNT_ERRORS}
     assert set(TEXTS["config"]["error"]) <= used
+    assert {text for _, _, text in _DEVICE_ERRORS} <= set(TEXTS["config"]["error"])
+    assert account <= set(TEXTS["config"]["error"])
+    assert account <= set(TEXTS["options"]["abort"])
+    assert set(TEXTS["options"]["error"]) <= used
 
 
-@pytest.mark.parametrize("step", ["direct", "reauth_confirm", "reconfigure"])
+def _fields(texts: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Return the fields of a step that have names and descriptions, in sections, too."""
+    parts = [texts, *texts.get("sections", {}).values()]
+    names = [set(part.get("data", {})) for part in parts]
+    described = [set(part.get("data_description", {})) for part in parts]
+    return set().union(*names), set().union(*described)
+
+
+STEPS: Final = {
+    **{step: TEXTS["config"]["step"][step] for step in TEXTS["config"]["step"]},
+    "options": TEXTS["options"]["step"]["init"],
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_flow_fields_are_described(step: str) -> None:
-    """Every field of the flow has a name and a description."""
-    texts = TEXTS["config"]["step"][step]
-    assert set(texts["data"]) == set(texts["data_description"])
+    """Every field of the flows has a name and a description."""
+    names, described = _fields(STEPS[step])
+    assert names == described
 
 
 def test_actions_have_texts_and_fields() -> None:

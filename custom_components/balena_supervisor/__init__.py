@@ -7,9 +7,11 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.typing import ConfigType
 
+from .account import AccountCoordinator
 from .client import DirectTransport, Supervisor
-from .const import CONF_CONNECTION, CONNECTION_ENVIRONMENT, DOMAIN
-from .coordinator import BalenaConfigEntry, DeviceCoordinator
+from .connection import async_open_account
+from .const import CONF_CONNECTION, CONNECTION_ACCOUNT, CONNECTION_ENVIRONMENT, DOMAIN
+from .coordinator import BalenaConfigEntry, BalenaData, DirectCoordinator
 from .environment import Environment
 from .services import async_setup_services
 
@@ -25,8 +27,33 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
-    """Set up a device."""
+    """Set up a device or an account."""
     environment = Environment.read()
+    if entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT:
+        entry.runtime_data = await _async_account(hass, entry, environment)
+    else:
+        entry.runtime_data = await _async_device(hass, entry, environment)
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
+    """Unload a device or an account."""
+    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def _async_account(
+    hass: HomeAssistant, entry: BalenaConfigEntry, environment: Environment
+) -> BalenaData:
+    cloud = await async_open_account(hass, entry.data)
+    account = AccountCoordinator(hass, entry, cloud, environment)
+    await account.async_config_entry_first_refresh()
+    return BalenaData(account.devices, account)
+
+
+async def _async_device(
+    hass: HomeAssistant, entry: BalenaConfigEntry, environment: Environment
+) -> BalenaData:
     data = entry.data
     url, api_key = data.get(CONF_URL), data.get(CONF_API_KEY)
     if data[CONF_CONNECTION] == CONNECTION_ENVIRONMENT:
@@ -37,13 +64,6 @@ async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bo
         )
     session = async_get_clientsession(hass, data.get(CONF_VERIFY_SSL, True))
     supervisor = Supervisor(DirectTransport(url, session, api_key))
-    coordinator = DeviceCoordinator(hass, entry, supervisor, environment)
-    await coordinator.async_config_entry_first_refresh()
-    entry.runtime_data = coordinator
-    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    return True
-
-
-async def async_unload_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
-    """Unload a device."""
-    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+    device = DirectCoordinator(hass, entry, supervisor, environment)
+    await device.async_config_entry_first_refresh()
+    return BalenaData({device.device_id: device})

@@ -34,6 +34,7 @@ BINARY_SENSORS = (
         key="update_pending",
         translation_key="update_pending",
         device_class=BinarySensorDeviceClass.UPDATE,
+        vital=True,
         value_fn=lambda state: state.update_pending,
     ),
     BalenaBinarySensorDescription(
@@ -54,6 +55,7 @@ BINARY_SENSORS = (
         key="vpn",
         translation_key="vpn",
         device_class=BinarySensorDeviceClass.CONNECTIVITY,
+        vital=True,
         exists_fn=lambda state: state.vpn is not None,
         value_fn=lambda state: state.vpn.connected if state.vpn else None,
     ),
@@ -62,7 +64,7 @@ BINARY_SENSORS = (
         translation_key="vpn_enabled",
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=False,
-        exists_fn=lambda state: state.vpn is not None,
+        exists_fn=lambda state: state.vpn is not None and state.vpn.enabled is not None,
         value_fn=lambda state: state.vpn.enabled if state.vpn else None,
     ),
     BalenaBinarySensorDescription(
@@ -73,12 +75,21 @@ BINARY_SENSORS = (
         exists_fn=lambda state: state.healthy is not None,
         value_fn=lambda state: None if state.healthy is None else not state.healthy,
     ),
+    BalenaBinarySensorDescription(
+        key="undervoltage",
+        translation_key="undervoltage",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        exists_fn=lambda state: state.undervolted is not None,
+        value_fn=lambda state: state.undervolted,
+    ),
 )
 
-ONLINE = BinarySensorEntityDescription(
+ONLINE = BalenaEntityDescription(
     key="online",
     translation_key="online",
     device_class=BinarySensorDeviceClass.CONNECTIVITY,
+    vital=True,
 )
 
 
@@ -87,8 +98,8 @@ async def async_setup_entry(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Set up the binary sensors of a device."""
-    async_add_entities([BalenaOnlineSensor(entry.runtime_data, ONLINE)])
+    """Set up the binary sensors of an entry's devices."""
+    async_add_device_entities(entry, async_add_entities, BalenaOnlineSensor, (ONLINE,))
     async_add_device_entities(
         entry, async_add_entities, BalenaBinarySensor, BINARY_SENSORS
     )
@@ -105,18 +116,26 @@ class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
         """What the device tells."""
         return self.entity_description.value_fn(self.coordinator.data)
 
+    @override
+    def _told(self) -> object:
+        return self.is_on
+
 
 class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
-    """Whether the device answers; says so also when it does not."""
+    """Whether a device is there; says so also when it is not."""
 
     @property
     @override
     def available(self) -> bool:
-        """It is always known whether the device answered."""
-        return True
+        """Whether it can be known."""
+        return self.coordinator.is_online is not None
 
     @property
     @override
-    def is_on(self) -> bool:
-        """Whether the device answers."""
-        return self.coordinator.last_update_success and self.coordinator.data.online
+    def is_on(self) -> bool | None:
+        """Whether the device is there."""
+        return self.coordinator.is_online
+
+    @override
+    def _told(self) -> object:
+        return self.is_on

@@ -46,6 +46,7 @@ BUTTONS = (
     BalenaButtonDescription(
         key="reboot",
         translation_key="reboot",
+        vital=True,
         device_class=ButtonDeviceClass.RESTART,
         entity_category=EntityCategory.CONFIG,
         press_fn=lambda commands: commands.reboot(),
@@ -66,6 +67,7 @@ BUTTONS = (
     BalenaButtonDescription(
         key="restart_services",
         translation_key="restart_services",
+        vital=True,
         device_class=ButtonDeviceClass.RESTART,
         entity_category=EntityCategory.CONFIG,
         press_fn=lambda commands: commands.restart_all(),
@@ -103,7 +105,7 @@ async def async_setup_entry(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Set up the buttons of a device."""
+    """Set up the buttons of an entry's devices and their services."""
     async_add_device_entities(entry, async_add_entities, BalenaButton, BUTTONS)
     async_add_service_entities(
         entry, async_add_entities, BalenaServiceButton, SERVICE_BUTTONS

@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
-from .client import (
-    AuthenticationFailed,
-    BadRequest,
-    BalenaError,
-    Endpoint,
-    NotFound,
-    Unsupported,
-)
+from .client import BadRequest, BalenaError, Endpoint, NotFound, Unsupported
 from .const import DOMAIN
 from .exceptions import translated
 from .state import Status
@@ -138,7 +131,7 @@ class DeviceCommands:
         )
         # Who waits for it may be cancelled; the device goes on, and so does the lock.
         result = await asyncio.shield(giving)
-        await self._coordinator.async_refresh()
+        await self._coordinator.async_look()
         return result
 
     async def _give[ResultT](
@@ -160,8 +153,8 @@ class DeviceCommands:
     ) -> ResultT:
         """Return what a command returns, or raise what Home Assistant can show."""
         coordinator = self._coordinator
-        if coordinator.is_another_device:
-            raise self._refusal("another_device")
+        if (obstacle := coordinator.obstacle) is not None:
+            raise obstacle
         try:
             return await command()
         except _WRONG_USE as err:
@@ -169,8 +162,7 @@ class DeviceCommands:
                 ServiceValidationError, err, coordinator.device_name
             ) from err
         except BalenaError as err:
-            if isinstance(err, AuthenticationFailed):
-                coordinator.config_entry.async_start_reauth(coordinator.hass)
+            await coordinator.async_see_refusal(err)
             raise translated(HomeAssistantError, err, coordinator.device_name) from err
 
     def _app_ids(self) -> Iterable[int]:
@@ -195,6 +187,8 @@ class DeviceCommands:
         if candidates:
             raise self._refusal("several_apps", apps=", ".join(map(str, candidates)))
         if service is not None and coordinator.data.apps:
+            if not coordinator.tells_services and len(coordinator.data.apps) == 1:
+                return next(iter(coordinator.data.apps))
             raise self._refusal("unknown_service", service=service)
         # A Supervisor before 7.12 does not tell which app it runs.
         is_told = self._supervisor.supports(Endpoint.APPS_STATE)

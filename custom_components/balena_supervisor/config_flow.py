@@ -1,45 +1,63 @@
-"""Registers a balena device."""
+"""Registers a balena device or an account, or corrects its registration."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-import ipaddress
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, override
 
 import voluptuous as vol
 from yarl import URL
 
-from homeassistant.config_entries import ConfigEntry, ConfigFlow, ConfigFlowResult
-from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_URL, CONF_VERIFY_SSL
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
-from homeassistant.helpers.device_registry import format_mac
+from homeassistant.config_entries import (
+    ConfigEntry,
+    ConfigFlow,
+    ConfigFlowResult,
+    OptionsFlow,
+    OptionsFlowWithReload,
+)
+from homeassistant.const import (
+    CONF_API_KEY,
+    CONF_HOST,
+    CONF_TOKEN,
+    CONF_URL,
+    CONF_VERIFY_SSL,
+)
+from homeassistant.core import callback
+from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
     BooleanSelector,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
     TextSelector,
     TextSelectorConfig,
     TextSelectorType,
 )
 
-from .client import (
-    AuthenticationFailed,
-    BalenaError,
-    CertificateInvalid,
-    ConnectionFailed,
-    ConnectionRefused,
-    DeviceOffline,
-    DirectTransport,
-    RequestTimeout,
-    Supervisor,
-    SupervisorError,
-)
+from .client import Fleet
 from .const import (
+    BALENA_CLOUD_URL,
+    CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
+    CONF_FLEETS,
     CONF_MAC_ADDRESSES,
+    CONF_SERVICES,
+    CONNECTION_ACCOUNT,
     CONNECTION_DIRECT,
     CONNECTION_ENVIRONMENT,
-    DEFAULT_PORT,
     DOMAIN,
 )
 from .environment import Environment
+from .probe import (
+    Errors,
+    ProbedAccount,
+    ProbedDevice,
+    async_probe_account,
+    async_probe_device,
+    parse_api_url,
+    parse_device_url,
+)
+
+_SERVER: Final = "server"
 
 _KEY_SELECTOR: Final = TextSelector(
     TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off")
@@ -52,50 +70,70 @@ _DIRECT_SCHEMA: Final = vol.Schema(
     }
 )
 _REAUTH_SCHEMA: Final = vol.Schema({vol.Required(CONF_API_KEY): _KEY_SELECTOR})
+_SERVER_SCHEMA: Final = vol.Schema(
+    {
+        vol.Required(CONF_URL, default=BALENA_CLOUD_URL): TextSelector(
+            TextSelectorConfig(type=TextSelectorType.URL)
+        ),
+        vol.Optional(CONF_CA_CERTIFICATE): TextSelector(
+            TextSelectorConfig(multiline=True)
+        ),
+        vol.Required(CONF_VERIFY_SSL, default=True): BooleanSelector(),
+    }
+)
+_ACCOUNT_SCHEMA: Final = vol.Schema(
+    {
+        vol.Required(CONF_TOKEN): _KEY_SELECTOR,
+        vol.Required(_SERVER): section(_SERVER_SCHEMA, {"collapsed": True}),
+    }
+)
+_RECONFIGURE_ACCOUNT_SCHEMA: Final = vol.Schema(
+    {
+        vol.Optional(CONF_TOKEN): _KEY_SELECTOR,
+        vol.Required(_SERVER): section(_SERVER_SCHEMA, {"collapsed": False}),
+    }
+)
+_REAUTH_ACCOUNT_SCHEMA: Final = vol.Schema({vol.Required(CONF_TOKEN): _KEY_SELECTOR})
+
+# From so many devices on, their services only come along when somebody wants them.
+_MANY_DEVICES: Final = 100
 
 _PLACEHOLDERS: Final = {
     "local_mode_url": "https://docs.balena.io/learn/develop/local-mode/",
     "supervisor_api_url": "https://docs.balena.io/reference/supervisor/supervisor-api/",
+    "tokens_url": "https://dashboard.balena-cloud.com/preferences/access-tokens",
 }
-
-# The first kind that fits; the field that it concerns, and what to say there.
-_ERRORS: Final[tuple[tuple[type[BalenaError], str, str], ...]] = (
-    (AuthenticationFailed, CONF_API_KEY, "invalid_auth"),
-    (CertificateInvalid, CONF_VERIFY_SSL, "invalid_certificate"),
-    (ConnectionFailed, CONF_HOST, "cannot_connect"),
-    (DeviceOffline, CONF_HOST, "cannot_connect"),
-    (RequestTimeout, CONF_HOST, "timeout_connect"),
-    (SupervisorError, CONF_HOST, "supervisor_error"),
-    (BalenaError, CONF_HOST, "not_supervisor"),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Device:
-    """What a device tells of itself when it is registered."""
-
-    name: str
-    mac_addresses: list[str]
-
-    def is_of(self, entry: ConfigEntry) -> bool:
-        """Return whether an entry is of this device: it shares a MAC address."""
-        known = entry.data[CONF_MAC_ADDRESSES]
-        return not set(known).isdisjoint(self.mac_addresses)
 
 
 class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
-    """Registers a device, or corrects its registration."""
+    """Registers a device or an account, or corrects its registration."""
+
+    _account: ProbedAccount
+    _account_data: Mapping[str, Any]
+
+    @classmethod
+    @callback
+    @override
+    def async_supports_options_flow(cls, config_entry: ConfigEntry) -> bool:
+        """Return whether there is something to choose: the fleets of an account."""
+        return bool(config_entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT)
+
+    @staticmethod
+    @callback
+    @override
+    def async_get_options_flow(config_entry: ConfigEntry) -> OptionsFlow:
+        """Return the flow to choose other fleets."""
+        return BalenaOptionsFlow()
 
     @override
     async def async_step_user(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask which device it is, where there is a choice."""
-        if not Environment.read().has_supervisor:
-            return await self.async_step_direct()
-        return self.async_show_menu(
-            step_id="user", menu_options=["environment", "direct"]
-        )
+        """Ask which way the devices are reached."""
+        ways = ["direct", "account"]
+        if Environment.read().has_supervisor:
+            ways = ["environment", *ways]
+        return self.async_show_menu(step_id="user", menu_options=ways)
 
     async def async_step_environment(
         self, user_input: dict[str, Any] | None = None
@@ -115,7 +153,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
         """Register a device in reach."""
-        errors: dict[str, str] = {}
+        errors: Errors = {}
         if user_input is not None:
             device, data, errors = await self._async_probe_input(user_input)
             if device is not None:
@@ -126,12 +164,54 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
                 )
         return self._show_form("direct", _DIRECT_SCHEMA, errors, user_input)
 
+    async def async_step_account(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for the token of an account."""
+        errors: Errors = {}
+        if user_input is not None:
+            account, data, errors = await self._async_probe_account(
+                user_input[CONF_TOKEN], user_input[_SERVER]
+            )
+            if account is not None and not account.fleets:
+                errors = {CONF_TOKEN: "no_fleets"}
+            elif account is not None:
+                await self.async_set_unique_id(account.unique_id)
+                self._abort_if_unique_id_configured()
+                self._account, self._account_data = account, data
+                return await self.async_step_fleets()
+        return self._show_form("account", _ACCOUNT_SCHEMA, errors, user_input)
+
+    async def async_step_fleets(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask which fleets of the account are wanted."""
+        account = self._account
+        errors: Errors = {}
+        if user_input is not None:
+            errors = _fleet_errors(user_input)
+            if not errors:
+                return self.async_create_entry(
+                    title=account.name,
+                    data=self._account_data,
+                    options=_options(user_input),
+                )
+        devices = sum(fleet.device_count for fleet in account.fleets)
+        return self._show_form(
+            "fleets",
+            _fleets_schema(account.fleets),
+            errors,
+            user_input or {CONF_SERVICES: devices < _MANY_DEVICES},
+        )
+
     async def async_step_reauth(
         self, entry_data: Mapping[str, Any]
     ) -> ConfigFlowResult:
         """Begin when the key was refused."""
         if entry_data[CONF_CONNECTION] == CONNECTION_ENVIRONMENT:
             return await self.async_step_reauth_environment()
+        if entry_data[CONF_CONNECTION] == CONNECTION_ACCOUNT:
+            return await self.async_step_reauth_account()
         return await self.async_step_reauth_confirm()
 
     async def async_step_reauth_confirm(
@@ -139,7 +219,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Ask for another key."""
         entry = self._get_reauth_entry()
-        errors: dict[str, str] = {}
+        errors: Errors = {}
         if user_input is not None:
             device, data, errors = await self._async_probe_input(
                 {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}
@@ -147,6 +227,20 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             if device is not None:
                 return self._correct(entry, device, data)
         return self._show_form("reauth_confirm", _REAUTH_SCHEMA, errors)
+
+    async def async_step_reauth_account(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask for another token."""
+        entry = self._get_reauth_entry()
+        errors: Errors = {}
+        if user_input is not None:
+            account, data, errors = await self._async_probe_account(
+                user_input[CONF_TOKEN], entry.data
+            )
+            if account is not None:
+                return await self._async_correct_account(entry, account, data)
+        return self._show_form("reauth_account", _REAUTH_ACCOUNT_SCHEMA, errors)
 
     async def async_step_reauth_environment(
         self, user_input: dict[str, Any] | None = None
@@ -163,7 +257,9 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reconfigure_entry()
         if entry.data[CONF_CONNECTION] == CONNECTION_ENVIRONMENT:
             return await self.async_step_reconfigure_environment()
-        errors: dict[str, str] = {}
+        if entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT:
+            return await self.async_step_reconfigure_account()
+        errors: Errors = {}
         if user_input is not None:
             device, data, errors = await self._async_probe_input(user_input)
             if device is not None:
@@ -173,6 +269,27 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             CONF_VERIFY_SSL: entry.data[CONF_VERIFY_SSL],
         }
         return self._show_form("reconfigure", _DIRECT_SCHEMA, errors, suggested)
+
+    async def async_step_reconfigure_account(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Change the token or the address of an account; without a token it stays."""
+        entry = self._get_reconfigure_entry()
+        errors: Errors = {}
+        if user_input is not None:
+            account, data, errors = await self._async_probe_account(
+                user_input.get(CONF_TOKEN) or entry.data[CONF_TOKEN],
+                user_input[_SERVER],
+            )
+            if account is not None:
+                return await self._async_correct_account(entry, account, data)
+        fields = {str(field): entry.data[field] for field in _SERVER_SCHEMA.schema}
+        return self._show_form(
+            "reconfigure_account",
+            _RECONFIGURE_ACCOUNT_SCHEMA,
+            errors,
+            user_input or {_SERVER: fields},
+        )
 
     async def async_step_reconfigure_environment(
         self, user_input: dict[str, Any] | None = None
@@ -185,7 +302,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def _async_retry_environment(
         self, step_id: str, entry: ConfigEntry, user_input: dict[str, Any] | None
     ) -> ConfigFlowResult:
-        errors: dict[str, str] = {}
+        errors: Errors = {}
         if user_input is not None:
             device, errors = await self._async_probe_environment(Environment.read())
             if device is not None:
@@ -195,7 +312,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         return self._show_form(step_id, vol.Schema({}), errors)
 
     async def _async_create(
-        self, device: _Device, uuid: str | None, data: dict[str, Any]
+        self, device: ProbedDevice, uuid: str | None, data: dict[str, Any]
     ) -> ConfigFlowResult:
         """Create the entry, unless the device has one already."""
         entries = self._async_current_entries()
@@ -213,7 +330,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     def _correct(
-        self, entry: ConfigEntry, device: _Device, data: dict[str, Any]
+        self, entry: ConfigEntry, device: ProbedDevice, data: dict[str, Any]
     ) -> ConfigFlowResult:
         """Store the corrected registration, unless another device answered."""
         can_tell = entry.data[CONF_MAC_ADDRESSES] and device.mac_addresses
@@ -227,25 +344,55 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             entry, data={**data, CONF_MAC_ADDRESSES: mac_addresses}
         )
 
+    async def _async_correct_account(
+        self, entry: ConfigEntry, account: ProbedAccount, data: Mapping[str, Any]
+    ) -> ConfigFlowResult:
+        """Store the corrected registration, unless it is of another account."""
+        await self.async_set_unique_id(account.unique_id)
+        self._abort_if_unique_id_mismatch(
+            reason="wrong_account",
+            description_placeholders={"account": account.name, "title": entry.title},
+        )
+        return self.async_update_reload_and_abort(entry, data=data)
+
+    async def _async_probe_account(
+        self, token: str, server: Mapping[str, Any]
+    ) -> tuple[ProbedAccount | None, Mapping[str, Any], Errors]:
+        """Return the account, what to store of it, and the errors by field."""
+        url = parse_api_url(server[CONF_URL])
+        if url is None:
+            return None, {}, {CONF_URL: "invalid_address"}
+        data = {
+            CONF_CONNECTION: CONNECTION_ACCOUNT,
+            CONF_URL: str(url),
+            CONF_TOKEN: token.strip(),
+            CONF_CA_CERTIFICATE: server.get(CONF_CA_CERTIFICATE),
+            CONF_VERIFY_SSL: server[CONF_VERIFY_SSL],
+        }
+        account, errors = await async_probe_account(self.hass, data)
+        return account, data, errors
+
     async def _async_probe_environment(
         self, environment: Environment
-    ) -> tuple[_Device | None, dict[str, str]]:
+    ) -> tuple[ProbedDevice | None, Errors]:
         if environment.address is None:
             return None, {"base": "no_environment"}
-        return await self._async_probe(
-            URL(environment.address), environment.api_key, verify_ssl=True
+        return await async_probe_device(
+            self.hass, URL(environment.address), environment.api_key, verify_ssl=True
         )
 
     async def _async_probe_input(
         self, user_input: dict[str, Any]
-    ) -> tuple[_Device | None, dict[str, Any], dict[str, str]]:
+    ) -> tuple[ProbedDevice | None, dict[str, Any], Errors]:
         """Return the device, what to store of it, and the errors by field."""
-        url = _url(user_input[CONF_HOST])
+        url = parse_device_url(user_input[CONF_HOST])
         if url is None:
             return None, {}, {CONF_HOST: "invalid_address"}
         api_key = user_input.get(CONF_API_KEY, "").strip() or None
         verify_ssl = user_input[CONF_VERIFY_SSL]
-        device, errors = await self._async_probe(url, api_key, verify_ssl=verify_ssl)
+        device, errors = await async_probe_device(
+            self.hass, url, api_key, verify_ssl=verify_ssl
+        )
         data = {
             CONF_CONNECTION: CONNECTION_DIRECT,
             CONF_URL: str(url),
@@ -254,28 +401,11 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         }
         return device, data, errors
 
-    async def _async_probe(
-        self, url: URL, api_key: str | None, *, verify_ssl: bool
-    ) -> tuple[_Device | None, dict[str, str]]:
-        """Ask a device who it is; returns the device, or the errors by field."""
-        session = async_get_clientsession(self.hass, verify_ssl)
-        supervisor = Supervisor(DirectTransport(url, session, api_key))
-        try:
-            report = await supervisor.device()
-        except BalenaError as err:
-            return None, _errors(err, url, api_key)
-        if report.supervisor_version is None and report.api_port is None:
-            return None, {CONF_HOST: "not_supervisor"}
-        return _Device(
-            name=await _name(supervisor),
-            mac_addresses=[format_mac(address) for address in report.mac_addresses],
-        ), {}
-
     def _show_form(
         self,
         step_id: str,
         schema: vol.Schema,
-        errors: dict[str, str],
+        errors: Errors,
         suggested: Mapping[str, Any] | None = None,
     ) -> ConfigFlowResult:
         """Show a form; what concerns a field that it does not have stands above it."""
@@ -290,51 +420,63 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
 
-async def _name(supervisor: Supervisor) -> str:
-    """Return what to call a device: old ones do not tell their name, nor do hurried ones."""
-    try:
-        if name := await supervisor.device_name():
-            return name
-    except BalenaError:
-        pass
-    try:
-        return (await supervisor.host_config()).hostname or "balena device"
-    except BalenaError:
-        return "balena device"
+class BalenaOptionsFlow(OptionsFlowWithReload):
+    """Chooses other fleets of an account, and whether their services come along."""
+
+    async def async_step_init(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Ask which fleets are wanted."""
+        entry = self.config_entry
+        account, errors = await async_probe_account(self.hass, entry.data)
+        if account is None:
+            return self.async_abort(reason=next(iter(errors.values())))
+        if user_input is not None:
+            errors = _fleet_errors(user_input)
+            if not errors:
+                return self.async_create_entry(data=_options(user_input))
+        return self.async_show_form(
+            step_id="init",
+            data_schema=self.add_suggested_values_to_schema(
+                _fleets_schema(account.fleets, entry.options[CONF_FLEETS]),
+                user_input
+                or {
+                    CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
+                    CONF_SERVICES: entry.options[CONF_SERVICES],
+                },
+            ),
+            errors=errors,
+        )
 
 
-def _url(address: str) -> URL | None:
-    """Return the URL of a host, a host with port or a URL; None when it is none of them."""
-    text = address.strip()
-    try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        pass
-    else:
-        text = f"[{text}]"
-    try:
-        url = URL(text if "://" in text else f"http://{text}")
-        if url.scheme not in {"http", "https"} or not url.host or url.user:
-            return None
-        port = url.explicit_port or (DEFAULT_PORT if url.scheme == "http" else None)
-        return url.with_port(port).with_path(url.path.rstrip("/"))
-    except ValueError:
-        return None
-
-
-def _errors(error: BalenaError, url: URL, api_key: str | None) -> dict[str, str]:
-    """Return what to say, by the field that it concerns."""
-    if isinstance(error, AuthenticationFailed) and api_key is None:
-        return {CONF_API_KEY: "api_key_required"}
-    if isinstance(error, ConnectionRefused) and not _is_loopback(url):
-        return {CONF_HOST: "port_closed"}
-    return next(
-        {field: text} for kind, field, text in _ERRORS if isinstance(error, kind)
+def _fleets_schema(fleets: Iterable[Fleet], chosen: Iterable[int] = ()) -> vol.Schema:
+    """Return the form of fleets to tick; those are there, too, that are chosen and gone."""
+    labels = {fleet.id: f"{fleet.slug} ({fleet.device_count})" for fleet in fleets}
+    labels = {fleet_id: str(fleet_id) for fleet_id in chosen} | labels
+    return vol.Schema(
+        {
+            vol.Required(CONF_FLEETS): SelectSelector(
+                SelectSelectorConfig(
+                    options=[
+                        SelectOptionDict(value=str(fleet_id), label=label)
+                        for fleet_id, label in labels.items()
+                    ],
+                    multiple=True,
+                    mode=SelectSelectorMode.LIST,
+                )
+            ),
+            vol.Required(CONF_SERVICES, default=True): BooleanSelector(),
+        }
     )
 
 
-def _is_loopback(url: URL) -> bool:
-    try:
-        return ipaddress.ip_address(url.host or "").is_loopback
-    except ValueError:
-        return url.host == "localhost"
+def _fleet_errors(user_input: Mapping[str, Any]) -> Errors:
+    return {} if user_input[CONF_FLEETS] else {CONF_FLEETS: "no_fleet_chosen"}
+
+
+def _options(user_input: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what to store of the chosen fleets."""
+    return {
+        CONF_FLEETS: sorted(map(int, user_input[CONF_FLEETS])),
+        CONF_SERVICES: user_input[CONF_SERVICES],
+    }

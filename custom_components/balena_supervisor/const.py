@@ -8,12 +8,18 @@ LOGGER = logging.getLogger(__package__)
 DOMAIN: Final = "balena_supervisor"
 MANUFACTURER: Final = "balena"
 
+CONF_CA_CERTIFICATE: Final = "ca_certificate"
 CONF_CONNECTION: Final = "connection"
+CONF_FLEETS: Final = "fleets"
 CONF_MAC_ADDRESSES: Final = "mac_addresses"
+CONF_SERVICES: Final = "services"
+CONNECTION_ACCOUNT: Final = "account"
 CONNECTION_DIRECT: Final = "direct"
 CONNECTION_ENVIRONMENT: Final = "environment"
 
 DEFAULT_PORT: Final = 48484
+BALENA_CLOUD_URL: Final = "https://api.balena-cloud.com"
+DASHBOARD_URL: Final = "https://dashboard.balena-cloud.com"
 
 POLL_INTERVAL: Final = timedelta(seconds=15)
 # While something is under way, but never for longer than BUSY_LIMIT.
@@ -24,3 +30,9 @@ COMMAND_ECHO: Final = timedelta(seconds=30)
 DETAILS_INTERVAL: Final = timedelta(minutes=10)
 # An endpoint that can crash the Supervisor is left alone this long after it failed.
 CRASH_PAUSE: Final = timedelta(minutes=5)
+
+# Devices report their metrics to balena once a minute.
+ACCOUNT_INTERVAL: Final = timedelta(seconds=60)
+ACCOUNT_BUSY_INTERVAL: Final = timedelta(seconds=15)
+# In larger fleets, Supervisors are asked only when something is under way.
+SMALL_FLEET: Final = 25

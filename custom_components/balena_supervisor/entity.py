@@ -3,33 +3,73 @@
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import override
+from typing import Any, override
 
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity import Entity, EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
-from homeassistant.helpers.update_coordinator import CoordinatorEntity
+from homeassistant.helpers.update_coordinator import (
+    CoordinatorEntity,
+    DataUpdateCoordinator,
+)
 
+from .account import AccountCoordinator, signal_new_devices
 from .const import DOMAIN
 from .coordinator import BalenaConfigEntry, DeviceCoordinator
-from .state import DeviceState, ServiceKey, ServiceState
+from .state import DeviceState, FleetState, ServiceKey, ServiceState
 
 
 @dataclass(frozen=True, kw_only=True)
 class BalenaEntityDescription(EntityDescription):
-    """Describes an entity of a device."""
+    """Describes an entity of a device.
+
+    Of the many devices of a fleet, only the entities are enabled that are `vital`.
+    """
 
     exists_fn: Callable[[DeviceState], bool] = lambda _: True
+    vital: bool = False
 
 
-class BalenaEntity(CoordinatorEntity[DeviceCoordinator]):
-    """An entity of a device."""
+class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
+    CoordinatorEntity[CoordinatorT]
+):
+    """An entity that writes its state when that is another one.
+
+    A device of an account has news every minute, of which most concern few entities.
+    """
 
     _attr_has_entity_name = True
+    _written: object = None
+
+    def _told(self) -> object:
+        """Return what the state is made of, while the entity is available."""
+        return None
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Remember the first state, which Home Assistant writes."""
+        await super().async_added_to_hass()
+        self._written = self._to_write()
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        """Write the state when it is another one."""
+        if (written := self._to_write()) != self._written:
+            self._written = written
+            self.async_write_ha_state()
+
+    def _to_write(self) -> object:
+        return (True, self._told()) if self.available else (False, None)
+
+
+class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
+    """An entity of a device."""
 
     def __init__(
-        self, coordinator: DeviceCoordinator, description: EntityDescription
+        self, coordinator: DeviceCoordinator, description: BalenaEntityDescription
     ) -> None:
         """Attach the entity to its device."""
         super().__init__(coordinator)
@@ -38,6 +78,8 @@ class BalenaEntity(CoordinatorEntity[DeviceCoordinator]):
         self._attr_device_info = DeviceInfo(
             identifiers={(DOMAIN, coordinator.device_id)}
         )
+        if coordinator.is_in_fleet:
+            self._attr_entity_registry_enabled_default = description.vital
 
     @property
     @override
@@ -46,10 +88,8 @@ class BalenaEntity(CoordinatorEntity[DeviceCoordinator]):
         return super().available and self.coordinator.data.online
 
 
-class BalenaServiceEntity(CoordinatorEntity[DeviceCoordinator]):
+class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
     """An entity of a service, which is a device of its own below its device."""
-
-    _attr_has_entity_name = True
 
     def __init__(
         self,
@@ -87,6 +127,35 @@ class BalenaServiceEntity(CoordinatorEntity[DeviceCoordinator]):
         return super().available and data.online and self._service_key in data.services
 
 
+class BalenaFleetEntity(_CoordinatedEntity[AccountCoordinator]):
+    """An entity of a fleet."""
+
+    def __init__(
+        self,
+        coordinator: AccountCoordinator,
+        description: EntityDescription,
+        fleet_id: int,
+    ) -> None:
+        """Attach the entity to the device of its fleet."""
+        super().__init__(coordinator)
+        self.entity_description = description
+        self._fleet_id = fleet_id
+        identifier = coordinator.fleet_identifier(fleet_id)
+        self._attr_unique_id = f"{identifier[1]}_{description.key}"
+        self._attr_device_info = DeviceInfo(identifiers={identifier})
+
+    @property
+    def fleet(self) -> FleetState:
+        """The fleet's state."""
+        return self.coordinator.data[self._fleet_id]
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Whether the account tells of the fleet."""
+        return super().available and self.fleet.devices is not None
+
+
 @callback
 def async_add_device_entities[DescriptionT: BalenaEntityDescription](
     entry: BalenaConfigEntry,
@@ -94,17 +163,18 @@ def async_add_device_entities[DescriptionT: BalenaEntityDescription](
     entity: Callable[[DeviceCoordinator, DescriptionT], Entity],
     descriptions: Iterable[DescriptionT],
 ) -> None:
-    """Add the entities of a device, now and when it has more to tell."""
-    coordinator = entry.runtime_data
-    _async_add_as_they_appear(
-        entry,
-        async_add_entities,
-        lambda: {
+    """Add the entities of all devices, now and when there are more or they tell more."""
+
+    def wanted(
+        coordinator: DeviceCoordinator,
+    ) -> Mapping[Hashable, Callable[[], Entity]]:
+        return {
             description.key: partial(entity, coordinator, description)
             for description in descriptions
             if description.exists_fn(coordinator.data)
-        },
-    )
+        }
+
+    _async_add_as_they_appear(entry, async_add_entities, wanted)
 
 
 @callback
@@ -114,25 +184,80 @@ def async_add_service_entities[DescriptionT: EntityDescription](
     entity: Callable[[DeviceCoordinator, DescriptionT, ServiceKey], Entity],
     descriptions: Iterable[DescriptionT],
 ) -> None:
-    """Add the entities of a device's services, now and when there are new ones."""
-    coordinator = entry.runtime_data
-    _async_add_as_they_appear(
-        entry,
-        async_add_entities,
-        lambda: {
+    """Add the entities of all devices' services, now and when there are new ones."""
+
+    def wanted(
+        coordinator: DeviceCoordinator,
+    ) -> Mapping[Hashable, Callable[[], Entity]]:
+        return {
             (key, description.key): partial(entity, coordinator, description, key)
             for key in coordinator.data.services
             for description in descriptions
-        },
-    )
+        }
+
+    _async_add_as_they_appear(entry, async_add_entities, wanted)
+
+
+@callback
+def async_add_fleet_entities[DescriptionT: EntityDescription](
+    entry: BalenaConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    entity: Callable[[AccountCoordinator, DescriptionT, int], Entity],
+    descriptions: Iterable[DescriptionT],
+) -> None:
+    """Add the entities of an account's fleets, now and when one is there that was gone."""
+    account = entry.runtime_data.account
+    if account is None:
+        return
+
+    def wanted() -> Mapping[Hashable, Callable[[], Entity]]:
+        return {
+            (fleet_id, description.key): partial(entity, account, description, fleet_id)
+            for fleet_id, fleet in account.data.items()
+            if fleet.devices is not None
+            for description in descriptions
+        }
+
+    async_add_entities(_async_follow(entry, async_add_entities, account, wanted))
 
 
 @callback
 def _async_add_as_they_appear(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    wanted_fn: Callable[[], Mapping[Hashable, Callable[[], Entity]]],
+    wanted_fn: Callable[[DeviceCoordinator], Mapping[Hashable, Callable[[], Entity]]],
 ) -> None:
+    @callback
+    def add(coordinators: Iterable[DeviceCoordinator]) -> None:
+        # All at once: every call costs Home Assistant a task.
+        async_add_entities(
+            [
+                entity
+                for coordinator in coordinators
+                for entity in _async_follow(
+                    entry,
+                    async_add_entities,
+                    coordinator,
+                    partial(wanted_fn, coordinator),
+                )
+            ]
+        )
+
+    add(entry.runtime_data.devices.values())
+    if (account := entry.runtime_data.account) is not None:
+        entry.async_on_unload(
+            async_dispatcher_connect(account.hass, signal_new_devices(entry), add)
+        )
+
+
+@callback
+def _async_follow(
+    entry: BalenaConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    coordinator: DataUpdateCoordinator[Any],
+    wanted_fn: Callable[[], Mapping[Hashable, Callable[[], Entity]]],
+) -> list[Entity]:
+    """Return the entities that are wanted now, and add others when they are wanted."""
     known: set[Hashable] = set()
 
     @callback
@@ -141,8 +266,7 @@ def _async_add_as_they_appear(
         if entity.registry_entry is None or not entity.registry_entry.disabled:
             known.discard(key)
 
-    @callback
-    def add_new() -> None:
+    def create_new() -> list[Entity]:
         entities = []
         for key, create in wanted_fn().items():
             if key in known:
@@ -151,8 +275,12 @@ def _async_add_as_they_appear(
             entities.append(entity := create())
             # A service that is gone takes its entities along; it may come again.
             entity.async_on_remove(partial(forget, key, entity))
-        if entities:
+        return entities
+
+    @callback
+    def add_new() -> None:
+        if entities := create_new():
             async_add_entities(entities)
 
-    add_new()
-    entry.async_on_unload(entry.runtime_data.async_add_listener(add_new))
+    entry.async_on_unload(coordinator.async_add_listener(add_new))
+    return create_new()

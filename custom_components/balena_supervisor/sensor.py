@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, override
+from datetime import datetime
+from typing import override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -10,7 +11,7 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
-from homeassistant.const import PERCENTAGE, EntityCategory
+from homeassistant.const import PERCENTAGE, EntityCategory, UnitOfTemperature
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
@@ -19,22 +20,30 @@ from .coordinator import BalenaConfigEntry
 from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
+    BalenaFleetEntity,
     BalenaServiceEntity,
     async_add_device_entities,
+    async_add_fleet_entities,
     async_add_service_entities,
 )
-from .state import DeviceState, ServiceState, Status, UpdateStatus
+from .state import (
+    DeviceState,
+    FleetState,
+    OverallStatus,
+    ServiceState,
+    Status,
+    UpdateStatus,
+    short,
+)
 
 PARALLEL_UPDATES = 0
-
-_SHORT_COMMIT: Final = 7
 
 
 @dataclass(frozen=True, kw_only=True)
 class BalenaSensorDescription(BalenaEntityDescription, SensorEntityDescription):
     """Describes a sensor of a device."""
 
-    value_fn: Callable[[DeviceState], StateType]
+    value_fn: Callable[[DeviceState], StateType | datetime]
     is_shown_offline: bool = False
 
 
@@ -45,8 +54,11 @@ class BalenaServiceSensorDescription(SensorEntityDescription):
     value_fn: Callable[[ServiceState], StateType]
 
 
-def _short(commit: str | None) -> str | None:
-    return commit[:_SHORT_COMMIT] if commit else None
+@dataclass(frozen=True, kw_only=True)
+class BalenaFleetSensorDescription(SensorEntityDescription):
+    """Describes a sensor of a fleet."""
+
+    value_fn: Callable[[FleetState], StateType]
 
 
 SENSORS = (
@@ -77,13 +89,14 @@ SENSORS = (
     BalenaSensorDescription(
         key="release",
         translation_key="release",
-        value_fn=lambda state: _short(state.release),
+        vital=True,
+        value_fn=lambda state: state.release and short(state.release),
     ),
     BalenaSensorDescription(
         key="target_release",
         translation_key="target_release",
         exists_fn=lambda state: state.target_release is not None,
-        value_fn=lambda state: _short(state.target_release),
+        value_fn=lambda state: state.target_release and short(state.target_release),
     ),
     BalenaSensorDescription(
         key="os_version",
@@ -126,6 +139,66 @@ SENSORS = (
         exists_fn=lambda state: state.apps is not None,
         value_fn=lambda state: ", ".join(sorted((state.apps or {}).values())) or None,
     ),
+    BalenaSensorDescription(
+        key="overall_status",
+        translation_key="overall_status",
+        device_class=SensorDeviceClass.ENUM,
+        options=[status.value for status in OverallStatus],
+        exists_fn=lambda state: state.overall_status is not None,
+        value_fn=lambda state: state.overall_status,
+        is_shown_offline=True,
+        vital=True,
+    ),
+    BalenaSensorDescription(
+        key="last_seen",
+        translation_key="last_seen",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        exists_fn=lambda state: state.last_seen is not None,
+        value_fn=lambda state: state.last_seen,
+        is_shown_offline=True,
+    ),
+    BalenaSensorDescription(
+        key="cpu_usage",
+        translation_key="cpu_usage",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        native_unit_of_measurement=PERCENTAGE,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=0,
+        exists_fn=lambda state: state.cpu_usage is not None,
+        value_fn=lambda state: state.cpu_usage,
+    ),
+    BalenaSensorDescription(
+        key="cpu_temperature",
+        translation_key="cpu_temperature",
+        device_class=SensorDeviceClass.TEMPERATURE,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        native_unit_of_measurement=UnitOfTemperature.CELSIUS,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=0,
+        exists_fn=lambda state: state.cpu_temperature is not None,
+        value_fn=lambda state: state.cpu_temperature,
+    ),
+    BalenaSensorDescription(
+        key="memory_usage",
+        translation_key="memory_usage",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        native_unit_of_measurement=PERCENTAGE,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=0,
+        exists_fn=lambda state: state.memory_usage is not None,
+        value_fn=lambda state: state.memory_usage,
+    ),
+    BalenaSensorDescription(
+        key="storage_usage",
+        translation_key="storage_usage",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        native_unit_of_measurement=PERCENTAGE,
+        state_class=SensorStateClass.MEASUREMENT,
+        suggested_display_precision=0,
+        exists_fn=lambda state: state.storage_usage is not None,
+        value_fn=lambda state: state.storage_usage,
+    ),
 )
 
 SERVICE_SENSORS = (
@@ -138,16 +211,51 @@ SERVICE_SENSORS = (
     ),
 )
 
+FLEET_SENSORS = (
+    BalenaFleetSensorDescription(
+        key="devices",
+        translation_key="fleet_devices",
+        state_class=SensorStateClass.MEASUREMENT,
+        value_fn=lambda fleet: fleet.devices,
+    ),
+    BalenaFleetSensorDescription(
+        key="devices_online",
+        translation_key="fleet_devices_online",
+        state_class=SensorStateClass.MEASUREMENT,
+        value_fn=lambda fleet: fleet.online,
+    ),
+    BalenaFleetSensorDescription(
+        key="devices_updating",
+        translation_key="fleet_devices_updating",
+        state_class=SensorStateClass.MEASUREMENT,
+        value_fn=lambda fleet: fleet.updating,
+    ),
+    BalenaFleetSensorDescription(
+        key="devices_failing",
+        translation_key="fleet_devices_failing",
+        state_class=SensorStateClass.MEASUREMENT,
+        value_fn=lambda fleet: fleet.failing,
+    ),
+    BalenaFleetSensorDescription(
+        key="release",
+        translation_key="fleet_release",
+        value_fn=lambda fleet: fleet.release,
+    ),
+)
+
 
 async def async_setup_entry(
     hass: HomeAssistant,
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Set up the sensors of a device."""
+    """Set up the sensors of an entry's devices, services and fleets."""
     async_add_device_entities(entry, async_add_entities, BalenaSensor, SENSORS)
     async_add_service_entities(
         entry, async_add_entities, BalenaServiceSensor, SERVICE_SENSORS
+    )
+    async_add_fleet_entities(
+        entry, async_add_entities, BalenaFleetSensor, FLEET_SENSORS
     )
 
 
@@ -175,16 +283,22 @@ class BalenaSensor(BalenaEntity, _WordSensor):
     @property
     @override
     def available(self) -> bool:
-        """Whether the device answers, or tells why it does not."""
-        if self.entity_description.is_shown_offline:
-            return self.coordinator.last_update_success
-        return super().available
+        """Whether the device answers, or something is known of it all the same."""
+        return super().available or (
+            self.entity_description.is_shown_offline
+            and self.coordinator.last_update_success
+            and self.native_value is not None
+        )
 
     @property
     @override
-    def native_value(self) -> StateType:
+    def native_value(self) -> StateType | datetime:
         """What the device tells."""
         return self.entity_description.value_fn(self.coordinator.data)
+
+    @override
+    def _told(self) -> object:
+        return self.native_value
 
 
 class BalenaServiceSensor(BalenaServiceEntity, _WordSensor):
@@ -197,3 +311,23 @@ class BalenaServiceSensor(BalenaServiceEntity, _WordSensor):
     def native_value(self) -> StateType:
         """What the device tells of the service."""
         return self.entity_description.value_fn(self.service)
+
+    @override
+    def _told(self) -> object:
+        return self.native_value
+
+
+class BalenaFleetSensor(BalenaFleetEntity, SensorEntity):
+    """A sensor of a fleet."""
+
+    entity_description: BalenaFleetSensorDescription
+
+    @property
+    @override
+    def native_value(self) -> StateType:
+        """What the account tells of the fleet."""
+        return self.entity_description.value_fn(self.fleet)
+
+    @override
+    def _told(self) -> object:
+        return self.native_value

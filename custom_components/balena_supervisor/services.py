@@ -1,7 +1,7 @@
 """The actions: find out who is meant, give the commands, collect what each device answered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -25,7 +25,7 @@ from homeassistant.helpers import (
 
 from .commands import DeviceCommands
 from .const import DOMAIN
-from .coordinator import BalenaConfigEntry
+from .coordinator import BalenaConfigEntry, DeviceCoordinator
 
 ATTR_APP_ID: Final = "app_id"
 ATTR_FORCE: Final = "force"
@@ -92,28 +92,57 @@ def async_setup_services(hass: HomeAssistant) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A device, or a service of one, that a command is for."""
+
+    device_id: str
+    coordinator: DeviceCoordinator
+    app_id: int | None = None
+    service: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an action on one device; without an error it was obeyed."""
+
+    device_id: str
+    name: str | None
+    error: HomeAssistantError | None
+
+    def as_response(self) -> dict[str, Any]:
+        """Return what a response tells of it."""
+        error = self.error
+        return {
+            ATTR_DEVICE_ID: self.device_id,
+            "name": self.name,
+            "result": (error.translation_key or "error") if error else "ok",
+            "message": str(error) if error else None,
+        }
+
+
 async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     """Give the command to all devices side by side, and tell what each answered.
 
     Raises what the device raised when there is one, else an error that names each device
     that failed; with a response requested, the response tells it instead.
     """
-    device_ids = dict.fromkeys(call.data[ATTR_DEVICE_ID])
-    outcomes = await asyncio.gather(
-        *(_async_outcome(action, call, device_id) for device_id in device_ids)
+    unknown: list[Outcome] = []
+    # A device may be named twice: by itself, and by its fleet.
+    targets: dict[tuple[str, int | None, str | None], Target] = {}
+    for device_id in call.data[ATTR_DEVICE_ID]:
+        try:
+            for target in _targets(action, call, device_id):
+                key = (target.coordinator.device_id, target.app_id, target.service)
+                targets.setdefault(key, target)
+        except HomeAssistantError as err:
+            unknown.append(Outcome(device_id, None, err))
+    outcomes = unknown + await asyncio.gather(
+        *(_async_command(action, call, target) for target in targets.values())
     )
     if call.return_response:
-        return {
-            "devices": [
-                {
-                    ATTR_DEVICE_ID: device_id,
-                    "result": (error.translation_key or "error") if error else "ok",
-                    "message": str(error) if error else None,
-                }
-                for device_id, error in zip(device_ids, outcomes, strict=True)
-            ]
-        }
-    errors = [error for error in outcomes if error is not None]
+        return {"devices": [outcome.as_response() for outcome in outcomes]}
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     if len(outcomes) == 1 and errors:
         raise errors[0]
     if errors:
@@ -123,57 +152,96 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
             translation_placeholders={
                 "failed": str(len(errors)),
                 "total": str(len(outcomes)),
-                "reasons": _sentences(errors),
+                "reasons": " ".join(map(str, errors)),
             },
         )
     return None
 
 
-async def _async_outcome(
-    action: Action, call: ServiceCall, device_id: str
-) -> HomeAssistantError | None:
-    """Give the command to one device; returns the error, None when it was obeyed."""
+async def _async_command(action: Action, call: ServiceCall, target: Target) -> Outcome:
+    """Give the command to one device."""
+    coordinator = target.coordinator
     arguments = {
         name: value for name, value in call.data.items() if name != ATTR_DEVICE_ID
     }
+    if target.service is not None:
+        arguments |= {ATTR_APP_ID: target.app_id, ATTR_SERVICE: target.service}
+    error: HomeAssistantError | None = None
     try:
-        entry: BalenaConfigEntry
-        device, entry = service_helper.async_get_device_and_config_entry(
-            call.hass, DOMAIN, device_id
-        )
-        if isinstance(device, dr.ChildDeviceEntry):
-            arguments |= _own_service(action, device, entry)
-        elif action.is_for_services and ATTR_SERVICE not in arguments:
-            raise ServiceValidationError(
-                translation_domain=DOMAIN,
-                translation_key="service_needed",
-                translation_placeholders={"device": entry.runtime_data.device_name},
-            )
-        await action.command(entry.runtime_data.commands)(**arguments)
+        await action.command(coordinator.commands)(**arguments)
     except HomeAssistantError as err:
-        return err
-    return None
+        error = err
+    return Outcome(target.device_id, coordinator.device_name, error)
 
 
-def _own_service(
+def _targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:
+    """Return what is meant by a device: itself, its service, or all devices of the fleet.
+
+    Raises ServiceValidationError when the action cannot be meant for it.
+    """
+    entry: BalenaConfigEntry
+    device, entry = service_helper.async_get_device_and_config_entry(
+        call.hass, DOMAIN, device_id
+    )
+    if isinstance(device, dr.ChildDeviceEntry):
+        return [_service(action, device, entry)]
+    coordinators = _coordinators(device, entry)
+    if action.is_for_services and ATTR_SERVICE not in call.data:
+        raise _refusal("service_needed", device)
+    return [
+        Target(coordinator.registry_id, coordinator) for coordinator in coordinators
+    ]
+
+
+def _coordinators(
+    device: dr.DeviceEntry, entry: BalenaConfigEntry
+) -> list[DeviceCoordinator]:
+    """Return a device, or all devices of a fleet. Raises when there is none."""
+    data = entry.runtime_data
+    ids = {identifier for domain, identifier in device.identifiers if domain == DOMAIN}
+    coordinators = [data.devices[item] for item in ids if item in data.devices]
+    if not coordinators and data.account is not None:
+        fleet_id = data.account.fleet_of(device.identifiers)
+        if fleet_id is not None:
+            coordinators = list(data.account.devices_of(fleet_id))
+            if not coordinators:
+                raise _refusal("empty_fleet", device)
+    if not coordinators:
+        raise _refusal("device_gone", device)
+    return coordinators
+
+
+def _service(
     action: Action, device: dr.ChildDeviceEntry, entry: BalenaConfigEntry
-) -> dict[str, Any]:
-    """Return app and name of the service that a child device stands for."""
-    coordinator = entry.runtime_data
-    for key in coordinator.data.services if action.is_for_services else ():
-        if coordinator.service_identifier(key) in device.identifiers:
-            return {ATTR_APP_ID: key[0], ATTR_SERVICE: key[1]}
-    raise ServiceValidationError(
-        translation_domain=DOMAIN,
-        translation_key="unavailable_service"
-        if action.is_for_services
-        else "not_a_device",
-        translation_placeholders={
-            "device": coordinator.device_name,
-            "service": device.name_by_user or device.name or "",
-        },
+) -> Target:
+    """Return the service that a child device stands for. Raises when it is not known."""
+    coordinator = next(
+        (
+            item
+            for item in entry.runtime_data.devices.values()
+            if item.registry_id == device.parent_device_id
+        ),
+        None,
+    )
+    if coordinator is None:
+        raise _refusal("device_gone", device)
+    for app_id, service in coordinator.data.services if action.is_for_services else ():
+        identifier = coordinator.service_identifier((app_id, service))
+        if identifier in device.identifiers:
+            return Target(device.id, coordinator, app_id, service)
+    raise _refusal(
+        "unavailable_service" if action.is_for_services else "not_a_device",
+        device,
+        device=coordinator.device_name,
     )
 
 
-def _sentences(errors: Iterable[HomeAssistantError]) -> str:
-    return " ".join(str(error) for error in errors)
+def _refusal(
+    key: str, target: dr.DeviceEntry | dr.ChildDeviceEntry, **placeholders: str
+) -> ServiceValidationError:
+    name = target.name_by_user or target.name or ""
+    return ServiceValidationError(
+        translation_domain=DOMAIN,
+        translation_key=key,
+        translation_placeholders={"device": name, "service": name, **placeholders},
+    )

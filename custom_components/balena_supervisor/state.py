@@ -1,7 +1,8 @@
 """What we know of a device, and the only place that judges what its answers mean."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 import re
 from typing import Final
@@ -11,6 +12,9 @@ from .client import (
     AppReports,
     Container,
     DeviceReport,
+    DeviceRow,
+    InstalledImage,
+    Release,
     ServiceReport,
     StateStatus,
     Vpn,
@@ -54,6 +58,18 @@ class UpdateStatus(StrEnum):
     ABORTED = "aborted"
 
 
+class OverallStatus(StrEnum):
+    """How balena sums a device up; it may have other words."""
+
+    CONFIGURING = "configuring"
+    DISCONNECTED = "disconnected"
+    INACTIVE = "inactive"
+    OPERATIONAL = "operational"
+    POST_PROVISIONING = "post_provisioning"
+    REDUCED_FUNCTIONALITY = "reduced_functionality"
+    UPDATING = "updating"
+
+
 type ServiceKey = tuple[int, str]
 
 # A service runs while its container does, also when the word is of a step in between.
@@ -80,6 +96,8 @@ _UPDATE_WORDS: Final = {
     "applying_changes": UpdateStatus.APPLYING,
 }
 _UNDER_WAY: Final = {UpdateStatus.DOWNLOADING, UpdateStatus.APPLYING}
+_GIVEN_UP: Final = {UpdateStatus.REJECTED, UpdateStatus.ABORTED}
+_IS_DOWNLOADED: Final = {UpdateStatus.DOWNLOADED, UpdateStatus.APPLYING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,22 +130,31 @@ class DeviceState:
 
     `apps` are the names of the device's apps by id, None while they are unknown.
     `release` is the commit that runs, `target_release` the one that should.
-    `download_progress` is in percent, None while nothing downloads.
+    `download_progress` is in percent, None while nothing downloads. Only an account tells
+    `last_seen`, `overall_status`, undervoltage, the temperature in °C, and the usage of
+    processor, memory and storage in percent.
     """
 
     online: bool = True
     apps: Mapping[int, str] | None = None
+    cpu_temperature: float | None = None
+    cpu_usage: float | None = None
     details: DeviceDetails = DeviceDetails()
     download_progress: float | None = None
     healthy: bool | None = None
     ip_addresses: tuple[str, ...] = ()
+    last_seen: datetime | None = None
     mac_addresses: tuple[str, ...] = ()
+    memory_usage: float | None = None
     os_version: str | None = None
+    overall_status: str | None = None
     release: str | None = None
     services: Mapping[ServiceKey, ServiceState] = field(default_factory=dict)
     status: str | None = None
+    storage_usage: float | None = None
     supervisor_version: str | None = None
     target_release: str | None = None
+    undervolted: bool | None = None
     update_downloaded: bool | None = None
     update_failed: bool | None = None
     update_pending: bool | None = None
@@ -137,7 +164,29 @@ class DeviceState:
     @property
     def is_updating(self) -> bool:
         """Whether an update downloads or is applied just now."""
-        return self.update_status in _UNDER_WAY
+        return self.online and self.update_status in _UNDER_WAY
+
+    @property
+    def may_change_soon(self) -> bool:
+        """Whether an update is under way: what was downloaded is about to be applied."""
+        return self.is_updating or (
+            self.online and self.update_status == UpdateStatus.DOWNLOADED
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetState:
+    """How the devices of a fleet are; None is what is not known.
+
+    `release` is what people call the release that the fleet tracks: its version, else
+    the beginning of its commit. A device fails when its last update did.
+    """
+
+    devices: int | None = None
+    failing: int | None = None
+    online: int | None = None
+    release: str | None = None
+    updating: int | None = None
 
 
 def word(text: str) -> str:
@@ -177,7 +226,7 @@ def from_supervisor(
             for app in _apps(apps)
             for name in app.services
         },
-        status=_status(device, update_status),
+        status=_status(word(device.status) if device.status else None, update_status),
         supervisor_version=device.supervisor_version or details.supervisor_version,
         target_release=first.commit if first else None,
         update_downloaded=device.update_downloaded,
@@ -188,18 +237,186 @@ def from_supervisor(
     )
 
 
-def _status(device: DeviceReport, update_status: str | None) -> str | None:
+def _status(own: str | None, update_status: str | None) -> str | None:
     """Return what the device does.
 
     Its own word is that of one service, and Idle while another one downloads.
     """
-    own = word(device.status) if device.status else None
     if update_status == UpdateStatus.DOWNLOADING:
         return Status.DOWNLOADING
     if update_status == UpdateStatus.APPLYING and own in (None, Status.IDLE):
         return Status.UPDATING
     # Without a service the device has no word, and nothing to do.
     return own or Status.IDLE
+
+
+def from_account(
+    row: DeviceRow,
+    fleet: str,
+    told: DeviceState | None = None,
+    *,
+    is_fresh: bool = False,
+) -> DeviceState:
+    """Return the state of a device out of its row in the balena API.
+
+    `fleet` is the name of its fleet, and `told` what its Supervisor told lately. When that
+    `is_fresh`, it is also believed where the balena API hears of a change only later.
+    """
+    pending = _is_pending(row)
+    update_status = _row_update_status(row, pending)
+    is_online = row.is_online is not False
+    state = DeviceState(
+        online=is_online,
+        apps={row.fleet_id: fleet},
+        cpu_temperature=row.cpu_temperature,
+        cpu_usage=row.cpu_usage,
+        details=DeviceDetails(
+            device_type=row.device_type,
+            hostname=told.details.hostname if told else None,
+            name=row.name,
+        ),
+        download_progress=(
+            row.overall_progress if update_status == UpdateStatus.DOWNLOADING else None
+        ),
+        healthy=told.healthy if told else None,
+        ip_addresses=row.ip_addresses,
+        last_seen=row.last_connectivity_event,
+        mac_addresses=row.mac_addresses,
+        memory_usage=_share(row.memory_usage, row.memory_total),
+        os_version=row.os_version,
+        overall_status=word(row.overall_status) if row.overall_status else None,
+        release=row.running_release.commit if row.running_release else None,
+        services=_row_services(row, fleet),
+        # What it did when it was last heard of is no news.
+        status=(
+            _status(word(row.status) if row.status else None, update_status)
+            if is_online
+            else None
+        ),
+        storage_usage=_share(row.storage_usage, row.storage_total),
+        supervisor_version=row.supervisor_version,
+        target_release=row.target_release.commit if row.target_release else None,
+        undervolted=row.is_undervolted,
+        update_downloaded=_row_update_downloaded(row, update_status, told),
+        update_failed=_row_update_failed(row, pending, update_status, told),
+        update_pending=pending,
+        update_status=update_status,
+        vpn=Vpn(
+            enabled=told.vpn.enabled if told and told.vpn else None,
+            connected=row.is_connected_to_vpn,
+        ),
+    )
+    if told is None or not is_fresh or not is_online:
+        return state
+    return replace(
+        state,
+        download_progress=told.download_progress,
+        services=told.services if row.images is not None else {},
+        status=told.status,
+        update_downloaded=told.update_downloaded,
+        update_failed=told.update_failed,
+        update_status=told.update_status,
+    )
+
+
+def from_devices(devices: Iterable[DeviceState], release: Release | None) -> FleetState:
+    """Return the state of a fleet out of those of all its devices, and the release it tracks."""
+    states = list(devices)
+    return FleetState(
+        devices=len(states),
+        failing=sum(state.update_failed is True for state in states),
+        online=sum(state.online for state in states),
+        release=release.version or short(release.commit) if release else None,
+        updating=sum(state.is_updating for state in states),
+    )
+
+
+def short(commit: str) -> str:
+    """Return what people call a commit."""
+    return commit[:7]
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    """Return a part of a whole in percent, to be read by people."""
+    return round(100 * part / whole, 1) if part is not None and whole else None
+
+
+def _is_pending(row: DeviceRow) -> bool | None:
+    """Return whether a device runs another release than it should."""
+    if row.target_release is None:
+        return None if row.running_release else False
+    running = row.running_release.id if row.running_release else None
+    return running != row.target_release.id
+
+
+def _row_update_status(row: DeviceRow, pending: bool | None) -> str | None:
+    """Return how the update stands: Supervisors before 17.7 have no word for it."""
+    text = word(row.update_status) if row.update_status else None
+    stage = _UPDATE_WORDS.get(text, text) if text else None
+    if stage is None and any(
+        image.status and word(image.status) == Status.DOWNLOADING
+        for image in row.images or ()
+    ):
+        stage = UpdateStatus.DOWNLOADING
+    if stage in _UNDER_WAY:
+        return stage
+    if pending is False:
+        return UpdateStatus.UP_TO_DATE
+    if stage not in (None, UpdateStatus.UP_TO_DATE):
+        return stage
+    return UpdateStatus.PENDING if pending else stage
+
+
+def _row_update_downloaded(
+    row: DeviceRow, update_status: str | None, told: DeviceState | None
+) -> bool | None:
+    if row.update_status is not None:
+        return update_status in _IS_DOWNLOADED
+    return told.update_downloaded if told else None
+
+
+def _row_update_failed(
+    row: DeviceRow,
+    pending: bool | None,
+    update_status: str | None,
+    told: DeviceState | None,
+) -> bool | None:
+    if update_status in _GIVEN_UP:
+        return True
+    if row.update_status is not None or pending is False:
+        return False
+    return told.update_failed if told else None
+
+
+def _row_services(row: DeviceRow, fleet: str) -> Mapping[ServiceKey, ServiceState]:
+    """Return the services of a row: of several images of one, that with a container."""
+    images: dict[str, InstalledImage] = {}
+    for image in row.images or ():
+        known = images.get(image.service)
+        if known is None or _rank(image) > _rank(known):
+            images[image.service] = image
+    return {
+        (row.fleet_id, name): ServiceState(
+            app_id=row.fleet_id,
+            app_name=fleet,
+            name=name,
+            status=(status := word(image.status) if image.status else None),
+            is_running=False if status in _IMAGE_WORDS else _is_running(status),
+        )
+        for name, image in images.items()
+    }
+
+
+def _rank(image: InstalledImage) -> int:
+    """Return how much an image tells of its service's container."""
+    status = word(image.status) if image.status else None
+    if status is None or status in _IMAGE_WORDS:
+        return 0
+    return 2 if status == Status.RUNNING else 1
+
+
+def _is_running(status: str | None) -> bool | None:
+    return _RUNNING.get(Status(status)) if status in list(Status) else None
 
 
 def _update_status(
@@ -271,7 +488,7 @@ def _service(app: AppReport, name: str, containers: StateStatus | None) -> Servi
     container = _container(app.app_id, name, containers)
     if container is not None and container.status:
         status = word(container.status)
-    is_running = _RUNNING.get(Status(status)) if status in list(Status) else None
+    is_running = _is_running(status)
     if containers is not None and container is None and status in _IMAGE_WORDS:
         is_running = False
     return ServiceState(

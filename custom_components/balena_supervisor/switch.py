@@ -20,7 +20,7 @@ async def async_setup_entry(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Set up the switches of a device's services."""
+    """Set up the switches of the services of an entry's devices."""
     async_add_service_entities(
         entry, async_add_entities, BalenaServiceSwitch, SERVICE_SWITCHES
     )
@@ -34,6 +34,10 @@ class BalenaServiceSwitch(BalenaServiceEntity, SwitchEntity):
     def is_on(self) -> bool | None:
         """Whether the service's container runs."""
         return self.service.is_running
+
+    @override
+    def _told(self) -> object:
+        return self.is_on
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:

@@ -59,7 +59,7 @@ _FLEETS: Final = {
 
 # Never without a list: the API's own has the key of the device's Supervisor in it.
 _DEVICE_FIELDS: Final = (
-    "id,uuid,device_name,belongs_to__application,is_online,is_connected_to_vpn,status,"
+    "id,uuid,device_name,belongs_to__application,is_pinned_on__release,is_online,is_connected_to_vpn,status,"
     "os_version,supervisor_version,ip_address,mac_address,overall_status,overall_progress"
 )
 # An older openBalena may lack some of them.
@@ -198,7 +198,10 @@ class BalenaCloud:
         answer = await self._http.request(
             "GET", path, params=query, timeout=timeout, command=False
         )
-        if error := _error_of(answer):
+        error = _error_of(answer)
+        if isinstance(error, RateLimited):
+            self._throttle.be_quiet(error.retry_after or 0.0)
+        if error is not None:
             raise error
         return answer.json()
 
@@ -220,7 +223,8 @@ def _error_of(answer: Answer) -> BalenaError | None:
         case HTTPStatus.TOO_MANY_REQUESTS:
             return RateLimited("Too many requests", answer.retry_after)
         case HTTPStatus.BAD_REQUEST:
-            return BadRequest(answer.message or "The request was not understood")
+            # Its words repeat the URL.
+            return BadRequest("The request was not understood")
         case HTTPStatus.INTERNAL_SERVER_ERROR if not answer.body:
             return _UnknownField("The API failed without a word (HTTP status 500)")
     if status >= 500:

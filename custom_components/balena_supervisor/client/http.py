@@ -14,11 +14,15 @@ from aiohttp import (
     ClientConnectorCertificateError,
     ClientConnectorError,
     ClientError,
+    ClientHandlerType,
+    ClientOSError,
+    ClientRequest,
     ClientResponse,
     ClientSession,
     ClientTimeout,
     ConnectionTimeoutError,
     InvalidURL,
+    ServerDisconnectedError,
 )
 from yarl import URL
 
@@ -38,11 +42,16 @@ USER_AGENT: Final = "HomeAssistant-balena"
 MAX_ANSWER: Final = 10 * 1024 * 1024
 CONNECT_TIMEOUT: Final = 10.0
 
+# The balena API sends a device its key that way, and the device may repeat URLs.
+_KEY_IN_URL: Final = re.compile(rb"(apikey=)[^\s&\"'()<>]+", re.IGNORECASE)
+
 type JsonObject = Mapping[str, object]
 
 
 class HttpClient:
-    """Sends requests to one address, each once, and follows no redirect.
+    """Sends requests to one address, and follows no redirect.
+
+    A command is sent once; a GET that reads may be sent again when its connection breaks.
 
     `key` travels in the Authorization header. `ssl` verifies certificates by another
     authority than the usual ones, where the session does not say otherwise.
@@ -81,7 +90,9 @@ class HttpClient:
         RequestTimeout or ConnectionFailed.
         """
         with _client_errors(command=command):
-            async with self._open(method, path, json, params, timeout) as response:
+            async with self._open(
+                method, path, json, params, timeout, once=command
+            ) as response:
                 return await self.read(response)
 
     @asynccontextmanager
@@ -105,9 +116,11 @@ class HttpClient:
                 response.close()
                 raise InvalidAnswer("The answer is too large")
         content = bytes(body)
-        if not response.ok and self._key is not None:
+        if not response.ok:
             # Errors may repeat what was sent, and end up in a log.
-            content = content.replace(self._key.encode(), b"***")
+            content = _KEY_IN_URL.sub(rb"\1***", content)
+            if self._key is not None:
+                content = content.replace(self._key.encode(), b"***")
         return Answer(
             response.status,
             response.content_type,
@@ -122,6 +135,8 @@ class HttpClient:
         json: JsonObject | None,
         params: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        *,
+        once: bool = False,
     ) -> AbstractAsyncContextManager[ClientResponse]:
         url = self._url.joinpath(path.removeprefix("/"))
         if params:
@@ -136,6 +151,7 @@ class HttpClient:
             ssl=self._ssl,
             timeout=ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
             allow_redirects=False,
+            middlewares=(_send_once,) if once else None,
         )
 
     @property
@@ -147,6 +163,18 @@ class HttpClient:
                 raise AuthenticationFailed("The key is not well-formed")
             headers["Authorization"] = f"Bearer {self._key}"
         return headers
+
+
+async def _send_once(
+    request: ClientRequest, handler: ClientHandlerType
+) -> ClientResponse:
+    """Keep the session from sending a GET again, which it does when no answer came."""
+    try:
+        return await handler(request)
+    except ClientConnectorError:
+        raise
+    except (ClientOSError, ServerDisconnectedError) as err:
+        raise ClientError("No answer came") from err
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -32,6 +32,12 @@ PROXY_TIMEOUT: Final = 65.0
 _NOBODY: Final = "No online device"
 _UNREADABLE: Final = "Bad API response"
 
+# The failures that a Supervisor tells of, always with a word.
+_OF_SUPERVISOR: Final = {
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
 
 @dataclass(slots=True)
 class Throttle:
@@ -116,23 +122,27 @@ class ProxyTransport:
 
 def _error_of(answer: Answer, *, command: bool) -> BalenaError | None:
     """Return the error that an answer stands for: one of the API, or one of the Supervisor."""
-    message = answer.message
+    # The Supervisor's HTML arrives as plain text.
+    is_of_device = answer.content_type != "text/html"
+    message = answer.message if is_of_device else ""
     match answer.status:
         case HTTPStatus.MULTI_STATUS:
             # That is how the API tells of any number of devices but one.
             return DeviceOffline("The balena API has no connection to the device")
         case HTTPStatus.BAD_REQUEST if not message:
             return BadRequest("The balena API did not take the request")
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN if not message:
-            return TokenRefused("The token is not valid, or lacks the right for this")
-        case HTTPStatus.UNAUTHORIZED:
+        case HTTPStatus.UNAUTHORIZED if message:
             return DeviceKeyRefused("The device did not take balena's key")
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return TokenRefused("The token is not valid, or lacks the right for this")
         case HTTPStatus.NOT_FOUND if not message:
             return Unsupported("There is no way to devices at this address")
         case HTTPStatus.NOT_FOUND if _NOBODY in message:
             return DeviceOffline("The device is not connected to balena")
         case HTTPStatus.NOT_FOUND:
             return NotFound(message)
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return RateLimited("Too many requests", answer.retry_after)
         case HTTPStatus.INTERNAL_SERVER_ERROR if _UNREADABLE in answer.text:
             # Also what an old Supervisor says of a path that it does not know.
             return _unclear(
@@ -140,14 +150,16 @@ def _error_of(answer: Answer, *, command: bool) -> BalenaError | None:
                 "The balena API could not pass the Supervisor's answer on",
                 command=command,
             )
-        case HTTPStatus.BAD_GATEWAY:
+        case HTTPStatus.BAD_GATEWAY if (
+            not is_of_device and answer.body and b"<" not in answer.body
+        ):
+            # The API's own words, which it escapes; others send a page or plain text.
             return _unclear(
                 DeviceOffline,
                 "The device did not answer the balena API",
                 command=command,
             )
-    if answer.status >= 500 and (not message or answer.content_type == "text/html"):
-        # The Supervisor always says something, and its HTML arrives as plain text.
+    if answer.status >= 500 and (not message or answer.status not in _OF_SUPERVISOR):
         return _unclear(
             CloudError,
             f"The balena API failed with HTTP status {answer.status}",

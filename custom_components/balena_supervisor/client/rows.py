@@ -147,6 +147,7 @@ class DeviceRow:
     ip_addresses: tuple[str, ...] = ()
     is_connected_to_vpn: bool | None = None
     is_online: bool | None = None
+    is_pinned: bool = False
     is_undervolted: bool | None = None
     last_connectivity_event: datetime | None = None
     mac_addresses: tuple[str, ...] = ()
@@ -192,6 +193,7 @@ class DeviceRow:
             ip_addresses=as_words(data.get("ip_address")),
             is_connected_to_vpn=as_flag(data.get("is_connected_to_vpn")),
             is_online=as_flag(data.get("is_online")),
+            is_pinned=_linked_id(data.get("is_pinned_on__release")) is not None,
             is_undervolted=as_flag(data.get("is_undervolted")),
             last_connectivity_event=as_moment(data.get("last_connectivity_event")),
             mac_addresses=as_words(data.get("mac_address")),

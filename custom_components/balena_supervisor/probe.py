@@ -1,0 +1,202 @@
+"""Asks a device or an account who it is, and says which field is wrong when it cannot."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+import ipaddress
+from typing import Any, Final
+
+from yarl import URL
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.const import (
+    CONF_API_KEY,
+    CONF_HOST,
+    CONF_TOKEN,
+    CONF_URL,
+    CONF_VERIFY_SSL,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
+from homeassistant.helpers.device_registry import format_mac
+
+from .client import (
+    AuthenticationFailed,
+    BalenaError,
+    CertificateInvalid,
+    CloudError,
+    ConnectionFailed,
+    ConnectionRefused,
+    DeviceOffline,
+    DirectTransport,
+    Fleet,
+    RateLimited,
+    RequestTimeout,
+    Supervisor,
+    SupervisorError,
+    TokenRefused,
+    Unsupported,
+)
+from .connection import async_open_account
+from .const import CONF_CA_CERTIFICATE, CONF_MAC_ADDRESSES, DEFAULT_PORT
+
+type Errors = dict[str, str]
+
+# The first kind that fits; the field that it concerns, and what to say there.
+type _ErrorTable = tuple[tuple[type[BalenaError], str, str], ...]
+
+_DEVICE_ERRORS: Final[_ErrorTable] = (
+    (AuthenticationFailed, CONF_API_KEY, "invalid_auth"),
+    (CertificateInvalid, CONF_VERIFY_SSL, "invalid_certificate"),
+    (ConnectionFailed, CONF_HOST, "cannot_connect"),
+    (DeviceOffline, CONF_HOST, "cannot_connect"),
+    (RequestTimeout, CONF_HOST, "timeout_connect"),
+    (SupervisorError, CONF_HOST, "supervisor_error"),
+    (BalenaError, CONF_HOST, "not_supervisor"),
+)
+_ACCOUNT_ERRORS: Final[_ErrorTable] = (
+    (AuthenticationFailed, CONF_TOKEN, "invalid_token"),
+    (TokenRefused, CONF_TOKEN, "token_lacks_right"),
+    (CertificateInvalid, CONF_CA_CERTIFICATE, "unknown_authority"),
+    (ConnectionFailed, CONF_URL, "api_unreachable"),
+    (RequestTimeout, CONF_URL, "api_timeout"),
+    (RateLimited, CONF_URL, "api_rate_limited"),
+    (CloudError, CONF_URL, "api_failed"),
+    (Unsupported, CONF_URL, "api_too_old"),
+    (BalenaError, CONF_URL, "not_balena_api"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbedDevice:
+    """What a device tells of itself when it is registered."""
+
+    name: str
+    mac_addresses: list[str]
+
+    def is_of(self, entry: ConfigEntry) -> bool:
+        """Return whether an entry is of this device: it shares a MAC address."""
+        known = entry.data.get(CONF_MAC_ADDRESSES, ())
+        return not set(known).isdisjoint(self.mac_addresses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbedAccount:
+    """What the balena API tells of an account when it is registered.
+
+    `unique_id` is made of the host and of who the token stands for.
+    """
+
+    name: str
+    unique_id: str
+    fleets: tuple[Fleet, ...]
+
+
+async def async_probe_device(
+    hass: HomeAssistant, url: URL, api_key: str | None, *, verify_ssl: bool
+) -> tuple[ProbedDevice | None, Errors]:
+    """Ask a device who it is; returns the device, or the errors by field."""
+    session = async_get_clientsession(hass, verify_ssl)
+    supervisor = Supervisor(DirectTransport(url, session, api_key))
+    try:
+        report = await supervisor.device()
+    except BalenaError as err:
+        return None, _device_errors(err, url, api_key)
+    if report.supervisor_version is None and report.api_port is None:
+        return None, {CONF_HOST: "not_supervisor"}
+    return ProbedDevice(
+        name=await _name(supervisor),
+        mac_addresses=[format_mac(address) for address in report.mac_addresses],
+    ), {}
+
+
+async def async_probe_account(
+    hass: HomeAssistant, data: Mapping[str, Any]
+) -> tuple[ProbedAccount | None, Errors]:
+    """Ask an account who it is and which fleets it has, by the data of its entry.
+
+    Returns the account, or the errors by field.
+    """
+    try:
+        cloud = await async_open_account(hass, data)
+    except ValueError:
+        return None, {CONF_CA_CERTIFICATE: "invalid_authority"}
+    try:
+        actor = await cloud.whoami()
+        if actor.kind != "user":
+            return None, {CONF_TOKEN: "not_a_user"}
+        fleets = await cloud.fleets()
+    except BalenaError as err:
+        return None, _errors(err, _ACCOUNT_ERRORS)
+    host = URL(data[CONF_URL]).authority
+    return ProbedAccount(
+        name=actor.name or host, unique_id=f"{host}_{actor.id}", fleets=fleets
+    ), {}
+
+
+def parse_device_url(address: str) -> URL | None:
+    """Return the URL of a host, a host with port or a URL; None when it is none of them.
+
+    The port is that of a Supervisor unless it is told.
+    """
+    text = address.strip()
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        pass
+    else:
+        text = f"[{text}]"
+    url = _parse_url(text if "://" in text else f"http://{text}")
+    if url is None or url.scheme == "https" or url.explicit_port:
+        return url
+    return url.with_port(DEFAULT_PORT)
+
+
+def parse_api_url(address: str) -> URL | None:
+    """Return the URL of a balena API given as host or URL; None when it is neither."""
+    text = address.strip()
+    return _parse_url(text if "://" in text else f"https://{text}")
+
+
+def _parse_url(text: str) -> URL | None:
+    try:
+        url = URL(text)
+        if url.scheme not in {"http", "https"} or not url.host or url.user:
+            return None
+        return url.with_path(url.path.rstrip("/"))
+    except ValueError:
+        return None
+
+
+async def _name(supervisor: Supervisor) -> str:
+    """Return what to call a device: old ones do not tell their name, nor do hurried ones."""
+    try:
+        if name := await supervisor.device_name():
+            return name
+    except BalenaError:
+        pass
+    try:
+        return (await supervisor.host_config()).hostname or "balena device"
+    except BalenaError:
+        return "balena device"
+
+
+def _device_errors(error: BalenaError, url: URL, api_key: str | None) -> Errors:
+    """Return what to say, by the field that it concerns."""
+    if isinstance(error, AuthenticationFailed) and api_key is None:
+        return {CONF_API_KEY: "api_key_required"}
+    if isinstance(error, ConnectionRefused) and not _is_loopback(url):
+        return {CONF_HOST: "port_closed"}
+    return _errors(error, _DEVICE_ERRORS)
+
+
+def _errors(
+    error: BalenaError, table: Iterable[tuple[type[BalenaError], str, str]]
+) -> Errors:
+    return next({field: text} for kind, field, text in table if isinstance(error, kind))
+
+
+def _is_loopback(url: URL) -> bool:
+    try:
+        return ipaddress.ip_address(url.host or "").is_loopback
+    except ValueError:
+        return url.host == "localhost"

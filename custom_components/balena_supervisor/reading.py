@@ -1,0 +1,149 @@
+"""Reads a Supervisor: everything that a device tells, in as few requests as that takes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from time import monotonic
+from typing import Final
+
+from .client import (
+    BalenaError,
+    ConnectionFailed,
+    DeviceInfo,
+    DeviceOffline,
+    Endpoint,
+    HostConfig,
+    StateStatus,
+    Supervisor,
+    Unsupported,
+)
+from .const import CRASH_PAUSE, DETAILS_INTERVAL, LOGGER
+from .state import DeviceDetails, DeviceState, from_supervisor
+
+# What a Supervisor looks like that has just crashed.
+_CRASHES: Final = (ConnectionFailed, DeviceOffline)
+
+
+class SupervisorReader:
+    """Reads one Supervisor again and again, and knows what it need not ask for.
+
+    `skips` are endpoints whose answers somebody else has. `on_details` is called when
+    what seldom changes was read anew.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        name: str,
+        *,
+        skips: frozenset[Endpoint] = frozenset(),
+        on_details: Callable[[], None] | None = None,
+    ) -> None:
+        """Remember the Supervisor; nothing is sent yet."""
+        self.details = DeviceDetails()
+        self._containers_due = 0.0
+        self._details_due = 0.0
+        self._missing: set[Endpoint] = set()
+        self._name = name
+        self._on_details = on_details
+        self._skips = skips
+        self._supervisor = supervisor
+
+    async def read(self) -> DeviceState:
+        """Return the device's state. Raises BalenaError only when /v1/device fails."""
+        supervisor = self._supervisor
+        previous = supervisor.version
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                device = tasks.create_task(supervisor.device())
+                apps = tasks.create_task(
+                    self._ask(Endpoint.APPS_STATE, supervisor.apps)
+                )
+                vpn = tasks.create_task(self._ask(Endpoint.VPN, supervisor.vpn))
+                healthy = tasks.create_task(
+                    self._ask(Endpoint.HEALTHY, supervisor.is_healthy)
+                )
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        if supervisor.version != previous:
+            self._missing.clear()
+            self.expect_other_details()
+        containers = await self._ask_containers() if apps.result() else None
+        if monotonic() >= self._details_due:
+            self._details_due = monotonic() + DETAILS_INTERVAL.total_seconds()
+            await self._refresh_details()
+        return from_supervisor(
+            device.result(),
+            apps=apps.result(),
+            containers=containers,
+            details=self.details,
+            healthy=healthy.result(),
+            vpn=vpn.result(),
+        )
+
+    def expect_other_details(self) -> None:
+        """Ask for what seldom changes the next time, since it may have changed."""
+        self._details_due = 0.0
+
+    async def refresh_tags(self) -> None:
+        """Ask for the tags; the device asks its cloud for them, which may take long."""
+        tags = await self._ask(Endpoint.TAGS, self._supervisor.tags)
+        if tags is not None and tags != self.details.tags:
+            self.details = replace(self.details, tags=tags)
+
+    async def _ask[AnswerT](
+        self, endpoint: Endpoint, read: Callable[[], Awaitable[AnswerT]]
+    ) -> AnswerT | None:
+        """Return an answer that the device may do without, None when there is none."""
+        if (
+            endpoint in self._skips
+            or endpoint in self._missing
+            or not self._supervisor.supports(endpoint)
+        ):
+            return None
+        try:
+            return await read()
+        except Unsupported:
+            self._missing.add(endpoint)
+        except BalenaError as err:
+            LOGGER.debug("%s of %s failed: %s", endpoint.path, self._name, err)
+            if endpoint is Endpoint.STATE_STATUS and isinstance(err, _CRASHES):
+                self._containers_due = monotonic() + CRASH_PAUSE.total_seconds()
+        return None
+
+    async def _ask_containers(self) -> StateStatus | None:
+        """Return the containers; asking for them can crash a Supervisor whose engine fails."""
+        if monotonic() < self._containers_due:
+            return None
+        endpoint = Endpoint.STATE_STATUS
+        return await self._ask(endpoint, self._supervisor.state_status)
+
+    async def _refresh_details(self) -> None:
+        """Ask for what seldom changes; what is not answered stays as it was."""
+        supervisor = self._supervisor
+        async with asyncio.TaskGroup() as tasks:
+            info = tasks.create_task(
+                self._ask(Endpoint.DEVICE_INFO, supervisor.device_info)
+            )
+            host = tasks.create_task(
+                self._ask(Endpoint.HOST_CONFIG, supervisor.host_config)
+            )
+            name = tasks.create_task(
+                self._ask(Endpoint.DEVICE_NAME, supervisor.device_name)
+            )
+            version = tasks.create_task(
+                self._ask(Endpoint.VERSION, supervisor.supervisor_version)
+            )
+        before = self.details
+        device_info = info.result() or DeviceInfo()
+        host_config = host.result() or HostConfig()
+        self.details = replace(
+            before,
+            arch=device_info.arch or before.arch,
+            device_type=device_info.device_type or before.device_type,
+            hostname=host_config.hostname or before.hostname,
+            name=name.result() or before.name,
+            supervisor_version=version.result() or before.supervisor_version,
+        )
+        if self._on_details is not None:
+            self._on_details()

@@ -1,0 +1,852 @@
+"""An account is polled at once, and the entities of its devices and fleets tell what is true."""
+
+import logging
+from typing import Any
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
+from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.helpers import (
+    device_registry as dr,
+    entity_registry as er,
+    issue_registry as ir,
+)
+from simulator import (
+    CloudDevice,
+    CloudServer,
+    Fault,
+    Fleet,
+    Release,
+    Service,
+    TokenKind,
+)
+
+from . import pass_time, state_of
+
+MINUTE = 61
+NAME = "kiosk_lobby"
+NEXT_RELEASE = Release(
+    "0f9d2b8e63c14c57a4d7e1f05b6c8392",
+    services=(Service("browser"), Service("signage")),
+    version="2.5.0",
+)
+
+
+def paths(cloud: CloudServer) -> list[str]:
+    """Return the paths that the API was asked for."""
+    return [request.path for request in cloud.requests]
+
+
+def registered(
+    registry: dr.DeviceRegistry, entry: MockConfigEntry, name: str
+) -> dr.AnyDeviceEntry | None:
+    """Return a device of an entry by its name, None when it is not registered."""
+    devices = dr.async_entries_for_config_entry(registry, entry.entry_id)
+    services = [
+        service
+        for device in devices
+        for service in dr.async_entries_for_parent_device(registry, device.id)
+    ]
+    return next((item for item in (*devices, *services) if item.name == name), None)
+
+
+@pytest.fixture
+def written(hass: HomeAssistant) -> list[str]:
+    """Return the entities whose states are written from now on, changed or not."""
+    entities: list[str] = []
+
+    @callback
+    def add(event: Event[Any]) -> None:
+        entities.append(event.data["entity_id"])
+
+    hass.bus.async_listen(EVENT_STATE_CHANGED, add)
+    hass.bus.async_listen(EVENT_STATE_REPORTED, add, callback(lambda _: True))
+    return entities
+
+
+async def test_one_request_per_poll(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    written: list[str],
+) -> None:
+    """A poll asks once, whatever the number of devices, and writes nothing that is as it was."""
+    for number in range(30):
+        cloud.make_device(fleet, f"kiosk-{number}")
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    cloud.requests.clear()
+    written.clear()
+    await pass_time(hass, freezer, MINUTE)
+    assert paths(cloud) == ["/v7/device"]
+    assert not written
+
+
+async def test_only_changes_are_written(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+    cloud: CloudServer,
+    fleet: Fleet,
+    written: list[str],
+) -> None:
+    """What changes on one device is written of that entity, and of no other."""
+    cloud.make_device(fleet, "kiosk-canteen")
+    await pass_time(hass, freezer, MINUTE)
+    written.clear()
+    cloud_device.cpu_usage = 99
+    cloud_device.heartbeat = "timeout"
+    await pass_time(hass, freezer, MINUTE)
+    assert written == [f"sensor.{NAME}_overall_status"]
+
+
+@pytest.mark.parametrize(
+    ("entity_id", "state"),
+    [
+        ("binary_sensor.kiosk_lobby_online", "on"),
+        ("binary_sensor.kiosk_lobby_supervisor", "off"),
+        ("binary_sensor.kiosk_lobby_undervoltage", "off"),
+        ("binary_sensor.kiosk_lobby_update_downloaded", "off"),
+        ("binary_sensor.kiosk_lobby_update_failed", "off"),
+        ("binary_sensor.kiosk_lobby_update_pending", "off"),
+        ("binary_sensor.kiosk_lobby_vpn", "on"),
+        ("binary_sensor.kiosk_lobby_vpn_enabled", "on"),
+        ("sensor.kiosk_lobby_cpu_temperature", "47"),
+        ("sensor.kiosk_lobby_cpu_usage", "14"),
+        ("sensor.kiosk_lobby_download_progress", "unknown"),
+        ("sensor.kiosk_lobby_fleet", "kiosks"),
+        ("sensor.kiosk_lobby_ip_address", "192.0.2.4"),
+        ("sensor.kiosk_lobby_memory_usage", "31.9"),
+        ("sensor.kiosk_lobby_os_version", "balenaOS 6.5.4"),
+        ("sensor.kiosk_lobby_overall_status", "operational"),
+        ("sensor.kiosk_lobby_release", "b81f0c6"),
+        ("sensor.kiosk_lobby_status", "idle"),
+        ("sensor.kiosk_lobby_storage_usage", "12.4"),
+        ("sensor.kiosk_lobby_supervisor_version", "19.0.5"),
+        ("sensor.kiosk_lobby_target_release", "b81f0c6"),
+        ("sensor.kiosk_lobby_update_status", "up_to_date"),
+        ("sensor.kiosk_lobby_browser_status", "running"),
+        ("switch.kiosk_lobby_browser_running", "on"),
+        ("sensor.kiosks_devices", "1"),
+        ("sensor.kiosks_devices_failing", "0"),
+        ("sensor.kiosks_devices_online", "1"),
+        ("sensor.kiosks_devices_updating", "0"),
+        ("sensor.kiosks_release", "2.4.1"),
+    ],
+)
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_states(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud_device: CloudDevice,
+    entity_id: str,
+    state: str,
+) -> None:
+    """Every entity of a device, a service and a fleet tells what the account knows."""
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, entity_id) == state
+
+
+async def test_few_entities_are_enabled(
+    account: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """Of a device of a fleet, seven entities are enabled; the others are there to be."""
+    device = registered(device_registry, account, "kiosk-lobby")
+    assert device is not None
+    entities = er.async_entries_for_device(
+        entity_registry, device.id, include_disabled_entities=True
+    )
+    enabled = [entity for entity in entities if entity.disabled_by is None]
+    assert len(enabled) == 7
+    assert len(entities) > 25
+
+
+async def test_devices_hang_under_their_fleet(
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A fleet is a device of the kind of a service, its devices are reached via it."""
+    fleet = registered(device_registry, account, "kiosks")
+    device = registered(device_registry, account, "kiosk-lobby")
+    assert isinstance(fleet, dr.DeviceEntry)
+    assert isinstance(device, dr.DeviceEntry)
+    assert fleet.entry_type is dr.DeviceEntryType.SERVICE
+    assert device.via_device_id == fleet.id
+    assert device.serial_number == cloud_device.device.uuid
+    assert device.configuration_url is None
+    services = dr.async_entries_for_parent_device(device_registry, device.id)
+    assert {service.name for service in services} == {"browser", "signage"}
+
+
+async def test_offline_device(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A device that is offline stays and says so, and is as it was when it is back."""
+    await cloud_device.device.power_off()
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
+    assert state_of(hass, f"sensor.{NAME}_overall_status") == "disconnected"
+    assert state_of(hass, f"sensor.{NAME}_release") == "unavailable"
+    assert state_of(hass, f"switch.{NAME}_browser_running") == "unavailable"
+    assert state_of(hass, "sensor.kiosks_devices") == "1"
+    assert state_of(hass, "sensor.kiosks_devices_online") == "0"
+    await cloud_device.device.power_on()
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert state_of(hass, f"sensor.{NAME}_release") == "b81f0c6"
+
+
+async def test_device_joins(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """A device that joins the fleet appears by itself, with its services."""
+    cloud.make_device(fleet, "kiosk-canteen")
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "binary_sensor.kiosk_canteen_online") == "on"
+    assert state_of(hass, "switch.kiosk_canteen_browser_running") == "on"
+    assert state_of(hass, "sensor.kiosks_devices") == "2"
+
+
+async def test_device_leaves(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A device that was deleted is unavailable at first, and gone when it is missing again."""
+    cloud.make_device(fleet, "kiosk-canteen")
+    await pass_time(hass, freezer, MINUTE)
+    cloud.remove_device(cloud_device.device.uuid)
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "unavailable"
+    assert state_of(hass, "sensor.kiosks_devices") == "1"
+    await pass_time(hass, freezer, MINUTE)
+    assert hass.states.get(f"binary_sensor.{NAME}_online") is None
+    assert registered(device_registry, account, "kiosk-lobby") is None
+    assert registered(device_registry, account, "kiosk-canteen") is not None
+
+
+async def test_device_is_left_out_once(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """An answer that leaves a device out once costs it nothing."""
+    cloud.faults.add("GET", "/v7/device", Fault.json({"d": []}), times=1)
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "unavailable"
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert state_of(hass, f"switch.{NAME}_browser_running") == "on"
+
+
+async def test_device_leaves_while_home_assistant_is_down(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A device that left in the meantime disappears, too."""
+    await hass.config_entries.async_unload(account.entry_id)
+    cloud.remove_device(cloud_device.device.uuid)
+    await hass.config_entries.async_setup(account.entry_id)
+    assert registered(device_registry, account, "kiosk-lobby") is not None
+    await pass_time(hass, freezer, MINUTE)
+    assert registered(device_registry, account, "kiosk-lobby") is None
+    assert registered(device_registry, account, "browser") is None
+
+
+async def test_name_is_kept_in_step(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A device is called as in balena, unless the person calls it otherwise."""
+    device = registered(device_registry, account, "kiosk-lobby")
+    assert device is not None
+    device_registry.async_update_device(device.id, name_by_user="Front door")
+    cloud_device.device.name = "kiosk-entrance"
+    await pass_time(hass, freezer, MINUTE)
+    renamed = device_registry.async_get(device.id)
+    assert renamed is not None
+    assert (renamed.name, renamed.name_by_user) == ("kiosk-entrance", "Front door")
+
+
+async def test_device_moves_to_another_fleet(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A device that moves to another chosen fleet is then found under that."""
+    other = cloud.add_fleet("gateways", release=fleet.release)
+    hass.config_entries.async_update_entry(
+        account_entry, options={"fleets": [fleet.id, other.id], "services": False}
+    )
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    fleet.devices.remove(cloud_device)
+    other.devices.append(cloud_device)
+    cloud_device.fleet = other
+    await pass_time(hass, freezer, MINUTE)
+    device = registered(device_registry, account_entry, "kiosk-lobby")
+    gateways = registered(device_registry, account_entry, "gateways")
+    assert isinstance(device, dr.DeviceEntry)
+    assert gateways is not None
+    assert device.via_device_id == gateways.id
+    assert state_of(hass, "sensor.gateways_devices") == "1"
+    assert state_of(hass, "sensor.kiosks_devices") == "0"
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_update_from_pending_to_done(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+) -> None:
+    """A release that the fleet tracks is pending, is downloaded and runs; polls hurry meanwhile."""
+    device = cloud_device.device
+    cloud.release(fleet, NEXT_RELEASE, start=False)
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "on"
+    assert state_of(hass, f"sensor.{NAME}_update_status") == "pending"
+    assert state_of(hass, "sensor.kiosks_release") == "2.5.0"
+
+    device.begin_update(NEXT_RELEASE)
+    device.download(40)
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"sensor.{NAME}_update_status") == "downloading"
+    assert state_of(hass, f"sensor.{NAME}_download_progress") == "40"
+    assert state_of(hass, f"sensor.{NAME}_browser_status") == "running"
+    assert state_of(hass, "sensor.kiosks_devices_updating") == "1"
+
+    device.finish_download()
+    await pass_time(hass, freezer, 16)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_downloaded") == "on"
+
+    device.apply()
+    await pass_time(hass, freezer, 16)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "off"
+    assert state_of(hass, f"sensor.{NAME}_release") == "0f9d2b8"
+    assert state_of(hass, "sensor.kiosks_devices_updating") == "0"
+
+
+async def test_failed_update(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+) -> None:
+    """An update that failed counts in the fleet."""
+    cloud.release(fleet, NEXT_RELEASE, start=False)
+    cloud_device.device.begin_update(NEXT_RELEASE)
+    cloud_device.device.fail_update("no space")
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "sensor.kiosks_devices_failing") == "1"
+
+
+async def test_pinned_device(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+) -> None:
+    """A pinned device has nothing pending when its fleet gets another release."""
+    cloud_device.pinned = fleet.release
+    cloud.release(fleet, NEXT_RELEASE, start=False)
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "off"
+    # Nobody else tells of the fleet's release, which is asked for now and then.
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, "sensor.kiosks_release") == "2.5.0"
+
+
+async def test_without_services(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """Without services, none is asked for, and those that were there go."""
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert registered(device_registry, account_entry, "browser") is not None
+    cloud.requests.clear()
+    await hass.config_entries.async_unload(account_entry.entry_id)
+    hass.config_entries.async_update_entry(
+        account_entry, options={"fleets": [fleet.id], "services": False}
+    )
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert registered(device_registry, account_entry, "browser") is None
+    assert registered(device_registry, account_entry, "kiosk-lobby") is not None
+    assert "image_install" not in cloud.requests[0].query["$expand"]
+
+
+async def test_deselected_fleet(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A fleet that is not chosen any more goes with its devices, and comes back as it was."""
+    device = registered(device_registry, account, "kiosk-lobby")
+    assert device is not None
+    device_registry.async_update_device(device.id, name_by_user="Front door")
+    other = cloud.add_fleet("gateways")
+    for chosen in (other, fleet):
+        await hass.config_entries.async_unload(account.entry_id)
+        hass.config_entries.async_update_entry(
+            account, options={"fleets": [chosen.id], "services": True}
+        )
+        await hass.config_entries.async_setup(account.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        names = {
+            item.name
+            for item in dr.async_entries_for_config_entry(
+                device_registry, account.entry_id
+            )
+        }
+        assert (chosen.name in names, len(names) > 1) == (True, chosen is fleet)
+    again = registered(device_registry, account, "kiosk-lobby")
+    assert again is not None
+    assert again.name_by_user == "Front door"
+
+
+async def test_empty_fleet(hass: HomeAssistant, account_entry: MockConfigEntry) -> None:
+    """A fleet without devices is there, and says that it has none."""
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    assert account_entry.state is ConfigEntryState.LOADED
+    assert state_of(hass, "sensor.kiosks_devices") == "0"
+    assert state_of(hass, "sensor.kiosks_release") == "2.4.1"
+
+
+async def test_fleet_is_gone_and_back(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    device_registry: dr.DeviceRegistry,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """A fleet that the account sees no more is told once; nothing of it is forgotten."""
+    cloud.tokens[token].fleet_ids = set()
+    for _ in range(3):
+        await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "sensor.kiosks_devices") == "unavailable"
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "unavailable"
+    assert registered(device_registry, account, "kiosk-lobby") is not None
+    (issue,) = issue_registry.issues.values()
+    assert issue.translation_key == "fleet_gone"
+    assert issue.translation_placeholders == {"account": "demo", "fleet": "kiosks"}
+
+    await hass.config_entries.async_reload(account.entry_id)
+    await pass_time(hass, freezer, MINUTE)
+    assert registered(device_registry, account, "kiosk-lobby") is not None
+    assert len(issue_registry.issues) == 1
+
+    cloud.tokens[token].fleet_ids = None
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert state_of(hass, "sensor.kiosks_devices") == "1"
+    assert not issue_registry.issues
+
+
+OUTAGES = {
+    "500": (Fault.status(500, "oops"), "failed: The API failed with HTTP status 500"),
+    "502": (Fault.status(502, "<html>", "text/html"), "HTTP status 502"),
+    "503": (Fault.status(503), "HTTP status 503"),
+    "504": (Fault.status(504), "HTTP status 504"),
+    "html": (Fault.status(200, "<html>", "text/html"), "What answers for the balena"),
+    "nothing": (Fault.status(200), "What answers for the balena API"),
+    "garbage": (Fault.garbage(), "What answers for the balena API"),
+    "json": (Fault.json(["d"]), "What answers for the balena API"),
+    "redirect": (Fault.redirect("https://example.com"), "What answers for the balena"),
+    "reset": (Fault.reset(), "could not be reached"),
+    "cut": (Fault.truncate(), "could not be reached"),
+    "404": (Fault.status(404), "is too old, or not at this address"),
+    "400": (Fault.status(400, '"Malformed url"'), "What answers for the balena API"),
+    "429": (Fault.status(429), "was asked too often"),
+}
+
+
+@pytest.mark.parametrize(("fault", "text"), OUTAGES.values(), ids=OUTAGES)
+@pytest.mark.expects_log("Error fetching demo data")
+async def test_outage(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    caplog: pytest.LogCaptureFixture,
+    fault: Fault,
+    text: str,
+) -> None:
+    """An API that fails is told once, with what to do; everything comes back by itself."""
+    cloud.faults.add("GET", "/v7/device", fault)
+    for _ in range(3):
+        await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "unavailable"
+    assert state_of(hass, f"switch.{NAME}_browser_running") == "unavailable"
+    assert state_of(hass, "sensor.kiosks_devices") == "unavailable"
+    errors = [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and "Error fetching" in record.getMessage()
+    ]
+    assert len(errors) == 1
+    assert text in errors[0]
+    cloud.faults.clear()
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert state_of(hass, "sensor.kiosks_devices") == "1"
+
+
+@pytest.mark.parametrize(("fault", "text"), OUTAGES.values(), ids=OUTAGES)
+async def test_outage_at_start(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fault: Fault,
+    text: str,
+) -> None:
+    """An API that fails at the start is tried again."""
+    cloud.faults.add("GET", "/v7/device", fault)
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    assert account_entry.state is ConfigEntryState.SETUP_RETRY
+    assert text in (account_entry.reason or "")
+    cloud.faults.clear()
+    await hass.config_entries.async_reload(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+
+
+async def test_down_at_start_and_back(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+) -> None:
+    """An API that is down at the start is there when it is back."""
+    await cloud.stop()
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    assert account_entry.state is ConfigEntryState.SETUP_RETRY
+    await cloud.start()
+    await pass_time(hass, freezer, MINUTE)
+    assert account_entry.state is ConfigEntryState.LOADED
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+
+
+async def test_fleets_fail_later(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """That the fleets are not told anew costs the devices nothing."""
+    cloud.faults.add("GET", "/v7/application", Fault.status(500))
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert state_of(hass, "sensor.kiosks_devices") == "1"
+
+
+@pytest.mark.expects_log("was asked too often")
+async def test_rate_limit(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """An API that wants a pause gets it, for as long as it says."""
+    cloud.limit(0, 300)
+    await pass_time(hass, freezer, MINUTE)
+    cloud.requests.clear()
+    await pass_time(hass, freezer, 290)
+    assert not cloud.requests
+    cloud.unlimit()
+    await pass_time(hass, freezer, 12)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+
+
+@pytest.mark.expects_log("has expired or was revoked")
+async def test_token_expires(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+) -> None:
+    """A token that is not valid any more asks for another one, once."""
+    cloud.tokens[token].kind = TokenKind.EXPIRED
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    flows = hass.config_entries.flow.async_progress()
+    assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "unavailable"
+
+
+@pytest.mark.expects_log("could not authenticate")
+async def test_token_expired_at_start(
+    hass: HomeAssistant, account_entry: MockConfigEntry, cloud: CloudServer, token: str
+) -> None:
+    """A token that is not valid at the start asks for another one."""
+    cloud.tokens[token].kind = TokenKind.EXPIRED
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    assert account_entry.state is ConfigEntryState.SETUP_ERROR
+    flows = hass.config_entries.flow.async_progress()
+    assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
+
+
+@pytest.mark.expects_log("may not see its devices any more")
+async def test_token_loses_a_right(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """A valid token that may not read devices is no reason to ask for another one."""
+    cloud.faults.add("GET", "/v7/device", Fault.status(401))
+    await pass_time(hass, freezer, MINUTE)
+    assert not hass.config_entries.flow.async_progress()
+    cloud.faults.clear()
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+
+
+@pytest.mark.expects_log("HTTP status 503")
+async def test_token_cannot_be_checked(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """A refusal while nobody says who the token is of is a failure of the API."""
+    cloud.faults.add("GET", "/v7/device", Fault.status(401))
+    cloud.faults.add("GET", "/actor/v1/whoami", Fault.status(503))
+    await pass_time(hass, freezer, MINUTE)
+    assert not hass.config_entries.flow.async_progress()
+
+
+async def test_older_api(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+) -> None:
+    """An API that lacks a field is asked for less, and its devices are there all the same."""
+    cloud.missing_fields.add("is_undervolted")
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "off"
+    assert hass.states.get(f"sensor.{NAME}_cpu_usage") is None
+
+
+# What only a Supervisor knows
+
+
+async def test_supervisors_are_asked_now_and_then(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """In a small fleet, Supervisors are asked every ten minutes."""
+    cloud.requests.clear()
+    for _ in range(9):
+        await pass_time(hass, freezer, MINUTE)
+    assert set(paths(cloud)) == {"/v7/device"}
+    await pass_time(hass, freezer, MINUTE)
+    assert "/supervisor/v1/healthy" in paths(cloud)
+    assert "/supervisor/v1/device/host-config" in paths(cloud)
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_supervisor_is_unhealthy(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A Supervisor that is unhealthy is a problem, while it says so."""
+    cloud_device.device.healthy = False
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "on"
+    cloud_device.device.healthy = True
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "off"
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_what_a_supervisor_told_grows_old(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """What was told long ago is not known any more."""
+    cloud.faults.add("POST", "/supervisor/*", Fault.status(502, "", "text/html"))
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "off"
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "unknown"
+
+
+async def test_supervisors_of_large_fleets_are_left_alone(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """In a fleet of more than 25 devices, only those Supervisors are asked that do something."""
+    devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(26)]
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await pass_time(hass, freezer, 601)
+    assert not any(path.startswith("/supervisor/") for path in paths(cloud))
+    devices[7].device.begin_update(NEXT_RELEASE)
+    await pass_time(hass, freezer, MINUTE)
+    asked = [item for item in devices if item.supervisor.requests]
+    assert asked == [devices[7]]
+
+
+async def test_supervisors_out_of_reach_are_not_asked(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+) -> None:
+    """Nothing is sent to a device without a VPN."""
+    cloud_device.device.vpn_connected = False
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not any(path.startswith("/supervisor/") for path in paths(cloud))
+    assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "off"
+
+
+async def test_few_supervisors_are_asked_at_once(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """At most four requests are under way, whatever the number of devices."""
+    for number in range(10):
+        cloud.make_device(fleet, f"kiosk-{number}")
+    hanging = Fault.hang()
+    cloud.faults.add("POST", "/supervisor/*", hanging)
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done()
+    requests = [path for path in paths(cloud) if path.startswith("/supervisor/")]
+    assert 1 <= len(requests) <= 4
+    cloud.faults.clear()
+    await hass.async_block_till_done(wait_background_tasks=True)
+    asked = [item for item in cloud.devices.values() if item.supervisor.requests]
+    assert len(asked) == 10
+
+
+async def test_supervisors_are_left_alone_during_a_pause(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """When the API wants a pause, those that wait are asked after it."""
+    for number in range(3):
+        cloud.make_device(fleet, f"kiosk-{number}")
+    refusal = Fault(status_code=429, headers={"Retry-After": "120"})
+    cloud.faults.add("POST", "/supervisor/*", refusal)
+    await pass_time(hass, freezer, MINUTE)
+    cloud.faults.clear()
+    cloud.requests.clear()
+    await pass_time(hass, freezer, MINUTE)
+    assert set(paths(cloud)) == {"/v7/device"}
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    assert "/supervisor/v1/healthy" in paths(cloud)
+
+
+async def test_two_accounts_with_the_same_device(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A device that two accounts see is there twice."""
+    other = cloud.add_token(username="other")
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        title="other",
+        unique_id=f"127.0.0.1:{cloud.port}_{cloud.tokens[other].actor}",
+        data={**account.data, "token": other},
+        options={"fleets": [fleet.id], "services": False},
+    )
+    entry.add_to_hass(hass)
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    mine = registered(device_registry, account, "kiosk-lobby")
+    theirs = registered(device_registry, entry, "kiosk-lobby")
+    assert mine is not None
+    assert theirs is not None
+    assert mine.id != theirs.id
+    assert state_of(hass, f"binary_sensor.{NAME}_online_2") == "on"
+
+
+async def test_unload(hass: HomeAssistant, account: MockConfigEntry) -> None:
+    """An account leaves nothing behind when it is unloaded."""
+    assert await hass.config_entries.async_unload(account.entry_id)
+    assert account.state is ConfigEntryState.NOT_LOADED
+
+
+async def test_token_travels_in_the_header_only(
+    account: MockConfigEntry, cloud: CloudServer, token: str
+) -> None:
+    """No request has the token in its address, and no device's key is asked for."""
+    for request in cloud.requests:
+        assert request.headers["Authorization"] == f"Bearer {token}"
+        assert token not in request.path_qs
+        assert "api_secret" not in request.path_qs
