@@ -1,5 +1,6 @@
 """An account is polled at once, and the entities of its devices and fleets tell what is true."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -378,6 +379,30 @@ async def test_failed_update(
     cloud_device.device.fail_update("no space")
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, "sensor.kiosks_devices_failing") == "1"
+
+
+async def test_locked_update(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+) -> None:
+    """An update that waits at a lock is told as failed, and stays so until it is done."""
+    device = cloud_device.device
+    device.lock()
+    cloud.release(fleet, NEXT_RELEASE, start=False)
+    await device.update(NEXT_RELEASE)
+    await pass_time(hass, freezer, MINUTE)
+    for _ in range(4):
+        await pass_time(hass, freezer, 16)
+        assert state_of(hass, "sensor.kiosks_devices_failing") == "1"
+    device.unlock()
+    device.apply()
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "sensor.kiosks_devices_failing") == "0"
+    assert state_of(hass, f"sensor.{NAME}_release") == "0f9d2b8"
 
 
 async def test_pinned_device(
@@ -778,7 +803,7 @@ async def test_few_supervisors_are_asked_at_once(
     hanging = Fault.hang()
     cloud.faults.add("POST", "/supervisor/*", hanging)
     await hass.config_entries.async_setup(account_entry.entry_id)
-    await hass.async_block_till_done()
+    await asyncio.sleep(0.2)
     requests = [path for path in paths(cloud) if path.startswith("/supervisor/")]
     assert 1 <= len(requests) <= 4
     cloud.faults.clear()

@@ -96,7 +96,7 @@ _UPDATE_WORDS: Final = {
     "applying_changes": UpdateStatus.APPLYING,
 }
 _UNDER_WAY: Final = {UpdateStatus.DOWNLOADING, UpdateStatus.APPLYING}
-_GIVEN_UP: Final = {UpdateStatus.REJECTED, UpdateStatus.ABORTED}
+_GIVEN_UP: Final = {UpdateStatus.REJECTED, UpdateStatus.ABORTED, UpdateStatus.FAILED}
 _IS_DOWNLOADED: Final = {UpdateStatus.DOWNLOADED, UpdateStatus.APPLYING}
 
 
@@ -263,7 +263,7 @@ def from_account(
     `is_fresh`, it is also believed where the balena API hears of a change only later.
     """
     pending = _is_pending(row)
-    update_status = _row_update_status(row, pending)
+    update_status = _row_update_status(row, pending, told)
     is_online = row.is_online is not False
     state = DeviceState(
         online=is_online,
@@ -349,8 +349,13 @@ def _is_pending(row: DeviceRow) -> bool | None:
     return running != row.target_release.id
 
 
-def _row_update_status(row: DeviceRow, pending: bool | None) -> str | None:
-    """Return how the update stands: Supervisors before 17.7 have no word for it."""
+def _row_update_status(
+    row: DeviceRow, pending: bool | None, told: DeviceState | None
+) -> str | None:
+    """Return how the update stands: Supervisors before 17.7 have no word for it.
+
+    An update that a lock holds up is told as being applied, over and over.
+    """
     text = word(row.update_status) if row.update_status else None
     stage = _UPDATE_WORDS.get(text, text) if text else None
     if stage is None and any(
@@ -358,7 +363,11 @@ def _row_update_status(row: DeviceRow, pending: bool | None) -> str | None:
         for image in row.images or ()
     ):
         stage = UpdateStatus.DOWNLOADING
-    if stage in _UNDER_WAY:
+    if stage == UpdateStatus.DOWNLOADING:
+        return stage
+    if pending and told and told.update_failed:
+        return UpdateStatus.FAILED
+    if stage == UpdateStatus.APPLYING:
         return stage
     if pending is False:
         return UpdateStatus.UP_TO_DATE

@@ -510,15 +510,21 @@ async def test_pause_after_a_query(
     assert len(cloud.requests) == 1
 
 
-async def test_pause_until_a_date(supervisor: Supervisor, cloud: CloudServer) -> None:
-    """The end of a pause may be told as a date."""
-    until = datetime.now(UTC) + timedelta(seconds=30)
-    date = format_datetime(until, usegmt=True)
+@pytest.mark.parametrize(
+    "until",
+    [datetime.now(UTC), datetime.now(UTC).replace(tzinfo=None)],
+    ids=["zone", "no zone"],
+)
+async def test_pause_until_a_date(
+    supervisor: Supervisor, cloud: CloudServer, until: datetime
+) -> None:
+    """The end of a pause may be told as a date, in UTC where it does not say."""
+    date = format_datetime(until + timedelta(hours=1))
     fault = Fault(status_code=429, headers={"Retry-After": date})
     cloud.faults.add("*", "/*", fault)
     with pytest.raises(RateLimited) as limited:
         await read(supervisor)
-    assert 25 < (limited.value.retry_after or 0) <= 30
+    assert 3000 < (limited.value.retry_after or 0) <= 3600
 
 
 @pytest.mark.parametrize(
@@ -540,7 +546,7 @@ async def test_pause_is_over(cloud: CloudServer, token: str, device: Device) -> 
         http = HttpClient(cloud.url, session, token)
         supervisor = Supervisor(ProxyTransport(http, device.uuid, throttle))
         throttle.be_quiet(0.05)
-        throttle.be_quiet(0.01)
+        throttle.be_quiet(0.0)
         with pytest.raises(RateLimited):
             await read(supervisor)
         await asyncio.sleep(0.06)

@@ -128,7 +128,7 @@ def _error_of(answer: Answer, *, command: bool) -> BalenaError | None:
     match answer.status:
         case HTTPStatus.MULTI_STATUS:
             # That is how the API tells of any number of devices but one.
-            return DeviceOffline("The balena API has no connection to the device")
+            return DeviceOffline("It is not connected to balena")
         case HTTPStatus.BAD_REQUEST if not message:
             return BadRequest("The balena API did not take the request")
         case HTTPStatus.UNAUTHORIZED if message:
@@ -138,7 +138,7 @@ def _error_of(answer: Answer, *, command: bool) -> BalenaError | None:
         case HTTPStatus.NOT_FOUND if not message:
             return Unsupported("There is no way to devices at this address")
         case HTTPStatus.NOT_FOUND if _NOBODY in message:
-            return DeviceOffline("The device is not connected to balena")
+            return DeviceOffline("It is not connected to balena")
         case HTTPStatus.NOT_FOUND:
             return NotFound(message)
         case HTTPStatus.TOO_MANY_REQUESTS:

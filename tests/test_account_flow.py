@@ -1,0 +1,476 @@
+"""An account is registered, its registration corrected, and its fleets chosen."""
+
+from collections.abc import AsyncGenerator, Generator
+from datetime import UTC, datetime, timedelta
+import ipaddress
+import ssl
+from typing import Any
+from unittest.mock import AsyncMock, patch
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.balena_supervisor.client import cloud as client_cloud
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.config_entries import SOURCE_USER, ConfigFlowResult
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from simulator import CloudServer, Fault, Fleet, TokenKind
+
+
+@pytest.fixture(autouse=True)
+def setup_entry() -> Generator[AsyncMock]:
+    """Register accounts without setting them up."""
+    with patch(
+        "custom_components.balena_supervisor.async_setup_entry", return_value=True
+    ) as mock:
+        yield mock
+
+
+def typed(cloud: CloudServer, token: str, **server: Any) -> dict[str, Any]:
+    """Return what a person types for an account."""
+    return {"token": token, "server": {"url": cloud.url, "verify_ssl": True} | server}
+
+
+async def begin(hass: HomeAssistant) -> ConfigFlowResult:
+    """Begin, and choose an account."""
+    result = await hass.config_entries.flow.async_init(
+        DOMAIN, context={"source": SOURCE_USER}
+    )
+    return await submit(hass, result, {"next_step_id": "account"})
+
+
+async def submit(
+    hass: HomeAssistant, result: ConfigFlowResult, user_input: dict[str, Any]
+) -> ConfigFlowResult:
+    """Submit a form."""
+    return await hass.config_entries.flow.async_configure(result["flow_id"], user_input)
+
+
+def options_of(result: ConfigFlowResult) -> list[dict[str, str]]:
+    """Return the fleets to choose from."""
+    assert result["data_schema"] is not None
+    selector = result["data_schema"].schema["fleets"]
+    options: list[dict[str, str]] = selector.config["options"]
+    return options
+
+
+async def test_account(
+    hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
+) -> None:
+    """An account needs a token, and shows its fleets with their devices to choose from."""
+    other = cloud.add_fleet("gateways")
+    cloud.make_device(fleet, "kiosk-lobby")
+    result = await begin(hass)
+    assert result["type"] is FlowResultType.FORM
+    assert result["step_id"] == "account"
+    result = await submit(hass, result, typed(cloud, f" {token} "))
+    assert result["step_id"] == "fleets"
+    assert options_of(result) == [
+        {"value": str(other.id), "label": "demo/gateways (0)"},
+        {"value": str(fleet.id), "label": "demo/kiosks (1)"},
+    ]
+    chosen = {"fleets": [str(fleet.id)], "services": True}
+    result = await submit(hass, result, chosen)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["title"] == "demo"
+    assert result["result"].unique_id == f"127.0.0.1:{cloud.port}_500001"
+    assert result["data"] == {
+        "ca_certificate": None,
+        "connection": "account",
+        "token": token,
+        "url": cloud.url,
+        "verify_ssl": True,
+    }
+    assert result["options"] == {"fleets": [fleet.id], "services": True}
+
+
+async def test_balena_cloud_is_the_default(hass: HomeAssistant) -> None:
+    """Without another address, the account is one of balenaCloud."""
+    result = await begin(hass)
+    assert result["data_schema"] is not None
+    server = result["data_schema"].schema["server"].schema
+    assert server({"verify_ssl": True})["url"] == "https://api.balena-cloud.com"
+
+
+async def test_no_fleet_is_chosen(
+    hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
+) -> None:
+    """A fleet must be chosen."""
+    result = await submit(hass, await begin(hass), typed(cloud, token))
+    result = await submit(hass, result, {"fleets": [], "services": False})
+    assert result["errors"] == {"fleets": "no_fleet_chosen"}
+    chosen = {"fleets": [str(fleet.id)], "services": False}
+    result = await submit(hass, result, chosen)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        (TokenKind.EXPIRED, {"token": "invalid_token"}),
+        (TokenKind.DEVICE, {"token": "not_a_user"}),
+        (TokenKind.PROVISIONING, {"token": "not_a_user"}),
+    ],
+)
+async def test_wrong_token(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    token: str,
+    fleet: Fleet,
+    kind: TokenKind,
+    error: dict[str, str],
+) -> None:
+    """A token that is of no use is told at its field, and can be corrected."""
+    device = cloud.make_device(fleet, "kiosk-lobby")
+    actors = {TokenKind.DEVICE: device.actor, TokenKind.PROVISIONING: fleet.actor}
+    wrong = cloud.add_token(kind, actor=actors.get(kind))
+    result = await submit(hass, await begin(hass), typed(cloud, wrong))
+    assert result["errors"] == error
+    result = await submit(hass, result, typed(cloud, token))
+    assert result["step_id"] == "fleets"
+
+
+@pytest.mark.parametrize("wrong", ["no token\n", "ä", "0"])
+async def test_no_token(
+    hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet, wrong: str
+) -> None:
+    """What is no token is refused."""
+    result = await submit(hass, await begin(hass), typed(cloud, wrong))
+    assert result["errors"] == {"token": "invalid_token"}
+    result = await submit(hass, result, typed(cloud, token))
+    assert result["step_id"] == "fleets"
+
+
+async def test_account_without_fleets(
+    hass: HomeAssistant, cloud: CloudServer, token: str
+) -> None:
+    """An account without fleets says so, until it has one."""
+    result = await submit(hass, await begin(hass), typed(cloud, token))
+    assert result["errors"] == {"token": "no_fleets"}
+    cloud.add_fleet("kiosks")
+    result = await submit(hass, result, typed(cloud, token))
+    assert result["step_id"] == "fleets"
+
+
+@pytest.mark.parametrize(
+    ("path", "fault", "error"),
+    [
+        ("/actor/v1/whoami", Fault.status(503), "api_failed"),
+        ("/actor/v1/whoami", Fault.status(429), "api_rate_limited"),
+        ("/actor/v1/whoami", Fault.status(404), "api_too_old"),
+        ("/actor/v1/whoami", Fault.reset(), "api_unreachable"),
+        ("/actor/v1/whoami", Fault.json({"id": None}), "not_balena_api"),
+        ("/actor/v1/whoami", Fault.status(200, "<html>"), "not_balena_api"),
+        ("/v7/application", Fault.status(500), "api_failed"),
+        ("/v7/application", Fault.json({"d": None}), "not_balena_api"),
+    ],
+)
+async def test_api_fails_and_recovers(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    token: str,
+    fleet: Fleet,
+    path: str,
+    fault: Fault,
+    error: str,
+) -> None:
+    """An API that fails is told above the form, and may work the next time."""
+    cloud.faults.add("GET", path, fault)
+    result = await submit(hass, await begin(hass), typed(cloud, token))
+    assert result["errors"] == {"base": error}
+    cloud.faults.clear()
+    result = await submit(hass, result, typed(cloud, token))
+    assert result["step_id"] == "fleets"
+
+
+async def test_lacking_right(
+    hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
+) -> None:
+    """A valid token that may not see fleets is told at its field."""
+    cloud.faults.add("GET", "/v7/application", Fault.status(401))
+    result = await submit(hass, await begin(hass), typed(cloud, token))
+    assert result["errors"] == {"token": "token_lacks_right"}
+    cloud.faults.clear()
+    result = await submit(hass, result, typed(cloud, token))
+    assert result["step_id"] == "fleets"
+
+
+async def test_timeout(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    token: str,
+    fleet: Fleet,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An API that does not answer is told as such."""
+    monkeypatch.setattr(client_cloud, "READ_TIMEOUT", 0.1)
+    cloud.faults.add("GET", "/actor/v1/whoami", Fault.hang())
+    result = await submit(hass, await begin(hass), typed(cloud, token))
+    assert result["errors"] == {"base": "api_timeout"}
+    cloud.faults.clear()
+    monkeypatch.undo()
+    result = await submit(hass, result, typed(cloud, token))
+    assert result["step_id"] == "fleets"
+
+
+async def test_api_without_version_7(
+    hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
+) -> None:
+    """An openBalena that is too old is told as such."""
+    cloud.api_version = (26, 0)
+    result = await submit(hass, await begin(hass), typed(cloud, token))
+    assert result["errors"] == {"base": "api_too_old"}
+    cloud.api_version = (26, 4)
+    result = await submit(hass, result, typed(cloud, token))
+    assert result["step_id"] == "fleets"
+
+
+@pytest.mark.parametrize("address", ["", "ftp://api", "https://", "https://me@api"])
+async def test_no_address(
+    hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet, address: str
+) -> None:
+    """What is no address is told, and can be corrected."""
+    result = await submit(hass, await begin(hass), typed(cloud, token, url=address))
+    assert result["errors"] == {"base": "invalid_address"}
+    result = await submit(hass, result, typed(cloud, token))
+    assert result["step_id"] == "fleets"
+
+
+async def test_same_account_twice(
+    hass: HomeAssistant, cloud: CloudServer, account_entry: MockConfigEntry
+) -> None:
+    """An account cannot be added twice, also by another token of it."""
+    another = cloud.add_token(actor=500_001)
+    result = await submit(hass, await begin(hass), typed(cloud, another))
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
+
+
+async def test_second_account(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    account_entry: MockConfigEntry,
+    fleet: Fleet,
+) -> None:
+    """A second account can be added."""
+    other = cloud.add_token(username="other")
+    result = await submit(hass, await begin(hass), typed(cloud, other))
+    chosen = {"fleets": [str(fleet.id)], "services": False}
+    result = await submit(hass, result, chosen)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["title"] == "other"
+
+
+# Certificates of one's own
+
+
+@pytest.fixture(scope="module")
+def authority() -> tuple[str, str]:
+    """Return a certificate that is its own authority, for this machine, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "openBalena")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            ),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    return (
+        certificate.public_bytes(serialization.Encoding.PEM).decode(),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode(),
+    )
+
+
+@pytest.fixture
+async def open_balena(
+    authority: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[CloudServer]:
+    """Serve an openBalena with a certificate of its own."""
+    folder = tmp_path_factory.mktemp("certificate")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for name, text in zip(("certificate", "key"), authority, strict=True):
+        (folder / name).write_text(text)
+    context.load_cert_chain(folder / "certificate", folder / "key")
+    async with CloudServer(ssl=context) as server:
+        server.add_fleet("kiosks")
+        yield server
+
+
+async def test_authority_of_ones_own(
+    hass: HomeAssistant, open_balena: CloudServer, authority: tuple[str, str]
+) -> None:
+    """A certificate of one's own is verified by its authority."""
+    token = open_balena.add_token()
+    result = await begin(hass)
+    given = typed(open_balena, token, ca_certificate=authority[0])
+    result = await submit(hass, result, given)
+    assert result["step_id"] == "fleets"
+
+
+async def test_verification_is_switched_off(
+    hass: HomeAssistant, open_balena: CloudServer
+) -> None:
+    """A certificate of one's own may go without verification."""
+    token = open_balena.add_token()
+    result = await submit(
+        hass, await begin(hass), typed(open_balena, token, verify_ssl=False)
+    )
+    assert result["step_id"] == "fleets"
+
+
+@pytest.mark.parametrize("wrong", ["no certificate", "-----BEGIN CERTIFICATE-----"])
+async def test_no_authority(
+    hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet, wrong: str
+) -> None:
+    """What is no certificate authority is told, and can be corrected."""
+    given = typed(cloud, token, ca_certificate=wrong)
+    result = await submit(hass, await begin(hass), given)
+    assert result["errors"] == {"base": "invalid_authority"}
+    result = await submit(hass, result, typed(cloud, token))
+    assert result["step_id"] == "fleets"
+
+
+# Corrections
+
+
+async def test_reauth(
+    hass: HomeAssistant, cloud: CloudServer, account_entry: MockConfigEntry, token: str
+) -> None:
+    """Another token of the account takes the place of one that was refused."""
+    cloud.tokens[token].kind = TokenKind.EXPIRED
+    result = await account_entry.start_reauth_flow(hass)
+    assert result["step_id"] == "reauth_account"
+    result = await submit(hass, result, {"token": token})
+    assert result["errors"] == {"token": "invalid_token"}
+    another = cloud.add_token(actor=500_001)
+    result = await submit(hass, result, {"token": another})
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "reauth_successful"
+    assert account_entry.data["token"] == another
+
+
+async def test_reauth_with_another_account(
+    hass: HomeAssistant, cloud: CloudServer, account_entry: MockConfigEntry
+) -> None:
+    """The token of another account is not taken."""
+    before = dict(account_entry.data)
+    result = await account_entry.start_reauth_flow(hass)
+    other = cloud.add_token(username="other")
+    result = await submit(hass, result, {"token": other})
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "wrong_account"
+    assert result["description_placeholders"] == {"account": "other", "title": "demo"}
+    assert account_entry.data == before
+
+
+async def test_reconfigure(
+    hass: HomeAssistant, cloud: CloudServer, account_entry: MockConfigEntry, token: str
+) -> None:
+    """Address and certificates can be changed; the token stays when none is typed."""
+    result = await account_entry.start_reconfigure_flow(hass)
+    assert result["step_id"] == "reconfigure_account"
+    server = {"url": "127.0.0.1:1", "verify_ssl": False}
+    result = await submit(hass, result, {"server": server})
+    assert result["errors"] == {"base": "api_unreachable"}
+    server["url"] = cloud.url
+    result = await submit(hass, result, {"server": server})
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "reconfigure_successful"
+    assert account_entry.data["token"] == token
+    assert account_entry.data["verify_ssl"] is False
+    assert account_entry.options["services"] is True
+
+
+async def test_reconfigure_token(
+    hass: HomeAssistant, cloud: CloudServer, account_entry: MockConfigEntry
+) -> None:
+    """Another token of the account can be typed."""
+    another = cloud.add_token(actor=500_001)
+    result = await account_entry.start_reconfigure_flow(hass)
+    result = await submit(hass, result, typed(cloud, another))
+    assert result["reason"] == "reconfigure_successful"
+    assert account_entry.data["token"] == another
+
+
+# Options
+
+
+async def test_options(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    account_entry: MockConfigEntry,
+    fleet: Fleet,
+) -> None:
+    """Other fleets can be chosen, and whether services come along."""
+    other = cloud.add_fleet("gateways")
+    result = await hass.config_entries.options.async_init(account_entry.entry_id)
+    assert result["step_id"] == "init"
+    assert [item["label"] for item in options_of(result)] == [
+        "demo/kiosks (0)",
+        "demo/gateways (0)",
+    ]
+    configure = hass.config_entries.options.async_configure
+    chosen: dict[str, Any] = {"fleets": [], "services": False}
+    result = await configure(result["flow_id"], chosen)
+    assert result["errors"] == {"fleets": "no_fleet_chosen"}
+    chosen["fleets"] = [str(other.id), str(fleet.id)]
+    result = await configure(result["flow_id"], chosen)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert account_entry.options == {
+        "fleets": [fleet.id, other.id],
+        "services": False,
+    }
+
+
+async def test_fleet_that_is_gone_can_be_left_out(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    account_entry: MockConfigEntry,
+    fleet: Fleet,
+) -> None:
+    """A fleet that is chosen and gone is there to be unticked."""
+    other = cloud.add_fleet("gateways")
+    cloud.remove_fleet(fleet)
+    result = await hass.config_entries.options.async_init(account_entry.entry_id)
+    assert {item["value"] for item in options_of(result)} == {
+        str(fleet.id),
+        str(other.id),
+    }
+
+
+async def test_options_without_the_api(
+    hass: HomeAssistant, cloud: CloudServer, account_entry: MockConfigEntry
+) -> None:
+    """Without the API, there is nothing to choose from."""
+    cloud.faults.add("GET", "/v7/application", Fault.status(503))
+    result = await hass.config_entries.options.async_init(account_entry.entry_id)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "api_failed"
+
+
+async def test_device_has_no_options(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    """A device that is reached directly has nothing to choose."""
+    assert not entry.supports_options
