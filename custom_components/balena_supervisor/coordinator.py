@@ -1,5 +1,6 @@
 """Keeps the states of devices, and their registry entries in step."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -69,7 +70,7 @@ class _Departure:
     is_gone: bool = False
 
 
-class DeviceCoordinator(DataUpdateCoordinator[DeviceState]):
+class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
     """Holds the state of one device, whichever way it is reached."""
 
     config_entry: BalenaConfigEntry
@@ -104,24 +105,24 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState]):
         self._registered_services: set[ServiceKey] | None = None
 
     @property
+    @abstractmethod
     def device_name(self) -> str:
         """The name to call the device by."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def uuid(self) -> str | None:
         """The device's uuid, where it is known."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def is_own_device(self) -> bool:
         """Whether Home Assistant itself runs on the device."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def is_online(self) -> bool | None:
         """Whether the device is there, None when that cannot be known."""
-        raise NotImplementedError
 
     @property
     def tells_services(self) -> bool:
@@ -139,17 +140,17 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState]):
         return None
 
     @property
+    @abstractmethod
     def _has_dashboard(self) -> bool:
         """Whether balenaCloud's dashboard has a page of the device."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def async_look(self) -> None:
         """See what a command did."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def async_see_refusal(self, error: BalenaError) -> None:
         """Ask the person for another key or token where the one that there is was refused."""
-        raise NotImplementedError
 
     @callback
     def async_expect_change(self) -> None:

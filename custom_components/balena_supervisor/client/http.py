@@ -22,6 +22,7 @@ from aiohttp import (
     ClientTimeout,
     ConnectionTimeoutError,
     InvalidURL,
+    NonHttpUrlClientError,
     ServerDisconnectedError,
 )
 from yarl import URL
@@ -203,7 +204,7 @@ def _client_errors(*, command: bool) -> Iterator[None]:
         if err.os_error.errno == errno.ECONNREFUSED:
             raise ConnectionRefused("The connection was refused") from err
         raise ConnectionFailed("No connection could be made") from err
-    except InvalidURL as err:
+    except (InvalidURL, NonHttpUrlClientError) as err:
         raise ConnectionFailed("The address is not valid") from err
     except ConnectionTimeoutError as err:
         raise RequestTimeout("No connection was made in time") from err
