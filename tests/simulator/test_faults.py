@@ -120,7 +120,7 @@ async def test_stopping_leaves_nothing_behind(fault: Fault | None) -> None:
     before = asyncio.all_tasks()
     server = SupervisorServer(Device())
     await server.start()
-    headers = {"Authorization": f"Bearer {server.device.api_key}"}
+    headers = {"Authorization": f"ApiKey {server.device.api_key}"}
     if fault is not None:
         server.faults.add("GET", "/v2/local/logs", fault)
     async with aiohttp.ClientSession(headers=headers) as session:

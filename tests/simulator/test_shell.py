@@ -58,7 +58,7 @@ async def test_devices_are_the_same_in_every_run() -> None:
         ):
             run = []
             for name, url, key in devices:
-                headers = {"Authorization": f"Bearer {key}"}
+                headers = {"Authorization": f"ApiKey {key}"}
                 async with session.get(f"{url}/v1/device", headers=headers) as answer:
                     run.append((name, key, (await answer.json())["mac_address"]))
             runs.append(run)
@@ -79,7 +79,7 @@ async def test_control() -> None:
 
     async with (
         running("--scenario", "calm", "--control", str(port)) as [(name, address, key)],
-        aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session,
+        aiohttp.ClientSession(headers={"Authorization": f"ApiKey {key}"}) as session,
     ):
         async with asyncio.timeout(5):
             while True:

@@ -38,7 +38,7 @@ PAGE: Final = 1001
 # So many ids of fleets keep a URL under 8 kB.
 _FLEETS_PER_QUERY: Final = 500
 # How long an API that lacked a field is spared it.
-_LEAN_TIME: Final = 3600.0
+_LEAN_TIME: Final = 600.0
 # Models that are made before something else may run.
 _SLICE: Final = 50
 
@@ -216,7 +216,7 @@ def _error_of(answer: Answer) -> BalenaError | None:
     if 200 <= status < 300:
         return None
     match status:
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+        case HTTPStatus.UNAUTHORIZED:
             return TokenRefused("The token is not valid, or lacks the right for this")
         case HTTPStatus.NOT_FOUND:
             return Unsupported("There is no balena API of version 7 at this address")

@@ -54,7 +54,7 @@ class HttpClient:
 
     A command is sent once; a GET that reads may be sent again when its connection breaks.
 
-    `key` travels in the Authorization header. `ssl` verifies certificates by another
+    `key` travels in the Authorization header, after `scheme`. `ssl` verifies certificates by another
     authority than the usual ones, where the session does not say otherwise.
     """
 
@@ -64,6 +64,7 @@ class HttpClient:
         session: ClientSession,
         key: str | None = None,
         *,
+        scheme: str = "Bearer",
         ssl: SSLContext | None = None,
         max_answer: int = MAX_ANSWER,
     ) -> None:
@@ -71,6 +72,7 @@ class HttpClient:
         self._url = URL(url)
         self._session = session
         self._key = key or None
+        self._scheme = scheme
         self._ssl = ssl or True
         self._max_answer = max_answer
 
@@ -162,7 +164,7 @@ class HttpClient:
             # A header could break on other characters, and no key has them.
             if not re.fullmatch(r"[!-~]+", self._key):
                 raise AuthenticationFailed("The key is not well-formed")
-            headers["Authorization"] = f"Bearer {self._key}"
+            headers["Authorization"] = f"{self._scheme} {self._key}"
         return headers
 
 

@@ -38,6 +38,8 @@ _OF_SUPERVISOR: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+_LONGEST_PAUSE: Final = 3600.0
+
 
 @dataclass(slots=True)
 class Throttle:
@@ -57,7 +59,8 @@ class Throttle:
         return max(self._quiet_until - monotonic(), 0.0)
 
     def be_quiet(self, seconds: float) -> None:
-        """Leave the API alone for some seconds."""
+        """Leave the API alone for some seconds, but for an hour at most."""
+        seconds = min(seconds, _LONGEST_PAUSE)
         self._quiet_until = max(self._quiet_until, monotonic() + seconds)
 
 

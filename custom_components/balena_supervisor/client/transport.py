@@ -50,7 +50,8 @@ class DirectTransport:
         self, url: str | URL, session: ClientSession, api_key: str | None = None
     ) -> None:
         """Remember the way; `api_key` may be missing in local mode."""
-        self._http = HttpClient(url, session, api_key)
+        # Supervisors before 11.3 read no "Bearer".
+        self._http = HttpClient(url, session, api_key, scheme="ApiKey")
 
     async def request(
         self,
