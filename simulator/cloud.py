@@ -7,6 +7,7 @@ import re
 import ssl as tls
 import string
 from typing import Any, Final, override
+from urllib.parse import unquote
 import uuid as uuid_module
 
 import orjson
@@ -202,6 +203,8 @@ class CloudServer(HttpServer):
             return Reply(401) if answer is None else _json(answer)
         if request.method == "GET" and request.path.startswith("/v7/"):
             return self._query(request, token)
+        if request.path.startswith("/v7/device_tag"):
+            return self._write_tag(request, token)
         proxied = re.fullmatch(r"/supervisor(/.+)", request.path)
         if request.method == "POST" and proxied:
             return await self._proxy(proxied[1], request, token)
@@ -286,6 +289,30 @@ class CloudServer(HttpServer):
             # What cannot be made a query of the database.
             return Reply(500)
 
+    def _write_tag(self, request: Request, token: Token | None) -> Reply:
+        """Answer POST /v7/device_tag and PATCH /v7/device_tag(device=1,tag_key='k')."""
+        if token is None or token.kind not in _WRITERS:
+            return Reply(401)
+        try:
+            body = orjson.loads(request.body)
+            key = re.fullmatch(
+                r"/v7/device_tag\(device=(\d+),tag_key='((?:[^']|'')*)'\)",
+                unquote(request.path),
+            )
+            if request.method == "PATCH" and key:
+                device_id, name = int(key[1]), key[2].replace("''", "'")
+            elif request.method == "POST" and request.path == "/v7/device_tag":
+                device_id, name = body["device"], body["tag_key"]
+            else:
+                return Reply(404)
+            value = body["value"]
+        except KeyError, ValueError:
+            return Reply(400)
+        for item in self._viewer(token).devices:
+            if item.id == device_id:
+                return _tag(item.device, name, value, is_new=request.method == "POST")
+        return Reply(401)
+
     async def _proxy(self, path: str, request: Request, token: Token | None) -> Reply:
         try:
             command = proxy.read_command(path, request)
@@ -337,6 +364,17 @@ class CloudServer(HttpServer):
 
 def _identity(seed: str) -> str:
     return uuid_module.uuid5(uuid_module.NAMESPACE_OID, seed).hex
+
+
+def _tag(device: Device, name: str, value: str, *, is_new: bool) -> Reply:
+    """Set a tag as the API does: a new one must not be there yet."""
+    known = {tag: number for number, (tag, _) in device.tags.items()}
+    if is_new and name in known:
+        return Reply(409)
+    if is_new or name in known:
+        number = known.get(name, max(device.tags, default=0) + 2)
+        device.tags[number] = (name, value)
+    return Reply(201 if is_new else 200)
 
 
 def _user_id(token: Token) -> int:

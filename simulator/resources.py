@@ -86,6 +86,11 @@ class _Variable:
     value: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Tag(_Variable):
+    device: CloudDevice
+
+
 def _number(text: str) -> int:
     """Return an id that is the same for the same text."""
     return sum(place * ord(letter) for place, letter in enumerate(text, 1)) + 100
@@ -102,9 +107,9 @@ def _config_variables(device: CloudDevice, viewer: Viewer) -> list[_Variable]:
     ]
 
 
-def _tags(device: CloudDevice, viewer: Viewer) -> list[_Variable]:
+def _tags(device: CloudDevice, viewer: Viewer) -> list[_Tag]:
     return [
-        _Variable(number, name, value)
+        _Tag(number, name, value, device)
         for number, (name, value) in device.device.tags.items()
     ]
 
@@ -269,12 +274,13 @@ RESOURCES: Final[Mapping[str, Resource[Any, Viewer]]] = {
     "service": Resource[Service, Viewer](
         {"id": lambda row: row.service_id, "service_name": lambda row: row.name}
     ),
-    "device_tag": Resource[_Variable, Viewer](
+    "device_tag": Resource[_Tag, Viewer](
         {
             "id": lambda row: row.id,
             "tag_key": lambda row: row.name,
             "value": lambda row: row.value,
-        }
+        },
+        {"device": One("device", lambda row: row.device)},
     ),
     "device_config_variable": Resource[_Variable, Viewer](
         {
@@ -299,6 +305,12 @@ RESOURCES: Final[Mapping[str, Resource[Any, Viewer]]] = {
 # What can be asked for by itself, and whether also guests may ask.
 ROOTS: Final[Mapping[str, tuple[bool, Callable[[Viewer], Sequence[Any]]]]] = {
     "device": (False, lambda viewer: viewer.devices),
+    "device_tag": (
+        False,
+        lambda viewer: [
+            tag for device in viewer.devices for tag in _tags(device, viewer)
+        ],
+    ),
     "application": (True, lambda viewer: [*viewer.fleets, *viewer.public_fleets]),
     "organization": (
         False,

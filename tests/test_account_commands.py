@@ -162,6 +162,7 @@ async def test_device_went_offline_since(
     assert not cloud_device.device.commands
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_lock(
     hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
@@ -246,6 +247,7 @@ async def test_too_many_requests(
         await press(hass, "reboot")
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_old_supervisor(
     hass: HomeAssistant,
     account_entry: MockConfigEntry,

@@ -13,11 +13,18 @@ from .connection import async_open_account
 from .const import CONF_CONNECTION, CONNECTION_ACCOUNT, CONNECTION_ENVIRONMENT, DOMAIN
 from .coordinator import BalenaConfigEntry, BalenaData, DirectCoordinator
 from .environment import Environment
+from .keys import async_forget_key, async_recover_key
 from .services import async_setup_services
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
-PLATFORMS = [Platform.BINARY_SENSOR, Platform.BUTTON, Platform.SENSOR, Platform.SWITCH]
+PLATFORMS = [
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
+    Platform.SENSOR,
+    Platform.SWITCH,
+    Platform.UPDATE,
+]
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
@@ -42,6 +49,11 @@ async def async_unload_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> b
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
+async def async_remove_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
+    """Forget what is kept of an entry besides itself."""
+    await async_forget_key(hass, entry)
+
+
 async def _async_account(
     hass: HomeAssistant, entry: BalenaConfigEntry, environment: Environment
 ) -> BalenaData:
@@ -54,6 +66,7 @@ async def _async_account(
 async def _async_device(
     hass: HomeAssistant, entry: BalenaConfigEntry, environment: Environment
 ) -> BalenaData:
+    await async_recover_key(hass, entry)
     data = entry.data
     url, api_key = data.get(CONF_URL), data.get(CONF_API_KEY)
     if data[CONF_CONNECTION] == CONNECTION_ENVIRONMENT:

@@ -161,11 +161,14 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     @callback
     def async_feed(self, row: DeviceRow) -> None:
         """Take over what the account tells of the device."""
+        was_reachable = self.is_reachable
         self._row = row
         self.supervisor.version = parse_version(row.supervisor_version)
         if not self.is_reachable:
             self._told = None
             self._ask_due = 0.0
+            if was_reachable:
+                self._expect_return()
         self._tell()
 
     @callback
@@ -190,6 +193,24 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self._fresh_until = now + _FRESH_TIME
         self._told_until = now + _TOLD_TIME
         self._tell()
+
+    @property
+    @override
+    def supports_logs(self) -> bool:
+        return False
+
+    @override
+    async def async_renew_key(self) -> None:
+        # It says why it cannot.
+        await self.supervisor.regenerate_api_key()
+
+    @override
+    async def async_tags(self) -> Mapping[str, str]:
+        return await self._account.cloud.tags(self._row.id)
+
+    @override
+    async def async_set_tags(self, tags: Mapping[str, str]) -> None:
+        await self._account.cloud.set_tags(self._row.id, tags)
 
     @override
     async def async_look(self) -> None:
@@ -223,6 +244,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             state = replace(
                 state, online=state.online and self.is_reachable, status=status
             )
+        state = self._with_lock(state)
         self._register(state)
         if state != self.data:
             self.async_set_updated_data(state)

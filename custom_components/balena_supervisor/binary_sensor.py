@@ -45,6 +45,13 @@ BINARY_SENSORS = (
         value_fn=lambda state: state.update_failed,
     ),
     BalenaBinarySensorDescription(
+        key="update_locked",
+        translation_key="update_locked",
+        device_class=BinarySensorDeviceClass.PROBLEM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=lambda state: state.update_locked,
+    ),
+    BalenaBinarySensorDescription(
         key="update_downloaded",
         translation_key="update_downloaded",
         entity_category=EntityCategory.DIAGNOSTIC,

@@ -13,6 +13,7 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .client import Endpoint
 from .commands import DeviceCommands
 from .coordinator import BalenaConfigEntry
 from .entity import (
@@ -46,6 +47,7 @@ BUTTONS = (
     BalenaButtonDescription(
         key="reboot",
         translation_key="reboot",
+        endpoint=Endpoint.REBOOT,
         vital=True,
         device_class=ButtonDeviceClass.RESTART,
         entity_category=EntityCategory.CONFIG,
@@ -53,6 +55,7 @@ BUTTONS = (
     ),
     BalenaButtonDescription(
         key="identify",
+        endpoint=Endpoint.BLINK,
         device_class=ButtonDeviceClass.IDENTIFY,
         entity_category=EntityCategory.DIAGNOSTIC,
         press_fn=lambda commands: commands.blink(),
@@ -60,6 +63,7 @@ BUTTONS = (
     BalenaButtonDescription(
         key="check_for_updates",
         translation_key="check_for_updates",
+        endpoint=Endpoint.UPDATE,
         device_class=ButtonDeviceClass.UPDATE,
         entity_category=EntityCategory.CONFIG,
         press_fn=lambda commands: commands.update(),
@@ -67,14 +71,16 @@ BUTTONS = (
     BalenaButtonDescription(
         key="restart_services",
         translation_key="restart_services",
-        vital=True,
+        endpoint=Endpoint.RESTART_APP,
         device_class=ButtonDeviceClass.RESTART,
         entity_category=EntityCategory.CONFIG,
+        exists_fn=lambda state: state.apps is not None,
         press_fn=lambda commands: commands.restart_all(),
     ),
     BalenaButtonDescription(
         key="shutdown",
         translation_key="shutdown",
+        endpoint=Endpoint.SHUTDOWN,
         entity_category=EntityCategory.CONFIG,
         entity_registry_enabled_default=False,
         press_fn=lambda commands: commands.shutdown(),
@@ -82,9 +88,19 @@ BUTTONS = (
     BalenaButtonDescription(
         key="purge",
         translation_key="purge",
+        endpoint=Endpoint.PURGE_APP,
         entity_category=EntityCategory.CONFIG,
         entity_registry_enabled_default=False,
+        exists_fn=lambda state: state.apps is not None,
         press_fn=lambda commands: commands.purge_all(),
+    ),
+    BalenaButtonDescription(
+        key="cleanup_volumes",
+        translation_key="cleanup_volumes",
+        endpoint=Endpoint.CLEANUP_VOLUMES,
+        entity_category=EntityCategory.CONFIG,
+        entity_registry_enabled_default=False,
+        press_fn=lambda commands: commands.cleanup_volumes(),
     ),
 )
 

@@ -1,21 +1,18 @@
 """Everything one can tell a device to do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.exceptions import ServiceValidationError
 
-from .client import BadRequest, BalenaError, Endpoint, NotFound, Unsupported
+from .client import Endpoint, Proxy
 from .const import DOMAIN
-from .exceptions import translated
 from .state import Status
 
 if TYPE_CHECKING:
     from .coordinator import DeviceCoordinator
-
-_WRONG_USE: Final = (BadRequest, NotFound, Unsupported)
 
 
 class DeviceCommands:
@@ -39,24 +36,23 @@ class DeviceCommands:
 
     async def blink(self) -> None:
         """Blink a LED, at once: one looks for a device also while it is busy."""
-        await self._checked(self._supervisor.blink)
+        await self._coordinator.async_call(self._supervisor.blink)
 
-    async def update(self, *, force: bool = False) -> None:
-        """Look for what should run, and apply it."""
-        if not await self._alone(partial(self._supervisor.update, force=force)):
+    async def update(self, *, force: bool = False, cancel: bool = False) -> None:
+        """Look for what should run, and apply it; with `cancel` begin again from the start."""
+        update = partial(self._supervisor.update, force=force, cancel=cancel)
+        if not await self._alone(update):
             raise self._refusal("update_ignored")
 
     async def reboot(self, *, force: bool = False) -> None:
         """Reboot."""
-        await self._alone(
-            partial(self._supervisor.reboot, force=force), Status.REBOOTING
-        )
+        reboot = partial(self._supervisor.reboot, force=force)
+        await self._through_locks(reboot, Status.REBOOTING)
 
     async def shutdown(self, *, force: bool = False) -> None:
         """Shut down."""
-        await self._alone(
-            partial(self._supervisor.shutdown, force=force), Status.SHUTTING_DOWN
-        )
+        shutdown = partial(self._supervisor.shutdown, force=force)
+        await self._through_locks(shutdown, Status.SHUTTING_DOWN)
 
     async def restart(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Recreate all containers of an app."""
@@ -67,7 +63,7 @@ class DeviceCommands:
             if supervisor.supports(Endpoint.RESTART_APP)
             else supervisor.restart
         )
-        await self._alone(partial(restart, app_id, force=force))
+        await self._through_locks(partial(restart, app_id, force=force))
 
     async def restart_all(self) -> None:
         """Recreate all containers of all apps."""
@@ -84,7 +80,7 @@ class DeviceCommands:
             if supervisor.supports(Endpoint.PURGE_APP)
             else supervisor.purge
         )
-        await self._alone(partial(purge, app_id, force=force))
+        await self._through_locks(partial(purge, app_id, force=force))
 
     async def purge_all(self) -> None:
         """Delete the data of all apps; of none if Home Assistant is one of them."""
@@ -99,14 +95,22 @@ class DeviceCommands:
     ) -> None:
         """Recreate the container of a service."""
         app_id = self._app_id(app_id, service)
-        await self._alone(
-            partial(self._supervisor.restart_service, app_id, service, force=force)
+        supervisor = self._supervisor
+        restart = (
+            partial(supervisor.restart, app_id)
+            if self._is_alone(app_id)
+            else partial(supervisor.restart_service, app_id, service)
         )
+        await self._through_locks(partial(restart, force=force))
 
     async def start_service(self, service: str, app_id: int | None = None) -> None:
         """Start a service."""
         app_id = self._app_id(app_id, service)
-        await self._alone(partial(self._supervisor.start_service, app_id, service))
+        supervisor = self._supervisor
+        if self._is_alone(app_id):
+            await self._alone(partial(supervisor.start_app, app_id))
+        else:
+            await self._alone(partial(supervisor.start_service, app_id, service))
 
     async def stop_service(
         self, service: str, app_id: int | None = None, *, force: bool = False
@@ -117,9 +121,51 @@ class DeviceCommands:
         own = (environment.app_id, environment.service)
         if self._coordinator.is_own_device and (app_id, service) == own:
             raise self._refusal("own_service", service=service)
-        await self._alone(
-            partial(self._supervisor.stop_service, app_id, service, force=force)
+        supervisor = self._supervisor
+        if self._is_alone(app_id):
+            await self._through_locks(partial(supervisor.stop_app, app_id, force=force))
+        else:
+            stop = partial(supervisor.stop_service, app_id, service)
+            await self._through_locks(partial(stop, force=force))
+
+    async def cleanup_volumes(self) -> None:
+        """Delete every volume that no container uses."""
+        await self._alone(self._supervisor.cleanup_volumes)
+
+    async def regenerate_api_key(self) -> None:
+        """Give the device a new API key; its containers restart to get theirs."""
+        await self._alone(self._coordinator.async_renew_key)
+
+    async def set_host_config(
+        self,
+        *,
+        hostname: str | None = None,
+        proxy: Proxy | None = None,
+        force: bool = False,
+    ) -> None:
+        """Change hostname or proxy; what is None stays, an empty proxy is removed."""
+        change = partial(
+            self._supervisor.set_host_config,
+            hostname=hostname,
+            proxy=proxy,
+            force=force,
         )
+        await self._through_locks(change)
+
+    async def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags beside those that there are."""
+        await self._alone(partial(self._coordinator.async_set_tags, tags))
+
+    async def set_target_state(self, state: Mapping[str, object]) -> None:
+        """Replace what should run; local mode only."""
+        await self._alone(partial(self._supervisor.set_target_state, state))
+
+    async def _through_locks(
+        self, command: Callable[[], Awaitable[object]], departure: Status | None = None
+    ) -> None:
+        """Give a command that update locks refuse."""
+        await self._alone(command, departure)
+        self._coordinator.async_note_lock(is_held=False)
 
     async def _alone[ResultT](
         self, command: Callable[[], Awaitable[ResultT]], departure: Status | None = None
@@ -140,7 +186,7 @@ class DeviceCommands:
         """Give a command, and release the lock when it is done."""
         self._coordinator.async_expect_change()
         try:
-            result = await self._checked(command)
+            result = await self._coordinator.async_call(command)
             if departure is not None:
                 self._coordinator.async_expect_departure(departure)
         finally:
@@ -148,22 +194,14 @@ class DeviceCommands:
             self._coordinator.async_expect_change()
         return result
 
-    async def _checked[ResultT](
-        self, command: Callable[[], Awaitable[ResultT]]
-    ) -> ResultT:
-        """Return what a command returns, or raise what Home Assistant can show."""
-        coordinator = self._coordinator
-        if (obstacle := coordinator.obstacle) is not None:
-            raise obstacle
-        try:
-            return await command()
-        except _WRONG_USE as err:
-            raise translated(
-                ServiceValidationError, err, coordinator.device_name
-            ) from err
-        except BalenaError as err:
-            await coordinator.async_see_refusal(err)
-            raise translated(HomeAssistantError, err, coordinator.device_name) from err
+    def _is_alone(self, app_id: int) -> bool:
+        """Return whether an app's only service is commanded by its app.
+
+        Old Supervisors know services by image ids only, which they do not tell by name.
+        """
+        return not self._supervisor.knows_services_by_name and (
+            sum(app == app_id for app, _ in self._coordinator.data.services) <= 1
+        )
 
     def _app_ids(self) -> Iterable[int]:
         """Return the ids of the device's apps; that of Home Assistant's app last."""

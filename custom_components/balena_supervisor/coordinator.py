@@ -1,7 +1,8 @@
 """Keeps the states of devices, and their registry entries in step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final, override
@@ -18,7 +19,17 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, DeviceInfo
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 
-from .client import AuthenticationFailed, BalenaError, RateLimited, Supervisor
+from .client import (
+    AuthenticationFailed,
+    BadRequest,
+    BalenaError,
+    LockHolder,
+    NotFound,
+    RateLimited,
+    Supervisor,
+    Unsupported,
+    UpdateLocked,
+)
 from .commands import DeviceCommands
 from .const import (
     BUSY_INTERVAL,
@@ -35,6 +46,8 @@ from .const import (
 )
 from .environment import Environment
 from .exceptions import translated
+from .keys import async_keep_key
+from .queries import DeviceQueries
 from .reading import SupervisorReader
 from .state import DeviceState, ServiceKey, Status, UpdateStatus
 
@@ -55,6 +68,7 @@ class BalenaData:
     account: AccountCoordinator | None = None
 
 
+_WRONG_USE: Final = (BadRequest, NotFound, Unsupported)
 _SETTLED: Final = (None, UpdateStatus.UP_TO_DATE)
 
 # A device that answers this long after it accepted a reboot does not reboot.
@@ -97,10 +111,12 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         self.device_id = device_id
         self.environment = environment
         self.commands = DeviceCommands(self)
+        self.queries = DeviceQueries(self)
         self.registry_id = ""
         self._busy_since: float | None = None
         self._departure: _Departure | None = None
         self._echo_until = 0.0
+        self._is_locked = False
         self._registered: DeviceInfo | None = None
         self._registered_services: set[ServiceKey] | None = None
 
@@ -144,6 +160,56 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
     def _has_dashboard(self) -> bool:
         """Whether balenaCloud's dashboard has a page of the device."""
 
+    @property
+    def supports_logs(self) -> bool:
+        """Whether logs can come this way at all."""
+        return True
+
+    async def async_call[ResultT](
+        self, call: Callable[[], Awaitable[ResultT]]
+    ) -> ResultT:
+        """Return what a call to the device returns, or raise what Home Assistant can show."""
+        if (obstacle := self.obstacle) is not None:
+            raise obstacle
+        try:
+            return await call()
+        except _WRONG_USE as err:
+            raise translated(ServiceValidationError, err, self.device_name) from err
+        except BalenaError as err:
+            if isinstance(err, UpdateLocked) and err.holder is LockHolder.APP:
+                self.async_note_lock(is_held=True)
+            await self.async_see_refusal(err)
+            raise translated(HomeAssistantError, err, self.device_name) from err
+
+    @abstractmethod
+    async def async_renew_key(self) -> None:
+        """Have the device make a new API key, and use it from now on. Raises BalenaError."""
+
+    @abstractmethod
+    async def async_tags(self) -> Mapping[str, str]:
+        """Return the device's tags. Raises BalenaError."""
+
+    @abstractmethod
+    async def async_set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the device beside those that there are. Raises BalenaError."""
+
+    @callback
+    def async_note_lock(self, *, is_held: bool) -> None:
+        """Remember whether an update lock was in the way of the last attempt to do something."""
+        self._is_locked = is_held
+        if self.data.update_locked != is_held:
+            self.async_set_updated_data(replace(self.data, update_locked=is_held))
+
+    def _with_lock(self, state: DeviceState) -> DeviceState:
+        """Return a state with what is known of update locks: an update that is done found none."""
+        if (
+            self._is_locked
+            and state.update_status == UpdateStatus.UP_TO_DATE
+            and self.data.update_status != UpdateStatus.UP_TO_DATE
+        ):
+            self._is_locked = False
+        return replace(state, update_locked=self._is_locked)
+
     @abstractmethod
     async def async_look(self) -> None:
         """See what a command did."""
@@ -162,6 +228,13 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         """Expect the device to go away, rebooting or shutting down."""
         self._departure = _Departure(status, monotonic())
         self.async_set_updated_data(replace(self.data, status=status))
+
+    def _expect_return(self) -> None:
+        """Expect a device that has just gone to be back soon, if it was applying an update."""
+        state = self.data
+        is_applying = state is not None and state.update_status == UpdateStatus.APPLYING
+        if is_applying and state.online and self._departure is None:
+            self._departure = _Departure(Status.UPDATING, monotonic())
 
     def service_identifier(self, key: ServiceKey) -> tuple[str, str]:
         """Return the identifier of a service's own device."""
@@ -259,6 +332,7 @@ class DirectCoordinator(DeviceCoordinator):
         )
         self.update_interval = POLL_INTERVAL
         self._is_another_device = False
+        self._key_in_use = asyncio.Lock()
         self._reader = SupervisorReader(
             supervisor, entry.title, on_details=self._read_tags
         )
@@ -308,6 +382,24 @@ class DirectCoordinator(DeviceCoordinator):
         return True
 
     @override
+    async def async_renew_key(self) -> None:
+        if not self.config_entry.data.get(CONF_API_KEY):
+            raise Unsupported("It is reached without an API key of its own")
+        # Polls wait: the old key is void at once, and would ask the person for another.
+        async with self._key_in_use:
+            key = await self.supervisor.regenerate_api_key()
+            await async_keep_key(self.hass, self.config_entry, key)
+            self.supervisor.use_key(key)
+
+    @override
+    async def async_tags(self) -> Mapping[str, str]:
+        return await self.supervisor.tags()
+
+    @override
+    async def async_set_tags(self, tags: Mapping[str, str]) -> None:
+        await self.supervisor.set_tags(tags)
+
+    @override
     async def async_look(self) -> None:
         await self.async_refresh()
 
@@ -329,12 +421,15 @@ class DirectCoordinator(DeviceCoordinator):
     @override
     async def _async_update_data(self) -> DeviceState:
         try:
-            state = await self._reader.read()
+            async with self._key_in_use:
+                state = await self._reader.read()
         except AuthenticationFailed as err:
             raise translated(ConfigEntryAuthFailed, err, self.device_name) from err
         except BalenaError as err:
             # What it tells of itself may have changed when it is back.
             self._reader.expect_other_details()
+            if self.last_update_success:
+                self._expect_return()
             status = self._departure_status(is_there=False)
             if status is None:
                 self.update_interval = POLL_INTERVAL
@@ -345,12 +440,19 @@ class DirectCoordinator(DeviceCoordinator):
             state = replace(self.data, online=False, status=status)
         else:
             self._refuse_another_device(state)
+            state = self._with_lock(self._with_release(state))
             if (status := self._departure_status(is_there=True)) is not None:
                 state = replace(state, status=status)
             self._register(state)
         self.update_interval = (
             BUSY_INTERVAL if self._is_restless(state) else POLL_INTERVAL
         )
+        return state
+
+    def _with_release(self, state: DeviceState) -> DeviceState:
+        """Return a state with the release that runs, which old Supervisors conceal while they apply another."""
+        if state.release is None and state.may_change_soon and self.data is not None:
+            return replace(state, release=self.data.release)
         return state
 
     def _refuse_another_device(self, state: DeviceState) -> None:

@@ -16,6 +16,7 @@ from homeassistant.helpers.update_coordinator import (
 )
 
 from .account import AccountCoordinator, signal_new_devices
+from .client import Endpoint
 from .const import DOMAIN
 from .coordinator import BalenaConfigEntry, DeviceCoordinator
 from .state import DeviceState, FleetState, ServiceKey, ServiceState
@@ -25,11 +26,19 @@ from .state import DeviceState, FleetState, ServiceKey, ServiceState
 class BalenaEntityDescription(EntityDescription):
     """Describes an entity of a device.
 
-    Of the many devices of a fleet, only the entities are enabled that are `vital`.
+    It exists where the Supervisor has a way to its `endpoint`. Of the many devices of a
+    fleet, only the entities are enabled that are `vital`.
     """
 
+    endpoint: Endpoint | None = None
     exists_fn: Callable[[DeviceState], bool] = lambda _: True
     vital: bool = False
+
+    def is_of(self, coordinator: DeviceCoordinator) -> bool:
+        """Return whether a device has it."""
+        if self.endpoint and coordinator.supervisor.way_to(self.endpoint) is None:
+            return False
+        return self.exists_fn(coordinator.data)
 
 
 class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
@@ -171,7 +180,7 @@ def async_add_device_entities[DescriptionT: BalenaEntityDescription](
         return {
             description.key: partial(entity, coordinator, description)
             for description in descriptions
-            if description.exists_fn(coordinator.data)
+            if description.is_of(coordinator)
         }
 
     _async_add_as_they_appear(entry, async_add_entities, wanted)

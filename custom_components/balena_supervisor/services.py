@@ -1,7 +1,7 @@
 """The actions: find out who is meant, give the commands, collect what each device answered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -23,54 +23,14 @@ from homeassistant.helpers import (
     service as service_helper,
 )
 
-from .commands import DeviceCommands
+from .actions import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, Fields
 from .const import DOMAIN
 from .coordinator import BalenaConfigEntry, DeviceCoordinator
-
-ATTR_APP_ID: Final = "app_id"
-ATTR_FORCE: Final = "force"
-ATTR_SERVICE: Final = "service"
-
-type Fields = dict[vol.Marker, Any]
 
 _DEVICES: Final[Fields] = {
     vol.Required(ATTR_DEVICE_ID): vol.All(
         cv.ensure_list, vol.Length(min=1), [cv.string]
     )
-}
-_FORCE: Final[Fields] = {vol.Optional(ATTR_FORCE, default=False): cv.boolean}
-_APP: Final[Fields] = {vol.Optional(ATTR_APP_ID): cv.positive_int}
-_SERVICE: Final[Fields] = {vol.Optional(ATTR_SERVICE): cv.string, **_APP}
-
-type Command = Callable[..., Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """An action: the command it gives, the fields it has besides the devices, who may."""
-
-    command: Callable[[DeviceCommands], Command]
-    fields: Fields
-    is_for_services: bool = False
-    is_admin_only: bool = False
-
-
-ACTIONS: Final = {
-    "blink": Action(lambda device: device.blink, {}),
-    "purge": Action(lambda device: device.purge, _APP | _FORCE, is_admin_only=True),
-    "reboot": Action(lambda device: device.reboot, _FORCE),
-    "restart": Action(lambda device: device.restart, _APP | _FORCE),
-    "restart_service": Action(
-        lambda device: device.restart_service, _SERVICE | _FORCE, is_for_services=True
-    ),
-    "shutdown": Action(lambda device: device.shutdown, _FORCE, is_admin_only=True),
-    "start_service": Action(
-        lambda device: device.start_service, _SERVICE, is_for_services=True
-    ),
-    "stop_service": Action(
-        lambda device: device.stop_service, _SERVICE | _FORCE, is_for_services=True
-    ),
-    "update": Action(lambda device: device.update, _FORCE),
 }
 
 
@@ -87,8 +47,10 @@ def async_setup_services(hass: HomeAssistant) -> None:
             DOMAIN,
             name,
             partial(_async_handle, action),
-            schema=vol.Schema(_DEVICES | action.fields),
-            supports_response=SupportsResponse.OPTIONAL,
+            schema=vol.Schema({**_DEVICES, **action.fields}),
+            supports_response=(
+                SupportsResponse.ONLY if action.answers else SupportsResponse.OPTIONAL
+            ),
         )
 
 
@@ -109,24 +71,28 @@ class Outcome:
     device_id: str
     name: str | None
     error: HomeAssistantError | None
+    answer: object = None
 
-    def as_response(self) -> dict[str, Any]:
+    def as_response(self, action: Action) -> dict[str, Any]:
         """Return what a response tells of it."""
         error = self.error
-        return {
+        response = {
             ATTR_DEVICE_ID: self.device_id,
             "name": self.name,
             "result": (error.translation_key or "error") if error else "ok",
             "message": str(error) if error else None,
         }
+        return response | {action.answers: self.answer} if action.answers else response
 
 
 async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     """Give the command to all devices side by side, and tell what each answered.
 
     Raises what the device raised when there is one, else an error that names each device
-    that failed; with a response requested, the response tells it instead.
+    that failed; with a response requested, the response tells it instead, unless no
+    device answered a question.
     """
+    arguments = _arguments(action, call)
     unknown: list[Outcome] = []
     # A device may be named twice: by itself, and by its fleet.
     targets: dict[tuple[str, int | None, str | None], Target] = {}
@@ -138,11 +104,12 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
         except HomeAssistantError as err:
             unknown.append(Outcome(device_id, None, err))
     outcomes = unknown + await asyncio.gather(
-        *(_async_command(action, call, target) for target in targets.values())
+        *(_async_command(action, arguments, target) for target in targets.values())
     )
-    if call.return_response:
-        return {"devices": [outcome.as_response() for outcome in outcomes]}
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    is_answered = not action.answers or len(errors) < len(outcomes)
+    if call.return_response and is_answered:
+        return {"devices": [outcome.as_response(action) for outcome in outcomes]}
     if len(outcomes) == 1 and errors:
         raise errors[0]
     if errors:
@@ -158,20 +125,39 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     return None
 
 
-async def _async_command(action: Action, call: ServiceCall, target: Target) -> Outcome:
-    """Give the command to one device."""
-    coordinator = target.coordinator
-    arguments = {
+def _arguments(action: Action, call: ServiceCall) -> Mapping[str, Any]:
+    """Return the arguments of the command. Raises ServiceValidationError that names a wrong field."""
+    fields = {
         name: value for name, value in call.data.items() if name != ATTR_DEVICE_ID
     }
+    try:
+        return action.arguments(fields)
+    except vol.Invalid as err:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="invalid_field",
+            translation_placeholders={
+                "field": ".".join(map(str, err.path)),
+                "reason": err.error_message,
+            },
+        ) from err
+
+
+async def _async_command(
+    action: Action, arguments: Mapping[str, Any], target: Target
+) -> Outcome:
+    """Give the command to one device."""
+    coordinator = target.coordinator
     if target.service is not None:
-        arguments |= {ATTR_APP_ID: target.app_id, ATTR_SERVICE: target.service}
+        own = {ATTR_APP_ID: target.app_id, ATTR_SERVICE: target.service}
+        arguments = {**arguments, **own}
+    answer: object = None
     error: HomeAssistantError | None = None
     try:
-        await action.command(coordinator.commands)(**arguments)
+        answer = await action.command(coordinator)(**arguments)
     except HomeAssistantError as err:
         error = err
-    return Outcome(target.device_id, coordinator.device_name, error)
+    return Outcome(target.device_id, coordinator.device_name, error, answer)
 
 
 def _targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:

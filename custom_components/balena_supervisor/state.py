@@ -129,7 +129,9 @@ class DeviceState:
     """What is true of a device; None is what no answer tells.
 
     `apps` are the names of the device's apps by id, None while they are unknown.
-    `release` is the commit that runs, `target_release` the one that should.
+    `release` is the commit that runs, `target_release` the one that should; an account
+    tells their versions, too. `update_locked` is whether an update lock was in the way of
+    the last attempt to do something.
     `download_progress` is in percent, None while nothing downloads. Only an account tells
     `last_seen`, `overall_status`, undervoltage, the temperature in °C, and the usage of
     processor, memory and storage in percent.
@@ -149,14 +151,17 @@ class DeviceState:
     os_version: str | None = None
     overall_status: str | None = None
     release: str | None = None
+    release_version: str | None = None
     services: Mapping[ServiceKey, ServiceState] = field(default_factory=dict)
     status: str | None = None
     storage_usage: float | None = None
     supervisor_version: str | None = None
     target_release: str | None = None
+    target_version: str | None = None
     undervolted: bool | None = None
     update_downloaded: bool | None = None
     update_failed: bool | None = None
+    update_locked: bool = False
     update_pending: bool | None = None
     update_status: str | None = None
     vpn: Vpn | None = None
@@ -286,6 +291,7 @@ def from_account(
         os_version=row.os_version,
         overall_status=word(row.overall_status) if row.overall_status else None,
         release=row.running_release.commit if row.running_release else None,
+        release_version=row.running_release.version if row.running_release else None,
         services=_row_services(row, fleet),
         # What it did when it was last heard of is no news.
         status=(
@@ -296,6 +302,7 @@ def from_account(
         storage_usage=_share(row.storage_usage, row.storage_total),
         supervisor_version=row.supervisor_version,
         target_release=row.target_release.commit if row.target_release else None,
+        target_version=row.target_release.version if row.target_release else None,
         undervolted=row.is_undervolted,
         update_downloaded=_row_update_downloaded(row, update_status, told),
         update_failed=_row_update_failed(row, pending, update_status, told),
@@ -326,7 +333,7 @@ def from_devices(devices: Iterable[DeviceState], release: Release | None) -> Fle
         devices=len(states),
         failing=sum(state.update_failed is True for state in states),
         online=sum(state.online for state in states),
-        release=release.version or short(release.commit) if release else None,
+        release=label(release.commit, release.version) if release else None,
         updating=sum(state.is_updating for state in states),
     )
 
@@ -334,6 +341,11 @@ def from_devices(devices: Iterable[DeviceState], release: Release | None) -> Fle
 def short(commit: str) -> str:
     """Return what people call a commit."""
     return commit[:7]
+
+
+def label(commit: str | None, version: str | None) -> str | None:
+    """Return what people call a release: its version, else its commit."""
+    return version or (short(commit) if commit else None)
 
 
 def _share(part: float | None, whole: float | None) -> float | None:

@@ -101,6 +101,8 @@ def error_of(answer: Answer, *, command: bool) -> BalenaError | None:
     match status:
         case HTTPStatus.BAD_REQUEST if message == "App not found":
             return NotFound("The device does not run this app")
+        case HTTPStatus.BAD_REQUEST if "single-container" in message:
+            return Unsupported("Its app has several services")
         case HTTPStatus.BAD_REQUEST:
             return BadRequest(message)
         case HTTPStatus.UNAUTHORIZED if answer.is_of_route:

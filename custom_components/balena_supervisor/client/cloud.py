@@ -7,6 +7,7 @@ from itertools import batched
 from ssl import SSLContext
 from time import monotonic
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import ClientSession
 from yarl import URL
@@ -23,9 +24,9 @@ from .errors import (
     Unsupported,
 )
 from .fields import as_object
-from .http import HttpClient
+from .http import HttpClient, JsonObject
 from .proxy import ProxyTransport, Throttle
-from .rows import Actor, DeviceRow, Fleet, fleets_from_json
+from .rows import Actor, DeviceRow, Fleet, fleets_from_json, tags_from_rows
 from .supervisor import Supervisor
 
 READ_TIMEOUT: Final = 30.0
@@ -150,6 +151,33 @@ class BalenaCloud:
                     if row is not None:
                         rows.append(row)
         return tuple(rows)
+
+    async def tags(self, device_id: int) -> Mapping[str, str]:
+        """Return a device's tags by name. GET /v7/device_tag."""
+        query = {"$select": "tag_key,value", "$filter": f"device eq {device_id}"}
+        return tags_from_rows(await self._query("device_tag", query))
+
+    async def set_tags(self, device_id: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a device beside those that there are. POST and PATCH /v7/device_tag.
+
+        One request each. Raises OutcomeUnknown when one was sent and no answer came.
+        """
+        known = await self.tags(device_id)
+        for name, value in tags.items():
+            if name not in known:
+                tag = {"device": device_id, "tag_key": name, "value": value}
+                await self._write("POST", "device_tag", tag)
+            elif known[name] != value:
+                quoted = quote(name.replace("'", "''"), safe="")
+                which = f"device_tag(device={device_id},tag_key='{quoted}')"
+                await self._write("PATCH", which, {"value": value})
+
+    async def _write(self, method: str, resource: str, json: JsonObject) -> None:
+        answer = await self._http.request(
+            method, f"/v7/{resource}", json=json, timeout=READ_TIMEOUT, command=True
+        )
+        if error := _error_of(answer):
+            raise error
 
     async def _pages(
         self, fleet_ids: tuple[int, ...], *, with_images: bool

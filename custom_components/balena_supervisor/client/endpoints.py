@@ -1,5 +1,6 @@
 """Every endpoint of the Supervisor API, and the Supervisor version that brought it."""
 
+from collections.abc import Mapping
 from enum import Enum
 import re
 from typing import Final
@@ -11,6 +12,11 @@ READ_TIMEOUT: Final = 10.0
 COMMAND_TIMEOUT: Final = 60.0
 # The Supervisor itself gives up after 15 minutes.
 BLOCKING_TIMEOUT: Final = 15 * 60.0
+
+
+def format_version(version: Version) -> str:
+    """Return a version as people write it."""
+    return ".".join(map(str, version))
 
 
 def parse_version(text: str | None) -> Version | None:
@@ -97,6 +103,19 @@ class Endpoint(Enum):
         """Return whether a Supervisor has it; of an unknown version it may be assumed."""
         return version is None or version >= self.since
 
+
+# What does the same on a Supervisor that does not have an endpoint yet; for services,
+# where an app has only one.
+INSTEAD: Final[Mapping[Endpoint, Endpoint]] = {
+    Endpoint.APPS_STATE: Endpoint.APP,
+    Endpoint.PURGE_APP: Endpoint.PURGE,
+    Endpoint.RESTART_APP: Endpoint.RESTART,
+    Endpoint.RESTART_SERVICE: Endpoint.RESTART,
+    Endpoint.START_SERVICE: Endpoint.APP_START,
+    Endpoint.STATE_STATUS: Endpoint.CONTAINER_ID,
+    Endpoint.STOP_SERVICE: Endpoint.APP_STOP,
+    Endpoint.VERSION: Endpoint.DEVICE,
+}
 
 # Arguments that came after their endpoint.
 SERVICE_BY_NAME_SINCE: Final[Version] = (8, 2, 2)

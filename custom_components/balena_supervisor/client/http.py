@@ -76,6 +76,10 @@ class HttpClient:
         self._ssl = ssl or True
         self._max_answer = max_answer
 
+    def use_key(self, key: str) -> None:
+        """Use another key from now on."""
+        self._key = key
+
     async def request(
         self,
         method: str,
@@ -141,14 +145,13 @@ class HttpClient:
         *,
         once: bool = False,
     ) -> AbstractAsyncContextManager[ClientResponse]:
-        url = self._url.joinpath(path.removeprefix("/"))
+        address = str(self._url).rstrip("/") + path
         if params:
             # The balena API takes no "+" for a space.
-            query = urlencode(params, quote_via=quote, safe="$(),;'=/")
-            url = URL(f"{url}?{query}", encoded=True)
+            address += "?" + urlencode(params, quote_via=quote, safe="$(),;'=/")
         return self._session.request(
             method,
-            url,
+            URL(address, encoded=True),
             json=json,
             headers=self._headers,
             ssl=self._ssl,

@@ -122,6 +122,9 @@ class ProxyTransport:
         """Raise Unsupported: the API ends an answer before it passes it on."""
         raise Unsupported("The balena API passes no logs on")
 
+    def use_key(self, key: str) -> None:
+        """Do nothing: the API itself knows the keys of Supervisors."""
+
 
 def _error_of(answer: Answer, *, command: bool) -> BalenaError | None:
     """Return the error that an answer stands for: one of the API, or one of the Supervisor."""

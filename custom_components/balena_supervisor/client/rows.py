@@ -211,3 +211,12 @@ class DeviceRow:
             target_release=Release.from_json(data.get("should_be_running__release")),
             update_status=as_text(data.get("update_status")),
         )
+
+
+def tags_from_rows(value: object) -> Mapping[str, str]:
+    """Return tags by name; one without a name is left out."""
+    return {
+        name: as_text(tag.get("value")) or ""
+        for tag in as_objects(value)
+        if (name := as_text(tag.get("tag_key")))
+    }

@@ -9,12 +9,14 @@ import orjson
 
 from .answers import Answer
 from .endpoints import (
+    INSTEAD,
     JOURNAL_FORMAT_SINCE,
     JOURNAL_SINCE_UNTIL_SINCE,
     PROXY_DNS_SINCE,
     SERVICE_BY_NAME_SINCE,
     Endpoint,
     Version,
+    format_version,
 )
 from .errors import InvalidAnswer, OutcomeUnknown, SupervisorError, Unsupported
 from .http import JsonObject
@@ -58,6 +60,18 @@ class Supervisor:
     def supports(self, endpoint: Endpoint) -> bool:
         """Return whether the Supervisor's version has an endpoint, True while unknown."""
         return endpoint.is_supported_by(self.version)
+
+    @property
+    def knows_services_by_name(self) -> bool:
+        """Whether services can be commanded by their names, True while unknown."""
+        return self.version is None or self.version >= SERVICE_BY_NAME_SINCE
+
+    def way_to(self, endpoint: Endpoint) -> Endpoint | None:
+        """Return an endpoint, or what does the same on this version; None when nothing does."""
+        if self.supports(endpoint):
+            return endpoint
+        instead = INSTEAD.get(endpoint)
+        return instead if instead is not None and self.supports(instead) else None
 
     async def ping(self) -> None:
         """Return when the Supervisor, or the process in front of it, answers.
@@ -128,6 +142,10 @@ class Supervisor:
             raise OutcomeUnknown("The answer holds no key")
         return key
 
+    def use_key(self, key: str) -> None:
+        """Use another key from now on."""
+        self._transport.use_key(key)
+
     async def device(self) -> DeviceReport:
         """Return what the Supervisor reports of the device.
 
@@ -140,7 +158,7 @@ class Supervisor:
     async def app(self, app_id: int) -> App:
         """Return the app of a device that runs a single container.
 
-        GET /v1/apps/:appId, Supervisor 1.8. Raises NotFound, and BadRequest when the app
+        GET /v1/apps/:appId, Supervisor 1.8. Raises NotFound, and Unsupported when the app
         has several containers.
         """
         return App.from_json((await self._call(Endpoint.APP, app_id=app_id)).json())
@@ -309,6 +327,7 @@ class Supervisor:
         GET /v2/local/logs, Supervisor 7.21.
         """
         endpoint = Endpoint.LOCAL_LOGS
+        self._require(endpoint.since)
         async with self._transport.stream(endpoint.method, endpoint.path) as chunks:
             async for line in _lines(chunks):
                 try:
@@ -386,6 +405,7 @@ class Supervisor:
             "until": _journal_time(until),
         }
         endpoint = Endpoint.JOURNAL_LOGS
+        self._require(endpoint.since)
         async with self._transport.stream(
             endpoint.method,
             endpoint.path,
@@ -402,6 +422,7 @@ class Supervisor:
         json: JsonObject | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Answer:
+        self._require(endpoint.since)
         return await self._transport.request(
             endpoint.method,
             endpoint.path.format(app_id=app_id),
@@ -433,8 +454,7 @@ class Supervisor:
 
     def _require(self, version: Version) -> None:
         if self.version is not None and self.version < version:
-            needed = ".".join(map(str, version))
-            raise Unsupported(f"This needs Supervisor {needed} or later")
+            raise Unsupported(f"It needs Supervisor {format_version(version)} or later")
 
 
 def _journal_time(moment: datetime | None) -> str | None:

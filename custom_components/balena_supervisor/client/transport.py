@@ -42,6 +42,10 @@ class Transport(Protocol):
         """
         ...
 
+    def use_key(self, key: str) -> None:
+        """Use another key of the Supervisor from now on, where this way has one."""
+        ...
+
 
 class DirectTransport:
     """Straight to a device in reach, or to the one that this runs on."""
@@ -81,3 +85,7 @@ class DirectTransport:
                 error = error_of(await self._http.read(response), command=False)
                 raise error or InvalidAnswer(f"HTTP status {response.status}")
             yield response.content.iter_any()
+
+    def use_key(self, key: str) -> None:
+        """Use another key from now on."""
+        self._http.use_key(key)

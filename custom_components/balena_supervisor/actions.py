@@ -1,0 +1,211 @@
+"""The table of actions: what each does, the fields that it has, who may."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import voluptuous as vol
+
+from homeassistant.helpers import config_validation as cv
+
+from .client import Proxy
+
+if TYPE_CHECKING:
+    from .coordinator import DeviceCoordinator
+
+ATTR_APP_ID: Final = "app_id"
+ATTR_FORCE: Final = "force"
+ATTR_SERVICE: Final = "service"
+
+type Fields = dict[vol.Marker, Any]
+type Command = Callable[..., Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """An action: what it calls on a device with its fields as arguments.
+
+    One that `answers` has its answer in the response under that name, and nothing else to
+    do. `arguments` makes other arguments of the fields, and raises vol.Invalid.
+    """
+
+    command: Callable[[DeviceCoordinator], Command]
+    fields: Fields
+    answers: str | None = None
+    arguments: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    is_admin_only: bool = False
+    is_for_services: bool = False
+    is_optional_for_services: bool = False
+
+
+def hostname(value: Any) -> str:
+    """Return a name that a host may have, or an empty text. Raises vol.Invalid."""
+    text = cv.string(value).strip()
+    label = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+    if text and not (
+        len(text) <= 253 and re.fullmatch(rf"{label}(\.{label})*", text, re.ASCII)
+    ):
+        raise vol.Invalid("A hostname has letters, digits and hyphens only")
+    return text
+
+
+def _ip_address(value: Any) -> str:
+    """Return an IP address or the name of a host. Raises vol.Invalid."""
+    text = cv.string(value).strip()
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    if not text:
+        raise vol.Invalid("An address is needed")
+    return hostname(text)
+
+
+def _dns(value: Any) -> str | bool:
+    """Return an address with a port, or whether the default one is meant. Raises vol.Invalid."""
+    if isinstance(value, bool):
+        return value
+    text = cv.string(value).strip()
+    if text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise vol.Invalid("It is an address with a port, like 8.8.8.8:53, or true")
+    return f"{_ip_address(host.strip('[]'))}:{port}"
+
+
+_FORCE: Final[Fields] = {vol.Optional(ATTR_FORCE, default=False): cv.boolean}
+_APP: Final[Fields] = {vol.Optional(ATTR_APP_ID): cv.positive_int}
+_SERVICE: Final[Fields] = {vol.Optional(ATTR_SERVICE): cv.string, **_APP}
+
+PROXY_TYPES: Final = ("http-connect", "http-relay", "socks4", "socks5")
+_PROXY_FIELDS: Final = {
+    "proxy_type": "type",
+    "proxy_ip": "ip",
+    "proxy_port": "port",
+    "proxy_login": "login",
+    "proxy_password": "password",
+    "no_proxy": "no_proxy",
+    "proxy_dns": "dns",
+}
+_PROXY_NEEDS: Final = ("proxy_type", "proxy_ip", "proxy_port")
+_HOST_CONFIG: Final[Fields] = {
+    vol.Optional("hostname"): hostname,
+    # The Supervisor takes another one, too, and then forgets the proxy.
+    vol.Optional("proxy_type"): vol.In(PROXY_TYPES),
+    vol.Optional("proxy_ip"): _ip_address,
+    vol.Optional("proxy_port"): cv.port,
+    vol.Optional("proxy_login"): cv.string,
+    vol.Optional("proxy_password"): cv.string,
+    vol.Optional("no_proxy"): vol.All(cv.ensure_list, [cv.string]),
+    vol.Optional("proxy_dns"): _dns,
+    vol.Optional("remove_proxy", default=False): cv.boolean,
+    **_FORCE,
+}
+
+
+def _host_config(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = [name for name in _PROXY_FIELDS if name in fields]
+    if given and fields["remove_proxy"]:
+        raise vol.Invalid("A proxy is either set or removed", [given[0]])
+    for name in _PROXY_NEEDS if given else ():
+        if name not in fields:
+            raise vol.Invalid("A proxy needs it", [name])
+    if not given and not fields["remove_proxy"] and "hostname" not in fields:
+        raise vol.Invalid("There is nothing to change", ["hostname"])
+    proxy = None
+    if given or fields["remove_proxy"]:
+        values = {_PROXY_FIELDS[name]: fields[name] for name in given}
+        proxy = Proxy(**values | {"no_proxy": tuple(values.get("no_proxy", ()))})
+    return {
+        "hostname": fields.get("hostname"),
+        "proxy": proxy,
+        ATTR_FORCE: fields[ATTR_FORCE],
+    }
+
+
+def _target_state(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    local = fields["state"].get("local")
+    apps = local.get("apps") if isinstance(local, dict) else None
+    if not apps and not fields["remove_all_apps"]:
+        raise vol.Invalid(
+            "A state without apps removes all apps; confirm that with remove_all_apps",
+            ["state"],
+        )
+    return {"state": fields["state"]}
+
+
+def _tag_name(value: Any) -> str:
+    """Return the name of a tag. Raises vol.Invalid."""
+    text = cv.string(value)
+    if not text or re.search(r"\s", text):
+        raise vol.Invalid("The name of a tag has no spaces")
+    return text
+
+
+ACTIONS: Final = {
+    "blink": Action(lambda device: device.commands.blink, {}),
+    "cleanup_volumes": Action(
+        lambda device: device.commands.cleanup_volumes, {}, is_admin_only=True
+    ),
+    "get_host_config": Action(
+        lambda device: device.queries.host_config, {}, answers="host_config"
+    ),
+    "get_state": Action(lambda device: device.queries.state, {}, answers="state"),
+    "get_tags": Action(lambda device: device.queries.tags, {}, answers="tags"),
+    "get_target_state": Action(
+        lambda device: device.queries.target_state,
+        {vol.Optional("show_secrets", default=False): cv.boolean},
+        answers="target_state",
+        is_admin_only=True,
+    ),
+    "purge": Action(
+        lambda device: device.commands.purge, _APP | _FORCE, is_admin_only=True
+    ),
+    "reboot": Action(lambda device: device.commands.reboot, _FORCE),
+    "regenerate_api_key": Action(
+        lambda device: device.commands.regenerate_api_key, {}, is_admin_only=True
+    ),
+    "restart": Action(lambda device: device.commands.restart, _APP | _FORCE),
+    "restart_service": Action(
+        lambda device: device.commands.restart_service,
+        _SERVICE | _FORCE,
+        is_for_services=True,
+    ),
+    "set_host_config": Action(
+        lambda device: device.commands.set_host_config,
+        _HOST_CONFIG,
+        arguments=_host_config,
+        is_admin_only=True,
+    ),
+    "set_tags": Action(
+        lambda device: device.commands.set_tags,
+        {vol.Required("tags"): vol.All({_tag_name: cv.string}, vol.Length(min=1))},
+    ),
+    "set_target_state": Action(
+        lambda device: device.commands.set_target_state,
+        {
+            vol.Required("state"): dict,
+            vol.Optional("remove_all_apps", default=False): cv.boolean,
+        },
+        arguments=_target_state,
+        is_admin_only=True,
+    ),
+    "shutdown": Action(
+        lambda device: device.commands.shutdown, _FORCE, is_admin_only=True
+    ),
+    "start_service": Action(
+        lambda device: device.commands.start_service, _SERVICE, is_for_services=True
+    ),
+    "stop_service": Action(
+        lambda device: device.commands.stop_service,
+        _SERVICE | _FORCE,
+        is_for_services=True,
+    ),
+    "update": Action(
+        lambda device: device.commands.update,
+        {vol.Optional("cancel", default=False): cv.boolean, **_FORCE},
+    ),
+}

@@ -1,0 +1,180 @@
+"""Everything one can ask a device that no entity shows."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from homeassistant.helpers.redact import REDACTED
+
+from .client import (
+    AppReport,
+    BalenaError,
+    Container,
+    DeviceInfo,
+    Endpoint,
+    HostConfig,
+    Image,
+    StateStatus,
+)
+
+if TYPE_CHECKING:
+    from .coordinator import DeviceCoordinator
+
+# Objects of a target state whose values are secrets, and secrets themselves.
+_SECRET_OBJECTS: Final = {"environment"}
+_SECRETS: Final = {"apiKey", "deviceApiKey", "password"}
+
+
+class DeviceQueries:
+    """Questions to one device; the answers are made of plain objects, lists and texts.
+
+    They raise ServiceValidationError for what cannot be asked of this device, and
+    HomeAssistantError for what failed.
+    """
+
+    def __init__(self, coordinator: DeviceCoordinator) -> None:
+        """Remember the device."""
+        self._call = coordinator.async_call
+        self._coordinator = coordinator
+        self._supervisor = coordinator.supervisor
+
+    async def host_config(self) -> dict[str, Any]:
+        """Return hostname and proxy of the host; the password is masked."""
+        config = await self._call(self._supervisor.host_config)
+        answer: dict[str, Any] = {"hostname": config.hostname, "proxy": None}
+        if (proxy := config.proxy) is not None:
+            answer["proxy"] = {
+                "type": proxy.type,
+                "ip": proxy.ip,
+                "port": proxy.port,
+                "login": proxy.login,
+                "password": proxy.password and REDACTED,
+                "no_proxy": list(proxy.no_proxy),
+                "dns": proxy.dns,
+            }
+        return answer
+
+    async def state(self) -> dict[str, Any]:
+        """Return a picture of the device: versions, releases, apps with their services, tags.
+
+        What the device does not answer is null or empty; only the report of the device
+        itself must be answered.
+        """
+        supervisor = self._supervisor
+        report = await self._call(supervisor.device)
+        apps = await self._optional(Endpoint.APPS_STATE, supervisor.apps, None)
+        # It can crash a Supervisor that does not answer the question before.
+        status = StateStatus()
+        if apps is not None:
+            status = await self._optional(
+                Endpoint.STATE_STATUS, supervisor.state_status, status
+            )
+        ids = await self._container_ids()
+        info = await self._optional(
+            Endpoint.DEVICE_INFO, supervisor.device_info, DeviceInfo()
+        )
+        host = await self._optional(
+            Endpoint.HOST_CONFIG, supervisor.host_config, HostConfig()
+        )
+        tags = await self._optional(None, self._coordinator.async_tags, None)
+        coordinator, state = self._coordinator, self._coordinator.data
+        return {
+            "name": coordinator.device_name,
+            "uuid": coordinator.uuid,
+            "device_type": info.device_type or state.details.device_type,
+            "architecture": info.arch,
+            "hostname": host.hostname,
+            "os_version": report.os_version,
+            "supervisor_version": report.supervisor_version,
+            "ip_addresses": list(report.ip_addresses),
+            "mac_addresses": list(report.mac_addresses),
+            "status": state.status,
+            "release": status.release or report.commit or state.release,
+            "target_release": state.target_release,
+            "update_status": state.update_status,
+            "apps": [
+                _app(app, status, ids) for app in (apps.apps.values() if apps else ())
+            ],
+            "tags": None if tags is None else dict(tags),
+        }
+
+    async def target_state(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return what should run; environments and keys are masked unless asked for."""
+        state = await self._call(self._supervisor.target_state)
+        return dict(state) if show_secrets else _masked(state)
+
+    async def tags(self) -> dict[str, Any]:
+        """Return the device's tags."""
+        return dict(await self._call(self._coordinator.async_tags))
+
+    async def _container_ids(self) -> Mapping[str, str]:
+        """Return the container ids by service, where containers do not tell them themselves."""
+        supervisor = self._supervisor
+        if supervisor.way_to(Endpoint.STATE_STATUS) is not Endpoint.CONTAINER_ID:
+            return {}
+        return await self._optional(Endpoint.CONTAINER_ID, supervisor.container_ids, {})
+
+    async def _optional[AnswerT, OtherwiseT](
+        self,
+        endpoint: Endpoint | None,
+        ask: Callable[[], Awaitable[AnswerT]],
+        otherwise: OtherwiseT,
+    ) -> AnswerT | OtherwiseT:
+        """Return an answer that the picture may do without."""
+        if endpoint is not None and not self._supervisor.supports(endpoint):
+            return otherwise
+        try:
+            return await ask()
+        except BalenaError:
+            return otherwise
+
+
+def _app(
+    app: AppReport, status: StateStatus, container_ids: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the picture of an app with its services."""
+    containers = {
+        item.service: item for item in status.containers if item.app_id == app.app_id
+    }
+    images = {item.service: item for item in status.images if item.app_id == app.app_id}
+    services = []
+    for name, service in app.services.items():
+        container = containers.get(name, Container())
+        image = images.get(name, Image())
+        services.append(
+            {
+                "name": name,
+                "status": container.status or service.status,
+                "container_id": container.container_id or container_ids.get(name),
+                "image": service.image or image.name,
+                "image_id": image.image_id or container.image_id,
+                "image_status": image.status,
+                "download_progress": service.download_progress,
+                "release_id": service.release_id,
+            }
+        )
+    return {
+        "app_id": app.app_id,
+        "name": app.name,
+        "uuid": app.uuid,
+        "commit": app.commit,
+        "update_status": app.update_status,
+        "services": services,
+    }
+
+
+def _masked(value: Any) -> Any:
+    """Return a copy of a target state without what is secret in it."""
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: (
+            REDACTED
+            if name in _SECRETS
+            else dict.fromkeys(item, REDACTED)
+            if name in _SECRET_OBJECTS and isinstance(item, Mapping)
+            else _masked(item)
+        )
+        for name, item in value.items()
+    }

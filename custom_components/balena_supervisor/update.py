@@ -1,0 +1,113 @@
+"""Updates of balena devices: from the release that runs to the one that should."""
+
+from dataclasses import dataclass
+from typing import Any, override
+
+from homeassistant.components.update import (
+    UpdateEntity,
+    UpdateEntityDescription,
+    UpdateEntityFeature,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .client import Endpoint
+from .coordinator import BalenaConfigEntry
+from .entity import BalenaEntity, BalenaEntityDescription, async_add_device_entities
+from .state import Status, label
+
+# Commands wait for each other by device, not by platform.
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalenaUpdateDescription(BalenaEntityDescription, UpdateEntityDescription):
+    """Describes an update of a device."""
+
+
+UPDATES = (
+    BalenaUpdateDescription(
+        key="release_update",
+        translation_key="release",
+        endpoint=Endpoint.UPDATE,
+        # What does not tell which release should run has nothing to compare.
+        exists_fn=lambda state: state.target_release is not None,
+        vital=True,
+    ),
+)
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: BalenaConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Set up the updates of an entry's devices."""
+    async_add_device_entities(entry, async_add_entities, BalenaUpdate, UPDATES)
+
+
+class BalenaUpdate(BalenaEntity, UpdateEntity):
+    """The release that runs on a device, and the one that should."""
+
+    _attr_supported_features = (
+        UpdateEntityFeature.INSTALL | UpdateEntityFeature.PROGRESS
+    )
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Whether the device answers, or is away because of the update."""
+        coordinator = self.coordinator
+        return super().available or (
+            coordinator.last_update_success
+            and coordinator.data.status == Status.UPDATING
+        )
+
+    @property
+    @override
+    def installed_version(self) -> str | None:
+        """The release that runs."""
+        state = self.coordinator.data
+        return label(state.release, state.release_version)
+
+    @property
+    @override
+    def latest_version(self) -> str | None:
+        """The release that should run."""
+        state = self.coordinator.data
+        return label(state.target_release, state.target_version)
+
+    @property
+    @override
+    def in_progress(self) -> bool:
+        """Whether the release is downloaded or applied just now."""
+        state = self.coordinator.data
+        return state.is_updating or state.status == Status.UPDATING
+
+    @property
+    @override
+    def update_percentage(self) -> float | None:
+        """How much is downloaded; the rest has no measure."""
+        state = self.coordinator.data
+        return state.download_progress if state.is_updating else None
+
+    @override
+    def version_is_newer(self, latest_version: str, installed_version: str) -> bool:
+        """Return that another release is an update: commits have no order, and one may go back."""
+        return True
+
+    @override
+    async def async_install(
+        self, version: str | None, backup: bool, **kwargs: Any
+    ) -> None:
+        """Have the device apply what should run."""
+        await self.coordinator.commands.update()
+
+    @override
+    def _told(self) -> object:
+        return (
+            self.installed_version,
+            self.latest_version,
+            self.in_progress,
+            self.update_percentage,
+        )
