@@ -334,7 +334,10 @@ class DirectCoordinator(DeviceCoordinator):
         self._is_another_device = False
         self._key_in_use = asyncio.Lock()
         self._reader = SupervisorReader(
-            supervisor, entry.title, on_details=self._read_tags
+            supervisor,
+            entry.title,
+            app_id=environment.app_id if self.is_own_device else None,
+            on_details=self._read_tags,
         )
 
     @property

@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Final
 
 from .client import (
+    AppReports,
     BalenaError,
     ConnectionFailed,
     DeviceInfo,
     DeviceOffline,
+    DeviceReport,
     Endpoint,
     HostConfig,
     StateStatus,
@@ -18,7 +21,7 @@ from .client import (
     Unsupported,
 )
 from .const import CRASH_PAUSE, DETAILS_INTERVAL, LOGGER
-from .state import DeviceDetails, DeviceState, from_supervisor
+from .state import DeviceDetails, DeviceState, from_supervisor, single_app
 
 # What a Supervisor looks like that has just crashed.
 _CRASHES: Final = (ConnectionFailed, DeviceOffline)
@@ -27,7 +30,8 @@ _CRASHES: Final = (ConnectionFailed, DeviceOffline)
 class SupervisorReader:
     """Reads one Supervisor again and again, and knows what it need not ask for.
 
-    `skips` are endpoints whose answers somebody else has. `on_details` is called when
+    `app_id` is that of the device's app, where it is known from elsewhere: Supervisors
+    before 7.12 do not tell it. `skips` are endpoints whose answers somebody else has. `on_details` is called when
     what seldom changes was read anew.
     """
 
@@ -36,11 +40,13 @@ class SupervisorReader:
         supervisor: Supervisor,
         name: str,
         *,
+        app_id: int | None = None,
         skips: frozenset[Endpoint] = frozenset(),
         on_details: Callable[[], None] | None = None,
     ) -> None:
         """Remember the Supervisor; nothing is sent yet."""
         self.details = DeviceDetails()
+        self._app_id = app_id
         self._containers_due = 0.0
         self._details_due = 0.0
         self._missing: set[Endpoint] = set()
@@ -53,9 +59,11 @@ class SupervisorReader:
         """Return the device's state. Raises BalenaError only when /v1/device fails."""
         supervisor = self._supervisor
         previous = supervisor.version
+        # An unknown version is not asked for what it may not have.
+        first = await supervisor.device() if previous is None else None
         try:
             async with asyncio.TaskGroup() as tasks:
-                device = tasks.create_task(supervisor.device())
+                device = tasks.create_task(self._report(first))
                 apps = tasks.create_task(
                     self._ask(Endpoint.APPS_STATE, supervisor.apps)
                 )
@@ -74,7 +82,7 @@ class SupervisorReader:
             await self._refresh_details()
         return from_supervisor(
             device.result(),
-            apps=apps.result(),
+            apps=apps.result() or await self._ask_single_app(device.result()),
             containers=containers,
             details=self.details,
             healthy=healthy.result(),
@@ -110,6 +118,18 @@ class SupervisorReader:
             if endpoint is Endpoint.STATE_STATUS and isinstance(err, _CRASHES):
                 self._containers_due = monotonic() + CRASH_PAUSE.total_seconds()
         return None
+
+    async def _report(self, known: DeviceReport | None) -> DeviceReport:
+        """Return what the device reports, unless that is known already."""
+        return known or await self._supervisor.device()
+
+    async def _ask_single_app(self, device: DeviceReport) -> AppReports | None:
+        """Return the app of an old Supervisor, which tells of it when its id is known."""
+        endpoint = self._supervisor.way_to(Endpoint.APPS_STATE)
+        if endpoint is not Endpoint.APP or self._app_id is None:
+            return None
+        app = await self._ask(endpoint, partial(self._supervisor.app, self._app_id))
+        return single_app(self._app_id, app, device) if app else None
 
     async def _ask_containers(self) -> StateStatus | None:
         """Return the containers; asking for them can crash a Supervisor whose engine fails."""

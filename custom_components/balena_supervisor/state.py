@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from .client import (
+    App,
     AppReport,
     AppReports,
     Container,
@@ -253,6 +254,23 @@ def _status(own: str | None, update_status: str | None) -> str | None:
         return Status.UPDATING
     # Without a service the device has no word, and nothing to do.
     return own or Status.IDLE
+
+
+def single_app(app_id: int, app: App, device: DeviceReport) -> AppReports:
+    """Return the only app of an old device with its only service, whose word is the device's."""
+    status = "Running" if device.status == "Idle" else device.status
+    environment = app.environment
+    report = AppReport(
+        app_id=app_id,
+        name=environment.get("RESIN_APP_NAME") or str(app_id),
+        commit=app.commit,
+        services={
+            environment.get("RESIN_SERVICE_NAME") or "main": ServiceReport(
+                status=status, release_id=app.release_id
+            )
+        },
+    )
+    return AppReports({app_id: report})
 
 
 def from_account(

@@ -25,6 +25,7 @@ from .errors import (
     UpdateLocked,
 )
 from .models import (
+    App,
     AppReport,
     AppReports,
     Container,
@@ -45,6 +46,7 @@ from .transport import DirectTransport, Transport
 __all__ = [
     "AccessDenied",
     "Actor",
+    "App",
     "AppReport",
     "AppReports",
     "AuthenticationFailed",
