@@ -137,7 +137,7 @@ def _app(
     }
     images = {item.service: item for item in status.images if item.app_id == app.app_id}
     services = []
-    for name, service in app.services.items():
+    for name, service in sorted(app.services.items()):
         container = containers.get(name, Container())
         image = images.get(name, Image())
         services.append(

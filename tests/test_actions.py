@@ -1,0 +1,571 @@
+"""Actions that ask a device, and those that change what it is."""
+
+from typing import Any
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+import voluptuous as vol
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import (
+    HomeAssistantError,
+    ServiceValidationError,
+    Unauthorized,
+)
+from homeassistant.helpers import device_registry as dr
+from simulator import (
+    CloudDevice,
+    CloudServer,
+    Device,
+    Fault,
+    SupervisorServer,
+    TokenKind,
+)
+
+from . import pass_time, state_of
+
+NAME = "holy_wildflower"
+APP_ID = 1658654
+PROXY = {"proxy_type": "socks5", "proxy_ip": "192.0.2.9", "proxy_port": 1080}
+
+
+@pytest.fixture
+def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
+    """Return the id of the device in the registry."""
+    return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
+
+
+@pytest.fixture
+def account_device_id(
+    account: MockConfigEntry, device_registry: dr.DeviceRegistry
+) -> str:
+    """Return the id of the device of an account in the registry."""
+    devices = dr.async_entries_for_config_entry(device_registry, account.entry_id)
+    return next(device.id for device in devices if device.name == "kiosk-lobby")
+
+
+async def call(hass: HomeAssistant, action: str, **data: Any) -> None:
+    """Call an action without asking for a response."""
+    await hass.services.async_call(DOMAIN, action, data, blocking=True)
+
+
+async def ask(hass: HomeAssistant, action: str, **data: Any) -> list[dict[str, Any]]:
+    """Call an action; returns what came of it on each device."""
+    response: Any = await hass.services.async_call(
+        DOMAIN, action, data, blocking=True, return_response=True
+    )
+    devices: list[dict[str, Any]] = response["devices"]
+    return devices
+
+
+# Host configuration
+
+
+async def test_host_config(hass: HomeAssistant, device: Device, device_id: str) -> None:
+    """Hostname and proxy are told, the password is masked."""
+    device.proxy = {
+        "type": "socks5",
+        "ip": "192.0.2.9",
+        "port": 1080,
+        "login": "me",
+        "password": "hunter2",
+        "noProxy": ["192.0.2.0/24"],
+    }
+    (answer,) = await ask(hass, "get_host_config", device_id=device_id)
+    assert answer == {
+        "device_id": device_id,
+        "name": "holy-wildflower",
+        "result": "ok",
+        "message": None,
+        "host_config": {
+            "hostname": "a1b2c3d",
+            "proxy": {
+                "type": "socks5",
+                "ip": "192.0.2.9",
+                "port": 1080,
+                "login": "me",
+                "password": "**REDACTED**",
+                "no_proxy": ["192.0.2.0/24"],
+                "dns": None,
+            },
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "network"),
+    [
+        ({"hostname": "kitchen-kiosk"}, {"hostname": "kitchen-kiosk"}),
+        ({"hostname": ""}, {"hostname": ""}),
+        (PROXY, {"proxy": {"type": "socks5", "ip": "192.0.2.9", "port": 1080}}),
+        (
+            PROXY
+            | {
+                "proxy_login": "me",
+                "proxy_password": "hunter2",
+                "no_proxy": ["192.0.2.0/24"],
+                "proxy_dns": "8.8.8.8:53",
+            },
+            {
+                "proxy": {
+                    "type": "socks5",
+                    "ip": "192.0.2.9",
+                    "port": 1080,
+                    "login": "me",
+                    "password": "hunter2",
+                    "noProxy": ["192.0.2.0/24"],
+                    "dns": "8.8.8.8:53",
+                }
+            },
+        ),
+        (
+            PROXY | {"proxy_ip": "proxy.example", "proxy_dns": True},
+            {
+                "proxy": {
+                    "type": "socks5",
+                    "ip": "proxy.example",
+                    "port": 1080,
+                    "dns": True,
+                }
+            },
+        ),
+        ({"remove_proxy": True}, {"proxy": {}}),
+    ],
+)
+async def test_set_host_config(
+    hass: HomeAssistant,
+    device: Device,
+    device_id: str,
+    fields: dict[str, Any],
+    network: dict[str, Any],
+) -> None:
+    """Hostname and proxy are set as the Supervisor takes them."""
+    await call(hass, "set_host_config", device_id=device_id, **fields)
+    assert device.commands == [("set_host_config", network)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"hostname": "-kiosk"}, "hostname"),
+        ({"hostname": "kitchen kiosk"}, "hostname"),
+        (PROXY | {"proxy_type": "ftp"}, "proxy_type"),
+        (PROXY | {"proxy_ip": ""}, "proxy_ip"),
+        (PROXY | {"proxy_port": 0}, "proxy_port"),
+        (PROXY | {"proxy_port": 70000}, "proxy_port"),
+        (PROXY | {"proxy_dns": "8.8.8.8"}, "proxy_dns"),
+        (PROXY | {"proxy_dns": "8.8.8.8:0"}, "proxy_dns"),
+    ],
+)
+async def test_wrong_host_config(
+    hass: HomeAssistant,
+    server: SupervisorServer,
+    device_id: str,
+    fields: dict[str, Any],
+    field: str,
+) -> None:
+    """What is wrong is named before anything is sent."""
+    server.requests.clear()
+    with pytest.raises(vol.Invalid) as caught:
+        await call(hass, "set_host_config", device_id=device_id, **fields)
+    assert field in str(caught.value)
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "hostname is not valid: There is nothing to change"),
+        ({"proxy_type": "socks4"}, "proxy_ip is not valid: A proxy needs it"),
+        ({"proxy_ip": "192.0.2.9"}, "proxy_type is not valid: A proxy needs it"),
+        ({"proxy_login": "me"}, "proxy_type is not valid"),
+        (PROXY | {"remove_proxy": True}, "proxy_type is not valid: A proxy is either"),
+    ],
+)
+async def test_host_config_that_does_not_fit(
+    hass: HomeAssistant,
+    server: SupervisorServer,
+    device_id: str,
+    fields: dict[str, Any],
+    text: str,
+) -> None:
+    """Fields that do not fit together are named before anything is sent."""
+    server.requests.clear()
+    with pytest.raises(ServiceValidationError, match=text):
+        await call(hass, "set_host_config", device_id=device_id, **fields)
+    assert not server.requests
+
+
+async def test_locked_host_config(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """An update lock refuses, and force overrides it, where it is read."""
+    device.lock()
+    with pytest.raises(HomeAssistantError, match="holds an update lock"):
+        await call(hass, "set_host_config", device_id=device_id, hostname="kiosk")
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "on"
+    await call(
+        hass, "set_host_config", device_id=device_id, hostname="kiosk", force=True
+    )
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "off"
+
+
+# Locks
+
+
+async def test_lock_shows_until_an_attempt_succeeds(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """An attempt that a lock refused shows on the device, until another one succeeds."""
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "off"
+    device.lock()
+    with pytest.raises(HomeAssistantError, match="holds an update lock"):
+        await call(hass, "restart", device_id=device_id)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "on"
+    # It needs no lock, and so tells nothing of it.
+    await call(hass, "start_service", device_id=device_id, service="main")
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "on"
+    device.unlock()
+    await call(hass, "restart", device_id=device_id)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "off"
+
+
+async def test_lock_is_over_when_an_update_is_done(
+    hass: HomeAssistant,
+    device: Device,
+    device_id: str,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """An update that was applied found no lock."""
+    device.lock()
+    with pytest.raises(HomeAssistantError, match="holds an update lock"):
+        await call(hass, "reboot", device_id=device_id)
+    device.begin_update(device.apps[APP_ID].release)
+    await pass_time(hass, freezer, 4)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "on"
+    device.unlock()
+    device.finish_download()
+    device.apply()
+    await pass_time(hass, freezer, 4)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "off"
+
+
+async def test_host_update_is_no_update_lock(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """An update of the operating system refuses, too, but no app holds a lock."""
+    device.host_update_running = True
+    with pytest.raises(HomeAssistantError, match="updating its operating system"):
+        await call(hass, "reboot", device_id=device_id)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "off"
+
+
+# The state of a device
+
+
+async def test_state(hass: HomeAssistant, device: Device, device_id: str) -> None:
+    """A picture of the device has everything in its place."""
+    (answer,) = await ask(hass, "get_state", device_id=device_id)
+    state = answer["state"]
+    (app,) = state.pop("apps")
+    services = {service["name"]: service for service in app.pop("services")}
+    assert state == {
+        "name": "holy-wildflower",
+        "uuid": None,
+        "device_type": "genericx86-64-ext",
+        "architecture": "amd64",
+        "hostname": "a1b2c3d",
+        "os_version": "balenaOS 6.5.4",
+        "supervisor_version": "19.0.5",
+        "ip_addresses": ["192.0.2.2", "fd00::2"],
+        "mac_addresses": list(device.mac_addresses),
+        "status": "idle",
+        "release": "7fc9c5bea8e361acd49886fe6cc1e1cd",
+        "target_release": "7fc9c5bea8e361acd49886fe6cc1e1cd",
+        "update_status": "up_to_date",
+        "tags": {"DeviceLocation": "warehouse #3"},
+    }
+    assert app == {
+        "app_id": APP_ID,
+        "name": "demo-fleet",
+        "uuid": "e2bf6410ffc30850e96f5071cdd1dca8",
+        "commit": "7fc9c5bea8e361acd49886fe6cc1e1cd",
+        "update_status": "done",
+    }
+    assert services["main"] == {
+        "name": "main",
+        "status": "Running",
+        "container_id": device.containers[APP_ID, "main"].id,
+        "image": device.containers[APP_ID, "main"].service.image,
+        "image_id": 2885946,
+        "image_status": "Downloaded",
+        "download_progress": None,
+        "release_id": 99999,
+    }
+
+
+async def test_state_of_an_old_device(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """What an old Supervisor does not tell is null, the rest is there."""
+    device.supervisor_version = "9.0.0"
+    (answer,) = await ask(hass, "get_state", device_id=device_id)
+    state = answer["state"]
+    assert state["supervisor_version"] == "9.0.0"
+    assert state["tags"] is None
+    # The containers' ids come from where they were told then.
+    assert state["apps"][0]["services"][0]["container_id"] is not None
+
+
+async def test_state_without_apps(
+    hass: HomeAssistant, server: SupervisorServer, device_id: str
+) -> None:
+    """What could crash a Supervisor is not asked when the question before failed."""
+    server.faults.add("GET", "/v2/applications/state", Fault.status(503))
+    server.requests.clear()
+    (answer,) = await ask(hass, "get_state", device_id=device_id)
+    assert answer["state"]["apps"] == []
+    assert "/v2/state/status" not in [request.path for request in server.requests]
+
+
+async def test_state_through_an_account(
+    hass: HomeAssistant, cloud_device: CloudDevice, account_device_id: str
+) -> None:
+    """Through an account, the picture is the same."""
+    (answer,) = await ask(hass, "get_state", device_id=account_device_id)
+    assert answer["state"]["uuid"] == cloud_device.device.uuid
+    assert [item["name"] for item in answer["state"]["apps"][0]["services"]] == [
+        "browser",
+        "signage",
+    ]
+    assert answer["state"]["tags"] == {"DeviceLocation": "warehouse #3"}
+
+
+async def test_no_device_answers(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """A question that no device answers is an error."""
+    await device.power_off()
+    with pytest.raises(
+        HomeAssistantError, match="holy-wildflower could not be reached"
+    ):
+        await ask(hass, "get_state", device_id=device_id)
+
+
+async def test_some_devices_answer(
+    hass: HomeAssistant, device: Device, device_id: str, account_device_id: str
+) -> None:
+    """A question that some devices answer has those answers, and tells of the others."""
+    await device.power_off()
+    ids = [device_id, account_device_id]
+    outcomes = await ask(hass, "get_tags", device_id=ids)
+    results = {outcome["name"]: outcome["result"] for outcome in outcomes}
+    assert results == {"holy-wildflower": "cannot_connect", "kiosk-lobby": "ok"}
+    assert outcomes[0]["tags"] is None
+
+
+# Tags
+
+
+async def test_tags(hass: HomeAssistant, device: Device, device_id: str) -> None:
+    """Tags are set beside those that are there, and told."""
+    await call(hass, "set_tags", device_id=device_id, tags={"colour": "red"})
+    (answer,) = await ask(hass, "get_tags", device_id=device_id)
+    assert answer["tags"] == {"DeviceLocation": "warehouse #3", "colour": "red"}
+
+
+async def test_tags_of_an_old_device(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """An old Supervisor cannot set tags, and says since when they can."""
+    device.supervisor_version = "17.7.0"
+    await ask(hass, "get_state", device_id=device_id)
+    with pytest.raises(ServiceValidationError, match="needs Supervisor 17.8"):
+        await call(hass, "set_tags", device_id=device_id, tags={"colour": "red"})
+
+
+async def test_tags_through_an_account(
+    hass: HomeAssistant, cloud_device: CloudDevice, account_device_id: str
+) -> None:
+    """Through an account, tags are set whatever the Supervisor, and only what is new is sent."""
+    cloud_device.device.supervisor_version = "10.0.0"
+    tags = {"colour": "red", "who's/where": "ä & b", "DeviceLocation": "hall"}
+    await call(hass, "set_tags", device_id=account_device_id, tags=tags)
+    (answer,) = await ask(hass, "get_tags", device_id=account_device_id)
+    assert answer["tags"] == tags
+    await call(
+        hass, "set_tags", device_id=account_device_id, tags={"who's/where": "there"}
+    )
+    (answer,) = await ask(hass, "get_tags", device_id=account_device_id)
+    assert answer["tags"] == tags | {"who's/where": "there"}
+
+
+async def test_observer_sets_no_tags(
+    hass: HomeAssistant, cloud: CloudServer, token: str, account_device_id: str
+) -> None:
+    """Who may only look sets no tags."""
+    cloud.tokens[token].kind = TokenKind.OBSERVER
+    with pytest.raises(HomeAssistantError, match="may not do this to kiosk-lobby"):
+        await call(
+            hass, "set_tags", device_id=account_device_id, tags={"colour": "red"}
+        )
+
+
+@pytest.mark.parametrize("tags", [{}, {"a b": "c"}, {"": "c"}, {"a": ["b"]}, "a"])
+async def test_wrong_tags(
+    hass: HomeAssistant, server: SupervisorServer, device_id: str, tags: Any
+) -> None:
+    """What are no tags is refused before anything is sent."""
+    server.requests.clear()
+    with pytest.raises(vol.Invalid, match="tags"):
+        await call(hass, "set_tags", device_id=device_id, tags=tags)
+    assert not server.requests
+
+
+# Target state
+
+
+async def test_target_state_is_masked(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """What should run is told without its secrets."""
+    (answer,) = await ask(hass, "get_target_state", device_id=device_id)
+    assert device.app_key() not in str(answer)
+    environment = answer["target_state"]["local"]["apps"][str(APP_ID)]["services"][0][
+        "config"
+    ]["environment"]
+    assert set(environment.values()) == {"**REDACTED**"}
+    assert "BALENA_SUPERVISOR_API_KEY" in environment
+
+
+async def test_target_state_with_secrets(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """Who asks for secrets gets them."""
+    (answer,) = await ask(
+        hass, "get_target_state", device_id=device_id, show_secrets=True
+    )
+    assert device.app_key() in str(answer)
+
+
+async def test_set_target_state(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """In local mode, what should run can be replaced."""
+    device.local_mode = True
+    service = {
+        "environment": {},
+        "labels": {},
+        "imageId": 1,
+        "serviceName": "one",
+        "serviceId": 1,
+        "image": "local_image_one:latest",
+        "running": True,
+    }
+    app = {
+        "name": "localapp",
+        "commit": "localcommit",
+        "releaseId": "1",
+        "services": {"1": service},
+        "volumes": {},
+        "networks": {},
+    }
+    state = {"local": {"name": "Home", "config": {}, "apps": {"1": app}}}
+    await call(hass, "set_target_state", device_id=device_id, state=state)
+    assert "localapp" in [item.name for item in device.apps.values()]
+
+
+async def test_set_target_state_outside_of_local_mode(
+    hass: HomeAssistant, device_id: str
+) -> None:
+    """Outside of local mode, the device refuses."""
+    state = {"local": {"apps": {"1": {}}}}
+    with pytest.raises(ServiceValidationError, match="did not accept the request"):
+        await call(hass, "set_target_state", device_id=device_id, state=state)
+
+
+@pytest.mark.parametrize("state", [{}, {"local": {}}, {"local": {"apps": {}}}])
+async def test_removing_all_apps_must_be_confirmed(
+    hass: HomeAssistant,
+    server: SupervisorServer,
+    device: Device,
+    device_id: str,
+    state: dict[str, Any],
+) -> None:
+    """A state that removes all apps is sent only when that is confirmed."""
+    device.local_mode = True
+    server.requests.clear()
+    with pytest.raises(
+        ServiceValidationError, match="state is not valid: A state with"
+    ):
+        await call(hass, "set_target_state", device_id=device_id, state=state)
+    assert not server.requests
+    await call(
+        hass,
+        "set_target_state",
+        device_id=device_id,
+        state=state,
+        remove_all_apps=True,
+    )
+    assert "/v2/local/target-state" in [request.path for request in server.requests]
+
+
+# The rest
+
+
+async def test_cancelled_update(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """An update that is under way can be begun again from the start."""
+    await call(hass, "update", device_id=device_id, cancel=True)
+    assert device.commands == [("update", {"force": False, "cancel": True})]
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_volumes_are_cleaned_up(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """Unused volumes are deleted by the action and by the button."""
+    await call(hass, "cleanup_volumes", device_id=device_id)
+    await hass.services.async_call(
+        "button",
+        "press",
+        {"entity_id": f"button.{NAME}_clean_up_volumes"},
+        blocking=True,
+    )
+    assert [name for name, _ in device.commands] == ["cleanup_volumes"] * 2
+
+
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        ("cleanup_volumes", {}),
+        ("get_target_state", {}),
+        ("purge", {}),
+        ("regenerate_api_key", {}),
+        ("set_host_config", {"hostname": "x"}),
+        ("set_target_state", {"state": {}}),
+        ("shutdown", {}),
+    ],
+)
+async def test_for_administrators_only(
+    hass: HomeAssistant,
+    hass_read_only_user: MockUser,
+    device: Device,
+    device_id: str,
+    action: str,
+    fields: dict[str, Any],
+) -> None:
+    """What destroys or tells secrets is for administrators."""
+    with pytest.raises(Unauthorized):
+        await hass.services.async_call(
+            DOMAIN,
+            action,
+            {"device_id": device_id, **fields},
+            blocking=True,
+            context=Context(user_id=hass_read_only_user.id),
+            return_response=action.startswith("get_"),
+        )
+    assert not device.commands
