@@ -20,6 +20,7 @@ from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
     BalenaServiceEntity,
+    BalenaServiceEntityDescription,
     async_add_device_entities,
     async_add_service_entities,
 )
@@ -37,7 +38,9 @@ class BalenaButtonDescription(BalenaEntityDescription, ButtonEntityDescription):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BalenaServiceButtonDescription(ButtonEntityDescription):
+class BalenaServiceButtonDescription(
+    BalenaServiceEntityDescription, ButtonEntityDescription
+):
     """Describes a button of a service."""
 
     press_fn: Callable[[DeviceCommands, ServiceState], Awaitable[None]]
@@ -108,6 +111,7 @@ SERVICE_BUTTONS = (
     BalenaServiceButtonDescription(
         key="restart",
         translation_key="restart_service",
+        is_command=True,
         device_class=ButtonDeviceClass.RESTART,
         press_fn=lambda commands, service: commands.restart_service(
             service.name, service.app_id

@@ -194,14 +194,21 @@ class DeviceCommands:
             self._coordinator.async_expect_change()
         return result
 
+    def can_command_services(self, app_id: int) -> bool:
+        """Return whether single services of an app can be commanded."""
+        return self._supervisor.knows_services_by_name or self._is_alone(app_id)
+
     def _is_alone(self, app_id: int) -> bool:
         """Return whether an app's only service is commanded by its app.
 
-        Old Supervisors know services by image ids only, which they do not tell by name.
+        Old Supervisors know services by image ids only, which they do not tell by name;
+        even older ones run apps of one service only.
         """
-        return not self._supervisor.knows_services_by_name and (
-            sum(app == app_id for app, _ in self._coordinator.data.services) <= 1
-        )
+        supervisor = self._supervisor
+        if supervisor.knows_services_by_name:
+            return False
+        services = [app for app, _ in self._coordinator.data.services if app == app_id]
+        return len(services) == 1 or not supervisor.supports(Endpoint.RESTART_SERVICE)
 
     def _app_ids(self) -> Iterable[int]:
         """Return the ids of the device's apps; that of Home Assistant's app last."""

@@ -41,6 +41,17 @@ class BalenaEntityDescription(EntityDescription):
         return self.exists_fn(coordinator.data)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BalenaServiceEntityDescription(EntityDescription):
+    """Describes an entity of a service; `is_command` is whether it commands the service."""
+
+    is_command: bool = False
+
+    def is_of(self, coordinator: DeviceCoordinator, key: ServiceKey) -> bool:
+        """Return whether a service has it."""
+        return not self.is_command or coordinator.commands.can_command_services(key[0])
+
+
 class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
     CoordinatorEntity[CoordinatorT]
 ):
@@ -103,7 +114,7 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
     def __init__(
         self,
         coordinator: DeviceCoordinator,
-        description: EntityDescription,
+        description: BalenaServiceEntityDescription,
         service_key: ServiceKey,
     ) -> None:
         """Attach the entity to the device of its service."""
@@ -187,7 +198,7 @@ def async_add_device_entities[DescriptionT: BalenaEntityDescription](
 
 
 @callback
-def async_add_service_entities[DescriptionT: EntityDescription](
+def async_add_service_entities[DescriptionT: BalenaServiceEntityDescription](
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
     entity: Callable[[DeviceCoordinator, DescriptionT, ServiceKey], Entity],
@@ -202,6 +213,7 @@ def async_add_service_entities[DescriptionT: EntityDescription](
             (key, description.key): partial(entity, coordinator, description, key)
             for key in coordinator.data.services
             for description in descriptions
+            if description.is_of(coordinator, key)
         }
 
     _async_add_as_they_appear(entry, async_add_entities, wanted)

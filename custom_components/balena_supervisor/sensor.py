@@ -22,6 +22,7 @@ from .entity import (
     BalenaEntityDescription,
     BalenaFleetEntity,
     BalenaServiceEntity,
+    BalenaServiceEntityDescription,
     async_add_device_entities,
     async_add_fleet_entities,
     async_add_service_entities,
@@ -48,7 +49,9 @@ class BalenaSensorDescription(BalenaEntityDescription, SensorEntityDescription):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BalenaServiceSensorDescription(SensorEntityDescription):
+class BalenaServiceSensorDescription(
+    BalenaServiceEntityDescription, SensorEntityDescription
+):
     """Describes a sensor of a service."""
 
     value_fn: Callable[[ServiceState], StateType]

@@ -1,5 +1,6 @@
 """Switches of the services of balena devices."""
 
+from dataclasses import dataclass
 from typing import Any, override
 
 from homeassistant.components.switch import SwitchEntity, SwitchEntityDescription
@@ -7,12 +8,28 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import BalenaConfigEntry
-from .entity import BalenaServiceEntity, async_add_service_entities
+from .entity import (
+    BalenaServiceEntity,
+    BalenaServiceEntityDescription,
+    async_add_service_entities,
+)
 
 # Commands wait for each other by device, not by platform.
 PARALLEL_UPDATES = 0
 
-SERVICE_SWITCHES = (SwitchEntityDescription(key="running", translation_key="running"),)
+
+@dataclass(frozen=True, kw_only=True)
+class BalenaServiceSwitchDescription(
+    BalenaServiceEntityDescription, SwitchEntityDescription
+):
+    """Describes a switch of a service."""
+
+
+SERVICE_SWITCHES = (
+    BalenaServiceSwitchDescription(
+        key="running", translation_key="running", is_command=True
+    ),
+)
 
 
 async def async_setup_entry(

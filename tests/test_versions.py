@@ -1,0 +1,128 @@
+"""What there is of a device follows its Supervisor's version."""
+
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from syrupy.assertion import SnapshotAssertion
+
+from custom_components.balena_supervisor.actions import ACTIONS
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from simulator import App, Device, Release, Service, SupervisorServer
+
+VERSIONS: Final = (
+    "1.8.0",
+    "6.6.0",
+    "7.0.0",
+    "7.22.0",
+    "9.11.0",
+    "10.3.0",
+    "11.4.0",
+    "14.7.0",
+    "17.8.0",
+    "19.0.0",
+)
+APP_ID: Final = 1658654
+# What the actions are given besides the device.
+FIELDS: Final[dict[str, dict[str, Any]]] = {
+    "restart": {"app_id": APP_ID},
+    "restart_service": {"service": "main", "app_id": APP_ID},
+    "purge": {"app_id": APP_ID},
+    "set_host_config": {"hostname": "kiosk"},
+    "set_tags": {"tags": {"colour": "red"}},
+    "set_target_state": {"state": {"local": {"apps": {"1": {}}}}},
+    "start_service": {"service": "main", "app_id": APP_ID},
+    "stop_service": {"service": "main", "app_id": APP_ID},
+}
+# After these, the device is away.
+LAST: Final = ("reboot", "shutdown")
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    """Return a version of the Supervisor."""
+    value: str = request.param
+    return value
+
+
+@pytest.fixture(params=["single", "several"])
+def services(request: pytest.FixtureRequest) -> tuple[Service, ...]:
+    """Return the services of an app: old devices have one only."""
+    names = {"single": ("main",), "several": ("main", "redis")}[request.param]
+    return tuple(map(Service, names))
+
+
+@pytest.fixture
+async def server(
+    version: str, services: tuple[Service, ...]
+) -> AsyncGenerator[SupervisorServer]:
+    """Serve a device with the version."""
+    release = Release("7fc9c5bea8e361acd49886fe6cc1e1cd", 99999, services)
+    apps = [App(APP_ID, "demo-fleet", release)]
+    device = Device(supervisor_version=version, apps=apps)
+    async with SupervisorServer(device) as server:
+        yield server
+
+
+@pytest.fixture
+def device(server: SupervisorServer) -> Device:
+    """Return the device with the version."""
+    return server.device
+
+
+@pytest.fixture
+def _on_the_device(monkeypatch: pytest.MonkeyPatch, server: SupervisorServer) -> None:
+    """Run on the device itself, which tells which app it runs."""
+    monkeypatch.setenv("RESIN_SUPERVISOR_ADDRESS", server.url)
+    monkeypatch.setenv("RESIN_APP_ID", str(APP_ID))
+
+
+@pytest.mark.parametrize("place", ["elsewhere", "on_the_device"])
+async def test_entities(
+    hass: HomeAssistant,
+    request: pytest.FixtureRequest,
+    entry: MockConfigEntry,
+    entity_registry: er.EntityRegistry,
+    snapshot: SnapshotAssertion,
+    place: str,
+) -> None:
+    """An entity is there when the Supervisor can do what it is for."""
+    fixtures = {"elsewhere": "server", "on_the_device": "_on_the_device"}
+    request.getfixturevalue(fixtures[place])
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    entities = er.async_entries_for_config_entry(entity_registry, entry.entry_id)
+    assert sorted(item.entity_id for item in entities) == snapshot
+
+
+async def _result(hass: HomeAssistant, action: str, device_id: str) -> str:
+    """Call an action; returns "ok" or the key of what is said instead."""
+    fields = {"device_id": device_id, **FIELDS.get(action, {})}
+    try:
+        response: Any = await hass.services.async_call(
+            DOMAIN, action, fields, blocking=True, return_response=True
+        )
+    except HomeAssistantError as err:
+        return str(err.translation_key)
+    result: str = response["devices"][0]["result"]
+    return result
+
+
+async def test_actions(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    snapshot: SnapshotAssertion,
+) -> None:
+    """An action works, or says that the Supervisor is too old for it."""
+    (parent,) = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
+    results = {}
+    for action in (*sorted(set(ACTIONS) - set(LAST)), *LAST):
+        await device.power_on()
+        results[action] = await _result(hass, action, parent.id)
+    assert results == snapshot
