@@ -291,7 +291,8 @@ async def test_state(hass: HomeAssistant, device: Device, device_id: str) -> Non
         "app_id": APP_ID,
         "name": "demo-fleet",
         "uuid": "e2bf6410ffc30850e96f5071cdd1dca8",
-        "commit": "7fc9c5bea8e361acd49886fe6cc1e1cd",
+        "running_commit": "7fc9c5bea8e361acd49886fe6cc1e1cd",
+        "target_commit": "7fc9c5bea8e361acd49886fe6cc1e1cd",
         "update_status": "done",
     }
     assert services["main"] == {

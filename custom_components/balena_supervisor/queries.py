@@ -1,6 +1,7 @@
 """Everything one can ask a device that no entity shows."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from homeassistant.helpers.redact import REDACTED
@@ -92,7 +93,8 @@ class DeviceQueries:
             "target_release": state.target_release,
             "update_status": state.update_status,
             "apps": [
-                _app(app, status, ids) for app in (apps.apps.values() if apps else ())
+                _app(app, await self._running_commit(app.app_id), status, ids)
+                for app in (apps.apps.values() if apps else ())
             ],
             "tags": None if tags is None else dict(tags),
         }
@@ -105,6 +107,13 @@ class DeviceQueries:
     async def tags(self) -> dict[str, Any]:
         """Return the device's tags."""
         return dict(await self._call(self._coordinator.async_tags))
+
+    async def _running_commit(self, app_id: int) -> str | None:
+        """Return the release that an app has settled on, None while it changes."""
+        state = await self._optional(
+            Endpoint.APP_STATE, partial(self._supervisor.app_state, app_id), None
+        )
+        return state.commit if state else None
 
     async def _container_ids(self) -> Mapping[str, str]:
         """Return the container ids by service, where containers do not tell them themselves."""
@@ -129,7 +138,10 @@ class DeviceQueries:
 
 
 def _app(
-    app: AppReport, status: StateStatus, container_ids: Mapping[str, str]
+    app: AppReport,
+    running_commit: str | None,
+    status: StateStatus,
+    container_ids: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the picture of an app with its services."""
     containers = {
@@ -156,7 +168,8 @@ def _app(
         "app_id": app.app_id,
         "name": app.name,
         "uuid": app.uuid,
-        "commit": app.commit,
+        "running_commit": running_commit,
+        "target_commit": app.commit,
         "update_status": app.update_status,
         "services": services,
     }
