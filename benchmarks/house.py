@@ -1,4 +1,4 @@
-"""A Home Assistant in a temporary folder, and devices for it."""
+"""A Home Assistant in a temporary folder, and devices or an account for it."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,21 +11,31 @@ from pytest_homeassistant_custom_component.common import (  # type: ignore[impor
     async_test_home_assistant,
 )
 
+from custom_components.balena_supervisor.account import AccountCoordinator
 from custom_components.balena_supervisor.const import (
+    CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
+    CONF_FLEETS,
     CONF_MAC_ADDRESSES,
+    CONF_SERVICES,
+    CONNECTION_ACCOUNT,
     CONNECTION_DIRECT,
     DOMAIN,
 )
-from custom_components.balena_supervisor.coordinator import DeviceCoordinator
+from custom_components.balena_supervisor.coordinator import (
+    BalenaData,
+    DeviceCoordinator,
+)
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_API_KEY, CONF_URL, CONF_VERIFY_SSL
+from homeassistant.const import CONF_API_KEY, CONF_TOKEN, CONF_URL, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.loader import DATA_CUSTOM_COMPONENTS
 from homeassistant.setup import async_setup_component
 from simulator import SupervisorServer
 from simulator.__main__ import make_device
+
+from .served import Served
 
 _SUPERVISOR_VERSION = "19.0.5"
 
@@ -68,7 +78,7 @@ async def home_assistant() -> AsyncGenerator[HomeAssistant]:
                 await hass.async_stop(force=True)
 
 
-def add_entries(hass: HomeAssistant, servers: list[SupervisorServer]) -> None:
+def add_devices(hass: HomeAssistant, servers: list[SupervisorServer]) -> None:
     """Add an entry for each device, as the config flow does; none is set up yet."""
     for server in servers:
         addresses = [format_mac(address) for address in server.device.mac_addresses]
@@ -86,6 +96,23 @@ def add_entries(hass: HomeAssistant, servers: list[SupervisorServer]) -> None:
         ).add_to_hass(hass)
 
 
+def add_account(hass: HomeAssistant, api: Served, *, services: bool) -> None:
+    """Add the entry of an account with all of its fleets; it is not set up yet."""
+    MockConfigEntry(
+        domain=DOMAIN,
+        title=api.account,
+        unique_id=f"{api.url.removeprefix('http://')}_{api.account}",
+        data={
+            CONF_CONNECTION: CONNECTION_ACCOUNT,
+            CONF_CA_CERTIFICATE: None,
+            CONF_TOKEN: api.token,
+            CONF_URL: api.url,
+            CONF_VERIFY_SSL: True,
+        },
+        options={CONF_FLEETS: list(api.fleet_ids), CONF_SERVICES: services},
+    ).add_to_hass(hass)
+
+
 async def set_up(hass: HomeAssistant) -> None:
     """Set up all entries at once, as a start of Home Assistant does."""
     if not await async_setup_component(hass, DOMAIN, {}):
@@ -94,8 +121,21 @@ async def set_up(hass: HomeAssistant) -> None:
 
 
 def coordinators(hass: HomeAssistant) -> list[DeviceCoordinator]:
-    """Return the coordinators of all entries. Raises RuntimeError when one is not loaded."""
+    """Return the coordinators of all devices."""
+    return [device for data in _loaded(hass) for device in data.devices.values()]
+
+
+def account(hass: HomeAssistant) -> AccountCoordinator:
+    """Return the coordinator of the account."""
+    (data,) = _loaded(hass)
+    if data.account is None:
+        raise RuntimeError("The entry is not of an account")
+    return data.account
+
+
+def _loaded(hass: HomeAssistant) -> list[BalenaData]:
+    """Return what all entries hold. Raises RuntimeError when one is not loaded."""
     entries = hass.config_entries.async_entries(DOMAIN)
     if any(entry.state is not ConfigEntryState.LOADED for entry in entries):
-        raise RuntimeError("A device could not be set up")
+        raise RuntimeError("An entry could not be set up")
     return [entry.runtime_data for entry in entries]

@@ -12,66 +12,11 @@ import sys
 from time import monotonic
 
 import aiohttp
-import aiohttp.web
-
-from simulator import SupervisorServer
-from simulator.__main__ import make_device
-from simulator.control import control
-from simulator.scenarios import SCENARIOS
 
 from . import dashboard
 from .home_assistant import ROOT, HomeAssistant, prepare, running, wait_until_up
-
-
-async def start_devices(
-    options: argparse.Namespace, stack: contextlib.AsyncExitStack
-) -> list[SupervisorServer]:
-    """Start the simulated devices, and the API to have things happen to them."""
-    servers = []
-    for index in range(options.devices):
-        device = make_device(index, "19.0.5", None)
-        server = SupervisorServer(device, port=options.device_port + index)
-        await stack.enter_async_context(server)
-        device.spawn(SCENARIOS[options.scenario].live(device))
-        servers.append(server)
-    runner = aiohttp.web.AppRunner(control(servers))
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    site = aiohttp.web.TCPSite(runner, "127.0.0.1", options.device_port - 1)
-    await site.start()
-    return servers
-
-
-async def register(
-    home_assistant: HomeAssistant, servers: Iterable[SupervisorServer]
-) -> None:
-    """Have an entry for every device, and for no other."""
-    wanted = {server.device.name: server for server in servers}
-    entries = await home_assistant.request(
-        "GET", f"config/config_entries/entry?domain={dashboard.DOMAIN}"
-    )
-    for entry in entries:
-        if entry["title"] in wanted:
-            del wanted[entry["title"]]
-        else:
-            path = f"config/config_entries/entry/{entry['entry_id']}"
-            await home_assistant.request("DELETE", path)
-    for server in wanted.values():
-        flows = "config/config_entries/flow"
-        flow = await home_assistant.request(
-            "POST", flows, {"handler": dashboard.DOMAIN}
-        )
-        result = await home_assistant.request(
-            "POST",
-            f"{flows}/{flow['flow_id']}",
-            {
-                "host": server.url,
-                "api_key": server.device.api_key,
-                "verify_ssl": True,
-            },
-        )
-        if result["type"] != "create_entry":
-            raise RuntimeError(f"{server.device.name}: {result['errors']}")
+from .registration import register
+from .simulated import DESCRIPTIONS, FLEET, Simulation, ports, simulate
 
 
 async def run(options: argparse.Namespace) -> int:
@@ -82,7 +27,7 @@ async def run(options: argparse.Namespace) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     url = f"http://127.0.0.1:{options.port}"
     async with contextlib.AsyncExitStack() as stack:
-        servers = await start_devices(options, stack)
+        simulation = await simulate(options, stack)
         prepare(options.folder, options.port)
         task = await stack.enter_async_context(
             running(options.folder, options.port, verbose=options.verbose)
@@ -91,15 +36,15 @@ async def run(options: argparse.Namespace) -> int:
         stopping = asyncio.create_task(stop.wait())
         stack.callback(stopping.cancel)
         setup = asyncio.create_task(
-            _set_up(url, options.folder, session, task, servers)
+            _set_up(url, options.folder, session, task, simulation)
         )
         await asyncio.wait({setup, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
             setup.cancel()
             return 0
         await setup
-        print(f"\n  Home Assistant with {len(servers)} balena device(s): {url}")
-        print(f"  Scenario: {SCENARIOS[options.scenario].description}")
+        print(f"\n  Home Assistant with {simulation.description}: {url}")
+        print(f"  Scenario: {DESCRIPTIONS[options.scenario]}")
         print(
             f"  Ready after {monotonic() - began:.1f} s. Ctrl-C stops it.\n", flush=True
         )
@@ -116,13 +61,13 @@ async def _set_up(
     folder: Path,
     session: aiohttp.ClientSession,
     task: asyncio.Task[int],
-    servers: list[SupervisorServer],
+    simulation: Simulation,
 ) -> None:
     await wait_until_up(url, session, task)
     home_assistant = await HomeAssistant.log_in(url, folder, session)
     while (await home_assistant.request("GET", "config"))["state"] != "RUNNING":
         await asyncio.sleep(0.2)
-    await register(home_assistant, servers)
+    await register(home_assistant, folder, simulation.registrations)
     await dashboard.build(home_assistant)
 
 
@@ -145,30 +90,35 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="scenarios:\n"
-        + "\n".join(
-            f"  {name:12} {item.description}" for name, item in SCENARIOS.items()
-        ),
+        + "\n".join(f"  {name:12} {text}" for name, text in DESCRIPTIONS.items()),
     )
     parser.add_argument(
         "--port", type=int, default=8123, help="of Home Assistant (8123)"
     )
     parser.add_argument(
-        "--device-port", type=int, default=48484, help="of the first device"
+        "--device-port",
+        type=int,
+        default=48484,
+        help="of the first device, or of the balena API (48484)",
     )
-    parser.add_argument("--devices", type=int, default=1, help="how many devices (1)")
-    parser.add_argument("--scenario", choices=SCENARIOS, default="everyday")
+    parser.add_argument("--devices", type=int, help="how many devices (1)")
+    parser.add_argument("--scenario", choices=DESCRIPTIONS, default="everyday")
     parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="(.demo)")
     parser.add_argument("--reset", action="store_true", help="forget earlier runs")
     parser.add_argument("--verbose", action="store_true", help="show the whole log")
     options = parser.parse_args()
+    if options.scenario == FLEET and options.devices is not None:
+        parser.error(
+            f"--devices does not apply to --scenario {FLEET}: its account has devices of its own"
+        )
+    options.devices = options.devices or 1
     if port := taken_port([options.port]):
         print(
             f"Port {port} is taken. Choose another one: --port {port + 1}",
             file=sys.stderr,
         )
         return 1
-    first = options.device_port - 1
-    if port := taken_port(range(first, first + options.devices + 1)):
+    if port := taken_port(ports(options)):
         print(
             f"Port {port} of the simulated devices is taken."
             f" Choose others: --device-port {options.device_port + 1000}",

@@ -1,8 +1,11 @@
-"""The start page: a dashboard that shows the devices."""
+"""The start page: a dashboard that shows the devices, those of an account by fleet."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from . import fleets
+from .cards import Card, heading, tiles
 from .home_assistant import HomeAssistant
 
 DOMAIN: Final = "balena_supervisor"
@@ -12,48 +15,82 @@ PATH: Final = "balena-demo"
 _MANY: Final = 6
 
 _TILES: Final = (
-    "online",
-    "status",
-    "vpn",
-    "update_pending",
-    "update_status",
-    "download_progress",
+    "binary_sensor.online",
+    "sensor.status",
+    "binary_sensor.vpn",
+    "binary_sensor.update_pending",
+    "sensor.update_status",
+    "sensor.download_progress",
 )
-_OVERVIEW: Final = ("status", "update_status", "online", "vpn")
-_RELEASES: Final = ("release", "target_release", "os_version", "ip_address", "fleet")
-_BUTTONS: Final = ("identify", "check_for_updates", "restart_services", "reboot")
-_HISTORY: Final = ("status", "update_status", "vpn", "online")
-_SERVICE: Final = ("status", "running", "restart_service")
+_OVERVIEW: Final = (
+    "sensor.status",
+    "sensor.update_status",
+    "binary_sensor.online",
+    "binary_sensor.vpn",
+)
+_RELEASES: Final = (
+    "sensor.release",
+    "sensor.target_release",
+    "update.release",
+    "sensor.os_version",
+    "sensor.ip_address",
+    "sensor.fleet",
+)
+_BUTTONS: Final = (
+    "button.identify",
+    "button.check_for_updates",
+    "button.restart_services",
+    "button.reboot",
+)
+_HISTORY: Final = (
+    "sensor.status",
+    "sensor.update_status",
+    "binary_sensor.vpn",
+    "binary_sensor.online",
+)
+_SERVICE: Final = (
+    "sensor.service_status",
+    "switch.running",
+    "button.restart_service",
+)
+
+type Device = dict[str, Any]
+# The ids of entities by domain and key, by device.
+type Entities = Mapping[str, Mapping[str, str]]
 
 
 async def build(home_assistant: HomeAssistant) -> None:
     """Make the dashboard of what is registered, and show it first."""
-    devices = await home_assistant.command("config/device_registry/list")
-    entities = [
-        entity
-        for entity in await home_assistant.command("config/entity_registry/list")
-        if entity["platform"] == DOMAIN and entity["disabled_by"] is None
-    ]
-    by_device: dict[str, dict[str, str]] = {}
-    for entity in entities:
-        keys = by_device.setdefault(entity["device_id"], {})
-        key = entity["translation_key"] or entity["unique_id"].rsplit("_", 1)[-1]
-        keys[key.removeprefix("service_")] = entity["entity_id"]
-    parents = [
+    entities = await _entities(home_assistant)
+    devices = [
         device
-        for device in devices
-        if device["id"] in by_device and not device.get("parent_device_id")
+        for device in await home_assistant.command("config/device_registry/list")
+        if device["id"] in entities
     ]
-    sections: list[dict[str, Any]] = []
-    for device in sorted(parents, key=_name):
-        children = [
-            child for child in devices if child.get("parent_device_id") == device["id"]
-        ]
-        if len(parents) > _MANY:
-            sections.append(_overview(device, by_device))
-        else:
-            services = sorted(children, key=_name)
-            sections += _device_sections(device, services, by_device)
+    devices.sort(key=_name)
+    sections = _fleets(devices, entities)
+    view = {
+        "title": "Devices",
+        "type": "sections",
+        "max_columns": fleets.COLUMNS if sections else 3,
+        "sections": sections or _devices(devices, entities),
+    }
+    await _show(home_assistant, view)
+
+
+async def _entities(home_assistant: HomeAssistant) -> Entities:
+    """Return the entities that are not disabled."""
+    by_device: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for entity in await home_assistant.command("config/entity_registry/list"):
+        if entity["platform"] == DOMAIN and entity["disabled_by"] is None:
+            key = entity["translation_key"] or entity["unique_id"].rsplit("_", 1)[-1]
+            domain = entity["entity_id"].partition(".")[0]
+            by_device[entity["device_id"]][f"{domain}.{key}"] = entity["entity_id"]
+    return by_device
+
+
+async def _show(home_assistant: HomeAssistant, view: dict[str, Any]) -> None:
+    """Store the dashboard, and have it opened first."""
     dashboards = await home_assistant.command("lovelace/dashboards/list")
     if not any(dashboard["url_path"] == PATH for dashboard in dashboards):
         await home_assistant.command(
@@ -65,12 +102,6 @@ async def build(home_assistant: HomeAssistant) -> None:
             show_in_sidebar=True,
             require_admin=False,
         )
-    view = {
-        "title": "Devices",
-        "type": "sections",
-        "max_columns": 3,
-        "sections": sections,
-    }
     await home_assistant.command(
         "lovelace/config/save", url_path=PATH, config={"views": [view]}
     )
@@ -79,35 +110,65 @@ async def build(home_assistant: HomeAssistant) -> None:
     )
 
 
-def _name(device: dict[str, Any]) -> str:
+def _name(device: Device) -> str:
     return str(device["name_by_user"] or device["name"])
 
 
-def _overview(
-    device: dict[str, Any], by_device: dict[str, dict[str, str]]
-) -> dict[str, Any]:
-    cards = [_heading(_name(device), "title", "mdi:developer-board")]
-    return {"type": "grid", "cards": cards + _tiles(by_device[device["id"]], _OVERVIEW)}
+def _fleets(devices: Iterable[Device], entities: Entities) -> list[dict[str, Any]]:
+    """Return the sections of all fleets."""
+    members: defaultdict[str | None, list[tuple[str, Mapping[str, str]]]] = defaultdict(
+        list
+    )
+    for device in devices:
+        members[device.get("via_device_id")].append(
+            (_name(device), entities[device["id"]])
+        )
+    return [
+        section
+        for device in devices
+        if device.get("entry_type") == "service"
+        for section in fleets.fleet_sections(
+            _name(device), entities[device["id"]], members[device["id"]]
+        )
+    ]
+
+
+def _devices(devices: Iterable[Device], entities: Entities) -> list[dict[str, Any]]:
+    """Return the sections of devices that are registered each by itself."""
+    services: defaultdict[str | None, list[Device]] = defaultdict(list)
+    for device in devices:
+        services[device.get("parent_device_id")].append(device)
+    parents = services[None]
+    if len(parents) > _MANY:
+        return [_overview(device, entities) for device in parents]
+    return [
+        section
+        for device in parents
+        for section in _device_sections(device, services[device["id"]], entities)
+    ]
+
+
+def _overview(device: Device, entities: Entities) -> dict[str, Any]:
+    cards = [heading(_name(device), "title", "mdi:developer-board")]
+    return {"type": "grid", "cards": cards + tiles(entities[device["id"]], _OVERVIEW)}
 
 
 def _device_sections(
-    device: dict[str, Any],
-    services: Iterable[dict[str, Any]],
-    by_device: dict[str, dict[str, str]],
+    device: Device, services: Iterable[Device], entities: Entities
 ) -> list[dict[str, Any]]:
-    own = by_device[device["id"]]
-    state = [_heading(_name(device), "title", "mdi:developer-board")]
-    state += _tiles(own, _TILES)
-    state += [_heading("Commands", "subtitle", "mdi:gesture-tap-button")]
-    state += _tiles(own, _BUTTONS)
-    running = [_heading("Services", "title", "mdi:docker")]
+    own = entities[device["id"]]
+    state = [heading(_name(device), "title", "mdi:developer-board")]
+    state += tiles(own, _TILES)
+    state += [heading("Commands", "subtitle", "mdi:gesture-tap-button")]
+    state += tiles(own, _BUTTONS)
+    running = [heading("Services", "title", "mdi:docker")]
     for service in services:
-        running += [_heading(_name(service), "subtitle", "mdi:cube-outline")]
-        running += _tiles(by_device.get(service["id"], {}), _SERVICE)
-    running += [_heading("Releases and versions", "subtitle", "mdi:tag")]
-    running += _tiles(own, _RELEASES)
-    history = [
-        _heading("History", "title", "mdi:chart-timeline"),
+        running += [heading(_name(service), "subtitle", "mdi:cube-outline")]
+        running += tiles(entities[service["id"]], _SERVICE)
+    running += [heading("Releases and versions", "subtitle", "mdi:tag")]
+    running += tiles(own, _RELEASES)
+    history: list[Card] = [
+        heading("History", "title", "mdi:chart-timeline"),
         {
             "type": "history-graph",
             "hours_to_show": 1,
@@ -116,15 +177,3 @@ def _device_sections(
         },
     ]
     return [{"type": "grid", "cards": cards} for cards in (state, running, history)]
-
-
-def _heading(text: str, style: str, icon: str) -> dict[str, Any]:
-    return {"type": "heading", "heading": text, "heading_style": style, "icon": icon}
-
-
-def _tiles(entities: dict[str, str], keys: Iterable[str]) -> list[dict[str, Any]]:
-    return [
-        {"type": "tile", "entity": entities[key], "name": {"type": "entity"}}
-        for key in keys
-        if key in entities
-    ]

@@ -1,5 +1,7 @@
 """Makes the screenshots of docs/images; scripts/screenshots runs it."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 import shutil
@@ -17,13 +19,15 @@ PORT = 18123
 DEVICE_PORT = 18484
 URL = f"http://127.0.0.1:{PORT}"
 # Of updates one after the other: long enough for the history to have something to show.
-SCENARIO = "update"
 LIFE = 150
+LOOK_INTERVAL = 3
 
 
-def take(page: Page, name: str, text: str, *, height: int = 900) -> None:
+def take(
+    page: Page, name: str, text: str, *, width: int = 1300, height: int = 900
+) -> None:
     """Wait for a text and for what moves, and store what is seen, in few colours."""
-    page.set_viewport_size({"width": 1300, "height": height})
+    page.set_viewport_size({"width": width, "height": height})
     page.get_by_text(text, exact=True).first.wait_for(timeout=60_000)
     page.wait_for_timeout(2000)
     image = Image.open(BytesIO(page.screenshot())).convert("RGB")
@@ -32,13 +36,34 @@ def take(page: Page, name: str, text: str, *, height: int = 900) -> None:
     print(target.relative_to(ROOT), image.size, target.stat().st_size, "bytes")
 
 
-def visit(page: Page) -> None:
-    """Go through the pages."""
+def begin_registration(page: Page, way: str) -> None:
+    """Open the config flow, and choose how the devices are reached."""
+    page.goto(f"{URL}/config/integrations/dashboard/add?domain=balena_supervisor")
+    page.get_by_role("button", name="OK").click()
+    page.get_by_text(way, exact=True).click()
+
+
+def look(page: Page) -> None:
+    """Have the device polled, and wait a little: a download may be over before the next poll."""
+    page.evaluate(
+        """() => document.querySelector('home-assistant').hass.callService(
+            'homeassistant', 'update_entity', {entity_id: 'sensor.holy_wildflower_status'}
+        )"""
+    )
+    page.wait_for_timeout(LOOK_INTERVAL * 1000)
+
+
+def visit_device(page: Page) -> None:
+    """Go through the pages of a device."""
     page.goto(URL)
     page.get_by_text("holy-wildflower", exact=True).first.wait_for()
-    page.wait_for_timeout(LIFE * 1000)
+    for _ in range(LIFE // LOOK_INTERVAL):
+        look(page)
     # The history is drawn from its beginning when the page is opened anew.
     page.goto(URL)
+    downloading = page.get_by_text("Downloading", exact=True).first
+    while not downloading.is_visible():
+        look(page)
     take(page, "dashboard", "Downloading")
 
     ids = page.evaluate(
@@ -52,32 +77,53 @@ def visit(page: Page) -> None:
     page.goto(f"{URL}/config/devices/device/{ids['main']}")
     take(page, "service", "Restart", height=640)
 
-    page.goto(f"{URL}/config/integrations/dashboard/add?domain=balena_supervisor")
-    page.get_by_role("button", name="OK").click()
+    begin_registration(page, "A device in reach")
     page.locator("step-flow-form input[name=host]").fill("192.168.1.20")
     take(page, "config-flow", "A device in reach", height=700)
 
 
-def main() -> None:
-    """Run a demo that nobody used before, and a browser."""
-    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+def visit_fleets(page: Page) -> None:
+    """Go through the pages of an account."""
+    page.goto(URL)
+    # Updates take their time to fail, and to be heard of.
+    for text in ("Problem", "Updating"):
+        page.get_by_text(text, exact=True).first.wait_for(timeout=300_000)
+    take(page, "fleet", "kiosks", width=1900, height=1210)
+
+    begin_registration(page, "balenaCloud or openBalena")
+    take(page, "account-flow", "balenaCloud or openBalena", height=700)
+
+
+@contextmanager
+def running(scenario: str) -> Generator[None]:
+    """Run a demo that nobody used before."""
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "demo", "--folder", folder]
         command += ["--port", str(PORT), "--device-port", str(DEVICE_PORT)]
-        command += ["--scenario", SCENARIO]
+        command += ["--scenario", scenario]
         demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         try:
             assert demo.stdout is not None
             next(line for line in demo.stdout if "Ready after" in line)
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(
-                    executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
-                )
-                visit(browser.new_page(viewport={"width": 1300, "height": 900}))
-                browser.close()
+            yield
         finally:
             demo.send_signal(signal.SIGINT)
             demo.wait()
+
+
+def main() -> None:
+    """Visit both demos with a browser."""
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
+        )
+        for scenario, visit in (("fleet", visit_fleets), ("update", visit_device)):
+            with running(scenario):
+                page = browser.new_page(viewport={"width": 1300, "height": 900})
+                visit(page)
+                page.close()
+        browser.close()
 
 
 if __name__ == "__main__":

@@ -106,6 +106,7 @@ class ImageInstall:
     """An image on a device, and what has become of it."""
 
     id: int
+    app_id: int
     service: Service
     release: Release
     install_date: str
@@ -286,7 +287,9 @@ class CloudDevice:
             install = self._installs.get(key)
             if install is None:
                 self._last_install += 1
-                install = ImageInstall(self._last_install, service, release, now())
+                install = ImageInstall(
+                    self._last_install, key[0], service, release, now()
+                )
                 self._installs[key] = install
             install.service, install.release = service, release
             install.status, install.download_progress = status, progress

@@ -82,6 +82,7 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "remove-service": lambda item, arguments: item.device.remove_service(
         arguments["service"]
     ),
+    "log": lambda item, arguments: item.device.log(**arguments),
     "fault": lambda item, arguments: _add_fault(item.faults, arguments),
     "clear-faults": lambda item, _: item.faults.clear(),
 }

@@ -1,14 +1,27 @@
 """A balena device: a small state machine that knows nothing of HTTP."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 import hashlib
 import re
 import secrets
+from time import monotonic
 from typing import Any, Self
 
 from .apps import App, Container, Release, Service, recorded_app
+from .journal import (
+    ENGINE_UNIT,
+    IDENTIFIERS,
+    MAX_ENTRIES,
+    SUPERVISOR_UNIT,
+    TAG_LENGTH,
+    Follower,
+    JournalEntry,
+    first_entries,
+    unit_name,
+)
 
 RECORDED_UUID = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
 
@@ -137,10 +150,10 @@ class Device:
         self.is_crashed = False
         self.locks: dict[tuple[int, str], str] = {}
         self.commands: list[tuple[str, dict[str, Any]]] = []
-        self.journal: list[str] = [
-            f"Nov 23 09:25:30 {self.hostname} balenad[1234]: stub journal line {number}"
-            for number in range(1, 6)
-        ]
+        # In the order of time; it grows by itself while somebody follows it.
+        self.journal: list[JournalEntry] = first_entries(self.hostname)
+        self._followers: set[Follower] = set()
+        self._chatter: asyncio.Task[None] | None = None
         # Called with True when the device comes up, with False when it goes down.
         self.on_power: list[Callable[[bool], Coroutine[Any, Any, None]]] = []
         self.apps: dict[int, App] = {}
@@ -275,11 +288,10 @@ class Device:
         }
         await self._work("restart_service", app, arguments, self.timings.restart)
         status = "Installed" if self.start_failing else "Running"
-        key = (app_id, container.service.name)
         # The engine lists the newest container last.
-        del self.containers[key]
+        del self.containers[app_id, container.service.name]
         service_now = self._wanted(app_id, container.service)
-        self.containers[key] = Container(app_id, service_now, status)
+        self._run(app_id, service_now, status)
         if self.start_failing:
             self.settled = False
             raise Refusal(
@@ -380,14 +392,14 @@ class Device:
         for service in app.release.services:
             container = self.containers.get((app.id, service.name))
             if container is None or container.service != service:
-                self.containers[app.id, service.name] = Container(app.id, service)
+                self._run(app.id, service)
         self.settle()
 
     def fail_update(self, message: str = "") -> None:
         """Have an attempt to apply fail."""
         self._update.phase = "aborted"
         self.update_failed = True
-        self.journal.append(f"update failed: {message}")
+        self.log(SUPERVISOR_UNIT, f"[error]   Updating failed: {message}", 3)
 
     def settle(self) -> None:
         """Have nothing left to do."""
@@ -435,7 +447,7 @@ class Device:
         app = self.apps[self._app_id(app_id)]
         services = (*app.release.services, service)
         self._change(app, services)
-        self.containers[app.id, service.name] = Container(app.id, service)
+        self._run(app.id, service)
 
     def remove_service(self, name: str, app_id: int | None = None) -> None:
         """Remove a service from the release that runs."""
@@ -443,6 +455,81 @@ class Device:
         services = tuple(item for item in app.release.services if item.name != name)
         self._change(app, services)
         self.containers.pop((app.id, name), None)
+
+    # The journal
+
+    @property
+    def followers(self) -> int:
+        """How many follow the journal."""
+        return len(self._followers)
+
+    def log(self, source: str, message: str | bytes, priority: int = 6) -> None:
+        """Write an entry of a service's container, else of a unit of the host."""
+        for container in self.containers.values():
+            if container.service.name == source:
+                self._log_of(container, message, priority)
+                return
+        unit = unit_name(source)
+        identifier = IDENTIFIERS.get(unit, unit.rpartition(".")[0])
+        self._write(
+            JournalEntry(datetime.now(UTC), message, unit, identifier, priority)
+        )
+
+    async def follow_journal(self) -> AsyncGenerator[list[JournalEntry]]:
+        """Yield what is new, again and again, also when it is nothing."""
+        follower = Follower()
+        self._followers.add(follower)
+        if self._chatter is None:
+            self._chatter = asyncio.get_running_loop().create_task(self._chat())
+        try:
+            while True:
+                yield await follower.wait()
+        finally:
+            self._followers.discard(follower)
+            if not self._followers and self._chatter is not None:
+                self._chatter.cancel()
+                self._chatter = None
+
+    async def _chat(self) -> None:
+        """Have everything that runs say something, again and again."""
+        spoken = monotonic()
+        while True:
+            # Followers look often whether anybody still listens to them.
+            await asyncio.sleep(min(self.timings.log, 0.2))
+            if monotonic() - spoken >= self.timings.log:
+                spoken = monotonic()
+                self._speak()
+            for follower in self._followers:
+                follower.tell(None)
+
+    def _speak(self) -> None:
+        for container in list(self.containers.values()):
+            if self.is_powered and container.status == "Running":
+                self._log_of(container, f"hello from {container.service.name}", 6)
+
+    def _log_of(
+        self, container: Container, message: str | bytes, priority: int
+    ) -> None:
+        release = self.apps[container.app_id].release
+        service = container.service
+        self._write(
+            JournalEntry(
+                datetime.now(UTC),
+                message,
+                ENGINE_UNIT,
+                container.id[:TAG_LENGTH],
+                priority,
+                1234,
+                container.id,
+                f"{service.name}_{service.image_id}_{release.id}_{release.commit}",
+            )
+        )
+
+    def _write(self, entry: JournalEntry) -> None:
+        self.journal.append(entry)
+        del self.journal[:-MAX_ENTRIES]
+        for follower in self._followers:
+            follower.tell(entry)
 
     # Power
 
@@ -452,6 +539,9 @@ class Device:
         self._powered.clear()
         for listener in self.on_power:
             await listener(False)
+        # Their connections are gone.
+        for follower in self._followers:
+            follower.tell(None)
 
     async def crash(self) -> None:
         """Have the Supervisor crash, and come back after its restart."""
@@ -582,7 +672,13 @@ class Device:
 
     def _recreate(self, app: App) -> None:
         for service in reversed(app.release.services):
-            self.containers[app.id, service.name] = Container(app.id, service)
+            self._run(app.id, service)
+
+    def _run(self, app_id: int, service: Service, status: str = "Running") -> None:
+        """Make a container of a service, which says so."""
+        self.containers[app_id, service.name] = Container(app_id, service, status)
+        for message in (f"Starting {service.name}", f"{service.name} is ready"):
+            self._log_of(self.containers[app_id, service.name], message, 6)
 
     def _require(self, app_id: int) -> App:
         if app_id not in self.apps:

@@ -252,6 +252,17 @@ RESOURCES: Final[Mapping[str, Resource[Any, Viewer]]] = {
             "is_final": lambda row: True,
         }
     ),
+    "installed_release": Resource[ImageInstall, Viewer](
+        {
+            "id": lambda row: row.release.id,
+            "commit": lambda row: row.release.commit,
+            "raw_version": lambda row: row.release.raw_version,
+        },
+        {"belongs_to__application": One("installed_application", lambda row: row)},
+    ),
+    "installed_application": Resource[ImageInstall, Viewer](
+        {"id": lambda row: row.app_id}
+    ),
     "image_install": Resource[ImageInstall, Viewer](
         {
             "id": lambda row: row.id,
@@ -261,7 +272,7 @@ RESOURCES: Final[Mapping[str, Resource[Any, Viewer]]] = {
         },
         {
             "installs__image": One("image", lambda row: row.service),
-            "is_provided_by__release": One("release", lambda row: row.release),
+            "is_provided_by__release": One("installed_release", lambda row: row),
         },
     ),
     "image": Resource[Service, Viewer](

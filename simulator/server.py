@@ -186,7 +186,7 @@ class HttpServer:
                 try:
                     async for chunk in chunks:
                         self.bytes_sent += len(chunk)
-                        if not self._is_up:
+                        if not self._is_up or _is_gone(raw):
                             return _hang_up(raw)
                         await response.write(chunk)
                 except Hangup:

@@ -1,17 +1,19 @@
 """The HTTP API of a Supervisor, with its habits."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 import hashlib
 import json
 import re
-import time
 from typing import Any, Final, override
 from urllib.parse import parse_qs, parse_qsl
 
+from . import journal
 from .apps import App, Release, Service
 from .device import Broken, Device, Locked, Refusal, UnknownApp, UnknownService
+from .journal import JournalEntry
 from .replies import Hangup, Reply, Stream, data, failed, plain, sent, unknown_path
 from .server import MAX_BODY, HttpServer, Request
 
@@ -592,46 +594,71 @@ def _cleanup_volumes(device: Device, call: _Call) -> Reply:
 def _local_logs(device: Device, call: _Call) -> Stream:
     async def lines() -> AsyncGenerator[bytes]:
         yield b'{"message":"Streaming logs","isSystem":true}\n'
-        while True:
-            await asyncio.sleep(device.timings.log)
-            for container in device.containers.values():
-                line = {
-                    "serviceName": container.service.name,
-                    "message": f"hello from {container.service.name}",
-                    "isStdErr": False,
-                    "timestamp": time.time_ns() // 1_000_000,
-                    "serviceId": container.service.service_id,
-                }
-                yield json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        async with contextlib.aclosing(device.follow_journal()) as new:
+            async for entries in new:
+                yield b"".join(_local_log(device, entry) for entry in entries)
 
     return Stream(lines())
 
 
+def _local_log(device: Device, entry: JournalEntry) -> bytes:
+    """Return a line of a service, and nothing of the host."""
+    for container in device.containers.values():
+        if container.id == entry.container_id:
+            message = entry.message
+            line = {
+                "serviceName": container.service.name,
+                "message": (
+                    message if isinstance(message, str) else message.decode("latin-1")
+                ),
+                "isStdErr": entry.priority <= 3,
+                "timestamp": int(entry.time.timestamp() * 1000),
+                "serviceId": container.service.service_id,
+            }
+            return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+    return b""
+
+
 def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
     options = call.body
-    lines = device.journal
-    if options.get("count") is not None:
-        count = str(options["count"])
-        if not count.isdecimal():
-            # The journal's complaint goes nowhere.
-            return Reply(200)
-        lines = lines[len(lines) - min(int(count), len(lines)) :]
-    output = options.get("format", "short") if device.version >= (10, 3) else "short"
-    if output not in {"short", "cat", "json"}:
+    # Later options are not read by an earlier Supervisor.
+    output = options.get("format") or "short" if device.version >= (10, 3) else "short"
+    times = options if device.version >= (14, 7) else {}
+    shows_all, follows = (
+        str(options.get(name, "")).lower() in _TRUE for name in ("all", "follow")
+    )
+    # What is not a count is none.
+    count = _app_id(options.get("count"))
+    if count is None and follows:
+        count = 10
+    try:
+        until = journal.moment(times.get("until"))
+        find = partial(
+            journal.find,
+            unit=options.get("unit"),
+            identifier=options.get("containerId"),
+            since=journal.moment(times.get("since")),
+            until=until,
+        )
+        printer = journal.PRINTERS[output]
+    except KeyError, journal.Incomprehensible:
         return Reply(200)
-    if output == "cat":
-        lines = [line.split("]: ", 1)[-1] for line in lines]
-    text = "".join(f"{line}\n" for line in lines).encode()
 
-    async def follow() -> AsyncGenerator[bytes]:
-        yield text
-        number = 0
-        while options.get("follow"):
-            await asyncio.sleep(device.timings.log)
-            number += 1
-            yield f"stub journal line {number}\n".encode()
+    def text(entries: Iterable[JournalEntry]) -> bytes:
+        return "".join(
+            f"{printer(entry, device.hostname, shows_all)}\n" for entry in find(entries)
+        ).encode()
 
-    return Stream(follow())
+    async def lines() -> AsyncGenerator[bytes]:
+        yield text(find(device.journal)[-count if count else 0 :])
+        # It ends when it comes to an entry that is too late.
+        if not follows or until is not None:
+            return
+        async with contextlib.aclosing(device.follow_journal()) as new:
+            async for entries in new:
+                yield text(entries)
+
+    return Stream(lines())
 
 
 ROUTES: Final = (

@@ -1,23 +1,31 @@
 """An account is polled at once, and the entities of its devices and fleets tell what is true."""
 
 import asyncio
+from datetime import timedelta
 import logging
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_fire_time_changed,
+)
 
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import (
     device_registry as dr,
     entity_registry as er,
     issue_registry as ir,
 )
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 from simulator import (
+    App,
     CloudDevice,
     CloudServer,
     Fault,
@@ -54,6 +62,13 @@ def registered(
         for service in dr.async_entries_for_parent_device(registry, device.id)
     ]
     return next((item for item in (*devices, *services) if item.name == name), None)
+
+
+def device_ids(hass: HomeAssistant, entry: MockConfigEntry) -> list[str]:
+    """Return the ids of the fleet and its devices, in this order."""
+    registry = dr.async_get(hass)
+    devices = dr.async_entries_for_config_entry(registry, entry.entry_id)
+    return [item.id for item in sorted(devices, key=lambda item: item.name != "kiosks")]
 
 
 @pytest.fixture
@@ -530,6 +545,7 @@ OUTAGES = {
     "redirect": (Fault.redirect("https://example.com"), "What answers for the balena"),
     "reset": (Fault.reset(), "could not be reached"),
     "cut": (Fault.truncate(), "could not be reached"),
+    "403": (Fault.status(403, "<html>", "text/html"), "Something on the way refused"),
     "404": (Fault.status(404), "is too old, or not at this address"),
     "400": (Fault.status(400, '"Malformed url"'), "What answers for the balena API"),
     "429": (Fault.status(429), "was asked too often"),
@@ -820,8 +836,7 @@ async def test_supervisors_are_left_alone_during_a_pause(
     fleet: Fleet,
 ) -> None:
     """When the API wants a pause, those that wait are asked after it."""
-    for number in range(3):
-        cloud.make_device(fleet, f"kiosk-{number}")
+    devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(6)]
     refusal = Fault(status_code=429, headers={"Retry-After": "120"})
     cloud.faults.add("POST", "/supervisor/*", refusal)
     await pass_time(hass, freezer, MINUTE)
@@ -831,7 +846,7 @@ async def test_supervisors_are_left_alone_during_a_pause(
     assert set(paths(cloud)) == {"/v7/device"}
     await pass_time(hass, freezer, MINUTE)
     await pass_time(hass, freezer, MINUTE)
-    assert "/supervisor/v1/healthy" in paths(cloud)
+    assert all(item.supervisor.requests for item in devices)
 
 
 async def test_two_accounts_with_the_same_device(
@@ -846,7 +861,7 @@ async def test_two_accounts_with_the_same_device(
     entry = MockConfigEntry(
         domain=DOMAIN,
         title="other",
-        unique_id=f"127.0.0.1:{cloud.port}_{cloud.tokens[other].actor}",
+        unique_id=f"127.0.0.1_{cloud.tokens[other].actor}",
         data={**account.data, "token": other},
         options={"fleets": [fleet.id], "services": False},
     )
@@ -861,10 +876,50 @@ async def test_two_accounts_with_the_same_device(
     assert state_of(hass, f"binary_sensor.{NAME}_online_2") == "on"
 
 
-async def test_unload(hass: HomeAssistant, account: MockConfigEntry) -> None:
-    """An account leaves nothing behind when it is unloaded."""
+async def test_unload(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """An account leaves nothing behind when it is unloaded, and asks nothing any more."""
     assert await hass.config_entries.async_unload(account.entry_id)
     assert account.state is ConfigEntryState.NOT_LOADED
+    cloud.requests.clear()
+    await pass_time(hass, freezer, 601)
+    assert not cloud.requests
+
+
+async def test_reload_during_a_poll(
+    hass: HomeAssistant, account: MockConfigEntry, cloud: CloudServer
+) -> None:
+    """An account that is reloaded while it is polled is there as before."""
+    cloud.faults.add("GET", "/v7/device", Fault.hang(), times=1)
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=MINUTE))
+    await asyncio.sleep(0.05)
+    await hass.config_entries.async_reload(account.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+
+
+async def test_others_run_while_many_devices_join(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """Many devices that join or leave at once do so in slices, all of them."""
+    devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(70)]
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "sensor.kiosks_devices") == "71"
+    assert state_of(hass, "binary_sensor.kiosk_69_online") == "on"
+    for item in devices:
+        cloud.remove_device(item.device.uuid)
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "sensor.kiosks_devices") == "1"
+    assert hass.states.get("binary_sensor.kiosk_69_online") is None
 
 
 async def test_token_travels_in_the_header_only(
@@ -875,3 +930,314 @@ async def test_token_travels_in_the_header_only(
         assert request.headers["Authorization"] == f"Bearer {token}"
         assert token not in request.path_qs
         assert "api_secret" not in request.path_qs
+
+
+# What must not disturb
+
+
+async def test_two_devices_with_the_same_hardware(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A device that was provisioned anew is another one, though it has the same addresses."""
+    addresses = ("B8:27:EB:00:00:01",)
+    cloud_device.device.mac_addresses = addresses
+    cloud.make_device(fleet, "kiosk-anew", mac_addresses=addresses)
+    await pass_time(hass, freezer, MINUTE)
+    before = registered(device_registry, account, "kiosk-lobby")
+    after = registered(device_registry, account, "kiosk-anew")
+    assert before is not None
+    assert after is not None
+    assert before.id != after.id
+
+
+@pytest.mark.parametrize("status", [429, 502, 503])
+async def test_supervisor_tells_no_services(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    status: int,
+) -> None:
+    """Services that a Supervisor does not tell stay as the account tells them."""
+    cloud.faults.add("POST", "/supervisor/v2/applications/state", Fault.status(status))
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, f"switch.{NAME}_browser_running") == "on"
+
+
+async def test_supervisor_tells_of_more_apps(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """Services of another app, which the account does not tell, do not come and go."""
+    release = Release("a" * 32, services=(Service("extra"),))
+    cloud_device.device.run_app(App(77, "second", release))
+    await pass_time(hass, freezer, 601)
+    assert hass.states.get(f"switch.{NAME}_extra_running") is None
+    assert state_of(hass, f"switch.{NAME}_browser_running") == "on"
+
+
+@pytest.mark.expects_log("was asked too often")
+async def test_command_does_not_end_a_pause(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """A command while the API wants a pause has no poll follow before that is over."""
+    refusal = Fault(status_code=429, headers={"Retry-After": "300"})
+    cloud.faults.add("GET", "/v7/device", refusal)
+    await pass_time(hass, freezer, MINUTE)
+    await hass.services.async_call(
+        DOMAIN,
+        "blink",
+        {"device_id": next(iter(device_ids(hass, account)))},
+        blocking=True,
+    )
+    cloud.requests.clear()
+    await pass_time(hass, freezer, 100)
+    assert "/v7/device" not in paths(cloud)
+
+
+@pytest.mark.expects_log("was asked too often")
+async def test_pause_has_an_end(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """A pause of months is cut to an hour."""
+    refusal = Fault(status_code=429, headers={"Retry-After": "9999999"})
+    cloud.faults.add("GET", "/v7/device", refusal, times=1)
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, 3601)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+
+
+async def test_fleet_is_lost_while_nobody_tells_of_fleets(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """Devices are not removed while it is not known whether their fleet is there."""
+    cloud.tokens[token].fleet_ids = set()
+    cloud.faults.add("GET", "/v7/application", Fault.status(503))
+    for _ in range(4):
+        await pass_time(hass, freezer, MINUTE)
+    assert registered(device_registry, account, "kiosk-lobby") is not None
+    cloud.faults.clear()
+    cloud.tokens[token].fleet_ids = None
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+
+
+async def test_archived_fleet(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    fleet: Fleet,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """A fleet that is archived is still there, as its devices are."""
+    fleet.is_archived = True
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, "sensor.kiosks_devices") == "1"
+    assert not issue_registry.issues
+
+
+async def test_repair_goes_with_its_entry(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """What is told of a fleet ends when its account is unloaded."""
+    cloud.remove_fleet(fleet)
+    await pass_time(hass, freezer, MINUTE)
+    assert len(issue_registry.issues) == 1
+    await hass.config_entries.async_unload(account.entry_id)
+    assert not issue_registry.issues
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_what_a_supervisor_told_is_forgotten_out_of_reach(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+) -> None:
+    """What a device told before it was out of reach is not known when it is back."""
+    cloud_device.device.vpn_connected = False
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "unknown"
+    cloud_device.device.vpn_connected = True
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "off"
+
+
+async def test_version_is_taken_from_the_account(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """An old Supervisor is not asked for what it does not have, not even at first."""
+    device = cloud.make_device(fleet, "kiosk-old", supervisor_version="6.6.0")
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    asked = {request.path for request in device.supervisor.requests}
+    assert asked == {"/v1/device", "/v1/healthy", "/v1/device/host-config"}
+
+
+@pytest.mark.expects_log("HTTP status 503")
+async def test_command_during_an_outage(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    written: list[str],
+) -> None:
+    """A command that succeeds while the account tells nothing has nothing come back for a moment."""
+    cloud.faults.add("GET", "/v7/device", Fault.status(503))
+    await pass_time(hass, freezer, MINUTE)
+    written.clear()
+    await hass.services.async_call(
+        DOMAIN,
+        "restart",
+        {"device_id": device_ids(hass, account)[-1]},
+        blocking=True,
+    )
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not written
+
+
+async def test_command_outlives_its_entry(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """A command that ends after its entry was unloaded has nothing follow."""
+    cloud.faults.add("POST", "/supervisor/v1/blink", Fault.hang())
+    restart = "/supervisor/v2/applications/*"
+    cloud.faults.add("POST", restart, Fault.hang())
+    calling = hass.async_create_task(
+        hass.services.async_call(
+            DOMAIN,
+            "restart",
+            {"device_id": device_ids(hass, account)[-1]},
+            blocking=True,
+        )
+    )
+    await asyncio.sleep(0.1)
+    await hass.config_entries.async_unload(account.entry_id)
+    cloud.requests.clear()
+    cloud.faults.clear()
+    await calling
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not cloud.requests
+
+
+async def test_one_question_for_many_refusals(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    fleet: Fleet,
+) -> None:
+    """When all devices of a fleet refuse, it is asked once whether the token is good."""
+    for number in range(12):
+        cloud.make_device(fleet, f"kiosk-{number}")
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    cloud.tokens[token].kind = TokenKind.OBSERVER
+    with pytest.raises(HomeAssistantError, match="12 of 12 devices failed"):
+        await hass.services.async_call(
+            DOMAIN,
+            "reboot",
+            {"device_id": device_ids(hass, account_entry)[0]},
+            blocking=True,
+        )
+    assert paths(cloud).count("/actor/v1/whoami") == 1
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_supervisor_has_not_noticed_a_release(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """A Supervisor that has not noticed a release does not make its update come and go."""
+    cloud.release(fleet, NEXT_RELEASE, start=False)
+    await pass_time(hass, freezer, MINUTE)
+    for _ in range(4):
+        await hass.services.async_call(
+            "button", "press", {"entity_id": f"button.{NAME}_identify"}, blocking=True
+        )
+        await pass_time(hass, freezer, 16)
+        assert state_of(hass, f"sensor.{NAME}_update_status") == "pending"
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_front_end_is_unwell(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """That something on the way is unwell says nothing of the Supervisor."""
+    fault = Fault.status(503, "Service Unavailable")
+    cloud.faults.add("POST", "/supervisor/v1/healthy", fault)
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "unknown"
+
+
+async def test_device_that_hangs_keeps_no_other_waiting(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+) -> None:
+    """A switch tells at once what became of it, whatever another device does."""
+    hanging = cloud.make_device(fleet, "kiosk-canteen")
+    hanging.supervisor.faults.add("*", "/*", Fault.hang())
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    switch = {"entity_id": f"switch.{NAME}_browser_running"}
+    await hass.services.async_call("switch", "turn_off", switch, blocking=True)
+    await asyncio.sleep(0.3)
+    assert state_of(hass, f"switch.{NAME}_browser_running") == "off"
+    hanging.supervisor.faults.clear()
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def test_entity_is_updated_by_hand(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """Who updates an entity by hand has the account polled."""
+    assert await async_setup_component(hass, "homeassistant", {})
+    cloud.requests.clear()
+    await hass.services.async_call(
+        "homeassistant",
+        "update_entity",
+        {"entity_id": f"binary_sensor.{NAME}_online"},
+        blocking=True,
+    )
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert "/v7/device" in paths(cloud)

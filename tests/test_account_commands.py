@@ -218,9 +218,9 @@ async def test_observer(
 async def test_expired_token(
     hass: HomeAssistant, account: MockConfigEntry, cloud: CloudServer, token: str
 ) -> None:
-    """A token that is not valid any more asks for another one."""
+    """A token that is not valid any more is told as such, and asks for another one."""
     cloud.tokens[token].kind = TokenKind.EXPIRED
-    with pytest.raises(HomeAssistantError, match="may not do this to kiosk-lobby"):
+    with pytest.raises(HomeAssistantError, match="demo has expired or was revoked"):
         await press(hass, "reboot")
     flows = hass.config_entries.flow.async_progress()
     assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
@@ -289,6 +289,25 @@ async def test_action_on_a_fleet(
     ids = device_ids(hass, account_entry)
     await call(hass, "blink", device_id=[ids["kiosk-3"], ids["kiosks"]])
     assert [item.device.commands for item in fleet_of_twelve] == [[("blink", {})]] * 12
+
+
+async def test_service_is_named_twice(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+) -> None:
+    """A service that is named by itself and by its fleet is restarted once."""
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    ids = device_ids(hass, account_entry)
+    await call(
+        hass,
+        "restart_service",
+        device_id=[ids["browser"], ids["kiosks"]],
+        service="browser",
+    )
+    assert len(cloud_device.device.commands) == 1
 
 
 async def test_service_of_a_fleet(

@@ -19,6 +19,7 @@ from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.config_entries import SOURCE_USER, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import device_registry as dr
 from simulator import CloudServer, Fault, Fleet, TokenKind
 
 
@@ -78,7 +79,7 @@ async def test_account(
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "demo"
-    assert result["result"].unique_id == f"127.0.0.1:{cloud.port}_500001"
+    assert result["result"].unique_id == "127.0.0.1_500001"
     assert result["data"] == {
         "ca_certificate": None,
         "connection": "account",
@@ -230,7 +231,10 @@ async def test_api_without_version_7(
     assert result["step_id"] == "fleets"
 
 
-@pytest.mark.parametrize("address", ["", "ftp://api", "https://", "https://me@api"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "ftp://api", "https://", "https://me@api", "https://:pw@api"],
+)
 async def test_no_address(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet, address: str
 ) -> None:
@@ -239,6 +243,28 @@ async def test_no_address(
     assert result["errors"] == {"base": "invalid_address"}
     result = await submit(hass, result, typed(cloud, token))
     assert result["step_id"] == "fleets"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://api.balena-cloud.com", "http://8.8.8.8:80", "http://api"]
+)
+async def test_readable_address(
+    hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet, address: str
+) -> None:
+    """A key is not sent through the internet where others can read it."""
+    result = await submit(hass, await begin(hass), typed(cloud, token, url=address))
+    assert result["errors"] == {"base": "insecure_address"}
+    result = await submit(hass, result, typed(cloud, token))
+    assert result["step_id"] == "fleets"
+
+
+async def test_archived_fleet(
+    hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
+) -> None:
+    """An archived fleet is not offered."""
+    cloud.add_fleet("attic").is_archived = True
+    result = await submit(hass, await begin(hass), typed(cloud, token))
+    assert [item["label"] for item in options_of(result)] == ["demo/kiosks (0)"]
 
 
 async def test_same_account_twice(
@@ -339,7 +365,9 @@ async def test_verification_is_switched_off(
     assert result["step_id"] == "fleets"
 
 
-@pytest.mark.parametrize("wrong", ["no certificate", "-----BEGIN CERTIFICATE-----"])
+@pytest.mark.parametrize(
+    "wrong", ["no certificate", "-----BEGIN CERTIFICATE-----", "„certificate“"]
+)
 async def test_no_authority(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet, wrong: str
 ) -> None:
@@ -393,13 +421,41 @@ async def test_reconfigure(
     server = {"url": "127.0.0.1:1", "verify_ssl": False}
     result = await submit(hass, result, {"server": server})
     assert result["errors"] == {"base": "api_unreachable"}
-    server["url"] = cloud.url
+    server["url"] = f"http://127.0.0.1:{cloud.port}/"
     result = await submit(hass, result, {"server": server})
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reconfigure_successful"
     assert account_entry.data["token"] == token
     assert account_entry.data["verify_ssl"] is False
     assert account_entry.options["services"] is True
+
+
+async def test_reconfigure_address(
+    hass: HomeAssistant, account_entry: MockConfigEntry, token: str
+) -> None:
+    """The address may change as long as it is of the same server."""
+    async with CloudServer() as moved:
+        moved.add_fleet("kiosks")
+        assert moved.add_token() == token
+        result = await account_entry.start_reconfigure_flow(hass)
+        server = {"url": moved.url, "verify_ssl": True}
+        result = await submit(hass, result, {"server": server})
+    assert result["reason"] == "reconfigure_successful"
+    assert account_entry.data["url"] == moved.url
+
+
+@pytest.mark.usefixtures("names_lead_here")
+async def test_reconfigure_server(
+    hass: HomeAssistant, account_entry: MockConfigEntry, cloud: CloudServer
+) -> None:
+    """Another server is another account, also with the same person."""
+    before = dict(account_entry.data)
+    result = await account_entry.start_reconfigure_flow(hass)
+    server = {"url": f"http://localhost:{cloud.port}", "verify_ssl": True}
+    result = await submit(hass, result, {"server": server})
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "wrong_server"
+    assert account_entry.data == before
 
 
 async def test_reconfigure_token(
@@ -427,8 +483,8 @@ async def test_options(
     result = await hass.config_entries.options.async_init(account_entry.entry_id)
     assert result["step_id"] == "init"
     assert [item["label"] for item in options_of(result)] == [
-        "demo/kiosks (0)",
         "demo/gateways (0)",
+        "demo/kiosks (0)",
     ]
     configure = hass.config_entries.options.async_configure
     chosen: dict[str, Any] = {"fleets": [], "services": False}
@@ -449,14 +505,19 @@ async def test_fleet_that_is_gone_can_be_left_out(
     account_entry: MockConfigEntry,
     fleet: Fleet,
 ) -> None:
-    """A fleet that is chosen and gone is there to be unticked."""
+    """A fleet that is chosen and gone is there to be unticked, by the name that it had."""
+    dr.async_get(hass).async_get_or_create(
+        config_entry_id=account_entry.entry_id,
+        identifiers={(DOMAIN, f"{account_entry.unique_id}_{fleet.id}")},
+        name="kiosks",
+    )
     other = cloud.add_fleet("gateways")
     cloud.remove_fleet(fleet)
     result = await hass.config_entries.options.async_init(account_entry.entry_id)
-    assert {item["value"] for item in options_of(result)} == {
-        str(fleet.id),
-        str(other.id),
-    }
+    assert options_of(result) == [
+        {"value": str(fleet.id), "label": "kiosks (?)"},
+        {"value": str(other.id), "label": "demo/gateways (0)"},
+    ]
 
 
 async def test_options_without_the_api(

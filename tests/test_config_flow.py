@@ -27,16 +27,7 @@ def setup_entry() -> Generator[AsyncMock]:
         yield mock
 
 
-@pytest.fixture(autouse=True)
-def _names() -> Generator[None]:
-    """Have every name lead to this machine."""
-    address = {"hostname": "", "host": "127.0.0.1", "family": 2, "proto": 6, "flags": 0}
-
-    async def resolve(_: object, host: str, port: int, **__: object) -> list[Any]:
-        return [address | {"hostname": host, "port": port}]
-
-    with patch("aiohttp.resolver.AsyncResolver.resolve", resolve):
-        yield
+pytestmark = pytest.mark.usefixtures("names_lead_here")
 
 
 @pytest.fixture

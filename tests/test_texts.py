@@ -81,7 +81,7 @@ def test_words_have_texts(key: str, words: Any) -> None:
 def test_exceptions_have_texts() -> None:
     """Every exception has a message, and every message an exception."""
     literal = set(re.findall(r'translation_key=\s*"(\w+)",?\s*(?:\)|trans)', SOURCE))
-    refusals = set(re.findall(r'_refusal\(\s*"(\w+)"', SOURCE))
+    refusals = set(re.findall(r'_(?:refusal|ending)\(\s*"(\w+)"', SOURCE))
     chosen = {"unavailable_service", "not_a_device"}
     keys = {
         *_DEVICE_KEYS.values(),
@@ -148,3 +148,12 @@ def test_actions_have_texts_and_fields() -> None:
     assert described == taken
     assert told == taken
     assert set(ICONS["services"]) == set(taken)
+
+
+def test_card_has_texts() -> None:
+    """The card has the same English as the translations, until those are there."""
+    card = (FOLDER / "frontend/balena-logs-card.js").read_text("utf-8")
+    table = card.partition("const TEXTS = {")[2].partition("};")[0]
+    own = dict(re.findall(r'(\w+):\s+"([^"]*)",', table))
+    assert own == TEXTS["config_panel"]["logs_card"]
+    assert set(own) <= set(re.findall(r'"(\w+)"', card))

@@ -8,6 +8,7 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.typing import ConfigType
 
 from .account import AccountCoordinator
+from .card import async_setup_card
 from .client import DirectTransport, Supervisor
 from .connection import async_open_account
 from .const import CONF_CONNECTION, CONNECTION_ACCOUNT, CONNECTION_ENVIRONMENT, DOMAIN
@@ -15,6 +16,7 @@ from .coordinator import BalenaConfigEntry, BalenaData, DirectCoordinator
 from .environment import Environment
 from .keys import async_forget_key, async_recover_key
 from .services import async_setup_services
+from .websocket_api import async_setup_websocket_api
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
@@ -28,8 +30,10 @@ PLATFORMS = [
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Set up the actions, which exist whether or not a device is set up."""
+    """Set up what exists whether or not a device is set up: actions, commands, the card."""
     async_setup_services(hass)
+    async_setup_websocket_api(hass)
+    await async_setup_card(hass)
     return True
 
 

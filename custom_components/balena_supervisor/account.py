@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import batched
 from time import monotonic
 from typing import Final, override
 
@@ -43,7 +44,7 @@ from .const import (
     MANUFACTURER,
     SMALL_FLEET,
 )
-from .coordinator import BalenaConfigEntry, DeviceCoordinator
+from .coordinator import BalenaConfigEntry, DeviceCoordinator, fleet_identifier
 from .environment import Environment
 from .exceptions import account_translated, translated
 from .reading import SupervisorReader
@@ -57,6 +58,10 @@ _TOLD_BY_ROWS: Final = frozenset(
 _FRESH_TIME: Final = 12.0
 # What a Supervisor told is not repeated for longer than this.
 _TOLD_TIME: Final = 2 * DETAILS_INTERVAL.total_seconds()
+# Supervisors that are asked side by side; one that hangs holds up only itself.
+_ASKING: Final = 4
+# An API that wants a longer pause is asked again all the same.
+_LONGEST_PAUSE: Final = 3600.0
 # Rows that are looked at before something else may run.
 _SLICE: Final = 20
 
@@ -64,6 +69,12 @@ _SLICE: Final = 20
 def signal_new_devices(entry: BalenaConfigEntry) -> str:
     """Return the signal that brings a list of devices that joined the fleets of an account."""
     return f"{DOMAIN}_{entry.entry_id}_new_devices"
+
+
+async def _let_others_run(number: int) -> None:
+    """Let others run now and then in the course of many steps."""
+    if number % _SLICE == 0:
+        await asyncio.sleep(0)
 
 
 class AccountDeviceCoordinator(DeviceCoordinator):
@@ -85,6 +96,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self._account = account
         self._ask_due = 0.0
         self._fresh_until = 0.0
+        self._one_reader = asyncio.Lock()
         self._reader = SupervisorReader(self.supervisor, self.name, skips=_TOLD_BY_ROWS)
         self._row = row
         self._told: DeviceState | None = None
@@ -181,10 +193,15 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     async def async_ask(self) -> None:
         """Ask the device's Supervisor for what only that knows."""
         self._ask_due = monotonic() + DETAILS_INTERVAL.total_seconds()
-        if not self.is_reachable:
+        if not self.is_reachable or self._shutdown_requested:
             return
         try:
-            self._told = await self._reader.read()
+            async with self._one_reader:
+                self._told = await self._reader.read()
+        except RateLimited:
+            self._ask_due = 0.0
+            self._account.async_ask_later(self)
+            return
         except BalenaError as err:
             LOGGER.debug("The Supervisor of %s told nothing: %s", self.name, err)
             await self.async_see_refusal(err)
@@ -214,12 +231,20 @@ class AccountDeviceCoordinator(DeviceCoordinator):
 
     @override
     async def async_look(self) -> None:
-        self._account.async_ask(self)
+        # Who gave a command does not wait for this, and it not for other devices.
+        if not self._shutdown_requested:
+            self._account.async_look(self)
 
     @override
-    async def async_see_refusal(self, error: BalenaError) -> None:
+    async def async_request_refresh(self) -> None:
+        """Poll the account, which tells of all of its devices."""
+        await self._account.async_request_refresh()
+
+    @override
+    async def async_see_refusal(self, error: BalenaError) -> HomeAssistantError | None:
         if isinstance(error, TokenRefused | AuthenticationFailed):
-            await self._account.async_check_token()
+            return await self._account.async_check_token()
+        return None
 
     @callback
     @override
@@ -246,8 +271,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             )
         state = self._with_lock(state)
         self._register(state)
-        if state != self.data:
-            self.async_set_updated_data(state)
+        self._show(state)
 
 
 class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
@@ -275,12 +299,18 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         self.devices: dict[str, AccountDeviceCoordinator] = {}
         self.environment = environment
         self.fleet_ids: tuple[int, ...] = tuple(entry.options[CONF_FLEETS])
-        self._asking: asyncio.Task[None] | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+        self._checking_token = asyncio.Lock()
+        self._doubtful: set[int] = set()
         self._fleets: Mapping[int, Fleet] = {}
         self._fleets_due = 0.0
+        self._looking: set[asyncio.Task[None]] = set()
         self._missing: set[str] = set()
         self._populated: set[int] = set()
         self._registered_fleets: dict[int, tuple[DeviceInfo, str]] = {}
+        self._token_good_until = 0.0
+        # A token that was refused stays so until there is another one, and another entry.
+        self._token_refusal: AuthenticationFailed | None = None
         # In the order in which they are to be asked.
         self._to_ask: dict[str, AccountDeviceCoordinator] = {}
 
@@ -300,7 +330,7 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
 
     def fleet_identifier(self, fleet_id: int) -> tuple[str, str]:
         """Return the identifier of a fleet's device."""
-        return DOMAIN, f"{self.config_entry.unique_id}_{fleet_id}"
+        return fleet_identifier(self.config_entry, fleet_id)
 
     def fleet_of(self, identifiers: set[tuple[str, str]]) -> int | None:
         """Return the fleet that a device of the registry stands for, None if it is none."""
@@ -325,24 +355,47 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         ]
 
     @callback
-    def async_ask(self, device: AccountDeviceCoordinator) -> None:
-        """Ask a device's Supervisor, when those are asked that wait already."""
-        self._to_ask[device.uuid] = device
-        self._async_ask_those_that_wait()
+    def async_look(self, device: AccountDeviceCoordinator) -> None:
+        """Ask a device's Supervisor now; of many at once, the next poll tells instead."""
+        if len(self._looking) >= SMALL_FLEET:
+            return
+        looking = self.config_entry.async_create_background_task(
+            self.hass, device.async_ask(), f"{device.name} Supervisor"
+        )
+        self._looking.add(looking)
+        looking.add_done_callback(self._looking.discard)
 
-    async def async_check_token(self) -> None:
-        """Ask the person for another token when it is not valid any more."""
-        try:
-            await self.cloud.whoami()
-        except AuthenticationFailed:
-            self.config_entry.async_start_reauth(self.hass)
-        except BalenaError as err:
-            LOGGER.debug("The token of %s could not be checked: %s", self.name, err)
+    @callback
+    def async_ask_later(self, device: AccountDeviceCoordinator) -> None:
+        """Ask a device's Supervisor when the API wants no pause any more."""
+        self._to_ask.setdefault(device.uuid, device)
+
+    async def async_check_token(self) -> HomeAssistantError | None:
+        """Ask the person for another token when it is not valid any more; returns that it is not.
+
+        Many devices may refuse at once: one question a minute answers them all.
+        """
+        async with self._checking_token:
+            if self._token_refusal is None and monotonic() >= self._token_good_until:
+                try:
+                    await self.cloud.whoami()
+                except AuthenticationFailed as err:
+                    self._token_refusal = err
+                    self.config_entry.async_start_reauth(self.hass)
+                except BalenaError as err:
+                    LOGGER.debug("Who the token is of was not told: %s", err)
+                else:
+                    minute = ACCOUNT_INTERVAL.total_seconds()
+                    self._token_good_until = monotonic() + minute
+        if self._token_refusal is None:
+            return None
+        return account_translated(HomeAssistantError, self._token_refusal, self.name)
 
     @callback
     def async_hurry(self) -> None:
-        """Poll sooner, since a command was given."""
-        if not self._shutdown_requested and self.update_interval == ACCOUNT_INTERVAL:
+        """Poll sooner, since a command was given; but not when the API wants a pause."""
+        is_calm = self.update_interval == ACCOUNT_INTERVAL and self.last_update_success
+        if is_calm and not self._shutdown_requested:
             self.update_interval = ACCOUNT_BUSY_INTERVAL
             self._schedule_refresh()
 
@@ -355,18 +408,21 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         entries = dr.async_entries_for_config_entry(
             registry, self.config_entry.entry_id
         )
-        gone = {
+        fleets = {
             device.id
             for device in entries
             if isinstance(device, dr.DeviceEntry)
             and device.entry_type is DeviceEntryType.SERVICE
             and not device.identifiers & chosen
         }
-        for device in entries:
-            if isinstance(device, dr.DeviceEntry) and (
-                device.id in gone or device.via_device_id in gone
-            ):
-                registry.async_remove_device(device.id)
+        gone = [
+            device.id
+            for device in entries
+            if isinstance(device, dr.DeviceEntry) and device.via_device_id in fleets
+        ]
+        for number, device_id in enumerate((*gone, *fleets)):
+            await _let_others_run(number)
+            registry.async_remove_device(device_id)
 
     @override
     async def _async_update_data(self) -> Mapping[int, FleetState]:
@@ -377,8 +433,11 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             await self._refresh_fleets(rows)
         except BalenaError as err:
             self.update_interval = ACCOUNT_INTERVAL
-            raise await self._failure(err) from err
+            failure = await self._failure(err)
+            await self._follow(is_told=False)
+            raise failure from err
         await self._feed(rows)
+        await self._follow(is_told=True)
         restless = {device for device in self.devices.values() if device.is_restless}
         self.update_interval = ACCOUNT_BUSY_INTERVAL if restless else ACCOUNT_INTERVAL
         self._async_ask_those_that_matter(restless)
@@ -392,6 +451,12 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
                 self.last_update_success and device.uuid not in self._missing
             )
 
+    async def _follow(self, *, is_told: bool) -> None:
+        """Have all devices be available or not; the states of a thousand take their time."""
+        for number, device in enumerate(list(self.devices.values())):
+            await _let_others_run(number)
+            device.async_follow(is_told and device.uuid not in self._missing)
+
     async def _failure(self, err: BalenaError) -> HomeAssistantError:
         """Return what to raise for a poll that failed: which token is bad, only whoami knows."""
         if isinstance(err, TokenRefused):
@@ -403,15 +468,15 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
                 err = other
         failure = account_translated(UpdateFailed, err, self.name)
         if isinstance(err, RateLimited):
-            failure.retry_after = err.retry_after
+            failure.retry_after = min(err.retry_after or 0.0, _LONGEST_PAUSE) or None
         return failure
 
     async def _refresh_fleets(self, rows: Iterable[DeviceRow]) -> None:
         """Ask for the fleets now and then, and when one has lost all of its devices."""
         populated = {row.fleet_id for row in rows}
-        is_due = monotonic() >= self._fleets_due or self._populated - populated
-        self._populated = populated
-        if not is_due:
+        lost = self._populated - populated
+        self._populated |= populated
+        if not lost and monotonic() < self._fleets_due:
             return
         try:
             fleets = await self.cloud.fleets()
@@ -419,8 +484,11 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             if not self._fleets:
                 raise
             # What seldom changes may wait for the next poll.
+            self._doubtful = lost
             return
         self._fleets_due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        self._doubtful = set()
+        self._populated = populated
         self._fleets = {fleet.id: fleet for fleet in fleets}
         for fleet_id in self.fleet_ids:
             if fleet_id in self._fleets:
@@ -482,8 +550,7 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         new: list[AccountDeviceCoordinator] = []
         seen: set[str] = set()
         for number, row in enumerate(rows):
-            if number % _SLICE == 0:
-                await asyncio.sleep(0)
+            await _let_others_run(number)
             seen.add(row.uuid)
             device_id = self.device_id(row.uuid)
             device = self.devices.get(device_id)
@@ -492,8 +559,10 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
                 new.append(device)
             device.async_feed(row)
         await self._forget_gone(seen)
-        if new:
-            async_dispatcher_send(self.hass, signal_new_devices(self.config_entry), new)
+        for joined in batched(new, _SLICE, strict=False):
+            signal = signal_new_devices(self.config_entry)
+            async_dispatcher_send(self.hass, signal, joined)
+            await asyncio.sleep(0)
 
     async def _forget_gone(self, seen: set[str]) -> None:
         """Remove the devices that a fleet has no more.
@@ -505,15 +574,17 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         fleets_there = {
             self.fleet_registry_id(fleet_id)
             for fleet_id in self.fleet_ids
-            if fleet_id in self._fleets
+            if fleet_id in self._fleets and fleet_id not in self._doubtful
         }
         known = {device.uuid for device in self.devices.values()}
         if self.data is not None and not self._missing and known <= seen:
             return
         missing: set[str] = set()
-        for device in dr.async_entries_for_config_entry(
+        entries = dr.async_entries_for_config_entry(
             registry, self.config_entry.entry_id
-        ):
+        )
+        for number, device in enumerate(entries):
+            await _let_others_run(number)
             uuid = isinstance(device, dr.DeviceEntry) and device.serial_number
             if not uuid or uuid in seen:
                 continue
@@ -554,21 +625,30 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         for fleet_id in self.fleet_ids:
             devices = self.devices_of(fleet_id)
             is_small = len(devices) <= SMALL_FLEET
+            # Of an update that a lock holds up, only the Supervisor tells.
+            failing = [device for device in devices if device.data.update_failed]
+            failing = failing[:SMALL_FLEET]
             for device in devices:
-                matters = device in restless or (is_small and device.is_ask_due)
+                is_of_interest = is_small or device in failing
+                matters = device in restless or (is_of_interest and device.is_ask_due)
                 if matters and device.data.online and device.is_reachable:
                     self._to_ask.setdefault(device.uuid, device)
         self._async_ask_those_that_wait()
 
     @callback
     def _async_ask_those_that_wait(self) -> None:
-        if self._to_ask and (self._asking is None or self._asking.done()):
-            self._asking = self.config_entry.async_create_background_task(
+        while self._to_ask and len(self._asking) < _ASKING and not self.cloud.quiet_for:
+            asking = self.config_entry.async_create_background_task(
                 self.hass, self._ask_those_that_wait(), f"{self.name} Supervisors"
             )
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
 
     async def _ask_those_that_wait(self) -> None:
         """Ask one Supervisor after the other, until the API wants a pause."""
         while self._to_ask and not self.cloud.quiet_for:
-            device = self._to_ask.pop(next(iter(self._to_ask)))
-            await device.async_ask()
+            uuid = next(iter(self._to_ask))
+            await self._to_ask.pop(uuid).async_ask()
+            if uuid in self._to_ask:
+                # It was refused, and waits for the next poll.
+                return

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import voluptuous as vol
 
 from homeassistant.helpers import config_validation as cv
+from homeassistant.util import dt as dt_util
 
 from .client import Proxy
+from .logs import DEFAULT_LINES, MAX_LINES, LogSelection
 
 if TYPE_CHECKING:
     from .coordinator import DeviceCoordinator
@@ -28,7 +31,9 @@ class Action:
     """An action: what it calls on a device with its fields as arguments.
 
     One that `answers` has its answer in the response under that name, and nothing else to
-    do. `arguments` makes other arguments of the fields, and raises vol.Invalid.
+    do. `arguments` makes other arguments of the fields, and raises vol.Invalid. One that is
+    for services has `service` among its fields, or is called on a service's own device;
+    where that is optional, it is also for a whole device.
     """
 
     command: Callable[[DeviceCoordinator], Command]
@@ -145,6 +150,61 @@ def _tag_name(value: Any) -> str:
     return text
 
 
+LOG_FORMATS: Final = ("text", "entries")
+# Of which one at most tells whose lines are meant.
+_LOG_SOURCES: Final = (ATTR_SERVICE, "unit", "container_id")
+
+
+def _utc(value: Any) -> datetime:
+    """Return a time in UTC; one without a time zone is local. Raises vol.Invalid."""
+    return dt_util.as_utc(cv.datetime(value))
+
+
+def _container_id(value: Any) -> str:
+    """Return the id of a container, or its beginning. Raises vol.Invalid."""
+    text = cv.string(value).strip()
+    if not re.fullmatch(r"[0-9A-Fa-f]{12,64}", text):
+        raise vol.Invalid("The id of a container has 12 to 64 hexadecimal digits")
+    return text
+
+
+_LOGS: Final[Fields] = {
+    vol.Optional(ATTR_SERVICE): vol.All(cv.string, vol.Length(min=1)),
+    **_APP,
+    vol.Optional("unit"): vol.All(cv.string, vol.Length(min=1)),
+    vol.Optional("container_id"): _container_id,
+    vol.Optional("lines", default=DEFAULT_LINES): vol.All(
+        vol.Coerce(int), vol.Range(min=1, max=MAX_LINES)
+    ),
+    vol.Optional("since"): _utc,
+    vol.Optional("until"): _utc,
+    vol.Optional("format", default=LOG_FORMATS[0]): vol.In(LOG_FORMATS),
+    vol.Optional("all", default=False): cv.boolean,
+}
+
+
+def _logs(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = [name for name in _LOG_SOURCES if name in fields]
+    if len(given) > 1:
+        raise vol.Invalid(
+            f"Lines are either of a {given[0].partition('_')[0]} or of a"
+            f" {given[1].partition('_')[0]}",
+            [given[1]],
+        )
+    since, until = fields.get("since"), fields.get("until")
+    if since is not None and until is not None and until <= since:
+        raise vol.Invalid("It must be later than since", ["until"])
+    sources = {name: fields.get(name) for name in (*_LOG_SOURCES, ATTR_APP_ID)}
+    return {
+        "selection": LogSelection(**sources),
+        "lines": fields["lines"],
+        "since": since,
+        "until": until,
+        "show_all": fields["all"],
+        "as_entries": fields["format"] == "entries",
+    }
+
+
 ACTIONS: Final = {
     "blink": Action(lambda device: device.commands.blink, {}),
     "cleanup_volumes": Action(
@@ -152,6 +212,16 @@ ACTIONS: Final = {
     ),
     "get_host_config": Action(
         lambda device: device.queries.host_config, {}, answers="host_config"
+    ),
+    # Logs may hold secrets.
+    "get_logs": Action(
+        lambda device: device.logs.read,
+        _LOGS,
+        answers="logs",
+        arguments=_logs,
+        is_admin_only=True,
+        is_for_services=True,
+        is_optional_for_services=True,
     ),
     "get_state": Action(lambda device: device.queries.state, {}, answers="state"),
     "get_tags": Action(lambda device: device.queries.tags, {}, answers="tags"),

@@ -106,8 +106,10 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the binary sensors of an entry's devices."""
-    async_add_device_entities(entry, async_add_entities, BalenaOnlineSensor, (ONLINE,))
-    async_add_device_entities(
+    await async_add_device_entities(
+        entry, async_add_entities, BalenaOnlineSensor, (ONLINE,)
+    )
+    await async_add_device_entities(
         entry, async_add_entities, BalenaBinarySensor, BINARY_SENSORS
     )
 

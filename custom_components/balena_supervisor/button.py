@@ -126,8 +126,8 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the buttons of an entry's devices and their services."""
-    async_add_device_entities(entry, async_add_entities, BalenaButton, BUTTONS)
-    async_add_service_entities(
+    await async_add_device_entities(entry, async_add_entities, BalenaButton, BUTTONS)
+    await async_add_service_entities(
         entry, async_add_entities, BalenaServiceButton, SERVICE_BUTTONS
     )
 

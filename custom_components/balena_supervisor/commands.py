@@ -171,6 +171,8 @@ class DeviceCommands:
         self, command: Callable[[], Awaitable[ResultT]], departure: Status | None = None
     ) -> ResultT:
         """Give a command when no other one is under way, and look what it does."""
+        if (obstacle := self._coordinator.obstacle) is not None:
+            raise obstacle
         await self._lock.acquire()
         giving = self._coordinator.hass.async_create_task(
             self._give(command, departure), f"{self._coordinator.name} command"

@@ -22,6 +22,7 @@ from homeassistant.const import (
 )
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import section
+from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.selector import (
     BooleanSelector,
     SelectOptionDict,
@@ -46,6 +47,7 @@ from .const import (
     CONNECTION_ENVIRONMENT,
     DOMAIN,
 )
+from .coordinator import BalenaConfigEntry, fleet_identifier
 from .environment import Environment
 from .probe import (
     Errors,
@@ -53,6 +55,7 @@ from .probe import (
     ProbedDevice,
     async_probe_account,
     async_probe_device,
+    is_readable_by_others,
     parse_api_url,
     parse_device_url,
 )
@@ -349,8 +352,9 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Store the corrected registration, unless it is of another account."""
         await self.async_set_unique_id(account.unique_id)
+        is_same_person = str(entry.unique_id).endswith(f"_{account.actor_id}")
         self._abort_if_unique_id_mismatch(
-            reason="wrong_account",
+            reason="wrong_server" if is_same_person else "wrong_account",
             description_placeholders={"account": account.name, "title": entry.title},
         )
         return self.async_update_reload_and_abort(entry, data=data)
@@ -362,6 +366,8 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         url = parse_api_url(server[CONF_URL])
         if url is None:
             return None, {}, {CONF_URL: "invalid_address"}
+        if is_readable_by_others(url):
+            return None, {}, {CONF_URL: "insecure_address"}
         data = {
             CONF_CONNECTION: CONNECTION_ACCOUNT,
             CONF_URL: str(url),
@@ -438,7 +444,7 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
         return self.async_show_form(
             step_id="init",
             data_schema=self.add_suggested_values_to_schema(
-                _fleets_schema(account.fleets, entry.options[CONF_FLEETS]),
+                _fleets_schema(account.fleets, self._gone_fleets(account)),
                 user_input
                 or {
                     CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
@@ -448,11 +454,27 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
             errors=errors,
         )
 
+    def _gone_fleets(self, account: ProbedAccount) -> Mapping[int, str]:
+        """Return the names of chosen fleets that are gone, or archived, by id."""
+        entry: BalenaConfigEntry = self.config_entry
+        there = {fleet.id for fleet in account.fleets}
+        registry = dr.async_get(self.hass)
+        names = {}
+        for fleet_id in set(entry.options[CONF_FLEETS]) - there:
+            device = registry.async_get_device_by_identifier(
+                fleet_identifier(entry, fleet_id), entry.entry_id
+            )
+            name = device and (device.name_by_user or device.name)
+            names[fleet_id] = name or str(fleet_id)
+        return names
 
-def _fleets_schema(fleets: Iterable[Fleet], chosen: Iterable[int] = ()) -> vol.Schema:
-    """Return the form of fleets to tick; those are there, too, that are chosen and gone."""
-    labels = {fleet.id: f"{fleet.slug} ({fleet.device_count})" for fleet in fleets}
-    labels = {fleet_id: str(fleet_id) for fleet_id in chosen} | labels
+
+def _fleets_schema(
+    fleets: Iterable[Fleet], gone: Mapping[int, str] | None = None
+) -> vol.Schema:
+    """Return the form of fleets to tick; those that are gone are there to be unticked."""
+    labels = {fleet_id: f"{name} (?)" for fleet_id, name in (gone or {}).items()}
+    labels |= {fleet.id: f"{fleet.slug} ({fleet.device_count})" for fleet in fleets}
     return vol.Schema(
         {
             vol.Required(CONF_FLEETS): SelectSelector(

@@ -31,5 +31,6 @@ def _trust(authority: str) -> ssl.SSLContext:
     """Return a context that trusts a certificate authority, given as PEM, and no other."""
     try:
         return ssl.create_default_context(cadata=authority)
-    except ssl.SSLError as err:
+    except (ssl.SSLError, TypeError, ValueError) as err:
+        # It takes no text beyond ASCII.
         raise ValueError("This is no certificate") from err

@@ -47,6 +47,7 @@ from .const import (
 from .environment import Environment
 from .exceptions import translated
 from .keys import async_keep_key
+from .logs import DeviceLogs
 from .queries import DeviceQueries
 from .reading import SupervisorReader
 from .state import DeviceState, ServiceKey, Status, UpdateStatus
@@ -66,6 +67,11 @@ class BalenaData:
 
     devices: Mapping[str, DeviceCoordinator]
     account: AccountCoordinator | None = None
+
+
+def fleet_identifier(entry: BalenaConfigEntry, fleet_id: int) -> tuple[str, str]:
+    """Return the identifier of the device of a fleet of an account."""
+    return DOMAIN, f"{entry.unique_id}_{fleet_id}"
 
 
 _WRONG_USE: Final = (BadRequest, NotFound, Unsupported)
@@ -111,6 +117,7 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         self.device_id = device_id
         self.environment = environment
         self.commands = DeviceCommands(self)
+        self.logs = DeviceLogs(self)
         self.queries = DeviceQueries(self)
         self.registry_id = ""
         self._busy_since: float | None = None
@@ -178,8 +185,10 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         except BalenaError as err:
             if isinstance(err, UpdateLocked) and err.holder is LockHolder.APP:
                 self.async_note_lock(is_held=True)
-            await self.async_see_refusal(err)
-            raise translated(HomeAssistantError, err, self.device_name) from err
+            refusal = await self.async_see_refusal(err)
+            raise (
+                refusal or translated(HomeAssistantError, err, self.device_name)
+            ) from err
 
     @abstractmethod
     async def async_renew_key(self) -> None:
@@ -197,8 +206,14 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
     def async_note_lock(self, *, is_held: bool) -> None:
         """Remember whether an update lock was in the way of the last attempt to do something."""
         self._is_locked = is_held
-        if self.data.update_locked != is_held:
-            self.async_set_updated_data(replace(self.data, update_locked=is_held))
+        self._show(replace(self.data, update_locked=is_held))
+
+    @callback
+    def _show(self, state: DeviceState) -> None:
+        """Show a state when it is another one, whether or not the device is there just now."""
+        if state != self.data:
+            self.data = state
+            self.async_update_listeners()
 
     def _with_lock(self, state: DeviceState) -> DeviceState:
         """Return a state with what is known of update locks: an update that is done found none."""
@@ -215,8 +230,11 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         """See what a command did."""
 
     @abstractmethod
-    async def async_see_refusal(self, error: BalenaError) -> None:
-        """Ask the person for another key or token where the one that there is was refused."""
+    async def async_see_refusal(self, error: BalenaError) -> HomeAssistantError | None:
+        """Ask the person for another key or token where the one that there is was refused.
+
+        Returns what tells better than the error what is wrong.
+        """
 
     @callback
     def async_expect_change(self) -> None:
@@ -227,7 +245,7 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
     def async_expect_departure(self, status: Status) -> None:
         """Expect the device to go away, rebooting or shutting down."""
         self._departure = _Departure(status, monotonic())
-        self.async_set_updated_data(replace(self.data, status=status))
+        self._show(replace(self.data, status=status))
 
     def _expect_return(self) -> None:
         """Expect a device that has just gone to be back soon, if it was applying an update."""
@@ -288,11 +306,7 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
     def _device_info(self, state: DeviceState) -> DeviceInfo:
         info = DeviceInfo(
             identifiers={(DOMAIN, self.device_id)},
-            connections={
-                (CONNECTION_NETWORK_MAC, dr.format_mac(address))
-                for address in state.mac_addresses
-                if _is_universal(address)
-            },
+            connections=self._connections(state),
             configuration_url=(
                 f"{DASHBOARD_URL}/devices/{self.uuid}"
                 if self.uuid and self._has_dashboard
@@ -307,6 +321,10 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         if (via_device_id := self._via_device_id) is not None:
             info["via_device_id"] = via_device_id
         return info
+
+    def _connections(self, state: DeviceState) -> set[tuple[str, str]]:
+        """Return what the device has in common with devices of other integrations."""
+        return set()
 
     def _remove_stale_services(self, services: set[ServiceKey]) -> None:
         registry = dr.async_get(self.hass)
@@ -403,13 +421,22 @@ class DirectCoordinator(DeviceCoordinator):
         await self.supervisor.set_tags(tags)
 
     @override
+    def _connections(self, state: DeviceState) -> set[tuple[str, str]]:
+        return {
+            (CONNECTION_NETWORK_MAC, dr.format_mac(address))
+            for address in state.mac_addresses
+            if _is_universal(address)
+        }
+
+    @override
     async def async_look(self) -> None:
         await self.async_refresh()
 
     @override
-    async def async_see_refusal(self, error: BalenaError) -> None:
+    async def async_see_refusal(self, error: BalenaError) -> HomeAssistantError | None:
         if isinstance(error, AuthenticationFailed):
             self.config_entry.async_start_reauth(self.hass)
+        return None
 
     @callback
     @override

@@ -1,9 +1,11 @@
 """What all entities of balena devices have in common, and how they come and go."""
 
+import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, override
+from itertools import batched
+from typing import Any, Final, override
 
 from homeassistant.core import callback
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
@@ -20,6 +22,9 @@ from .client import Endpoint
 from .const import DOMAIN
 from .coordinator import BalenaConfigEntry, DeviceCoordinator
 from .state import DeviceState, FleetState, ServiceKey, ServiceState
+
+# Devices whose entities are added before something else may run.
+_AT_ONCE: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +181,7 @@ class BalenaFleetEntity(_CoordinatedEntity[AccountCoordinator]):
         return super().available and self.fleet.devices is not None
 
 
-@callback
-def async_add_device_entities[DescriptionT: BalenaEntityDescription](
+async def async_add_device_entities[DescriptionT: BalenaEntityDescription](
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
     entity: Callable[[DeviceCoordinator, DescriptionT], Entity],
@@ -194,11 +198,10 @@ def async_add_device_entities[DescriptionT: BalenaEntityDescription](
             if description.is_of(coordinator)
         }
 
-    _async_add_as_they_appear(entry, async_add_entities, wanted)
+    await _async_add_as_they_appear(entry, async_add_entities, wanted)
 
 
-@callback
-def async_add_service_entities[DescriptionT: BalenaServiceEntityDescription](
+async def async_add_service_entities[DescriptionT: BalenaServiceEntityDescription](
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
     entity: Callable[[DeviceCoordinator, DescriptionT, ServiceKey], Entity],
@@ -216,7 +219,7 @@ def async_add_service_entities[DescriptionT: BalenaServiceEntityDescription](
             if description.is_of(coordinator, key)
         }
 
-    _async_add_as_they_appear(entry, async_add_entities, wanted)
+    await _async_add_as_they_appear(entry, async_add_entities, wanted)
 
 
 @callback
@@ -242,15 +245,14 @@ def async_add_fleet_entities[DescriptionT: EntityDescription](
     async_add_entities(_async_follow(entry, async_add_entities, account, wanted))
 
 
-@callback
-def _async_add_as_they_appear(
+async def _async_add_as_they_appear(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
     wanted_fn: Callable[[DeviceCoordinator], Mapping[Hashable, Callable[[], Entity]]],
 ) -> None:
     @callback
     def add(coordinators: Iterable[DeviceCoordinator]) -> None:
-        # All at once: every call costs Home Assistant a task.
+        # Several at once: every call costs Home Assistant a task.
         async_add_entities(
             [
                 entity
@@ -264,7 +266,11 @@ def _async_add_as_they_appear(
             ]
         )
 
-    add(entry.runtime_data.devices.values())
+    for coordinators in batched(
+        list(entry.runtime_data.devices.values()), _AT_ONCE, strict=False
+    ):
+        add(coordinators)
+        await asyncio.sleep(0)
     if (account := entry.runtime_data.account) is not None:
         entry.async_on_unload(
             async_dispatcher_connect(account.hass, signal_new_devices(entry), add)

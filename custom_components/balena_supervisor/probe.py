@@ -81,14 +81,17 @@ class ProbedDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbedAccount:
-    """What the balena API tells of an account when it is registered.
-
-    `unique_id` is made of the host and of who the token stands for.
-    """
+    """What the balena API tells of an account when it is registered."""
 
     name: str
-    unique_id: str
+    actor_id: int
+    host: str
     fleets: tuple[Fleet, ...]
+
+    @property
+    def unique_id(self) -> str:
+        """The account's id: of the host, and of who the token stands for."""
+        return f"{self.host}_{self.actor_id}"
 
 
 async def async_probe_device(
@@ -127,9 +130,12 @@ async def async_probe_account(
         fleets = await cloud.fleets()
     except BalenaError as err:
         return None, _errors(err, _ACCOUNT_ERRORS)
-    host = URL(data[CONF_URL]).authority
+    host = URL(data[CONF_URL]).host or ""
     return ProbedAccount(
-        name=actor.name or host, unique_id=f"{host}_{actor.id}", fleets=fleets
+        name=actor.name or host,
+        actor_id=actor.id,
+        host=host,
+        fleets=tuple(fleet for fleet in fleets if not fleet.is_archived),
     ), {}
 
 
@@ -157,10 +163,21 @@ def parse_api_url(address: str) -> URL | None:
     return _parse_url(text if "://" in text else f"https://{text}")
 
 
+def is_readable_by_others(url: URL) -> bool:
+    """Return whether what is sent to a URL can be read on its way through the internet."""
+    if url.scheme == "https":
+        return False
+    try:
+        return ipaddress.ip_address(url.host or "").is_global
+    except ValueError:
+        return url.host != "localhost" and not str(url.host).endswith(".local")
+
+
 def _parse_url(text: str) -> URL | None:
     try:
         url = URL(text)
-        if url.scheme not in {"http", "https"} or not url.host or url.user:
+        is_web = url.scheme in {"http", "https"} and url.host
+        if not is_web or url.user or url.password:
             return None
         return url.with_path(url.path.rstrip("/"))
     except ValueError:

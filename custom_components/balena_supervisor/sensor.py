@@ -253,8 +253,8 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the sensors of an entry's devices, services and fleets."""
-    async_add_device_entities(entry, async_add_entities, BalenaSensor, SENSORS)
-    async_add_service_entities(
+    await async_add_device_entities(entry, async_add_entities, BalenaSensor, SENSORS)
+    await async_add_service_entities(
         entry, async_add_entities, BalenaServiceSensor, SERVICE_SENSORS
     )
     async_add_fleet_entities(

@@ -92,19 +92,25 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     that failed; with a response requested, the response tells it instead, unless no
     device answered a question.
     """
-    arguments = _arguments(action, call)
+    fields = {
+        name: value for name, value in call.data.items() if name != ATTR_DEVICE_ID
+    }
+    arguments = _arguments(action, fields)
     unknown: list[Outcome] = []
-    # A device may be named twice: by itself, and by its fleet.
-    targets: dict[tuple[str, int | None, str | None], Target] = {}
+    # A device may be named twice, by itself and by its fleet, and a service likewise.
+    targets: dict[tuple[str, str | None], Target] = {}
     for device_id in call.data[ATTR_DEVICE_ID]:
         try:
             for target in _targets(action, call, device_id):
-                key = (target.coordinator.device_id, target.app_id, target.service)
-                targets.setdefault(key, target)
+                service = target.service or call.data.get(ATTR_SERVICE)
+                targets.setdefault((target.coordinator.device_id, service), target)
         except HomeAssistantError as err:
             unknown.append(Outcome(device_id, None, err))
     outcomes = unknown + await asyncio.gather(
-        *(_async_command(action, arguments, target) for target in targets.values())
+        *(
+            _async_command(action, fields, arguments, target)
+            for target in targets.values()
+        )
     )
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     is_answered = not action.answers or len(errors) < len(outcomes)
@@ -125,11 +131,8 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     return None
 
 
-def _arguments(action: Action, call: ServiceCall) -> Mapping[str, Any]:
+def _arguments(action: Action, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments of the command. Raises ServiceValidationError that names a wrong field."""
-    fields = {
-        name: value for name, value in call.data.items() if name != ATTR_DEVICE_ID
-    }
     try:
         return action.arguments(fields)
     except vol.Invalid as err:
@@ -144,16 +147,19 @@ def _arguments(action: Action, call: ServiceCall) -> Mapping[str, Any]:
 
 
 async def _async_command(
-    action: Action, arguments: Mapping[str, Any], target: Target
+    action: Action,
+    fields: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    target: Target,
 ) -> Outcome:
     """Give the command to one device."""
     coordinator = target.coordinator
-    if target.service is not None:
-        own = {ATTR_APP_ID: target.app_id, ATTR_SERVICE: target.service}
-        arguments = {**arguments, **own}
     answer: object = None
     error: HomeAssistantError | None = None
     try:
+        if target.service is not None:
+            own = {ATTR_APP_ID: target.app_id, ATTR_SERVICE: target.service}
+            arguments = _arguments(action, {**fields, **own})
         answer = await action.command(coordinator)(**arguments)
     except HomeAssistantError as err:
         error = err
@@ -172,7 +178,8 @@ def _targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:
     if isinstance(device, dr.ChildDeviceEntry):
         return [_service(action, device, entry)]
     coordinators = _coordinators(device, entry)
-    if action.is_for_services and ATTR_SERVICE not in call.data:
+    needs_service = action.is_for_services and not action.is_optional_for_services
+    if needs_service and ATTR_SERVICE not in call.data:
         raise _refusal("service_needed", device)
     return [
         Target(coordinator.registry_id, coordinator) for coordinator in coordinators

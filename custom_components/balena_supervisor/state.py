@@ -333,14 +333,20 @@ def from_account(
     )
     if told is None or not is_fresh or not is_online:
         return state
+    # What the Supervisor alone does not know, stays: which release should run, and
+    # which services there are.
+    knows_better = told.update_status in _UNDER_WAY | {UpdateStatus.FAILED}
     return replace(
         state,
         download_progress=told.download_progress,
-        services=told.services if row.images is not None else {},
+        services={
+            key: told.services.get(key, service)
+            for key, service in state.services.items()
+        },
         status=told.status,
         update_downloaded=told.update_downloaded,
         update_failed=told.update_failed,
-        update_status=told.update_status,
+        update_status=told.update_status if knows_better else update_status,
     )
 
 
@@ -428,9 +434,11 @@ def _row_update_failed(
 
 
 def _row_services(row: DeviceRow, fleet: str) -> Mapping[ServiceKey, ServiceState]:
-    """Return the services of a row: of several images of one, that with a container."""
+    """Return the services of the fleet: of several images of one, that with a container."""
     images: dict[str, InstalledImage] = {}
     for image in row.images or ():
+        if image.app_id not in (None, row.fleet_id):
+            continue
         known = images.get(image.service)
         if known is None or _rank(image) > _rank(known):
             images[image.service] = image

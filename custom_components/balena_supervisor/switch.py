@@ -38,7 +38,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the switches of the services of an entry's devices."""
-    async_add_service_entities(
+    await async_add_service_entities(
         entry, async_add_entities, BalenaServiceSwitch, SERVICE_SWITCHES
     )
 

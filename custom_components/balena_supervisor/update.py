@@ -43,7 +43,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the updates of an entry's devices."""
-    async_add_device_entities(entry, async_add_entities, BalenaUpdate, UPDATES)
+    await async_add_device_entities(entry, async_add_entities, BalenaUpdate, UPDATES)
 
 
 class BalenaUpdate(BalenaEntity, UpdateEntity):

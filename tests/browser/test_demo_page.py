@@ -29,9 +29,10 @@ pytestmark = [
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Generator[Demo]:
-    """Run the demo."""
-    with running(tmp_path, "--scenario", "calm") as demo:
+def demo(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Demo]:
+    """Run the demo; the parameter is the scenario."""
+    scenario = getattr(request, "param", "calm")
+    with running(tmp_path, "--scenario", scenario) as demo:
         yield demo
 
 
@@ -59,6 +60,13 @@ def page(demo: Demo) -> Generator[Page]:
     assert not foreign
 
 
+def _begin_registration(demo: Demo, page: Page, way: str) -> None:
+    """Open the config flow, and choose how the devices are reached."""
+    page.goto(f"{demo.url}/config/integrations/dashboard/add?domain=balena_supervisor")
+    page.get_by_role("button", name="OK").click()
+    page.get_by_text(way, exact=True).click()
+
+
 def test_start_page_and_registration(demo: Demo, page: Page) -> None:
     """The start page shows the device without a login; the flow asks for address and key."""
     page.goto(demo.url)
@@ -72,8 +80,7 @@ def test_start_page_and_registration(demo: Demo, page: Page) -> None:
     ):
         expect(page.get_by_text(text, exact=True).first).to_be_visible()
 
-    page.goto(f"{demo.url}/config/integrations/dashboard/add?domain=balena_supervisor")
-    page.get_by_role("button", name="OK").click()
+    _begin_registration(demo, page, "A device in reach")
     form = page.locator("step-flow-form")
     expect(form.locator("input[name=host]")).to_be_visible()
     expect(page.get_by_text("A device in reach").first).to_be_visible()
@@ -97,3 +104,23 @@ def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
     off.locator("ha-tile-icon").click()
     expect(off).to_have_count(0)
     expect(exited).to_have_count(0)
+
+
+@pytest.mark.parametrize("demo", ["fleet"], indirect=True)
+def test_fleets_and_the_registration_of_an_account(demo: Demo, page: Page) -> None:
+    """The start page shows the fleets and who is offline; the flow asks for the account's key."""
+    page.goto(demo.url)
+    for text in ("kiosks", "gateways", "Devices failing", "kiosk-lobby", "2.4.2"):
+        expect(page.get_by_text(text, exact=True).first).to_be_visible()
+    tiles = page.locator("hui-tile-card:visible")
+    showroom = tiles.filter(has_text="kiosk-showroom")
+    expect(showroom).to_have_count(1)
+    expect(showroom).to_contain_text("Disconnected")
+
+    _begin_registration(demo, page, "balenaCloud or openBalena")
+    form = page.locator("step-flow-form")
+    form.locator("input[name=token]").fill("not-the-key")
+    form.get_by_text("Server", exact=True).click()
+    form.locator("input[name=url]").fill(f"http://127.0.0.1:{demo.device_port}")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("The API key was refused").first).to_be_visible()

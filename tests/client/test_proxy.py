@@ -535,11 +535,23 @@ async def test_pause_until_a_date(
     assert 3000 < (limited.value.retry_after or 0) <= 3600
 
 
-@pytest.mark.parametrize(
-    "words", ["soon", "-5", "", "Thu, 01 Jan 1970 00:00:00 GMT", "0", "1e3"]
-)
+@pytest.mark.parametrize("words", ["soon", "-5", "", "1e3"])
+async def test_pause_of_unknown_length(
+    supervisor: Supervisor, cloud: CloudServer, words: str
+) -> None:
+    """A pause of a length that nobody understands is a minute."""
+    fault = Fault(status_code=429, headers={"Retry-After": words})
+    cloud.faults.add("*", "/*", fault, times=1)
+    with pytest.raises(RateLimited):
+        await read(supervisor)
+    with pytest.raises(RateLimited) as limited:
+        await read(supervisor)
+    assert 50 < (limited.value.retry_after or 0) <= 60
+
+
+@pytest.mark.parametrize("words", ["Thu, 01 Jan 1970 00:00:00 GMT", "0"])
 async def test_no_pause(supervisor: Supervisor, cloud: CloudServer, words: str) -> None:
-    """A pause of a length that nobody understands, or that is over, is none."""
+    """A pause that is over is none."""
     fault = Fault(status_code=429, headers={"Retry-After": words})
     cloud.faults.add("*", "/*", fault, times=1)
     with pytest.raises(RateLimited):
@@ -588,26 +600,44 @@ async def test_commands_do_not_wait_for_reads(
 ) -> None:
     """A command passes however many reads are waiting."""
     cloud.faults.add("*", "/supervisor/v1/device", Fault.hang())
-    supervisor = account.supervisor(device.uuid)
     async with asyncio.TaskGroup() as tasks:
         for _ in range(10):
-            tasks.create_task(read(supervisor))
+            tasks.create_task(read(account.supervisor(device.uuid)))
         await arrived(cloud, 4)
-        await command(supervisor)
+        await command(account.supervisor(device.uuid))
         cloud.faults.clear()
     assert device.commands == [("blink", {})]
 
 
+async def test_one_read_of_a_device(
+    account: BalenaCloud, cloud: CloudServer, fleet: Fleet, device: Device
+) -> None:
+    """A device that does not answer has one read under way, and keeps no other device waiting."""
+    other = cloud.make_device(fleet, "kiosk-canteen").device
+    cloud.faults.add("*", "/supervisor/v1/device", Fault.hang())
+    supervisor = account.supervisor(device.uuid)
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(10):
+            tasks.create_task(read(supervisor))
+        await arrived(cloud, 1)
+        assert len(cloud.requests) == 1
+        await account.supervisor(other.uuid).supervisor_version()
+        cloud.faults.clear()
+
+
 async def test_given_up_reads_make_room(
-    supervisor: Supervisor, cloud: CloudServer
+    account: BalenaCloud, cloud: CloudServer, device: Device
 ) -> None:
     """A read that nobody waits for any more keeps no other one waiting."""
     cloud.faults.add("*", "/supervisor/v1/device", Fault.hang())
-    reads = [asyncio.ensure_future(read(supervisor)) for _ in range(10)]
+    reads = [
+        asyncio.ensure_future(read(account.supervisor(device.uuid))) for _ in range(10)
+    ]
     await arrived(cloud, 4)
     for item in reads:
         item.cancel()
     await asyncio.gather(*reads, return_exceptions=True)
+    supervisor = account.supervisor(device.uuid)
     assert await supervisor.supervisor_version() == "19.0.5"
 
 

@@ -199,7 +199,9 @@ def test_images() -> None:
                 {
                     "status": "Running",
                     "download_progress": None,
-                    "is_provided_by__release": {"__id": 3},
+                    "is_provided_by__release": [
+                        {"belongs_to__application": {"__id": 3}}
+                    ],
                     "installs__image": [
                         {"id": 5, "is_a_build_of__service": [{"service_name": "main"}]}
                     ],
@@ -210,9 +212,7 @@ def test_images() -> None:
         }
     )
     assert row is not None
-    assert row.images == (
-        InstalledImage(service="main", status="Running", release_id=3),
-    )
+    assert row.images == (InstalledImage(service="main", status="Running", app_id=3),)
 
 
 def test_no_images() -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from simulator import RECORDED_NEXT_RELEASE, App, Device, Release, Service
 from simulator.apps import RECORDED_RELEASE, recorded_app
+from simulator.journal import JournalEntry
 
 type Preparation = Callable[[Device], Awaitable[object] | None]
 
@@ -96,6 +98,16 @@ def _begin_other_release(device: Device) -> None:
     device.begin_update(release)
 
 
+def _write_journal(device: Device) -> None:
+    time = datetime(2026, 11, 23, 9, 25, 30, tzinfo=UTC)
+    device.journal = [
+        JournalEntry(
+            time, f"stub journal line {number}", "balena.service", "balenad", pid=1234
+        )
+        for number in range(1, 6)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Preparations:
     """The device that each section began with, and what happened before a recording."""
@@ -135,6 +147,7 @@ PREPARATIONS: Final = Preparations(
         98: _set(vpn_connected=False),
         99: _set(vpn_connected=True, vpn_enabled=False),
         100: _set(vpn_enabled=True),
+        102: _write_journal,
         119: _lock(),
         124: lambda device: device.stop_service(APP_ID, "redis", force=False),
         127: lambda device: device.start_service(APP_ID, "redis"),

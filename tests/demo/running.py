@@ -20,6 +20,7 @@ class Demo:
 
     folder: Path
     port: int
+    device_port: int
     process: subprocess.Popen[str]
     output: str = ""
 
@@ -27,6 +28,11 @@ class Demo:
     def url(self) -> str:
         """The address of its start page."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def control_url(self) -> str:
+        """The address of the API to have things happen."""
+        return f"http://127.0.0.1:{self.device_port - 1}"
 
     def end(self, number: signal.Signals) -> int:
         """Send it a signal; returns the exit code."""
@@ -81,8 +87,9 @@ def running(
 ) -> Generator[Demo]:
     """Run the demo, from when it says that it is ready."""
     port = free_ports(1)
-    process = start(folder, port, device_port or free_device_port(), *options)
-    demo = Demo(folder, port, process)
+    device_port = device_port or free_device_port()
+    process = start(folder, port, device_port, *options)
+    demo = Demo(folder, port, device_port, process)
     assert demo.process.stdout is not None
     with demo.process:
         limit = Timer(START_LIMIT, demo.process.terminate)

@@ -21,15 +21,37 @@ async def _api(demo: Demo, session: ClientSession) -> HomeAssistant:
     return await HomeAssistant.log_in(demo.url, demo.folder, session)
 
 
-async def _loaded(home_assistant: HomeAssistant) -> set[str]:
-    """Return the titles of the entries, as soon as all are loaded."""
+async def _entries(home_assistant: HomeAssistant) -> dict[str, str]:
+    """Return the ids of the entries by title, as soon as all are loaded."""
     while True:
         entries = await home_assistant.request(
             "GET", "config/config_entries/entry?domain=balena_supervisor"
         )
         if all(entry["state"] == "loaded" for entry in entries):
-            return {entry["title"] for entry in entries}
+            return {entry["title"]: entry["entry_id"] for entry in entries}
         await asyncio.sleep(0.2)
+
+
+async def _loaded(home_assistant: HomeAssistant) -> set[str]:
+    """Return the titles of the entries, as soon as all are loaded."""
+    return set(await _entries(home_assistant))
+
+
+async def _shown(home_assistant: HomeAssistant) -> dict[str, str]:
+    """Return the states of the entities of the start page. Fails when one does not exist."""
+    core = await home_assistant.command("frontend/get_user_data", key="core")
+    dashboard = await home_assistant.command(
+        "lovelace/config", url_path=core["value"]["default_panel"]
+    )
+    shown = set(_referenced(dashboard))
+    states = await home_assistant.command("get_states")
+    told = {
+        state["entity_id"]: state["state"]
+        for state in states
+        if state["entity_id"] in shown
+    }
+    assert told.keys() == shown
+    return told
 
 
 def _referenced(card: Any) -> Iterator[str]:
@@ -55,19 +77,8 @@ async def test_shows_a_device_and_ends_in_order(tmp_path: Path) -> None:
             home_assistant = await _api(demo, session)
             assert await _loaded(home_assistant) == {"holy-wildflower"}
 
-            core = await home_assistant.command("frontend/get_user_data", key="core")
-            dashboard = await home_assistant.command(
-                "lovelace/config", url_path=core["value"]["default_panel"]
-            )
-            shown = set(_referenced(dashboard))
-            states = await home_assistant.command("get_states")
-            told = {
-                state["entity_id"]: state["state"]
-                for state in states
-                if state["entity_id"] in shown
-            }
-            assert len(shown) > 15
-            assert told.keys() == shown
+            told = await _shown(home_assistant)
+            assert len(told) > 15
             assert "unavailable" not in told.values()
         assert demo.end(signal.SIGINT) == 0
 
@@ -100,6 +111,76 @@ async def test_follows_the_number_of_devices(tmp_path: Path) -> None:
             after = await _loaded(await _api(demo, session))
     assert len(after) == 3
     assert before < after
+
+
+async def test_shows_an_account_and_reboots_a_device(tmp_path: Path) -> None:
+    """The fleets of an account and their devices are shown, and a button reaches a device."""
+    with running(tmp_path, "--scenario", "fleet") as demo:
+        async with ClientSession() as session:
+            home_assistant = await _api(demo, session)
+            assert await _loaded(home_assistant) == {"demo"}
+            told = await _shown(home_assistant)
+            assert told["sensor.kiosks_devices"] == "7"
+            assert told["sensor.gateways_devices"] == "5"
+            assert told["sensor.kiosk_showroom_overall_status"] == "disconnected"
+            assert told["binary_sensor.kiosk_showroom_online"] == "off"
+            assert told["sensor.kiosk_reception_overall_status"] == "operational"
+            assert told["binary_sensor.kiosk_warehouse_update_failed"] in ("on", "off")
+
+            reboot = {"entity_id": "button.kiosk_reception_reboot"}
+            await home_assistant.request("POST", "services/button/press", reboot)
+            async with session.get(f"{demo.control_url}/devices") as response:
+                commands = {
+                    device["name"]: device["commands"]
+                    for device in await response.json()
+                }
+            assert commands.pop("kiosk-reception") == [["reboot", {"force": False}]]
+            assert not any(commands.values())
+            status = "states/sensor.kiosk_reception_status"
+            while (await home_assistant.request("GET", status))["state"] != "rebooting":
+                await asyncio.sleep(0.2)
+        assert demo.end(signal.SIGTERM) == 0
+
+    assert "12 balena devices in 2 fleets" in demo.output
+    assert "Traceback" not in demo.output
+    assert "ERROR" not in demo.output
+    assert "balena_supervisor." not in demo.output
+
+
+async def test_keeps_an_account_until_it_is_not_wanted(tmp_path: Path) -> None:
+    """A later run keeps the account's entry; one of other devices or ports does not."""
+    device_port = free_device_port()
+    entries = []
+    for options, port in (
+        (("--scenario", "fleet"), device_port),
+        (("--scenario", "fleet"), device_port),
+        (("--scenario", "calm"), device_port),
+        (("--scenario", "fleet"), free_device_port()),
+    ):
+        with running(tmp_path, *options, device_port=port) as demo:
+            async with ClientSession() as session:
+                home_assistant = await _api(demo, session)
+                entries.append(await _entries(home_assistant))
+                assert len(await _shown(home_assistant)) > 15
+            assert demo.end(signal.SIGTERM) == 0
+
+    assert [list(titles) for titles in entries] == [
+        ["demo"],
+        ["demo"],
+        ["holy-wildflower"],
+        ["demo"],
+    ]
+    assert entries[0] == entries[1]
+
+
+def test_an_account_has_its_own_devices(tmp_path: Path) -> None:
+    """It says that their number cannot be chosen, and leaves nothing behind."""
+    options = ("--scenario", "fleet", "--devices", "5")
+    with start(tmp_path / "demo", 1, 1, *options) as process:
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "--devices does not apply to --scenario fleet" in output
+    assert not (tmp_path / "demo").exists()
 
 
 def test_names_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ PROXY = {"type": "socks5", "ip": "192.0.2.9", "port": 1080}
         ("PATCH", "/v1/device/host-config", {"network": {"proxy": None}}, OK),
         ("PATCH", "/v1/device/host-config", {"network": {"proxy": False}}, OK),
         ("PATCH", "/v2/device/tags", [], (202, '{"status":"success"}')),
-        ("POST", "/v2/journal-logs", {"count": "abc"}, (200, "")),
-        ("POST", "/v2/journal-logs", {"count": 0}, (200, "")),
+        ("POST", "/v2/journal-logs", {"until": "tea time"}, (200, "")),
+        ("POST", "/v2/journal-logs", {"unit": "nobody", "count": 0}, (200, "")),
     ],
 )
 async def test_unusual_bodies(

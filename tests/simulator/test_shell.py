@@ -99,6 +99,7 @@ async def test_control() -> None:
             ("vpn", {"value": False}),
             ("container-exit", {"service": "redis"}),
             ("add-service", {"service": "extra"}),
+            ("log", {"source": "main", "message": "it broke", "priority": 3}),
             ("fault", {"path": "/v2/version", "kind": "status", "arguments": [500]}),
         ):
             assert await happen(what, **arguments) == 200, what

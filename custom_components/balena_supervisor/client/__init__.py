@@ -24,6 +24,7 @@ from .errors import (
     Unsupported,
     UpdateLocked,
 )
+from .journal import ENGINE_UNIT, JournalEntry, container_tag
 from .models import (
     App,
     AppReport,
@@ -33,6 +34,7 @@ from .models import (
     DeviceReport,
     HostConfig,
     Image,
+    LogLine,
     Proxy,
     ServiceReport,
     StateStatus,
@@ -44,6 +46,7 @@ from .supervisor import Supervisor
 from .transport import DirectTransport, Transport
 
 __all__ = [
+    "ENGINE_UNIT",
     "AccessDenied",
     "Actor",
     "App",
@@ -70,7 +73,9 @@ __all__ = [
     "Image",
     "InstalledImage",
     "InvalidAnswer",
+    "JournalEntry",
     "LockHolder",
+    "LogLine",
     "NotFound",
     "OutcomeUnknown",
     "Proxy",
@@ -88,5 +93,6 @@ __all__ = [
     "UpdateLocked",
     "Version",
     "Vpn",
+    "container_tag",
     "parse_version",
 ]

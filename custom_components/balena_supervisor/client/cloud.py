@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from itertools import batched
 from ssl import SSLContext
@@ -44,7 +45,7 @@ _LEAN_TIME: Final = 600.0
 _SLICE: Final = 50
 
 _FLEETS: Final = {
-    "$select": "id,app_name,slug,should_track_latest_release",
+    "$select": "id,app_name,slug,is_archived,should_track_latest_release",
     "$expand": (
         "is_for__device_type($select=name),"
         "should_be_running__release($select=id,commit,raw_version),"
@@ -53,7 +54,7 @@ _FLEETS: Final = {
     # Without the first of them, balenaCloud tells of all public fleets of the world.
     "$filter": (
         "is_directly_accessible_by__user/any(dau:true) and is_host eq false"
-        " and is_archived eq false and is_of__class eq 'fleet'"
+        " and is_of__class eq 'fleet'"
     ),
     "$orderby": "app_name asc",
 }
@@ -74,8 +75,9 @@ _DEVICE_LINKS: Final = (
     "should_be_running__release($select=id,commit,raw_version)"
 )
 _IMAGES: Final = (
-    "image_install($select=status,download_progress,is_provided_by__release;"
-    "$filter=status ne 'deleted';$expand=installs__image($select=id;"
+    "image_install($select=status,download_progress;$filter=status ne 'deleted';"
+    "$expand=is_provided_by__release($select=belongs_to__application),"
+    "installs__image($select=id;"
     "$expand=is_a_build_of__service($select=service_name)))"
 )
 
@@ -126,7 +128,7 @@ class BalenaCloud:
         return actor
 
     async def fleets(self) -> tuple[Fleet, ...]:
-        """Return the account's fleets, in the order of their names. GET /v7/application.
+        """Return the account's fleets, also archived ones, by name. GET /v7/application.
 
         A token that is not valid sees none. Raises Unsupported when the API is too old.
         """
@@ -206,10 +208,11 @@ class BalenaCloud:
         lean = query | {"$select": _DEVICE_FIELDS}
         if monotonic() < self._lean_until:
             return await self._query("device", lean)
-        try:
-            return await self._query("device", query)
-        except _UnknownField:
-            page = await self._query("device", lean)
+        # It may have failed for another reason, without a word as well.
+        for _ in range(2):
+            with suppress(_UnknownField):
+                return await self._query("device", query)
+        page = await self._query("device", lean)
         self._lean_until = monotonic() + _LEAN_TIME
         return page
 
@@ -246,6 +249,9 @@ def _error_of(answer: Answer) -> BalenaError | None:
     match status:
         case HTTPStatus.UNAUTHORIZED:
             return TokenRefused("The token is not valid, or lacks the right for this")
+        case HTTPStatus.FORBIDDEN:
+            # The API has no such answer, but firewalls do.
+            return CloudError("Something on the way refused (HTTP status 403)")
         case HTTPStatus.NOT_FOUND:
             return Unsupported("There is no balena API of version 7 at this address")
         case HTTPStatus.TOO_MANY_REQUESTS:

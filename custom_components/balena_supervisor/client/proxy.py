@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import monotonic
@@ -39,6 +39,8 @@ _OF_SUPERVISOR: Final = {
 }
 
 _LONGEST_PAUSE: Final = 3600.0
+# After a refusal that does not say for how long.
+_PAUSE: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -58,9 +60,9 @@ class Throttle:
         """The seconds for which the API wants to be left alone."""
         return max(self._quiet_until - monotonic(), 0.0)
 
-    def be_quiet(self, seconds: float) -> None:
-        """Leave the API alone for some seconds, but for an hour at most."""
-        seconds = min(seconds, _LONGEST_PAUSE)
+    def be_quiet(self, seconds: float | None) -> None:
+        """Leave the API alone for so long as it said, but for an hour at most."""
+        seconds = min(_PAUSE if seconds is None else seconds, _LONGEST_PAUSE)
         self._quiet_until = max(self._quiet_until, monotonic() + seconds)
 
 
@@ -74,6 +76,8 @@ class ProxyTransport:
     def __init__(self, http: HttpClient, uuid: str, throttle: Throttle) -> None:
         """Remember the device."""
         self._http = http
+        # A device that does not answer must not keep the others waiting.
+        self._one_read = asyncio.Semaphore(1)
         self._throttle = throttle
         self._uuid = uuid
 
@@ -99,7 +103,12 @@ class ProxyTransport:
         if json is not None:
             body["data"] = json
         throttle = self._throttle
-        async with throttle.commands if command else throttle.reads:
+        async with AsyncExitStack() as turns:
+            if not command:
+                await turns.enter_async_context(self._one_read)
+            await turns.enter_async_context(
+                throttle.commands if command else throttle.reads
+            )
             if not command and (seconds := throttle.quiet_for):
                 raise RateLimited("The balena API wants a pause", seconds)
             answer = await self._http.request(
@@ -111,7 +120,7 @@ class ProxyTransport:
             )
         error = _error_of(answer, command=command)
         if isinstance(error, RateLimited):
-            throttle.be_quiet(error.retry_after or 0.0)
+            throttle.be_quiet(error.retry_after)
         if error is not None:
             raise error
         return answer

@@ -78,6 +78,7 @@ class Fleet:
     slug: str
     device_count: int = 0
     device_type: str | None = None
+    is_archived: bool = False
     release: Release | None = None
     tracks_latest: bool | None = None
 
@@ -94,6 +95,7 @@ def fleets_from_json(value: object) -> Iterator[Fleet]:
             slug=as_text(data.get("slug")) or name,
             device_count=as_integer(data.get("owns__device")) or 0,
             device_type=as_text(_linked(data.get("is_for__device_type")).get("name")),
+            is_archived=as_flag(data.get("is_archived")) or False,
             release=Release.from_json(data.get("should_be_running__release")),
             tracks_latest=as_flag(data.get("should_track_latest_release")),
         )
@@ -103,13 +105,14 @@ def fleets_from_json(value: object) -> Iterator[Fleet]:
 class InstalledImage:
     """An image of a service on a device, with its container's status once there is one.
 
-    While an update downloads, a service has one of each release.
+    While an update downloads, a service has one of each release. A device has those of
+    other apps, too, among them its Supervisor.
     """
 
     service: str
+    app_id: int | None = None
     status: str | None = None
     download_progress: float | None = None
-    release_id: int | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Self | None:
@@ -122,9 +125,13 @@ class InstalledImage:
             return None
         return cls(
             service=service,
+            app_id=_linked_id(
+                _linked(data.get("is_provided_by__release")).get(
+                    "belongs_to__application"
+                )
+            ),
             status=as_text(data.get("status")),
             download_progress=as_percentage(data.get("download_progress")),
-            release_id=_linked_id(data.get("is_provided_by__release")),
         )
 
 

@@ -66,6 +66,15 @@ class Supervisor:
         """Whether services can be commanded by their names, True while unknown."""
         return self.version is None or self.version >= SERVICE_BY_NAME_SINCE
 
+    @property
+    def tells_journal_as_json(self) -> bool:
+        """Whether the journal can be had in JSON, True while unknown."""
+        return self.version is None or self.version >= JOURNAL_FORMAT_SINCE
+
+    def require(self, endpoint: Endpoint) -> None:
+        """Raise Unsupported when the Supervisor's version lacks an endpoint."""
+        self._require(endpoint.since)
+
     def way_to(self, endpoint: Endpoint) -> Endpoint | None:
         """Return an endpoint, or what does the same on this version; None when nothing does."""
         if self.supports(endpoint):
@@ -88,7 +97,10 @@ class Supervisor:
         """
         try:
             await self._call(Endpoint.HEALTHY)
-        except SupervisorError:
+        except SupervisorError as err:
+            # Others on the way say that they are unwell, too.
+            if str(err) != "Unhealthy":
+                raise
             return False
         return True
 

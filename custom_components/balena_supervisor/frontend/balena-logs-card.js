@@ -1,0 +1,649 @@
+/* The card of balena logs: shows the lines of a device, or of one of its services, as they come.
+ *
+ * It is an element of its own and needs nothing of Home Assistant's frontend but `ha-card` and the
+ * theme's variables, so that it works however early or late the rest is loaded. Whatever a device
+ * says is only ever put into text nodes.
+ */
+
+const DOMAIN = "balena_supervisor";
+const PREFIX = `component.${DOMAIN}.config_panel.logs_card`;
+const MAX_LINES = 1000;
+const DEFAULT_LINES = 100;
+const RETRY_SECONDS = [2, 5, 10, 30];
+
+// The same as config_panel.logs_card of the integration's translations, until those are there.
+const TEXTS = {
+  title: "balena logs",
+  device: "Device",
+  service: "Service",
+  all: "All",
+  filter: "Filter",
+  pause: "Pause",
+  follow: "Follow",
+  copy: "Copy",
+  copied: "Copied",
+  not_copied: "Could not be copied",
+  clear: "Clear",
+  lines: "Lines of the log",
+  newest: "Go to the newest line",
+  admin_only: "Only administrators can see logs.",
+  no_devices:
+    "No device that tells its logs is set up. Devices of an account do not.",
+  loading: "Waiting for lines…",
+  no_match: "No line matches the filter.",
+  dropped: "{count} lines were left out.",
+  waiting: "{count} new lines while paused",
+  retrying: "Trying again soon.",
+  backlog: "Lines at first",
+};
+
+const STYLE = `
+  :host { display: block; height: 100%; }
+  ha-card {
+    box-sizing: border-box; height: 100%; min-height: 260px; display: flex;
+    flex-direction: column; gap: 8px; padding: 12px; overflow: hidden;
+    color: var(--primary-text-color);
+  }
+  h2 {
+    margin: 0; font-size: var(--ha-font-size-l, 16px); font-weight: 500;
+    overflow-wrap: anywhere;
+  }
+  .bar { display: flex; flex-wrap: wrap; gap: 8px; align-items: end; }
+  label {
+    display: flex; flex-direction: column; gap: 2px; flex: 1 1 120px; min-width: 0;
+    font-size: 12px; color: var(--secondary-text-color);
+  }
+  select, input, button {
+    box-sizing: border-box; min-height: 36px; min-width: 0; padding: 4px 8px; font: inherit;
+    font-size: 14px; color: var(--primary-text-color);
+    background: var(--secondary-background-color);
+    border: 1px solid var(--divider-color); border-radius: 6px;
+  }
+  option { color: var(--primary-text-color); background: var(--card-background-color); }
+  select, input { width: 100%; text-overflow: ellipsis; }
+  .buttons { display: flex; flex-wrap: wrap; gap: 8px; }
+  button { cursor: pointer; white-space: nowrap; padding: 4px 12px; }
+  button:hover { border-color: var(--primary-color); }
+  button.active {
+    background: var(--primary-color); border-color: var(--primary-color);
+    color: var(--text-primary-color);
+  }
+  :is(select, input, button, .lines):focus-visible {
+    outline: 2px solid var(--primary-color); outline-offset: 1px;
+  }
+  .frame { position: relative; flex: 1 1 300px; min-height: 120px; display: flex; }
+  .lines {
+    flex: 1; min-width: 0; margin: 0; padding: 8px; overflow-y: auto; overflow-x: hidden;
+    overscroll-behavior: contain; border-radius: 6px; line-height: 1.45;
+    font-family: var(--ha-font-family-code, ui-monospace, monospace); font-size: 12px;
+    background: var(--primary-background-color); border: 1px solid var(--divider-color);
+  }
+  .line {
+    white-space: pre-wrap; overflow-wrap: anywhere; padding: 0 0 0 6px;
+    border-left: 3px solid transparent;
+  }
+  .line[hidden] { display: none; }
+  .line.error {
+    border-left-color: var(--error-color);
+    color: color-mix(in srgb, var(--error-color) 75%, var(--primary-text-color));
+  }
+  .line.note { font-style: italic; color: var(--secondary-text-color); }
+  .time { color: var(--secondary-text-color); }
+  .source { font-weight: 600; color: var(--primary-text-color); }
+  .newest {
+    position: absolute; right: 16px; bottom: 10px; min-height: 32px; font-size: 12px;
+    background: var(--card-background-color); box-shadow: 0 1px 4px rgba(0, 0, 0, 0.3);
+  }
+  .status {
+    min-height: 1.4em; font-size: 12px; color: var(--secondary-text-color);
+    overflow-wrap: anywhere;
+  }
+  .status:empty { min-height: 0; margin-top: -8px; }
+  .status.problem { color: var(--error-color); }
+  [hidden] { display: none !important; }
+`;
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+class BalenaLogsCard extends HTMLElement {
+  #config = {};
+  #hass;
+  #devices = [];
+  #deviceId = "";
+  #service = "";
+  #filter = "";
+  #isPaused = false;
+  #follows = true;
+  // Lines that came while paused: as many as are shown, at most.
+  #held = [];
+  #unsubscribe;
+  // Answers to what was asked before are of no interest any more.
+  #generation = 0;
+  #retry;
+  #attempts = 0;
+  #isConnected = false;
+  #isStarted = false;
+  #parts;
+  #localize;
+  #formats;
+  #formatsOf;
+  #forgetConnection;
+
+  static getConfigForm() {
+    return {
+      schema: [
+        {
+          name: "device_id",
+          // Services are devices of their own, without a maker.
+          selector: {
+            device: { filter: [{ integration: DOMAIN, manufacturer: "balena" }] },
+          },
+        },
+        { name: "service", selector: { text: {} } },
+        { name: "title", selector: { text: {} } },
+        {
+          name: "lines",
+          selector: { number: { min: 1, max: MAX_LINES, mode: "box" } },
+        },
+      ],
+      computeLabel: ({ name }, localize) => {
+        const key = { device_id: "device", service: "service", lines: "backlog" }[name];
+        return key && (localize?.(`${PREFIX}.${key}`) || TEXTS[key]);
+      },
+    };
+  }
+
+  static getStubConfig() {
+    return {};
+  }
+
+  setConfig(config) {
+    const lines = config.lines ?? DEFAULT_LINES;
+    if (!Number.isInteger(lines) || lines < 1 || lines > MAX_LINES) {
+      throw new Error(`lines is a number from 1 to ${MAX_LINES}`);
+    }
+    for (const name of ["device_id", "service", "title"]) {
+      if (config[name] != null && typeof config[name] !== "string") {
+        throw new Error(`${name} is a text`);
+      }
+    }
+    this.#config = { ...config, lines };
+    this.#deviceId = config.device_id ?? "";
+    this.#service = config.service ?? "";
+    this.#build();
+    this.#restart();
+  }
+
+  set hass(hass) {
+    const before = this.#hass;
+    this.#hass = hass;
+    if (before?.language !== hass.language) {
+      this.#loadTexts();
+    }
+    if (before?.connection !== hass.connection) {
+      this.#restart();
+    }
+  }
+
+  getCardSize() {
+    return 9;
+  }
+
+  getGridOptions() {
+    return { columns: 12, min_columns: 6, rows: 9, min_rows: 5 };
+  }
+
+  connectedCallback() {
+    this.#isConnected = true;
+    this.#restart();
+  }
+
+  disconnectedCallback() {
+    this.#isConnected = false;
+    this.#stop();
+  }
+
+  // Texts
+
+  #text(key, values = {}) {
+    const text = this.#localize?.(`${PREFIX}.${key}`, values);
+    return text || TEXTS[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+  }
+
+  async #loadTexts() {
+    try {
+      const load = this.#hass.loadBackendTranslation;
+      await load("exceptions", DOMAIN);
+      this.#localize = await load("config_panel", DOMAIN);
+    } catch {
+      // English will do.
+    }
+    this.#label();
+  }
+
+  #formatTime(iso) {
+    const locale = this.#hass?.locale;
+    const zone =
+      locale?.time_zone === "server" ? this.#hass.config.time_zone : undefined;
+    const hour12 = { 12: true, 24: false }[locale?.time_format];
+    const time = new Date(iso);
+    const key = JSON.stringify([locale?.language, zone, hour12]);
+    if (this.#formatsOf !== key) {
+      this.#formatsOf = key;
+      const options = {
+        hour: "2-digit",
+        minute: "2-digit",
+        second: "2-digit",
+        timeZone: zone,
+        ...(hour12 ? { hour12 } : { hourCycle: hour12 === false ? "h23" : undefined }),
+      };
+      this.#formats = [
+        new Intl.DateTimeFormat(locale?.language, options),
+        new Intl.DateTimeFormat(locale?.language, {
+          ...options,
+          year: "numeric",
+          month: "short",
+          day: "numeric",
+          fractionalSecondDigits: 3,
+        }),
+        new Intl.DateTimeFormat(locale?.language, {
+          month: "short",
+          day: "numeric",
+          timeZone: zone,
+        }),
+      ];
+    }
+    const [short, long, day] = this.#formats;
+    const isToday = day.format(time) === day.format(new Date());
+    return {
+      short: isToday ? short.format(time) : `${day.format(time)}, ${short.format(time)}`,
+      long: long.format(time),
+    };
+  }
+
+  // What is seen
+
+  #build() {
+    if (this.#parts) {
+      this.#label();
+      return;
+    }
+    const root = this.attachShadow({ mode: "open" });
+    const device = make("select", { id: "device" });
+    const service = make("select", { id: "service" });
+    const filter = make("input", { id: "filter", type: "search", autocomplete: "off" });
+    const pause = make("button", { type: "button", id: "pause" });
+    const copy = make("button", { type: "button", id: "copy" });
+    const clear = make("button", { type: "button", id: "clear" });
+    const newest = make("button", { type: "button", className: "newest", hidden: true });
+    // A log is read out as it grows by those who cannot see it; it is scrolled by keys, too.
+    const lines = make("div", { className: "lines", tabIndex: 0 });
+    lines.setAttribute("role", "log");
+    const status = make("div", { className: "status" });
+    status.setAttribute("role", "status");
+    const title = make("h2");
+    const labels = {
+      device: make("span"),
+      service: make("span"),
+      filter: make("span"),
+    };
+    const bar = make(
+      "div",
+      { className: "bar" },
+      make("label", {}, labels.device, device),
+      make("label", {}, labels.service, service),
+      make("label", {}, labels.filter, filter),
+      make("div", { className: "buttons" }, pause, copy, clear),
+    );
+    const frame = make("div", { className: "frame" }, lines, newest);
+    const card = make("ha-card", {}, title, bar, frame, status);
+    root.append(make("style", { textContent: STYLE }), card);
+    this.#parts = {
+      bar, clear, copy, device, filter, frame, labels, lines, newest, pause, service, status,
+      title,
+    };
+
+    device.addEventListener("change", () => {
+      this.#deviceId = device.value;
+      this.#service = "";
+      this.#restart();
+    });
+    service.addEventListener("change", () => {
+      this.#service = service.value;
+      this.#restart();
+    });
+    filter.addEventListener("input", () => {
+      this.#filter = filter.value.trim().toLowerCase();
+      for (const line of lines.children) {
+        this.#match(line);
+      }
+      this.#scroll();
+      this.#tell();
+    });
+    pause.addEventListener("click", () => this.#pause(!this.#isPaused));
+    copy.addEventListener("click", () => this.#copy());
+    clear.addEventListener("click", () => {
+      this.#held = [];
+      lines.replaceChildren();
+      this.#tell();
+    });
+    newest.addEventListener("click", () => {
+      this.#follows = true;
+      this.#scroll();
+      lines.focus();
+    });
+    lines.addEventListener(
+      "scroll",
+      () => {
+        const below = lines.scrollHeight - lines.scrollTop - lines.clientHeight;
+        this.#follows = below < 24;
+        newest.hidden = this.#follows;
+      },
+      { passive: true },
+    );
+    new ResizeObserver(() => this.#scroll()).observe(lines);
+    this.#label();
+  }
+
+  #label() {
+    const parts = this.#parts;
+    if (!parts) {
+      return;
+    }
+    parts.title.textContent = this.#config.title ?? this.#text("title");
+    parts.title.hidden = this.#config.title === "";
+    for (const name of ["device", "service", "filter"]) {
+      parts.labels[name].textContent = this.#text(name);
+    }
+    parts.copy.textContent = this.#text("copy");
+    parts.clear.textContent = this.#text("clear");
+    parts.newest.textContent = `↓ ${this.#text("newest")}`;
+    parts.lines.setAttribute("aria-label", this.#text("lines"));
+    this.#choices();
+    this.#tell();
+  }
+
+  #choices() {
+    const { device, service } = this.#parts;
+    const options = this.#devices.map(({ device_id: value, name }) =>
+      make("option", { value, textContent: name ?? value }),
+    );
+    device.replaceChildren(...options);
+    device.value = this.#deviceId;
+    const known = this.#devices.find((item) => item.device_id === this.#deviceId);
+    const names = [...(known?.services ?? [])];
+    if (this.#service && !names.includes(this.#service)) {
+      names.push(this.#service);
+    }
+    service.replaceChildren(
+      make("option", { value: "", textContent: this.#text("all") }),
+      ...names.map((name) => make("option", { value: name, textContent: name })),
+    );
+    service.value = this.#service;
+  }
+
+  /** Show how it stands, or what went wrong. */
+  #tell(problem) {
+    const { bar, frame, lines, pause, status } = this.#parts;
+    const isAdmin = this.#hass?.user?.is_admin ?? true;
+    bar.hidden = frame.hidden = !isAdmin;
+    pause.textContent = this.#text(this.#isPaused ? "follow" : "pause");
+    pause.classList.toggle("active", this.#isPaused);
+    let text = problem ?? "";
+    if (!isAdmin) {
+      text = this.#text("admin_only");
+    } else if (problem === undefined && this.#held.length) {
+      text = this.#text("waiting", { count: this.#held.length });
+    } else if (problem === undefined && !lines.childElementCount) {
+      text = this.#isStarted ? this.#text("loading") : "";
+    } else if (problem === undefined && !lines.querySelector(".line:not([hidden])")) {
+      text = this.#text("no_match");
+    }
+    status.classList.toggle("problem", problem !== undefined);
+    status.textContent = text;
+  }
+
+  // Lines
+
+  #line(entry) {
+    const line = make("div", { className: "line" });
+    line.classList.toggle("error", entry.is_error);
+    if (entry.time) {
+      const { short, long } = this.#formatTime(entry.time);
+      line.append(
+        make("time", { className: "time", dateTime: entry.time, title: long }, short),
+        " ",
+      );
+    }
+    if (entry.source) {
+      line.append(make("span", { className: "source" }, entry.source), " ");
+    }
+    line.append(entry.message);
+    line.entry = entry;
+    this.#match(line);
+    return line;
+  }
+
+  #note(text) {
+    const line = make("div", { className: "line note" }, text);
+    this.#match(line);
+    return line;
+  }
+
+  #match(line) {
+    line.hidden = !line.textContent.toLowerCase().includes(this.#filter);
+  }
+
+  #add(items) {
+    const { lines } = this.#parts;
+    lines.append(
+      ...items
+        .slice(-MAX_LINES)
+        .map((item) => (typeof item === "string" ? this.#note(item) : this.#line(item))),
+    );
+    for (let over = lines.childElementCount - MAX_LINES; over > 0; over -= 1) {
+      lines.firstElementChild.remove();
+    }
+    this.#scroll();
+  }
+
+  #scroll() {
+    const { lines, newest } = this.#parts;
+    if (this.#follows) {
+      lines.scrollTop = lines.scrollHeight;
+    }
+    newest.hidden = this.#follows;
+  }
+
+  #pause(isPaused) {
+    this.#isPaused = isPaused;
+    if (!isPaused) {
+      const held = this.#held;
+      this.#held = [];
+      this.#follows = true;
+      this.#add(held);
+    }
+    this.#tell();
+  }
+
+  async #copy() {
+    const { copy, lines } = this.#parts;
+    const text = [...lines.children]
+      .filter((line) => !line.hidden)
+      .map(({ entry, textContent }) =>
+        entry
+          ? [entry.time, entry.source, entry.message].filter(Boolean).join(" ")
+          : textContent,
+      )
+      .join("\n");
+    const isCopied = await this.#write(text);
+    copy.textContent = this.#text(isCopied ? "copied" : "not_copied");
+    setTimeout(() => {
+      copy.textContent = this.#text("copy");
+    }, 2000);
+  }
+
+  async #write(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      // Over plain http, browsers have the old way only.
+      const area = make("textarea", { value: text, readOnly: true });
+      area.style.position = "fixed";
+      area.style.opacity = "0";
+      this.shadowRoot.append(area);
+      area.select();
+      const isCopied = document.execCommand("copy");
+      area.remove();
+      this.#parts.copy.focus();
+      return isCopied;
+    }
+  }
+
+  // The way to the device
+
+  #stop() {
+    this.#generation += 1;
+    this.#isStarted = false;
+    clearTimeout(this.#retry);
+    this.#forgetConnection?.();
+    this.#forgetConnection = undefined;
+    const unsubscribe = this.#unsubscribe;
+    this.#unsubscribe = undefined;
+    // It may have ended by itself, or with the connection.
+    unsubscribe?.().catch(() => undefined);
+  }
+
+  async #restart() {
+    this.#stop();
+    if (!this.#isConnected || !this.#hass || !this.#parts) {
+      return;
+    }
+    this.#held = [];
+    this.#parts.lines.replaceChildren();
+    this.#follows = true;
+    this.#scroll();
+    this.#tell();
+    if (this.#hass.user?.is_admin) {
+      await this.#start();
+    }
+  }
+
+  async #start() {
+    const generation = this.#generation;
+    const { connection } = this.#hass;
+    const isStale = () => generation !== this.#generation;
+    try {
+      const devices = await connection.sendMessagePromise({ type: `${DOMAIN}/devices` });
+      if (isStale()) {
+        return;
+      }
+      this.#devices = devices;
+      if (!this.#config.device_id && !devices.some((item) => item.device_id === this.#deviceId)) {
+        this.#deviceId = devices[0]?.device_id ?? "";
+        this.#service = this.#config.service ?? "";
+      }
+      this.#choices();
+      if (!this.#deviceId) {
+        this.#fail(this.#text("no_devices"));
+        return;
+      }
+      this.#isStarted = true;
+      const message = {
+        type: `${DOMAIN}/logs/subscribe`,
+        device_id: this.#deviceId,
+        lines: this.#config.lines,
+      };
+      if (this.#service) {
+        message.service = this.#service;
+      }
+      let isFirst = true;
+      const unsubscribe = await connection.subscribeMessage(
+        (event) => {
+          if (isStale()) {
+            return;
+          }
+          if (event.ended) {
+            this.#fail(this.#localized(event));
+            return;
+          }
+          this.#attempts = 0;
+          if (isFirst) {
+            // After a break they begin with lines that were shown before.
+            isFirst = false;
+            this.#held = [];
+            this.#parts.lines.replaceChildren();
+          }
+          this.#receive(event);
+        },
+        message,
+        // With the connection everything begins anew, also what there is to choose from.
+        { resubscribe: false },
+      );
+      if (isStale()) {
+        unsubscribe().catch(() => undefined);
+        return;
+      }
+      this.#unsubscribe = unsubscribe;
+      const again = () => {
+        this.#unsubscribe = undefined;
+        this.#restart();
+      };
+      connection.addEventListener("ready", again);
+      this.#forgetConnection = () => connection.removeEventListener("ready", again);
+      this.#tell();
+    } catch (error) {
+      if (!isStale()) {
+        this.#fail(this.#localized(error ?? {}));
+      }
+    }
+  }
+
+  #receive({ entries, dropped }) {
+    const items = dropped
+      ? [this.#text("dropped", { count: dropped }), ...entries]
+      : entries;
+    if (this.#isPaused) {
+      this.#held = [...this.#held, ...items].slice(-MAX_LINES);
+    } else {
+      this.#add(items);
+    }
+    this.#tell();
+  }
+
+  #localized({ message, translation_key: key, translation_placeholders: values }) {
+    const text =
+      key && this.#localize?.(`component.${DOMAIN}.exceptions.${key}.message`, values);
+    return text || message || String(message);
+  }
+
+  /** Say what is wrong, and try again: later and later, as long as nothing comes. */
+  #fail(text) {
+    const seconds = RETRY_SECONDS[Math.min(this.#attempts, RETRY_SECONDS.length - 1)];
+    this.#attempts += 1;
+    this.#tell(`${text} ${this.#text("retrying")}`);
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => {
+      this.#stop();
+      if (this.#isConnected) {
+        this.#start();
+      }
+    }, seconds * 1000);
+  }
+}
+
+if (!customElements.get("balena-logs-card")) {
+  customElements.define("balena-logs-card", BalenaLogsCard);
+  window.customCards = window.customCards ?? [];
+  window.customCards.push({
+    type: "balena-logs-card",
+    name: "balena logs",
+    description: "The logs of a balena device and its services, as they come",
+    preview: false,
+  });
+}

@@ -1,0 +1,95 @@
+"""Has an entry of the integration for everything that is simulated, and for nothing else."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from . import fleets
+from .dashboard import DOMAIN
+from .home_assistant import HomeAssistant
+
+_ENTRY = "config/config_entries/entry"
+_FLOW = "config/config_entries/flow"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """An entry, and what to answer in the config flow to get it."""
+
+    title: str
+    url: str
+    answers: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of_device(cls, name: str, url: str, api_key: str) -> Self:
+        """Return the registration of a device in reach."""
+        device = {"host": url, "api_key": api_key, "verify_ssl": True}
+        return cls(name, url, ({"next_step_id": "direct"}, device))
+
+    @classmethod
+    def of_account(
+        cls, username: str, url: str, token: str, fleet_ids: Iterable[int]
+    ) -> Self:
+        """Return the registration of an account, with the services of its devices."""
+        return cls(
+            username,
+            url,
+            (
+                {"next_step_id": "account"},
+                {"token": token, "server": {"url": url, "verify_ssl": True}},
+                {"fleets": list(map(str, fleet_ids)), "services": True},
+            ),
+        )
+
+
+async def register(
+    home_assistant: HomeAssistant, folder: Path, registrations: Iterable[Registration]
+) -> None:
+    """Add the entries that are missing, and remove those that are not wanted."""
+    missing = {(item.title, item.url): item for item in registrations}
+    urls = _registered_urls(folder)
+    for entry in await home_assistant.request("GET", f"{_ENTRY}?domain={DOMAIN}"):
+        key = entry["title"], urls.get(entry["entry_id"], "")
+        if missing.pop(key, None) is None:
+            await home_assistant.request("DELETE", f"{_ENTRY}/{entry['entry_id']}")
+    for registration in missing.values():
+        await _add(home_assistant, registration)
+
+
+def _registered_urls(folder: Path) -> dict[str, str]:
+    """Return the URLs of all entries by id, as they were at the start; the API tells none."""
+    store = folder / ".storage/core.config_entries"
+    if not store.exists():
+        return {}
+    entries = json.loads(store.read_text())["data"]["entries"]
+    return {entry["entry_id"]: entry["data"].get("url", "") for entry in entries}
+
+
+async def _add(home_assistant: HomeAssistant, registration: Registration) -> None:
+    """Go through the config flow."""
+    result = await home_assistant.request("POST", _FLOW, {"handler": DOMAIN})
+    for answer in registration.answers:
+        path = f"{_FLOW}/{result['flow_id']}"
+        result = await home_assistant.request("POST", path, answer)
+        if problem := result.get("errors") or result.get("reason"):
+            raise RuntimeError(f"{registration.title}: {problem}")
+    await _enable(home_assistant, result["result"]["entry_id"])
+
+
+async def _enable(home_assistant: HomeAssistant, entry_id: str) -> None:
+    """Enable what the start page shows of the devices of fleets."""
+    disabled = [
+        entity["entity_id"]
+        for entity in await home_assistant.command("config/entity_registry/list")
+        if entity["config_entry_id"] == entry_id
+        and entity["translation_key"] in fleets.WANTED
+        and entity["disabled_by"] == "integration"
+    ]
+    for entity_id in disabled:
+        await home_assistant.command(
+            "config/entity_registry/update", entity_id=entity_id, disabled_by=None
+        )
+    if disabled:
+        await home_assistant.request("POST", f"{_ENTRY}/{entry_id}/reload")

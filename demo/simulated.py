@@ -1,0 +1,86 @@
+"""What is simulated: devices in reach, or an account with two fleets of them."""
+
+import argparse
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from simulator import CloudServer, SupervisorServer
+from simulator.__main__ import make_device
+from simulator.control import control
+from simulator.device import Timings
+from simulator.fleets import demo_account
+from simulator.scenarios import SCENARIOS
+
+from .registration import Registration
+
+FLEET: Final = "fleet"
+# What the options say of each scenario.
+DESCRIPTIONS: Final = {
+    name: scenario.description for name, scenario in SCENARIOS.items()
+} | {FLEET: "an account with two fleets of devices, all sorts of lives among them"}
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What runs, and how Home Assistant gets to know it."""
+
+    description: str
+    registrations: list[Registration]
+    # The API to have things happen.
+    control: web.Application
+
+
+def ports(options: argparse.Namespace) -> range:
+    """Return the ports that are taken: first the one of the API to have things happen."""
+    servers = 1 if options.scenario == FLEET else options.devices
+    return range(options.device_port - 1, options.device_port + servers)
+
+
+async def simulate(options: argparse.Namespace, stack: AsyncExitStack) -> Simulation:
+    """Start what is simulated, and the API to have things happen to it."""
+    start = _start_account if options.scenario == FLEET else _start_devices
+    simulation = await start(options, stack)
+    runner = web.AppRunner(simulation.control)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", ports(options)[0]).start()
+    return simulation
+
+
+async def _start_devices(
+    options: argparse.Namespace, stack: AsyncExitStack
+) -> Simulation:
+    servers = []
+    for index in range(options.devices):
+        device = make_device(index, "19.0.5", None)
+        server = SupervisorServer(device, port=options.device_port + index)
+        await stack.enter_async_context(server)
+        device.spawn(SCENARIOS[options.scenario].live(device))
+        servers.append(server)
+    registrations = [
+        Registration.of_device(server.device.name, server.url, server.device.api_key)
+        for server in servers
+    ]
+    return Simulation(
+        f"{len(servers)} balena device(s)", registrations, control(servers)
+    )
+
+
+async def _start_account(
+    options: argparse.Namespace, stack: AsyncExitStack
+) -> Simulation:
+    cloud = CloudServer(port=options.device_port)
+    await stack.enter_async_context(cloud)
+    demo_account(cloud, Timings())
+    token = cloud.add_token()
+    registration = Registration.of_account(
+        cloud.tokens[token].username, cloud.url, token, cloud.fleets
+    )
+    return Simulation(
+        f"an account of {len(cloud.devices)} balena devices in {len(cloud.fleets)} fleets",
+        [registration],
+        control(cloud.devices.values(), cloud),
+    )

@@ -1,0 +1,198 @@
+"""The card of logs, on a dashboard of the demo."""
+
+import json
+import re
+from typing import Any
+from urllib.request import Request, urlopen
+
+from playwright.sync_api import Locator, Page, expect
+import pytest
+
+from tests.demo.running import Demo
+
+pytestmark = pytest.mark.timeout(180)
+
+ATTACK = "<img src=x onerror=window.attacked=1>"
+
+
+def happen(demo: Demo, happening: str, **arguments: Any) -> None:
+    """Have something happen to the device."""
+    url = f"{demo.control_url}/devices/0/{happening}"
+    headers = {"Content-Type": "application/json"}
+    urlopen(Request(url, json.dumps(arguments).encode(), headers)).close()
+
+
+def show(demo: Demo, page: Page, **config: Any) -> Locator:
+    """Open a dashboard with nothing but the card; returns the card."""
+    page.goto(demo.url)
+    page.locator("hui-tile-card").first.wait_for()
+    card = {"type": "custom:balena-logs-card", "title": "Kiosk", **config}
+    sections = [{"type": "grid", "cards": [card]}]
+    commands = [
+        {
+            "type": "lovelace/dashboards/create",
+            "url_path": "logs-page",
+            "title": "Logs",
+            "mode": "storage",
+        },
+        {
+            "type": "lovelace/config/save",
+            "url_path": "logs-page",
+            "config": {"views": [{"type": "sections", "sections": sections}]},
+        },
+    ]
+    for command in commands:
+        page.evaluate(
+            "command => document.querySelector('home-assistant').hass.callWS(command)",
+            command,
+        )
+    page.goto(f"{demo.url}/logs-page")
+    return page.locator("balena-logs-card")
+
+
+def lines(card: Locator, text: str = "") -> Locator:
+    """Return the lines that are seen and have a text."""
+    return card.locator(".line:visible").filter(has_text=text)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(1400, 1000), (360, 800)], ids=["desk", "phone"]
+)
+def test_lines_are_followed_chosen_and_filtered(
+    demo: Demo, page: Page, width: int, height: int
+) -> None:
+    """Lines appear as they come; a service, a text and a pause choose among them."""
+    page.set_viewport_size({"width": width, "height": height})
+    card = show(demo, page)
+    expect(card.get_by_role("heading", name="Kiosk")).to_be_visible()
+    expect(lines(card, "NetworkManager")).not_to_have_count(0)
+    expect(card.get_by_label("Device").locator("option:checked")).to_have_text(
+        "holy-wildflower"
+    )
+
+    happen(demo, "log", source="main", message="it broke", priority=3)
+    expect(lines(card, "it broke")).to_have_class(re.compile("error"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    card.get_by_label("Filter").fill("IT BROKE")
+    expect(lines(card)).to_have_count(1)
+    card.get_by_label("Filter").fill("nothing has this")
+    expect(card.get_by_text("No line matches the filter.")).to_be_visible()
+    card.get_by_label("Filter").fill("")
+
+    card.get_by_label("Service").select_option("redis")
+    expect(lines(card, "redis is ready")).to_be_visible()
+    expect(lines(card, "NetworkManager")).to_have_count(0)
+
+    card.get_by_role("button", name="Pause").click()
+    happen(demo, "log", source="redis", message="while paused")
+    expect(card.get_by_text(re.compile("new lines while paused"))).to_be_visible()
+    expect(lines(card, "while paused")).to_have_count(0)
+    card.get_by_role("button", name="Follow").click()
+    expect(lines(card, "while paused")).to_be_visible()
+
+    card.get_by_role("button", name="Clear").click()
+    expect(lines(card, "while paused")).to_have_count(0)
+
+
+def test_what_devices_say_is_text(demo: Demo, page: Page) -> None:
+    """Names and messages that look like a page's own code are shown as they are."""
+    happen(demo, "add-service", service=ATTACK)
+    card = show(demo, page)
+    happen(demo, "log", source="main", message=f"message {ATTACK}")
+    expect(lines(card, f"message {ATTACK}")).to_be_visible()
+    expect(lines(card, f"{ATTACK} is ready")).to_be_visible()
+    assert card.locator("img").count() == 0
+    assert page.evaluate("window.attacked") is None
+
+
+def test_scrolling_up_stops_following(demo: Demo, page: Page) -> None:
+    """Who has scrolled up stays there, and comes back to the newest line by a button."""
+    card = show(demo, page, lines=1000)
+    for number in range(60):
+        happen(demo, "log", source="main", message=f"number {number}")
+    expect(lines(card, "number 59")).to_be_in_viewport()
+    log = card.get_by_role("log")
+    log.focus()
+    log.press("Home")
+    newest = card.get_by_role("button", name="Go to the newest line")
+    expect(newest).to_be_visible()
+    expect(lines(card).first).to_be_in_viewport()
+    happen(demo, "log", source="main", message="at the end")
+    expect(lines(card, "at the end")).to_have_count(1)
+    expect(lines(card, "at the end")).not_to_be_in_viewport()
+    newest.click()
+    expect(lines(card, "at the end")).to_be_in_viewport()
+
+
+def test_lines_are_copied(demo: Demo, page: Page) -> None:
+    """The lines that are seen can be copied, with their whole times."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    card = show(demo, page)
+    happen(demo, "log", source="main", message="copy me")
+    card.get_by_label("Filter").fill("copy me")
+    expect(lines(card)).to_have_count(1)
+    card.get_by_role("button", name="Copy").click()
+    expect(card.get_by_role("button", name="Copied")).to_be_visible()
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert re.fullmatch(r"20[\d-]+T[\d:.]+\+00:00 main copy me", text)
+
+
+def test_device_comes_back(demo: Demo, page: Page) -> None:
+    """A device that goes away is told, and followed again when it is back."""
+    card = show(demo, page)
+    expect(lines(card, "main is ready")).to_be_visible()
+    happen(demo, "off")
+    expect(card.get_by_text(re.compile("could not be reached"))).to_be_visible()
+    happen(demo, "on")
+    happen(demo, "log", source="main", message="back again")
+    expect(lines(card, "back again")).to_be_visible()
+    expect(lines(card, "main is ready")).to_have_count(1)
+
+
+@pytest.mark.parametrize("demo", ["fleet"], indirect=True)
+def test_nothing_to_choose(demo: Demo, page: Page) -> None:
+    """Where no device tells its logs, the card says so."""
+    card = show(demo, page)
+    expect(card.get_by_text("No device that tells its logs")).to_be_visible()
+
+
+def test_card_is_offered_and_configured(demo: Demo, page: Page) -> None:
+    """The card is among those that can be added, and has a form for what it shows."""
+    card = show(demo, page)
+    expect(lines(card, "main is ready")).to_be_visible()
+    offered = page.evaluate("window.customCards.map(card => card.type)")
+    assert offered == ["balena-logs-card"]
+
+    page.goto(f"{demo.url}/logs-page?edit=1")
+    page.locator("balena-logs-card").wait_for()
+    page.locator("hui-card-edit-mode").first.hover()
+    page.locator("hui-card-edit-mode").first.click()
+    form = page.locator("hui-form-editor")
+    for label in ("Device", "Service", "Title", "Lines at first"):
+        expect(form.get_by_text(label).first).to_be_visible()
+
+
+@pytest.mark.parametrize("config", [{"lines": 0}, {"lines": "many"}, {"service": 5}])
+def test_wrong_configuration(demo: Demo, page: Page, config: dict[str, object]) -> None:
+    """A configuration that cannot be is told in place of the card."""
+    show(demo, page, **config)
+    expect(page.locator("hui-error-card")).to_be_visible()
+
+
+def test_administrators_only(demo: Demo, page: Page) -> None:
+    """Others are told that they cannot see logs, and nothing is asked for them."""
+    show(demo, page)
+    page.evaluate(
+        """() => {
+            const {hass} = document.querySelector("home-assistant");
+            const card = document.createElement("balena-logs-card");
+            card.id = "of-a-guest";
+            card.setConfig({});
+            card.hass = {...hass, user: {is_admin: false}};
+            document.body.append(card);
+        }"""
+    )
+    card = page.locator("#of-a-guest")
+    expect(card.get_by_text("Only administrators can see logs.")).to_be_visible()
+    expect(card.get_by_role("log")).to_have_count(0)

@@ -1,0 +1,82 @@
+"""Lines of a journal in JSON, whatever they hold."""
+
+from datetime import UTC, datetime
+import json
+from typing import Any
+
+import pytest
+
+from custom_components.balena_supervisor.client import JournalEntry, container_tag
+
+
+def entry(**fields: Any) -> JournalEntry:
+    """Return the entry that a line with some fields is."""
+    return JournalEntry.from_line(json.dumps(fields))
+
+
+def test_all_fields() -> None:
+    """An entry has its time, its writer and its message."""
+    assert entry(
+        __REALTIME_TIMESTAMP="1795425930000001",
+        MESSAGE="hello",
+        PRIORITY="3",
+        SYSLOG_IDENTIFIER="0123456789ab",
+        _SYSTEMD_UNIT="balena.service",
+        CONTAINER_NAME="main_12_34_56ef",
+    ) == JournalEntry(
+        message="hello",
+        time=datetime(2026, 11, 23, 9, 25, 30, 1, tzinfo=UTC),
+        priority=3,
+        identifier="0123456789ab",
+        unit="balena.service",
+        container_name="main_12_34_56ef",
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("text", "text"),
+        ([104, 105], b"hi"),
+        ([104, 256], ""),
+        (["one", "two"], "one\ntwo"),
+        (None, None),
+        (5, "5"),
+    ],
+)
+def test_messages(message: object, expected: str | bytes | None) -> None:
+    """A message is text, bytes, several texts, or left out."""
+    assert entry(MESSAGE=message).message == expected
+
+
+@pytest.mark.parametrize("line", ['{"MESSAGE":"cut of', "no JSON", "[]", "7"])
+def test_no_json(line: str) -> None:
+    """A line that is no entry is a message as it is."""
+    assert JournalEntry.from_line(line) == JournalEntry(message=line)
+
+
+@pytest.mark.parametrize("time", ["", "soon", None, 10**30, "9" * 19])
+def test_no_time(time: object) -> None:
+    """A time that is none is missing."""
+    assert entry(__REALTIME_TIMESTAMP=time, MESSAGE="hello").time is None
+
+
+@pytest.mark.parametrize(
+    ("name", "service"),
+    [
+        ("main_12_34_56ef", "main"),
+        ("main_12_34", "main"),
+        ("my_service_2_12_34_56ef", "my_service_2"),
+        ("balena_supervisor", None),
+        ("somebody", None),
+        (None, None),
+    ],
+)
+def test_services(name: str | None, service: str | None) -> None:
+    """The name of a container tells its service, also one with underscores."""
+    assert entry(CONTAINER_NAME=name, MESSAGE="hello").service == service
+
+
+def test_tag() -> None:
+    """Lines of a container are tagged with the beginning of its id."""
+    assert container_tag("0123456789ABCDEF") == "0123456789ab"

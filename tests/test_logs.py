@@ -1,0 +1,467 @@
+"""The action get_logs returns what was logged: by whom, when, how much, in which form."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+import json
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+import voluptuous as vol
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.auth.models import User
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import (
+    HomeAssistantError,
+    ServiceValidationError,
+    Unauthorized,
+)
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from simulator import (
+    App,
+    CloudDevice,
+    Device,
+    Fault,
+    Release,
+    Service,
+    SupervisorServer,
+)
+
+APP_ID = 1658654
+JOURNAL = ("POST", "/v2/journal-logs")
+BEGIN = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def device() -> Device:
+    """Return a device with a journal of four lines, an hour apart."""
+    device = Device()
+    device.journal.clear()
+    device.log("NetworkManager", "the cable is in")
+    device.log("main", "main began")
+    device.log("redis", "redis failed", priority=3)
+    device.log("balena-supervisor", "all is well")
+    device.journal[:] = [
+        replace(entry, time=BEGIN + timedelta(hours=number))
+        for number, entry in enumerate(device.journal)
+    ]
+    return device
+
+
+@pytest.fixture
+def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
+    """Return the id of the device in the registry."""
+    return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
+
+
+@pytest.fixture
+def service_id(loaded: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
+    """Return the id of the device of the service main."""
+    entity = entity_registry.async_get("switch.holy_wildflower_main_running")
+    assert entity is not None
+    assert entity.device_id is not None
+    return entity.device_id
+
+
+async def outcomes(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
+    """Return what the action tells of each device."""
+    response: Any = await hass.services.async_call(
+        DOMAIN, "get_logs", data, blocking=True, return_response=True
+    )
+    return list(response["devices"])
+
+
+async def logs(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
+    """Return the logs of one device."""
+    (outcome,) = await outcomes(hass, **data)
+    assert outcome["result"] == "ok"
+    return dict(outcome["logs"])
+
+
+async def messages(hass: HomeAssistant, **data: Any) -> list[str]:
+    """Return the messages of the logs of one device."""
+    answer = await logs(hass, format="entries", **data)
+    assert answer["lines"] == len(answer["entries"])
+    return [entry["message"] for entry in answer["entries"]]
+
+
+async def test_text(hass: HomeAssistant, device_id: str) -> None:
+    """By default there is one text, with the times of Home Assistant's time zone."""
+    await hass.config.async_set_time_zone("Europe/Amsterdam")
+    assert await logs(hass, device_id=device_id) == {
+        "lines": 4,
+        "truncated": False,
+        "text": (
+            "2026-11-23T10:00:00.000+01:00 NetworkManager: the cable is in\n"
+            "2026-11-23T11:00:00.000+01:00 main: main began\n"
+            "2026-11-23T12:00:00.000+01:00 redis: redis failed\n"
+            "2026-11-23T13:00:00.000+01:00 balena-supervisor: all is well"
+        ),
+    }
+
+
+async def test_entries(hass: HomeAssistant, device_id: str) -> None:
+    """As entries, lines have their fields each by itself."""
+    answer = await logs(hass, device_id=device_id, format="entries", service="redis")
+    assert answer == {
+        "lines": 1,
+        "truncated": False,
+        "entries": [
+            {
+                "time": "2026-11-23T11:00:00+00:00",
+                "source": "redis",
+                "message": "redis failed",
+                "is_error": True,
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"service": "main"}, ["main began"]),
+        ({"service": "main", "app_id": APP_ID}, ["main began"]),
+        ({"unit": "NetworkManager"}, ["the cable is in"]),
+        ({"unit": "balena"}, ["main began", "redis failed"]),
+        ({"unit": "nobody"}, []),
+        ({"lines": 1}, ["all is well"]),
+        ({"lines": "2"}, ["redis failed", "all is well"]),
+        ({"since": "2026-11-23T11:00:00+00:00"}, ["redis failed", "all is well"]),
+        ({"until": "2026-11-23T10:00:00Z"}, ["the cable is in", "main began"]),
+        ({"until": "2026-11-23T10:59:59.5Z", "lines": 1}, ["redis failed"]),
+        (
+            {"since": "2026-11-23T09:30:00Z", "until": "2026-11-23T10:30:00Z"},
+            ["main began"],
+        ),
+        (
+            {"since": "2026-11-23T09:30:00Z", "service": "redis", "lines": 5},
+            ["redis failed"],
+        ),
+    ],
+)
+async def test_selection(
+    hass: HomeAssistant, device_id: str, data: dict[str, Any], expected: list[str]
+) -> None:
+    """Every field chooses among the lines."""
+    assert await messages(hass, device_id=device_id, **data) == expected
+
+
+async def test_times_without_a_zone_are_local(
+    hass: HomeAssistant, device_id: str
+) -> None:
+    """A time that says no time zone is one of Home Assistant's."""
+    await hass.config.async_set_time_zone("Asia/Tokyo")
+    since = "2026-11-23 20:30:00"
+    assert await messages(hass, device_id=device_id, since=since) == ["all is well"]
+
+
+async def test_container(hass: HomeAssistant, device_id: str, device: Device) -> None:
+    """A container is named by its id, or by the beginning of it."""
+    container_id = device.containers[APP_ID, "main"].id
+    for name in (container_id, container_id[:12].upper()):
+        found = await messages(hass, device_id=device_id, container_id=name)
+        assert found == ["main began"]
+
+
+async def test_service_as_target(hass: HomeAssistant, service_id: str) -> None:
+    """A service's own device stands for its logs."""
+    assert await messages(hass, device_id=service_id) == ["main began"]
+
+
+async def test_service_as_target_is_one_source(
+    hass: HomeAssistant, service_id: str
+) -> None:
+    """A service has no unit: the error names the field."""
+    with pytest.raises(ServiceValidationError, match="unit is not valid"):
+        await logs(hass, device_id=service_id, unit="balena")
+
+
+async def test_truncated(hass: HomeAssistant, device_id: str) -> None:
+    """It is told when there were more lines."""
+    assert (await logs(hass, device_id=device_id, lines=4))["truncated"] is False
+    assert (await logs(hass, device_id=device_id, lines=3))["truncated"] is True
+    since = "2026-11-23T09:30:00Z"
+    answer = await logs(hass, device_id=device_id, lines=2, since=since)
+    assert (answer["lines"], answer["truncated"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"service": "main", "unit": "balena"}, "unit is not valid"),
+        ({"unit": "x", "container_id": "0" * 12}, "container_id is not valid"),
+        ({"service": "x", "container_id": "0" * 12}, "container_id is not valid"),
+        (
+            {"since": "2026-11-23 10:00:00", "until": "2026-11-23 10:00:00"},
+            "until is not valid",
+        ),
+        ({"service": "nobody"}, "does not run a service nobody"),
+    ],
+)
+async def test_wrong_use(
+    hass: HomeAssistant, device_id: str, data: dict[str, Any], text: str
+) -> None:
+    """Fields that contradict each other, and what is not there, are told."""
+    with pytest.raises(ServiceValidationError, match=text):
+        await logs(hass, device_id=device_id, **data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"lines": 0},
+        {"lines": 10_001},
+        {"lines": "many"},
+        {"since": "tea time"},
+        {"format": "html"},
+        {"container_id": "main"},
+        {"unit": ""},
+        {"service": ""},
+        {"follow": True},
+    ],
+)
+async def test_wrong_fields(
+    hass: HomeAssistant, device_id: str, data: dict[str, Any]
+) -> None:
+    """A field that is not one, or out of its bounds, is refused."""
+    with pytest.raises(vol.Invalid):
+        await logs(hass, device_id=device_id, **data)
+
+
+async def test_administrators_only(
+    hass: HomeAssistant, device_id: str, hass_read_only_user: User
+) -> None:
+    """Others may not read logs, which may hold secrets."""
+    with pytest.raises(Unauthorized):
+        await hass.services.async_call(
+            DOMAIN,
+            "get_logs",
+            {"device_id": device_id},
+            blocking=True,
+            return_response=True,
+            context=Context(user_id=hass_read_only_user.id),
+        )
+
+
+@pytest.mark.parametrize(
+    ("message", "shows_all", "expected"),
+    [
+        ("\x1b[31mred\x1b[0m \x1b]0;title\x07and\ttab\x00", False, "red and\ttab"),
+        ("<img src=x onerror=alert(1)>", False, "<img src=x onerror=alert(1)>"),
+        ("two\nlines\n", False, "two\nlines"),
+        ("größer\x1b[0m", False, "größer"),
+        (b"\xff\xfe\x00", False, "[3 bytes that are no text]"),
+        (b"\xffx\x00", True, "\N{REPLACEMENT CHARACTER}x"),
+        ("x" * 6000, False, "x" * 6000),
+        ("x" * 20_000, False, "x" * 16_384 + "…"),
+    ],
+)
+async def test_messages_of_any_form(
+    hass: HomeAssistant,
+    device_id: str,
+    device: Device,
+    message: str | bytes,
+    shows_all: bool,
+    expected: str,
+) -> None:
+    """Colours are left out, bytes told of or shown, long messages cut."""
+    device.log("main", message)
+    data: dict[str, Any] = {"lines": 1, "all": shows_all}
+    assert await messages(hass, device_id=device_id, **data) == [expected]
+
+
+async def test_message_that_is_kept_back(
+    hass: HomeAssistant, device_id: str, server: SupervisorServer
+) -> None:
+    """What journalctl does not print is told of."""
+    server.faults.add(*JOURNAL, Fault.status(200, '{"MESSAGE":null}\nno JSON\n'))
+    assert await messages(hass, device_id=device_id) == [
+        "[a message that is too long]",
+        "no JSON",
+    ]
+
+
+async def test_host_without_identifier(
+    hass: HomeAssistant, device_id: str, server: SupervisorServer
+) -> None:
+    """Without another name, the unit is the source; without any there is none."""
+    body = '{"MESSAGE":"a","_SYSTEMD_UNIT":"x.service"}\n{"MESSAGE":"b"}\n'
+    server.faults.add(*JOURNAL, Fault.status(200, body))
+    assert (await logs(hass, device_id=device_id))["text"] == "x.service: a\nb"
+
+
+async def test_what_is_kept_is_bounded(
+    hass: HomeAssistant, device_id: str, device: Device
+) -> None:
+    """Of long lines fewer are kept, the last ones."""
+    for _ in range(5):
+        device.log("main", "x" * 1000)
+    with patch("custom_components.balena_supervisor.logs._MAX_KEPT", 2500):
+        answer = await logs(hass, device_id=device_id)
+    assert (answer["lines"], answer["truncated"]) == (2, True)
+
+
+async def test_what_is_read_is_bounded(
+    hass: HomeAssistant, device_id: str, server: SupervisorServer
+) -> None:
+    """A device that does not end is not listened to for ever."""
+    line = json.dumps({"MESSAGE": "x" * 50}) + "\n"
+    server.faults.add(*JOURNAL, Fault.status(200, line * 1000))
+    with patch("custom_components.balena_supervisor.logs._MAX_READ", 10_000):
+        answer = await logs(hass, device_id=device_id, lines=10_000)
+    assert answer["truncated"] is True
+    assert 100 < answer["lines"] < 200
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Have nobody wait for long."""
+    with patch("custom_components.balena_supervisor.logs._MAX_SECONDS", 0.3):
+        yield
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_time_is_bounded(
+    hass: HomeAssistant, device_id: str, server: SupervisorServer
+) -> None:
+    """A device that does not answer is not waited for for ever."""
+    server.faults.add(*JOURNAL, Fault.hang())
+    with pytest.raises(HomeAssistantError, match="did not answer in time"):
+        await logs(hass, device_id=device_id)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_came_in_time(hass: HomeAssistant, device_id: str) -> None:
+    """What a device told before the time was over is returned."""
+    # It goes on with what it was not asked for.
+    with patch("simulator.supervisor._TRUE", {"1", "true", "on", "", "false"}):
+        answer = await logs(hass, device_id=device_id)
+    assert answer["truncated"] is True
+    assert answer["lines"] >= 4
+
+
+async def test_device_fails(
+    hass: HomeAssistant, device_id: str, server: SupervisorServer
+) -> None:
+    """What the device does not answer is told as everywhere."""
+    server.faults.add(*JOURNAL, Fault.status(503, "no journal"))
+    with pytest.raises(HomeAssistantError, match="no journal"):
+        await logs(hass, device_id=device_id)
+
+
+async def test_service_without_a_container(
+    hass: HomeAssistant, device_id: str, device: Device
+) -> None:
+    """A service that is there, but has no container, has no lines."""
+    del device.containers[APP_ID, "redis"]
+    with pytest.raises(ServiceValidationError, match="redis is not known to run"):
+        await logs(hass, device_id=device_id, service="redis")
+
+
+class TestTwoApps:
+    """A device whose apps have a service of the same name."""
+
+    @pytest.fixture
+    def device(self) -> Device:
+        """Return it, each service with a line of its own."""
+        services = (Service("main"),)
+        apps = [
+            App(1, "one", Release("a1", 1, services)),
+            App(2, "two", Release("a2", 2, services)),
+        ]
+        return Device(apps=apps)
+
+    async def test_service_of_an_app(
+        self, hass: HomeAssistant, device_id: str, device: Device
+    ) -> None:
+        """The app tells which service is meant."""
+        entry = replace(device.journal[-1], message="of the second")
+        device.journal.append(entry)
+        found = await messages(hass, device_id=device_id, service="main", app_id=2)
+        assert found[-1] == "of the second"
+        found = await messages(hass, device_id=device_id, service="main", app_id=1)
+        assert found[-1] == "main is ready"
+
+    async def test_which_app(self, hass: HomeAssistant, device_id: str) -> None:
+        """Without the app, it is asked for."""
+        with pytest.raises(ServiceValidationError, match="several apps"):
+            await logs(hass, device_id=device_id, service="main")
+
+
+async def test_several_devices(
+    hass: HomeAssistant,
+    device_id: str,
+    account: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+    cloud_device: CloudDevice,
+) -> None:
+    """Each device answers for itself; members of a fleet say that they cannot."""
+    fleet_id, member_id = (
+        device.id
+        for device in dr.async_entries_for_config_entry(
+            device_registry, account.entry_id
+        )
+        if not isinstance(device, dr.ChildDeviceEntry)
+    )
+    first, second = await outcomes(hass, device_id=[device_id, fleet_id])
+    assert first["logs"]["lines"] == 4
+    assert (second["device_id"], second["result"]) == (member_id, "unsupported")
+    assert second["message"] == (
+        "kiosk-lobby cannot do this: The balena API passes no logs on"
+    )
+    assert second["logs"] is None
+
+    with pytest.raises(ServiceValidationError, match="passes no logs on"):
+        await logs(hass, device_id=member_id, service="browser")
+
+
+@pytest.mark.parametrize(
+    ("version", "data", "needed"),
+    [
+        ("10.1.0", {}, r"10\.2"),
+        ("10.1.0", {"service": "main"}, r"10\.2"),
+        ("14.6.0", {"since": "2026-11-23 09:00:00"}, r"14\.7"),
+        ("14.6.0", {"until": "2026-11-23 09:00:00"}, r"14\.7"),
+    ],
+)
+async def test_old_supervisors(
+    hass: HomeAssistant,
+    device: Device,
+    entry: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+    version: str,
+    data: dict[str, Any],
+    needed: str,
+) -> None:
+    """What a Supervisor is too old for is told, with the version that it takes."""
+    device.supervisor_version = version
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    device_id = dr.async_entries_for_config_entry(device_registry, entry.entry_id)[0].id
+    with pytest.raises(ServiceValidationError, match=needed):
+        await logs(hass, device_id=device_id, **data)
+
+
+async def test_plain_lines(
+    hass: HomeAssistant,
+    device: Device,
+    entry: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """Before 10.3 there are lines only, without their fields."""
+    device.supervisor_version = "10.2.0"
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    device_id = dr.async_entries_for_config_entry(device_registry, entry.entry_id)[0].id
+    answer = await logs(hass, device_id=device_id, service="main", format="entries")
+    tag = device.containers[APP_ID, "main"].id[:12]
+    assert answer["entries"] == [
+        {
+            "time": None,
+            "source": "main",
+            "message": f"Nov 23 10:00:00 a1b2c3d {tag}[1234]: main began",
+            "is_error": False,
+        }
+    ]

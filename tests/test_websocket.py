@@ -1,0 +1,524 @@
+"""Browsers follow logs: lines come in small batches, and everything ends when it should."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+import json
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import (
+    MockHAClientWebSocket,
+    WebSocketGenerator,
+)
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr
+from homeassistant.setup import async_setup_component
+from simulator import Device, Fault, SupervisorServer, Timings
+
+APP_ID = 1658654
+JOURNAL = ("POST", "/v2/journal-logs")
+
+
+@pytest.fixture
+def device() -> Device:
+    """Return a device whose services say nothing by themselves."""
+    return Device(timings=replace(Timings.instant(), log=600))
+
+
+@pytest.fixture
+def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
+    """Return the id of the device in the registry."""
+    return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
+
+
+class Browser:
+    """A browser that follows logs."""
+
+    def __init__(self, websocket: MockHAClientWebSocket) -> None:
+        """Remember the connection."""
+        self.websocket = websocket
+        self.subscription = 0
+
+    async def ask(self, kind: str, **arguments: Any) -> dict[str, Any]:
+        """Return the answer to a command."""
+        await self.websocket.send_json_auto_id({"type": kind, **arguments})
+        answer: dict[str, Any] = await self.websocket.receive_json()
+        return answer
+
+    async def subscribe(self, device_id: str, **arguments: Any) -> None:
+        """Begin to follow."""
+        answer = await self.ask(
+            f"{DOMAIN}/logs/subscribe", device_id=device_id, **arguments
+        )
+        assert answer["success"], answer
+        self.subscription = answer["id"]
+
+    async def event(self) -> dict[str, Any]:
+        """Return the next event."""
+        async with asyncio.timeout(5):
+            answer = await self.websocket.receive_json()
+        assert (answer["id"], answer["type"]) == (self.subscription, "event")
+        return dict(answer["event"])
+
+    async def messages(self, last: str) -> list[str]:
+        """Return the messages that come, until one of them does."""
+        found: list[str] = []
+        while last not in found:
+            found += [entry["message"] for entry in (await self.event())["entries"]]
+        return found
+
+    async def end(self) -> dict[str, Any]:
+        """Return the event that says that there will be no more."""
+        while not (event := await self.event()).get("ended"):
+            pass
+        return event
+
+
+@pytest.fixture
+async def browser(
+    hass: HomeAssistant, hass_ws_client: WebSocketGenerator, loaded: MockConfigEntry
+) -> Browser:
+    """Return the browser of an administrator."""
+    return Browser(await hass_ws_client(hass))
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Return when something is the case."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_devices(
+    browser: Browser, device_id: str, account: MockConfigEntry
+) -> None:
+    """The devices that have logs are told with their services; those of accounts have none."""
+    answer = await browser.ask(f"{DOMAIN}/devices")
+    assert answer["result"] == [
+        {
+            "device_id": device_id,
+            "name": "holy-wildflower",
+            "services": ["main", "redis"],
+        }
+    ]
+
+
+async def test_devices_have_the_names_that_they_were_given(
+    browser: Browser, device_id: str, device_registry: dr.DeviceRegistry
+) -> None:
+    """The name that a person gave to a device is the one that is told."""
+    device_registry.async_update_device(device_id, name_by_user="Hall")
+    answer = await browser.ask(f"{DOMAIN}/devices")
+    assert [item["name"] for item in answer["result"]] == ["Hall"]
+
+
+async def test_old_devices_have_no_logs(
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    entry: MockConfigEntry,
+    device: Device,
+) -> None:
+    """A Supervisor that tells no logs is not offered."""
+    device.supervisor_version = "7.20.0"
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    browser = Browser(await hass_ws_client(hass))
+    assert (await browser.ask(f"{DOMAIN}/devices"))["result"] == []
+
+
+async def test_backlog_and_new_lines(
+    browser: Browser, device: Device, device_id: str
+) -> None:
+    """First come as many old lines as wanted, then new ones, with all that is known of them."""
+    device.log("main", "old")
+    device.log("NetworkManager", "older than the first new one")
+    await browser.subscribe(device_id, lines=2)
+    event = await browser.event()
+    assert [entry["message"] for entry in event["entries"]] == [
+        "old",
+        "older than the first new one",
+    ]
+    device.log("redis", "failed", priority=3)
+    event = await browser.event()
+    (entry,) = event["entries"]
+    assert entry == {
+        "time": device.journal[-1].time.isoformat(),
+        "source": "redis",
+        "message": "failed",
+        "is_error": True,
+    }
+
+
+async def test_service(browser: Browser, device: Device, device_id: str) -> None:
+    """A service is followed alone, also into the container that a restart makes."""
+    await browser.subscribe(device_id, service="main", lines=1)
+    assert await browser.messages("main is ready") == ["main is ready"]
+    device.log("redis", "of another service")
+    device.log("main", "before")
+    assert await browser.messages("before") == ["before"]
+    await device.restart_service(APP_ID, "main", force=False)
+    device.log("main", "after")
+    found = await browser.messages("after")
+    assert found[:2] == ["Starting main", "main is ready"]
+    assert "of another service" not in found
+
+
+async def test_service_without_a_container(
+    browser: Browser, device: Device, device_id: str
+) -> None:
+    """A service is followed before it has a container."""
+    del device.containers[APP_ID, "main"]
+    await browser.subscribe(device_id, service="main")
+    await eventually(lambda: device.followers == 1)
+    device.add_service(device.apps[APP_ID].release.services[0])
+    assert "Starting main" in await browser.messages("main is ready")
+
+
+async def test_unit(browser: Browser, device: Device, device_id: str) -> None:
+    """A unit of the host is followed alone."""
+    device.log("NetworkManager", "before")
+    await browser.subscribe(device_id, unit="NetworkManager", lines=1)
+    assert await browser.messages("before") == ["before"]
+    device.log("chronyd", "of another unit")
+    device.log("NetworkManager", "after")
+    assert await browser.messages("after") == ["after"]
+
+
+async def test_batches(
+    browser: Browser, device: Device, server: SupervisorServer, device_id: str
+) -> None:
+    """Many lines at once come in events of a bounded size."""
+    for number in range(500):
+        device.log("main", str(number))
+    await browser.subscribe(device_id, lines=500)
+    sizes = [len((await browser.event())["entries"]) for _ in range(3)]
+    assert sizes == [200, 200, 100]
+
+
+async def test_too_many_lines(browser: Browser, device: Device, device_id: str) -> None:
+    """Of more lines than a browser can take, the oldest are left out, and counted."""
+    await browser.subscribe(device_id, lines=1)
+    await browser.event()
+    for number in range(2500):
+        device.log("main", str(number))
+    first = await browser.event()
+    assert first["dropped"] == 1500
+    assert first["entries"][0]["message"] == "1500"
+    assert "dropped" not in await browser.event()
+
+
+async def test_unsubscribe(browser: Browser, device: Device, device_id: str) -> None:
+    """When the browser has enough, the device is asked no more."""
+    await browser.subscribe(device_id)
+    await browser.event()
+    assert device.followers == 1
+    answer = await browser.ask("unsubscribe_events", subscription=browser.subscription)
+    assert answer["success"]
+    await eventually(lambda: device.followers == 0)
+
+
+async def test_browser_goes_away(
+    hass: HomeAssistant, browser: Browser, device: Device, device_id: str
+) -> None:
+    """When the browser is gone, while lines wait for it, the device is asked no more."""
+    await browser.subscribe(device_id)
+    await eventually(lambda: device.followers == 1)
+    device.log("main", "too late")
+    await browser.websocket.close()
+    await eventually(lambda: device.followers == 0)
+
+
+async def test_unsubscribe_before_it_began(
+    browser: Browser, server: SupervisorServer, device_id: str
+) -> None:
+    """A browser may change its mind while the device has not answered yet."""
+    server.faults.add(*JOURNAL, Fault.hang())
+    await browser.subscribe(device_id)
+    answer = await browser.ask("unsubscribe_events", subscription=browser.subscription)
+    assert answer["success"]
+
+
+async def test_several_browsers(
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    browser: Browser,
+    device: Device,
+    device_id: str,
+) -> None:
+    """Each browser follows for itself."""
+    other = Browser(await hass_ws_client(hass))
+    await browser.subscribe(device_id, lines=1)
+    await other.subscribe(device_id, lines=1, service="redis")
+    await eventually(lambda: device.followers == 2)
+    await other.websocket.close()
+    await eventually(lambda: device.followers == 1)
+    device.log("main", "still here")
+    assert "still here" in await browser.messages("still here")
+
+
+async def test_entry_is_unloaded(
+    hass: HomeAssistant,
+    browser: Browser,
+    device: Device,
+    loaded: MockConfigEntry,
+    device_id: str,
+) -> None:
+    """When the entry is unloaded, the browser is told, after the lines that wait for it."""
+    await browser.subscribe(device_id, lines=1)
+    await browser.event()
+    device.log("main", "the last one")
+    await asyncio.sleep(0.1)
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    assert (await browser.event())["entries"][0]["message"] == "the last one"
+    assert await browser.event() == {
+        "ended": True,
+        "message": "holy-wildflower is not set up at the moment",
+        "translation_key": "logs_unloaded",
+        "translation_placeholders": {"device": "holy-wildflower"},
+    }
+    await eventually(lambda: device.followers == 0)
+
+
+async def test_device_goes_away(
+    browser: Browser, device: Device, device_id: str
+) -> None:
+    """When the connection to the device breaks, the browser is told."""
+    await browser.subscribe(device_id)
+    await eventually(lambda: device.followers == 1)
+    await device.power_off()
+    assert "holy-wildflower could not be reached" in (await browser.end())["message"]
+
+
+@pytest.mark.expects_log("holy-wildflower could not be reached")
+async def test_device_is_offline(
+    hass: HomeAssistant,
+    browser: Browser,
+    device: Device,
+    server: SupervisorServer,
+    loaded: MockConfigEntry,
+    device_id: str,
+) -> None:
+    """A connection that looks well is given up when the device answers nothing else."""
+    await browser.subscribe(device_id)
+    await eventually(lambda: device.followers == 1)
+    server.faults.add("GET", "/v1/device", Fault.reset())
+    await loaded.runtime_data.devices["02:fc:00:00:00:01"].async_refresh()
+    assert "holy-wildflower does not answer" in (await browser.end())["message"]
+    await eventually(lambda: device.followers == 0)
+
+
+async def test_device_ends_it(
+    browser: Browser, server: SupervisorServer, device_id: str
+) -> None:
+    """When the device ends its logs, the browser gets what there was, and is told."""
+    body = json.dumps({"MESSAGE": "all there is"})
+    server.faults.add(*JOURNAL, Fault.status(200, body))
+    await browser.subscribe(device_id)
+    assert (await browser.event())["entries"][0]["message"] == "all there is"
+    assert (await browser.event())["message"] == "holy-wildflower ended its logs"
+
+
+async def test_device_fails(
+    browser: Browser, server: SupervisorServer, device_id: str
+) -> None:
+    """Why the device gives no logs is told."""
+    server.faults.add(*JOURNAL, Fault.status(503, "no journal"))
+    await browser.subscribe(device_id)
+    event = await browser.event()
+    assert event["ended"] is True
+    assert "no journal" in event["message"]
+
+
+async def test_unknown_service(browser: Browser, device_id: str) -> None:
+    """A service that the device does not have is told."""
+    await browser.subscribe(device_id, service="nobody")
+    assert (await browser.event())["translation_key"] == "unknown_service"
+
+
+async def test_device_of_an_account(
+    browser: Browser, account: MockConfigEntry, device_registry: dr.DeviceRegistry
+) -> None:
+    """A device behind an account says that it cannot."""
+    (member,) = (
+        device
+        for device in dr.async_entries_for_config_entry(
+            device_registry, account.entry_id
+        )
+        if device.name == "kiosk-lobby"
+    )
+    for source in ({}, {"service": "browser"}, {"unit": "balena"}):
+        await browser.subscribe(member.id, **source)
+        assert "passes no logs on" in (await browser.event())["message"]
+
+
+async def test_unknown_device(browser: Browser) -> None:
+    """A device that is not there is told at once."""
+    answer = await browser.ask(f"{DOMAIN}/logs/subscribe", device_id="nobody")
+    assert answer["success"] is False
+    assert answer["error"]["code"] == "not_found"
+    assert answer["error"]["translation_key"] == "service_device_not_found"
+
+
+async def test_fleet(
+    browser: Browser, account: MockConfigEntry, device_registry: dr.DeviceRegistry
+) -> None:
+    """A fleet has no logs of its own."""
+    (fleet,) = (
+        device
+        for device in dr.async_entries_for_config_entry(
+            device_registry, account.entry_id
+        )
+        if device.name == "kiosks"
+    )
+    answer = await browser.ask(f"{DOMAIN}/logs/subscribe", device_id=fleet.id)
+    assert answer["error"]["translation_key"] == "device_gone"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"lines": 0},
+        {"lines": 1001},
+        {"service": ""},
+        {"service": "main", "unit": "balena"},
+        {"follow": True},
+    ],
+)
+@pytest.mark.expects_log("invalid_format")
+async def test_wrong_arguments(
+    browser: Browser, device_id: str, arguments: dict[str, Any]
+) -> None:
+    """What is out of bounds is refused."""
+    answer = await browser.ask(
+        f"{DOMAIN}/logs/subscribe", device_id=device_id, **arguments
+    )
+    assert answer["error"]["code"] == "invalid_format"
+
+
+@pytest.mark.parametrize("command", ["devices", "logs/subscribe"])
+@pytest.mark.expects_log("unauthorized")
+async def test_administrators_only(
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    hass_read_only_access_token: str,
+    device: Device,
+    device_id: str,
+    command: str,
+) -> None:
+    """Others may not see logs."""
+    browser = Browser(await hass_ws_client(hass, hass_read_only_access_token))
+    arguments = {"devices": {}}.get(command, {"device_id": device_id})
+    answer = await browser.ask(f"{DOMAIN}/{command}", **arguments)
+    assert answer["error"]["code"] == "unauthorized"
+    assert device.followers == 0
+
+
+class TestOldSupervisor:
+    """A Supervisor that does not tell the journal with its fields yet."""
+
+    @pytest.fixture
+    def device(self, request: pytest.FixtureRequest) -> Device:
+        """Return it; the parameter is its version."""
+        version = getattr(request, "param", "9.11.0")
+        timings = replace(Timings.instant(), log=600)
+        return Device(supervisor_version=version, timings=timings)
+
+    @pytest.mark.parametrize("device", ["7.21.0", "10.2.0"], indirect=True)
+    async def test_services(
+        self, browser: Browser, device: Device, device_id: str
+    ) -> None:
+        """The lines of services come, without those of before or of the host."""
+        await browser.subscribe(device_id)
+        await eventually(lambda: device.followers == 1)
+        device.log("NetworkManager", "of the host")
+        device.log("main", "one", priority=3)
+        device.log("redis", "two")
+        (first, second) = (await browser.event())["entries"]
+        assert first["time"] is not None
+        assert (first["source"], first["message"]) == ("main", "one")
+        assert (first["is_error"], second["is_error"]) == (True, False)
+
+    async def test_service(
+        self, browser: Browser, device: Device, device_id: str
+    ) -> None:
+        """One service can be followed."""
+        await browser.subscribe(device_id, service="redis")
+        await eventually(lambda: device.followers == 1)
+        device.log("main", "one")
+        device.log("redis", "two")
+        assert (await browser.messages("two")) == ["two"]
+
+    async def test_what_the_supervisor_says(
+        self, browser: Browser, server: SupervisorServer, device_id: str
+    ) -> None:
+        """What the Supervisor itself has to say comes, too, but for its greeting."""
+        lines = [
+            {"message": "Streaming logs", "isSystem": True},
+            {"message": "Killing service", "isSystem": True},
+            {"message": "nobody's"},
+        ]
+        body = "\n".join(map(json.dumps, lines))
+        server.faults.add("GET", "/v2/local/logs", Fault.status(200, body))
+        await browser.subscribe(device_id)
+        event = await browser.event()
+        assert [(entry["source"], entry["message"]) for entry in event["entries"]] == [
+            ("Supervisor", "Killing service"),
+            (None, "nobody's"),
+        ]
+
+    async def test_unit(self, browser: Browser, device_id: str) -> None:
+        """A unit cannot be followed, which is told."""
+        await browser.subscribe(device_id, unit="balena")
+        assert "It needs Supervisor 10.2" in (await browser.event())["message"]
+
+    @pytest.mark.parametrize("device", ["7.20.0"], indirect=True)
+    async def test_nothing(self, browser: Browser, device_id: str) -> None:
+        """A Supervisor that tells no logs at all says so."""
+        await browser.subscribe(device_id)
+        assert "It needs Supervisor 7.21" in (await browser.event())["message"]
+
+    @pytest.mark.parametrize("device", ["10.2.0"], indirect=True)
+    async def test_plain_lines_of_a_unit(
+        self, browser: Browser, device: Device, device_id: str
+    ) -> None:
+        """Lines of the host come as they are."""
+        await browser.subscribe(device_id, unit="NetworkManager", lines=1)
+        (entry,) = (await browser.event())["entries"]
+        assert "a1b2c3d NetworkManager[812]: <info>" in entry["message"]
+
+
+@pytest.fixture
+def frontend() -> Iterator[set[str]]:
+    """Have a frontend; returns the addresses that it loads."""
+    urls: set[str] = set()
+    with patch(
+        "custom_components.balena_supervisor.card.add_extra_js_url",
+        lambda hass, url: urls.add(url),
+    ):
+        yield urls
+
+
+async def test_card_is_served(
+    hass: HomeAssistant, entry: MockConfigEntry, hass_client: Any, frontend: set[str]
+) -> None:
+    """The frontend loads the card from Home Assistant itself."""
+    assert await async_setup_component(hass, "http", {})
+    hass.config.components.add("frontend")
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    (url,) = frontend
+    path, _, version = url.partition("?v=")
+    assert len(version) == 12
+    response = await (await hass_client()).get(path)
+    assert "javascript" in response.content_type
+    assert "customElements.define" in await response.text()
+
+
+async def test_no_card_without_a_frontend(
+    loaded: MockConfigEntry, frontend: set[str]
+) -> None:
+    """Without a frontend there is no card, and no error."""
+    assert not frontend
