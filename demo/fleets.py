@@ -7,7 +7,7 @@ from typing import Any, Final
 from .cards import Card, heading, tiles
 
 # Of a fleet's devices, these entities are disabled at first; here they are wanted.
-WANTED: Final = ("status", "update_failed")
+WANTED: Final = ("status",)
 
 COLUMNS: Final = 4
 # Of the 12 columns that a section has.
@@ -24,7 +24,7 @@ _FLEET: Final = (
 _DETAILS: Final[tuple[tuple[str, Card], ...]] = (
     # The tile above has a colour for it.
     ("binary_sensor.online", {"name": "Online", "state_color": False}),
-    ("binary_sensor.update_pending", {"name": "Update"}),
+    ("update.release", {"name": "Update"}),
     ("sensor.release", {"name": "Release"}),
 )
 

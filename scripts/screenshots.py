@@ -21,6 +21,7 @@ URL = f"http://127.0.0.1:{PORT}"
 # Of updates one after the other: long enough for the history to have something to show.
 LIFE = 150
 LOOK_INTERVAL = 3
+UPDATE = "update.holy_wildflower_release"
 
 
 def take(
@@ -53,6 +54,15 @@ def look(page: Page) -> None:
     page.wait_for_timeout(LOOK_INTERVAL * 1000)
 
 
+def is_half_done(page: Page) -> bool:
+    """Return whether an update is being downloaded that shows how far it is."""
+    percentage = page.evaluate(
+        f"""() => document.querySelector('home-assistant')
+            .hass?.states['{UPDATE}']?.attributes.update_percentage"""
+    )
+    return percentage is not None and 20 < percentage < 80
+
+
 def visit_device(page: Page) -> None:
     """Go through the pages of a device."""
     page.goto(URL)
@@ -65,6 +75,11 @@ def visit_device(page: Page) -> None:
     while not downloading.is_visible():
         look(page)
     take(page, "dashboard", "Downloading")
+
+    page.goto(f"{URL}?more-info-entity-id={UPDATE}")
+    while not is_half_done(page):
+        look(page)
+    take(page, "update", "Installed version", height=700)
 
     ids = page.evaluate(
         """() => Object.fromEntries(

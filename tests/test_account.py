@@ -357,7 +357,7 @@ async def test_update_from_pending_to_done(
     device = cloud_device.device
     cloud.release(fleet, NEXT_RELEASE, start=False)
     await pass_time(hass, freezer, MINUTE)
-    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "on"
+    assert state_of(hass, f"update.{NAME}_release") == "on"
     assert state_of(hass, f"sensor.{NAME}_update_status") == "pending"
     assert state_of(hass, "sensor.kiosks_release") == "2.5.0"
 
@@ -375,7 +375,7 @@ async def test_update_from_pending_to_done(
 
     device.apply()
     await pass_time(hass, freezer, 16)
-    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "off"
+    assert state_of(hass, f"update.{NAME}_release") == "off"
     assert state_of(hass, f"sensor.{NAME}_release") == "0f9d2b8"
     assert state_of(hass, "sensor.kiosks_devices_updating") == "0"
 
@@ -432,7 +432,7 @@ async def test_pinned_device(
     cloud_device.pinned = fleet.release
     cloud.release(fleet, NEXT_RELEASE, start=False)
     await pass_time(hass, freezer, MINUTE)
-    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "off"
+    assert state_of(hass, f"update.{NAME}_release") == "off"
     # Nobody else tells of the fleet's release, which is asked for now and then.
     await pass_time(hass, freezer, 601)
     assert state_of(hass, "sensor.kiosks_release") == "2.5.0"
@@ -721,7 +721,7 @@ async def test_older_api(
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
-    assert state_of(hass, f"binary_sensor.{NAME}_update_pending") == "off"
+    assert state_of(hass, f"update.{NAME}_release") == "off"
     assert hass.states.get(f"sensor.{NAME}_cpu_usage") is None
 
 
