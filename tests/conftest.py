@@ -15,7 +15,11 @@ from custom_components.balena_supervisor.const import (
     CONNECTION_DIRECT,
     DOMAIN,
 )
+from homeassistant.config_entries import ConfigEntriesFlowManager, OptionsFlowManager
 from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowManager
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import issue_registry as ir
 from simulator import (
     CloudDevice,
     CloudServer,
@@ -25,6 +29,8 @@ from simulator import (
     Service,
     SupervisorServer,
 )
+
+from . import texts
 
 _VARIABLES = (
     "SUPERVISOR_ADDRESS",
@@ -77,6 +83,50 @@ def _only_expected_logs(
     unexpected = [text for text in logged if not any(part in text for part in expected)]
     missing = [part for part in expected if not any(part in text for text in logged)]
     assert not unexpected
+    assert not missing
+
+
+@pytest.fixture(autouse=True)
+def _everything_shown_has_its_text() -> Generator[None]:
+    """Fail a test in which a person is shown something without a text, or with a gap in it."""
+    missing: list[str] = []
+    inits = {
+        manager: manager.async_init
+        for manager in (ConfigEntriesFlowManager, OptionsFlowManager)
+    }
+    configure = FlowManager.async_configure
+    begin = HomeAssistantError.__init__
+    create = ir.async_create_issue
+
+    def seen(manager: object, result: Any) -> Any:
+        missing.extend(texts.missing_in_flow(manager, result))
+        return result
+
+    async def init_flow(manager: Any, *args: Any, **kwargs: Any) -> Any:
+        init = inits[type(manager)]
+        return seen(manager, await init(manager, *args, **kwargs))
+
+    async def configure_flow(manager: Any, *args: Any, **kwargs: Any) -> Any:
+        return seen(manager, await configure(manager, *args, **kwargs))
+
+    def begin_error(error: HomeAssistantError, *args: Any, **kwargs: Any) -> None:
+        begin(error, *args, **kwargs)
+        missing.extend(texts.missing_in_exception(error))
+
+    def create_issue(
+        hass: HomeAssistant, domain: str, *args: Any, **issue: Any
+    ) -> None:
+        create(hass, domain, *args, **issue)
+        missing.extend(texts.missing_in_issue(issue) if domain == DOMAIN else [])
+
+    with (
+        patch.object(ConfigEntriesFlowManager, "async_init", init_flow),
+        patch.object(OptionsFlowManager, "async_init", init_flow),
+        patch.object(FlowManager, "async_configure", configure_flow),
+        patch.object(HomeAssistantError, "__init__", begin_error),
+        patch.object(ir, "async_create_issue", create_issue),
+    ):
+        yield
     assert not missing
 
 

@@ -1,0 +1,117 @@
+"""Checks that what a person is shown in a test has its text, with all that stands in it."""
+
+from collections.abc import Iterator, Mapping
+import json
+from pathlib import Path
+from string import Formatter
+from typing import Any, Final
+
+from custom_components.balena_supervisor import const
+from homeassistant.config_entries import ConfigEntriesFlowManager
+from homeassistant.data_entry_flow import FlowResultType, section
+
+FOLDER: Final = Path(const.__file__).parent
+TEXTS: Final[dict[str, Any]] = json.loads(
+    (FOLDER / "translations/en.json").read_text("utf-8")
+)
+
+
+def placeholders(text: str) -> set[str]:
+    """Return the names of what stands in a text."""
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+def missing_in(
+    where: str, texts: Mapping[str, Any], key: str, given: Mapping[str, str] | None
+) -> Iterator[str]:
+    """Go through what is wrong with a text that is shown with placeholders."""
+    text = texts.get(key)
+    if text is None:
+        yield f"{where}.{key} has no text"
+        return
+    unknown = placeholders(text) - set(given or ())
+    if unknown:
+        yield f"{where}.{key} is shown without {sorted(unknown)}"
+
+
+def missing_in_flow(manager: object, result: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the texts of a step of one of our flows."""
+    is_config = isinstance(manager, ConfigEntriesFlowManager)
+    if is_config and result["handler"] != const.DOMAIN:
+        return []
+    kind = "config" if is_config else "options"
+    given = result.get("description_placeholders")
+    texts = TEXTS[kind]
+    match result["type"]:
+        case FlowResultType.FORM:
+            return list(_missing_in_form(kind, texts, result, given))
+        case FlowResultType.MENU:
+            step = texts["step"].get(result["step_id"], {})
+            where = f"{kind}.step.{result['step_id']}.menu_options"
+            return [
+                problem
+                for option in result["menu_options"]
+                for problem in missing_in(
+                    where, step.get("menu_options", {}), option, given
+                )
+            ]
+        case FlowResultType.ABORT:
+            # Home Assistant has texts for some itself.
+            where, reason = f"{kind}.abort", result["reason"]
+            return list(missing_in(where, texts.get("abort", {}), reason, given))
+    return []
+
+
+def _missing_in_form(
+    kind: str,
+    texts: Mapping[str, Any],
+    result: Mapping[str, Any],
+    given: Mapping[str, str] | None,
+) -> Iterator[str]:
+    where = f"{kind}.step.{result['step_id']}"
+    step = texts["step"].get(result["step_id"])
+    if step is None:
+        yield f"{where} has no texts"
+        return
+    for key in ("title", *(["description"] if "description" in step else [])):
+        yield from missing_in(where, step, key, given)
+    for error in (result["errors"] or {}).values():
+        yield from missing_in(f"{kind}.error", texts.get("error", {}), error, given)
+    schema = result["data_schema"]
+    for field, value in (schema.schema if schema else {}).items():
+        if not isinstance(value, section):
+            yield from _missing_in_field(where, step, str(field), given)
+            continue
+        inner = step.get("sections", {}).get(str(field), {})
+        yield from missing_in(f"{where}.sections.{field}", inner, "name", given)
+        for name in value.schema.schema:
+            yield from _missing_in_field(
+                f"{where}.sections.{field}", inner, str(name), given
+            )
+
+
+def _missing_in_field(
+    where: str, step: Mapping[str, Any], name: str, given: Mapping[str, str] | None
+) -> Iterator[str]:
+    for part in ("data", "data_description"):
+        yield from missing_in(f"{where}.{part}", step.get(part, {}), name, given)
+
+
+def missing_in_exception(error: Any) -> list[str]:
+    """Return what is wrong with the text of one of our exceptions."""
+    if error.translation_domain != const.DOMAIN:
+        return []
+    texts = {key: item["message"] for key, item in TEXTS["exceptions"].items()}
+    given = error.translation_placeholders
+    return list(missing_in("exceptions", texts, error.translation_key, given))
+
+
+def missing_in_issue(issue: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the texts of one of our issues."""
+    key, given = issue["translation_key"], issue["translation_placeholders"]
+    texts = TEXTS["issues"].get(key, {})
+    return [
+        problem
+        for part in ("title", "description")
+        for problem in missing_in(f"issues.{key}", texts, part, given)
+    ]
