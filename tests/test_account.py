@@ -11,6 +11,7 @@ from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_fire_time_changed,
 )
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
@@ -930,6 +931,36 @@ async def test_token_travels_in_the_header_only(
         assert request.headers["Authorization"] == f"Bearer {token}"
         assert token not in request.path_qs
         assert "api_secret" not in request.path_qs
+
+
+@pytest.mark.expects_log("rejected by integration")
+async def test_removal_by_hand(
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """What is there cannot be removed by hand; what is gone with its fleet can."""
+    assert await async_setup_component(hass, "config", {})
+    client = await hass_ws_client(hass)
+    ids = [
+        device.id
+        for name in ("kiosk-lobby", "kiosks")
+        if (device := registered(device_registry, account, name))
+    ]
+    for device_id in ids:
+        answer = await client.remove_device(device_id)
+        assert not answer["success"]
+    cloud.tokens[token].fleet_ids = set()
+    await hass.config_entries.async_reload(account.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    for device_id in ids:
+        answer = await client.remove_device(device_id)
+        assert answer["success"]
+        assert device_registry.async_get(device_id) is None
 
 
 # What must not disturb

@@ -2,11 +2,13 @@
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
+from homeassistant.setup import async_setup_component
 from simulator import Device, Fault, SupervisorServer
 
 
@@ -104,3 +106,20 @@ async def test_environment_is_gone(hass: HomeAssistant) -> None:
     entry.add_to_hass(hass)
     await hass.config_entries.async_setup(entry.entry_id)
     assert entry.state is ConfigEntryState.SETUP_ERROR
+
+
+@pytest.mark.expects_log("rejected by integration")
+async def test_removal_by_hand(
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """Neither a device nor its services can be removed by hand while they are there."""
+    assert await async_setup_component(hass, "config", {})
+    client = await hass_ws_client(hass)
+    (parent,) = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
+    services = dr.async_entries_for_parent_device(device_registry, parent.id)
+    for item in (parent, *services):
+        assert not (await client.remove_device(item.id))["success"]

@@ -3,7 +3,7 @@
 from homeassistant.const import CONF_API_KEY, CONF_URL, CONF_VERIFY_SSL, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ConfigEntryError
-from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.typing import ConfigType
 
@@ -51,6 +51,21 @@ async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bo
 async def async_unload_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
     """Unload a device or an account."""
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_config_entry_device(
+    hass: HomeAssistant, entry: BalenaConfigEntry, device: dr.AnyDeviceEntry
+) -> bool:
+    """Return whether a person may remove a device: when it is gone."""
+    data = entry.runtime_data
+    there = {
+        identifier
+        for coordinator in data.devices.values()
+        for identifier in coordinator.identifiers
+    }
+    if data.account is not None:
+        there |= data.account.fleet_identifiers
+    return not device.identifiers & there
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:

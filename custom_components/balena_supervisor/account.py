@@ -332,6 +332,15 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         """Return the identifier of a fleet's device."""
         return fleet_identifier(self.config_entry, fleet_id)
 
+    @property
+    def fleet_identifiers(self) -> set[tuple[str, str]]:
+        """The identifiers of the fleets that are there."""
+        return {
+            self.fleet_identifier(fleet_id)
+            for fleet_id, fleet in self.data.items()
+            if fleet.devices is not None
+        }
+
     def fleet_of(self, identifiers: set[tuple[str, str]]) -> int | None:
         """Return the fleet that a device of the registry stands for, None if it is none."""
         return next(

@@ -254,6 +254,17 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         if is_applying and state.online and self._departure is None:
             self._departure = _Departure(Status.UPDATING, monotonic())
 
+    @property
+    def identifiers(self) -> set[tuple[str, str]]:
+        """The identifiers of the device and its services that are there, as far as is known."""
+        if not self.last_update_success or not self.data.online:
+            registry = dr.async_get(self.hass)
+            services = dr.async_entries_for_parent_device(registry, self.registry_id)
+            known = {item for service in services for item in service.identifiers}
+        else:
+            known = set(map(self.service_identifier, self.data.services))
+        return {(DOMAIN, self.device_id)} | known
+
     def service_identifier(self, key: ServiceKey) -> tuple[str, str]:
         """Return the identifier of a service's own device."""
         app_id, service = key
