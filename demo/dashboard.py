@@ -141,11 +141,21 @@ def _devices(devices: Iterable[Device], entities: Entities) -> list[dict[str, An
     parents = services[None]
     if len(parents) > _MANY:
         return [_overview(device, entities) for device in parents]
-    return [
+    sections = [
         section
         for device in parents
         for section in _device_sections(device, services[device["id"]], entities)
     ]
+    if len(parents) == 1:
+        # Each card follows a log for itself; one is enough.
+        card = {
+            "type": "custom:balena-logs-card",
+            "device_id": parents[0]["id"],
+            "title": "",
+        }
+        title = heading("Logs", "title", "mdi:text-box-outline")
+        sections.append({"type": "grid", "cards": [title, card]})
+    return sections
 
 
 def _overview(device: Device, entities: Entities) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
+import json
 from pathlib import Path
 import shutil
 import signal
 import subprocess
 import sys
 from tempfile import TemporaryDirectory
+from urllib.request import Request, urlopen
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
@@ -25,13 +27,23 @@ UPDATE = "update.holy_wildflower_release"
 
 
 def take(
-    page: Page, name: str, text: str, *, width: int = 1300, height: int = 900
+    page: Page,
+    name: str,
+    text: str,
+    *,
+    width: int = 1300,
+    height: int = 900,
+    part: str | None = None,
 ) -> None:
-    """Wait for a text and for what moves, and store what is seen, in few colours."""
+    """Wait for a text and for what moves, and store what is seen, in few colours.
+
+    With `part` only this element of the page is stored.
+    """
     page.set_viewport_size({"width": width, "height": height})
     page.get_by_text(text, exact=True).first.wait_for(timeout=60_000)
     page.wait_for_timeout(2000)
-    image = Image.open(BytesIO(page.screenshot())).convert("RGB")
+    seen = page.locator(part).screenshot() if part else page.screenshot()
+    image = Image.open(BytesIO(seen)).convert("RGB")
     target = TARGET / f"{name}.png"
     image.quantize(256, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
     print(target.relative_to(ROOT), image.size, target.stat().st_size, "bytes")
@@ -63,6 +75,21 @@ def is_half_done(page: Page) -> bool:
     return percentage is not None and 20 < percentage < 80
 
 
+def show_errors() -> None:
+    """Have the device log something that went wrong."""
+    for message in (
+        "GET /menu.json failed: connect ECONNREFUSED 127.0.0.1:6379",
+        "Showing the menu of yesterday",
+    ):
+        line = {"source": "main", "message": message, "priority": 3}
+        request = Request(
+            f"http://127.0.0.1:{DEVICE_PORT - 1}/devices/0/log",
+            json.dumps(line).encode(),
+            {"Content-Type": "application/json"},
+        )
+        urlopen(request).close()
+
+
 def visit_device(page: Page) -> None:
     """Go through the pages of a device."""
     page.goto(URL)
@@ -75,6 +102,8 @@ def visit_device(page: Page) -> None:
     while not downloading.is_visible():
         look(page)
     take(page, "dashboard", "Downloading")
+    show_errors()
+    take(page, "logs-card", "Pause", height=1500, part="balena-logs-card")
 
     page.goto(f"{URL}?more-info-entity-id={UPDATE}")
     while not is_half_done(page):
