@@ -133,6 +133,7 @@ class Device:
         self.tags = {188303: ("DeviceLocation", "warehouse #3")}
         self.hostname = uuid[:7]
         self.proxy: dict[str, Any] = {}
+        self.no_proxy: list[str] = []
         self.vpn_enabled = True
         self.vpn_connected = True
         self.internet = True

@@ -216,7 +216,8 @@ def _v1_run(*, stops: bool) -> Handler:
 def _host_config(device: Device, call: _Call) -> Reply:
     network: dict[str, Any] = {"hostname": device.hostname}
     if device.proxy:
-        network["proxy"] = device.proxy
+        exceptions = {"noProxy": device.no_proxy} if device.no_proxy else {}
+        network["proxy"] = device.proxy | exceptions
     return data({"network": network})
 
 
@@ -233,7 +234,9 @@ def _set_host_config(device: Device, call: _Call) -> Reply:
     network = call.body["network"]
     # The hostname shows only after the operating system took it over, at a boot.
     if "proxy" in network:
-        proxy = network["proxy"] or {}
+        proxy = dict(network["proxy"] or {})
+        # The exceptions stay unless others are given, also without a proxy.
+        device.no_proxy = proxy.pop("noProxy", device.no_proxy)
         is_valid = proxy.get("type") in {
             "socks4",
             "socks5",

@@ -1130,7 +1130,12 @@ async def test_version_is_taken_from_the_account(
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     asked = {request.path for request in device.supervisor.requests}
-    assert asked == {"/v1/device", "/v1/healthy", "/v1/device/host-config"}
+    assert asked == {
+        f"/v1/apps/{fleet.id}",
+        "/v1/device",
+        "/v1/device/host-config",
+        "/v1/healthy",
+    }
 
 
 @pytest.mark.expects_log("HTTP status 503")

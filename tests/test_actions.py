@@ -28,6 +28,14 @@ from . import pass_time, state_of
 
 NAME = "holy_wildflower"
 APP_ID = 1658654
+EMPTY_APP = {
+    "name": "localapp",
+    "commit": "localcommit",
+    "releaseId": "1",
+    "services": {},
+    "volumes": {},
+    "networks": {},
+}
 PROXY = {"proxy_type": "socks5", "proxy_ip": "192.0.2.9", "proxy_port": 1080}
 
 
@@ -71,8 +79,8 @@ async def test_host_config(hass: HomeAssistant, device: Device, device_id: str) 
         "port": 1080,
         "login": "me",
         "password": "hunter2",
-        "noProxy": ["192.0.2.0/24"],
     }
+    device.no_proxy = ["192.0.2.0/24"]
     (answer,) = await ask(hass, "get_host_config", device_id=device_id)
     assert answer == {
         "device_id": device_id,
@@ -99,7 +107,17 @@ async def test_host_config(hass: HomeAssistant, device: Device, device_id: str) 
     [
         ({"hostname": "kitchen-kiosk"}, {"hostname": "kitchen-kiosk"}),
         ({"hostname": ""}, {"hostname": ""}),
-        (PROXY, {"proxy": {"type": "socks5", "ip": "192.0.2.9", "port": 1080}}),
+        (
+            PROXY,
+            {
+                "proxy": {
+                    "type": "socks5",
+                    "ip": "192.0.2.9",
+                    "port": 1080,
+                    "noProxy": [],
+                }
+            },
+        ),
         (
             PROXY
             | {
@@ -127,6 +145,7 @@ async def test_host_config(hass: HomeAssistant, device: Device, device_id: str) 
                     "type": "socks5",
                     "ip": "proxy.example",
                     "port": 1080,
+                    "noProxy": [],
                     "dns": True,
                 }
             },
@@ -157,6 +176,16 @@ async def test_set_host_config(
         (PROXY | {"proxy_port": 70000}, "proxy_port"),
         (PROXY | {"proxy_dns": "8.8.8.8"}, "proxy_dns"),
         (PROXY | {"proxy_dns": "8.8.8.8:0"}, "proxy_dns"),
+        (PROXY | {"proxy_dns": "[2001:db8::1]:53"}, "proxy_dns"),
+        (PROXY | {"proxy_dns": "2001:db8::53"}, "proxy_dns"),
+        (PROXY | {"proxy_ip": "192.168.1.999"}, "proxy_ip"),
+        (PROXY | {"proxy_ip": "192.168.1"}, "proxy_ip"),
+        (PROXY | {"proxy_login": 'a"b'}, "proxy_login"),
+        (PROXY | {"proxy_password": "a\nlocal_ip = 0.0.0.0"}, "proxy_password"),
+        (PROXY | {"no_proxy": ["a\nb"]}, "no_proxy"),
+        (PROXY | {"no_proxy": ["not a network"]}, "no_proxy"),
+        ({"hostname": "a" * 65}, "hostname"),
+        ({"hostname": False}, "hostname"),
     ],
 )
 async def test_wrong_host_config(
@@ -196,6 +225,34 @@ async def test_host_config_that_does_not_fit(
     with pytest.raises(ServiceValidationError, match=text):
         await call(hass, "set_host_config", device_id=device_id, **fields)
     assert not server.requests
+
+
+async def test_exceptions_of_a_proxy_go_with_it(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """A proxy that replaces another one does not have its exceptions."""
+    exceptions = ["192.0.2.0/24", "fd00::1", "house.example"]
+    await call(
+        hass, "set_host_config", device_id=device_id, **PROXY, no_proxy=exceptions
+    )
+    assert device.no_proxy == exceptions
+    await call(hass, "set_host_config", device_id=device_id, **PROXY)
+    (answer,) = await ask(hass, "get_host_config", device_id=device_id)
+    assert answer["host_config"]["proxy"]["no_proxy"] == []
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_hostname_is_read_again(
+    hass: HomeAssistant,
+    device: Device,
+    device_id: str,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A hostname that was set is looked for at the next poll."""
+    await call(hass, "set_host_config", device_id=device_id, hostname="kiosk")
+    device.hostname = "kiosk"
+    await pass_time(hass, freezer, 4)
+    assert state_of(hass, f"sensor.{NAME}_hostname") == "kiosk"
 
 
 async def test_locked_host_config(
@@ -320,6 +377,26 @@ async def test_state_of_an_old_device(
     assert state["apps"][0]["services"][0]["container_id"] is not None
 
 
+async def test_state_of_an_ancient_device(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The only app of an ancient device is told from where it is told."""
+    monkeypatch.setenv("RESIN_SUPERVISOR_API_KEY", device.api_key)
+    monkeypatch.setenv("RESIN_APP_ID", str(APP_ID))
+    device.supervisor_version = "6.6.0"
+    device.remove_service("redis")
+    await hass.config_entries.async_setup(entry.entry_id)
+    (parent,) = dr.async_entries_for_config_entry(device_registry, entry.entry_id)
+    (answer,) = await ask(hass, "get_state", device_id=parent.id)
+    (app,) = answer["state"]["apps"]
+    assert (app["app_id"], app["target_commit"]) == (APP_ID, None)
+    assert [service["name"] for service in app["services"]] == ["main"]
+
+
 async def test_state_without_apps(
     hass: HomeAssistant, server: SupervisorServer, device_id: str
 ) -> None:
@@ -403,6 +480,20 @@ async def test_tags_through_an_account(
     assert answer["tags"] == tags | {"who's/where": "there"}
 
 
+async def test_tags_of_an_offline_device(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    cloud_device: CloudDevice,
+    account_device_id: str,
+) -> None:
+    """Tags of a device of an account are where the device is not needed."""
+    await cloud_device.device.power_off()
+    await pass_time(hass, freezer, 61)
+    await call(hass, "set_tags", device_id=account_device_id, tags={"colour": "red"})
+    (answer,) = await ask(hass, "get_tags", device_id=account_device_id)
+    assert answer["tags"]["colour"] == "red"
+
+
 async def test_observer_sets_no_tags(
     hass: HomeAssistant, cloud: CloudServer, token: str, account_device_id: str
 ) -> None:
@@ -439,6 +530,22 @@ async def test_target_state_is_masked(
     ]["environment"]
     assert set(environment.values()) == {"**REDACTED**"}
     assert "BALENA_SUPERVISOR_API_KEY" in environment
+
+
+async def test_environments_of_any_shape_are_masked(
+    hass: HomeAssistant, server: SupervisorServer, device_id: str
+) -> None:
+    """Secrets are masked wherever an environment may stand."""
+    service = {
+        "environment": ["PASSWORD=hunter2", "hunter2"],
+        "env": "A=hunter2",
+        "build": {"args": {"TOKEN": "hunter2"}},
+    }
+    state = {"state": {"local": {"apps": {"1": {"services": [service]}}}}}
+    server.faults.add("GET", "/v2/local/target-state", Fault.json(state))
+    (answer,) = await ask(hass, "get_target_state", device_id=device_id)
+    assert "hunter2" not in str(answer).replace("hunter2=**REDACTED**", "")
+    assert "PASSWORD=**REDACTED**" in str(answer)
 
 
 async def test_target_state_with_secrets(
@@ -482,12 +589,69 @@ async def test_set_target_state_outside_of_local_mode(
     hass: HomeAssistant, device_id: str
 ) -> None:
     """Outside of local mode, the device refuses."""
-    state = {"local": {"apps": {"1": {}}}}
+    state = {"local": {"apps": {"1": {"services": {"1": {}}}}}}
     with pytest.raises(ServiceValidationError, match="did not accept the request"):
         await call(hass, "set_target_state", device_id=device_id, state=state)
 
 
-@pytest.mark.parametrize("state", [{}, {"local": {}}, {"local": {"apps": {}}}])
+@pytest.mark.parametrize(
+    "state",
+    [{"local": []}, {"local": {"apps": ["x"]}}, {"local": {"apps": {"1": "x"}}}],
+)
+async def test_state_that_is_none(
+    hass: HomeAssistant,
+    server: SupervisorServer,
+    device: Device,
+    device_id: str,
+    state: dict[str, Any],
+) -> None:
+    """What is no target state is not sent, confirmed or not."""
+    device.local_mode = True
+    server.requests.clear()
+    with pytest.raises(ServiceValidationError, match="state is not valid: Its apps"):
+        await call(
+            hass,
+            "set_target_state",
+            device_id=device_id,
+            state=state,
+            remove_all_apps=True,
+        )
+    assert not server.requests
+
+
+async def test_own_app_is_not_removed(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Home Assistant does not remove its own app."""
+    monkeypatch.setenv("BALENA_SUPERVISOR_API_KEY", device.api_key)
+    monkeypatch.setenv("BALENA_APP_ID", str(APP_ID))
+    device.local_mode = True
+    await hass.config_entries.async_setup(entry.entry_id)
+    (parent,) = dr.async_entries_for_config_entry(device_registry, entry.entry_id)
+    with pytest.raises(ServiceValidationError, match="must have its own app"):
+        await call(
+            hass,
+            "set_target_state",
+            device_id=parent.id,
+            state={},
+            remove_all_apps=True,
+        )
+    assert device.apps
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"local": {}},
+        {"local": {"apps": {}}},
+        {"local": {"name": "x", "config": {}, "apps": {"1": EMPTY_APP}}},
+    ],
+)
 async def test_removing_all_apps_must_be_confirmed(
     hass: HomeAssistant,
     server: SupervisorServer,

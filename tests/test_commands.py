@@ -477,3 +477,71 @@ async def test_cancelled_command_keeps_the_next_one_waiting(
     first.cancel()
     await call(hass, "restart_service", device_id=device_id, service="main")
     assert [name for name, _ in device.commands] == ["restart", "restart_service"]
+
+
+async def test_services_of_the_same_name(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """Two services of one name in two apps are both restarted when both are named."""
+    release = Release("c" * 32, services=(Service("main"),))
+    device.run_app(App(2000000, "other", release))
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    ids = {
+        item.device_id
+        for item in er.async_entries_for_config_entry(entity_registry, entry.entry_id)
+        if item.entity_id.startswith("switch.") and "main" in item.entity_id
+    }
+    await call(hass, "restart_service", device_id=list(ids))
+    restarted = {arguments["app_id"] for _, arguments in device.commands}
+    assert restarted == {APP_ID, 2000000}
+
+
+@pytest.mark.parametrize("version", ["6.6.0", "7.22.0"])
+async def test_service_that_is_not_there_on_an_old_supervisor(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+) -> None:
+    """An app is not restarted for a service that it does not have."""
+    monkeypatch.setenv("RESIN_SUPERVISOR_API_KEY", device.api_key)
+    monkeypatch.setenv("RESIN_APP_ID", str(APP_ID))
+    device.supervisor_version = version
+    device.remove_service("redis")
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    (parent,) = dr.async_entries_for_config_entry(device_registry, entry.entry_id)
+    with pytest.raises(ServiceValidationError, match="does not run a service nobody"):
+        await call(
+            hass,
+            "restart_service",
+            device_id=parent.id,
+            service="nobody",
+            app_id=APP_ID,
+        )
+    assert not device.commands
+
+
+async def test_old_app_during_its_update(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """An app of several services is not restarted for one that alone is in its next release."""
+    device.supervisor_version = "7.22.0"
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    (parent,) = dr.async_entries_for_config_entry(device_registry, entry.entry_id)
+    device.begin_update(Release("d" * 32, services=(Service("main"),)))
+    await pass_time(hass, freezer)
+    with pytest.raises(ServiceValidationError, match="needs Supervisor 8.2.2"):
+        await call(hass, "restart_service", device_id=parent.id, service="main")
+    assert not device.commands

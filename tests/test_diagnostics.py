@@ -46,6 +46,7 @@ async def test_device(
         *device.ip_addresses,
         "127.0.0.1",
         "warehouse",
+        "demo-fleet",
     ):
         assert secret.lower() not in text
 
@@ -80,13 +81,19 @@ async def test_one_device_of_an_account(
     account: MockConfigEntry,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """Diagnostics of a device are of that device; a fleet has none."""
+    """Diagnostics of a device or its service are of that device; a fleet has none."""
     assert await async_setup_component(hass, "diagnostics", {})
     counts = {}
-    for device in dr.async_entries_for_config_entry(device_registry, account.entry_id):
+    devices = dr.async_entries_for_config_entry(device_registry, account.entry_id)
+    services = [
+        service
+        for device in devices
+        for service in dr.async_entries_for_parent_device(device_registry, device.id)
+    ]
+    for device in (*devices, *services):
         told: Any = await get_diagnostics_for_device(hass, hass_client, account, device)
         counts[device.name] = len(told["devices"])
-    assert counts == {"kiosks": 0, "kiosk-lobby": 1}
+    assert counts == {"kiosks": 0, "kiosk-lobby": 1, "browser": 1, "signage": 1}
 
 
 async def test_device_is_away(
@@ -114,9 +121,9 @@ async def test_system_health(
     await hass.async_block_till_done()
     info = await get_system_health_info(hass, DOMAIN)
     assert info["devices"] == 2
-    assert (await info["holy-wildflower"]).endswith(" ms")
-    assert (await info["demo"]).endswith(" ms")
+    assert (await info["direct 1"]).endswith(" ms")
+    assert (await info["account 2"]).endswith(" ms")
     await device.power_off()
     info = await get_system_health_info(hass, DOMAIN)
-    assert (await info["holy-wildflower"])["type"] == "failed"
-    assert (await info["demo"]).endswith(" ms")
+    assert (await info["direct 1"])["type"] == "failed"
+    assert (await info["account 2"]).endswith(" ms")

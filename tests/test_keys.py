@@ -13,7 +13,7 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.core import HomeAssistant
+from homeassistant.core import CoreState, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.util import dt as dt_util
@@ -98,6 +98,111 @@ async def test_two_keys_one_after_the_other(
     crash(hass, loaded, first)
     await hass.config_entries.async_setup(loaded.entry_id)
     assert loaded.data["api_key"] == device.api_key
+
+
+async def test_crash_before_any_of_two_keys_was_written(
+    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+) -> None:
+    """Of two keys one after the other, none of which was written, the last is kept."""
+    before = device.api_key
+    await regenerate(hass, loaded)
+    await regenerate(hass, loaded)
+    await hass.config_entries.async_unload(loaded.entry_id)
+    crash(hass, loaded, before)
+    await hass.config_entries.async_setup(loaded.entry_id)
+    assert loaded.data["api_key"] == device.api_key
+
+
+async def test_keys_of_several_devices_at_once(
+    hass: HomeAssistant, loaded: MockConfigEntry, hass_storage: dict[str, Any]
+) -> None:
+    """Devices that get new keys at the same time lose none."""
+    other = Device(mac_addresses=("00:00:5E:00:53:01",), uuid="b" * 32, name="other")
+    async with SupervisorServer(other) as server:
+        entry = MockConfigEntry(
+            domain=DOMAIN,
+            title="other",
+            unique_id="00:00:5e:00:53:01",
+            data={
+                **loaded.data,
+                "api_key": other.api_key,
+                "mac_addresses": ["00:00:5e:00:53:01"],
+                "url": server.url,
+            },
+        )
+        entry.add_to_hass(hass)
+        await hass.config_entries.async_setup(entry.entry_id)
+        await asyncio.gather(regenerate(hass, loaded), regenerate(hass, entry))
+        records = hass_storage[f"{DOMAIN}.keys"]["data"]
+        assert set(records) == {loaded.entry_id, entry.entry_id}
+        assert await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def test_person_goes_back_to_the_old_key(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """When a person enters the old key again, that is the one that is used."""
+    old = device.api_key
+    await regenerate(hass, loaded)
+    device.api_key = old
+    result = await loaded.start_reconfigure_flow(hass)
+    typed = {"host": server.url, "api_key": old, "verify_ssl": True}
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], typed)
+    assert result["reason"] == "reconfigure_successful"
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert loaded.data["api_key"] == old
+    assert state_of(hass, ONLINE) == "on"
+
+
+async def test_record_ends_when_home_assistant_starts(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    hass_storage: dict[str, Any],
+) -> None:
+    """A key that was written needs no record any more at the next start."""
+    await regenerate(hass, loaded)
+    await hass.config_entries.async_unload(loaded.entry_id)
+    hass.set_state(CoreState.not_running)
+    await hass.config_entries.async_setup(loaded.entry_id)
+    hass.set_state(CoreState.running)
+    assert hass_storage[f"{DOMAIN}.keys"]["data"] == {}
+
+
+async def test_request_with_the_old_key(
+    hass: HomeAssistant, loaded: MockConfigEntry, server: SupervisorServer
+) -> None:
+    """A request that was sent with the old key asks nobody for another one."""
+    await regenerate(hass, loaded)
+    server.faults.add("POST", "/v1/blink", Fault.status(401, "Unauthorized"))
+    registry = dr.async_get(hass)
+    (parent,) = dr.async_entries_for_config_entry(registry, loaded.entry_id)
+    with pytest.raises(HomeAssistantError, match="refused the API key"):
+        await hass.services.async_call(
+            DOMAIN, "blink", {"device_id": parent.id}, blocking=True
+        )
+    assert not hass.config_entries.flow.async_progress()
+
+
+async def test_own_device_stays_ones_own(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A new key does not make Home Assistant's own device another one."""
+    monkeypatch.setenv("BALENA_SUPERVISOR_API_KEY", device.api_key)
+    monkeypatch.setenv("BALENA_APP_ID", "1658654")
+    await hass.config_entries.async_setup(entry.entry_id)
+    await regenerate(hass, entry)
+    registry = dr.async_get(hass)
+    (parent,) = dr.async_entries_for_config_entry(registry, entry.entry_id)
+    with pytest.raises(ServiceValidationError, match="Home Assistant runs in this app"):
+        await hass.services.async_call(
+            DOMAIN, "purge", {"device_id": parent.id}, blocking=True
+        )
 
 
 async def test_polls_wait_for_the_new_key(

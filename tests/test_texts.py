@@ -16,6 +16,7 @@ from custom_components.balena_supervisor import (
     update,
 )
 from custom_components.balena_supervisor.actions import ACTIONS
+from custom_components.balena_supervisor.client import Endpoint
 from custom_components.balena_supervisor.exceptions import (
     _ACCOUNT_KEYS,
     _DEVICE_KEYS,
@@ -157,3 +158,17 @@ def test_card_has_texts() -> None:
     own = dict(re.findall(r'(\w+):\s+"([^"]*)",', table))
     assert own == TEXTS["config_panel"]["logs_card"]
     assert set(own) <= set(re.findall(r'"(\w+)"', card))
+
+
+def test_every_endpoint_is_documented() -> None:
+    """The page of endpoints has each of them, with the version that brought it."""
+    page = (FOLDER.parent.parent / "docs/endpoints.md").read_text("utf-8")
+    for endpoint in Endpoint:
+        path = endpoint.path.replace("{app_id}", ":id")
+        rows = [
+            row
+            for row in page.splitlines()
+            if row.startswith("|") and path in row.split("|")[1]
+        ]
+        since = ".".join(map(str, endpoint.since))
+        assert any(since in row.split("|")[2] for row in rows), endpoint

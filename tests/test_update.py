@@ -181,6 +181,25 @@ async def test_old_release_conceals_what_runs(
     assert state_of(hass, UPDATE) == "on"
 
 
+async def test_old_release_that_is_held_up(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """What runs is remembered also while an update of an old Supervisor waits at a lock."""
+    device.supervisor_version = "9.0.0"
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    device.lock()
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    device.finish_download()
+    device.apply()
+    await pass_time(hass, freezer)
+    assert state_of(hass, UPDATE) == "on"
+    assert attributes(hass, UPDATE)["installed_version"] == "7fc9c5b"
+
+
 async def test_versions_of_an_account(
     hass: HomeAssistant,
     account: MockConfigEntry,

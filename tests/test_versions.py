@@ -34,7 +34,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "purge": {"app_id": APP_ID},
     "set_host_config": {"hostname": "kiosk"},
     "set_tags": {"tags": {"colour": "red"}},
-    "set_target_state": {"state": {"local": {"apps": {"1": {}}}}},
+    "set_target_state": {"state": {"local": {"apps": {"1": {"services": {"1": {}}}}}}},
     "start_service": {"service": "main", "app_id": APP_ID},
     "stop_service": {"service": "main", "app_id": APP_ID},
 }

@@ -62,6 +62,8 @@ _TOLD_TIME: Final = 2 * DETAILS_INTERVAL.total_seconds()
 _ASKING: Final = 4
 # An API that wants a longer pause is asked again all the same.
 _LONGEST_PAUSE: Final = 3600.0
+# Devices whose entities are added before something else may run.
+_JOINING: Final = 3
 # Rows that are looked at before something else may run.
 _SLICE: Final = 20
 
@@ -97,7 +99,9 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self._ask_due = 0.0
         self._fresh_until = 0.0
         self._one_reader = asyncio.Lock()
-        self._reader = SupervisorReader(self.supervisor, self.name, skips=_TOLD_BY_ROWS)
+        self.reader = SupervisorReader(
+            self.supervisor, self.name, app_id=row.fleet_id, skips=_TOLD_BY_ROWS
+        )
         self._row = row
         self._told: DeviceState | None = None
         self._told_until = 0.0
@@ -197,7 +201,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             return
         try:
             async with self._one_reader:
-                self._told = await self._reader.read()
+                self._told = await self.reader.read()
         except RateLimited:
             self._ask_due = 0.0
             self._account.async_ask_later(self)
@@ -210,6 +214,11 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self._fresh_until = now + _FRESH_TIME
         self._told_until = now + _TOLD_TIME
         self._tell()
+
+    @property
+    @override
+    def has_tags_itself(self) -> bool:
+        return False
 
     @property
     @override
@@ -568,7 +577,7 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
                 new.append(device)
             device.async_feed(row)
         await self._forget_gone(seen)
-        for joined in batched(new, _SLICE, strict=False):
+        for joined in batched(new, _JOINING, strict=False):
             signal = signal_new_devices(self.config_entry)
             async_dispatcher_send(self.hass, signal, joined)
             await asyncio.sleep(0)

@@ -12,7 +12,7 @@ import voluptuous as vol
 from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util
 
-from .client import Proxy
+from .client import Proxy, target_apps
 from .logs import DEFAULT_LINES, MAX_LINES, LogSelection
 
 if TYPE_CHECKING:
@@ -45,27 +45,50 @@ class Action:
     is_optional_for_services: bool = False
 
 
-def hostname(value: Any) -> str:
-    """Return a name that a host may have, or an empty text. Raises vol.Invalid."""
-    text = cv.string(value).strip()
+def _host(value: Any, longest: int) -> str:
+    """Return a name that a host may have. Raises vol.Invalid."""
+    if not isinstance(value, str):
+        # YAML makes other things of some words.
+        raise vol.Invalid("It is not a text; put it in quotes")
+    text = value.strip()
     label = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
-    if text and not (
-        len(text) <= 253 and re.fullmatch(rf"{label}(\.{label})*", text, re.ASCII)
-    ):
-        raise vol.Invalid("A hostname has letters, digits and hyphens only")
+    is_name = re.fullmatch(rf"({label}\.)*{label}", text, re.ASCII)
+    if not is_name or len(text) > longest or text.rpartition(".")[2].isdecimal():
+        raise vol.Invalid("A name has letters, digits, hyphens and dots only")
     return text
 
 
-def _ip_address(value: Any) -> str:
+def hostname(value: Any) -> str:
+    """Return a name that a device may have, or an empty text. Raises vol.Invalid."""
+    return value if value == "" else _host(value, 64)
+
+
+def _address(value: Any) -> str:
     """Return an IP address or the name of a host. Raises vol.Invalid."""
-    text = cv.string(value).strip()
     try:
-        return str(ipaddress.ip_address(text))
+        return str(ipaddress.ip_address(str(value).strip()))
     except ValueError:
-        pass
-    if not text:
-        raise vol.Invalid("An address is needed")
-    return hostname(text)
+        return _host(value, 253)
+
+
+def _network(value: Any) -> str:
+    """Return an IP address, a network, or the name of a host. Raises vol.Invalid."""
+    text = str(value).strip()
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return _host(value, 253)
+    return text
+
+
+def _credential(value: Any) -> str:
+    """Return a text that the device can write down in quotes. Raises vol.Invalid."""
+    text = cv.string(value)
+    if not text.isprintable() or '"' in text or "\\" in text:
+        raise vol.Invalid(
+            "The device takes no quotes, backslashes and line breaks here"
+        )
+    return text
 
 
 def _dns(value: Any) -> str | bool:
@@ -75,10 +98,11 @@ def _dns(value: Any) -> str | bool:
     text = cv.string(value).strip()
     if text.lower() in {"true", "false"}:
         return text.lower() == "true"
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535:
+    host, _, port = text.rpartition(":")
+    is_port = re.fullmatch(r"\d{1,5}", port, re.ASCII) and 1 <= int(port) <= 65535
+    if not is_port or ":" in host:
         raise vol.Invalid("It is an address with a port, like 8.8.8.8:53, or true")
-    return f"{_ip_address(host.strip('[]'))}:{port}"
+    return f"{_address(host)}:{port}"
 
 
 _FORCE: Final[Fields] = {vol.Optional(ATTR_FORCE, default=False): cv.boolean}
@@ -100,11 +124,11 @@ _HOST_CONFIG: Final[Fields] = {
     vol.Optional("hostname"): hostname,
     # The Supervisor takes another one, too, and then forgets the proxy.
     vol.Optional("proxy_type"): vol.In(PROXY_TYPES),
-    vol.Optional("proxy_ip"): _ip_address,
+    vol.Optional("proxy_ip"): _address,
     vol.Optional("proxy_port"): cv.port,
-    vol.Optional("proxy_login"): cv.string,
-    vol.Optional("proxy_password"): cv.string,
-    vol.Optional("no_proxy"): vol.All(cv.ensure_list, [cv.string]),
+    vol.Optional("proxy_login"): _credential,
+    vol.Optional("proxy_password"): _credential,
+    vol.Optional("no_proxy"): vol.All(cv.ensure_list, [_network]),
     vol.Optional("proxy_dns"): _dns,
     vol.Optional("remove_proxy", default=False): cv.boolean,
     **_FORCE,
@@ -132,14 +156,21 @@ def _host_config(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _target_state(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    local = fields["state"].get("local")
-    apps = local.get("apps") if isinstance(local, dict) else None
-    if not apps and not fields["remove_all_apps"]:
+    state = fields["state"]
+    local = state.get("local", {})
+    told = local.get("apps", {}) if isinstance(local, dict) else local
+    apps = target_apps(state)
+    if not isinstance(told, dict) or len(apps) < len(told):
+        raise vol.Invalid("Its apps are objects by their ids", ["state"])
+    if (
+        not any(app.get("services") for app in apps.values())
+        and not (fields["remove_all_apps"])
+    ):
         raise vol.Invalid(
             "A state without apps removes all apps; confirm that with remove_all_apps",
             ["state"],
         )
-    return {"state": fields["state"]}
+    return {"state": state}
 
 
 def _tag_name(value: Any) -> str:

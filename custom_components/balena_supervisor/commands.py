@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from homeassistant.exceptions import ServiceValidationError
 
-from .client import Endpoint, Proxy
+from .client import Endpoint, Proxy, target_apps
 from .const import DOMAIN
 from .state import Status
 
@@ -98,7 +98,7 @@ class DeviceCommands:
         supervisor = self._supervisor
         restart = (
             partial(supervisor.restart, app_id)
-            if self._is_alone(app_id)
+            if self._is_commanded_by_app(app_id, service)
             else partial(supervisor.restart_service, app_id, service)
         )
         await self._through_locks(partial(restart, force=force))
@@ -107,7 +107,7 @@ class DeviceCommands:
         """Start a service."""
         app_id = self._app_id(app_id, service)
         supervisor = self._supervisor
-        if self._is_alone(app_id):
+        if self._is_commanded_by_app(app_id, service):
             await self._alone(partial(supervisor.start_app, app_id))
         else:
             await self._alone(partial(supervisor.start_service, app_id, service))
@@ -122,7 +122,7 @@ class DeviceCommands:
         if self._coordinator.is_own_device and (app_id, service) == own:
             raise self._refusal("own_service", service=service)
         supervisor = self._supervisor
-        if self._is_alone(app_id):
+        if self._is_commanded_by_app(app_id, service):
             await self._through_locks(partial(supervisor.stop_app, app_id, force=force))
         else:
             stop = partial(supervisor.stop_service, app_id, service)
@@ -151,13 +151,21 @@ class DeviceCommands:
             force=force,
         )
         await self._through_locks(change)
+        self._coordinator.reader.expect_other_details()
 
     async def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags beside those that there are."""
-        await self._alone(partial(self._coordinator.async_set_tags, tags))
+        change = partial(self._coordinator.async_set_tags, tags)
+        if self._coordinator.has_tags_itself:
+            await self._alone(change)
+        else:
+            await self._coordinator.async_call(change, is_for_device=False)
 
     async def set_target_state(self, state: Mapping[str, object]) -> None:
-        """Replace what should run; local mode only."""
+        """Replace what should run, but for Home Assistant itself; local mode only."""
+        own = str(self._coordinator.environment.app_id)
+        if self._coordinator.is_own_device and own not in target_apps(state):
+            raise self._refusal("own_app_removed")
         await self._alone(partial(self._supervisor.set_target_state, state))
 
     async def _through_locks(
@@ -198,19 +206,28 @@ class DeviceCommands:
 
     def can_command_services(self, app_id: int) -> bool:
         """Return whether single services of an app can be commanded."""
-        return self._supervisor.knows_services_by_name or self._is_alone(app_id)
+        return self._supervisor.knows_services_by_name or self._has_one_service(app_id)
 
-    def _is_alone(self, app_id: int) -> bool:
-        """Return whether an app's only service is commanded by its app.
+    def _is_commanded_by_app(self, app_id: int, service: str) -> bool:
+        """Return whether a service is commanded by its app, whose only one it is.
 
         Old Supervisors know services by image ids only, which they do not tell by name;
         even older ones run apps of one service only.
         """
-        supervisor = self._supervisor
-        if supervisor.knows_services_by_name:
+        if self._supervisor.knows_services_by_name:
             return False
-        services = [app for app, _ in self._coordinator.data.services if app == app_id]
-        return len(services) == 1 or not supervisor.supports(Endpoint.RESTART_SERVICE)
+        services = self._coordinator.data.services
+        if services and (app_id, service) not in services:
+            raise self._refusal("unknown_service", service=service)
+        return self._has_one_service(app_id)
+
+    def _has_one_service(self, app_id: int) -> bool:
+        """Return whether an app is known to have one service, also after its update."""
+        if not self._supervisor.supports(Endpoint.RESTART_SERVICE):
+            return True
+        state = self._coordinator.data
+        services = [app for app, _ in state.services if app == app_id]
+        return len(services) == 1 and state.is_settled
 
     def _app_ids(self) -> Iterable[int]:
         """Return the ids of the device's apps; that of Home Assistant's app last."""

@@ -49,6 +49,7 @@ from .const import (
 )
 from .coordinator import BalenaConfigEntry, fleet_identifier
 from .environment import Environment
+from .keys import async_forget_key
 from .probe import (
     Errors,
     ProbedAccount,
@@ -228,7 +229,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
                 {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}
             )
             if device is not None:
-                return self._correct(entry, device, data)
+                return await self._async_correct(entry, device, data)
         return self._show_form("reauth_confirm", _REAUTH_SCHEMA, errors)
 
     async def async_step_reauth_account(
@@ -266,7 +267,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None:
             device, data, errors = await self._async_probe_input(user_input)
             if device is not None:
-                return self._correct(entry, device, data)
+                return await self._async_correct(entry, device, data)
         suggested = user_input or {
             CONF_HOST: entry.data[CONF_URL],
             CONF_VERIFY_SSL: entry.data[CONF_VERIFY_SSL],
@@ -309,7 +310,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None:
             device, errors = await self._async_probe_environment(Environment.read())
             if device is not None:
-                return self._correct(
+                return await self._async_correct(
                     entry, device, {CONF_CONNECTION: CONNECTION_ENVIRONMENT}
                 )
         return self._show_form(step_id, vol.Schema({}), errors)
@@ -332,7 +333,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             data={**data, CONF_MAC_ADDRESSES: device.mac_addresses},
         )
 
-    def _correct(
+    async def _async_correct(
         self, entry: ConfigEntry, device: ProbedDevice, data: dict[str, Any]
     ) -> ConfigFlowResult:
         """Store the corrected registration, unless another device answered."""
@@ -342,6 +343,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
                 reason="wrong_device",
                 description_placeholders={"device": device.name, "title": entry.title},
             )
+        await async_forget_key(self.hass, entry)
         mac_addresses = device.mac_addresses or entry.data[CONF_MAC_ADDRESSES]
         return self.async_update_reload_and_abort(
             entry, data={**data, CONF_MAC_ADDRESSES: mac_addresses}

@@ -46,7 +46,7 @@ from .const import (
 )
 from .environment import Environment
 from .exceptions import translated
-from .keys import async_keep_key
+from .keys import async_record_key, async_replace_key
 from .logs import DeviceLogs
 from .queries import DeviceQueries
 from .reading import SupervisorReader
@@ -75,8 +75,9 @@ def fleet_identifier(entry: BalenaConfigEntry, fleet_id: int) -> tuple[str, str]
 
 
 _WRONG_USE: Final = (BadRequest, NotFound, Unsupported)
-_SETTLED: Final = (None, UpdateStatus.UP_TO_DATE)
 
+# What was sent before a key changed is answered by then.
+_KEY_ECHO: Final = 60.0
 # A device that answers this long after it accepted a reboot does not reboot.
 _DEPARTURE_LIMIT: Final = 90.0
 
@@ -94,6 +95,7 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
     """Holds the state of one device, whichever way it is reached."""
 
     config_entry: BalenaConfigEntry
+    reader: SupervisorReader
     # Whether its entities are those of one among many, of which few are enabled.
     is_in_fleet = False
 
@@ -168,15 +170,23 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         """Whether balenaCloud's dashboard has a page of the device."""
 
     @property
+    def has_tags_itself(self) -> bool:
+        """Whether the device itself is asked for its tags."""
+        return True
+
+    @property
     def supports_logs(self) -> bool:
         """Whether logs can come this way at all."""
         return True
 
     async def async_call[ResultT](
-        self, call: Callable[[], Awaitable[ResultT]]
+        self, call: Callable[[], Awaitable[ResultT]], *, is_for_device: bool = True
     ) -> ResultT:
-        """Return what a call to the device returns, or raise what Home Assistant can show."""
-        if (obstacle := self.obstacle) is not None:
+        """Return what a call returns, or raise what Home Assistant can show.
+
+        One that is not for the device itself has a way also when the device has none.
+        """
+        if is_for_device and (obstacle := self.obstacle) is not None:
             raise obstacle
         try:
             return await call()
@@ -309,7 +319,7 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         if (
             services != self._registered_services
             and state.apps is not None
-            and state.update_status in _SETTLED
+            and state.is_settled
         ):
             self._remove_stale_services(services)
             self._registered_services = services
@@ -361,8 +371,10 @@ class DirectCoordinator(DeviceCoordinator):
         )
         self.update_interval = POLL_INTERVAL
         self._is_another_device = False
+        self._is_own_device = self._find_out_whose()
+        self._key_changed = -_KEY_ECHO
         self._key_in_use = asyncio.Lock()
-        self._reader = SupervisorReader(
+        self.reader = SupervisorReader(
             supervisor,
             entry.title,
             app_id=environment.app_id if self.is_own_device else None,
@@ -372,7 +384,7 @@ class DirectCoordinator(DeviceCoordinator):
     @property
     @override
     def device_name(self) -> str:
-        return self._reader.details.name or self.config_entry.title
+        return self.reader.details.name or self.config_entry.title
 
     @property
     @override
@@ -382,6 +394,10 @@ class DirectCoordinator(DeviceCoordinator):
     @property
     @override
     def is_own_device(self) -> bool:
+        return self._is_own_device
+
+    def _find_out_whose(self) -> bool:
+        """Return whether Home Assistant runs on the device; a new key does not change that."""
         data = self.config_entry.data
         return (
             data[CONF_CONNECTION] == CONNECTION_ENVIRONMENT
@@ -420,8 +436,10 @@ class DirectCoordinator(DeviceCoordinator):
         # Polls wait: the old key is void at once, and would ask the person for another.
         async with self._key_in_use:
             key = await self.supervisor.regenerate_api_key()
-            await async_keep_key(self.hass, self.config_entry, key)
+            old = async_replace_key(self.hass, self.config_entry, key)
             self.supervisor.use_key(key)
+            self._key_changed = monotonic()
+            await async_record_key(self.hass, self.config_entry, old, key)
 
     @override
     async def async_tags(self) -> Mapping[str, str]:
@@ -445,7 +463,11 @@ class DirectCoordinator(DeviceCoordinator):
 
     @override
     async def async_see_refusal(self, error: BalenaError) -> HomeAssistantError | None:
-        if isinstance(error, AuthenticationFailed):
+        # What was sent with the key of before says nothing of the new one.
+        is_changing = (
+            self._key_in_use.locked() or monotonic() - self._key_changed < _KEY_ECHO
+        )
+        if isinstance(error, AuthenticationFailed) and not is_changing:
             self.config_entry.async_start_reauth(self.hass)
         return None
 
@@ -463,12 +485,12 @@ class DirectCoordinator(DeviceCoordinator):
     async def _async_update_data(self) -> DeviceState:
         try:
             async with self._key_in_use:
-                state = await self._reader.read()
+                state = await self.reader.read()
         except AuthenticationFailed as err:
             raise translated(ConfigEntryAuthFailed, err, self.device_name) from err
         except BalenaError as err:
             # What it tells of itself may have changed when it is back.
-            self._reader.expect_other_details()
+            self.reader.expect_other_details()
             if self.last_update_success:
                 self._expect_return()
             status = self._departure_status(is_there=False)
@@ -492,7 +514,7 @@ class DirectCoordinator(DeviceCoordinator):
 
     def _with_release(self, state: DeviceState) -> DeviceState:
         """Return a state with the release that runs, which old Supervisors conceal while they apply another."""
-        if state.release is None and state.may_change_soon and self.data is not None:
+        if state.release is None and state.apps and self.data is not None:
             return replace(state, release=self.data.release)
         return state
 
@@ -515,7 +537,7 @@ class DirectCoordinator(DeviceCoordinator):
     def _read_tags(self) -> None:
         """Read the tags; nothing waits for them."""
         self.config_entry.async_create_background_task(
-            self.hass, self._reader.refresh_tags(), f"{self.name} tags"
+            self.hass, self.reader.refresh_tags(), f"{self.name} tags"
         )
 
 

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from homeassistant.components.diagnostics import async_redact_data
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers.device_registry import DeviceEntry
+from homeassistant.helpers.device_registry import AnyDeviceEntry, ChildDeviceEntry
+from homeassistant.helpers.redact import REDACTED
 
 from .client import BalenaError, Endpoint
-from .const import DOMAIN
 from .coordinator import BalenaConfigEntry, DeviceCoordinator
 from .system_health import async_ping
 
@@ -47,12 +47,19 @@ async def async_get_config_entry_diagnostics(
 
 
 async def async_get_device_diagnostics(
-    hass: HomeAssistant, entry: BalenaConfigEntry, device: DeviceEntry
+    hass: HomeAssistant, entry: BalenaConfigEntry, device: AnyDeviceEntry
 ) -> dict[str, Any]:
-    """Return what is known of a device; a fleet has nothing of its own."""
-    ids = {identifier for domain, identifier in device.identifiers if domain == DOMAIN}
-    devices = entry.runtime_data.devices
-    return {"devices": [_device(devices[item]) for item in ids if item in devices]}
+    """Return what is known of a device, or of that of a service; a fleet has nothing of its own."""
+    registry_id = (
+        device.parent_device_id if isinstance(device, ChildDeviceEntry) else device.id
+    )
+    return {
+        "devices": [
+            _device(coordinator)
+            for coordinator in entry.runtime_data.devices.values()
+            if coordinator.registry_id == registry_id
+        ]
+    }
 
 
 def _device(coordinator: DeviceCoordinator) -> Mapping[str, Any]:
@@ -63,7 +70,10 @@ def _device(coordinator: DeviceCoordinator) -> Mapping[str, Any]:
     return {
         "is_told": coordinator.last_update_success,
         "state": async_redact_data(told, _REDACTED),
-        "services": [asdict(service) for service in state.services.values()],
+        "services": [
+            asdict(service) | {"app_name": REDACTED}
+            for service in state.services.values()
+        ],
         "supervisor_version": supervisor.version,
         "endpoints": {
             f"{endpoint.method} {endpoint.path}": (

@@ -24,7 +24,7 @@ from .coordinator import BalenaConfigEntry, DeviceCoordinator
 from .state import DeviceState, FleetState, ServiceKey, ServiceState
 
 # Devices whose entities are added before something else may run.
-_AT_ONCE: Final = 20
+_AT_ONCE: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from .client import (
     Endpoint,
     HostConfig,
     Image,
+    ServiceReport,
     StateStatus,
 )
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .coordinator import DeviceCoordinator
 
 # Objects of a target state whose values are secrets, and secrets themselves.
-_SECRET_OBJECTS: Final = {"environment"}
+_SECRET_OBJECTS: Final = {"args", "env", "environment"}
 _SECRETS: Final = {"apiKey", "deviceApiKey", "password"}
 
 
@@ -62,10 +63,10 @@ class DeviceQueries:
         """
         supervisor = self._supervisor
         report = await self._call(supervisor.device)
-        apps = await self._optional(Endpoint.APPS_STATE, supervisor.apps, None)
+        apps = await self._coordinator.reader.read_apps(report)
         # It can crash a Supervisor that does not answer the question before.
         status = StateStatus()
-        if apps is not None:
+        if apps is not None and supervisor.supports(Endpoint.APPS_STATE):
             status = await self._optional(
                 Endpoint.STATE_STATUS, supervisor.state_status, status
             )
@@ -106,7 +107,11 @@ class DeviceQueries:
 
     async def tags(self) -> dict[str, Any]:
         """Return the device's tags."""
-        return dict(await self._call(self._coordinator.async_tags))
+        coordinator = self._coordinator
+        tags = await coordinator.async_call(
+            coordinator.async_tags, is_for_device=coordinator.has_tags_itself
+        )
+        return dict(tags)
 
     async def _running_commit(self, app_id: int) -> str | None:
         """Return the release that an app has settled on, None while it changes."""
@@ -144,21 +149,27 @@ def _app(
     container_ids: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the picture of an app with its services."""
-    containers = {
-        item.service: item for item in status.containers if item.app_id == app.app_id
-    }
-    images = {item.service: item for item in status.images if item.app_id == app.app_id}
+    own = [item for item in status.containers if item.app_id == app.app_id]
+    # Of two at a handover the one that runs counts.
+    own.sort(key=lambda item: item.status == "Running")
+    containers = {item.service: item for item in own if item.service}
+    images = [item for item in status.images if item.app_id == app.app_id]
     services = []
-    for name, service in sorted(app.services.items()):
+    for name in sorted({*app.services, *containers}):
+        service = app.services.get(name, ServiceReport())
         container = containers.get(name, Container())
-        image = images.get(name, Image())
+        named = [item for item in images if item.service == name]
+        image = next(
+            (item for item in named if item.image_id == container.image_id),
+            named[0] if named else Image(),
+        )
         services.append(
             {
                 "name": name,
                 "status": container.status or service.status,
                 "container_id": container.container_id or container_ids.get(name),
                 "image": service.image or image.name,
-                "image_id": image.image_id or container.image_id,
+                "image_id": container.image_id or image.image_id,
                 "image_status": image.status,
                 "download_progress": service.download_progress,
                 "release_id": service.release_id,
@@ -185,9 +196,18 @@ def _masked(value: Any) -> Any:
         name: (
             REDACTED
             if name in _SECRETS
-            else dict.fromkeys(item, REDACTED)
-            if name in _SECRET_OBJECTS and isinstance(item, Mapping)
+            else _values_masked(item)
+            if name in _SECRET_OBJECTS
             else _masked(item)
         )
         for name, item in value.items()
     }
+
+
+def _values_masked(value: Any) -> Any:
+    """Return the names of an environment, which may be a mapping or a list of NAME=VALUE."""
+    if isinstance(value, Mapping):
+        return dict.fromkeys(value, REDACTED)
+    if isinstance(value, list):
+        return [f"{str(item).partition('=')[0]}={REDACTED}" for item in value]
+    return REDACTED

@@ -82,7 +82,7 @@ class SupervisorReader:
             await self._refresh_details()
         return from_supervisor(
             device.result(),
-            apps=apps.result() or await self._ask_single_app(device.result()),
+            apps=apps.result() or await self._read_single_app(device.result()),
             containers=containers,
             details=self.details,
             healthy=healthy.result(),
@@ -123,7 +123,12 @@ class SupervisorReader:
         """Return what the device reports, unless that is known already."""
         return known or await self._supervisor.device()
 
-    async def _ask_single_app(self, device: DeviceReport) -> AppReports | None:
+    async def read_apps(self, device: DeviceReport) -> AppReports | None:
+        """Return the apps of a device that has reported itself, None when it does not tell."""
+        apps = await self._ask(Endpoint.APPS_STATE, self._supervisor.apps)
+        return apps or await self._read_single_app(device)
+
+    async def _read_single_app(self, device: DeviceReport) -> AppReports | None:
         """Return the app of an old Supervisor, which tells of it when its id is known."""
         endpoint = self._supervisor.way_to(Endpoint.APPS_STATE)
         if endpoint is not Endpoint.APP or self._app_id is None:

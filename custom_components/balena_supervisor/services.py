@@ -98,12 +98,11 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     arguments = _arguments(action, fields)
     unknown: list[Outcome] = []
     # A device may be named twice, by itself and by its fleet, and a service likewise.
-    targets: dict[tuple[str, str | None], Target] = {}
+    targets: dict[tuple[str, int | None, str | None], Target] = {}
     for device_id in call.data[ATTR_DEVICE_ID]:
         try:
             for target in _targets(action, call, device_id):
-                service = target.service or call.data.get(ATTR_SERVICE)
-                targets.setdefault((target.coordinator.device_id, service), target)
+                targets.setdefault(_key(target, fields), target)
         except HomeAssistantError as err:
             unknown.append(Outcome(device_id, None, err))
     outcomes = unknown + await asyncio.gather(
@@ -129,6 +128,19 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
             },
         )
     return None
+
+
+def _key(
+    target: Target, fields: Mapping[str, Any]
+) -> tuple[str, int | None, str | None]:
+    """Return what is the same for a target that is named in two ways."""
+    coordinator = target.coordinator
+    service = target.service or fields.get(ATTR_SERVICE)
+    app_id = target.app_id or fields.get(ATTR_APP_ID)
+    apps = coordinator.data.apps or {}
+    if app_id is None and service is not None and len(apps) == 1:
+        app_id = next(iter(apps))
+    return coordinator.device_id, app_id, service
 
 
 def _arguments(action: Action, fields: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -173,6 +173,11 @@ class DeviceState:
         return self.online and self.update_status in _UNDER_WAY
 
     @property
+    def is_settled(self) -> bool:
+        """Whether no update is in any stage, as far as is told."""
+        return self.update_status in (None, UpdateStatus.UP_TO_DATE)
+
+    @property
     def may_change_soon(self) -> bool:
         """Whether an update is under way: what was downloaded is about to be applied."""
         return self.is_updating or (
@@ -260,10 +265,10 @@ def single_app(app_id: int, app: App, device: DeviceReport) -> AppReports:
     """Return the only app of an old device with its only service, whose word is the device's."""
     status = "Running" if device.status == "Idle" else device.status
     environment = app.environment
+    # Which release should run is told nowhere.
     report = AppReport(
         app_id=app_id,
         name=environment.get("RESIN_APP_NAME") or str(app_id),
-        commit=app.commit,
         services={
             environment.get("RESIN_SERVICE_NAME") or "main": ServiceReport(
                 status=status, release_id=app.release_id

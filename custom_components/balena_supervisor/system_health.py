@@ -7,7 +7,7 @@ from homeassistant.components import system_health
 from homeassistant.core import HomeAssistant, callback
 
 from .client import BalenaError
-from .const import DOMAIN
+from .const import CONF_CONNECTION, DOMAIN
 from .coordinator import BalenaConfigEntry
 
 
@@ -37,9 +37,13 @@ async def async_ping(entry: BalenaConfigEntry) -> float:
 async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
     """Return how many devices there are, and how long each entry takes to answer."""
     entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
+    # Names are for nobody else: people paste this into reports.
     return {
         "devices": sum(len(entry.runtime_data.devices) for entry in entries),
-        **{entry.title: _async_reach(entry) for entry in entries},
+        **{
+            f"{entry.data[CONF_CONNECTION]} {number}": _async_reach(entry)
+            for number, entry in enumerate(entries, 1)
+        },
     }
 
 

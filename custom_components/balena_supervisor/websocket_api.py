@@ -27,6 +27,9 @@ from .logs import DEFAULT_LINES, LogEntry, LogSelection
 MAX_BACKLOG: Final = 1000
 _INTERVAL: Final = 0.25
 _MAX_BATCH: Final = 200
+# Of the messages that wait, and of those of a batch, in characters.
+_MAX_WAITING: Final = 1024 * 1024
+_MAX_BATCH_SIZE: Final = 64 * 1024
 
 
 @callback
@@ -125,7 +128,8 @@ class _LogStream:
         self._connection = connection
         self._coordinator = coordinator
         self._msg_id = msg_id
-        self._waiting: deque[LogEntry] = deque(maxlen=MAX_BACKLOG)
+        self._waiting: deque[LogEntry] = deque()
+        self._size = 0
         self._dropped = 0
         self._is_stopped = False
         # Why it ends before the device ends it.
@@ -181,9 +185,11 @@ class _LogStream:
 
     @callback
     def _tell(self, entry: LogEntry) -> None:
-        if len(self._waiting) == MAX_BACKLOG:
-            self._dropped += 1
         self._waiting.append(entry)
+        self._size += len(entry.message)
+        while len(self._waiting) > MAX_BACKLOG or self._size > _MAX_WAITING:
+            self._next()
+            self._dropped += 1
         if self._timer is None and not self._is_stopped:
             self._timer = self._coordinator.hass.loop.call_later(_INTERVAL, self._flush)
 
@@ -195,9 +201,18 @@ class _LogStream:
         if self._waiting:
             self._timer = self._coordinator.hass.loop.call_later(_INTERVAL, self._flush)
 
+    def _next(self) -> LogEntry:
+        """Take the oldest of what waits."""
+        entry = self._waiting.popleft()
+        self._size -= len(entry.message)
+        return entry
+
     def _send_batch(self) -> None:
-        waiting = self._waiting
-        batch = [waiting.popleft() for _ in range(min(len(waiting), _MAX_BATCH))]
+        batch: list[LogEntry] = []
+        size = 0
+        while self._waiting and len(batch) < _MAX_BATCH and size < _MAX_BATCH_SIZE:
+            batch.append(entry := self._next())
+            size += len(entry.message)
         event: dict[str, Any] = {"entries": [entry.as_dict() for entry in batch]}
         if self._dropped:
             event["dropped"], self._dropped = self._dropped, 0

@@ -133,12 +133,6 @@ async def test_containers(supervisor: Supervisor) -> None:
     assert {item.service: item.container_id for item in status.containers} == ids
 
 
-async def test_container_of_a_service(supervisor: Supervisor) -> None:
-    """The container of one service can be asked for by its name."""
-    ids = await supervisor.container_ids()
-    assert await supervisor.container_id("main") == ids["main"]
-
-
 @both_ways
 async def test_target_state(supervisor: Supervisor) -> None:
     """The target state is returned as it is."""

@@ -39,6 +39,7 @@ from .models import (
     ServiceReport,
     StateStatus,
     Vpn,
+    target_apps,
 )
 from .proxy import ProxyTransport
 from .rows import Actor, DeviceRow, Fleet, InstalledImage, Release
@@ -95,4 +96,5 @@ __all__ = [
     "Vpn",
     "container_tag",
     "parse_version",
+    "target_apps",
 ]

@@ -254,6 +254,8 @@ def _error_of(answer: Answer) -> BalenaError | None:
             return CloudError("Something on the way refused (HTTP status 403)")
         case HTTPStatus.NOT_FOUND:
             return Unsupported("There is no balena API of version 7 at this address")
+        case HTTPStatus.CONFLICT:
+            return BadRequest("Somebody else has just changed the same")
         case HTTPStatus.TOO_MANY_REQUESTS:
             return RateLimited("Too many requests", answer.retry_after)
         case HTTPStatus.BAD_REQUEST:

@@ -108,6 +108,7 @@ class Endpoint(Enum):
 # where an app has only one.
 INSTEAD: Final[Mapping[Endpoint, Endpoint]] = {
     Endpoint.APPS_STATE: Endpoint.APP,
+    Endpoint.JOURNAL_LOGS: Endpoint.LOCAL_LOGS,
     Endpoint.PURGE_APP: Endpoint.PURGE,
     Endpoint.RESTART_APP: Endpoint.RESTART,
     Endpoint.RESTART_SERVICE: Endpoint.RESTART,

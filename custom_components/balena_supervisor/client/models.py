@@ -124,14 +124,17 @@ class Proxy:
         )
 
     def as_json(self) -> Mapping[str, object]:
-        """Return the object that the Supervisor takes; what is absent is left out."""
+        """Return the object that the Supervisor takes; what is absent is left out.
+
+        A proxy without exceptions says so, since those of the one before would stay.
+        """
         values: dict[str, object] = {
             "type": self.type,
             "ip": self.ip,
             "port": self.port,
             "login": self.login,
             "password": self.password,
-            "noProxy": list(self.no_proxy) or None,
+            "noProxy": list(self.no_proxy) if self.type else None,
             "dns": self.dns,
         }
         return {name: value for name, value in values.items() if value is not None}
@@ -392,6 +395,11 @@ def tags_from_json(value: object) -> Mapping[str, str]:
 def container_ids_from_json(value: object) -> Mapping[str, str]:
     """Return the container ids by service name: /v2/containerId."""
     return as_texts(as_object(value).get("services"))
+
+
+def target_apps(state: object) -> Mapping[str, Mapping[str, object]]:
+    """Return the apps of a target state by id."""
+    return dict(as_named_objects(as_object(as_object(state).get("local")).get("apps")))
 
 
 def text_from_json(value: object, name: str) -> str | None:

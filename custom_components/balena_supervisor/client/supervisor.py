@@ -303,14 +303,6 @@ class Supervisor:
         answer = await self._call(Endpoint.CONTAINER_ID)
         return container_ids_from_json(answer.json())
 
-    async def container_id(self, service: str) -> str | None:
-        """Return the container id of one service.
-
-        GET /v2/containerId?service=..., Supervisor 8.6. Raises NotFound.
-        """
-        answer = await self._call(Endpoint.CONTAINER_ID, params={"service": service})
-        return text_from_json(answer.json(), "containerId")
-
     async def target_state(self) -> Mapping[str, object]:
         """Return what should run, with the environment and the keys of every service.
 
@@ -432,14 +424,12 @@ class Supervisor:
         *,
         app_id: int | None = None,
         json: JsonObject | None = None,
-        params: Mapping[str, str] | None = None,
     ) -> Answer:
         self._require(endpoint.since)
         return await self._transport.request(
             endpoint.method,
             endpoint.path.format(app_id=app_id),
             json=json,
-            params=params,
             timeout=endpoint.timeout,
             command=endpoint.is_command,
         )

@@ -1,6 +1,6 @@
 """The ways to a Supervisor: what carries requests there and brings answers back."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
@@ -21,7 +21,6 @@ class Transport(Protocol):
         path: str,
         *,
         json: JsonObject | None = None,
-        params: Mapping[str, str] | None = None,
         timeout: float,
         command: bool,
     ) -> Answer:
@@ -63,13 +62,12 @@ class DirectTransport:
         path: str,
         *,
         json: JsonObject | None = None,
-        params: Mapping[str, str] | None = None,
         timeout: float,
         command: bool,
     ) -> Answer:
         """Return the answer to a request when it is a success (2xx)."""
         answer = await self._http.request(
-            method, path, json=json, params=params, timeout=timeout, command=command
+            method, path, json=json, timeout=timeout, command=command
         )
         if error := error_of(answer, command=command):
             raise error
