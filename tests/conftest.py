@@ -15,6 +15,7 @@ from custom_components.balena_supervisor.const import (
     CONNECTION_DIRECT,
     DOMAIN,
 )
+from homeassistant.components.repairs.issue_handler import RepairsFlowManager
 from homeassistant.config_entries import ConfigEntriesFlowManager, OptionsFlowManager
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowManager
@@ -92,7 +93,11 @@ def _everything_shown_has_its_text() -> Generator[None]:
     missing: list[str] = []
     inits = {
         manager: manager.async_init
-        for manager in (ConfigEntriesFlowManager, OptionsFlowManager)
+        for manager in (
+            ConfigEntriesFlowManager,
+            OptionsFlowManager,
+            RepairsFlowManager,
+        )
     }
     configure = FlowManager.async_configure
     begin = HomeAssistantError.__init__
@@ -122,6 +127,7 @@ def _everything_shown_has_its_text() -> Generator[None]:
     with (
         patch.object(ConfigEntriesFlowManager, "async_init", init_flow),
         patch.object(OptionsFlowManager, "async_init", init_flow),
+        patch.object(RepairsFlowManager, "async_init", init_flow),
         patch.object(FlowManager, "async_configure", configure_flow),
         patch.object(HomeAssistantError, "__init__", begin_error),
         patch.object(ir, "async_create_issue", create_issue),

@@ -7,13 +7,21 @@ from string import Formatter
 from typing import Any, Final
 
 from custom_components.balena_supervisor import const
-from homeassistant.config_entries import ConfigEntriesFlowManager
+from homeassistant.components.repairs.issue_handler import RepairsFlowManager
+from homeassistant.config_entries import ConfigEntriesFlowManager, OptionsFlowManager
 from homeassistant.data_entry_flow import FlowResultType, section
 
 FOLDER: Final = Path(const.__file__).parent
 TEXTS: Final[dict[str, Any]] = json.loads(
     (FOLDER / "translations/en.json").read_text("utf-8")
 )
+
+# Our issues that can be mended from Home Assistant share one flow.
+_FLOWS: Final[dict[type, tuple[str, dict[str, Any]]]] = {
+    ConfigEntriesFlowManager: ("config", TEXTS["config"]),
+    OptionsFlowManager: ("options", TEXTS["options"]),
+    RepairsFlowManager: ("fix_flow", TEXTS["issues"]["update_fails"]["fix_flow"]),
+}
 
 
 def placeholders(text: str) -> set[str]:
@@ -36,24 +44,27 @@ def missing_in(
 
 def missing_in_flow(manager: object, result: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the texts of a step of one of our flows."""
-    is_config = isinstance(manager, ConfigEntriesFlowManager)
-    if is_config and result["handler"] != const.DOMAIN:
+    is_options = isinstance(manager, OptionsFlowManager)
+    if not is_options and result["handler"] != const.DOMAIN:
         return []
-    kind = "config" if is_config else "options"
+    kind, texts = _FLOWS[type(manager)]
     given = result.get("description_placeholders")
-    texts = TEXTS[kind]
     match result["type"]:
         case FlowResultType.FORM:
             return list(_missing_in_form(kind, texts, result, given))
         case FlowResultType.MENU:
             step = texts["step"].get(result["step_id"], {})
-            where = f"{kind}.step.{result['step_id']}.menu_options"
+            where = f"{kind}.step.{result['step_id']}"
+            options = step.get("menu_options", {})
             return [
-                problem
-                for option in result["menu_options"]
-                for problem in missing_in(
-                    where, step.get("menu_options", {}), option, given
-                )
+                *_missing_in_head(where, step, given),
+                *(
+                    problem
+                    for option in result["menu_options"]
+                    for problem in missing_in(
+                        f"{where}.menu_options", options, option, given
+                    )
+                ),
             ]
         case FlowResultType.ABORT:
             # Home Assistant has texts for some itself.
@@ -73,8 +84,7 @@ def _missing_in_form(
     if step is None:
         yield f"{where} has no texts"
         return
-    for key in ("title", *(["description"] if "description" in step else [])):
-        yield from missing_in(where, step, key, given)
+    yield from _missing_in_head(where, step, given)
     for error in (result["errors"] or {}).values():
         yield from missing_in(f"{kind}.error", texts.get("error", {}), error, given)
     schema = result["data_schema"]
@@ -88,6 +98,13 @@ def _missing_in_form(
             yield from _missing_in_field(
                 f"{where}.sections.{field}", inner, str(name), given
             )
+
+
+def _missing_in_head(
+    where: str, step: Mapping[str, Any], given: Mapping[str, str] | None
+) -> Iterator[str]:
+    for key in ("title", *(["description"] if "description" in step else [])):
+        yield from missing_in(where, step, key, given)
 
 
 def _missing_in_field(
@@ -110,8 +127,11 @@ def missing_in_issue(issue: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the texts of one of our issues."""
     key, given = issue["translation_key"], issue["translation_placeholders"]
     texts = TEXTS["issues"].get(key, {})
+    is_fixable = issue["is_fixable"]
+    step = texts.get("fix_flow", {}).get("step", {}).get("init", {})
+    shown = {"title": texts, "description": step if is_fixable else texts}
     return [
         problem
-        for part in ("title", "description")
-        for problem in missing_in(f"issues.{key}", texts, part, given)
+        for part, where in shown.items()
+        for problem in missing_in(f"issues.{key}", where, part, given)
     ]

@@ -16,6 +16,7 @@ from .coordinator import BalenaConfigEntry, BalenaData, DirectCoordinator
 from .environment import Environment
 from .keys import async_forget_key, async_recover_key
 from .services import async_setup_services
+from .troubles import async_watch_troubles
 from .websocket_api import async_setup_websocket_api
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
@@ -45,6 +46,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bo
     else:
         entry.runtime_data = await _async_device(hass, entry, environment)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    async_watch_troubles(hass, entry)
     return True
 
 

@@ -238,6 +238,7 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             failure = await self._failure(err)
             await self._follow(is_told=False)
             raise failure from err
+        ir.async_delete_issue(self.hass, DOMAIN, self._right_issue_id)
         await self._feed(rows)
         await self._follow(is_told=True)
         restless = {device for device in self.devices.values() if device.is_restless}
@@ -268,6 +269,8 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
                 return account_translated(ConfigEntryAuthFailed, refusal, self.name)
             except BalenaError as other:
                 err = other
+            else:
+                self._report_lost_right()
         failure = account_translated(UpdateFailed, err, self.name)
         if isinstance(err, RateLimited):
             failure.retry_after = min(err.retry_after or 0.0, _LONGEST_PAUSE) or None
@@ -319,8 +322,25 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
     def _issue_id(self, fleet_id: int) -> str:
         return f"fleet_gone_{self.config_entry.entry_id}_{fleet_id}"
 
+    @property
+    def _right_issue_id(self) -> str:
+        return f"right_lost_{self.config_entry.entry_id}"
+
+    def _report_lost_right(self) -> None:
+        """Tell the person that the token is good, but may not see devices any more."""
+        ir.async_create_issue(
+            self.hass,
+            DOMAIN,
+            self._right_issue_id,
+            is_fixable=False,
+            severity=ir.IssueSeverity.ERROR,
+            translation_key="right_lost",
+            translation_placeholders={"account": self.name},
+        )
+
     @callback
     def _forget_issues(self) -> None:
+        ir.async_delete_issue(self.hass, DOMAIN, self._right_issue_id)
         for fleet_id in self.fleet_ids:
             ir.async_delete_issue(self.hass, DOMAIN, self._issue_id(fleet_id))
 
