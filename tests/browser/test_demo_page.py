@@ -72,3 +72,11 @@ def test_fleets_and_the_registration_of_an_account(demo: Demo, page: Page) -> No
     form.locator("input[name=url]").fill(f"http://127.0.0.1:{demo.device_port}")
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_text("The API key was refused").first).to_be_visible()
+
+
+def test_automation_editor_offers_triggers(demo: Demo, page: Page) -> None:
+    """The automation editor finds our triggers by the name of the integration."""
+    page.goto(f"{demo.url}/config/automation/edit/new")
+    page.get_by_text("Add trigger").first.click()
+    page.locator("add-automation-element-dialog input").first.fill("balena")
+    expect(page.get_by_text("The VPN was lost").first).to_be_visible()

@@ -1,0 +1,46 @@
+"""Triggers of balena devices, for automations."""
+
+from typing import Final, override
+
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.trigger import EntityTargetStateTriggerBase, Trigger
+
+from .subjects import Subject
+
+
+def _trigger(subject: Subject) -> type[Trigger]:
+    """Return a trigger for when an entity takes a state."""
+
+    class BalenaTrigger(EntityTargetStateTriggerBase):
+        """Triggers when one of our entities takes a state."""
+
+        _domain_specs = subject.domain_specs
+        _to_states = {subject.state}
+        # A device's problems are told by diagnostic entities.
+        _primary_entities_only = False
+
+        @override
+        def entity_filter(self, entities: set[str]) -> set[str]:
+            """Return those of some entities that the trigger is about."""
+            return subject.among(self._hass, entities)
+
+    return BalenaTrigger
+
+
+TRIGGERS: Final = {
+    "came_back": _trigger(Subject(Platform.BINARY_SENSOR, "online")),
+    "service_stopped": _trigger(Subject(Platform.SWITCH, "running", is_on=False)),
+    "update_available": _trigger(Subject(Platform.UPDATE, "release")),
+    "update_failed": _trigger(Subject(Platform.BINARY_SENSOR, "update_failed")),
+    "update_finished": _trigger(Subject(Platform.UPDATE, "release", is_on=False)),
+    "refused_by_lock": _trigger(Subject(Platform.BINARY_SENSOR, "update_locked")),
+    "vpn_lost": _trigger(Subject(Platform.BINARY_SENSOR, "vpn", is_on=False)),
+    "vpn_restored": _trigger(Subject(Platform.BINARY_SENSOR, "vpn")),
+    "went_offline": _trigger(Subject(Platform.BINARY_SENSOR, "online", is_on=False)),
+}
+
+
+async def async_get_triggers(hass: HomeAssistant) -> dict[str, type[Trigger]]:
+    """Return our triggers."""
+    return TRIGGERS

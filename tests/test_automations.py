@@ -1,0 +1,283 @@
+"""Triggers and conditions: what happens to devices starts automations, and decides in them."""
+
+from collections.abc import Awaitable, Callable
+import json
+from typing import Any, Final
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+)
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
+import yaml
+
+from custom_components.balena_supervisor.condition import CONDITIONS
+from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.trigger import TRIGGERS
+from homeassistant.core import Event, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import (
+    device_registry as dr,
+    entity_registry as er,
+    label_registry as lr,
+)
+from homeassistant.setup import async_setup_component
+from simulator import RECORDED_NEXT_RELEASE, Device
+
+from . import pass_time
+from .texts import FOLDER, TEXTS
+
+ICONS: Final[dict[str, Any]] = json.loads((FOLDER / "icons.json").read_text("utf-8"))
+
+type Happening = Callable[[Device], Awaitable[None]]
+
+
+async def vpn_lost(device: Device) -> None:
+    """Disconnect the VPN."""
+    device.vpn_connected = False
+
+
+async def vpn_restored(device: Device) -> None:
+    """Connect the VPN."""
+    device.vpn_connected = True
+
+
+async def went_offline(device: Device) -> None:
+    """Take the power."""
+    await device.power_off()
+
+
+async def came_back(device: Device) -> None:
+    """Give the power back."""
+    await device.power_on()
+
+
+async def service_stopped(device: Device) -> None:
+    """Let a service end."""
+    device.container_exit("main")
+
+
+async def update_available(device: Device) -> None:
+    """Begin an update."""
+    device.begin_update(RECORDED_NEXT_RELEASE)
+
+
+async def update_finished(device: Device) -> None:
+    """Finish an update."""
+    device.finish_download()
+    device.apply()
+    device.settle()
+
+
+async def update_failed(device: Device) -> None:
+    """Have an update wait at a lock."""
+    device.lock()
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    device.finish_download()
+    device.apply()
+
+
+async def automate(
+    hass: HomeAssistant, *, then: str = "it_happened", **automation: Any
+) -> list[Event]:
+    """Set an automation up, and return the events that it fires as they come."""
+    automation = {"alias": "test", "actions": [{"event": then}], **automation}
+    assert await async_setup_component(hass, "automation", {"automation": automation})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert hass.states.get("automation.test").state == "on"  # type: ignore[union-attr]
+    return async_capture_events(hass, then)
+
+
+UNREACHED = pytest.mark.expects_log("The connection was refused")
+
+
+@pytest.mark.parametrize(
+    ("before", "happening"),
+    [
+        ([], vpn_lost),
+        ([vpn_lost], vpn_restored),
+        pytest.param([], went_offline, marks=UNREACHED),
+        pytest.param([went_offline], came_back, marks=UNREACHED),
+        ([], service_stopped),
+        ([], update_available),
+        ([update_available], update_finished),
+        ([], update_failed),
+    ],
+)
+@pytest.mark.parametrize("target", ["device_id", "label_id"])
+async def test_trigger(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    label_registry: lr.LabelRegistry,
+    freezer: FrozenDateTimeFactory,
+    before: list[Happening],
+    happening: Happening,
+    target: str,
+) -> None:
+    """What happens to a device or its services triggers, once, and nothing else does."""
+    label = label_registry.async_create("Kiosks").label_id
+    devices = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
+    for item in devices:
+        device_registry.async_update_device(item.id, labels={label})
+    targets = {"device_id": [item.id for item in devices], "label_id": label}
+    fired = await automate(
+        hass,
+        triggers={
+            "trigger": f"{DOMAIN}.{happening.__name__}",
+            "target": {target: targets[target]},
+        },
+    )
+    for earlier in before:
+        await earlier(device)
+        await pass_time(hass, freezer)
+    assert not fired
+    await happening(device)
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer)
+    assert len(fired) == 1
+
+
+async def test_refused_by_lock(
+    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+) -> None:
+    """A lock that is in the way of what the device was told to do triggers."""
+    locked = {"entity_id": "binary_sensor.holy_wildflower_update_locked"}
+    fired = await automate(
+        hass, triggers={"trigger": f"{DOMAIN}.refused_by_lock", "target": locked}
+    )
+    device.lock()
+    restart = {"entity_id": "button.holy_wildflower_restart_services"}
+    with pytest.raises(HomeAssistantError, match="holds an update lock"):
+        await hass.services.async_call("button", "press", restart, blocking=True)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert len(fired) == 1
+
+
+async def test_trigger_after_a_while(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """What must last for a while triggers when it has, and not when it is over before."""
+    fired = await automate(
+        hass,
+        triggers={
+            "trigger": f"{DOMAIN}.vpn_lost",
+            "target": {"entity_id": "binary_sensor.holy_wildflower_vpn"},
+            "options": {"for": "00:01:00"},
+        },
+    )
+    await vpn_lost(device)
+    await pass_time(hass, freezer)
+    await vpn_restored(device)
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 61)
+    assert not fired
+    await vpn_lost(device)
+    await pass_time(hass, freezer)
+    assert not fired
+    await pass_time(hass, freezer, 61)
+    assert len(fired) == 1
+
+
+async def test_trigger_of_others(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """An entity of another integration does not trigger, also when it is the target."""
+    vpn = entity_registry.async_get_or_create(
+        "binary_sensor", "other", "vpn", translation_key="vpn"
+    ).entity_id
+    hass.states.async_set(vpn, "on")
+    fired = await automate(
+        hass,
+        triggers={"trigger": f"{DOMAIN}.vpn_lost", "target": {"entity_id": vpn}},
+    )
+    hass.states.async_set(vpn, "off")
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not fired
+
+
+@pytest.mark.parametrize(
+    ("condition", "earlier", "passes"),
+    [
+        ("is_online", [], True),
+        pytest.param("is_online", [went_offline], False, marks=UNREACHED),
+        ("is_service_running", [], True),
+        ("is_service_running", [service_stopped], False),
+        ("is_update_pending", [], False),
+        ("is_update_pending", [update_available], True),
+        ("is_vpn_connected", [], True),
+        ("is_vpn_connected", [vpn_lost], False),
+    ],
+)
+async def test_condition(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    freezer: FrozenDateTimeFactory,
+    condition: str,
+    earlier: list[Happening],
+    passes: bool,
+) -> None:
+    """A condition tells how devices and all their services are."""
+    devices = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
+    fired = await automate(
+        hass,
+        triggers={"trigger": "event", "event_type": "begin"},
+        conditions={
+            "condition": f"{DOMAIN}.{condition}",
+            "target": {"device_id": [item.id for item in devices]},
+            "options": {"behavior": "all"},
+        },
+    )
+    for happening in earlier:
+        await happening(device)
+        await pass_time(hass, freezer)
+    hass.bus.async_fire("begin")
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert bool(fired) is passes
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"), [("trigger", TRIGGERS), ("condition", CONDITIONS)]
+)
+async def test_editor(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    hass_ws_client: WebSocketGenerator,
+    kind: str,
+    table: dict[str, Any],
+) -> None:
+    """The automation editor is offered each, for our entities, with its fields."""
+    assert await async_setup_component(hass, "automation", {})
+    client = await hass_ws_client()
+    await client.send_json_auto_id({"type": f"{kind}_platforms/subscribe"})
+    assert (await client.receive_json())["success"]
+    offered = (await client.receive_json())["event"]
+    ours = {name: item for name, item in offered.items() if name.startswith(DOMAIN)}
+    assert set(ours) == {f"{DOMAIN}.{key}" for key in table}
+    for item in ours.values():
+        assert [rule["integration"] for rule in item["target"]["entity"]] == [DOMAIN]
+        assert set(item["fields"]) == {"behavior", "for"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"), [("triggers", TRIGGERS), ("conditions", CONDITIONS)]
+)
+def test_texts(kind: str, table: dict[str, Any]) -> None:
+    """Each has its texts, its icon, and its fields, which have texts, too."""
+    offered = yaml.safe_load((FOLDER / f"{kind}.yaml").read_text("utf-8"))
+    offered.pop(".fields")
+    assert set(offered) == set(TEXTS[kind]) == set(ICONS[kind]) == set(table)
+    for key, item in offered.items():
+        assert TEXTS[kind][key]["name"]
+        assert TEXTS[kind][key]["description"]
+        assert set(item["fields"]) == set(TEXTS[kind][key]["fields"])
