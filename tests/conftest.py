@@ -20,7 +20,7 @@ from homeassistant.config_entries import ConfigEntriesFlowManager, OptionsFlowMa
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowManager
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from simulator import (
     CloudDevice,
     CloudServer,
@@ -237,6 +237,12 @@ async def loaded(hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     return entry
+
+
+@pytest.fixture
+def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
+    """Return the id of the device in the registry."""
+    return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
 
 
 @pytest.fixture

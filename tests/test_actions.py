@@ -40,12 +40,6 @@ PROXY = {"proxy_type": "socks5", "proxy_ip": "192.0.2.9", "proxy_port": 1080}
 
 
 @pytest.fixture
-def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
-    """Return the id of the device in the registry."""
-    return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
-
-
-@pytest.fixture
 def account_device_id(
     account: MockConfigEntry, device_registry: dr.DeviceRegistry
 ) -> str:

@@ -52,12 +52,6 @@ def device() -> Device:
 
 
 @pytest.fixture
-def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
-    """Return the id of the device in the registry."""
-    return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
-
-
-@pytest.fixture
 def service_id(loaded: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
     """Return the id of the device of the service main."""
     entity = entity_registry.async_get("switch.holy_wildflower_main_running")

@@ -30,12 +30,6 @@ def device() -> Device:
     return Device(timings=replace(Timings.instant(), log=600))
 
 
-@pytest.fixture
-def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
-    """Return the id of the device in the registry."""
-    return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
-
-
 class Browser:
     """A browser that follows logs."""
 
