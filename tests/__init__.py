@@ -6,6 +6,7 @@ from freezegun.api import FrozenDateTimeFactory
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from homeassistant.core import HomeAssistant
+from simulator import RECORDED_NEXT_RELEASE, Device
 
 
 async def pass_time(
@@ -15,6 +16,14 @@ async def pass_time(
     freezer.tick(timedelta(seconds=seconds))
     async_fire_time_changed(hass)
     await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def fail_at_lock(device: Device) -> None:
+    """Have an update fail at a lock, and wait there."""
+    device.lock()
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    device.finish_download()
+    device.apply()
 
 
 def state_of(hass: HomeAssistant, entity_id: str) -> str:

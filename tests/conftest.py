@@ -20,7 +20,11 @@ from homeassistant.config_entries import ConfigEntriesFlowManager, OptionsFlowMa
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowManager
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import device_registry as dr, issue_registry as ir
+from homeassistant.helpers import (
+    device_registry as dr,
+    entity_registry as er,
+    issue_registry as ir,
+)
 from simulator import (
     CloudDevice,
     CloudServer,
@@ -243,6 +247,15 @@ async def loaded(hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry
 def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
     """Return the id of the device in the registry."""
     return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
+
+
+@pytest.fixture
+def service_id(loaded: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
+    """Return the id of the device of the service main."""
+    entity = entity_registry.async_get("switch.holy_wildflower_main_running")
+    assert entity is not None
+    assert entity.device_id is not None
+    return entity.device_id
 
 
 @pytest.fixture

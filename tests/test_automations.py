@@ -26,7 +26,7 @@ from homeassistant.helpers import (
 from homeassistant.setup import async_setup_component
 from simulator import RECORDED_NEXT_RELEASE, Device
 
-from . import pass_time
+from . import fail_at_lock, pass_time
 from .texts import FOLDER, TEXTS
 
 ICONS: Final[dict[str, Any]] = json.loads((FOLDER / "icons.json").read_text("utf-8"))
@@ -73,10 +73,7 @@ async def update_finished(device: Device) -> None:
 
 async def update_failed(device: Device) -> None:
     """Have an update wait at a lock."""
-    device.lock()
-    device.begin_update(RECORDED_NEXT_RELEASE)
-    device.finish_download()
-    device.apply()
+    fail_at_lock(device)
 
 
 async def automate(

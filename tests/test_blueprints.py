@@ -14,9 +14,9 @@ from pytest_homeassistant_custom_component.common import (
 
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
-from simulator import RECORDED_NEXT_RELEASE, Device
+from simulator import Device
 
-from . import pass_time
+from . import fail_at_lock, pass_time
 
 BLUEPRINTS: Final = Path(__file__).parent.parent / "blueprints/automation"
 VPN: Final = "binary_sensor.holy_wildflower_vpn"
@@ -126,17 +126,9 @@ async def test_restart_service(
     assert [command for command, _ in device.commands] == commands
 
 
-def lock_update(device: Device) -> None:
-    """Have an update wait at a lock."""
-    device.lock()
-    device.begin_update(RECORDED_NEXT_RELEASE)
-    device.finish_download()
-    device.apply()
-
-
 @pytest.mark.parametrize(
     ("earlier", "commands"),
-    [([], []), ([lock_update], [("update", {"force": True, "cancel": False})])],
+    [([], []), ([fail_at_lock], [("update", {"force": True, "cancel": False})])],
 )
 @pytest.mark.usefixtures("config_folder")
 async def test_update_at_night(

@@ -25,15 +25,6 @@ NAME = "holy_wildflower"
 APP_ID = 1658654
 
 
-@pytest.fixture
-def service_id(loaded: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
-    """Return the id of the device of the service main."""
-    entity = entity_registry.async_get(f"switch.{NAME}_main_running")
-    assert entity is not None
-    assert entity.device_id is not None
-    return entity.device_id
-
-
 async def press(hass: HomeAssistant, button: str) -> None:
     """Press a button."""
     await hass.services.async_call(

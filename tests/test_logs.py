@@ -19,7 +19,7 @@ from homeassistant.exceptions import (
     ServiceValidationError,
     Unauthorized,
 )
-from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers import device_registry as dr
 from simulator import (
     App,
     CloudDevice,
@@ -49,15 +49,6 @@ def device() -> Device:
         for number, entry in enumerate(device.journal)
     ]
     return device
-
-
-@pytest.fixture
-def service_id(loaded: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
-    """Return the id of the device of the service main."""
-    entity = entity_registry.async_get("switch.holy_wildflower_main_running")
-    assert entity is not None
-    assert entity.device_id is not None
-    return entity.device_id
 
 
 async def outcomes(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:

@@ -15,16 +15,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
-from simulator import (
-    RECORDED_NEXT_RELEASE,
-    CloudServer,
-    Device,
-    Fault,
-    Fleet,
-    SupervisorServer,
-)
+from simulator import CloudServer, Device, Fault, Fleet, SupervisorServer
 
-from . import pass_time, state_of
+from . import fail_at_lock, pass_time, state_of
 
 MINUTE = 61
 HOUR = 3601
@@ -37,6 +30,14 @@ def told(registry: ir.IssueRegistry) -> dict[str, Any]:
         for issue in registry.issues.values()
         if issue.active
     }
+
+
+async def repairs(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator
+) -> TestClient[Any, Any]:
+    """Return a browser for a Home Assistant that has repairs."""
+    assert await async_setup_component(hass, "repairs", {})
+    return await hass_client()
 
 
 async def fix(
@@ -71,10 +72,7 @@ async def _failing(
     """Have an update fail at a lock for more than an hour."""
     # The access log of aiohttp cannot tell a frozen time.
     caplog.set_level(logging.WARNING, "aiohttp.access")
-    device.lock()
-    device.begin_update(RECORDED_NEXT_RELEASE)
-    device.finish_download()
-    device.apply()
+    fail_at_lock(device)
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, HOUR)
@@ -105,8 +103,7 @@ async def test_update_is_tried_again(
     issue_registry: ir.IssueRegistry,
 ) -> None:
     """The person can have the update tried again."""
-    assert await async_setup_component(hass, "repairs", {})
-    client = await hass_client()
+    client = await repairs(hass, hass_client)
     address, flow = await fix(client, loaded)
     assert flow["menu_options"] == ["again", "force"]
     assert flow["description_placeholders"] == {"devices": "holy-wildflower"}
@@ -126,8 +123,7 @@ async def test_update_is_forced(
     issue_registry: ir.IssueRegistry,
 ) -> None:
     """The person can have the locks overridden, and is asked before it is done."""
-    assert await async_setup_component(hass, "repairs", {})
-    client = await hass_client()
+    client = await repairs(hass, hass_client)
     address, _ = await fix(client, loaded)
     question = await choose(client, address, "force")
     assert (question["type"], question["step_id"]) == ("form", "force")
@@ -166,8 +162,7 @@ async def test_entry_is_unloaded_meanwhile(
     device: Device,
 ) -> None:
     """A choice that is made after the entry was unloaded says so."""
-    assert await async_setup_component(hass, "repairs", {})
-    client = await hass_client()
+    client = await repairs(hass, hass_client)
     address, _ = await fix(client, loaded)
     await hass.config_entries.async_unload(loaded.entry_id)
     result = await choose(client, address, "again")
@@ -184,10 +179,7 @@ async def test_update_failed_for_a_while(
     issue_registry: ir.IssueRegistry,
 ) -> None:
     """An update that fails for less than an hour is nobody's trouble."""
-    device.lock()
-    device.begin_update(RECORDED_NEXT_RELEASE)
-    device.finish_download()
-    device.apply()
+    fail_at_lock(device)
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 1800)

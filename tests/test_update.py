@@ -18,7 +18,7 @@ from simulator import (
     Service,
 )
 
-from . import pass_time, state_of
+from . import fail_at_lock, pass_time, state_of
 
 UPDATE = "update.holy_wildflower_release"
 ACCOUNT_UPDATE = "update.kiosk_lobby_release"
@@ -86,10 +86,7 @@ async def held_up(
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """Have an update wait that a lock refused."""
-    device.lock()
-    device.begin_update(RECORDED_NEXT_RELEASE)
-    device.finish_download()
-    device.apply()
+    fail_at_lock(device)
     await pass_time(hass, freezer)
 
 
@@ -191,10 +188,7 @@ async def test_old_release_that_is_held_up(
     device.supervisor_version = "9.0.0"
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
-    device.lock()
-    device.begin_update(RECORDED_NEXT_RELEASE)
-    device.finish_download()
-    device.apply()
+    fail_at_lock(device)
     await pass_time(hass, freezer)
     assert state_of(hass, UPDATE) == "on"
     assert attributes(hass, UPDATE)["installed_version"] == "7fc9c5b"

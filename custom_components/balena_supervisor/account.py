@@ -392,15 +392,15 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         One poll without a device is not trusted: pages may shift while they are read. When
         the whole fleet is gone, the person decides.
         """
+        known = {device.uuid for device in self.devices.values()}
+        if self.data is not None and not self._missing and known <= seen:
+            return
         registry = dr.async_get(self.hass)
         fleets_there = {
             self.fleet_registry_id(fleet_id)
             for fleet_id in self.fleet_ids
             if fleet_id in self._fleets and fleet_id not in self._doubtful
         }
-        known = {device.uuid for device in self.devices.values()}
-        if self.data is not None and not self._missing and known <= seen:
-            return
         missing: set[str] = set()
         entries = dr.async_entries_for_config_entry(
             registry, self.config_entry.entry_id
