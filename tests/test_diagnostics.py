@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
@@ -16,10 +17,31 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.redact import REDACTED
 from homeassistant.setup import async_setup_component
-from simulator import CloudDevice, CloudServer, Device
+from simulator import CloudDevice, CloudServer, Device, Fault, SupervisorServer
+
+from . import pass_time
 
 pytestmark = pytest.mark.usefixtures("entity_registry_enabled_by_default")
+
+
+def assert_discreet(told: object, device: Device) -> None:
+    """Assert that nothing is told that is secret or personal."""
+    text = str(told).lower()
+    for secret in (
+        device.api_key,
+        device.app_key(),
+        device.name,
+        device.uuid,
+        device.hostname,
+        *device.mac_addresses,
+        *device.ip_addresses,
+        *(value for _, value in device.tags.values()),
+        *(app.name for app in device.apps.values()),
+        "127.0.0.1",
+    ):
+        assert secret.lower() not in text
 
 
 async def test_device(
@@ -38,17 +60,64 @@ async def test_device(
     assert item["state"]["os_version"] == "balenaOS 6.5.4"
     assert {service["name"] for service in item["services"]} == {"main", "redis"}
     assert item["endpoints"]["GET /v2/device/vpn"] == "/v2/device/vpn"
-    text = str(told).lower()
-    for secret in (
-        device.api_key,
-        device.app_key(),
-        *device.mac_addresses,
-        *device.ip_addresses,
-        "127.0.0.1",
-        "warehouse",
-        "demo-fleet",
-    ):
-        assert secret.lower() not in text
+    requests = item["requests"]
+    told_services = requests["GET /v2/applications/state"]["body"]["**REDACTED** 1"]
+    assert set(told_services["services"]) == {"main", "redis"}
+    vpn = requests["GET /v2/device/vpn"]
+    assert vpn["body"]["vpn"] == {"enabled": True, "connected": True}
+    assert vpn["duration"] > 0
+    assert (vpn["requests"], vpn["failures"], vpn["error"]) == (1, 0, None)
+    assert told["polls"]["count"] == 1
+    assert told["polls"]["requests"] >= 5
+    assert_discreet(told, device)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (
+            Fault.status(503, "AA:BB:CC:DD:EE:FF at 192.0.2.2, fd00::2 is ill"),
+            {"error": f"SupervisorError: {REDACTED} at {REDACTED}, {REDACTED} is ill"},
+        ),
+        (Fault.garbage(), {"error": None, "body": "no JSON"}),
+    ],
+)
+async def test_answer_that_is_none(
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    entry: MockConfigEntry,
+    server: SupervisorServer,
+    fault: Fault,
+    told: dict[str, Any],
+) -> None:
+    """Diagnostics tell of an endpoint that failed what it said, without addresses."""
+    assert await async_setup_component(hass, "diagnostics", {})
+    server.faults.add("GET", "/v2/device/vpn", fault)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    shown: Any = await get_diagnostics_for_config_entry(hass, hass_client, entry)
+    vpn = shown["devices"][0]["requests"]["GET /v2/device/vpn"]
+    assert vpn.items() >= told.items()
+
+
+@pytest.mark.expects_log("The connection was refused")
+async def test_failed_polls(
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """Diagnostics count the polls that failed."""
+    assert await async_setup_component(hass, "diagnostics", {})
+    await device.power_off()
+    await pass_time(hass, freezer)
+    await device.power_on()
+    told: Any = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
+    polls = told["polls"]
+    assert polls["failures"] > 0
+    assert polls["count"] > polls["failures"]
+    assert polls["longest_duration"] >= polls["last_duration"]
 
 
 async def test_account(
@@ -70,9 +139,12 @@ async def test_account(
             "updating": 0,
         }
     ]
-    text = str(told)
-    for secret in (token, cloud_device.device.api_key, cloud_device.device.uuid):
-        assert secret not in text
+    assert told["polls"]["requests"] == 2
+    assert told["requests"]["GET /v7/device"]["size"] > 500
+    (item,) = told["devices"]
+    assert item["requests"]["GET /v1/device"]["body"]["update_pending"] is False
+    assert token not in str(told)
+    assert_discreet(told, cloud_device.device)
 
 
 async def test_one_device_of_an_account(
@@ -121,6 +193,7 @@ async def test_system_health(
     await hass.async_block_till_done()
     info = await get_system_health_info(hass, DOMAIN)
     assert info["devices"] == 2
+    assert info["requests_per_poll"] == "10, 2"
     assert (await info["direct 1"]).endswith(" ms")
     assert (await info["account 2"]).endswith(" ms")
     await device.power_off()

@@ -81,7 +81,7 @@ async def _async_account(
     cloud = await async_open_account(hass, entry.data)
     account = AccountCoordinator(hass, entry, cloud, environment)
     await account.async_config_entry_first_refresh()
-    return BalenaData(account.devices, account)
+    return BalenaData(account.devices, account.polls, account)
 
 
 async def _async_device(
@@ -100,4 +100,4 @@ async def _async_device(
     supervisor = Supervisor(DirectTransport(url, session, api_key))
     device = DirectCoordinator(hass, entry, supervisor, environment)
     await device.async_config_entry_first_refresh()
-    return BalenaData({device.device_id: device})
+    return BalenaData({device.device_id: device}, device.polls)

@@ -44,6 +44,7 @@ from .const import (
 from .coordinator import BalenaConfigEntry, fleet_identifier
 from .environment import Environment
 from .exceptions import account_translated
+from .polls import Polls
 from .state import DeviceState, FleetState, from_devices
 
 # Supervisors that are asked side by side; one that hangs holds up only itself.
@@ -92,6 +93,7 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         self.devices: dict[str, AccountDeviceCoordinator] = {}
         self.environment = environment
         self.fleet_ids: tuple[int, ...] = tuple(entry.options[CONF_FLEETS])
+        self.polls = Polls()
         self._asking: set[asyncio.Task[None]] = set()
         self._checking_token = asyncio.Lock()
         self._doubtful: set[int] = set()
@@ -228,6 +230,10 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
 
     @override
     async def _async_update_data(self) -> Mapping[int, FleetState]:
+        with self.polls.one(self.cloud.record):
+            return await self._poll()
+
+    async def _poll(self) -> Mapping[int, FleetState]:
         try:
             rows = await self.cloud.devices(
                 self.fleet_ids, with_images=self.config_entry.options[CONF_SERVICES]

@@ -48,6 +48,7 @@ from .environment import Environment
 from .exceptions import translated
 from .keys import async_record_key, async_replace_key
 from .logs import DeviceLogs
+from .polls import Polls
 from .queries import DeviceQueries
 from .reading import SupervisorReader
 from .state import DeviceState, ServiceKey, Status, UpdateStatus
@@ -62,11 +63,22 @@ type BalenaConfigEntry = ConfigEntry[BalenaData]
 class BalenaData:
     """What an entry holds while it is loaded: its devices by id, and their account if any.
 
+    `polls` are those of the device, or of the account.
+
     An account's devices come and go; signal_new_devices() tells of those that come.
     """
 
     devices: Mapping[str, DeviceCoordinator]
+    polls: Polls
     account: AccountCoordinator | None = None
+
+
+def device_in(
+    entry: BalenaConfigEntry, registry_id: str | None
+) -> DeviceCoordinator | None:
+    """Return the device of an entry that is registered under an id, None if there is none."""
+    devices = entry.runtime_data.devices.values()
+    return next((item for item in devices if item.registry_id == registry_id), None)
 
 
 def fleet_identifier(entry: BalenaConfigEntry, fleet_id: int) -> tuple[str, str]:
@@ -251,6 +263,16 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         """Look at the device soon and often, since a command was given."""
         self._echo_until = monotonic() + COMMAND_ECHO.total_seconds()
 
+    @property
+    def expects_stops(self) -> bool:
+        """Whether services stop and start by what we commanded, or by an update."""
+        return (
+            monotonic() < self._echo_until
+            or self.commands.is_busy
+            or self._departure is not None
+            or self.data.may_change_soon
+        )
+
     @callback
     def async_expect_departure(self, status: Status) -> None:
         """Expect the device to go away, rebooting or shutting down."""
@@ -374,6 +396,7 @@ class DirectCoordinator(DeviceCoordinator):
         self._is_own_device = self._find_out_whose()
         self._key_changed = -_KEY_ECHO
         self._key_in_use = asyncio.Lock()
+        self.polls = Polls()
         self.reader = SupervisorReader(
             supervisor,
             entry.title,
@@ -483,6 +506,10 @@ class DirectCoordinator(DeviceCoordinator):
 
     @override
     async def _async_update_data(self) -> DeviceState:
+        with self.polls.one(self.supervisor.record):
+            return await self._poll()
+
+    async def _poll(self) -> DeviceState:
         try:
             async with self._key_in_use:
                 state = await self.reader.read()

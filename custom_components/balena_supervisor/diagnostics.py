@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+import re
 from typing import Any, Final
+
+import orjson
 
 from homeassistant.components.diagnostics import async_redact_data
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import AnyDeviceEntry, ChildDeviceEntry
 from homeassistant.helpers.redact import REDACTED
 
-from .client import BalenaError, Endpoint
+from .client import BalenaError, Endpoint, Exchange, Record
 from .coordinator import BalenaConfigEntry, DeviceCoordinator
 from .system_health import async_ping
 
@@ -27,6 +30,38 @@ _REDACTED: Final = {
     "url",
 }
 
+# What stands in answers and words of a Supervisor, but is for nobody else.
+_PERSONAL: Final = re.compile(
+    r"[0-9a-f]{32,}"
+    r"|[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}"
+    r"|\d{1,3}(?:\.\d{1,3}){3}"
+    r"|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}",
+    re.IGNORECASE,
+)
+# The names of the fields of an answer; others are names that a person gave.
+_FIELDS: Final = re.compile(
+    r"api_port|apikey|appId|appState|arch|commit|connected|containerId|containers|createdAt"
+    r"|deviceType|dockerImageId|download_?progress|enabled|image(?:Id|s)?|info|ip_address"
+    r"|mac_address|message|name|os_version|overallDownloadProgress|release(?:Id)?"
+    r"|service(?:Id|Name|s)|status|supervisor_version|update_(?:downloaded|failed|pending)"
+    r"|version|vpn",
+    re.IGNORECASE,
+)
+# The fields of which the text is told.
+_TOLD: Final = {
+    "appState",
+    "arch",
+    "commit",
+    "createdAt",
+    "deviceType",
+    "os_version",
+    "release",
+    "serviceName",
+    "status",
+    "supervisor_version",
+    "version",
+}
+
 
 async def async_get_config_entry_diagnostics(
     hass: HomeAssistant, entry: BalenaConfigEntry
@@ -41,6 +76,8 @@ async def async_get_config_entry_diagnostics(
     return {
         "entry": async_redact_data(entry.as_dict(), _REDACTED),
         "ping": ping,
+        "polls": asdict(data.polls),
+        "requests": _requests(account.cloud.record) if account else {},
         "fleets": [asdict(fleet) for fleet in account.data.values()] if account else [],
         "devices": [_device(device) for device in data.devices.values()],
     }
@@ -81,4 +118,41 @@ def _device(coordinator: DeviceCoordinator) -> Mapping[str, Any]:
             )
             for endpoint in Endpoint
         },
+        "requests": _requests(supervisor.record),
     }
+
+
+def _requests(record: Record) -> Mapping[str, Any]:
+    """Return how each path answered the last time."""
+    return {path: _exchange(item) for path, item in record.exchanges.items()}
+
+
+def _exchange(exchange: Exchange) -> Mapping[str, Any]:
+    told = asdict(exchange)
+    body = told.pop("body")
+    error = exchange.error
+    told["error"] = _PERSONAL.sub(REDACTED, error) if error else None
+    if body is not None:
+        try:
+            told["body"] = _harmless(orjson.loads(body))
+        except orjson.JSONDecodeError:
+            told["body"] = "no JSON"
+    return told
+
+
+def _harmless(value: object, field: str = "") -> object:
+    """Return the answer of a field without what is secret or personal."""
+    match value:
+        case dict():
+            return {
+                key
+                if _FIELDS.fullmatch(key) or field == "services"
+                else f"{REDACTED} {number}": _harmless(item, key)
+                for number, (key, item) in enumerate(value.items(), 1)
+            }
+        case list():
+            return [_harmless(item, field) for item in value]
+        case str() if field not in _TOLD:
+            return REDACTED
+        case _:
+            return value

@@ -25,7 +25,7 @@ from homeassistant.helpers import (
 
 from .actions import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, Fields
 from .const import DOMAIN
-from .coordinator import BalenaConfigEntry, DeviceCoordinator
+from .coordinator import BalenaConfigEntry, DeviceCoordinator, device_in
 
 _DEVICES: Final[Fields] = {
     vol.Required(ATTR_DEVICE_ID): vol.All(
@@ -220,14 +220,7 @@ def _service(
     action: Action, device: dr.ChildDeviceEntry, entry: BalenaConfigEntry
 ) -> Target:
     """Return the service that a child device stands for. Raises when it is not known."""
-    coordinator = next(
-        (
-            item
-            for item in entry.runtime_data.devices.values()
-            if item.registry_id == device.parent_device_id
-        ),
-        None,
-    )
+    coordinator = device_in(entry, device.parent_device_id)
     if coordinator is None:
         raise _refusal("device_gone", device)
     for app_id, service in coordinator.data.services if action.is_for_services else ():

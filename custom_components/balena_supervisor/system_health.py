@@ -35,11 +35,14 @@ async def async_ping(entry: BalenaConfigEntry) -> float:
 
 
 async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
-    """Return how many devices there are, and how long each entry takes to answer."""
+    """Return how many devices there are, and of each entry what polls and answers cost."""
     entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     # Names are for nobody else: people paste this into reports.
     return {
         "devices": sum(len(entry.runtime_data.devices) for entry in entries),
+        "requests_per_poll": ", ".join(
+            str(entry.runtime_data.polls.requests) for entry in entries
+        ),
         **{
             f"{entry.data[CONF_CONNECTION]} {number}": _async_reach(entry)
             for number, entry in enumerate(entries, 1)

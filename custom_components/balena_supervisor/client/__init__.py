@@ -42,6 +42,7 @@ from .models import (
     target_apps,
 )
 from .proxy import ProxyTransport
+from .record import Exchange, Record
 from .rows import Actor, DeviceRow, Fleet, InstalledImage, Release
 from .supervisor import Supervisor
 from .transport import DirectTransport, Transport
@@ -69,6 +70,7 @@ __all__ = [
     "DeviceRow",
     "DirectTransport",
     "Endpoint",
+    "Exchange",
     "Fleet",
     "HostConfig",
     "Image",
@@ -82,6 +84,7 @@ __all__ = [
     "Proxy",
     "ProxyTransport",
     "RateLimited",
+    "Record",
     "Release",
     "RequestTimeout",
     "ServiceReport",

@@ -27,6 +27,7 @@ from .errors import (
 from .fields import as_object
 from .http import HttpClient, JsonObject
 from .proxy import ProxyTransport, Throttle
+from .record import Record
 from .rows import Actor, DeviceRow, Fleet, fleets_from_json, tags_from_rows
 from .supervisor import Supervisor
 
@@ -103,6 +104,7 @@ class BalenaCloud:
             base_url, session, token, ssl=ssl, max_answer=MAX_ANSWER
         )
         self._lean_until = 0.0
+        self.record = Record()
         self._throttle = Throttle()
 
     def supervisor(self, uuid: str) -> Supervisor:
@@ -226,6 +228,12 @@ class BalenaCloud:
     async def _get(
         self, path: str, query: Mapping[str, str] | None = None, *, timeout: float
     ) -> object:
+        answer = await self.record.of(f"GET {path}", self._read(path, query, timeout))
+        return answer.json()
+
+    async def _read(
+        self, path: str, query: Mapping[str, str] | None, timeout: float
+    ) -> Answer:
         answer = await self._http.request(
             "GET", path, params=query, timeout=timeout, command=False
         )
@@ -234,7 +242,7 @@ class BalenaCloud:
             self._throttle.be_quiet(error.retry_after or 0.0)
         if error is not None:
             raise error
-        return answer.json()
+        return answer
 
 
 class _UnknownField(CloudError):

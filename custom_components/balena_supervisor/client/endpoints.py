@@ -123,3 +123,16 @@ SERVICE_BY_NAME_SINCE: Final[Version] = (8, 2, 2)
 JOURNAL_FORMAT_SINCE: Final[Version] = (10, 3)
 JOURNAL_SINCE_UNTIL_SINCE: Final[Version] = (14, 7)
 PROXY_DNS_SINCE: Final[Version] = (16, 6)
+
+# Those of which the last answer is kept, to find out what a device tells; the others have
+# nothing to tell, or tell keys.
+KEPT: Final = frozenset(
+    {
+        Endpoint.APPS_STATE,
+        Endpoint.DEVICE,
+        Endpoint.DEVICE_INFO,
+        Endpoint.STATE_STATUS,
+        Endpoint.VERSION,
+        Endpoint.VPN,
+    }
+)

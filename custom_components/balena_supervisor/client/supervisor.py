@@ -12,6 +12,7 @@ from .endpoints import (
     INSTEAD,
     JOURNAL_FORMAT_SINCE,
     JOURNAL_SINCE_UNTIL_SINCE,
+    KEPT,
     PROXY_DNS_SINCE,
     SERVICE_BY_NAME_SINCE,
     Endpoint,
@@ -36,6 +37,7 @@ from .models import (
     tags_from_json,
     text_from_json,
 )
+from .record import Record
 from .transport import Transport
 
 # A longer line of a log is cut.
@@ -55,6 +57,7 @@ class Supervisor:
     def __init__(self, transport: Transport) -> None:
         """Remember the way to the Supervisor."""
         self._transport = transport
+        self.record = Record()
         self.version: Version | None = None
 
     def supports(self, endpoint: Endpoint) -> bool:
@@ -426,13 +429,16 @@ class Supervisor:
         json: JsonObject | None = None,
     ) -> Answer:
         self._require(endpoint.since)
-        return await self._transport.request(
+        request = self._transport.request(
             endpoint.method,
             endpoint.path.format(app_id=app_id),
             json=json,
             timeout=endpoint.timeout,
             command=endpoint.is_command,
         )
+        name = f"{endpoint.method} {endpoint.path}"
+        keeps_body = endpoint in KEPT
+        return await self.record.of(name, request, keeps_body=keeps_body)
 
     async def _container(
         self, endpoint: Endpoint, app_id: int, json: JsonObject
