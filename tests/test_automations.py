@@ -26,7 +26,7 @@ from homeassistant.helpers import (
 from homeassistant.setup import async_setup_component
 from simulator import RECORDED_NEXT_RELEASE, Device
 
-from . import fail_at_lock, pass_time
+from . import fail_at_lock, pass_time, state_of
 from .texts import FOLDER, TEXTS
 
 ICONS: Final[dict[str, Any]] = json.loads((FOLDER / "icons.json").read_text("utf-8"))
@@ -152,6 +152,50 @@ async def test_refused_by_lock(
         await hass.services.async_call("button", "press", restart, blocking=True)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert len(fired) == 1
+
+
+async def stop(hass: HomeAssistant, device: Device) -> None:
+    """Stop a service by its switch."""
+    main = {"entity_id": "switch.holy_wildflower_main_running"}
+    await hass.services.async_call("switch", "turn_off", main, blocking=True)
+
+
+async def restart(hass: HomeAssistant, device: Device) -> None:
+    """Restart a service, which does not come up."""
+    device.start_failing = True
+    main = {"entity_id": "button.holy_wildflower_main_restart"}
+    with pytest.raises(HomeAssistantError):
+        await hass.services.async_call("button", "press", main, blocking=True)
+
+
+async def update(hass: HomeAssistant, device: Device) -> None:
+    """Apply an update, during which a service stops."""
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    device.finish_download()
+    device.container_exit("main")
+
+
+@pytest.mark.parametrize("command", [stop, restart, update])
+async def test_service_that_we_stopped(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    command: Callable[[HomeAssistant, Device], Awaitable[None]],
+) -> None:
+    """A service that a person, an automation or an update stopped did not stop by itself."""
+    main = "switch.holy_wildflower_main_running"
+    fired = await automate(
+        hass,
+        triggers={
+            "trigger": f"{DOMAIN}.service_stopped",
+            "target": {"entity_id": main},
+        },
+    )
+    await command(hass, device)
+    await pass_time(hass, freezer)
+    assert state_of(hass, main) == "off"
+    assert not fired
 
 
 async def test_trigger_after_a_while(

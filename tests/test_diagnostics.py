@@ -100,19 +100,18 @@ async def test_answer_that_is_none(
     assert vpn.items() >= told.items()
 
 
-@pytest.mark.expects_log("The connection was refused")
+@pytest.mark.expects_log("Error fetching holy-wildflower data")
 async def test_failed_polls(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     loaded: MockConfigEntry,
-    device: Device,
+    server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """Diagnostics count the polls that failed."""
     assert await async_setup_component(hass, "diagnostics", {})
-    await device.power_off()
+    server.faults.add("GET", "/v1/device", Fault.status(503, "Internal server error"))
     await pass_time(hass, freezer)
-    await device.power_on()
     told: Any = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
     polls = told["polls"]
     assert polls["failures"] > 0

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient
 from freezegun.api import FrozenDateTimeFactory
+import jwt
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
@@ -274,3 +275,34 @@ async def test_right_is_lost(
     await pass_time(hass, freezer, MINUTE)
     assert not told(issue_registry)
     assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "on"
+
+
+@pytest.mark.parametrize(
+    ("claims", "issues"),
+    [
+        ({"exp": 1_900_000_000}, {"token_expires"}),
+        ({"exp": "soon"}, set()),
+        ({"exp": 10**20}, set()),
+        ({}, set()),
+    ],
+)
+async def test_token_expires(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    issue_registry: ir.IssueRegistry,
+    claims: dict[str, Any],
+    issues: set[str],
+) -> None:
+    """The token of a session, which tells when it ends, is told, until there is another one."""
+    session = jwt.encode(claims, "a secret of the server that nobody else knows")
+    cloud.tokens[session] = cloud.tokens[token]
+    data = {**account_entry.data, "token": session}
+    hass.config_entries.async_update_entry(account_entry, data=data)
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    assert set(told(issue_registry)) == issues
+    data = {**account_entry.data, "token": token}
+    hass.config_entries.async_update_entry(account_entry, data=data)
+    await hass.config_entries.async_reload(account_entry.entry_id)
+    assert not told(issue_registry)

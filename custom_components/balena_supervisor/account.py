@@ -3,19 +3,21 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from itertools import batched
 from time import monotonic
 from typing import Final, override
 
 from yarl import URL
 
-from homeassistant.const import CONF_URL
+from homeassistant.const import CONF_TOKEN, CONF_URL
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryAuthFailed, HomeAssistantError
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.util import dt as dt_util
 
 from .account_device import AccountDeviceCoordinator
 from .client import (
@@ -28,6 +30,7 @@ from .client import (
     Release,
     TokenRefused,
 )
+from .connection import expiry
 from .const import (
     ACCOUNT_BUSY_INTERVAL,
     ACCOUNT_INTERVAL,
@@ -207,6 +210,8 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
     async def _async_setup(self) -> None:
         """Forget the fleets that are not chosen any more, and their devices."""
         self.config_entry.async_on_unload(self._forget_issues)
+        if (moment := expiry(self.config_entry.data[CONF_TOKEN])) is not None:
+            self._report_expiry(moment)
         registry = dr.async_get(self.hass)
         chosen = set(map(self.fleet_identifier, self.fleet_ids))
         entries = dr.async_entries_for_config_entry(
@@ -329,6 +334,10 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         return f"fleet_gone_{self.config_entry.entry_id}_{fleet_id}"
 
     @property
+    def _expiry_issue_id(self) -> str:
+        return f"token_expires_{self.config_entry.entry_id}"
+
+    @property
     def _right_issue_id(self) -> str:
         return f"right_lost_{self.config_entry.entry_id}"
 
@@ -344,8 +353,24 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             translation_placeholders={"account": self.name},
         )
 
+    def _report_expiry(self, moment: datetime) -> None:
+        """Tell the person that the token is one of a session, which ends."""
+        ir.async_create_issue(
+            self.hass,
+            DOMAIN,
+            self._expiry_issue_id,
+            is_fixable=False,
+            severity=ir.IssueSeverity.WARNING,
+            translation_key="token_expires",
+            translation_placeholders={
+                "account": self.name,
+                "date": dt_util.as_local(moment).strftime("%Y-%m-%d %H:%M"),
+            },
+        )
+
     @callback
     def _forget_issues(self) -> None:
+        ir.async_delete_issue(self.hass, DOMAIN, self._expiry_issue_id)
         ir.async_delete_issue(self.hass, DOMAIN, self._right_issue_id)
         for fleet_id in self.fleet_ids:
             ir.async_delete_issue(self.hass, DOMAIN, self._issue_id(fleet_id))

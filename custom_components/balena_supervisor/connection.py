@@ -1,8 +1,11 @@
 """Opens the way to what an entry is of."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 import ssl
 from typing import Any
+
+import jwt
 
 from homeassistant.const import CONF_TOKEN, CONF_URL, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
@@ -25,6 +28,22 @@ async def async_open_account(
         context = await hass.async_add_executor_job(_trust, authority)
     session = async_get_clientsession(hass, data[CONF_VERIFY_SSL])
     return BalenaCloud(data[CONF_URL], data[CONF_TOKEN], session, ssl=context)
+
+
+def expiry(token: str) -> datetime | None:
+    """Return when a token expires, which only those of sessions tell; None if it does not tell."""
+    try:
+        told = jwt.decode(token, options={"verify_signature": False})
+        return datetime.fromtimestamp(told["exp"], UTC)
+    except (
+        jwt.InvalidTokenError,
+        KeyError,
+        OSError,
+        OverflowError,
+        TypeError,
+        ValueError,
+    ):
+        return None
 
 
 def _trust(authority: str) -> ssl.SSLContext:

@@ -8,6 +8,13 @@ LOGGER = logging.getLogger(__package__)
 DOMAIN: Final = "balena_supervisor"
 MANUFACTURER: Final = "balena"
 
+# Fired for each device that an action was called on.
+EVENT_ACTION: Final = f"{DOMAIN}_action"
+ATTR_ACTION: Final = "action"
+ATTR_MESSAGE: Final = "message"
+ATTR_RESULT: Final = "result"
+RESULT_OK: Final = "ok"
+
 CONF_CA_CERTIFICATE: Final = "ca_certificate"
 CONF_CONNECTION: Final = "connection"
 CONF_FLEETS: Final = "fleets"

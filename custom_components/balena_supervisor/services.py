@@ -1,14 +1,14 @@
 """The actions: find out who is meant, give the commands, collect what each device answered."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import voluptuous as vol
 
-from homeassistant.const import ATTR_DEVICE_ID
+from homeassistant.const import ATTR_DEVICE_ID, ATTR_NAME
 from homeassistant.core import (
     HomeAssistant,
     ServiceCall,
@@ -24,7 +24,14 @@ from homeassistant.helpers import (
 )
 
 from .actions import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, Fields
-from .const import DOMAIN
+from .const import (
+    ATTR_ACTION,
+    ATTR_MESSAGE,
+    ATTR_RESULT,
+    DOMAIN,
+    EVENT_ACTION,
+    RESULT_OK,
+)
 from .coordinator import BalenaConfigEntry, DeviceCoordinator, device_in
 
 _DEVICES: Final[Fields] = {
@@ -71,16 +78,23 @@ class Outcome:
     device_id: str
     name: str | None
     error: HomeAssistantError | None
+    service: str | None = None
     answer: object = None
+
+    @property
+    def result(self) -> str:
+        """In a word what came of it."""
+        error = self.error
+        return (error.translation_key or "error") if error else RESULT_OK
 
     def as_response(self, action: Action) -> dict[str, Any]:
         """Return what a response tells of it."""
         error = self.error
         response = {
             ATTR_DEVICE_ID: self.device_id,
-            "name": self.name,
-            "result": (error.translation_key or "error") if error else "ok",
-            "message": str(error) if error else None,
+            ATTR_NAME: self.name,
+            ATTR_RESULT: self.result,
+            ATTR_MESSAGE: str(error) if error else None,
         }
         return response | {action.answers: self.answer} if action.answers else response
 
@@ -111,6 +125,8 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
             for target in targets.values()
         )
     )
+    if not action.answers:
+        _note(call, outcomes)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     is_answered = not action.answers or len(errors) < len(outcomes)
     if call.return_response and is_answered:
@@ -128,6 +144,25 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
             },
         )
     return None
+
+
+@callback
+def _note(call: ServiceCall, outcomes: Iterable[Outcome]) -> None:
+    """Fire an event for what each device was told, which the activity shows."""
+    for outcome in outcomes:
+        error = outcome.error
+        call.hass.bus.async_fire(
+            EVENT_ACTION,
+            {
+                ATTR_DEVICE_ID: outcome.device_id,
+                ATTR_NAME: outcome.name,
+                ATTR_ACTION: call.service,
+                ATTR_SERVICE: outcome.service,
+                ATTR_RESULT: outcome.result,
+                ATTR_MESSAGE: str(error) if error else None,
+            },
+            context=call.context,
+        )
 
 
 def _key(
@@ -175,7 +210,8 @@ async def _async_command(
         answer = await action.command(coordinator)(**arguments)
     except HomeAssistantError as err:
         error = err
-    return Outcome(target.device_id, coordinator.device_name, error, answer)
+    service = arguments.get(ATTR_SERVICE)
+    return Outcome(target.device_id, coordinator.device_name, error, service, answer)
 
 
 def _targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:

@@ -1,0 +1,52 @@
+"""Tells in the activity what devices were told to do, and what came of it."""
+
+from collections.abc import Callable
+
+from homeassistant.components.logbook import (
+    LOGBOOK_ENTRY_MESSAGE,
+    LOGBOOK_ENTRY_NAME,
+    LazyEventPartialState,
+)
+from homeassistant.const import ATTR_NAME
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.translation import async_get_cached_translations
+
+from .actions import ATTR_SERVICE
+from .const import (
+    ATTR_ACTION,
+    ATTR_MESSAGE,
+    ATTR_RESULT,
+    DOMAIN,
+    EVENT_ACTION,
+    RESULT_OK,
+)
+
+
+@callback
+def async_describe_events(
+    hass: HomeAssistant,
+    async_describe_event: Callable[
+        [str, str, Callable[[LazyEventPartialState], dict[str, str | None]]], None
+    ],
+) -> None:
+    """Register how our event reads."""
+
+    def text(category: str, key: str) -> str:
+        texts = async_get_cached_translations(
+            hass, hass.config.language, category, DOMAIN
+        )
+        return texts.get(f"component.{DOMAIN}.{category}.{key}", "")
+
+    @callback
+    def describe(event: LazyEventPartialState) -> dict[str, str | None]:
+        """Return the line of an event: what was done, or why it was not."""
+        data = event.data
+        action = data[ATTR_ACTION]
+        if data[ATTR_RESULT] == RESULT_OK:
+            done = text("config_panel", f"activity.{action}")
+            message = done.format(service=data[ATTR_SERVICE])
+        else:
+            message = f"{text('services', f'{action}.name')}: {data[ATTR_MESSAGE]}"
+        return {LOGBOOK_ENTRY_NAME: data[ATTR_NAME], LOGBOOK_ENTRY_MESSAGE: message}
+
+    async_describe_event(DOMAIN, EVENT_ACTION, describe)

@@ -1,0 +1,122 @@
+"""The activity of Home Assistant tells what devices were told to do, and by whom."""
+
+import logging
+from typing import Any
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.components.recorder.common import (
+    async_wait_recording_done,
+)
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
+
+from custom_components.balena_supervisor.actions import ACTIONS
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.components.recorder import Recorder
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+from simulator import Device
+
+from .texts import TEXTS
+
+
+@pytest.fixture(autouse=True)
+def _own_integration(
+    recorder_mock: Recorder,
+    socket_enabled: None,
+    enable_custom_integrations: None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Have a recorder, which must be there before Home Assistant, and is talkative."""
+    for logger in ("homeassistant.components.recorder", "sqlalchemy.engine"):
+        caplog.set_level(logging.WARNING, logger)
+
+
+async def activity(
+    hass: HomeAssistant, hass_ws_client: WebSocketGenerator, device_id: str
+) -> list[dict[str, Any]]:
+    """Return the lines of a device."""
+    await async_wait_recording_done(hass)
+    client = await hass_ws_client()
+    question = {
+        "type": "logbook/get_events",
+        "start_time": dt_util.start_of_local_day().isoformat(),
+        "device_ids": [device_id],
+    }
+    await client.send_json_auto_id(question)
+    answer = await client.receive_json()
+    assert answer["success"]
+    return [line for line in answer["result"] if line.get("domain") == DOMAIN]
+
+
+async def test_automation(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device_id: str,
+    hass_ws_client: WebSocketGenerator,
+) -> None:
+    """A line tells what an automation had done, and that it was the automation."""
+    assert await async_setup_component(hass, "logbook", {})
+    action = {"action": f"{DOMAIN}.reboot", "data": {"device_id": device_id}}
+    begin = {"trigger": "event", "event_type": "begin"}
+    automation = {"alias": "Anna's automation", "triggers": begin, "actions": action}
+    assert await async_setup_component(hass, "automation", {"automation": automation})
+    hass.bus.async_fire("begin")
+    await hass.async_block_till_done(wait_background_tasks=True)
+    (line,) = await activity(hass, hass_ws_client, device_id)
+    assert (line["name"], line["message"]) == ("holy-wildflower", "was rebooted")
+    assert line["context_name"] == "Anna's automation"
+
+
+async def test_service(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    service_id: str,
+    hass_ws_client: WebSocketGenerator,
+) -> None:
+    """A line of a service names it."""
+    assert await async_setup_component(hass, "logbook", {})
+    main = {"device_id": service_id}
+    await hass.services.async_call(DOMAIN, "restart_service", main, blocking=True)
+    (line,) = await activity(hass, hass_ws_client, service_id)
+    assert line["message"] == "restarted the service main"
+
+
+async def test_failure(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_id: str,
+    hass_ws_client: WebSocketGenerator,
+) -> None:
+    """A line tells why a device did not do what it was told to."""
+    assert await async_setup_component(hass, "logbook", {})
+    device.lock()
+    target = {"device_id": device_id}
+    with pytest.raises(HomeAssistantError, match="holds an update lock") as error:
+        await hass.services.async_call(DOMAIN, "reboot", target, blocking=True)
+    (line,) = await activity(hass, hass_ws_client, device_id)
+    assert line["message"] == f"Reboot: {error.value}"
+
+
+async def test_question(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device_id: str,
+    hass_ws_client: WebSocketGenerator,
+) -> None:
+    """Who only asks a device leaves no line."""
+    assert await async_setup_component(hass, "logbook", {})
+    target = {"device_id": device_id}
+    await hass.services.async_call(
+        DOMAIN, "get_state", target, blocking=True, return_response=True
+    )
+    assert not await activity(hass, hass_ws_client, device_id)
+
+
+def test_texts() -> None:
+    """Every action that commands has a line."""
+    commands = {name for name, action in ACTIONS.items() if not action.answers}
+    assert commands == set(TEXTS["config_panel"]["activity"])
