@@ -45,6 +45,12 @@ _VARIABLES = (
     "DEVICE_UUID",
 )
 
+_TALKATIVE = {
+    "aiohttp_fast_zlib",
+    "asyncio",
+    "homeassistant.components.camera.img_util",
+}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the mark of tests that expect a warning."""
@@ -80,8 +86,8 @@ def _only_expected_logs(
         for record in caplog.get_records(phase)
         if record.levelno >= logging.WARNING
         # Callbacks look slow to asyncio where a test moves the clock, and Home
-        # Assistant's web server misses optional libraries.
-        and record.name not in {"asyncio", "aiohttp_fast_zlib"}
+        # Assistant misses optional libraries.
+        and record.name not in _TALKATIVE
         # Home Assistant warns of every custom integration.
         and "has not been tested by Home Assistant" not in record.getMessage()
     ]

@@ -1,6 +1,8 @@
 """Blueprints: each is an automation that does what its name says."""
 
+import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 import shutil
 from typing import Any, Final
@@ -9,14 +11,22 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
+    MockUser,
     async_capture_events,
+    async_fire_time_changed,
+)
+from pytest_homeassistant_custom_component.typing import (
+    ClientSessionGenerator,
+    MockHAClientWebSocket,
+    WebSocketGenerator,
 )
 
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
 from simulator import Device
 
-from . import fail_at_lock, pass_time
+from . import fail_at_lock, pass_time, state_of
 
 BLUEPRINTS: Final = Path(__file__).parent.parent / "blueprints/automation"
 VPN: Final = "binary_sensor.holy_wildflower_vpn"
@@ -27,6 +37,15 @@ def config_folder(hass: HomeAssistant, tmp_path: Path) -> None:
     """Have our blueprints where Home Assistant looks for those of the person."""
     hass.config.config_dir = str(tmp_path)
     shutil.copytree(BLUEPRINTS, tmp_path / "blueprints/automation/balena")
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what an automation does that goes on for longer; time may stand still."""
+    for _ in range(100_000):
+        if is_so():
+            return
+        await asyncio.sleep(0)
+    pytest.fail("It did not happen")
 
 
 async def use(hass: HomeAssistant, name: str, **inputs: Any) -> None:
@@ -149,6 +168,127 @@ async def test_update_at_night(
     await pass_time(hass, freezer, 86_400)
     await turn_off(hass)
     assert device.commands == commands
+
+
+@pytest.fixture
+async def phone(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, hass_admin_user: MockUser
+) -> str:
+    """Return the device of a phone that runs the app."""
+    # All that a browser may ask must be there before the first does.
+    for component in ("homeassistant", "repairs", "notify", "mobile_app"):
+        assert await async_setup_component(hass, component, {})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    client = await hass_client()
+    registration = {
+        "app_data": {"push_websocket_channel": True},
+        "app_id": "app",
+        "app_name": "App",
+        "app_version": "1",
+        "device_id": "phone",
+        "device_name": "Phone",
+        "manufacturer": "Maker",
+        "model": "Model",
+        "os_name": "OS",
+        "os_version": "1",
+        "supports_encryption": False,
+    }
+    answer = await client.post("/api/mobile_app/registrations", json=registration)
+    assert answer.status == HTTPStatus.CREATED
+    await hass.async_block_till_done(wait_background_tasks=True)
+    (entry,) = hass.config_entries.async_entries("mobile_app")
+    (device,) = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    return device.id
+
+
+@pytest.fixture
+async def pushed(
+    hass: HomeAssistant, phone: str, hass_ws_client: WebSocketGenerator
+) -> MockHAClientWebSocket:
+    """Return what brings the phone its notifications."""
+    (entry,) = hass.config_entries.async_entries("mobile_app")
+    client = await hass_ws_client()
+    channel = "mobile_app/push_notification_channel"
+    webhook_id = entry.data["webhook_id"]
+    await client.send_json_auto_id({"type": channel, "webhook_id": webhook_id})
+    assert (await client.receive_json())["success"]
+    return client
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "commands"),
+    [("on", [("update", {"force": True, "cancel": False})]), ("off", [])],
+)
+@pytest.mark.usefixtures("config_folder")
+async def test_update_failed(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    phone: str,
+    pushed: MockHAClientWebSocket,
+    meanwhile: str,
+    commands: list[Any],
+) -> None:
+    """The phone tells of an update that fails, and its button forces it, unless it is over."""
+    failed = "binary_sensor.holy_wildflower_update_failed"
+    target = {"entity_id": failed}
+    await use(hass, "update_failed", devices=target, minutes=0, phone=phone)
+    fail_at_lock(device)
+    await hass.services.async_call(
+        "homeassistant", "update_entity", target, blocking=True
+    )
+    shown = (await pushed.receive_json())["event"]
+    assert shown["title"] == "Update of holy-wildflower failed"
+    (button,) = shown["data"]["actions"]
+    assert button["title"] == "Force"
+    hass.states.async_set(failed, meanwhile)
+    hass.bus.async_fire("mobile_app_notification_action", {"action": button["action"]})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert device.commands == commands
+
+
+@pytest.fixture
+async def search(
+    hass: HomeAssistant, loaded: MockConfigEntry, config_folder: None
+) -> str:
+    """Return a toggle, which is on: somebody looks for the device."""
+    toggles = {"input_boolean": {"search": {}}}
+    assert await async_setup_component(hass, "input_boolean", toggles)
+    toggle = "input_boolean.search"
+    identify = ["button.holy_wildflower_identify"]
+    await use(hass, "find_device", looking=toggle, identify=identify, minutes=1)
+    target = {"entity_id": toggle}
+    await hass.services.async_call("input_boolean", "turn_on", target, blocking=True)
+    return toggle
+
+
+async def test_find_device(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    device: Device,
+    search: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A device blinks again and again while it is looked for, but not for ever."""
+    for blinks in range(1, 5):
+        # The automation goes on to wait when the device has answered.
+        await until(
+            lambda number=blinks: caplog.text.count("wait for trigger") == number
+        )
+        assert device.commands == [("blink", {})] * blinks
+        freezer.tick(16)
+        async_fire_time_changed(hass)
+    await until(lambda: state_of(hass, search) == "off")
+    assert device.commands == [("blink", {})] * 4
+
+
+async def test_found_device(hass: HomeAssistant, device: Device, search: str) -> None:
+    """A device that was found blinks no more."""
+    await until(lambda: len(device.commands) == 1)
+    target = {"entity_id": search}
+    await hass.services.async_call("input_boolean", "turn_off", target, blocking=True)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert device.commands == [("blink", {})]
 
 
 @pytest.mark.parametrize("path", BLUEPRINTS.glob("*.yaml"), ids=lambda path: path.stem)
