@@ -19,6 +19,33 @@ async def test_load_and_unload(hass: HomeAssistant, loaded: MockConfigEntry) -> 
     assert loaded.state is ConfigEntryState.NOT_LOADED
 
 
+@pytest.mark.parametrize(
+    ("version", "minor_version", "state"),
+    [
+        (1, 9, ConfigEntryState.LOADED),
+        pytest.param(
+            2,
+            1,
+            ConfigEntryState.MIGRATION_ERROR,
+            marks=pytest.mark.expects_log("higher than the current version"),
+        ),
+    ],
+)
+async def test_entry_of_a_newer_version(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    version: int,
+    minor_version: int,
+    state: ConfigEntryState,
+) -> None:
+    """After a downgrade, an entry loads as long as its major version is the same."""
+    hass.config_entries.async_update_entry(
+        entry, version=version, minor_version=minor_version
+    )
+    await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is state
+
+
 async def test_device_registry(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

@@ -38,6 +38,15 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     return True
 
 
+async def async_migrate_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
+    """Return whether an entry of another version is understood.
+
+    There is no older one yet, and what a newer minor version added does no harm. Home
+    Assistant itself refuses a newer major one.
+    """
+    return True
+
+
 async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
     """Set up a device or an account."""
     environment = Environment.read()

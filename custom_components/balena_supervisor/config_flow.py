@@ -112,6 +112,9 @@ _PLACEHOLDERS: Final = {
 class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     """Registers a device or an account, or corrects its registration."""
 
+    VERSION = 1
+    MINOR_VERSION = 1
+
     _account: ProbedAccount
     _account_data: Mapping[str, Any]
 
