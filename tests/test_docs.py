@@ -1,5 +1,9 @@
-"""Every example of the documentation runs."""
+"""The documentation: its examples run, its links lead somewhere, and nothing is left out."""
 
+import ast
+from collections import Counter
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 import re
 from typing import Any, Final
@@ -8,47 +12,105 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 import yaml
 
+from custom_components.balena_supervisor.actions import ACTIONS
+from custom_components.balena_supervisor.condition import CONDITIONS
+from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.trigger import TRIGGERS
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
-from simulator import CloudDevice, Device
+from simulator import CloudDevice, Device, SupervisorServer
+
+from .texts import FOLDER, TEXTS
 
 ROOT: Final = Path(__file__).parent.parent
-PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXAMPLES: Final = {
-    f"{page.name}:{number}": yaml.safe_load(block)
-    for page in PAGES
-    for number, block in enumerate(
-        re.findall(
-            r"^```yaml\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
-        ),
-        1,
+PAGES: Final = {
+    page.relative_to(ROOT).as_posix(): page.read_text("utf-8")
+    for page in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").glob("*.md")),
     )
 }
-AUTOMATIONS: Final = {
-    name: example for name, example in EXAMPLES.items() if "actions" in example
+
+# Every fenced block: its language and its text.
+_FENCE: Final = re.compile(
+    r"^[ \t]*```(.*?)\n(.*?)^[ \t]*```$", re.MULTILINE | re.DOTALL
+)
+BLOCKS: Final = {
+    f"{page}:{number}": (language, text)
+    for page, content in PAGES.items()
+    for number, (language, text) in enumerate(_FENCE.findall(content), 1)
+}
+EXAMPLES: Final[dict[str, Any]] = {
+    name: yaml.safe_load(text)
+    for name, (language, text) in BLOCKS.items()
+    if language == "yaml"
 }
 
 
-def test_examples_are_yaml() -> None:
-    """There are examples, and most of them are automations."""
-    assert len(AUTOMATIONS) > 9
+def _with(key: str) -> dict[str, Any]:
+    """Return the examples that have a key."""
+    return {name: example for name, example in EXAMPLES.items() if key in example}
+
+
+AUTOMATIONS: Final = _with("actions")
+CARDS: Final = _with("type")
+CONFIGURATIONS: Final = _with("logger")
+DASHBOARDS: Final = _with("views") | _with("strategy")
+FRAGMENTS: Final = _with("services")
+
+# Home Assistant's own cards that the examples use; ours are in the frontend's files.
+_OWN_CARDS: Final = {
+    f"custom:{name}"
+    for script in (FOLDER / "frontend").glob("*.js")
+    for name in re.findall(r"\bbalena(?:-[a-z]+)*\b", script.read_text("utf-8"))
+}
+_KNOWN_CARDS: Final = _OWN_CARDS | {
+    "button",
+    "conditional",
+    "entities",
+    "entity-filter",
+    "gauge",
+    "glance",
+    "grid",
+    "heading",
+    "history-graph",
+    "horizontal-stack",
+    "logbook",
+    "markdown",
+    "sections",
+    "tile",
+    "vertical-stack",
+}
+
+
+def test_blocks_are_checked() -> None:
+    """Every block says what it is, and every YAML is of one kind that a test below checks."""
+    languages = {language for language, _ in BLOCKS.values()}
+    assert languages <= {"", "python", "sh", "yaml"}
+    checked = chain(AUTOMATIONS, CARDS, CONFIGURATIONS, DASHBOARDS, FRAGMENTS)
+    assert Counter(checked) == Counter(list(EXAMPLES))
 
 
 @pytest.mark.parametrize("example", AUTOMATIONS.values(), ids=AUTOMATIONS)
-async def test_example(
+async def test_automation(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     account: MockConfigEntry,
     device: Device,
+    server: SupervisorServer,
     cloud_device: CloudDevice,
     example: dict[str, Any],
 ) -> None:
     """An example is a valid automation, and does what it says without an error."""
     # That is where a state of one's own may be set.
     device.local_mode = "set_target_state" in str(example)
-    assert await async_setup_component(hass, "persistent_notification", {})
+    for component in ("homeassistant", "persistent_notification"):
+        assert await async_setup_component(hass, component, {})
     automation = {"alias": "example", "triggers": [], **example}
     assert await async_setup_component(hass, "automation", {"automation": automation})
+    server.requests.clear()
     await hass.services.async_call(
         "automation", "trigger", {"entity_id": "automation.example"}, blocking=True
     )
@@ -59,4 +121,244 @@ async def test_example(
     trace = hass.states.get("automation.example")
     assert trace is not None
     assert trace.attributes["last_triggered"] is not None
-    assert device.commands or cloud_device.device.commands or "get_" in str(example)
+    is_question = re.search(r"\bget_|\.update_entity\b", str(example))
+    assert cloud_device.device.commands or any(
+        is_question or request.method != "GET" for request in server.requests
+    )
+
+
+async def test_entities_exist(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    account: MockConfigEntry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """The entities that examples name are those of the devices that the tests have."""
+    named = set(
+        re.findall(
+            r"\b(?:binary_sensor|button|sensor|switch|update)\.(?:holy|kiosk)\w+",
+            str(EXAMPLES),
+        )
+    )
+    assert named
+    assert named <= set(entity_registry.entities)
+
+
+@pytest.mark.parametrize("example", FRAGMENTS.values(), ids=FRAGMENTS)
+def test_compose(example: dict[str, Any]) -> None:
+    """A fragment of a docker-compose.yml gives a service access to the Supervisor."""
+    assert set(example) == {"services"}
+    for service in example["services"].values():
+        assert service["labels"] == {"io.balena.features.supervisor-api": "1"}
+
+
+@pytest.mark.parametrize("example", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+async def test_configuration(hass: HomeAssistant, example: dict[str, Any]) -> None:
+    """A part of a configuration.yaml is one that Home Assistant takes."""
+    for component in example:
+        assert await async_setup_component(hass, component, example)
+
+
+def _types(value: Any) -> Iterable[str]:
+    """Go through the types of a card, or of a dashboard's strategy and cards."""
+    if isinstance(value, list):
+        yield from chain.from_iterable(map(_types, value))
+    if isinstance(value, dict):
+        yield from [value["type"]] if "type" in value else []
+        inner = ("card", "cards", "sections", "strategy", "views")
+        yield from chain.from_iterable(_types(value.get(name)) for name in inner)
+
+
+@pytest.mark.parametrize(
+    "example", (CARDS | DASHBOARDS).values(), ids=CARDS | DASHBOARDS
+)
+def test_cards(example: dict[str, Any]) -> None:
+    """Cards and strategies are of Home Assistant, or of ours."""
+    types = set(_types(example))
+    assert types
+    assert types <= _KNOWN_CARDS
+
+
+def test_python() -> None:
+    """Python in the pages is Python."""
+    for language, text in BLOCKS.values():
+        ast.parse(text if language == "python" else "")
+
+
+def test_everything_has_an_example() -> None:
+    """Every action, trigger and condition stands in an example."""
+    examples = str(AUTOMATIONS)
+    for name in (*ACTIONS, *TRIGGERS, *CONDITIONS):
+        assert f"'{DOMAIN}.{name}'" in examples, name
+
+
+def _prose(page: str) -> str:
+    """Return a page without its code."""
+    return re.sub(r"`[^`\n]+`", "", _FENCE.sub("", PAGES[page]))
+
+
+def _links(page: str) -> list[str]:
+    """Return where the links and images of a page lead."""
+    return re.findall(r"\]\(([^)\s]+)\)", _prose(page))
+
+
+def _anchors(page: str) -> set[str]:
+    """Return the anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", PAGES[page]), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in headings
+    }
+
+
+def _inner_links(page: str) -> list[tuple[str, str]]:
+    """Return the paths, from the root, and the anchors of a page's links to files of ours."""
+    inner = [link for link in _links(page) if not link.startswith("https://")]
+    parts = [link.partition("#") for link in inner]
+    folder = (ROOT / page).parent
+    return [
+        (
+            (folder / path).resolve().relative_to(ROOT).as_posix() if path else page,
+            anchor,
+        )
+        for path, _, anchor in parts
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links(page: str) -> None:
+    """Every link inside leads to a file that is there, and to a heading that it has."""
+    for path, anchor in _inner_links(page):
+        assert (ROOT / path).exists(), path
+        assert not anchor or anchor in _anchors(path), f"{path}#{anchor}"
+
+
+def test_every_page_is_reachable() -> None:
+    """The README leads to every page, by one or several links."""
+    reached: set[str] = set()
+    coming = {"README.md"}
+    while coming:
+        reached |= coming
+        linked = {path for page in coming for path, _ in _inner_links(page)}
+        coming = (linked & set(PAGES)) - reached
+    assert reached == set(PAGES)
+
+
+def _cells(page: str) -> list[list[str]]:
+    """Return the rows of a page's tables, each a list of its cells."""
+    rows = re.findall(r"^\| ?(.*) \|$", PAGES[page], re.MULTILINE)
+    return [[cell.strip() for cell in row.split(" | ")] for row in rows]
+
+
+def _names(texts: Any) -> list[str]:
+    return [text["name"] for text in texts.values()]
+
+
+def test_entities_are_documented() -> None:
+    """The page of entities has a row for each, by its name."""
+    names = Counter(chain.from_iterable(map(_names, TEXTS["entity"].values())))
+    # That one's name is Home Assistant's.
+    names["Identify"] += 1
+    rows = Counter(row[0].strip("*") for row in _cells("docs/entities.md"))
+    assert not names - rows
+
+
+@pytest.mark.parametrize("sensor", ["status", "update_status", "overall_status"])
+def test_words_are_documented(sensor: str) -> None:
+    """The page of entities explains every word that a sensor may say."""
+    rows = {row[0] for row in _cells("docs/entities.md")}
+    explained = set(chain.from_iterable(row.split(", ") for row in rows))
+    assert set(TEXTS["entity"]["sensor"][sensor]["state"].values()) <= explained
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_actions_are_documented(name: str) -> None:
+    """The pages of actions have each, with its fields, and whether it is for administrators."""
+    action = ACTIONS[name]
+    rows = _cells("docs/actions.md")
+    heads = [row[0].replace("`", "") for row in rows]
+    assert name + " *" * action.is_admin_only in heads
+    fields = {row[0] for row in chain(rows, _cells("docs/logs.md"))}
+    explained = set(chain.from_iterable(cell.split(", ") for cell in fields))
+    assert {f"`{field}`" for field in action.fields} <= explained
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"), [("triggers", TRIGGERS), ("conditions", CONDITIONS)]
+)
+def test_triggers_and_conditions_are_documented(
+    kind: str, names: dict[str, Any]
+) -> None:
+    """The page of automations has each, with the name that the editor shows."""
+    rows = {row[0]: row[1] for row in _cells("docs/automations.md")}
+    told = {f"`{DOMAIN}.{name}`": TEXTS[kind][name]["name"] for name in names}
+    assert told.items() <= rows.items()
+
+
+@pytest.mark.parametrize(
+    ("step", "page"),
+    [
+        ("direct", "docs/installation.md"),
+        ("account", "docs/accounts.md"),
+        ("fleets", "docs/accounts.md"),
+    ],
+)
+def test_fields_of_flows_are_documented(step: str, page: str) -> None:
+    """The pages on setting up have each field, by its name."""
+    texts = TEXTS["config"]["step"][step]
+    rows = {row[0] for row in _cells(page)}
+    for part in (texts, *texts.get("sections", {}).values()):
+        assert set(part["data"].values()) <= rows
+
+
+# What stands in these texts is all that there is to say.
+_SPEAK_FOR_THEMSELVES: Final = {
+    "abort.already_configured",
+    "abort.reauth_successful",
+    "abort.reconfigure_successful",
+    "error.api_failed",
+    "error.insecure_address",
+    "error.invalid_address",
+    "error.no_fleet_chosen",
+    "error.no_fleets",
+    "error.supervisor_error",
+    "exceptions.device_gone",
+    "exceptions.empty_fleet",
+    "exceptions.invalid_field",
+    "exceptions.locked_by_supervisor",
+    "exceptions.logs_ended",
+    "exceptions.logs_unloaded",
+    "exceptions.not_a_device",
+    "exceptions.service_needed",
+    "exceptions.several_failed",
+}
+MESSAGES: Final = {
+    **{f"abort.{key}": text for key, text in TEXTS["config"]["abort"].items()},
+    **{f"error.{key}": text for key, text in TEXTS["config"]["error"].items()},
+    **{
+        f"exceptions.{key}": text["message"]
+        for key, text in TEXTS["exceptions"].items()
+    },
+    **{f"issues.{key}": text["title"] for key, text in TEXTS["issues"].items()},
+}
+
+
+def test_messages_are_explained() -> None:
+    """Troubleshooting quotes every message that needs more words, and quotes what is there."""
+    quotes = [
+        quote
+        for row in _cells("docs/troubleshooting.md")
+        for quote in re.findall(r"“(.+?)”", row[0])
+    ]
+    explained = {
+        quote: {
+            key
+            for key, text in MESSAGES.items()
+            if re.search(re.escape(quote).replace("…", ".+"), text)
+        }
+        for quote in quotes
+    }
+    assert all(explained.values())
+    keys = set().union(*explained.values())
+    assert keys | _SPEAK_FOR_THEMSELVES == set(MESSAGES)
+    assert not keys & _SPEAK_FOR_THEMSELVES
