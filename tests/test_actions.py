@@ -1,5 +1,6 @@
 """Actions that ask a device, and those that change what it is."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
@@ -8,11 +9,13 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 import voluptuous as vol
 
 from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.auth.const import GROUP_ID_READ_ONLY, GROUP_ID_USER
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import (
     HomeAssistantError,
     ServiceValidationError,
     Unauthorized,
+    UnknownUser,
 )
 from homeassistant.helpers import device_registry as dr
 from simulator import (
@@ -726,5 +729,48 @@ async def test_for_administrators_only(
             blocking=True,
             context=Context(user_id=hass_read_only_user.id),
             return_response=action.startswith("get_"),
+        )
+    assert not device.commands
+
+
+@pytest.mark.parametrize(
+    ("group", "may_command"), [(GROUP_ID_USER, True), (GROUP_ID_READ_ONLY, False)]
+)
+async def test_permissions(
+    hass: HomeAssistant,
+    device: Device,
+    device_id: str,
+    group: str,
+    may_command: bool,
+) -> None:
+    """A person who may only read gives no commands, but may ask."""
+    member = await hass.auth.async_get_group(group)
+    assert member is not None
+    context = Context(user_id=MockUser(groups=[member]).add_to_hass(hass).id)
+    target = {"device_id": device_id}
+    assert await hass.services.async_call(
+        DOMAIN,
+        "get_host_config",
+        target,
+        blocking=True,
+        return_response=True,
+        context=context,
+    )
+    with nullcontext() if may_command else pytest.raises(Unauthorized):
+        await hass.services.async_call(
+            DOMAIN, "reboot", target, blocking=True, context=context
+        )
+    assert bool(device.commands) is may_command
+
+
+async def test_unknown_user(
+    hass: HomeAssistant, device: Device, device_id: str
+) -> None:
+    """A person whom Home Assistant does not know gives no commands."""
+    context = Context(user_id="nobody")
+    target = {"device_id": device_id}
+    with pytest.raises(UnknownUser):
+        await hass.services.async_call(
+            DOMAIN, "reboot", target, blocking=True, context=context
         )
     assert not device.commands

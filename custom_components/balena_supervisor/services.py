@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import voluptuous as vol
 
+from homeassistant.auth.permissions.const import POLICY_CONTROL, POLICY_READ
 from homeassistant.const import ATTR_DEVICE_ID, ATTR_NAME
 from homeassistant.core import (
     HomeAssistant,
@@ -16,10 +17,16 @@ from homeassistant.core import (
     SupportsResponse,
     callback,
 )
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.exceptions import (
+    HomeAssistantError,
+    ServiceValidationError,
+    Unauthorized,
+    UnknownUser,
+)
 from homeassistant.helpers import (
     config_validation as cv,
     device_registry as dr,
+    entity_registry as er,
     service as service_helper,
 )
 
@@ -102,7 +109,7 @@ class Outcome:
 async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     """Give the command to all devices side by side, and tell what each answered.
 
-    Raises what the device raised when there is one, else an error that names each device
+    Raises Unauthorized when the person may not; what the device raised when there is one, else an error that names each device
     that failed; with a response requested, the response tells it instead, unless no
     device answered a question.
     """
@@ -119,6 +126,7 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
                 targets.setdefault(_key(target, fields), target)
         except HomeAssistantError as err:
             unknown.append(Outcome(device_id, None, err))
+    await _async_check_user(action, call, targets.values())
     outcomes = unknown + await asyncio.gather(
         *(
             _async_command(action, fields, arguments, target)
@@ -144,6 +152,32 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
             },
         )
     return None
+
+
+async def _async_check_user(
+    action: Action, call: ServiceCall, targets: Iterable[Target]
+) -> None:
+    """Raise Unauthorized when a person may not see or control what is meant.
+
+    Home Assistant's permissions are for entities: those of a device stand for it.
+    """
+    context = call.context
+    if context.user_id is None:
+        return
+    user = await call.hass.auth.async_get_user(context.user_id)
+    policy = POLICY_READ if action.answers else POLICY_CONTROL
+    if user is None:
+        raise UnknownUser(context=context, permission=policy)
+    registry = er.async_get(call.hass)
+    for target in targets:
+        for entity in er.async_entries_for_device(registry, target.device_id):
+            if not user.permissions.check_entity(entity.entity_id, policy):
+                raise Unauthorized(
+                    context=context,
+                    entity_id=entity.entity_id,
+                    permission=policy,
+                    user_id=context.user_id,
+                )
 
 
 @callback
