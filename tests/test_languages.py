@@ -1,0 +1,68 @@
+"""Every language has every text, with what stands in it."""
+
+from collections.abc import Iterator
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from .texts import FOLDER, TEXTS, placeholders
+
+LANGUAGES: Final = ("de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt-BR", "sv")
+# Names that are the same in all languages, and words that one language has of another.
+UNTRANSLATED: Final = 0.2
+
+
+def flattened(texts: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Go through all texts by their paths."""
+    for key, value in texts.items():
+        where = f"{path}.{key}" if path else key
+        if isinstance(value, dict):
+            yield from flattened(value, where)
+        else:
+            yield where, value
+
+
+ENGLISH: Final = dict(flattened(TEXTS))
+
+
+def texts_in(language: str) -> dict[str, str]:
+    """Return the texts of a language."""
+    file = FOLDER / "translations" / f"{language}.json"
+    return dict(flattened(json.loads(file.read_text("utf-8"))))
+
+
+def test_languages() -> None:
+    """There are no other languages than those that are looked after."""
+    files = Path(FOLDER, "translations").iterdir()
+    assert {file.name for file in files} == {f"{item}.json" for item in LANGUAGES}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_complete(language: str) -> None:
+    """A language has the texts that English has, in the same order, and none is empty."""
+    texts = texts_in(language)
+    assert list(texts) == list(ENGLISH)
+    assert all(text.strip() == text != "" for text in texts.values())
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_placeholders(language: str) -> None:
+    """What stands in a text in English stands in it in every language."""
+    texts = texts_in(language)
+    wrong = {
+        key: text
+        for key, text in texts.items()
+        if placeholders(text) != placeholders(ENGLISH[key])
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
+def test_translated(language: str) -> None:
+    """Sentences are translated, all of them; of names only few are the same."""
+    texts = texts_in(language)
+    same = [key for key, text in texts.items() if text == ENGLISH[key]]
+    assert not [key for key in same if len(ENGLISH[key].split()) > 3]
+    assert len(same) < UNTRANSLATED * len(texts)
