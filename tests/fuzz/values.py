@@ -12,21 +12,31 @@ from hypothesis import strategies as st
 
 _RECORDED = Path(__file__).parents[1] / "contract" / "supervisor-recorded.json"
 
+_WORDS = st.sampled_from(
+    ("Running", "Downloading", "applying changes", "done", "7", "")
+)
 SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), _WORDS
+)
+# Without what is no JSON to the strict, and closes a browser's connection.
+STRICT_SCALARS = st.one_of(
     st.none(),
     st.booleans(),
-    st.integers(),
-    st.floats(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
     st.text(),
-    st.sampled_from(("Running", "Downloading", "applying changes", "done", "7", "")),
+    _WORDS,
 )
 
 
-def json_values(names: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Any]:
+def json_values(
+    names: st.SearchStrategy[str] | None = None,
+    scalars: st.SearchStrategy[Any] = SCALARS,
+) -> st.SearchStrategy[Any]:
     """Return any JSON values, with objects that have some of the names."""
     keys = st.text() if names is None else st.one_of(names, st.text())
     return st.recursive(
-        SCALARS,
+        scalars,
         lambda inner: st.one_of(
             st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=5)
         ),
@@ -35,7 +45,7 @@ def json_values(names: st.SearchStrategy[str] | None = None) -> st.SearchStrateg
 
 
 JSON = json_values()
-
+STRICT_JSON = json_values(scalars=STRICT_SCALARS)
 
 # Of those that were not recorded, or not whole.
 _OTHERS: dict[str, Any] = {
