@@ -53,11 +53,12 @@ _TALKATIVE = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark of tests that expect a warning."""
+    """Declare the marks of tests."""
     config.addinivalue_line(
         "markers",
         "expects_log(text): a warning or an error of ours that must be logged",
     )
+    config.addinivalue_line("markers", "long: takes minutes, and runs with -m long")
 
 
 @pytest.fixture(autouse=True)

@@ -233,7 +233,15 @@ async def test_api_without_version_7(
 
 @pytest.mark.parametrize(
     "address",
-    ["", "ftp://api", "https://", "https://me@api", "https://:pw@api"],
+    [
+        "",
+        "ftp://api",
+        "https://",
+        "https://me@api",
+        "https://:pw@api",
+        "https://a\x08pi",
+        "a" * 64 + ".example",
+    ],
 )
 async def test_no_address(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet, address: str

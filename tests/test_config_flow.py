@@ -100,7 +100,16 @@ async def test_spellings_of_an_address(
 
 
 @pytest.mark.parametrize(
-    "address", ["", "ftp://device", "http://", "http://me@device", "a b:c"]
+    "address",
+    [
+        "",
+        "ftp://device",
+        "http://",
+        "http://me@device",
+        "a b:c",
+        "dev\x08ice",
+        "a" * 64 + ".local",
+    ],
 )
 async def test_no_address(
     hass: HomeAssistant, device: Device, server: SupervisorServer, address: str

@@ -2,8 +2,8 @@
 
 import pytest
 
-from custom_components.balena_supervisor.client import models
-from custom_components.balena_supervisor.state import from_supervisor
+from custom_components.balena_supervisor.client import DeviceRow, models
+from custom_components.balena_supervisor.state import from_account, from_supervisor
 
 
 def apps(update_status: str | None, **services: str) -> models.AppReports:
@@ -82,6 +82,91 @@ def test_container_that_runs_counts_at_a_handover() -> None:
         device(), apps=apps("done", main="Downloaded"), containers=containers
     )
     assert state.services[1, "main"].status == "running"
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        ({"download_progress": 50}, "done"),
+        ({"download_progress": 50, "update_failed": True}, "applying changes"),
+    ],
+)
+def test_progress_of_no_download(report: dict[str, object], words: str) -> None:
+    """What a device still tells of a download that is over is no progress."""
+    state = from_supervisor(device(**report), apps=apps(words, main="Running"))
+    assert state.download_progress is None
+
+
+def row(**values: object) -> DeviceRow:
+    """Return the row of a device that runs the release that it should."""
+    release = [{"id": 1, "commit": "c0ffee"}]
+    made = DeviceRow.from_json(
+        {
+            "id": 7,
+            "uuid": "c0ffee",
+            "belongs_to__application": {"__id": 1},
+            "is_running__release": release,
+            "should_be_running__release": release,
+            **values,
+        }
+    )
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize(
+    ("values", "update_status", "status"),
+    [
+        ({"status": "Downloading"}, "downloading", "downloading"),
+        ({"status": "Downloading", "update_status": "done"}, "up_to_date", "idle"),
+        ({"status": "Updating"}, "up_to_date", "idle"),
+        (
+            {"status": "Idle", "update_status": "applying changes"},
+            "applying",
+            "updating",
+        ),
+    ],
+)
+def test_words_of_a_row_agree(
+    values: dict[str, object], update_status: str, status: str
+) -> None:
+    """What a device does and how its update stands do not contradict each other."""
+    state = from_account(row(**values), "fleet")
+    assert (state.update_status, state.status) == (update_status, status)
+
+
+@pytest.mark.parametrize(
+    ("values", "told_words", "expected"),
+    [
+        ({"update_status": "downloading"}, "done", ("up_to_date", "idle", False)),
+        (
+            {"update_status": "downloading", "is_running__release": []},
+            "done",
+            ("pending", "idle", False),
+        ),
+        (
+            {"update_status": "done"},
+            "downloading",
+            ("downloading", "downloading", False),
+        ),
+        (
+            {"update_status": "aborted", "is_running__release": []},
+            "done",
+            ("aborted", "idle", True),
+        ),
+    ],
+)
+def test_words_of_a_row_and_of_its_supervisor_agree(
+    values: dict[str, object],
+    told_words: str,
+    expected: tuple[str, str, bool],
+) -> None:
+    """A Supervisor that has just told is believed over a row of before."""
+    told = from_supervisor(
+        device(update_failed=False), apps=apps(told_words, main="Running")
+    )
+    state = from_account(row(**values), "fleet", told, is_fresh=True)
+    assert (state.update_status, state.status, state.update_failed) == expected
 
 
 def test_progress_without_a_total() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -182,13 +182,20 @@ def _tag_name(value: Any) -> str:
 
 
 LOG_FORMATS: Final = ("text", "entries")
+_FIRST_YEAR: Final = 1970
 # Of which one at most tells whose lines are meant.
 _LOG_SOURCES: Final = (ATTR_SERVICE, "unit", "container_id")
 
 
 def _utc(value: Any) -> datetime:
     """Return a time in UTC; one without a time zone is local. Raises vol.Invalid."""
-    return dt_util.as_utc(cv.datetime(value))
+    try:
+        moment = dt_util.as_utc(cv.datetime(value))
+    except OverflowError as err:
+        raise vol.Invalid("No journal has such a time") from err
+    if not _FIRST_YEAR <= moment.year < MAXYEAR:
+        raise vol.Invalid("No journal has such a time")
+    return moment
 
 
 def _container_id(value: Any) -> str:

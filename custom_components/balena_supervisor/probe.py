@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 import ipaddress
+import re
 from typing import Any, Final
 
 from yarl import URL
@@ -40,6 +41,9 @@ from .connection import async_open_account
 from .const import CONF_CA_CERTIFICATE, CONF_MAC_ADDRESSES, DEFAULT_PORT
 
 type Errors = dict[str, str]
+
+_LONGEST_HOST: Final = 253
+_HOST: Final = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
 
 # The first kind that fits; the field that it concerns, and what to say there.
 type _ErrorTable = tuple[tuple[type[BalenaError], str, str], ...]
@@ -177,7 +181,7 @@ def _parse_url(text: str) -> URL | None:
     try:
         url = URL(text)
         is_web = url.scheme in {"http", "https"} and url.host
-        if not is_web or url.user or url.password:
+        if not is_web or url.user or url.password or not _is_host(url):
             return None
         return url.with_path(url.path.rstrip("/"))
     except ValueError:
@@ -195,6 +199,16 @@ async def _name(supervisor: Supervisor) -> str:
         return (await supervisor.host_config()).hostname or "balena device"
     except BalenaError:
         return "balena device"
+
+
+def _is_host(url: URL) -> bool:
+    """Return whether a name can be one: with others, the HTTP client fails in its own ways."""
+    host = url.raw_host or ""
+    try:
+        ipaddress.ip_address(url.host or "")
+    except ValueError:
+        return len(host) <= _LONGEST_HOST and bool(_HOST.fullmatch(host))
+    return True
 
 
 def _device_errors(error: BalenaError, url: URL, api_key: str | None) -> Errors:

@@ -220,12 +220,15 @@ def from_supervisor(
         if apps
         else None
     )
-    progress = _download_progress(device, apps, containers)
     update_status = _update_status(device, apps, containers)
     return DeviceState(
         apps={app.app_id: app.name for app in apps.apps.values()} if apps else None,
         details=details,
-        download_progress=progress,
+        download_progress=(
+            _download_progress(device, apps, containers)
+            if update_status == UpdateStatus.DOWNLOADING
+            else None
+        ),
         healthy=healthy,
         ip_addresses=device.ip_addresses,
         mac_addresses=device.mac_addresses,
@@ -255,10 +258,13 @@ def _status(own: str | None, update_status: str | None) -> str | None:
     """
     if update_status == UpdateStatus.DOWNLOADING:
         return Status.DOWNLOADING
-    if update_status == UpdateStatus.APPLYING and own in (None, Status.IDLE):
+    # Without a service the device has no word, and nothing to do; one of an update that
+    # is not under way is of before.
+    if own in (None, Status.DOWNLOADING, Status.UPDATING):
+        own = Status.IDLE
+    if update_status == UpdateStatus.APPLYING and own == Status.IDLE:
         return Status.UPDATING
-    # Without a service the device has no word, and nothing to do.
-    return own or Status.IDLE
+    return own
 
 
 def single_app(app_id: int, app: App, device: DeviceReport) -> AppReports:
@@ -340,19 +346,34 @@ def from_account(
         return state
     # What the Supervisor alone does not know, stays: which release should run, and
     # which services there are.
-    knows_better = told.update_status in _UNDER_WAY | {UpdateStatus.FAILED}
-    return replace(
+    update_status = _fresh_update_status(update_status, pending, told)
+    state = replace(
         state,
-        download_progress=told.download_progress,
         services={
             key: told.services.get(key, service)
             for key, service in state.services.items()
         },
-        status=told.status,
         update_downloaded=told.update_downloaded,
-        update_failed=told.update_failed,
-        update_status=told.update_status if knows_better else update_status,
+        update_failed=update_status in _GIVEN_UP or told.update_failed,
+        update_status=update_status,
     )
+    if told.update_status is None:
+        return state
+    return replace(state, download_progress=told.download_progress, status=told.status)
+
+
+def _fresh_update_status(
+    update_status: str | None, pending: bool | None, told: DeviceState
+) -> str | None:
+    """Return how the update stands, of which a Supervisor has just told, too."""
+    if told.update_status in _UNDER_WAY | {UpdateStatus.FAILED}:
+        return told.update_status
+    if told.update_status is None or update_status not in _UNDER_WAY:
+        return update_status
+    # It was under way when the balena API last heard of it.
+    if told.update_status == UpdateStatus.UP_TO_DATE and pending:
+        return UpdateStatus.PENDING
+    return told.update_status
 
 
 def from_devices(devices: Iterable[DeviceState], release: Release | None) -> FleetState:
@@ -399,10 +420,8 @@ def _row_update_status(
     """
     text = word(row.update_status) if row.update_status else None
     stage = _UPDATE_WORDS.get(text, text) if text else None
-    if stage is None and any(
-        image.status and word(image.status) == Status.DOWNLOADING
-        for image in row.images or ()
-    ):
+    told_words = (row.status, *(image.status for image in row.images or ()))
+    if stage is None and Status.DOWNLOADING in map(word, filter(None, told_words)):
         stage = UpdateStatus.DOWNLOADING
     if stage == UpdateStatus.DOWNLOADING:
         return stage

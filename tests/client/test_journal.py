@@ -55,7 +55,9 @@ def test_no_json(line: str) -> None:
     assert JournalEntry.from_line(line) == JournalEntry(message=line)
 
 
-@pytest.mark.parametrize("time", ["", "soon", None, 10**30, "9" * 19])
+@pytest.mark.parametrize(
+    "time", ["", "soon", None, 10**30, "9" * 19, -62135596800000000]
+)
 def test_no_time(time: object) -> None:
     """A time that is none is missing."""
     assert entry(__REALTIME_TIMESTAMP=time, MESSAGE="hello").time is None

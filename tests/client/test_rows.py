@@ -166,6 +166,7 @@ def test_fleet_of_a_device(fleet: object) -> None:
         ("is_pinned_on__release", None),
         ("is_of__device_type", None),
         ("last_connectivity_event", "yesterday"),
+        ("last_connectivity_event", "9999-12-31T23:59:59Z"),
         ("image_install", None),
         ("update_status", None),
     ],

@@ -1,7 +1,10 @@
 """Fields of any JSON value whatever: what is missing, null or of the wrong type is absent."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_A_DAY: Final = timedelta(days=1)
 
 
 def as_object(value: object) -> Mapping[str, object]:
@@ -78,6 +81,17 @@ def as_moment(value: object) -> datetime | None:
     if moment is None:
         return None
     try:
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        moment = (
+            moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        ).astimezone(UTC)
+    except OverflowError:
+        return None
+    return in_every_zone(moment)
+
+
+def in_every_zone(moment: datetime) -> datetime | None:
+    """Return a time that can be told in every time zone: the first and the last cannot."""
+    try:
+        return moment if moment - _A_DAY < moment + _A_DAY else None
     except OverflowError:
         return None

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import orjson
 
-from .fields import as_integer, as_object, as_text
+from .fields import as_integer, as_object, as_text, in_every_zone
 
 # The unit of the container engine: what containers say is part of its journal.
 ENGINE_UNIT: Final = "balena"
@@ -79,6 +79,6 @@ def _time(value: object) -> datetime | None:
     if microseconds is None:
         return None
     try:
-        return _EPOCH + timedelta(microseconds=microseconds)
+        return in_every_zone(_EPOCH + timedelta(microseconds=microseconds))
     except OverflowError:
         return None

@@ -20,6 +20,7 @@ from .fields import (
     as_text,
     as_texts,
     as_words,
+    in_every_zone,
 )
 
 
@@ -378,7 +379,7 @@ def _moment(milliseconds: object) -> datetime | None:
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
         return None
     try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+        return in_every_zone(datetime.fromtimestamp(milliseconds / 1000, UTC))
     except OverflowError, OSError, ValueError:
         return None
 

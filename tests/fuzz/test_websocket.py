@@ -1,0 +1,76 @@
+"""Whatever a browser sends, it gets an answer."""
+
+from typing import Any
+
+from hypothesis import given, strategies as st
+import pytest
+from pytest_homeassistant_custom_component.typing import (
+    MockHAClientWebSocket,
+    WebSocketGenerator,
+)
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.core import HomeAssistant
+
+from .values import STRICT_JSON
+
+VALUES = st.one_of(
+    STRICT_JSON, st.sampled_from((1, 100, 1000, "main", "balena", "dev", ""))
+)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("device_id", "service", "unit", "lines", "another"), VALUES
+    ),
+)
+
+
+@pytest.fixture
+async def websocket(
+    hass: HomeAssistant, hass_ws_client: WebSocketGenerator, device_id: str
+) -> MockHAClientWebSocket:
+    """Return the connection of an administrator's browser."""
+    return await hass_ws_client(hass)
+
+
+async def answer(websocket: MockHAClientWebSocket, message: Any) -> dict[str, Any]:
+    """Return the answer to a message, whatever else comes in between."""
+    await websocket.send_json_auto_id(message)
+    while True:
+        received: dict[str, Any] = await websocket.receive_json()
+        if received["type"] == "result":
+            return received
+
+
+# Home Assistant's own word for what it refuses.
+@pytest.mark.expects_log("Error handling message")
+@given(fields=FIELDS, is_of_device=st.booleans())
+async def test_any_subscription(
+    websocket: MockHAClientWebSocket,
+    device_id: str,
+    fields: dict[str, Any],
+    is_of_device: bool,
+) -> None:
+    """Any subscription begins, or is refused with a reason."""
+    device = {"device_id": device_id} if is_of_device else {}
+    result = await answer(
+        websocket, {"type": f"{DOMAIN}/logs/subscribe", **fields, **device}
+    )
+    assert result["success"] or result["error"]["code"] in {
+        "invalid_format",
+        "not_found",
+    }
+    await answer(
+        websocket, {"type": "unsubscribe_events", "subscription": result["id"]}
+    )
+
+
+# Home Assistant's own word for what it refuses.
+@pytest.mark.expects_log("Error handling message")
+@given(fields=FIELDS)
+async def test_any_question_for_devices(
+    websocket: MockHAClientWebSocket, fields: dict[str, Any]
+) -> None:
+    """Devices are told, or the question is refused."""
+    result = await answer(websocket, {"type": f"{DOMAIN}/devices", **fields})
+    assert result["success"] or result["error"]["code"] == "invalid_format"

@@ -1,0 +1,1 @@
+"""Long lives of devices, and what Home Assistant should show of them."""

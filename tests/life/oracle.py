@@ -1,0 +1,214 @@
+"""What Home Assistant should show of a device, by what is true of the simulated one.
+
+It knows nothing of the integration but the names of its entities, and takes every word
+from what the device is: none from what the device answers.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from simulator import Device, Service
+
+# How often a device is asked, in seconds; Home Assistant adds up to one.
+POLL: Final = 15.0 + 1.0
+# For how long it is told why a device is away.
+REASON_LASTS: Final = 600.0
+
+DEVICE: Final = "holy_wildflower"
+ONLINE: Final = f"binary_sensor.{DEVICE}_online"
+STATUS: Final = f"sensor.{DEVICE}_status"
+RELEASE: Final = f"update.{DEVICE}_release"
+LOCKED: Final = f"binary_sensor.{DEVICE}_update_locked"
+UNAVAILABLE: Final = "unavailable"
+# Of an entity that is not there.
+ABSENT: Final = "absent"
+
+# What may be shown, by entity; one that must not be there is not among them.
+type Shown = Mapping[str, frozenset[str]]
+
+
+def _flag(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def services(device: Device) -> Iterable[Service]:
+    """Return the services that a device should have: those of the release it goes to."""
+    (app,) = device.apps.values()
+    update = device.current_update
+    return (update.release if update else app.release).services
+
+
+def update_status(device: Device) -> str:
+    """Return how an update of a device stands."""
+    update = device.current_update
+    if update is None:
+        return "up_to_date" if device.settled else "applying"
+    if update.phase == "downloading":
+        return "downloading"
+    return "failed" if device.update_failed else "applying"
+
+
+def _service_status(device: Device, service: Service) -> str:
+    (app,) = device.apps.values()
+    container = device.containers.get((app.id, service.name))
+    if container is not None:
+        return container.status.lower()
+    update = device.current_update
+    is_downloading = update is not None and update.phase == "downloading"
+    is_new = service not in app.release.services
+    return "downloading" if is_downloading and is_new else "downloaded"
+
+
+def _status(device: Device) -> str:
+    """Return what a device does: the word of the service whose image is the oldest."""
+    (app,) = device.apps.values()
+    stage = update_status(device)
+    if stage == "downloading":
+        return stage
+    first = min(app.release.services, key=lambda service: service.image_id)
+    container = device.containers.get((app.id, first.name))
+    word = container.status.lower() if container else "downloaded"
+    if word != "running":
+        return word
+    return "updating" if stage == "applying" else "idle"
+
+
+def states(device: Device) -> dict[str, str]:
+    """Return the states of the entities of a device that is there."""
+    (app,) = device.apps.values()
+    update = device.current_update
+    target = update.release if update else app.release
+    is_downloading = update is not None and update.phase == "downloading"
+    progress = str(int(update.progress)) if update and is_downloading else "unknown"
+    shown = {
+        ONLINE: "on",
+        STATUS: _status(device),
+        RELEASE: _flag(target.commit[:7] != app.release.commit[:7]),
+        f"sensor.{DEVICE}_update_status": update_status(device),
+        f"sensor.{DEVICE}_download_progress": progress,
+        f"sensor.{DEVICE}_release": app.release.commit[:7],
+        f"sensor.{DEVICE}_target_release": target.commit[:7],
+        f"sensor.{DEVICE}_os_version": device.os_version,
+        f"sensor.{DEVICE}_supervisor_version": device.supervisor_version,
+        f"sensor.{DEVICE}_mac_address": " ".join(device.mac_addresses),
+        f"sensor.{DEVICE}_hostname": device.hostname,
+        f"sensor.{DEVICE}_ip_address": " ".join(device.ip_addresses),
+        f"sensor.{DEVICE}_fleet": app.name,
+        f"binary_sensor.{DEVICE}_update_pending": _flag(device.update_pending),
+        f"binary_sensor.{DEVICE}_update_failed": _flag(device.update_failed),
+        f"binary_sensor.{DEVICE}_update_downloaded": _flag(device.update_downloaded),
+        f"binary_sensor.{DEVICE}_vpn": _flag(device.vpn_connected),
+        f"binary_sensor.{DEVICE}_vpn_enabled": _flag(device.vpn_enabled),
+        f"binary_sensor.{DEVICE}_supervisor": _flag(not device.healthy),
+    }
+    for service in services(device):
+        status = _service_status(device, service)
+        shown[f"sensor.{DEVICE}_{service.name}_status"] = status
+        shown[f"switch.{DEVICE}_{service.name}_running"] = _flag(status == "running")
+    return shown
+
+
+@dataclass(slots=True)
+class Oracle:
+    """Remembers what was true lately, and says what may be shown now.
+
+    What is shown must have been true at some moment since the last poll.
+    """
+
+    device: Device
+    # Which keys of the device Home Assistant has, and whether it gave up on one.
+    key: str = ""
+    # What is known of update locks: what an attempt of ours ran into.
+    may_be_locked: frozenset[bool] = frozenset({False})
+    # When we had the device reboot, if it is not back.
+    rebooted: float | None = None
+    _lately: deque[tuple[float, Shown]] = field(default_factory=deque)
+    _gone: float | None = None
+    _reasons: frozenset[str] = frozenset()
+    _stage: tuple[str, float] = ("up_to_date", 0.0)
+
+    @property
+    def is_locked_out(self) -> bool:
+        """Whether the key that Home Assistant has is not the device's any more."""
+        return self.key != self.device.api_key
+
+    def forget(self) -> None:
+        """Begin anew, as Home Assistant does when it starts."""
+        self._lately.clear()
+        self._reasons = frozenset()
+        self.rebooted = None
+        self.may_be_locked = frozenset({False})
+
+    def see(self, now: float, tick: float) -> None:
+        """Remember what is true now; `tick` is how long nobody looked."""
+        self._see_departure(now)
+        self._see_update(now)
+        self._lately.append((now, self._shown(now)))
+        # Of what was true before the last poll only the last moment counts.
+        while len(self._lately) > 1 and self._lately[1][0] <= now - POLL - tick:
+            self._lately.popleft()
+
+    def faults(self, found: Mapping[str, str]) -> list[str]:
+        """Return what is shown but was not true since the last poll."""
+        wrong = []
+        moments = [shown for _, shown in self._lately]
+        names = set(found).union(*moments)
+        for name in sorted(names):
+            allowed: set[str] = set()
+            for shown in moments:
+                # Those of a service that is gone stay for as long as an update is under way.
+                allowed |= shown.get(name, {ABSENT, UNAVAILABLE})
+            if (state := found.get(name, ABSENT)) not in allowed:
+                wrong.append(f"{name} is {state}, not one of {sorted(allowed)}")
+        return wrong
+
+    def _shown(self, now: float) -> Shown:
+        shown = states(self.device)
+        if not self.device.is_on or self.is_locked_out:
+            # Services that came since are not known.
+            away = {name: frozenset({UNAVAILABLE, ABSENT}) for name in shown}
+            away |= {
+                name: frozenset({UNAVAILABLE}) for name in (STATUS, RELEASE, LOCKED)
+            }
+            away[ONLINE] = frozenset({"off"})
+            if self._reasons and now - (self._gone or now) < REASON_LASTS + POLL:
+                away[STATUS] = away[STATUS] | self._reasons
+                away[RELEASE] = away[RELEASE] | {shown[RELEASE]}
+            return away
+        return {name: frozenset({state}) for name, state in shown.items()} | {
+            LOCKED: frozenset(map(_flag, self.may_be_locked))
+        }
+
+    def _see_departure(self, now: float) -> None:
+        if self.device.is_on:
+            self._gone = None
+            self._reasons = frozenset()
+            return
+        if self._gone is not None:
+            return
+        self._gone = now
+        reasons = set()
+        if self.rebooted is not None:
+            reasons.add("rebooting")
+        if any(
+            "applying" in shown.get(f"sensor.{DEVICE}_update_status", ())
+            for _, shown in self._lately
+        ):
+            reasons.add("updating")
+        self._reasons = frozenset(reasons)
+        self.rebooted = None
+
+    def _see_update(self, now: float) -> None:
+        """An update that is done found no lock; one that was short may not have been seen."""
+        stage, since = self._stage
+        if (new := update_status(self.device)) == stage:
+            return
+        self._stage = (new, now)
+        if new == "up_to_date" and True in self.may_be_locked:
+            self.may_be_locked = frozenset(
+                {False}
+                if now - since > POLL * 2 and self.device.is_on
+                else {False, True}
+            )

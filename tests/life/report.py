@@ -1,0 +1,55 @@
+"""Writes the figures of long lives into the documentation."""
+
+from collections.abc import Mapping
+from pathlib import Path
+import re
+
+from .events import EVENTS
+from .life import Belongings
+
+
+def write_report(path: str | None, name: str, rows: Mapping[str, object]) -> None:
+    """Write a table into the generated block of that name of a file, if there is one to write."""
+    if path is None:
+        return
+    begin, end = f"<!-- {name}: by scripts/long-life -->", f"<!-- {name}: end -->"
+    table = "\n".join(
+        f"| {title} | {f'{value:,}' if isinstance(value, int) else value} |"
+        for title, value in rows.items()
+    )
+    block = f"{begin}\n\n| | |\n|---|---|\n{table}\n\n{end}"
+    pattern = re.escape(begin) + r".*?" + re.escape(end)
+    file = Path(path)
+    text = re.sub(pattern, lambda _: block, file.read_text(), flags=re.DOTALL)
+    file.write_text(text)
+
+
+def figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
+    """Return what happened, and how often was compared."""
+    events = {name: counts[name] for name in EVENTS if name in counts}
+    return {
+        "Seed": str(seed),
+        "Events": sum(events.values()),
+        "of these": ", ".join(f"{name} {number}" for name, number in events.items()),
+        "Commands that the device obeyed": counts["commands given"],
+        "Commands that failed, as they should": sum(
+            number for name, number in counts.items() if "failed: " in name
+        ),
+        "Times that the device was away or had another key": counts["troubles"],
+        "Keys that were entered again": counts["keys entered"],
+        "Requests to the device": counts["requests"],
+        "Times looked": counts["looks"],
+        "States compared": counts["comparisons"],
+        "States that were wrong": 0,
+    }
+
+
+def belongings(early: Belongings, late: Belongings) -> dict[str, object]:
+    """Return what was held after 2 and after 24 hours."""
+    growth = 100 * (late.memory / early.memory - 1)
+    return {
+        "Memory after 2 hours": f"{early.memory / 1024:,.0f} KiB",
+        "Memory after 24 hours": f"{late.memory / 1024:,.0f} KiB ({growth:+.2f} %)",
+        "Sockets after 2 and 24 hours": f"{early.sockets}, {late.sockets}",
+        "Tasks after 2 and 24 hours": f"{early.tasks}, {late.tasks}",
+    }

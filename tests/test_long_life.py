@@ -1,0 +1,183 @@
+"""A device leads a long life, and Home Assistant shows what is true of it all the while.
+
+LIFE_SEED chooses another life. With LIFE_REPORT, the long ones write their figures into that
+file, each between the marks of its generated block.
+"""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Generator, Mapping
+from dataclasses import replace
+import logging
+import os
+import random
+from time import monotonic
+import tracemalloc
+from typing import Final, override
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from homeassistant.core import HomeAssistant
+from simulator import Device, SupervisorServer, Timings
+
+from .life.events import EVENTS, Event
+from .life.house import House
+from .life.life import Belongings, Life
+from .life.oracle import Oracle
+from .life.report import belongings, figures, write_report
+
+SEED: Final = int(os.environ.get("LIFE_SEED", "20261125"))
+REPORT: Final = os.environ.get("LIFE_REPORT")
+TIMINGS: Final = replace(
+    Timings.instant(), download=40, apply=12, boot=60, settle=6, crash=10, log=600
+)
+HOUR: Final = 3600
+# Between two events, on average.
+PAUSE: Final = 60
+# That memory may grow, of what it was.
+TOLERANCE: Final = 0.02
+
+# What the log may say.
+ABSENCE: Final = "Error fetching holy-wildflower data"
+REFUSAL: Final = "Authentication failed while fetching"
+EXPECTED: Final = (
+    ABSENCE,
+    REFUSAL,
+    "could not authenticate",
+    "not ready yet",
+    # A button or a switch that is not there while its device is away.
+    "Referenced entities",
+    "has not been tested by Home Assistant",
+)
+
+
+class Said(logging.Handler):
+    """Counts warnings and errors, without keeping them."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__(logging.WARNING)
+        self.counts: Counter[str] = Counter()
+        self.addFilter(lambda record: record.name != "aiohttp_fast_zlib")
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count one."""
+        text = record.getMessage()
+        known = (part for part in EXPECTED if part in text)
+        self.counts[next(known, text)] += 1
+
+
+@pytest.fixture(autouse=True)
+def _only_expected_logs() -> None:
+    """Leave the log to what counts it."""
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Generator[Counter[str]]:
+    """Count what the log says, of which little is kept."""
+    caplog.set_level(logging.WARNING)
+    # Callbacks look slow to it where a test moves the clock.
+    caplog.set_level(logging.CRITICAL, "asyncio")
+    handler = Said()
+    logging.getLogger().addHandler(handler)
+    yield handler.counts
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture
+def device() -> Device:
+    """Return a device that takes its time."""
+    return Device(timings=TIMINGS)
+
+
+@pytest.fixture
+async def life(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    entity_registry_enabled_by_default: None,
+    pytestconfig: pytest.Config,
+) -> AsyncGenerator[Life]:
+    """Return a life that begins with a Home Assistant of its own."""
+    pytestconfig.get_terminal_writer().line(f"LIFE_SEED={SEED}")
+    house = House(hass, freezer)
+    await house.start(entry)
+    oracle = Oracle(device, device.api_key)
+    yield Life(device, server, house, oracle, random.Random(SEED))
+    await house.stop()
+
+
+@pytest.fixture
+def traced() -> Generator[None]:
+    """Keep account of memory."""
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+async def live(life: Life, hours: float, events: Mapping[str, Event] = EVENTS) -> None:
+    """Let one thing happen after the other, and be well in the end."""
+    weights = [event.weight for event in events.values()]
+    end = monotonic() + hours * HOUR
+    while monotonic() < end:
+        await life.wait(life.random.expovariate(1 / PAUSE))
+        (name,) = life.random.choices(list(events), weights)
+        life.note(name)
+        await events[name].happen(life)
+        await life.house.calm()
+    await life.come_to_rest()
+
+
+def assert_log_is_brief(life: Life, said: Counter[str]) -> None:
+    """Fail when the log has other warnings, or more than one of each absence."""
+    assert set(said) <= set(EXPECTED)
+    assert said[ABSENCE] + said[REFUSAL] <= life.counts["troubles"]
+
+
+@pytest.mark.timeout(240)
+async def test_hour(life: Life, said: Counter[str]) -> None:
+    """Whatever happens, what is shown was true at the last poll or later, and the log is brief."""
+    await live(life, 1)
+    assert_log_is_brief(life, said)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+async def test_day(life: Life, said: Counter[str]) -> None:
+    """The same holds for a whole day."""
+    await live(life, 24)
+    assert_log_is_brief(life, said)
+    write_report(REPORT, "a day", figures(SEED, life.counts))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+async def test_nothing_is_left_behind(
+    traced: None, life: Life, said: Counter[str]
+) -> None:
+    """After a day there is no more than after two hours: no memory, no connection, no task.
+
+    Home Assistant is not restarted: that would be another process, and other memory.
+    """
+    events = {
+        name: event
+        for name, event in EVENTS.items()
+        if name != "a restart of Home Assistant"
+    }
+    await live(life, 2, events)
+    early = Belongings.take_stock()
+    await live(life, 22, events)
+    late = Belongings.take_stock()
+    write_report(
+        REPORT,
+        "what is left behind",
+        figures(SEED, life.counts) | belongings(early, late),
+    )
+    assert_log_is_brief(life, said)
+    assert late.sockets <= early.sockets
+    assert late.tasks <= early.tasks
+    assert late.memory <= early.memory * (1 + TOLERANCE)
