@@ -45,6 +45,7 @@ from .proxy import ProxyTransport
 from .rows import Actor, DeviceRow, Fleet, InstalledImage, Release
 from .supervisor import Supervisor
 from .transport import DirectTransport, Transport
+from .turns import in_turns
 
 __all__ = [
     "ENGINE_UNIT",
@@ -95,6 +96,7 @@ __all__ = [
     "Version",
     "Vpn",
     "container_tag",
+    "in_turns",
     "parse_version",
     "target_apps",
 ]
