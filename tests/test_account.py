@@ -327,13 +327,16 @@ async def test_name_of_a_fleet_is_kept_in_step(
     freezer: FrozenDateTimeFactory,
     entity_registry: er.EntityRegistry,
     account: MockConfigEntry,
+    cloud_device: CloudDevice,
     fleet: Fleet,
 ) -> None:
     """Devices tell the new name of their fleet, though nothing else of them changed."""
+    cloud_device.device.vpn_connected = False
     entity_registry.async_update_entity("sensor.kiosk_lobby_fleet", disabled_by=None)
     await hass.config_entries.async_reload(account.entry_id)
     await hass.async_block_till_done()
     assert state_of(hass, "sensor.kiosk_lobby_fleet") == "kiosks"
+    await pass_time(hass, freezer, MINUTE)
     fleet.name = "terminals"
     await pass_time(hass, freezer, 601)
     assert state_of(hass, "sensor.kiosk_lobby_fleet") == "terminals"
