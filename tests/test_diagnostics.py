@@ -19,6 +19,8 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
 from simulator import CloudDevice, CloudServer, Device
 
+from . import service_name
+
 pytestmark = pytest.mark.usefixtures("entity_registry_enabled_by_default")
 
 
@@ -93,7 +95,12 @@ async def test_one_device_of_an_account(
     for device in (*devices, *services):
         told: Any = await get_diagnostics_for_device(hass, hass_client, account, device)
         counts[device.name] = len(told["devices"])
-    assert counts == {"kiosks": 0, "kiosk-lobby": 1, "browser": 1, "signage": 1}
+    assert counts == {
+        "kiosks": 0,
+        "kiosk-lobby": 1,
+        service_name("kiosk-lobby", "browser"): 1,
+        service_name("kiosk-lobby", "signage"): 1,
+    }
 
 
 async def test_device_is_away(
