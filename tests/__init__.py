@@ -6,7 +6,14 @@ from freezegun.api import FrozenDateTimeFactory
 from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 from simulator import RECORDED_NEXT_RELEASE, Device
+
+
+def service_name(device: str, service: str) -> str:
+    """Return the name of the device of a service: before 2026.10, Home Assistant does not put its parent's before it."""
+    names_parent = "PARENT_DEVICE" in er.EntityNamePart.__members__
+    return service if names_parent else f"{device} {service}"
 
 
 async def pass_time(

@@ -36,7 +36,7 @@ from simulator import (
     TokenKind,
 )
 
-from . import pass_time, state_of
+from . import pass_time, service_name, state_of
 
 MINUTE = 61
 NAME = "kiosk_lobby"
@@ -204,7 +204,10 @@ async def test_devices_hang_under_their_fleet(
     assert device.serial_number == cloud_device.device.uuid
     assert device.configuration_url is None
     services = dr.async_entries_for_parent_device(device_registry, device.id)
-    assert {service.name for service in services} == {"browser", "signage"}
+    assert {service.name for service in services} == {
+        service_name("kiosk-lobby", "browser"),
+        service_name("kiosk-lobby", "signage"),
+    }
 
 
 async def test_offline_device(
@@ -295,7 +298,10 @@ async def test_device_leaves_while_home_assistant_is_down(
     assert registered(device_registry, account, "kiosk-lobby") is not None
     await pass_time(hass, freezer, MINUTE)
     assert registered(device_registry, account, "kiosk-lobby") is None
-    assert registered(device_registry, account, "browser") is None
+    assert (
+        registered(device_registry, account, service_name("kiosk-lobby", "browser"))
+        is None
+    )
 
 
 async def test_name_is_kept_in_step(
@@ -314,6 +320,26 @@ async def test_name_is_kept_in_step(
     renamed = device_registry.async_get(device.id)
     assert renamed is not None
     assert (renamed.name, renamed.name_by_user) == ("kiosk-entrance", "Front door")
+
+
+async def test_name_of_a_fleet_is_kept_in_step(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    entity_registry: er.EntityRegistry,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+) -> None:
+    """Devices tell the new name of their fleet, though nothing else of them changed."""
+    cloud_device.device.vpn_connected = False
+    entity_registry.async_update_entity("sensor.kiosk_lobby_fleet", disabled_by=None)
+    await hass.config_entries.async_reload(account.entry_id)
+    await hass.async_block_till_done()
+    assert state_of(hass, "sensor.kiosk_lobby_fleet") == "kiosks"
+    await pass_time(hass, freezer, MINUTE)
+    fleet.name = "terminals"
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, "sensor.kiosk_lobby_fleet") == "terminals"
 
 
 async def test_device_moves_to_another_fleet(
@@ -450,7 +476,12 @@ async def test_without_services(
     """Without services, none is asked for, and those that were there go."""
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
-    assert registered(device_registry, account_entry, "browser") is not None
+    assert (
+        registered(
+            device_registry, account_entry, service_name("kiosk-lobby", "browser")
+        )
+        is not None
+    )
     cloud.requests.clear()
     await hass.config_entries.async_unload(account_entry.entry_id)
     hass.config_entries.async_update_entry(
@@ -458,7 +489,12 @@ async def test_without_services(
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
-    assert registered(device_registry, account_entry, "browser") is None
+    assert (
+        registered(
+            device_registry, account_entry, service_name("kiosk-lobby", "browser")
+        )
+        is None
+    )
     assert registered(device_registry, account_entry, "kiosk-lobby") is not None
     assert "image_install" not in cloud.requests[0].query["$expand"]
 

@@ -15,7 +15,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 from simulator import CloudDevice, CloudServer, Fault, Fleet, TokenKind
 
-from . import pass_time, state_of
+from . import pass_time, service_name, state_of
 
 MINUTE = 61
 NAME = "kiosk_lobby"
@@ -304,7 +304,7 @@ async def test_service_is_named_twice(
     await call(
         hass,
         "restart_service",
-        device_id=[ids["browser"], ids["kiosks"]],
+        device_id=[ids[service_name("kiosk-lobby", "browser")], ids["kiosks"]],
         service="browser",
     )
     assert len(cloud_device.device.commands) == 1
@@ -400,7 +400,7 @@ async def test_device_is_gone(
     ids = device_ids(hass, account)
     cloud.tokens[token].fleet_ids = set()
     await hass.config_entries.async_reload(account.entry_id)
-    for name in ("kiosk-lobby", "browser"):
+    for name in ("kiosk-lobby", service_name("kiosk-lobby", "browser")):
         with pytest.raises(ServiceValidationError, match=f"{name} is not there"):
             await call(hass, "restart_service", device_id=ids[name], service="browser")
 
@@ -437,7 +437,7 @@ async def test_own_device(
     monkeypatch.setenv("BALENA_SERVICE_NAME", "browser")
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
-    device_id = device_ids(hass, account_entry)["browser"]
+    device_id = device_ids(hass, account_entry)[service_name("kiosk-lobby", "browser")]
     with pytest.raises(ServiceValidationError, match="Home Assistant itself is"):
         await call(hass, "stop_service", device_id=device_id)
     assert not cloud_device.device.commands

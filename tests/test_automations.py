@@ -120,6 +120,9 @@ async def test_trigger(
     devices = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
     for item in devices:
         device_registry.async_update_device(item.id, labels={label})
+        # Before 2026.10, they do not inherit it.
+        for service in dr.async_entries_for_parent_device(device_registry, item.id):
+            device_registry.async_update_child_device(service.id, labels={label})
     targets = {"device_id": [item.id for item in devices], "label_id": label}
     fired = await automate(
         hass,

@@ -17,7 +17,7 @@ from simulator import (
     SupervisorServer,
 )
 
-from . import pass_time, state_of
+from . import pass_time, service_name, state_of
 
 NAME = "holy_wildflower"
 
@@ -251,7 +251,10 @@ async def test_services_come_and_go(
     await pass_time(hass, freezer)
     assert hass.states.get(f"sensor.{NAME}_worker_status") is None
     children = dr.async_child_entries_for_config_entry(device_registry, loaded.entry_id)
-    assert {child.name for child in children} == {"main", "redis"}
+    assert {child.name for child in children} == {
+        service_name("holy-wildflower", "main"),
+        service_name("holy-wildflower", "redis"),
+    }
     device.add_service(Service("worker"))
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_worker_status") == "running"
@@ -377,4 +380,7 @@ async def test_running_service_stays_while_an_update_is_locked(
     children = dr.async_child_entries_for_config_entry(
         dr.async_get(hass), loaded.entry_id
     )
-    assert {child.name for child in children} == {"main", "redis"}
+    assert {child.name for child in children} == {
+        service_name("holy-wildflower", "main"),
+        service_name("holy-wildflower", "redis"),
+    }

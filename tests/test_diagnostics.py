@@ -21,7 +21,7 @@ from homeassistant.helpers.redact import REDACTED
 from homeassistant.setup import async_setup_component
 from simulator import CloudDevice, CloudServer, Device, Fault, SupervisorServer
 
-from . import pass_time
+from . import pass_time, service_name
 
 pytestmark = pytest.mark.usefixtures("entity_registry_enabled_by_default")
 
@@ -164,7 +164,12 @@ async def test_one_device_of_an_account(
     for device in (*devices, *services):
         told: Any = await get_diagnostics_for_device(hass, hass_client, account, device)
         counts[device.name] = len(told["devices"])
-    assert counts == {"kiosks": 0, "kiosk-lobby": 1, "browser": 1, "signage": 1}
+    assert counts == {
+        "kiosks": 0,
+        "kiosk-lobby": 1,
+        service_name("kiosk-lobby", "browser"): 1,
+        service_name("kiosk-lobby", "signage"): 1,
+    }
 
 
 async def test_device_is_away(

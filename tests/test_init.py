@@ -11,6 +11,8 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
 from simulator import Device, Fault, SupervisorServer
 
+from . import service_name
+
 
 async def test_load_and_unload(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
     """A device in reach is loaded, and leaves nothing behind when it is unloaded."""
@@ -61,7 +63,10 @@ async def test_device_registry(
     assert entry.model == "genericx86-64-ext"
     assert entry.sw_version == "balenaOS 6.5.4"
     services = dr.async_entries_for_parent_device(device_registry, entry.id)
-    assert {service.name for service in services} == {"main", "redis"}
+    assert {service.name for service in services} == {
+        service_name("holy-wildflower", "main"),
+        service_name("holy-wildflower", "redis"),
+    }
 
 
 async def test_away_at_start(

@@ -27,8 +27,8 @@ from .client import (
     DeviceRow,
     Fleet,
     RateLimited,
-    Release,
     TokenRefused,
+    in_turns,
 )
 from .connection import expiry
 from .const import (
@@ -48,7 +48,7 @@ from .coordinator import BalenaConfigEntry, fleet_identifier
 from .environment import Environment
 from .exceptions import account_translated
 from .polls import Polls
-from .state import DeviceState, FleetState, from_devices
+from .state import FleetState, from_devices
 
 # Supervisors that are asked side by side; one that hangs holds up only itself.
 _ASKING: Final = 4
@@ -56,19 +56,11 @@ _ASKING: Final = 4
 _LONGEST_PAUSE: Final = 3600.0
 # Devices whose entities are added before something else may run.
 _JOINING: Final = 3
-# Rows that are looked at before something else may run.
-_SLICE: Final = 20
 
 
 def signal_new_devices(entry: BalenaConfigEntry) -> str:
     """Return the signal that brings a list of devices that joined the fleets of an account."""
     return f"{DOMAIN}_{entry.entry_id}_new_devices"
-
-
-async def _let_others_run(number: int) -> None:
-    """Let others run now and then in the course of many steps."""
-    if number % _SLICE == 0:
-        await asyncio.sleep(0)
 
 
 class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
@@ -102,8 +94,11 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         self._doubtful: set[int] = set()
         self._fleets: Mapping[int, Fleet] = {}
         self._fleets_due = 0.0
+        self._is_recount_due = True
         self._looking: set[asyncio.Task[None]] = set()
         self._missing: set[str] = set()
+        # Devices whose Supervisors are asked now and then.
+        self._of_interest: list[AccountDeviceCoordinator] = []
         self._populated: set[int] = set()
         self._registered_fleets: dict[int, tuple[DeviceInfo, str]] = {}
         self._token_good_until = 0.0
@@ -229,8 +224,7 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             for device in entries
             if isinstance(device, dr.DeviceEntry) and device.via_device_id in fleets
         ]
-        for number, device_id in enumerate((*gone, *fleets)):
-            await _let_others_run(number)
+        async for device_id in in_turns((*gone, *fleets)):
             registry.async_remove_device(device_id)
 
     @override
@@ -243,33 +237,33 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             rows = await self.cloud.devices(
                 self.fleet_ids, with_images=self.config_entry.options[CONF_SERVICES]
             )
+            fleets = self._fleets
             await self._refresh_fleets(rows)
         except BalenaError as err:
             self.update_interval = ACCOUNT_INTERVAL
             failure = await self._failure(err)
-            await self._follow(is_told=False)
+            async for device in in_turns(list(self.devices.values())):
+                device.async_follow(False)
             raise failure from err
         ir.async_delete_issue(self.hass, DOMAIN, self._right_issue_id)
-        await self._feed(rows)
-        await self._follow(is_told=True)
-        restless = {device for device in self.devices.values() if device.is_restless}
+        await self._feed(rows, is_anew=fleets is not self._fleets)
+        restless = [device for device in self.devices.values() if device.is_restless]
         self.update_interval = ACCOUNT_BUSY_INTERVAL if restless else ACCOUNT_INTERVAL
+        states = self._count() if self._is_recount_due else self.data
         self._async_ask_those_that_matter(restless)
-        return self._fleet_states()
+        return states
 
     @callback
     @override
     def _async_refresh_finished(self) -> None:
-        for device in self.devices.values():
-            device.async_follow(
-                self.last_update_success and device.uuid not in self._missing
-            )
+        if not self.last_update_success:
+            for device in self.devices.values():
+                device.async_follow(False)
 
-    async def _follow(self, *, is_told: bool) -> None:
-        """Have all devices be available or not; the states of a thousand take their time."""
-        for number, device in enumerate(list(self.devices.values())):
-            await _let_others_run(number)
-            device.async_follow(is_told and device.uuid not in self._missing)
+    @callback
+    def async_recount(self) -> None:
+        """Count the devices of the fleets anew with the next poll."""
+        self._is_recount_due = True
 
     async def _failure(self, err: BalenaError) -> HomeAssistantError:
         """Return what to raise for a poll that failed: which token is bad, only whoami knows."""
@@ -304,6 +298,7 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             return
         self._fleets_due = monotonic() + DETAILS_INTERVAL.total_seconds()
         self._doubtful = set()
+        self.async_recount()
         self._populated = populated
         self._fleets = {fleet.id: fleet for fleet in fleets}
         for fleet_id in self.fleet_ids:
@@ -398,19 +393,23 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             },
         )
 
-    async def _feed(self, rows: Iterable[DeviceRow]) -> None:
-        """Give each device its row; devices without one are gone the second time."""
+    async def _feed(self, rows: Iterable[DeviceRow], *, is_anew: bool) -> None:
+        """Give each device its row; devices without one are gone the second time.
+
+        Those that know it already are left alone, except `is_anew`.
+        """
         new: list[AccountDeviceCoordinator] = []
         seen: set[str] = set()
-        for number, row in enumerate(rows):
-            await _let_others_run(number)
+        async for row in in_turns(rows):
             seen.add(row.uuid)
             device_id = self.device_id(row.uuid)
             device = self.devices.get(device_id)
             if device is None:
                 device = self.devices[device_id] = AccountDeviceCoordinator(self, row)
                 new.append(device)
-            device.async_feed(row)
+            if is_anew or not device.is_fed(row):
+                device.async_feed(row)
+            device.async_follow(True)
         await self._forget_gone(seen)
         for joined in batched(new, _JOINING, strict=False):
             signal = signal_new_devices(self.config_entry)
@@ -423,8 +422,8 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         One poll without a device is not trusted: pages may shift while they are read. When
         the whole fleet is gone, the person decides.
         """
-        known = {device.uuid for device in self.devices.values()}
-        if self.data is not None and not self._missing and known <= seen:
+        is_complete = len(seen) == len(self.devices)
+        if self.data is not None and not self._missing and is_complete:
             return
         registry = dr.async_get(self.hass)
         fleets_there = {
@@ -436,34 +435,37 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         entries = dr.async_entries_for_config_entry(
             registry, self.config_entry.entry_id
         )
-        for number, device in enumerate(entries):
-            await _let_others_run(number)
+        async for device in in_turns(entries):
             uuid = isinstance(device, dr.DeviceEntry) and device.serial_number
             if not uuid or uuid in seen:
                 continue
+            known = self.devices.get(self.device_id(uuid))
             if uuid not in self._missing or device.via_device_id not in fleets_there:
                 missing.add(uuid)
+                if known is not None:
+                    known.async_follow(False)
                 continue
             registry.async_remove_device(device.id)
-            gone = self.devices.pop(self.device_id(uuid), None)
-            if gone is not None:
+            if known is not None:
+                del self.devices[known.device_id]
                 self._to_ask.pop(uuid, None)
-                await gone.async_shutdown()
+                await known.async_shutdown()
         self._missing = missing
+        self.async_recount()
 
-    def _fleet_states(self) -> Mapping[int, FleetState]:
-        states: defaultdict[int, list[DeviceState]] = defaultdict(list)
-        released: dict[int, Release] = {}
+    def _count(self) -> Mapping[int, FleetState]:
+        """Return the states of the fleets, and note whose Supervisors are asked now and then."""
+        self._is_recount_due = False
+        fleets: defaultdict[int, list[AccountDeviceCoordinator]] = defaultdict(list)
         for device in self.devices.values():
-            if device.uuid in self._missing:
-                continue
-            states[device.fleet_id].append(device.data)
-            # Devices hear of a new release before the fleets are asked for again.
-            if device.released is not None:
-                released.setdefault(device.fleet_id, device.released)
+            if device.uuid not in self._missing:
+                fleets[device.fleet_id].append(device)
+        self._of_interest = [
+            device for devices in fleets.values() for device in _of_interest(devices)
+        ]
         return {
             fleet_id: (
-                from_devices(states[fleet_id], released.get(fleet_id, fleet.release))
+                _fleet_state(fleet, fleets[fleet_id])
                 if (fleet := self._fleets.get(fleet_id)) is not None
                 else FleetState()
             )
@@ -472,20 +474,13 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
 
     @callback
     def _async_ask_those_that_matter(
-        self, restless: set[AccountDeviceCoordinator]
+        self, restless: Iterable[AccountDeviceCoordinator]
     ) -> None:
         """Have the Supervisors asked of devices that are restless, and now and then of small fleets."""
-        for fleet_id in self.fleet_ids:
-            devices = self.devices_of(fleet_id)
-            is_small = len(devices) <= SMALL_FLEET
-            # Of an update that a lock holds up, only the Supervisor tells.
-            failing = [device for device in devices if device.data.update_failed]
-            failing = failing[:SMALL_FLEET]
-            for device in devices:
-                is_of_interest = is_small or device in failing
-                matters = device in restless or (is_of_interest and device.is_ask_due)
-                if matters and device.data.online and device.is_reachable:
-                    self._to_ask.setdefault(device.uuid, device)
+        due = (device for device in self._of_interest if device.is_ask_due)
+        for device in (*restless, *due):
+            if device.data.online and device.is_reachable:
+                self._to_ask.setdefault(device.uuid, device)
         self._async_ask_those_that_wait()
 
     @callback
@@ -505,3 +500,20 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             if uuid in self._to_ask:
                 # It was refused, and waits for the next poll.
                 return
+
+
+def _of_interest(
+    devices: list[AccountDeviceCoordinator],
+) -> list[AccountDeviceCoordinator]:
+    """Return those devices of a fleet whose Supervisors are asked now and then."""
+    if len(devices) <= SMALL_FLEET:
+        return devices
+    # Of an update that a lock holds up, only the Supervisor tells.
+    return [device for device in devices if device.data.update_failed][:SMALL_FLEET]
+
+
+def _fleet_state(fleet: Fleet, devices: list[AccountDeviceCoordinator]) -> FleetState:
+    # Devices hear of a new release before the fleets are asked for again.
+    released = (device.released for device in devices)
+    release = next((release for release in released if release), fleet.release)
+    return from_devices((device.data for device in devices), release)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final, override
 
@@ -56,6 +57,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         )
         self.name = row.name or row.uuid
         self._account = account
+        self._as_told_until = 0.0
         self._ask_due = 0.0
         self._fresh_until = 0.0
         self._one_reader = asyncio.Lock()
@@ -133,6 +135,14 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     def is_ask_due(self) -> bool:
         """Whether the Supervisor was not asked for a while."""
         return monotonic() >= self._ask_due
+
+    def is_fed(self, row: DeviceRow) -> bool:
+        """Whether a row is the one that the state is made of, which time did not change since."""
+        return (
+            row is self._row
+            and self._departure is None
+            and monotonic() < self._as_told_until
+        )
 
     @callback
     def async_feed(self, row: DeviceRow) -> None:
@@ -241,3 +251,8 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         state = self._with_lock(state)
         self._register(state)
         self._show(state)
+        self._as_told_until = min(
+            (end for end in (self._fresh_until, self._told_until) if now < end),
+            default=inf,
+        )
+        self._account.async_recount()

@@ -8,6 +8,7 @@ from itertools import batched
 from typing import Any, Final, override
 
 from homeassistant.core import callback
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity import Entity, EntityDescription
@@ -25,6 +26,8 @@ from .state import DeviceState, FleetState, ServiceKey, ServiceState
 
 # Devices whose entities are added before something else may run.
 _AT_ONCE: Final = 5
+# Since 2026.10 Home Assistant names what belongs to a part of a device after the device, too.
+_NAMES_PARENT: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,13 +132,14 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
         identifier = coordinator.service_identifier(service_key)
         self._attr_unique_id = f"{identifier[1]}_{description.key}"
         service = self.service
+        names = [service.name]
+        if len(coordinator.data.apps or ()) > 1:
+            names.insert(0, service.app_name)
+        if not _NAMES_PARENT:
+            names.insert(0, coordinator.device_name)
         self._attr_device_info = ChildDeviceInfo(
             identifiers={identifier},
-            name=(
-                service.name
-                if len(coordinator.data.apps or ()) < 2
-                else f"{service.app_name} {service.name}"
-            ),
+            name=" ".join(names),
             parent_device_id=coordinator.registry_id,
         )
 

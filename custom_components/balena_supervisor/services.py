@@ -254,11 +254,15 @@ def _targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:
     Raises ServiceValidationError when the action cannot be meant for it.
     """
     entry: BalenaConfigEntry
+    service = dr.async_get(call.hass).async_get(device_id)
+    if not isinstance(service, dr.ChildDeviceEntry):
+        service = None
+    # Before 2026.10, Home Assistant knows no devices of services here.
     device, entry = service_helper.async_get_device_and_config_entry(
-        call.hass, DOMAIN, device_id
+        call.hass, DOMAIN, service.parent_device_id if service else device_id
     )
-    if isinstance(device, dr.ChildDeviceEntry):
-        return [_service(action, device, entry)]
+    if service is not None:
+        return [_service(action, service, entry)]
     coordinators = _coordinators(device, entry)
     needs_service = action.is_for_services and not action.is_optional_for_services
     if needs_service and ATTR_SERVICE not in call.data:
@@ -269,7 +273,7 @@ def _targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:
 
 
 def _coordinators(
-    device: dr.DeviceEntry, entry: BalenaConfigEntry
+    device: dr.AnyDeviceEntry, entry: BalenaConfigEntry
 ) -> list[DeviceCoordinator]:
     """Return a device, or all devices of a fleet. Raises when there is none."""
     data = entry.runtime_data

@@ -106,7 +106,7 @@ def _coordinator(hass: HomeAssistant, device_id: str) -> DeviceCoordinator:
     """Return a device. Raises ServiceValidationError."""
     entry: BalenaConfigEntry
     device, entry = service_helper.async_get_device_and_config_entry(
-        hass, DOMAIN, device_id, include_child_devices=False
+        hass, DOMAIN, device_id
     )
     for coordinator in entry.runtime_data.devices.values():
         if coordinator.registry_id == device.id:

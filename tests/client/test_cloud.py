@@ -372,6 +372,24 @@ async def test_rows_without_a_name(account: BalenaCloud, cloud: CloudServer) -> 
     )
 
 
+async def test_same_row_again(account: BalenaCloud, cloud: CloudServer) -> None:
+    """A row that is as it was is known by its object, also one that is nested deep."""
+    deep: list[object] = []
+    for _ in range(500):
+        deep = [deep]
+    same = {"id": 7, "uuid": "c0ffee", "belongs_to__application": {"__id": 1}}
+    other = {**same, "id": 8, "uuid": "decade", "mac_address": deep}
+    cloud.faults.add("GET", "/v7/device", Fault.json({"d": [same, other]}))
+    before = await account.devices([1], with_images=False)
+    cloud.faults.clear()
+    changed = {**same, "cpu_usage": 7}
+    cloud.faults.add("GET", "/v7/device", Fault.json({"d": [other, changed]}))
+    after = await account.devices([1], with_images=False)
+    assert [row.id for row in before] == [7, 8]
+    assert after[0] is before[1]
+    assert (after[1].id, after[1].cpu_usage) == (7, 7)
+
+
 @pytest.mark.parametrize(
     ("count", "requests"), [(1, 1), (1000, 1), (1001, 2), (1500, 2)]
 )

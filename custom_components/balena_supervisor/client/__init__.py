@@ -46,6 +46,7 @@ from .record import Exchange, Record
 from .rows import Actor, DeviceRow, Fleet, InstalledImage, Release
 from .supervisor import Supervisor
 from .transport import DirectTransport, Transport
+from .turns import in_turns
 
 __all__ = [
     "ENGINE_UNIT",
@@ -98,6 +99,7 @@ __all__ = [
     "Version",
     "Vpn",
     "container_tag",
+    "in_turns",
     "parse_version",
     "target_apps",
 ]

@@ -1,6 +1,5 @@
 """BalenaCloud: the balena API, that of balenaCloud or of an openBalena."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -11,6 +10,7 @@ from typing import Final
 from urllib.parse import quote
 
 from aiohttp import ClientSession
+import orjson
 from yarl import URL
 
 from .answers import Answer
@@ -30,6 +30,7 @@ from .proxy import ProxyTransport, Throttle
 from .record import Record
 from .rows import Actor, DeviceRow, Fleet, fleets_from_json, tags_from_rows
 from .supervisor import Supervisor
+from .turns import in_turns
 
 READ_TIMEOUT: Final = 30.0
 # The database behind the API gives up after 60 s.
@@ -42,9 +43,6 @@ PAGE: Final = 1001
 _FLEETS_PER_QUERY: Final = 500
 # How long an API that lacked a field is spared it.
 _LEAN_TIME: Final = 600.0
-# Models that are made before something else may run.
-_SLICE: Final = 50
-
 _FLEETS: Final = {
     "$select": "id,app_name,slug,is_archived,should_track_latest_release",
     "$expand": (
@@ -105,6 +103,8 @@ class BalenaCloud:
         )
         self._lean_until = 0.0
         self.record = Record()
+        # As they were last told, by what they are made of.
+        self._rows: Mapping[bytes, DeviceRow] = {}
         self._throttle = Throttle()
 
     def supervisor(self, uuid: str) -> Supervisor:
@@ -142,19 +142,21 @@ class BalenaCloud:
         """Return all devices of fleets, in one request per thousand. GET /v7/device.
 
         `with_images` asks for their services, too. A device without id, uuid or fleet
-        is left out. Raises Unsupported when the API is too old. Lets others run while it
-        makes the rows.
+        is left out, and one whose row is the same as the last time has the same object.
+        Raises Unsupported when the API is too old. Lets others run while it makes the rows.
         """
-        rows: list[DeviceRow] = []
+        rows: dict[bytes, DeviceRow] = {}
         for batch in batched(sorted(fleet_ids), _FLEETS_PER_QUERY, strict=False):
             async for page in self._pages(batch, with_images=with_images):
-                for number, data in enumerate(page):
-                    if number % _SLICE == 0:
-                        await asyncio.sleep(0)
-                    row = DeviceRow.from_json(as_object(data))
+                async for data in in_turns(page):
+                    written = _written(data)
+                    row = self._rows.get(written) or DeviceRow.from_json(
+                        as_object(data)
+                    )
                     if row is not None:
-                        rows.append(row)
-        return tuple(rows)
+                        rows[written] = row
+        self._rows = rows
+        return tuple(rows.values())
 
     async def tags(self, device_id: int) -> Mapping[str, str]:
         """Return a device's tags by name. GET /v7/device_tag."""
@@ -243,6 +245,15 @@ class BalenaCloud:
         if error is not None:
             raise error
         return answer
+
+
+def _written(data: object) -> bytes:
+    """Return a JSON value as it is written, to tell it from others."""
+    try:
+        return orjson.dumps(data)
+    except TypeError:
+        # orjson writes nothing that is nested deep, though it reads it.
+        return repr(data).encode()
 
 
 class _UnknownField(CloudError):

@@ -81,9 +81,9 @@ def as_moment(value: object) -> datetime | None:
     if moment is None:
         return None
     try:
-        moment = (
-            moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        ).astimezone(UTC)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(
+            UTC
+        )
     except OverflowError:
         return None
     return in_every_zone(moment)
