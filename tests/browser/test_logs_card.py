@@ -42,10 +42,13 @@ def lines(card: Locator, text: str = "") -> Locator:
 
 
 @pytest.mark.parametrize(
-    ("width", "height"), [(1400, 1000), (360, 800)], ids=["desk", "phone"]
+    # The desk comes last: its picture stays.
+    ("width", "height"),
+    [(360, 800), (1400, 1000)],
+    ids=["phone", "desk"],
 )
 def test_lines_are_followed_chosen_and_filtered(
-    demo: Demo, page: Page, width: int, height: int
+    demo: Demo, page: Page, picture: Picture, width: int, height: int
 ) -> None:
     """Lines appear as they come; a service, a text and a pause choose among them."""
     page.set_viewport_size({"width": width, "height": height})
@@ -59,6 +62,7 @@ def test_lines_are_followed_chosen_and_filtered(
     happen(demo, "log", source="main", message="it broke", priority=3)
     expect(lines(card, "it broke")).to_have_class(re.compile("error"))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    picture("logs-card", card)
 
     card.get_by_label("Filter").fill("IT BROKE")
     expect(lines(card)).to_have_count(1)

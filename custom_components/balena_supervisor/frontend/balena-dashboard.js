@@ -535,10 +535,11 @@ class Dashboard extends HTMLElement {
       type: "empty-state",
       icon: "mdi:cube-off-outline",
       content_only: true,
+      ...WIDE,
       title: text("nothing"),
       buttons: hass.user?.is_admin ? [add] : [],
     };
-    return { path: "overview", type: "panel", cards: [card] };
+    return { path: "overview", type: "sections", max_columns: 1, sections: [grid([card])] };
   }
 }
 
