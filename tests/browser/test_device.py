@@ -65,7 +65,7 @@ def test_update(demo: Demo, page: Page, picture: Picture) -> None:
     tiles.filter(has_text="Check for updates").click()
     tiles.filter(has_text="Installing").click()
     dialog = page.locator("ha-more-info-dialog")
-    progress = dialog.get_by_text(re.compile(r"\d+\s?%"))
+    progress = dialog.get_by_text(re.compile(r"\b[2-9]\d\s?%"))
     expect(progress.first).to_be_visible()
     picture("update", page)
     expect(dialog.get_by_text("Up-to-date")).to_be_visible(timeout=90_000)

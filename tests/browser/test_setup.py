@@ -79,7 +79,7 @@ def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     form.locator("input[name=token]").fill(token)
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_text("Which fleets?")).to_be_visible()
-    page.get_by_text("demo/gateways (5)").click()
+    form.get_by_role("checkbox", name="demo/gateways (5)").check()
     page.get_by_role("button", name="Submit").click()
     finish(page)
     page.goto(demo.url)

@@ -169,16 +169,17 @@ function chosen(hass, { device_id: ids }) {
   };
 }
 
-/** Return the devices by fleet, and those without one. */
-function grouped({ fleets, devices }) {
+/** Return the devices of a fleet; those without one when there is none. */
+function members({ fleets, devices }, fleet) {
   const ids = new Set(fleets.map(({ id }) => id));
-  return [
-    ...fleets.map((fleet) => ({
-      fleet,
-      devices: devices.filter((device) => device.fleet === fleet.id),
-    })),
-    { devices: devices.filter((device) => !ids.has(device.fleet)) },
-  ].filter((group) => group.fleet || group.devices.length);
+  return devices.filter((device) => (fleet ? device.fleet === fleet.id : !ids.has(device.fleet)));
+}
+
+/** Return the devices by fleet, and those without one. */
+function grouped(found) {
+  return [...found.fleets, undefined]
+    .map((fleet) => ({ fleet, devices: members(found, fleet) }))
+    .filter(({ fleet, devices }) => fleet || devices.length);
 }
 
 const stateOf = (hass, { entities }, key) => hass.states[entities[key]]?.state;
@@ -270,6 +271,7 @@ function concerned(hass, devices, { key, states }) {
         // Since when a device is away, balena itself knows best.
         entity: (key === "binary_sensor.online" && device.entities["sensor.last_seen"]) || item.entities[key],
         name: item === device ? device.name : `${device.name} ${item.name}`,
+        more: item === device ? {} : WIDE,
       })),
   );
 }
@@ -310,6 +312,7 @@ class AttentionSection extends HTMLElement {
           state_content: item.entity.startsWith("sensor.") ? "state" : "last_changed",
           tap_action: goTo(viewOf(item.device)),
           icon_tap_action: { action: "none" },
+          ...item.more,
         })),
         ...(rest > 0 ? [subtitle(text("more", { count: rest }))] : []),
       ];
@@ -327,8 +330,9 @@ class DevicesSection extends HTMLElement {
   }
 
   static group(config, hass) {
-    const groups = grouped(chosen(hass, config));
-    return groups.find(({ fleet }) => fleet?.id === config.fleet) ?? { devices: [] };
+    const found = chosen(hass, config);
+    const fleet = found.fleets.find(({ id }) => id === config.fleet);
+    return { fleet, devices: members(found, fleet) };
   }
 
   static async generate(config, hass) {
