@@ -68,7 +68,7 @@ async def _set_up(
     while (await home_assistant.request("GET", "config"))["state"] != "RUNNING":
         await asyncio.sleep(0.2)
     await register(home_assistant, folder, simulation.registrations)
-    await dashboard.build(home_assistant)
+    await dashboard.show(home_assistant)
 
 
 def taken_port(ports: Iterable[int]) -> int | None:

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-from . import fleets
-from .dashboard import DOMAIN
 from .home_assistant import HomeAssistant
 
+_DOMAIN = "balena_supervisor"
 _ENTRY = "config/config_entries/entry"
 _FLOW = "config/config_entries/flow"
 
@@ -50,7 +49,7 @@ async def register(
     """Add the entries that are missing, and remove those that are not wanted."""
     missing = {(item.title, item.url): item for item in registrations}
     urls = _registered_urls(folder)
-    for entry in await home_assistant.request("GET", f"{_ENTRY}?domain={DOMAIN}"):
+    for entry in await home_assistant.request("GET", f"{_ENTRY}?domain={_DOMAIN}"):
         key = entry["title"], urls.get(entry["entry_id"], "")
         if missing.pop(key, None) is None:
             await home_assistant.request("DELETE", f"{_ENTRY}/{entry['entry_id']}")
@@ -69,27 +68,9 @@ def _registered_urls(folder: Path) -> dict[str, str]:
 
 async def _add(home_assistant: HomeAssistant, registration: Registration) -> None:
     """Go through the config flow."""
-    result = await home_assistant.request("POST", _FLOW, {"handler": DOMAIN})
+    result = await home_assistant.request("POST", _FLOW, {"handler": _DOMAIN})
     for answer in registration.answers:
         path = f"{_FLOW}/{result['flow_id']}"
         result = await home_assistant.request("POST", path, answer)
         if problem := result.get("errors") or result.get("reason"):
             raise RuntimeError(f"{registration.title}: {problem}")
-    await _enable(home_assistant, result["result"]["entry_id"])
-
-
-async def _enable(home_assistant: HomeAssistant, entry_id: str) -> None:
-    """Enable what the start page shows of the devices of fleets."""
-    disabled = [
-        entity["entity_id"]
-        for entity in await home_assistant.command("config/entity_registry/list")
-        if entity["config_entry_id"] == entry_id
-        and entity["translation_key"] in fleets.WANTED
-        and entity["disabled_by"] == "integration"
-    ]
-    for entity_id in disabled:
-        await home_assistant.command(
-            "config/entity_registry/update", entity_id=entity_id, disabled_by=None
-        )
-    if disabled:
-        await home_assistant.request("POST", f"{_ENTRY}/{entry_id}/reload")

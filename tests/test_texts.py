@@ -160,6 +160,13 @@ def test_card_has_texts() -> None:
     assert set(own) <= set(re.findall(r'"(\w+)"', card))
 
 
+def test_dashboard_has_texts() -> None:
+    """The dashboard uses all of its texts, and no others."""
+    dashboard = (FOLDER / "frontend/balena-dashboard.js").read_text("utf-8")
+    used = set(re.findall(r'text\("(\w+)"|text: "(\w+)"|(confirm_\w+)', dashboard))
+    assert {"".join(names) for names in used} == set(TEXTS["config_panel"]["dashboard"])
+
+
 def test_every_endpoint_is_documented() -> None:
     """The page of endpoints has each of them, with the version that brought it."""
     page = (FOLDER.parent.parent / "docs/endpoints.md").read_text("utf-8")

@@ -490,29 +490,38 @@ def frontend() -> Iterator[set[str]]:
     """Have a frontend; returns the addresses that it loads."""
     urls: set[str] = set()
     with patch(
-        "custom_components.balena_supervisor.card.add_extra_js_url",
+        "custom_components.balena_supervisor.browser.add_extra_js_url",
         lambda hass, url: urls.add(url),
     ):
         yield urls
 
 
-async def test_card_is_served(
-    hass: HomeAssistant, entry: MockConfigEntry, hass_client: Any, frontend: set[str]
+@pytest.mark.parametrize("name", ["balena-logs-card.js", "balena-dashboard.js"])
+async def test_modules_are_served(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    hass_client: Any,
+    frontend: set[str],
+    name: str,
 ) -> None:
-    """The frontend loads the card from Home Assistant itself."""
+    """The frontend loads the card and the dashboard from Home Assistant itself."""
     assert await async_setup_component(hass, "http", {})
     hass.config.components.add("frontend")
     assert await hass.config_entries.async_setup(entry.entry_id)
     (url,) = frontend
     path, _, version = url.partition("?v=")
     assert len(version) == 12
-    response = await (await hass_client()).get(path)
+    client = await hass_client()
+    response = await client.get(path)
+    assert "javascript" in response.content_type
+    assert name in await response.text()
+    response = await client.get(f"{path.rpartition('/')[0]}/{name}")
     assert "javascript" in response.content_type
     assert "customElements.define" in await response.text()
 
 
-async def test_no_card_without_a_frontend(
+async def test_no_modules_without_a_frontend(
     loaded: MockConfigEntry, frontend: set[str]
 ) -> None:
-    """Without a frontend there is no card, and no error."""
+    """Without a frontend there are no modules, and no error."""
     assert not frontend

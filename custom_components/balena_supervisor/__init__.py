@@ -8,7 +8,7 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.typing import ConfigType
 
 from .account import AccountCoordinator
-from .card import async_setup_card
+from .browser import async_setup_browser
 from .client import DirectTransport, Supervisor
 from .connection import async_open_account
 from .const import CONF_CONNECTION, CONNECTION_ACCOUNT, CONNECTION_ENVIRONMENT, DOMAIN
@@ -31,10 +31,10 @@ PLATFORMS = [
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Set up what exists whether or not a device is set up: actions, commands, the card."""
+    """Set up what exists whether or not a device is set up: actions, commands, pages."""
     async_setup_services(hass)
     async_setup_websocket_api(hass)
-    await async_setup_card(hass)
+    await async_setup_browser(hass)
     return True
 
 

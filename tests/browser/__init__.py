@@ -1,1 +1,62 @@
-"""Tests of what a person sees in a browser."""
+"""Tests with a browser, and what they do besides clicking."""
+
+import json
+from typing import Any
+from urllib.request import Request, urlopen
+
+from playwright.sync_api import Page, expect
+
+from tests.demo.running import Demo
+
+# What a device must not get into a page by its names and messages.
+ATTACK = "<img src=x onerror=window.attacked=1>"
+
+
+def happen(demo: Demo, happening: str, index: int = 0, **arguments: Any) -> None:
+    """Have something happen to a device."""
+    url = f"{demo.control_url}/devices/{index}/{happening}"
+    headers = {"Content-Type": "application/json"}
+    urlopen(Request(url, json.dumps(arguments).encode(), headers)).close()
+
+
+def command(page: Page, kind: str, **arguments: Any) -> Any:
+    """Return the answer of Home Assistant's websocket API to a page that is open."""
+    return page.evaluate(
+        "command => document.querySelector('home-assistant').hass.callWS(command)",
+        {"type": kind, **arguments},
+    )
+
+
+def refresh(page: Page, entity_id: str) -> None:
+    """Have the device of an entity polled now."""
+    command(
+        page,
+        "call_service",
+        domain="homeassistant",
+        service="update_entity",
+        service_data={"entity_id": entity_id},
+    )
+
+
+def device_ids(page: Page) -> dict[str, str]:
+    """Return the ids of all devices, by name."""
+    ids: dict[str, str] = page.evaluate(
+        """() => Object.fromEntries(
+            Object.values(document.querySelector('home-assistant').hass.devices)
+                .map(({id, name}) => [name, id])
+        )"""
+    )
+    return ids
+
+
+def open_start_page(demo: Demo, page: Page) -> None:
+    """Open the dashboard, and wait for its tiles."""
+    page.goto(demo.url)
+    expect(page.locator("hui-tile-card").first).to_be_visible()
+
+
+def begin_registration(demo: Demo, page: Page, way: str) -> None:
+    """Open the config flow, and choose how the devices are reached."""
+    page.goto(f"{demo.url}/config/integrations/dashboard/add?domain=balena_supervisor")
+    page.get_by_role("button", name="OK").click()
+    page.get_by_text(way, exact=True).click()

@@ -1,15 +1,19 @@
 """The demo runs in a process of its own, and a browser looks at it."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from io import BytesIO
 from pathlib import Path
 import shutil
 from typing import Final
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, expect, sync_playwright
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 import pytest
 
-from tests.demo.running import Demo, running
+from tests.demo.running import ROOT, Demo, running
+
+type Picture = Callable[[str, Page | Locator], None]
 
 BROWSER: Final = next(
     filter(
@@ -20,6 +24,33 @@ BROWSER: Final = next(
 )
 
 expect.set_options(timeout=30_000)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Have an option to renew what README and docs show."""
+    parser.addoption(
+        "--screenshots", action="store_true", help="renew the images of docs/images"
+    )
+
+
+@pytest.fixture
+def picture(request: pytest.FixtureRequest) -> Picture:
+    """Return what keeps a picture of a page or a part of it for the docs, if that is wanted."""
+
+    def keep(name: str, seen: Page | Locator) -> None:
+        page = seen if isinstance(seen, Page) else seen.page
+        # What moves, and the pointer's shadow, are none of its business.
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(2000)
+        image = Image.open(BytesIO(seen.screenshot())).convert("RGB")
+        small = image.quantize(256, dither=Image.Dither.NONE)
+        small.save(ROOT / f"docs/images/{name}.png", "PNG", optimize=True)
+
+    def skip(name: str, seen: Page | Locator) -> None:
+        """Leave the tree as it is."""
+
+    # Not known when other tests are run, too.
+    return keep if request.config.getoption("--screenshots", default=False) else skip
 
 
 @pytest.fixture(autouse=True)

@@ -1,51 +1,37 @@
 """The card of logs, on a dashboard of the demo."""
 
-import json
 import re
 from typing import Any
-from urllib.request import Request, urlopen
 
 from playwright.sync_api import Locator, Page, expect
 import pytest
 
 from tests.demo.running import Demo
 
+from . import ATTACK, command, happen, open_start_page
+from .conftest import Picture
+
 pytestmark = pytest.mark.timeout(180)
-
-ATTACK = "<img src=x onerror=window.attacked=1>"
-
-
-def happen(demo: Demo, happening: str, **arguments: Any) -> None:
-    """Have something happen to the device."""
-    url = f"{demo.control_url}/devices/0/{happening}"
-    headers = {"Content-Type": "application/json"}
-    urlopen(Request(url, json.dumps(arguments).encode(), headers)).close()
 
 
 def show(demo: Demo, page: Page, **config: Any) -> Locator:
     """Open a dashboard with nothing but the card; returns the card."""
-    page.goto(demo.url)
-    page.locator("hui-tile-card").first.wait_for()
+    open_start_page(demo, page)
     card = {"type": "custom:balena-logs-card", "title": "Kiosk", **config}
     sections = [{"type": "grid", "cards": [card]}]
-    commands = [
-        {
-            "type": "lovelace/dashboards/create",
-            "url_path": "logs-page",
-            "title": "Logs",
-            "mode": "storage",
-        },
-        {
-            "type": "lovelace/config/save",
-            "url_path": "logs-page",
-            "config": {"views": [{"type": "sections", "sections": sections}]},
-        },
-    ]
-    for command in commands:
-        page.evaluate(
-            "command => document.querySelector('home-assistant').hass.callWS(command)",
-            command,
-        )
+    command(
+        page,
+        "lovelace/dashboards/create",
+        url_path="logs-page",
+        title="Logs",
+        mode="storage",
+    )
+    command(
+        page,
+        "lovelace/config/save",
+        url_path="logs-page",
+        config={"views": [{"type": "sections", "sections": sections}]},
+    )
     page.goto(f"{demo.url}/logs-page")
     return page.locator("balena-logs-card")
 
@@ -56,10 +42,13 @@ def lines(card: Locator, text: str = "") -> Locator:
 
 
 @pytest.mark.parametrize(
-    ("width", "height"), [(1400, 1000), (360, 800)], ids=["desk", "phone"]
+    # The desk comes last: its picture stays.
+    ("width", "height"),
+    [(360, 800), (1400, 1000)],
+    ids=["phone", "desk"],
 )
 def test_lines_are_followed_chosen_and_filtered(
-    demo: Demo, page: Page, width: int, height: int
+    demo: Demo, page: Page, picture: Picture, width: int, height: int
 ) -> None:
     """Lines appear as they come; a service, a text and a pause choose among them."""
     page.set_viewport_size({"width": width, "height": height})
@@ -73,6 +62,7 @@ def test_lines_are_followed_chosen_and_filtered(
     happen(demo, "log", source="main", message="it broke", priority=3)
     expect(lines(card, "it broke")).to_have_class(re.compile("error"))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    picture("logs-card", card)
 
     card.get_by_label("Filter").fill("IT BROKE")
     expect(lines(card)).to_have_count(1)

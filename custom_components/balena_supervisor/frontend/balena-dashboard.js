@@ -1,0 +1,571 @@
+/* The dashboard of balena devices: `strategy: {type: custom:balena}`.
+ *
+ * Strategies only say which cards there are; Home Assistant's own cards show them. The dashboard
+ * says which views there are, each view is made when it is opened, and the sections that depend on
+ * states are made anew when those change. What a device is called is only ever the text of a card.
+ */
+
+const DOMAIN = "balena_supervisor";
+const PREFIX = `component.${DOMAIN}.config_panel.dashboard`;
+
+// From here on the overview links to the devices of a group instead of showing them.
+const MANY = 48;
+// Of those that share a trouble, the overview shows so many.
+const SHOWN = 24;
+const COLUMNS = 3;
+
+const WIDE = { grid_options: { columns: 12 } };
+const GREEN = { color: "green" };
+
+// The tiles by the keys of their entities, and how they differ from others.
+const FLEET = {
+  "sensor.fleet_devices": {},
+  "sensor.fleet_devices_online": {},
+  "sensor.fleet_devices_updating": {},
+  "sensor.fleet_devices_failing": {},
+  "sensor.fleet_release": WIDE,
+};
+const STATE = {
+  "sensor.overall_status": {},
+  "sensor.status": {},
+  "binary_sensor.online": GREEN,
+  "binary_sensor.vpn": GREEN,
+  "sensor.update_status": {},
+  "sensor.last_seen": {},
+};
+const METRICS = {
+  "sensor.cpu_usage": { features: [{ type: "bar-gauge" }] },
+  "sensor.memory_usage": { features: [{ type: "bar-gauge" }] },
+  "sensor.storage_usage": { features: [{ type: "bar-gauge" }] },
+  "sensor.cpu_temperature": { features: [{ type: "trend-graph" }] },
+};
+const DETAILS = {
+  "sensor.release": {},
+  "sensor.target_release": {},
+  "sensor.fleet": WIDE,
+  "sensor.os_version": WIDE,
+  "sensor.ip_address": WIDE,
+  "sensor.supervisor_version": {},
+  "sensor.hostname": {},
+  "sensor.mac_address": WIDE,
+};
+const HISTORY = [
+  "sensor.overall_status",
+  "sensor.status",
+  "sensor.update_status",
+  "binary_sensor.online",
+  "binary_sensor.vpn",
+];
+// The buttons of a device, with the key of what is asked first.
+const COMMANDS = {
+  "button.identify": null,
+  "button.check_for_updates": null,
+  "button.restart_services": "confirm_restart_services",
+  "button.reboot": "confirm_reboot",
+  "button.shutdown": "confirm_shutdown",
+  "button.purge": "confirm_purge",
+  "button.cleanup_volumes": "confirm_cleanup_volumes",
+};
+
+// What a device is away for on purpose.
+const AWAY = ["rebooting", "shutting_down", "updating"];
+const STOPPED = ["dead", "exited"];
+
+// Who is concerned by a trouble: entities of the device, and of its services.
+const TROUBLES = [
+  { key: "binary_sensor.online", states: ["off"], text: "offline", icon: "mdi:lan-disconnect" },
+  { key: "binary_sensor.online", states: ["unavailable"], icon: "mdi:help-network-outline" },
+  { key: "binary_sensor.update_failed", states: ["on"], icon: "mdi:package-variant-remove" },
+  { key: "binary_sensor.update_locked", states: ["on"], icon: "mdi:lock-alert" },
+  { key: "binary_sensor.supervisor_problem", states: ["on"], icon: "mdi:shield-alert-outline" },
+  { key: "binary_sensor.undervoltage", states: ["on"], icon: "mdi:flash-alert" },
+  { key: "sensor.service_status", states: STOPPED, text: "stopped", icon: "mdi:stop-circle-outline" },
+];
+
+// How a device looks; the first that fits is shown.
+const LOOKS = [
+  { key: "sensor.status", states: AWAY, color: "blue" },
+  { key: "binary_sensor.online", states: ["off", "unavailable"], color: "red" },
+  { key: "binary_sensor.update_failed", states: ["on"], color: "deep-orange", icon: "mdi:alert" },
+  { key: "sensor.overall_status", states: ["reduced_functionality"], color: "amber" },
+  { key: "sensor.overall_status", states: ["updating"], color: "blue" },
+  { key: "binary_sensor.online", states: ["on"], color: "green" },
+];
+
+// What there is
+
+let known = {};
+
+/** Return the fleets and the devices, as long as the registries stay the same out of memory. */
+function inventory(hass) {
+  if (known.of?.entities !== hass.entities || known.of?.devices !== hass.devices) {
+    known = { of: { entities: hass.entities, devices: hass.devices }, ...take(hass) };
+  }
+  return known;
+}
+
+function take(hass) {
+  const byDevice = new Map();
+  for (const entity of Object.values(hass.entities)) {
+    if (entity.platform === DOMAIN && !entity.hidden && hass.devices[entity.device_id]) {
+      if (!byDevice.has(entity.device_id)) {
+        byDevice.set(entity.device_id, {});
+      }
+      byDevice.get(entity.device_id)[keyOf(entity)] = entity.entity_id;
+    }
+  }
+  const items = new Map();
+  const item = (id) => {
+    if (!items.has(id)) {
+      const { name, name_by_user: own, via_device_id: via } = hass.devices[id];
+      const entities = byDevice.get(id) ?? {};
+      items.set(id, { id, name: own || name || id, entities, fleet: via, services: [] });
+    }
+    return items.get(id);
+  };
+  const fleets = new Set();
+  const devices = new Set();
+  const add = (device) => {
+    devices.add(device);
+    // Of its fleet, everything may be hidden; so it may of the device of a service.
+    if (hass.devices[device.fleet]) {
+      fleets.add(item(device.fleet));
+    }
+  };
+  for (const id of byDevice.keys()) {
+    const { entry_type: type, parent_device_id: parent } = hass.devices[id];
+    if (type === "service") {
+      fleets.add(item(id));
+    } else if (!parent) {
+      add(item(id));
+    } else if (hass.devices[parent]) {
+      add(item(parent));
+      item(parent).services.push(item(id));
+    }
+  }
+  const { compare } = new Intl.Collator(hass.language, { numeric: true });
+  const sorted = (list) => [...list].sort((a, b) => compare(a.name, b.name));
+  for (const device of devices) {
+    device.services = sorted(device.services);
+  }
+  return { fleets: sorted(fleets), devices: sorted(devices) };
+}
+
+function keyOf({ entity_id: id, translation_key: key }) {
+  // Home Assistant itself names the button that identifies a device.
+  return `${id.split(".")[0]}.${key ?? "identify"}`;
+}
+
+/** Return what a dashboard is about; a fleet stands for all of its devices. */
+function chosen(hass, { device_id: ids }) {
+  const { fleets, devices } = inventory(hass);
+  if (!ids) {
+    return { fleets, devices };
+  }
+  const wanted = new Set([ids].flat());
+  return {
+    fleets: fleets.filter(({ id }) => wanted.has(id)),
+    devices: devices.filter(({ id, fleet }) => wanted.has(id) || wanted.has(fleet)),
+  };
+}
+
+/** Return the devices of a fleet; those without one when there is none. */
+function members({ fleets, devices }, fleet) {
+  const ids = new Set(fleets.map(({ id }) => id));
+  return devices.filter((device) => (fleet ? device.fleet === fleet.id : !ids.has(device.fleet)));
+}
+
+/** Return the devices by fleet, and those without one. */
+function grouped(found) {
+  return [...found.fleets, undefined]
+    .map((fleet) => ({ fleet, devices: members(found, fleet) }))
+    .filter(({ fleet, devices }) => fleet || devices.length);
+}
+
+const stateOf = (hass, { entities }, key) => hass.states[entities[key]]?.state;
+
+/** Return whether one of the entities that a table of keys names is in another state. */
+function isChanged(items, table, before, hass) {
+  const keys = new Set(table.map(({ key }) => key));
+  for (const { entities } of items) {
+    for (const key of keys) {
+      const id = entities[key];
+      if (id && before.states[id]?.state !== hass.states[id]?.state) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+const isOther = (before, hass) =>
+  before.entities !== hass.entities || before.devices !== hass.devices;
+
+// What is shown
+
+async function textsOf(hass) {
+  const localize = await hass.loadBackendTranslation("config_panel", DOMAIN);
+  return (key, values) => localize(`${PREFIX}.${key}`, values);
+}
+
+const nameOf = (hass, key) => hass.localize(`component.${DOMAIN}.entity.${key}.name`);
+
+const heading = (text, icon, more = {}) => ({ type: "heading", heading: text, icon, ...more });
+const subtitle = (text, icon, more) => heading(text, icon, { heading_style: "subtitle", ...more });
+const grid = (cards, more = {}) => ({ type: "grid", cards, ...more });
+const isIn = (entity, states) => ({ condition: "state", entity, state: states });
+
+function tile(entities, key, more = {}) {
+  const entity = entities[key];
+  return entity ? [{ type: "tile", entity, name: { type: "entity" }, ...more }] : [];
+}
+
+const tiles = (entities, table) =>
+  Object.entries(table).flatMap(([key, more]) => tile(entities, key, more));
+
+function button(entities, key, action) {
+  const entity = entities[key];
+  const look = { show_name: false, icon_height: "24px", grid_options: { columns: 3, rows: 1 } };
+  return entity ? [{ type: "button", entity, tap_action: action, ...look }] : [];
+}
+
+const under = (head, cards) => (cards.length ? [head, ...cards] : []);
+
+const goTo = (path) => ({ action: "navigate", navigation_path: path });
+const viewOf = ({ id }) => `device-${id}`;
+const fleetViewOf = ({ fleet }) => `fleet-${fleet?.id ?? "none"}`;
+
+function press(entity, text) {
+  return {
+    action: "perform-action",
+    perform_action: "button.press",
+    target: { entity_id: entity },
+    ...(text && { confirmation: { text } }),
+  };
+}
+
+function look(hass, device) {
+  return LOOKS.find(({ key, states }) => states.includes(stateOf(hass, device, key))) ?? {};
+}
+
+/** Return the tile that stands for a device; none when nothing of itself is shown. */
+function deviceTile(device, { key: telling, color, icon } = {}) {
+  const keys = ["sensor.overall_status", "sensor.status", "binary_sensor.online", "update.release"];
+  const key = telling === "sensor.status" ? telling : keys.find((item) => device.entities[item]);
+  const entity = device.entities[key] ?? Object.values(device.entities)[0];
+  if (!entity) {
+    return [];
+  }
+  const shown = { type: "tile", entity, name: device.name, tap_action: goTo(viewOf(device)) };
+  return [{ ...shown, icon_tap_action: { action: "none" }, ...(color && { color }), ...(icon && { icon }) }];
+}
+
+/** Return those whom a trouble concerns, each with the name under which it is shown. */
+function concerned(hass, devices, { key, states }) {
+  return devices.flatMap((device) =>
+    [device, ...device.services]
+      .filter((item) => states.includes(stateOf(hass, item, key)))
+      .filter(() => key !== "binary_sensor.online" || !AWAY.includes(stateOf(hass, device, "sensor.status")))
+      .map((item) => ({
+        device,
+        // Since when a device is away, balena itself knows best.
+        entity: (key === "binary_sensor.online" && device.entities["sensor.last_seen"]) || item.entities[key],
+        name: item === device ? device.name : `${device.name} ${item.name}`,
+        more: item === device ? {} : WIDE,
+      })),
+  );
+}
+
+// Sections
+
+class AttentionSection extends HTMLElement {
+  static shouldRegenerate(config, before, hass) {
+    if (isOther(before, hass)) {
+      return true;
+    }
+    const { devices } = chosen(hass, config);
+    const items = devices.flatMap((device) => [device, ...device.services]);
+    return isChanged(items, [...TROUBLES, { key: "sensor.status" }], before, hass);
+  }
+
+  static async generate(config, hass) {
+    const text = await textsOf(hass);
+    const { devices } = chosen(hass, config);
+    const cards = TROUBLES.flatMap((trouble) => {
+      const found = concerned(hass, devices, trouble);
+      if (!found.length) {
+        return [];
+      }
+      const [state] = trouble.states;
+      const name =
+        (trouble.text && text(trouble.text)) ||
+        (state === "on" ? nameOf(hass, trouble.key) : hass.localize(`state.default.${state}`));
+      const rest = found.length - SHOWN;
+      return [
+        subtitle(`${name} (${found.length})`, trouble.icon),
+        ...found.slice(0, SHOWN).map((item) => ({
+          type: "tile",
+          entity: item.entity,
+          name: item.name,
+          icon: trouble.icon,
+          color: "red",
+          state_content: item.entity.startsWith("sensor.") ? "state" : "last_changed",
+          tap_action: goTo(viewOf(item.device)),
+          icon_tap_action: { action: "none" },
+          ...item.more,
+        })),
+        ...(rest > 0 ? [subtitle(text("more", { count: rest }))] : []),
+      ];
+    });
+    return cards.length
+      ? grid([heading(text("attention"), "mdi:alert-circle-outline"), ...cards])
+      : grid([heading(text("all_well"), "mdi:check-circle-outline")]);
+  }
+}
+
+class DevicesSection extends HTMLElement {
+  static shouldRegenerate(config, before, hass) {
+    const { devices } = DevicesSection.group(config, hass);
+    return isOther(before, hass) || (devices.length <= MANY && isChanged(devices, LOOKS, before, hass));
+  }
+
+  static group(config, hass) {
+    const found = chosen(hass, config);
+    const fleet = found.fleets.find(({ id }) => id === config.fleet);
+    return { fleet, devices: members(found, fleet) };
+  }
+
+  static async generate(config, hass) {
+    const text = await textsOf(hass);
+    const { fleet, devices } = DevicesSection.group(config, hass);
+    const isMany = devices.length > MANY;
+    const tiles = devices.flatMap((device) => deviceTile(device, isMany ? {} : look(hass, device)));
+    return grid([heading(fleet?.name ?? text("devices"), "mdi:developer-board"), ...tiles]);
+  }
+}
+
+// Views
+
+const devicesSection = (config, { fleet }) => ({
+  column_span: COLUMNS,
+  strategy: { type: "custom:balena-devices", device_id: config.device_id, fleet: fleet?.id },
+});
+
+class OverviewView extends HTMLElement {
+  static async generate(config, hass) {
+    const text = await textsOf(hass);
+    const groups = grouped(chosen(hass, config));
+    const counts = groups
+      .filter(({ fleet, devices }) => fleet || devices.length > MANY)
+      .map((group) => {
+        const { fleet, devices } = group;
+        const title = fleet?.name ?? `${text("devices")} (${devices.length})`;
+        const link = devices.length > MANY ? { tap_action: goTo(fleetViewOf(group)) } : {};
+        return grid([
+          heading(title, fleet ? "mdi:ship-wheel" : "mdi:developer-board", link),
+          ...tiles(fleet?.entities ?? {}, FLEET),
+        ]);
+      });
+    return {
+      type: "sections",
+      max_columns: COLUMNS,
+      sections: [
+        {
+          column_span: COLUMNS,
+          strategy: { type: "custom:balena-attention", device_id: config.device_id },
+        },
+        ...counts,
+        ...groups
+          .filter(({ devices }) => devices.length && devices.length <= MANY)
+          .map((group) => devicesSection(config, group)),
+      ],
+    };
+  }
+}
+
+class FleetView extends HTMLElement {
+  static async generate(config) {
+    const section = devicesSection(config, { fleet: config.fleet && { id: config.fleet } });
+    return { type: "sections", max_columns: COLUMNS, sections: [section] };
+  }
+}
+
+class DeviceView extends HTMLElement {
+  static async generate(config, hass) {
+    const text = await textsOf(hass);
+    const { devices } = inventory(hass);
+    const device = devices.find(({ id }) => id === config.device_id);
+    if (!device) {
+      return { type: "sections", sections: [grid([heading(text("gone"), "mdi:help-network-outline")])] };
+    }
+    const sections = [
+      grid(DeviceView.state(device, hass, text)),
+      grid([...DeviceView.services(device, text), ...DeviceView.history(device, text)]),
+      grid([...DeviceView.metrics(device, text), ...DeviceView.details(device, text)]),
+      grid(DeviceView.logs(device, hass, text), { column_span: COLUMNS }),
+    ];
+    return {
+      type: "sections",
+      max_columns: COLUMNS,
+      sections: sections.filter(({ cards }) => cards.length),
+    };
+  }
+
+  static state({ id, name, entities }, hass, text) {
+    const page = hass.user?.is_admin ? { tap_action: goTo(`/config/devices/device/${id}`) } : {};
+    const problems = TROUBLES.filter(({ key, states }) => entities[key] && states[0] === "on");
+    const progress = entities["sensor.download_progress"];
+    const update = entities["update.release"];
+    const commands = Object.entries(COMMANDS).flatMap(([key, question]) =>
+      tile(entities, key, {
+        ...WIDE,
+        hide_state: true,
+        tap_action: press(entities[key], question && text(question, { device: name })),
+        icon_tap_action: { action: "none" },
+      }),
+    );
+    return [
+      heading(name, "mdi:developer-board", page),
+      ...problems.flatMap(({ key, icon }) =>
+        tile(entities, key, { icon, color: "red", visibility: [isIn(entities[key], "on")] }),
+      ),
+      ...tiles(entities, STATE),
+      ...tile(entities, "sensor.download_progress", {
+        features: [{ type: "bar-gauge" }],
+        visibility: [{ condition: "numeric_state", entity: progress, above: -1 }],
+      }),
+      ...tile(entities, "update.release", {
+        ...WIDE,
+        visibility: [{ condition: "not", conditions: [isIn(update, "on")] }],
+      }),
+      ...tile(entities, "update.release", {
+        ...WIDE,
+        features: [{ type: "update-actions", backup: "no" }],
+        visibility: [isIn(update, "on")],
+      }),
+      ...under(subtitle(text("commands"), "mdi:gesture-tap-button"), commands),
+    ];
+  }
+
+  static services({ services }, text) {
+    const cards = services.flatMap(({ name, entities }) => [
+      ...tile(entities, "sensor.service_status", { name }),
+      ...button(entities, "switch.running", { action: "toggle" }),
+      ...button(entities, "button.restart_service", press(entities["button.restart_service"])),
+    ]);
+    return under(heading(text("services"), "mdi:docker"), cards);
+  }
+
+  static history({ entities }, text) {
+    const shown = HISTORY.filter((key) => entities[key]).map((key) => ({
+      entity: entities[key],
+      name: { type: "entity" },
+    }));
+    const graph = { type: "history-graph", hours_to_show: 24, entities: shown, ...WIDE };
+    return under(heading(text("history"), "mdi:chart-timeline"), shown.length ? [graph] : []);
+  }
+
+  static metrics({ entities }, text) {
+    return under(heading(text("metrics"), "mdi:gauge"), tiles(entities, METRICS));
+  }
+
+  static details({ entities }, text) {
+    return under(heading(text("versions"), "mdi:tag-outline"), tiles(entities, DETAILS));
+  }
+
+  /** The balena API passes no logs on: devices of a fleet have none. */
+  static logs({ id, fleet }, hass, text) {
+    const card = {
+      type: "custom:balena-logs-card",
+      device_id: id,
+      title: "",
+      grid_options: { columns: "full" },
+    };
+    const cards = hass.user?.is_admin && !fleet ? [card] : [];
+    return under(heading(text("logs"), "mdi:text-box-outline"), cards);
+  }
+}
+
+// The dashboard
+
+class Dashboard extends HTMLElement {
+  static registryDependencies = ["devices", "entities"];
+
+  static getCreateSuggestions() {
+    return { title: "balena", icon: "mdi:cube-outline" };
+  }
+
+  static async generate(config, hass) {
+    const { fleets, devices } = chosen(hass, config);
+    const device = (item, more) => ({
+      title: item.name,
+      path: viewOf(item),
+      strategy: { type: "custom:balena-device", device_id: item.id },
+      ...more,
+    });
+    if (!fleets.length && devices.length === 1) {
+      return { views: [device(devices[0])] };
+    }
+    if (!fleets.length && !devices.length) {
+      return { views: [await Dashboard.nothing(hass)] };
+    }
+    const text = await textsOf(hass);
+    const { device_id } = config;
+    return {
+      views: [
+        { path: "overview", strategy: { type: "custom:balena-overview", device_id } },
+        ...grouped({ fleets, devices })
+          .filter((group) => group.devices.length > MANY)
+          .map((group) => ({
+            title: group.fleet?.name ?? text("devices"),
+            path: fleetViewOf(group),
+            subview: true,
+            strategy: { type: "custom:balena-fleet", device_id, fleet: group.fleet?.id },
+          })),
+        ...devices.map((item) => device(item, { subview: true })),
+      ],
+    };
+  }
+
+  static async nothing(hass) {
+    const text = await textsOf(hass);
+    const add = {
+      text: text("add"),
+      appearance: "filled",
+      variant: "brand",
+      tap_action: goTo(`/config/integrations/dashboard/add?domain=${DOMAIN}`),
+    };
+    const card = {
+      type: "empty-state",
+      icon: "mdi:cube-off-outline",
+      content_only: true,
+      ...WIDE,
+      title: text("nothing"),
+      buttons: hass.user?.is_admin ? [add] : [],
+    };
+    return { path: "overview", type: "sections", max_columns: 1, sections: [grid([card])] };
+  }
+}
+
+for (const [name, strategy] of Object.entries({
+  "dashboard-balena": Dashboard,
+  "view-balena-overview": OverviewView,
+  "view-balena-fleet": FleetView,
+  "view-balena-device": DeviceView,
+  "section-balena-attention": AttentionSection,
+  "section-balena-devices": DevicesSection,
+})) {
+  if (!customElements.get(`ll-strategy-${name}`)) {
+    customElements.define(`ll-strategy-${name}`, strategy);
+  }
+}
+
+window.customStrategies = window.customStrategies ?? [];
+if (!window.customStrategies.some(({ type }) => type === "balena")) {
+  window.customStrategies.push({
+    type: "balena",
+    strategyType: "dashboard",
+    name: "balena",
+    description: "Your balena devices: what needs attention, fleets, and a page for each device",
+  });
+}

@@ -1,0 +1,331 @@
+"""The dashboard that the integration makes of whatever devices there are."""
+
+import re
+from typing import Any
+
+from playwright.sync_api import Locator, Page, Route, expect
+import pytest
+
+from tests.demo.running import Demo
+
+from . import ATTACK, command, device_ids, happen, open_start_page, refresh
+from .conftest import Picture
+
+pytestmark = pytest.mark.timeout(180)
+
+fleet = pytest.mark.parametrize("demo", ["fleet"], indirect=True)
+STATUS = "sensor.holy_wildflower_status"
+VPN = "binary_sensor.holy_wildflower_vpn"
+
+
+def tile(page: Page, text: str | re.Pattern[str]) -> Locator:
+    """Return the tiles that are seen and have a text."""
+    return page.locator("hui-tile-card:visible").filter(has_text=text)
+
+
+def title(page: Page, text: str) -> Locator:
+    """Return the title of a section."""
+    return page.locator("hui-heading-card").filter(
+        has=page.get_by_role("heading", name=text, exact=True)
+    )
+
+
+def generate(page: Page, strategy: str, config: object, hass: str = "hass") -> Any:
+    """Return what a strategy makes; `hass` is an expression, in JavaScript."""
+    return page.evaluate(
+        f"""([tag, config]) => {{
+            const {{hass}} = document.querySelector("home-assistant");
+            return customElements.get(tag).generate(config, {hass});
+        }}""",
+        [f"ll-strategy-{strategy}", config],
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "height"), [(1400, 1000), (390, 844)], ids=["desk", "phone"]
+)
+def test_a_device_has_the_first_page(
+    demo: Demo, page: Page, width: int, height: int, scheme: Any
+) -> None:
+    """A device alone is shown at once: its state, commands, services, versions and logs."""
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=scheme)
+    open_start_page(demo, page)
+    expect(title(page, "holy-wildflower")).to_be_visible()
+    for text in ("StatusIdle", "OnlineConnected", "VPNConnected", "ReleaseUp-to-date"):
+        expect(tile(page, re.compile(rf"^\s*{_spread(text)}"))).to_be_visible()
+    for text in ("Commands", "Services", "History", "Versions and addresses", "Logs"):
+        expect(title(page, text)).to_be_visible()
+    for text in ("main", "redis"):
+        expect(tile(page, text)).to_contain_text("Running")
+    expect(page.locator("balena-logs-card .line").first).to_be_visible()
+    expect(page.locator("hui-error-card, hui-warning")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def _spread(text: str) -> str:
+    """Return a pattern of a tile's name and state, with the space between them."""
+    return re.sub(r"(?<=[a-zN])(?=[A-Z])", r"\\s*", text)
+
+
+def test_a_command_asks_first(demo: Demo, page: Page) -> None:
+    """A reboot is done when it is confirmed, and told while it lasts."""
+    open_start_page(demo, page)
+    tile(page, "Reboot").click()
+    expect(page.get_by_text("Reboot holy-wildflower?")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(tile(page, "Idle")).to_be_visible()
+
+    tile(page, "Reboot").click()
+    page.get_by_role("button", name="OK").click()
+    expect(tile(page, "Disconnected").first).to_be_visible()
+
+
+def test_troubles_of_a_device(demo: Demo, page: Page, picture: Picture) -> None:
+    """An update that waits at a lock is seen with what there is to do, and goes when it is over."""
+    page.set_viewport_size({"width": 1300, "height": 900})
+    happen(demo, "lock")
+    happen(demo, "update")
+    open_start_page(demo, page)
+    failed = tile(page, "Update failed")
+    expect(failed).to_contain_text("Problem")
+    # A lock is known when it has refused something.
+    update = tile(page, "Update available")
+    tile(page, "Reboot").click()
+    page.get_by_role("button", name="OK").click()
+    locked = tile(page, "Update locked")
+    expect(locked).to_contain_text("Problem")
+    picture("dashboard-trouble", page)
+
+    happen(demo, "unlock")
+    update.get_by_role("button", name="Install").click()
+    expect(failed).to_have_count(0)
+    expect(locked).to_have_count(0)
+
+
+def test_a_download_is_seen(demo: Demo, page: Page, picture: Picture) -> None:
+    """While a release is downloaded, its progress is there, and only then."""
+    page.set_viewport_size({"width": 1300, "height": 900})
+    open_start_page(demo, page)
+    progress = tile(page, "Download progress")
+    expect(progress).to_have_count(0)
+    happen(demo, "begin-update")
+    happen(demo, "download", percent=45)
+    refresh(page, STATUS)
+    expect(progress).to_contain_text("45%")
+    picture("dashboard", page)
+
+
+@fleet
+def test_fleets_and_what_needs_attention(
+    demo: Demo, page: Page, picture: Picture
+) -> None:
+    """The overview tells first who is in trouble, then counts, then all devices by fleet."""
+    open_start_page(demo, page)
+    for text in ("Needs attention", "Offline (2)"):
+        expect(title(page, text)).to_be_visible()
+    for text in ("kiosks", "gateways"):
+        expect(title(page, text)).to_have_count(2)
+    expect(tile(page, re.compile(r"Devices\s*7 devices"))).to_be_visible()
+    # Among those who need attention, and among the devices of its fleet.
+    expect(tile(page, "kiosk-showroom")).to_have_count(2)
+    expect(tile(page, "kiosk-showroom").last).to_contain_text("Disconnected")
+    expect(tile(page, "kiosk-reception")).to_contain_text("Operational")
+
+    # Updates take their time to fail.
+    expect(title(page, "Update failed (1)")).to_be_visible(timeout=120_000)
+    picture("fleet", page)
+
+    tile(page, "kiosk-reception").click()
+    expect(title(page, "Services")).to_be_visible()
+    expect(tile(page, "signage")).to_contain_text("Running")
+    # The balena API passes no logs on.
+    expect(title(page, "Logs")).to_have_count(0)
+    page.go_back()
+    expect(title(page, "Needs attention")).to_be_visible()
+
+
+@fleet
+def test_an_exited_service_needs_attention(demo: Demo, page: Page) -> None:
+    """A service that is stopped is told by its device's name and its own."""
+    open_start_page(demo, page)
+    command(
+        page,
+        "call_service",
+        domain="switch",
+        service="turn_off",
+        service_data={"entity_id": "switch.kiosk_reception_signage_running"},
+    )
+    expect(title(page, "Service stopped (1)")).to_be_visible()
+    expect(tile(page, "kiosk-reception signage")).to_contain_text("Exited")
+
+
+@fleet
+def test_only_a_fleet(demo: Demo, page: Page) -> None:
+    """A dashboard can be about some devices; a fleet stands for all of its devices."""
+    open_start_page(demo, page)
+    ids = device_ids(page)
+    for chosen, there, away in (
+        ("gateways", "gateway-garage", "kiosk-lobby"),
+        ("kiosk-lobby", "Services", "gateway-garage"),
+    ):
+        command(
+            page,
+            "lovelace/config/save",
+            url_path="balena-demo",
+            config={"strategy": {"type": "custom:balena", "device_id": [ids[chosen]]}},
+        )
+        page.goto(demo.url)
+        expect(page.get_by_text(there, exact=True).first).to_be_visible()
+        expect(page.get_by_text(away, exact=True)).to_have_count(0)
+
+
+def test_entities_that_are_renamed_hidden_or_disabled(demo: Demo, page: Page) -> None:
+    """Ids and names are free to change; what a person hides or disables is not shown."""
+    open_start_page(demo, page)
+    command(
+        page,
+        "config/entity_registry/update",
+        entity_id=STATUS,
+        new_entity_id="sensor.quite_another",
+        name="What it does",
+    )
+    expect(tile(page, "What it does")).to_contain_text("Idle")
+    command(page, "config/entity_registry/update", entity_id=VPN, hidden_by="user")
+    expect(tile(page, "VPN")).to_have_count(0)
+    command(
+        page,
+        "config/entity_registry/update",
+        entity_id="button.holy_wildflower_reboot",
+        disabled_by="user",
+    )
+    expect(tile(page, "Reboot")).to_have_count(0)
+    expect(page.locator("hui-error-card, hui-warning")).to_have_count(0)
+
+
+def test_names_are_text(demo: Demo, page: Page) -> None:
+    """Names of devices and services that look like a page's own code are shown as they are."""
+    open_start_page(demo, page)
+    happen(demo, "add-service", service=ATTACK)
+    refresh(page, STATUS)
+    expect(tile(page, ATTACK)).to_be_visible()
+    command(
+        page,
+        "config/device_registry/update",
+        device_id=device_ids(page)["holy-wildflower"],
+        name_by_user=ATTACK,
+    )
+    expect(title(page, ATTACK)).to_be_visible()
+    tile(page, "Reboot").click()
+    expect(page.get_by_text(f"Reboot {ATTACK}?")).to_be_visible()
+    assert page.locator("img[src=x]").count() == 0
+    assert page.evaluate("window.attacked") is None
+
+
+def test_modules_are_there_before_the_app(demo: Demo, page: Page) -> None:
+    """An app that is slow to come finds the dashboard and the card all the same."""
+
+    def delay(route: Route) -> None:
+        page.wait_for_timeout(1500)
+        route.continue_()
+
+    page.route(re.compile("/frontend_latest/app"), delay)
+    page.goto(demo.url)
+    expect(title(page, "holy-wildflower")).to_be_visible()
+    expect(page.locator("balena-logs-card .line").first).to_be_visible()
+
+
+def test_it_is_among_new_dashboards(demo: Demo, page: Page) -> None:
+    """Who adds a dashboard finds it by its name."""
+    page.goto(f"{demo.url}/config/lovelace/dashboards")
+    page.get_by_role("button", name="Add dashboard").click()
+    card = page.locator("ha-dialog dashboard-card").filter(
+        has_text="Your balena devices"
+    )
+    expect(card).to_be_visible()
+    card.click()
+    page.get_by_role("button", name="Create").click()
+    expect(
+        page.locator("ha-data-table").get_by_text("balena", exact=True)
+    ).to_have_count(2)
+    page.goto(f"{demo.url}/dashboard-balena")
+    expect(title(page, "holy-wildflower")).to_be_visible()
+
+
+def test_nothing_is_set_up(demo: Demo, page: Page) -> None:
+    """Without a device, the dashboard says so and leads to where one is added."""
+    open_start_page(demo, page)
+    page.evaluate(
+        """async () => {
+            const {hass} = document.querySelector("home-assistant");
+            const path = "config/config_entries/entry";
+            const [entry] = await hass.callApi("GET", `${path}?domain=balena_supervisor`);
+            await hass.callApi("DELETE", `${path}/${entry.entry_id}`);
+        }"""
+    )
+    expect(page.get_by_text("No balena device is set up")).to_be_visible()
+    page.get_by_role("button", name="Add devices").click()
+    expect(page.get_by_text("Do you want to set up balena?")).to_be_visible()
+
+
+def test_others_see_no_logs(demo: Demo, page: Page) -> None:
+    """Who is no administrator gets the page without logs and without ways to the settings."""
+    open_start_page(demo, page)
+    config = {"device_id": device_ids(page)["holy-wildflower"]}
+    view = generate(page, "view-balena-device", config)
+    assert "custom:balena-logs-card" in str(view)
+    assert "/config/" in str(view)
+    guest = "{...hass, user: {...hass.user, is_admin: false}}"
+    view = generate(page, "view-balena-device", config, guest)
+    assert "custom:balena-logs-card" not in str(view)
+    assert "/config/" not in str(view)
+
+
+def test_a_thousand_devices(demo: Demo, page: Page) -> None:
+    """With many devices, the overview has counts and some who need attention, and no more."""
+    open_start_page(demo, page)
+    hass = """{
+        ...hass,
+        devices: Object.fromEntries(
+            ["fleet", ...Array(1000).keys()].map((id) => [
+                id,
+                {
+                    id: String(id),
+                    name: `device ${id}`,
+                    entry_type: id === "fleet" ? "service" : null,
+                    via_device_id: id === "fleet" ? null : "fleet",
+                },
+            ]),
+        ),
+        entities: Object.fromEntries(
+            [...Array(1000).keys()].map((id) => [
+                `binary_sensor.online_${id}`,
+                {
+                    entity_id: `binary_sensor.online_${id}`,
+                    device_id: String(id),
+                    platform: "balena_supervisor",
+                    translation_key: "online",
+                },
+            ]),
+        ),
+        states: Object.fromEntries(
+            [...Array(1000).keys()].map((id) => [
+                `binary_sensor.online_${id}`,
+                {state: id < 100 ? "off" : "on"},
+            ]),
+        ),
+    }"""
+    dashboard = generate(page, "dashboard-balena", {}, hass)
+    overview, fleet, *devices = dashboard["views"]
+    assert len(devices) == 1000
+    # All of them are strategies: only what is opened is made.
+    assert all(view["subview"] and "strategy" in view for view in (fleet, *devices))
+    view = generate(page, "view-balena-overview", overview["strategy"], hass)
+    attention, counts = view["sections"]
+    assert counts["cards"][0]["tap_action"]["navigation_path"] == fleet["path"]
+    section = generate(page, "section-balena-attention", attention["strategy"], hass)
+    headings = [card.get("heading") for card in section["cards"]]
+    assert headings[:2] == ["Needs attention", "Offline (100)"]
+    assert headings[-1] == "76 more"
+    assert len(section["cards"]) == 27

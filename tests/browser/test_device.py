@@ -1,0 +1,86 @@
+"""A device's life, as seen and steered from Home Assistant's own pages."""
+
+import json
+from pathlib import Path
+import re
+
+from playwright.sync_api import Page, expect
+import pytest
+
+from tests.demo.running import Demo
+
+from . import device_ids, happen, open_start_page
+from .conftest import Picture
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def open_device(demo: Demo, page: Page, name: str) -> None:
+    """Open the page of a device or a service."""
+    open_start_page(demo, page)
+    page.goto(f"{demo.url}/config/devices/device/{device_ids(page)[name]}")
+    expect(page.get_by_text("Device info")).to_be_visible()
+
+
+def test_reboot(demo: Demo, page: Page, picture: Picture) -> None:
+    """The button reboots the device, which goes away and comes back."""
+    open_device(demo, page, "holy-wildflower")
+    page.set_viewport_size({"width": 1300, "height": 1320})
+    picture("device", page)
+    online = page.locator("hui-simple-entity-row").filter(has_text="Online")
+    expect(online).to_contain_text("Connected")
+    reboot = page.locator("hui-button-entity-row").filter(has_text="Reboot")
+    reboot.get_by_role("button", name="Press").click()
+    expect(online).to_contain_text("Disconnected")
+    expect(online).to_contain_text("Connected", timeout=60_000)
+
+
+def test_a_service_has_a_page(demo: Demo, page: Page, picture: Picture) -> None:
+    """The page of a service has its status, switch and button."""
+    open_device(demo, page, "main")
+    page.set_viewport_size({"width": 1300, "height": 640})
+    for text in ("Restart", "Running", "Status"):
+        expect(page.get_by_text(text, exact=True).first).to_be_visible()
+    picture("service", page)
+
+
+def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
+    """The dashboard's switch of a service stops it and starts it, and its status follows."""
+    open_start_page(demo, page)
+    switch = page.locator("hui-button-card").get_by_role("button", name="main Running")
+    status = page.locator("hui-tile-card").filter(has_text=re.compile(r"^\s*main"))
+    expect(status).to_contain_text("Running")
+    switch.click()
+    expect(status).to_contain_text("Exited")
+    switch.click()
+    expect(status).to_contain_text("Running")
+
+
+def test_update(demo: Demo, page: Page, picture: Picture) -> None:
+    """A device that is told to look installs an update, whose dialog shows how far it is."""
+    page.set_viewport_size({"width": 1300, "height": 700})
+    happen(demo, "new-release")
+    open_start_page(demo, page)
+    tiles = page.locator("hui-tile-card:visible")
+    tiles.filter(has_text="Check for updates").click()
+    tiles.filter(has_text="Installing").click()
+    dialog = page.locator("ha-more-info-dialog")
+    progress = dialog.get_by_text(re.compile(r"\b[2-9]\d\s?%"))
+    expect(progress.first).to_be_visible()
+    picture("update", page)
+    expect(dialog.get_by_text("Up-to-date")).to_be_visible(timeout=90_000)
+
+
+def test_diagnostics(demo: Demo, page: Page, tmp_path: Path) -> None:
+    """Diagnostics can be downloaded, and hold no key."""
+    open_device(demo, page, "holy-wildflower")
+    with page.expect_download() as download:
+        page.get_by_text("Download diagnostics").click()
+    file = tmp_path / "diagnostics.json"
+    download.value.save_as(file)
+    data = json.loads(file.read_text())
+    assert data["integration_manifest"]["domain"] == "balena_supervisor"
+    store = (demo.folder / ".storage/core.config_entries").read_text()
+    keys = re.findall(r'"api_key":\s*"([^"]+)"', store)
+    assert keys
+    assert not any(key in file.read_text() for key in keys)

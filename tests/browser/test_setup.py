@@ -1,0 +1,96 @@
+"""What a person meets when devices are added."""
+
+import re
+
+from playwright.sync_api import Page, expect
+import pytest
+
+from simulator import CloudServer
+from tests.demo.running import Demo
+
+from . import begin_registration, open_start_page
+from .conftest import Picture
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def remove_entries(demo: Demo, page: Page) -> None:
+    """Begin with nothing."""
+    open_start_page(demo, page)
+    page.evaluate(
+        """async () => {
+            const {hass} = document.querySelector("home-assistant");
+            const path = "config/config_entries/entry";
+            for (const entry of await hass.callApi("GET", `${path}?domain=balena_supervisor`)) {
+                await hass.callApi("DELETE", `${path}/${entry.entry_id}`);
+            }
+        }"""
+    )
+
+
+def finish(page: Page) -> None:
+    """Leave the dialog that tells of the new devices."""
+    page.get_by_role("button", name=re.compile("finish", re.IGNORECASE)).click()
+    expect(page.locator("step-flow-form, step-flow-create-entry")).to_have_count(0)
+
+
+def test_a_device_is_added(demo: Demo, page: Page, picture: Picture) -> None:
+    """An address at which nothing listens is told; the right one is taken with its key."""
+    key = (demo.folder / ".storage/core.config_entries").read_text()
+    key = key.partition('"api_key":"')[2].partition('"')[0]
+    remove_entries(demo, page)
+    page.set_viewport_size({"width": 1300, "height": 700})
+    begin_registration(demo, page, "A device in reach")
+    form = page.locator("step-flow-form")
+    form.locator("input[name=host]").fill("192.168.1.20")
+    picture("config-flow", page)
+
+    form.locator("input[name=host]").fill("127.0.0.1:9")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("No connection could be made").first).to_be_visible()
+
+    form.locator("input[name=host]").fill(f"127.0.0.1:{demo.device_port}")
+    form.locator("input[name=api_key]").fill(key)
+    page.get_by_role("button", name="Submit").click()
+    finish(page)
+    page.goto(demo.url)
+    expect(
+        page.get_by_role("heading", name="holy-wildflower", exact=True)
+    ).to_be_visible()
+
+
+@pytest.mark.parametrize("demo", ["fleet"], indirect=True)
+def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
+    """A wrong key is told; the right one shows the fleets, of which one is chosen."""
+    # The first token of an account is the same in every run.
+    token = CloudServer().add_token()
+    remove_entries(demo, page)
+    page.set_viewport_size({"width": 1300, "height": 700})
+    begin_registration(demo, page, "balenaCloud or openBalena")
+    form = page.locator("step-flow-form")
+    form.locator("input[name=token]").wait_for()
+    picture("account-flow", page)
+    form.locator("input[name=token]").fill("not-the-key")
+    form.get_by_text("Server", exact=True).click()
+    form.locator("input[name=url]").fill(f"http://127.0.0.1:{demo.device_port}")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("The API key was refused").first).to_be_visible()
+
+    form.locator("input[name=token]").fill(token)
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("Which fleets?")).to_be_visible()
+    form.get_by_role("checkbox", name="demo/gateways (5)").check()
+    page.get_by_role("button", name="Submit").click()
+    finish(page)
+    page.goto(demo.url)
+    heading = page.get_by_role("heading", name="gateways", exact=True)
+    expect(heading.first).to_be_visible()
+    expect(page.get_by_text("kiosk-lobby")).to_have_count(0)
+
+
+def test_automation_editor_offers_triggers(demo: Demo, page: Page) -> None:
+    """The automation editor finds our triggers by the name of the integration."""
+    page.goto(f"{demo.url}/config/automation/edit/new")
+    page.get_by_text("Add trigger").first.click()
+    page.locator("add-automation-element-dialog input").first.fill("balena")
+    expect(page.get_by_text("The VPN was lost").first).to_be_visible()
