@@ -17,6 +17,7 @@ from .environment import Environment
 from .keys import async_forget_key, async_recover_key
 from .services import async_setup_services
 from .troubles import async_watch_troubles
+from .voice import async_setup_voice
 from .websocket_api import async_setup_websocket_api
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
@@ -31,10 +32,11 @@ PLATFORMS = [
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Set up what exists whether or not a device is set up: actions, commands, pages."""
+    """Set up what exists whether or not a device is set up: actions, commands, pages, voice."""
     async_setup_services(hass)
     async_setup_websocket_api(hass)
     await async_setup_browser(hass)
+    async_setup_voice(hass)
     return True
 
 

@@ -1,0 +1,67 @@
+"""Tools for language models: the questions and the commands that one can also speak."""
+
+from homeassistant.components.homeassistant.exposed_entities import async_should_expose
+from homeassistant.components.llm import LLMTools
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.llm import (
+    LLM_API_ASSIST,
+    IntentTool,
+    LLMContext,
+    ToolAnnotations,
+)
+
+from .const import DOMAIN
+from .intent import HANDLERS
+from .naming import Bearer, Kind, all_devices
+
+
+@callback
+def async_get_tools(
+    hass: HomeAssistant, llm_context: LLMContext, api_id: str
+) -> LLMTools | None:
+    """Return tools for what is exposed to an assistant, None when nothing is."""
+    assistant = llm_context.assistant
+    if api_id != LLM_API_ASSIST or assistant is None:
+        return None
+    devices = all_devices(hass)
+
+    def is_exposed(bearer: Bearer, kind: Kind) -> bool:
+        return any(
+            not entity.disabled
+            and async_should_expose(hass, assistant, entity.entity_id)
+            for entity in bearer.entities(kind)
+        )
+
+    exposed = {
+        kind: {
+            device.name
+            for device in devices
+            if any(
+                is_exposed(bearer, kind)
+                for bearer in (device.services if kind.is_of_service else (device,))
+            )
+        }
+        for kind in {handler.kind for handler in HANDLERS}
+    }
+    names = set[str]().union(*exposed.values())
+    if not names:
+        return None
+    return LLMTools(
+        tools=[
+            IntentTool(
+                f"{DOMAIN}__{handler.intent_type}",
+                handler,
+                title=handler.title,
+                integration=DOMAIN,
+                annotations=ToolAnnotations(
+                    read_only=handler.is_read_only,
+                    destructive=handler.is_disruptive,
+                    idempotent=handler.is_idempotent,
+                    open_world=False,
+                ),
+            )
+            for handler in HANDLERS
+            if exposed[handler.kind]
+        ],
+        prompt=f"balena devices: {', '.join(sorted(names))}",
+    )

@@ -1,0 +1,210 @@
+"""Finds what a person means by the name of a device or of one of its services."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+import re
+from typing import Self
+
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import (
+    area_registry as ar,
+    device_registry as dr,
+    entity_registry as er,
+)
+
+from .const import DOMAIN
+from .coordinator import BalenaConfigEntry, DeviceCoordinator
+from .state import ServiceKey
+
+_SEPARATORS = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of our entities; the first of the keys that there is of a device counts."""
+
+    platform: Platform
+    keys: tuple[str, ...]
+    is_of_service: bool = False
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """What bears a name: a device, or a service of one."""
+
+    hass: HomeAssistant
+    coordinator: DeviceCoordinator
+    service_key: ServiceKey | None = None
+
+    @cached_property
+    def _identifier(self) -> tuple[str, str]:
+        if self.service_key is None:
+            return DOMAIN, self.coordinator.device_id
+        return self.coordinator.service_identifier(self.service_key)
+
+    @cached_property
+    def _registered(self) -> dr.AnyDeviceEntry | None:
+        registry = dr.async_get(self.hass)
+        find = (
+            registry.async_get_device_by_identifier
+            if self.service_key is None
+            else registry.async_get_child_device_by_identifier
+        )
+        return find(self._identifier, self.coordinator.config_entry.entry_id)
+
+    @cached_property
+    def name(self) -> str:
+        """The name that the person sees."""
+        registered = self._registered
+        own = self.service_key[1] if self.service_key else self.coordinator.device_name
+        return (registered and (registered.name_by_user or registered.name)) or own
+
+    @cached_property
+    def other_names(self) -> list[str]:
+        """What it was called before the person called it something else."""
+        registered = self._registered
+        names = [registered.name] if registered and registered.name else []
+        return [*names, self.service_key[1]] if self.service_key else names
+
+    @cached_property
+    def area(self) -> ar.AreaEntry | None:
+        """The area that it is in."""
+        if self._registered is None:
+            return None
+        area_id = dr.async_get_effective_area_id(self.hass, self._registered)
+        return (area_id and ar.async_get(self.hass).async_get_area(area_id)) or None
+
+    @property
+    def area_names(self) -> list[str]:
+        """What its area is called."""
+        return [self.area.name, *sorted(self.area.aliases)] if self.area else []
+
+    def entities(self, kind: Kind) -> Iterator[er.RegistryEntry]:
+        """Return the entities of a kind that it has in the registry."""
+        registry = er.async_get(self.hass)
+        for key in kind.keys:
+            unique_id = f"{self._identifier[1]}_{key}"
+            entity_id = registry.async_get_entity_id(kind.platform, DOMAIN, unique_id)
+            if entity_id and (entity := registry.async_get(entity_id)) is not None:
+                yield entity
+
+    def aliases(self, kind: Kind) -> list[str]:
+        """Return what the person also calls it when speaking of its entities of a kind."""
+        return [
+            alias
+            for entity in self.entities(kind)
+            for alias in entity.aliases
+            if isinstance(alias, str)
+        ]
+
+    @property
+    def services(self) -> list[Bearer]:
+        """The services of the device."""
+        keys = self.coordinator.data.services
+        return [Bearer(self.hass, self.coordinator, key) for key in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What bears a name; if nothing does, what bears a longer one that begins with it."""
+
+    exactly: list[Bearer]
+    nearly: list[Bearer]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What devices, their services and areas are called by who speaks of a kind of entities."""
+
+    devices: frozenset[str]
+    services: frozenset[str]
+    areas: frozenset[str]
+
+    @classmethod
+    def of(cls, devices: Iterable[Bearer], kinds: Iterable[Kind]) -> dict[Kind, Self]:
+        """Return the names of some devices for each kind."""
+        devices = list(devices)
+        services = [service for device in devices for service in device.services]
+        device_names, service_names = _all_names(devices), _all_names(services)
+        areas = frozenset(name for device in devices for name in device.area_names)
+        return {
+            kind: cls(
+                device_names | _all_aliases(devices, kind),
+                service_names | _all_aliases(services, kind),
+                areas,
+            )
+            for kind in kinds
+        }
+
+
+def _all_names(bearers: Iterable[Bearer]) -> frozenset[str]:
+    return frozenset(
+        name for bearer in bearers for name in (bearer.name, *bearer.other_names)
+    )
+
+
+def _all_aliases(bearers: Iterable[Bearer], kind: Kind) -> frozenset[str]:
+    return frozenset(
+        alias
+        for bearer in bearers
+        if (bearer.service_key is not None) == kind.is_of_service
+        for alias in bearer.aliases(kind)
+    )
+
+
+def all_devices(hass: HomeAssistant) -> list[Bearer]:
+    """Return all devices of the entries that are loaded."""
+    entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
+    return [
+        Bearer(hass, coordinator)
+        for entry in entries
+        for coordinator in entry.runtime_data.devices.values()
+    ]
+
+
+def normalized(name: str, articles: Collection[str]) -> str:
+    """Return a name as it sounds: without case, hyphens, punctuation and articles."""
+    return without_articles(_SEPARATORS.sub(" ", name.casefold()), articles)
+
+
+def without_articles(name: str, articles: Collection[str]) -> str:
+    """Return a name without the words before it that say no more than that it is one."""
+    words = name.split()
+    while len(words) > 1 and words[0].casefold() in articles:
+        del words[0]
+    return " ".join(words)
+
+
+def find(
+    name: str, bearers: Iterable[Bearer], kind: Kind, articles: Collection[str]
+) -> Found:
+    """Return what a name means: what bears it now, else what bore it before."""
+    bearers = list(bearers)
+    wanted = normalized(name, articles)
+
+    def named(names: Iterable[str]) -> bool:
+        return any(normalized(other, articles) == wanted for other in names)
+
+    exactly = [
+        bearer for bearer in bearers if named((bearer.name, *bearer.aliases(kind)))
+    ] or [bearer for bearer in bearers if named(bearer.other_names)]
+    nearly = [
+        bearer
+        for bearer in bearers
+        if normalized(bearer.name, articles).startswith(f"{wanted} ")
+    ]
+    return Found(exactly, nearly)
+
+
+def shared_beginnings(names: Iterable[str], articles: Collection[str]) -> set[str]:
+    """Return the first words that several names have in common, and that are none of them."""
+    spoken = {normalized(name, articles) for name in names}
+    seen: set[str] = set()
+    shared: set[str] = set()
+    for words in map(str.split, spoken):
+        for count in range(1, len(words)):
+            beginning = " ".join(words[:count])
+            (shared if beginning in seen else seen).add(beginning)
+    return shared - spoken

@@ -1,0 +1,1060 @@
+"""Assist answers and acts on devices, in the languages that there are sentences in."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+import shutil
+from typing import Any, Final
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_mock_service,
+)
+import yaml
+
+from custom_components.balena_supervisor import intent as spoken_intents
+from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.intent import HANDLERS
+from homeassistant.components import conversation
+from homeassistant.components.conversation import get_agent_manager
+from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.helpers import (
+    area_registry as ar,
+    device_registry as dr,
+    entity_registry as er,
+    intent,
+)
+from homeassistant.setup import async_setup_component
+from simulator import (
+    RECORDED_NEXT_RELEASE,
+    App,
+    CloudDevice,
+    CloudServer,
+    Device,
+    Fault,
+    Fleet,
+    Release,
+    Service,
+)
+
+from . import pass_time, state_of
+
+SHIPPED: Final = Path(spoken_intents.__file__).parent / "sentences"
+COPIES: Final = Path(__file__).parents[1] / "custom_sentences"
+
+# The devices of the fleet; Assist may know of all but the cellar.
+NAMES: Final = (
+    "kiosk",
+    "kiosk-lobby",
+    "Kiosk_Lobby 2",
+    "Kitchen kiosk",
+    "office north",
+    "office south",
+    "gateway",
+    "Tom's screen",
+    "cellar",
+)
+HOW: Final = "You can expose it in the settings, under voice assistants."
+WIE: Final = "Das lässt sich in den Einstellungen unter Sprachassistenten ändern."
+
+
+async def ask(
+    hass: HomeAssistant, text: str, language: str = "en", **asked: Any
+) -> conversation.ConversationResult:
+    """Say something to Assist."""
+    return await conversation.async_converse(
+        hass, text, None, Context(), language=language, **asked
+    )
+
+
+async def answer(hass: HomeAssistant, text: str, language: str = "en") -> str:
+    """Return what Assist answers."""
+    result = await ask(hass, text, language)
+    return str(result.response.speech["plain"]["speech"])
+
+
+def expose(hass: HomeAssistant, entry: MockConfigEntry, *hidden: str) -> None:
+    """Have Assist know of all entities of an entry, but of those of some devices."""
+    entities = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
+    for entity in entities:
+        parts = entity.entity_id.split(".")[1]
+        is_hidden = any(parts.startswith(name) for name in hidden)
+        async_expose_entity(hass, "conversation", entity.entity_id, not is_hidden)
+
+
+def told(devices: dict[str, Device]) -> list[str]:
+    """Return what devices were told, by their names."""
+    return [
+        " ".join(filter(None, (name, command, arguments.get("service"))))
+        for name, device in devices.items()
+        for command, arguments in device.commands
+    ]
+
+
+@pytest.fixture
+async def assist(hass: HomeAssistant) -> None:
+    """Set up Assist."""
+    assert await async_setup_component(hass, "homeassistant", {})
+    assert await async_setup_component(hass, "conversation", {})
+
+
+@pytest.fixture
+def devices(cloud: CloudServer, fleet: Fleet) -> dict[str, Device]:
+    """Return the devices of the account by name."""
+    return {name: cloud.make_device(fleet, name).device for name in NAMES}
+
+
+@pytest.fixture
+async def kiosks(
+    hass: HomeAssistant,
+    assist: None,
+    entity_registry: er.EntityRegistry,
+    account_entry: MockConfigEntry,
+    fleet: Fleet,
+    devices: dict[str, Device],
+) -> MockConfigEntry:
+    """Return the account with its devices, each with something of its own, set up."""
+    devices["Kiosk_Lobby 2"].lock()
+    devices["Kitchen kiosk"].vpn_connected = False
+    fleet.devices[4].pinned = RECORDED_NEXT_RELEASE
+    devices["office south"].begin_update(RECORDED_NEXT_RELEASE)
+    devices["office south"].download(40)
+    await devices["gateway"].power_off()
+    devices["Tom's screen"].container_exit("signage")
+    for device in devices.values():
+        # What the person has enabled.
+        for platform, key in (("button", "identify"), ("sensor", "status")):
+            unique_id = f"{account_entry.unique_id}_{device.uuid}_{key}"
+            entity_registry.async_get_or_create(
+                platform,
+                DOMAIN,
+                unique_id,
+                config_entry=account_entry,
+                object_id_base=f"{device.name} {key}",
+            )
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    expose(hass, account_entry, "cellar")
+    return account_entry
+
+
+OFFLINE: Final = "gateway"
+ENGLISH: Final = [
+    # Names: exactly, in other spellings, with articles and politeness
+    ("restart the kiosk", "kiosk is rebooting.", "kiosk reboot"),
+    ("Reboot kiosk lobby!", "kiosk-lobby is rebooting.", "kiosk-lobby reboot"),
+    (
+        "please restart the Kiosk-Lobby",
+        "kiosk-lobby is rebooting.",
+        "kiosk-lobby reboot",
+    ),
+    (
+        "reboot my KIOSK_LOBBY, please.",
+        "kiosk-lobby is rebooting.",
+        "kiosk-lobby reboot",
+    ),
+    ("find the kiosk lobby 2", "Kiosk_Lobby 2 is blinking.", "Kiosk_Lobby 2 blink"),
+    ("blink Tom's screen", "Tom's screen is blinking.", "Tom's screen blink"),
+    ("identify the kiosk", "kiosk is blinking.", "kiosk blink"),
+    ("let office north blink", "office north is blinking.", "office north blink"),
+    ("flash the LED of the kiosk", "kiosk is blinking.", "kiosk blink"),
+    ("restart the office", "Which one do you mean: office north or office south?", ""),
+    (
+        "is the office online",
+        "Which one do you mean: office north or office south?",
+        "",
+    ),
+    (
+        "restart the balena device lounge",
+        "I do not know a balena device called lounge.",
+        "",
+    ),
+    ("restart the balena device kiosk", "kiosk is rebooting.", "kiosk reboot"),
+    (
+        "is the balena device toms screen online",
+        "I do not know a balena device called toms screen.",
+        "",
+    ),
+    (
+        "is the balena device kitchen online",
+        "I do not know a balena device called kitchen. Do you mean Kitchen kiosk?",
+        "",
+    ),
+    # Commands that are refused
+    (
+        "reboot the kiosk lobby 2",
+        "Kiosk_Lobby 2 is locked: an app on it holds an update lock (Lockfile exists",
+        "",
+    ),
+    (
+        "reboot the kitchen kiosk",
+        "Kitchen kiosk does not answer: It is not connected to balena.",
+        "",
+    ),
+    ("reboot the gateway", "gateway cannot be reached at the moment.", ""),
+    (
+        "reboot the cellar",
+        f"The reboot button of cellar is not exposed to voice assistants. {HOW}",
+        "",
+    ),
+    # Services
+    (
+        "restart the browser on the kiosk",
+        "Restarted browser on kiosk.",
+        "kiosk restart_service browser",
+    ),
+    (
+        "restart the service signage on kiosk lobby",
+        "Restarted signage on kiosk-lobby.",
+        "kiosk-lobby restart_service signage",
+    ),
+    ("restart grafana on the kiosk", "kiosk has no service called grafana.", ""),
+    (
+        "stop the browser on the kiosk lobby",
+        "Stopped browser on kiosk-lobby.",
+        "kiosk-lobby stop_service browser",
+    ),
+    (
+        "start signage on Tom's screen",
+        "Started signage on Tom's screen.",
+        "Tom's screen start_service signage",
+    ),
+    (
+        "stop the browser on the cellar",
+        f"The switch of browser on cellar is not exposed to voice assistants. {HOW}",
+        "",
+    ),
+    ("stop the service grafana on kiosk", "kiosk has no service called grafana.", ""),
+    ("is the browser running on the kiosk", "Yes, browser is running on kiosk.", ""),
+    (
+        "is signage on Tom's screen running",
+        "No, signage is not running on Tom's screen.",
+        "",
+    ),
+    (
+        "is signage stopped on Tom's screen",
+        "Yes, signage is not running on Tom's screen.",
+        "",
+    ),
+    ("is the browser stopped on the kiosk", "No, browser is running on kiosk.", ""),
+    (
+        "what is the status of signage on Tom's screen",
+        "signage on Tom's screen has stopped.",
+        "",
+    ),
+    (
+        "what's the state of the browser on the kiosk?",
+        "browser on kiosk is running.",
+        "",
+    ),
+    (
+        "is everything running on the kiosk",
+        "Yes, browser and signage are running on kiosk.",
+        "",
+    ),
+    (
+        "are all services on Tom's screen running",
+        "No, signage is not running on Tom's screen.",
+        "",
+    ),
+    (
+        "is everything running on the gateway",
+        "gateway cannot be reached at the moment.",
+        "",
+    ),
+    (
+        "is everything running on the cellar",
+        "The switches of the services of cellar are not exposed to voice assistants.",
+        "",
+    ),
+    # Questions
+    ("what is the status of the kiosk?", "kiosk is idle.", ""),
+    ("What's office south doing?", "office south is downloading an update.", ""),
+    ("tell me the state of office south", "office south is downloading an update.", ""),
+    ("how is the kiosk doing", "kiosk is idle.", ""),
+    (
+        "what is the status of the cellar",
+        f"The status of cellar is not exposed to voice assistants. {HOW}",
+        "",
+    ),
+    ("is the kiosk online?", "Yes, kiosk is online.", ""),
+    ("is the kiosk offline?", "No, kiosk is online.", ""),
+    ("is the gateway online", "No, gateway is offline.", ""),
+    ("is the gateway not reachable", "Yes, gateway is offline.", ""),
+    (
+        "is the cellar online",
+        f"Whether cellar is online is not exposed to voice assistants. {HOW}",
+        "",
+    ),
+    ("is the VPN of the kiosk connected", "Yes, the VPN of kiosk is connected.", ""),
+    (
+        "is the VPN of the kitchen kiosk connected?",
+        "No, the VPN of Kitchen kiosk is not connected.",
+        "",
+    ),
+    (
+        "is the kitchen kiosk disconnected from the VPN",
+        "Yes, the VPN of Kitchen kiosk is not connected.",
+        "",
+    ),
+    # Updates
+    ("is there an update for the kiosk", "No, kiosk is up to date.", ""),
+    (
+        "is there an update for office north",
+        "Yes, there is an update for office north.",
+        "",
+    ),
+    ("is office north up to date", "No, there is an update for office north.", ""),
+    ("is the kiosk up to date", "Yes, kiosk is up to date.", ""),
+    (
+        "does office south have any updates",
+        "Yes, office south is installing an update right now.",
+        "",
+    ),
+    ("update the kiosk", "kiosk is up to date already.", ""),
+    ("update office south", "office south is installing an update already.", ""),
+    (
+        "update office north",
+        "office north is installing the update.",
+        "office north update",
+    ),
+    (
+        "install the update on the cellar please",
+        f"The update of cellar is not exposed to voice assistants. {HOW}",
+        "",
+    ),
+    # Of all
+    ("which balena devices are offline", "gateway is offline.", ""),
+    ("are all my balena devices online?", "gateway is offline.", ""),
+    (
+        "list the online balena devices",
+        "Kiosk_Lobby 2, Kitchen kiosk, Tom's screen, kiosk, kiosk-lobby and 2 more are online.",
+        "",
+    ),
+    (
+        "which devices have updates pending",
+        "There are updates for office north and office south.",
+        "",
+    ),
+    (
+        "are there any updates for the balena devices",
+        "There are updates for office north and office south.",
+        "",
+    ),
+]
+GERMAN: Final = [
+    ("starte den Kiosk neu", "kiosk startet neu.", "kiosk reboot"),
+    (
+        "Bitte starte den Kiosk Lobby neu!",
+        "kiosk-lobby startet neu.",
+        "kiosk-lobby reboot",
+    ),
+    ("Kiosk-Lobby bitte neu starten", "kiosk-lobby startet neu.", "kiosk-lobby reboot"),
+    ("finde das Kiosk_Lobby 2", "Kiosk_Lobby 2 blinkt.", "Kiosk_Lobby 2 blink"),
+    ("lass meinen Kiosk blinken", "kiosk blinkt.", "kiosk blink"),
+    ("starte das Office neu", "Was ist gemeint: office north oder office south?", ""),
+    (
+        "ist das balena-Gerät Keller online",
+        "Ich kenne kein balena-Gerät namens Keller.",
+        "",
+    ),
+    ("starte das Gateway neu", "gateway ist gerade nicht erreichbar.", ""),
+    (
+        "starte den Cellar neu",
+        f"Die Taste für den Neustart von cellar ist nicht für Sprachassistenten freigegeben. {WIE}",
+        "",
+    ),
+    (
+        "starte den Browser auf dem Kiosk neu",
+        "browser auf kiosk wurde neu gestartet.",
+        "kiosk restart_service browser",
+    ),
+    (
+        "starte den Dienst Grafana auf dem Kiosk neu",
+        "kiosk hat keinen Dienst namens Grafana.",
+        "",
+    ),
+    (
+        "stoppe den Browser auf dem Kiosk Lobby",
+        "browser auf kiosk-lobby wurde gestoppt.",
+        "kiosk-lobby stop_service browser",
+    ),
+    (
+        "halte signage auf kiosk an",
+        "signage auf kiosk wurde gestoppt.",
+        "kiosk stop_service signage",
+    ),
+    (
+        "starte signage auf Tom's screen",
+        "signage auf Tom's screen wurde gestartet.",
+        "Tom's screen start_service signage",
+    ),
+    ("läuft der Browser auf dem Kiosk", "Ja, browser läuft auf kiosk.", ""),
+    (
+        "läuft auf Tom's screen alles",
+        "Nein, signage läuft nicht auf Tom's screen.",
+        "",
+    ),
+    ("läuft alles auf dem Kiosk?", "Ja, browser und signage laufen auf kiosk.", ""),
+    (
+        "ist signage auf Tom's screen gestoppt",
+        "Ja, signage läuft nicht auf Tom's screen.",
+        "",
+    ),
+    (
+        "wie ist der Status von signage auf Tom's screen",
+        "signage auf Tom's screen ist beendet.",
+        "",
+    ),
+    (
+        "wie ist der Status von Office South",
+        "office south lädt ein Update herunter.",
+        "",
+    ),
+    ("was macht der Kiosk gerade", "kiosk ist untätig.", ""),
+    ("ist der Kiosk online?", "Ja, kiosk ist online.", ""),
+    ("ist das Gateway offline", "Ja, gateway ist offline.", ""),
+    ("ist das Gateway wieder online", "Nein, gateway ist offline.", ""),
+    ("ist das VPN vom Kiosk verbunden", "Ja, das VPN von kiosk ist verbunden.", ""),
+    (
+        "ist der Kitchen Kiosk mit dem VPN verbunden",
+        "Nein, das VPN von Kitchen kiosk ist nicht verbunden.",
+        "",
+    ),
+    ("gibt es ein Update für den Kiosk", "Nein, kiosk ist auf dem neuesten Stand.", ""),
+    (
+        "ist Office North auf dem neuesten Stand",
+        "Nein, es gibt ein Update für office north.",
+        "",
+    ),
+    (
+        "aktualisiere bitte den Kiosk",
+        "kiosk ist schon auf dem neuesten Stand.",
+        "",
+    ),
+    (
+        "aktualisiere Office North",
+        "office north installiert das Update.",
+        "office north update",
+    ),
+    ("welche balena-Geräte sind offline", "gateway ist offline.", ""),
+    ("sind alle balena Geräte online?", "gateway ist offline.", ""),
+    (
+        "welche Geräte haben Updates",
+        "Es gibt Updates für office north und office south.",
+        "",
+    ),
+    (
+        "für welche balena-Geräte gibt es ein Update",
+        "Es gibt Updates für office north und office south.",
+        "",
+    ),
+]
+SAID: Final = [("en", *row) for row in ENGLISH] + [("de", *row) for row in GERMAN]
+IDS: Final = [f"{language}: {text}" for language, text, *_ in SAID]
+
+
+@pytest.mark.parametrize(("language", "text", "expected", "command"), SAID, ids=IDS)
+async def test_sentence(
+    hass: HomeAssistant,
+    kiosks: MockConfigEntry,
+    devices: dict[str, Device],
+    language: str,
+    text: str,
+    expected: str,
+    command: str,
+) -> None:
+    """A sentence is answered in its language, and does what it says to what it names."""
+    spoken = await answer(hass, text, language)
+    assert spoken.startswith(expected)
+    assert told(devices) == [command] * bool(command)
+
+
+async def test_automations_go_first(
+    hass: HomeAssistant, kiosks: MockConfigEntry, devices: dict[str, Device]
+) -> None:
+    """A sentence that starts an automation does nothing else."""
+
+    async def automation(*_: object) -> str:
+        return "The automation ran."
+
+    answers = {}
+    for language, text, *_ in SAID:
+        sentence = text.rstrip("?!.").replace(",", "")
+        stop = get_agent_manager(hass).register_trigger([sentence], automation)
+        answers[text] = await answer(hass, text, language)
+        stop()
+    assert answers == dict.fromkeys(answers, "The automation ran.")
+    assert not told(devices)
+
+
+# What is not about our devices stays Home Assistant's
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "restart the washing machine"),
+        ("en", "restart grafana on the washing machine"),
+        ("en", "is the front door online"),
+        ("en", "update the TV"),
+        ("en", "update the shopping list"),
+        ("en", "stop the music"),
+        ("en", "stop the music on the kiosk lobby"),
+        ("en", "start a timer"),
+        ("en", "find my phone"),
+        ("en", "what is the status of the front door"),
+        ("en", "which lights are on"),
+        ("en", "is there an update for the router"),
+        ("en", "is everything off"),
+        ("de", "starte die Waschmaschine neu"),
+        ("de", "aktualisiere die Einkaufsliste"),
+        ("de", "ist die Haustür online"),
+        ("de", "stoppe die Musik"),
+    ],
+)
+async def test_sentence_about_something_else(
+    hass: HomeAssistant, kiosks: MockConfigEntry, language: str, text: str
+) -> None:
+    """Home Assistant answers as if we were not there."""
+    hass.states.async_set("lock.front_door", "locked", {"friendly_name": "Front door"})
+    async_expose_entity(hass, "conversation", "lock.front_door", True)
+    with_us = await ask(hass, text, language)
+    await hass.config_entries.async_unload(kiosks.entry_id)
+    without_us = await ask(hass, text, language)
+    assert with_us.response.as_dict() == without_us.response.as_dict()
+    assert "balena" not in str(with_us.response.speech)
+
+
+async def test_built_in_command(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
+    """A light turns on as ever."""
+    assert await async_setup_component(hass, "light", {})
+    calls = async_mock_service(hass, "light", "turn_on")
+    hass.states.async_set("light.lobby", "off", {"friendly_name": "Lobby light"})
+    async_expose_entity(hass, "conversation", "light.lobby", True)
+    result = await ask(hass, "turn on the lobby light")
+    assert result.response.response_type is intent.IntentResponseType.ACTION_DONE
+    assert [target.id for target in result.response.success_results] == ["light.lobby"]
+    assert calls[0].data["entity_id"] == ["light.lobby"]
+
+
+async def test_other_entity_with_the_name_of_a_device(
+    hass: HomeAssistant, kiosks: MockConfigEntry
+) -> None:
+    """What Home Assistant knows by the same name is meant where it understands the sentence."""
+    hass.states.async_set("sensor.kiosk", "closed", {"friendly_name": "Kiosk"})
+    async_expose_entity(hass, "conversation", "sensor.kiosk", True)
+    assert await answer(hass, "what is the state of the kiosk") == "Kiosk is closed"
+    assert await answer(hass, "is the kiosk online") == "Yes, kiosk is online."
+
+
+async def test_sentences_of_the_person(
+    hass: HomeAssistant,
+    kiosks: MockConfigEntry,
+    devices: dict[str, Device],
+) -> None:
+    """The person's own intents get the sentences that they know."""
+    assert await async_setup_component(
+        hass, "intent_script", {"intent_script": {"Own": {"speech": {"text": "Mine."}}}}
+    )
+    get_agent_manager(hass).update_config_intents(
+        {
+            "Own": {
+                "data": [
+                    {
+                        "sentences": ["restart the kiosk"],
+                        "metadata": {"hass_custom_sentence": True},
+                    }
+                ]
+            }
+        }
+    )
+    assert await answer(hass, "restart the kiosk") == "Mine."
+    assert not told(devices)
+    assert await answer(hass, "restart the kiosk lobby") == "kiosk-lobby is rebooting."
+
+
+# Names
+
+
+@pytest.fixture
+async def lobby(
+    hass: HomeAssistant, assist: None, account: MockConfigEntry
+) -> MockConfigEntry:
+    """Return the account with one device, with everything exposed."""
+    expose(hass, account)
+    return account
+
+
+@pytest.fixture
+def lobby_id(lobby: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
+    """Return the registry id of the device."""
+    entity = entity_registry.async_get("button.kiosk_lobby_reboot")
+    assert entity is not None
+    assert entity.device_id is not None
+    return entity.device_id
+
+
+@pytest.mark.parametrize("name", ["Front desk", "front-desk", "kiosk lobby"])
+async def test_renamed_device(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    lobby_id: str,
+    device_registry: dr.DeviceRegistry,
+    name: str,
+) -> None:
+    """A device goes by the name that the person gave it, and by its own."""
+    device_registry.async_update_device(lobby_id, name_by_user="Front desk")
+    await pass_time(hass, freezer, 2)
+    assert await answer(hass, f"is the {name} online") == "Yes, Front desk is online."
+
+
+async def test_service_is_renamed(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    lobby: MockConfigEntry,
+    entity_registry: er.EntityRegistry,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """So does a service."""
+    entity = entity_registry.async_get("switch.kiosk_lobby_browser_running")
+    assert entity is not None
+    device_registry.async_update_child_device(
+        entity.device_id or "", name_by_user="Big screen"
+    )
+    await pass_time(hass, freezer, 2)
+    expected = "Yes, Big screen is running on kiosk-lobby."
+    assert await answer(hass, "is the big screen running on kiosk lobby") == expected
+    assert await answer(hass, "is the browser running on kiosk lobby") == expected
+
+
+async def test_alias(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    lobby: MockConfigEntry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """The alias of an entity names its device where the sentence is about that entity."""
+    entity_registry.async_update_entity(
+        "button.kiosk_lobby_reboot", aliases=["Welcome screen"]
+    )
+    await pass_time(hass, freezer, 2)
+    expected = "kiosk-lobby is rebooting."
+    assert await answer(hass, "is the welcome screen online") != (
+        "Yes, kiosk-lobby is online."
+    )
+    assert await answer(hass, "restart the welcome screen") == expected
+
+
+async def test_alias_of_a_service(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    lobby: MockConfigEntry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """The alias of a switch names its service."""
+    entity_registry.async_update_entity(
+        "switch.kiosk_lobby_browser_running", aliases=["Chrome"]
+    )
+    await pass_time(hass, freezer, 2)
+    assert await answer(hass, "stop chrome on the kiosk lobby") == (
+        "Stopped browser on kiosk-lobby."
+    )
+
+
+async def test_device_comes_and_goes(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    lobby: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """A new device is known at once, and one that is gone is not."""
+    text, unknown = "find the counter", "Sorry, I couldn't understand that"
+    assert await answer(hass, text) == unknown
+    counter = cloud.make_device(fleet, "counter").device
+    await pass_time(hass, freezer, 61)
+    await pass_time(hass, freezer, 2)
+    async_expose_entity(hass, "conversation", "binary_sensor.counter_online", True)
+    assert await answer(hass, "is the counter online") == "Yes, counter is online."
+    cloud.remove_device(counter.uuid)
+    await pass_time(hass, freezer, 61)
+    await pass_time(hass, freezer, 61)
+    await pass_time(hass, freezer, 2)
+    assert await answer(hass, text) == unknown
+
+
+async def test_unloaded_entry(hass: HomeAssistant, lobby: MockConfigEntry) -> None:
+    """Without an entry that is loaded there are no sentences, with one there are again."""
+    await hass.config_entries.async_unload(lobby.entry_id)
+    assert not get_agent_manager(hass).trigger_sentences
+    await hass.config_entries.async_setup(lobby.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert await answer(hass, "is kiosk lobby online") == "Yes, kiosk-lobby is online."
+
+
+@pytest.fixture
+async def twins(
+    hass: HomeAssistant,
+    assist: None,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    area_registry: ar.AreaRegistry,
+    device_registry: dr.DeviceRegistry,
+) -> dict[str, Device]:
+    """Return two devices of the same name, by the areas that they are in."""
+    devices = {area: cloud.make_device(fleet, "Pi") for area in ("Kitchen", "Hall")}
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    expose(hass, account_entry)
+    for name, device in devices.items():
+        area = area_registry.async_create(name)
+        identifier = (DOMAIN, f"{account_entry.unique_id}_{device.device.uuid}")
+        entry = device_registry.async_get_device_by_identifier(
+            identifier, account_entry.entry_id
+        )
+        assert entry is not None
+        device_registry.async_update_device(entry.id, area_id=area.id)
+    await hass.async_block_till_done()
+    return {area: device.device for area, device in devices.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "commands"),
+    [
+        ("find the pi", "Which one do you mean: Pi in Hall or Pi in Kitchen?", []),
+        ("restart the pi in the kitchen", "Pi is rebooting.", ["Kitchen reboot"]),
+        ("restart the pi in the hall please", "Pi is rebooting.", ["Hall reboot"]),
+        (
+            "restart the browser on the pi in the hall",
+            "Restarted browser on Pi.",
+            ["Hall restart_service browser"],
+        ),
+    ],
+)
+async def test_areas(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    twins: dict[str, Device],
+    text: str,
+    expected: str,
+    commands: list[str],
+) -> None:
+    """Devices of the same name are told apart by their areas."""
+    await pass_time(hass, freezer, 2)
+    assert await answer(hass, text) == expected
+    assert told(twins) == commands
+
+
+async def test_area_of_who_asks(
+    hass: HomeAssistant,
+    twins: dict[str, Device],
+    area_registry: ar.AreaRegistry,
+    device_registry: dr.DeviceRegistry,
+    account_entry: MockConfigEntry,
+) -> None:
+    """Who asks a satellite in the kitchen means what is in the kitchen."""
+    satellite = device_registry.async_get_or_create(
+        config_entry_id=account_entry.entry_id, identifiers={("satellite", "1")}
+    )
+    area = area_registry.async_get_area_by_name("Kitchen")
+    assert area is not None
+    device_registry.async_update_device(satellite.id, area_id=area.id)
+    await ask(hass, "restart the pi", device_id=satellite.id)
+    assert told(twins) == ["Kitchen reboot"]
+
+
+async def test_unexposed_twin(
+    hass: HomeAssistant, twins: dict[str, Device], entity_registry: er.EntityRegistry
+) -> None:
+    """Of two devices of the same name, the one is meant that Assist may know of."""
+    async_expose_entity(hass, "conversation", "button.pi_reboot_2", False)
+    assert await answer(hass, "restart the pi") == "Pi is rebooting."
+    assert told(twins) == ["Kitchen reboot"]
+
+
+# What is in the way
+
+
+async def test_disabled_entity(
+    hass: HomeAssistant, lobby: MockConfigEntry, cloud: CloudServer
+) -> None:
+    """What is disabled is told as such."""
+    assert await answer(hass, "find the kiosk lobby") == (
+        "The identify button of kiosk-lobby is disabled."
+        " Enable it in the settings of the device first."
+    )
+
+
+async def test_missing_entity(
+    hass: HomeAssistant, assist: None, entry: MockConfigEntry, device: Device
+) -> None:
+    """So is what a device does not have."""
+    device.supervisor_version = "10.0.0"
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert await answer(hass, "is the VPN of holy wildflower connected") == (
+        "The VPN of holy-wildflower is not there: holy-wildflower has no such thing."
+    )
+
+
+async def test_outcome_is_unknown(
+    hass: HomeAssistant, lobby: MockConfigEntry, cloud: CloudServer
+) -> None:
+    """A command without an answer is told as such, and not repeated."""
+    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.reset_after())
+    spoken = await answer(hass, "restart the kiosk lobby")
+    assert spoken.startswith("It is not known whether kiosk-lobby did it")
+    await hass.async_block_till_done(wait_background_tasks=True)
+    sent = [item for item in cloud.requests if item.path == "/supervisor/v1/reboot"]
+    assert len(sent) == 1
+
+
+async def test_slow_command(
+    hass: HomeAssistant,
+    lobby: MockConfigEntry,
+    cloud: CloudServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A command that takes long goes on while the person is told so."""
+    monkeypatch.setattr(spoken_intents, "_PATIENCE", 0.05)
+    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
+    assert await answer(hass, "restart the kiosk lobby") == (
+        "kiosk-lobby was told, but has not answered yet."
+    )
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "on"
+
+
+@pytest.mark.expects_log("A spoken command failed: It is not known whether kiosk-lobby")
+async def test_slow_command_fails(
+    hass: HomeAssistant,
+    lobby: MockConfigEntry,
+    cloud: CloudServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that fails after that is logged."""
+    monkeypatch.setattr(spoken_intents, "_PATIENCE", 0.0)
+    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.reset_after())
+    await answer(hass, "restart the kiosk lobby")
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def test_nothing_is_exposed(hass: HomeAssistant, lobby: MockConfigEntry) -> None:
+    """A question about all devices needs at least one that Assist may know of."""
+    async_expose_entity(hass, "conversation", "binary_sensor.kiosk_lobby_online", False)
+    assert await answer(hass, "which balena devices are offline") == (
+        f"Whether balena devices are online is not exposed to voice assistants. {HOW}"
+    )
+
+
+async def test_none_is_meant(hass: HomeAssistant, lobby: MockConfigEntry) -> None:
+    """When all is well, that is the answer."""
+    assert await answer(hass, "which balena devices are offline") == (
+        "No balena device is offline."
+    )
+    assert await answer(hass, "which devices have updates pending") == (
+        "There are no updates for balena devices."
+    )
+
+
+async def test_device_in_reach(
+    hass: HomeAssistant, assist: None, loaded: MockConfigEntry, device: Device
+) -> None:
+    """A device that is reached directly is spoken to in the same way."""
+    expose(hass, loaded)
+    assert await answer(hass, "blink the holy wildflower") == (
+        "holy-wildflower is blinking."
+    )
+    assert await answer(hass, "is everything running on holy-wildflower") == (
+        "Yes, main and redis are running on holy-wildflower."
+    )
+    assert device.commands == [("blink", {})]
+
+
+async def test_services_of_two_apps(
+    hass: HomeAssistant, assist: None, entry: MockConfigEntry, device: Device
+) -> None:
+    """Services of the same name on one device are told apart by their apps."""
+    release = Release("c0ffee", services=(Service("main"),))
+    device.run_app(App(1_000_002, "addons", release))
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    expose(hass, entry)
+    assert await answer(hass, "restart main on holy wildflower") == (
+        "Which one do you mean: addons main or demo-fleet main?"
+    )
+    assert await answer(hass, "restart addons main on holy wildflower") == (
+        "Restarted addons main on holy-wildflower."
+    )
+
+
+async def test_intent_without_assist(
+    hass: HomeAssistant, account: MockConfigEntry
+) -> None:
+    """Intents work by themselves, too; a script needs no exposure."""
+    assert await async_setup_component(hass, "intent", {})
+    await hass.async_block_till_done()
+    response = await intent.async_handle(
+        hass, "test", "BalenaIsOnline", {"device": {"value": "the Kiosk Lobby"}}
+    )
+    assert response.speech["plain"]["speech"] == "Yes, kiosk-lobby is online."
+    assert response.response_type is intent.IntentResponseType.QUERY_ANSWER
+    assert [state.entity_id for state in response.matched_states] == [
+        "binary_sensor.kiosk_lobby_online"
+    ]
+
+
+# Files
+
+
+LANGUAGES: Final = sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def keys(value: object, path: str = "") -> Iterator[str]:
+    """Return the paths of all texts in nested mappings."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                yield from keys(item, f"{path}.{key}")
+        case _:
+            yield path
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_copy_is_in_step(language: str) -> None:
+    """The files that can be copied are those that are used."""
+    copy = COPIES / language / f"{DOMAIN}.yaml"
+    assert copy.read_bytes() == (SHIPPED / f"{language}.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_is_complete(language: str) -> None:
+    """Every language has sentences for every intent, and every answer."""
+    english = yaml.safe_load((SHIPPED / "en.yaml").read_text("utf-8"))
+    own = yaml.safe_load((SHIPPED / f"{language}.yaml").read_text("utf-8"))
+    assert own["language"] == language
+    assert set(own["intents"]) == {handler.intent_type for handler in HANDLERS}
+    assert set(keys(own["responses"])) == set(keys(english["responses"]))
+
+
+@pytest.fixture
+def configuration(hass: HomeAssistant, tmp_path: Path) -> Callable[[str, str], None]:
+    """Return what writes a person's own sentences of a language."""
+    hass.config.config_dir = str(tmp_path)
+    (tmp_path / "configuration.yaml").touch()
+
+    def write(language: str, text: str) -> None:
+        folder = tmp_path / "custom_sentences" / language
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{DOMAIN}.yaml").write_text(text, "utf-8")
+
+    return write
+
+
+ENGLISH_FILE: Final = (SHIPPED / "en.yaml").read_text("utf-8")
+
+
+async def reload(hass: HomeAssistant) -> None:
+    """Have Home Assistant read sentences anew."""
+    await hass.services.async_call("conversation", "reload", {}, blocking=True)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def test_own_sentences(
+    hass: HomeAssistant,
+    configuration: Callable[[str, str], None],
+    lobby: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A person's own file replaces ours, sentences and answers."""
+    own = ENGLISH_FILE.replace("(restart|reboot) <", "kick <")
+    own = own.replace("{{ slots.device }} is rebooting.", "Kicked {{ slots.device }}.")
+    configuration("en", own)
+    await reload(hass)
+    assert await answer(hass, "kick the kiosk lobby") == "Kicked kiosk-lobby."
+    assert await answer(hass, "restart the kiosk lobby") == (
+        "Sorry, I couldn't understand that"
+    )
+    assert await answer(hass, "kick the washing machine") == (
+        "Sorry, I couldn't understand that"
+    )
+    assert len(cloud_device.device.commands) == 1
+
+
+async def test_own_sentences_lack_an_answer(
+    hass: HomeAssistant,
+    configuration: Callable[[str, str], None],
+    lobby: MockConfigEntry,
+) -> None:
+    """An answer that a person's own file lacks is ours."""
+    data = yaml.safe_load(ENGLISH_FILE)
+    del data["responses"]
+    configuration("en", yaml.safe_dump(data))
+    await reload(hass)
+    assert await answer(hass, "is the kiosk lobby online") == (
+        "Yes, kiosk-lobby is online."
+    )
+
+
+async def test_another_language(
+    hass: HomeAssistant,
+    configuration: Callable[[str, str], None],
+    lobby: MockConfigEntry,
+) -> None:
+    """A language that we lack needs no more than a file."""
+    data = yaml.safe_load(ENGLISH_FILE)
+    data["language"] = "nl"
+    data["intents"] = {
+        "BalenaIsOnline": {"data": [{"sentences": ["is <balena_device> bereikbaar"]}]}
+    }
+    data["responses"]["intents"] = {
+        "BalenaIsOnline": {"default": "{{ slots.device }}: {{ slots.state }}"}
+    }
+    configuration("nl", yaml.safe_dump(data))
+    await reload(hass)
+    assert await answer(hass, "is kiosk lobby bereikbaar", "nl") == "kiosk-lobby: on"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            "intents: [",
+            marks=[
+                pytest.mark.expects_log("while parsing a flow node"),
+                pytest.mark.expects_log("are not read"),
+            ],
+            id="no-yaml",
+        ),
+        pytest.param(
+            ENGLISH_FILE.replace("(restart|reboot) <", "(restart|reboot <"),
+            marks=pytest.mark.expects_log("The sentences of en are not used"),
+            id="no-sentence",
+        ),
+        pytest.param(
+            "language: en",
+            marks=pytest.mark.expects_log("The sentences of en are not used"),
+            id="nothing-in-it",
+        ),
+    ],
+)
+async def test_mistake_in_own_sentences(
+    hass: HomeAssistant,
+    configuration: Callable[[str, str], None],
+    account: MockConfigEntry,
+    text: str,
+) -> None:
+    """A mistake in a person's own file is told, and costs nothing else."""
+    configuration("en", text)
+    assert await async_setup_component(hass, "homeassistant", {})
+    assert await async_setup_component(hass, "conversation", {})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    expose(hass, account)
+    shutil.rmtree(hass.config.path("custom_sentences"))
+    assert await answer(hass, "is the kiosk lobby online") == (
+        "Yes, kiosk-lobby is online."
+    )
