@@ -161,10 +161,12 @@ class Supervisor:
     async def device(self) -> DeviceReport:
         """Return what the Supervisor reports of the device.
 
-        GET /v1/device, Supervisor 1.6.
+        GET /v1/device, Supervisor 1.6. Raises InvalidAnswer when it is of something else.
         """
         report = DeviceReport.from_json((await self._call(Endpoint.DEVICE)).json())
-        self.version = report.version
+        if report.supervisor_version is None and report.api_port is None:
+            raise InvalidAnswer("The answer is not one of a Supervisor")
+        self.version = report.version or self.version
         return report
 
     async def app(self, app_id: int) -> App:
