@@ -61,6 +61,9 @@ class SupervisorReader:
         """Return the device's state. Raises BalenaError only when /v1/device fails."""
         supervisor = self._supervisor
         previous = supervisor.version
+        if monotonic() >= self._details_due:
+            # Something else may have answered for the Supervisor while it was away.
+            self._missing.clear()
         # An unknown version is not asked for what it may not have.
         first = await supervisor.device() if previous is None else None
         try:
@@ -79,8 +82,6 @@ class SupervisorReader:
             self.expect_other_details()
         if monotonic() >= self._details_due:
             self._details_due = monotonic() + DETAILS_INTERVAL.total_seconds()
-            # Something else may have answered for the Supervisor while it was away.
-            self._missing.clear()
             await self._refresh_details()
         # Not before the Supervisor has answered well: they can crash it.
         async with asyncio.TaskGroup() as tasks:

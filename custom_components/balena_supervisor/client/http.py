@@ -103,7 +103,12 @@ class HttpClient:
             async with self._open(
                 method, path, json, params, timeout, once=command
             ) as response:
-                return await self.read(response)
+                try:
+                    return await self.read(response)
+                except InvalidAnswer as err:
+                    if command:
+                        raise OutcomeUnknown(str(err)) from err
+                    raise
 
     @asynccontextmanager
     async def stream(

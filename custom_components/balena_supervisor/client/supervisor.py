@@ -308,10 +308,16 @@ class Supervisor:
     async def target_state(self) -> Mapping[str, object]:
         """Return what should run, with the environment and the keys of every service.
 
-        GET /v2/local/target-state, Supervisor 7.21.
+        GET /v2/local/target-state, Supervisor 7.21. Raises InvalidAnswer when it is nested
+        so deeply that it could not be passed on.
         """
         answer = await self._call(Endpoint.TARGET_STATE)
-        return object_from_json(answer.json(), "state")
+        state = object_from_json(answer.json(), "state")
+        try:
+            orjson.dumps(state)
+        except orjson.JSONEncodeError as err:
+            raise InvalidAnswer("It is nested too deeply") from err
+        return state
 
     async def set_target_state(self, state: JsonObject) -> None:
         """Replace what should run; an empty object removes all apps.
