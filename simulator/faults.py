@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from functools import cache
+import gzip
 import json
 from typing import Final, Self
 
@@ -21,6 +23,8 @@ class Fault:
     resets_after: bool = False
     truncates: bool = False
     is_huge: bool = False
+    # Seconds between two bytes of an answer.
+    drips: float = 0
     status_code: int | None = None
     body: bytes = b""
     content_type: str = "text/plain"
@@ -55,6 +59,21 @@ class Fault:
     def huge(cls) -> Self:
         """Send a body without end."""
         return cls(is_huge=True)
+
+    @classmethod
+    def drip(cls, seconds: float) -> Self:
+        """Send a body byte by byte."""
+        return cls(drips=seconds)
+
+    @classmethod
+    def bomb(cls) -> Self:
+        """Send a body that is small on its way, and huge when it is unpacked."""
+        return cls(
+            status_code=200,
+            body=_packed(),
+            content_type="application/json",
+            headers={"Content-Encoding": "gzip"},
+        )
 
     @classmethod
     def status(
@@ -147,6 +166,8 @@ class Faults:
             return Stream(_truncated(), {"Content-Length": "1000"})
         if fault.is_huge:
             return Stream(_huge(), {"Content-Type": "application/json"})
+        if fault.drips:
+            return Stream(_dripping(fault.drips), {"Content-Type": "application/json"})
         if fault.status_code is not None:
             return Reply(
                 fault.status_code, fault.body, fault.content_type, fault.headers
@@ -158,6 +179,17 @@ class Faults:
 async def _truncated() -> AsyncGenerator[bytes]:
     yield b'{"api_port":'
     raise Hangup
+
+
+async def _dripping(seconds: float) -> AsyncGenerator[bytes]:
+    while True:
+        yield b" "
+        await asyncio.sleep(seconds)
+
+
+@cache
+def _packed() -> bytes:
+    return gzip.compress(_MEGABYTE * 100)
 
 
 async def _huge() -> AsyncGenerator[bytes]:

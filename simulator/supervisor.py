@@ -65,6 +65,9 @@ def _app_id(value: object) -> int | None:
 
 type Handler = Callable[[Device, _Call], Reply | Stream | Awaitable[Reply | Stream]]
 
+# What a route that asks the container engine passes on when there is none.
+_NO_ENGINE: Final = "connect ECONNREFUSED /var/run/balena-engine.sock"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -147,6 +150,8 @@ def _regenerate(device: Device, call: _Call) -> Reply:
 
 
 def _device(device: Device, call: _Call) -> Reply:
+    if device.engine_failing:
+        return failed(_NO_ENGINE)
     report: dict[str, Any] = {
         "api_port": 48484,
         "ip_address": " ".join(device.ip_addresses),
@@ -310,6 +315,8 @@ def _service_reports(device: Device, app: App) -> tuple[Release, str, dict[str, 
 
 
 def _apps_state(device: Device, call: _Call) -> Reply:
+    if device.engine_failing:
+        return failed(_NO_ENGINE)
     answer = {}
     for app in device.apps.values():
         if not call.may(app.id):
@@ -325,6 +332,8 @@ def _app_state(device: Device, call: _Call) -> Reply:
     app_id = _app_id(text)
     if app_id is None:
         return failed(f"Invalid application ID: {text}", 400)
+    if device.engine_failing:
+        return failed(_NO_ENGINE, 500)
     if app_id not in device.apps or not call.may(app_id):
         return failed(f"Application ID does not exist: {app_id}", 409)
     app = device.apps[app_id]

@@ -545,6 +545,23 @@ async def test_environments_of_any_shape_are_masked(
     assert "PASSWORD=**REDACTED**" in str(answer)
 
 
+@pytest.mark.parametrize("show_secrets", [True, False])
+async def test_target_state_that_cannot_be_passed_on(
+    hass: HomeAssistant, server: SupervisorServer, device_id: str, show_secrets: bool
+) -> None:
+    """A state that is nested too deeply for Home Assistant is an answer that is none."""
+    state = f'{{"state":{{"local":{"[" * 900}{"]" * 900}}}}}'
+    server.faults.add(
+        "GET",
+        "/v2/local/target-state",
+        Fault.status(200, state, "application/json"),
+    )
+    with pytest.raises(HomeAssistantError, match="nested too deeply"):
+        await ask(
+            hass, "get_target_state", device_id=device_id, show_secrets=show_secrets
+        )
+
+
 async def test_target_state_with_secrets(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:

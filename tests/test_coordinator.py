@@ -156,26 +156,88 @@ async def test_failing_endpoint_costs_its_fields(
     assert state_of(hass, f"sensor.{NAME}_os_version") == "balenaOS 6.5.4"
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
     server.faults.clear()
-    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 301)
     assert state_of(hass, entity_id) not in {"unknown", "unavailable"}
 
 
-async def test_containers_are_left_alone_after_they_failed(
+@pytest.mark.parametrize(
+    "path", ["/v2/state/status", "/v2/device/vpn", "/v2/device/name"]
+)
+@pytest.mark.expects_log("holy-wildflower could not be reached")
+async def test_what_crashed_is_left_alone(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+    path: str,
+) -> None:
+    """What seems to have crashed the Supervisor is not asked again for a while."""
+    server.faults.add("GET", path, Fault.reset())
+    await pass_time(hass, freezer, 601)
+    server.faults.clear()
+    await device.power_off()
+    await pass_time(hass, freezer)
+    await device.power_on()
+    server.requests.clear()
+    await pass_time(hass, freezer)
+    assert path not in {request.path for request in server.requests}
+    await pass_time(hass, freezer, 601)
+    assert path in {request.path for request in server.requests}
+
+
+@pytest.mark.expects_log("The Supervisor of holy-wildflower failed")
+async def test_engine_fails(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An endpoint that can crash the Supervisor is not asked again for a while."""
+    """While the container engine fails, nothing is asked that would crash the Supervisor."""
     device.engine_failing = True
-    await pass_time(hass, freezer)
     server.requests.clear()
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
+    assert {request.path for request in server.requests} == {
+        "/v1/device",
+        "/v1/healthy",
+        "/v2/applications/state",
+    }
     device.engine_failing = False
     await pass_time(hass, freezer)
-    assert "/v2/state/status" not in {request.path for request in server.requests}
-    await pass_time(hass, freezer, 301)
-    assert "/v2/state/status" in {request.path for request in server.requests}
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "running"
+
+
+async def test_unknown_path_is_asked_again(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """What a Supervisor does not seem to know is asked again ten minutes later."""
+    page = Fault.status(404, "<html>Not Found</html>", "text/html")
+    server.faults.add("GET", "/v2/device/vpn", page, times=1)
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "unknown"
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "on"
+
+
+@pytest.mark.parametrize("value", [{}, [1], None, {"status": "ok"}])
+@pytest.mark.expects_log("not one of a Supervisor")
+async def test_something_else_answers(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+    value: object,
+) -> None:
+    """What something else answers is not taken for what a Supervisor tells."""
+    server.faults.add("GET", "/v1/device", Fault.json(value))
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
 
 
 async def test_wrongly_typed_fields_are_absent(

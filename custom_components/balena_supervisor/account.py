@@ -52,8 +52,6 @@ from .state import FleetState, from_devices
 
 # Supervisors that are asked side by side; one that hangs holds up only itself.
 _ASKING: Final = 4
-# An API that wants a longer pause is asked again all the same.
-_LONGEST_PAUSE: Final = 3600.0
 # Devices whose entities are added before something else may run.
 _JOINING: Final = 3
 
@@ -278,7 +276,7 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
                 self._report_lost_right()
         failure = account_translated(UpdateFailed, err, self.name)
         if isinstance(err, RateLimited):
-            failure.retry_after = min(err.retry_after or 0.0, _LONGEST_PAUSE) or None
+            failure.retry_after = err.retry_after or None
         return failure
 
     async def _refresh_fleets(self, rows: Iterable[DeviceRow]) -> None:

@@ -108,8 +108,6 @@ async def async_probe_device(
         report = await supervisor.device()
     except BalenaError as err:
         return None, _device_errors(err, url, api_key)
-    if report.supervisor_version is None and report.api_port is None:
-        return None, {CONF_HOST: "not_supervisor"}
     return ProbedDevice(
         name=await _name(supervisor),
         mac_addresses=[format_mac(address) for address in report.mac_addresses],

@@ -23,7 +23,8 @@ from .client import (
 from .const import CRASH_PAUSE, DETAILS_INTERVAL, LOGGER
 from .state import DeviceDetails, DeviceState, from_supervisor, single_app
 
-# What a Supervisor looks like that has just crashed.
+# What can crash a Supervisor, which then looks like this.
+_CAN_CRASH: Final = {Endpoint.DEVICE_NAME, Endpoint.STATE_STATUS, Endpoint.VPN}
 _CRASHES: Final = (ConnectionFailed, DeviceOffline)
 
 
@@ -47,7 +48,8 @@ class SupervisorReader:
         """Remember the Supervisor; nothing is sent yet."""
         self.details = DeviceDetails()
         self._app_id = app_id
-        self._containers_due = 0.0
+        # When what seemed to crash the Supervisor may be asked again.
+        self._crash_pauses: dict[Endpoint, float] = {}
         self._details_due = 0.0
         self._missing: set[Endpoint] = set()
         self._name = name
@@ -59,6 +61,9 @@ class SupervisorReader:
         """Return the device's state. Raises BalenaError only when /v1/device fails."""
         supervisor = self._supervisor
         previous = supervisor.version
+        if monotonic() >= self._details_due:
+            # Something else may have answered for the Supervisor while it was away.
+            self._missing.clear()
         # An unknown version is not asked for what it may not have.
         first = await supervisor.device() if previous is None else None
         try:
@@ -67,7 +72,6 @@ class SupervisorReader:
                 apps = tasks.create_task(
                     self._ask(Endpoint.APPS_STATE, supervisor.apps)
                 )
-                vpn = tasks.create_task(self._ask(Endpoint.VPN, supervisor.vpn))
                 healthy = tasks.create_task(
                     self._ask(Endpoint.HEALTHY, supervisor.is_healthy)
                 )
@@ -76,14 +80,17 @@ class SupervisorReader:
         if supervisor.version != previous:
             self._missing.clear()
             self.expect_other_details()
-        containers = await self._ask_containers() if apps.result() else None
         if monotonic() >= self._details_due:
             self._details_due = monotonic() + DETAILS_INTERVAL.total_seconds()
             await self._refresh_details()
+        # Not before the Supervisor has answered well: they can crash it.
+        async with asyncio.TaskGroup() as tasks:
+            vpn = tasks.create_task(self._ask(Endpoint.VPN, supervisor.vpn))
+            containers = tasks.create_task(self._ask_containers(apps.result()))
         return from_supervisor(
             device.result(),
             apps=apps.result() or await self._read_single_app(device.result()),
-            containers=containers,
+            containers=containers.result(),
             details=self.details,
             healthy=healthy.result(),
             vpn=vpn.result(),
@@ -107,6 +114,7 @@ class SupervisorReader:
             endpoint in self._skips
             or endpoint in self._missing
             or not self._supervisor.supports(endpoint)
+            or monotonic() < self._crash_pauses.get(endpoint, 0.0)
         ):
             return None
         try:
@@ -115,8 +123,9 @@ class SupervisorReader:
             self._missing.add(endpoint)
         except BalenaError as err:
             LOGGER.debug("%s of %s failed: %s", endpoint.path, self._name, err)
-            if endpoint is Endpoint.STATE_STATUS and isinstance(err, _CRASHES):
-                self._containers_due = monotonic() + CRASH_PAUSE.total_seconds()
+            if endpoint in _CAN_CRASH and isinstance(err, _CRASHES):
+                pause = CRASH_PAUSE.total_seconds()
+                self._crash_pauses[endpoint] = monotonic() + pause
         return None
 
     async def _report(self, known: DeviceReport | None) -> DeviceReport:
@@ -136,9 +145,9 @@ class SupervisorReader:
         app = await self._ask(endpoint, partial(self._supervisor.app, self._app_id))
         return single_app(self._app_id, app, device) if app else None
 
-    async def _ask_containers(self) -> StateStatus | None:
-        """Return the containers; asking for them can crash a Supervisor whose engine fails."""
-        if monotonic() < self._containers_due:
+    async def _ask_containers(self, apps: AppReports | None) -> StateStatus | None:
+        """Return the containers, unless the engine seems to fail: it tells of no apps."""
+        if apps is None:
             return None
         endpoint = Endpoint.STATE_STATUS
         return await self._ask(endpoint, self._supervisor.state_status)

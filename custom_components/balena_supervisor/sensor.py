@@ -11,7 +11,12 @@ from homeassistant.components.sensor import (
     SensorEntityDescription,
     SensorStateClass,
 )
-from homeassistant.const import PERCENTAGE, EntityCategory, UnitOfTemperature
+from homeassistant.const import (
+    MAX_LENGTH_STATE_STATE,
+    PERCENTAGE,
+    EntityCategory,
+    UnitOfTemperature,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
@@ -262,6 +267,11 @@ async def async_setup_entry(
     )
 
 
+def _fitting[ValueT: StateType | datetime](value: ValueT) -> ValueT | str:
+    """Return a value that fits into a state: a device may have many addresses."""
+    return value[:MAX_LENGTH_STATE_STATE] if isinstance(value, str) else value
+
+
 class _WordSensor(SensorEntity):
     """A sensor whose words the Supervisor may have more of than we know."""
 
@@ -297,7 +307,7 @@ class BalenaSensor(BalenaEntity, _WordSensor):
     @override
     def native_value(self) -> StateType | datetime:
         """What the device tells."""
-        return self.entity_description.value_fn(self.coordinator.data)
+        return _fitting(self.entity_description.value_fn(self.coordinator.data))
 
     @override
     def _told(self) -> object:
@@ -313,7 +323,7 @@ class BalenaServiceSensor(BalenaServiceEntity, _WordSensor):
     @override
     def native_value(self) -> StateType:
         """What the device tells of the service."""
-        return self.entity_description.value_fn(self.service)
+        return _fitting(self.entity_description.value_fn(self.service))
 
     @override
     def _told(self) -> object:
@@ -329,7 +339,7 @@ class BalenaFleetSensor(BalenaFleetEntity, SensorEntity):
     @override
     def native_value(self) -> StateType:
         """What the account tells of the fleet."""
-        return self.entity_description.value_fn(self.fleet)
+        return _fitting(self.entity_description.value_fn(self.fleet))
 
     @override
     def _told(self) -> object:

@@ -79,6 +79,24 @@ async def test_slow(client: Client) -> None:
     assert asyncio.get_running_loop().time() - begun >= 0.19
 
 
+async def test_dripping(client: Client) -> None:
+    """A body can come byte by byte, without an end."""
+    client.server.faults.add("GET", "/v1/device", Fault.drip(0.02))
+    asking = asyncio.create_task(client.ask("GET", "/v1/device"))
+    await asyncio.sleep(0.2)
+    assert not asking.done()
+    assert 2 <= client.server.bytes_sent <= 11
+    asking.cancel()
+
+
+async def test_bomb(client: Client) -> None:
+    """A body can become huge when it is unpacked."""
+    client.server.faults.add("GET", "/v1/device", Fault.bomb())
+    answer = await client.ask("GET", "/v1/device")
+    assert len(answer.text) == 100 * 1024 * 1024
+    assert client.server.bytes_sent < 1024 * 1024
+
+
 async def test_hanging_until_the_fault_is_removed(client: Client) -> None:
     """A request hangs until its fault is removed, and is served then."""
     client.server.faults.add("POST", "/v1/blink", Fault.hang(), times=1)
@@ -114,7 +132,10 @@ async def _read(session: aiohttp.ClientSession, url: str) -> bytes:
         return await response.read()
 
 
-@pytest.mark.parametrize("fault", [Fault.hang(), Fault.slow(60), Fault.huge(), None])
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.hang(), Fault.slow(60), Fault.huge(), Fault.drip(60), None],
+)
 async def test_stopping_leaves_nothing_behind(fault: Fault | None) -> None:
     """Whatever requests are under way, stopping ends their tasks."""
     before = asyncio.all_tasks()

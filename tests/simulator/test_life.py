@@ -134,8 +134,23 @@ async def test_crash(client: Client, device: Device) -> None:
     with pytest.raises(aiohttp.ClientError):
         await client.get("/v1/device")
     await asyncio.sleep(0.3)
+    device.engine_failing = False
     assert (await client.get("/v1/device"))["commit"]
     assert device.locks
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/v1/device", 503), ("/v2/applications/state", 503), (f"{APP}/state", 500)],
+)
+async def test_engine_fails(
+    client: Client, device: Device, path: str, status: int
+) -> None:
+    """Routes that ask a failing engine say so, where they do not crash."""
+    device.engine_failing = True
+    answer = await client.ask("GET", path)
+    assert answer.status == status
+    assert answer.json["status"] == "failed"
 
 
 async def test_nothing_goes_on_while_off(client: Client, device: Device) -> None:

@@ -74,7 +74,9 @@ class Answer:
             value = self.text
         if isinstance(value, dict):
             value = value.get("message") or value.get("Error") or ""
-        return " ".join(str(value).split())[:_MAX_MESSAGE]
+        # It ends up in logs, which are read in terminals.
+        words = "".join(filter(str.isprintable, " ".join(str(value).split())))
+        return words[:_MAX_MESSAGE]
 
     @property
     def is_of_route(self) -> bool:
@@ -83,7 +85,12 @@ class Answer:
         Routes answer with JSON or a plain sentence declared as HTML; the server
         answers unknown paths with an HTML page and bad keys with text/plain.
         """
-        return self.content_type != "text/plain" and b"<html" not in self.body
+        return self.content_type != "text/plain" and not self.is_page
+
+    @property
+    def is_page(self) -> bool:
+        """Whether this is a page for browsers, of which the Supervisor has none for successes."""
+        return self.content_type == "text/html" and b"<html" in self.body.lower()
 
 
 def error_of(answer: Answer, *, command: bool) -> BalenaError | None:
@@ -93,6 +100,11 @@ def error_of(answer: Answer, *, command: bool) -> BalenaError | None:
     front of the Supervisor reports that it got no answer, the outcome is unknown then.
     """
     status = answer.status
+    if 200 <= status < 300 and answer.is_page:
+        # Of a captive portal, or of whatever has the device's address now.
+        if command:
+            return OutcomeUnknown("Something else answered")
+        return InvalidAnswer("The answer is not one of a Supervisor")
     if 200 <= status < 300:
         return None
     message = answer.message or f"HTTP status {status}"

@@ -21,7 +21,9 @@ def format_version(version: Version) -> str:
 
 def parse_version(text: str | None) -> Version | None:
     """Return the numbers of a version ("19.0.5", "v7.21.0-rc1"), None when there are none."""
-    if text is None or not (found := re.match(r"v?(\d+(?:\.\d+)*)", text.strip())):
+    if text is None or not (
+        found := re.match(r"v?(\d{1,9}(?:\.\d{1,9})*)", text.strip())
+    ):
         return None
     return tuple(int(number) for number in found[1].split("."))
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+import re
 from typing import Final
 
 _A_DAY: Final = timedelta(days=1)
+# Some databases take no NUL, and terminals obey others.
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def as_object(value: object) -> Mapping[str, object]:
@@ -31,8 +34,8 @@ def as_named_objects(value: object) -> Iterator[tuple[str, Mapping[str, object]]
 
 
 def as_text(value: object) -> str | None:
-    """Return a text that is not empty."""
-    return value if isinstance(value, str) and value else None
+    """Return a text that is not empty, without control characters but for line breaks and tabs."""
+    return (_CONTROLS.sub("", value) or None) if isinstance(value, str) else None
 
 
 def as_texts(value: object) -> Mapping[str, str]:
@@ -44,7 +47,7 @@ def as_texts(value: object) -> Mapping[str, str]:
 
 def as_words(value: object) -> tuple[str, ...]:
     """Return the words of a text."""
-    return tuple(value.split()) if isinstance(value, str) else ()
+    return tuple((as_text(value) or "").split())
 
 
 def as_flag(value: object) -> bool | None:

@@ -46,6 +46,9 @@ CONNECT_TIMEOUT: Final = 10.0
 # The balena API sends a device its key that way, and the device may repeat URLs.
 _KEY_IN_URL: Final = re.compile(rb"(apikey=)[^\s&\"'()<>]+", re.IGNORECASE)
 
+# Whoever wants a longer pause is asked again all the same.
+LONGEST_PAUSE: Final = 3600.0
+
 type JsonObject = Mapping[str, object]
 
 
@@ -100,7 +103,12 @@ class HttpClient:
             async with self._open(
                 method, path, json, params, timeout, once=command
             ) as response:
-                return await self.read(response)
+                try:
+                    return await self.read(response)
+                except InvalidAnswer as err:
+                    if command:
+                        raise OutcomeUnknown(str(err)) from err
+                    raise
 
     @asynccontextmanager
     async def stream(
@@ -184,18 +192,19 @@ async def _send_once(
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Return the seconds to wait, which are told as a number or as a date."""
+    """Return the seconds to wait, which are told as a number or as a date, but an hour at most."""
     if retry_after is None:
         return None
     if re.fullmatch(r"\d{1,9}", retry_after, re.ASCII):
-        return float(retry_after)
+        return min(float(retry_after), LONGEST_PAUSE)
     try:
         moment = parsedate_to_datetime(retry_after)
     except ValueError:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
+    seconds = (moment - datetime.now(UTC)).total_seconds()
+    return min(max(seconds, 0.0), LONGEST_PAUSE)
 
 
 @contextmanager

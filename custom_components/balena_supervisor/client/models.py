@@ -366,8 +366,10 @@ class LogLine:
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
         data = as_object(value)
+        message = data.get("message")
         return cls(
-            message=as_text(data.get("message")) or "",
+            # Colours of a terminal are made of control characters.
+            message=message if isinstance(message, str) else "",
             is_stderr=as_flag(data.get("isStdErr")) or False,
             is_system=as_flag(data.get("isSystem")) or False,
             service=as_text(data.get("serviceName")),

@@ -38,7 +38,6 @@ _OF_SUPERVISOR: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-_LONGEST_PAUSE: Final = 3600.0
 # After a refusal that does not say for how long.
 _PAUSE: Final = 60.0
 
@@ -61,8 +60,8 @@ class Throttle:
         return max(self._quiet_until - monotonic(), 0.0)
 
     def be_quiet(self, seconds: float | None) -> None:
-        """Leave the API alone for so long as it said, but for an hour at most."""
-        seconds = min(_PAUSE if seconds is None else seconds, _LONGEST_PAUSE)
+        """Leave the API alone for so long as it said."""
+        seconds = _PAUSE if seconds is None else seconds
         self._quiet_until = max(self._quiet_until, monotonic() + seconds)
 
 

@@ -164,10 +164,12 @@ class Supervisor:
     async def device(self) -> DeviceReport:
         """Return what the Supervisor reports of the device.
 
-        GET /v1/device, Supervisor 1.6.
+        GET /v1/device, Supervisor 1.6. Raises InvalidAnswer when it is of something else.
         """
         report = DeviceReport.from_json((await self._call(Endpoint.DEVICE)).json())
-        self.version = report.version
+        if report.supervisor_version is None and report.api_port is None:
+            raise InvalidAnswer("The answer is not one of a Supervisor")
+        self.version = report.version or self.version
         return report
 
     async def app(self, app_id: int) -> App:
@@ -309,10 +311,16 @@ class Supervisor:
     async def target_state(self) -> Mapping[str, object]:
         """Return what should run, with the environment and the keys of every service.
 
-        GET /v2/local/target-state, Supervisor 7.21.
+        GET /v2/local/target-state, Supervisor 7.21. Raises InvalidAnswer when it is nested
+        so deeply that it could not be passed on.
         """
         answer = await self._call(Endpoint.TARGET_STATE)
-        return object_from_json(answer.json(), "state")
+        state = object_from_json(answer.json(), "state")
+        try:
+            orjson.dumps(state)
+        except orjson.JSONEncodeError as err:
+            raise InvalidAnswer("It is nested too deeply") from err
+        return state
 
     async def set_target_state(self, state: JsonObject) -> None:
         """Replace what should run; an empty object removes all apps.
