@@ -75,7 +75,8 @@ class _Sentences:
             hass,
             LOGGER,
             cooldown=_COOLDOWN,
-            immediate=True,
+            # A device that is being registered is not there yet.
+            immediate=False,
             function=self._async_refresh,
         )
 

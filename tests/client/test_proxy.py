@@ -375,7 +375,7 @@ async def test_old_supervisor(
         (Fault.status(524, PAGE, HTML), CloudError, OutcomeUnknown),
         (Fault.status(524, "error code: 524"), CloudError, OutcomeUnknown),
         (Fault.redirect("http://127.0.0.1:1/"), InvalidAnswer, InvalidAnswer),
-        (Fault.huge(), InvalidAnswer, InvalidAnswer),
+        (Fault.huge(), InvalidAnswer, OutcomeUnknown),
         (Fault.truncate(), ConnectionFailed, OutcomeUnknown),
         (Fault.reset(), ConnectionFailed, OutcomeUnknown),
         (Fault.reset_after(), ConnectionFailed, OutcomeUnknown),

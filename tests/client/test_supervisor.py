@@ -357,7 +357,7 @@ async def test_stream_is_refused(
         (Fault.status(502, "http://x?apikey=k"), DeviceOffline, OutcomeUnknown),
         (Fault.status(504), RequestTimeout, OutcomeUnknown),
         (Fault.redirect("http://127.0.0.1:1/"), InvalidAnswer, InvalidAnswer),
-        (Fault.huge(), InvalidAnswer, InvalidAnswer),
+        (Fault.huge(), InvalidAnswer, OutcomeUnknown),
         (Fault.reset(), ConnectionFailed, OutcomeUnknown),
     ],
 )
