@@ -13,7 +13,7 @@ from time import monotonic
 
 import aiohttp
 
-from . import dashboard
+from . import dashboard, voice
 from .home_assistant import ROOT, HomeAssistant, prepare, running, wait_until_up
 from .registration import register
 from .simulated import DESCRIPTIONS, FLEET, Simulation, ports, simulate
@@ -69,6 +69,7 @@ async def _set_up(
         await asyncio.sleep(0.2)
     await register(home_assistant, folder, simulation.registrations)
     await dashboard.show(home_assistant)
+    await voice.expose(home_assistant)
 
 
 def taken_port(ports: Iterable[int]) -> int | None:

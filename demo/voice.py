@@ -1,0 +1,35 @@
+"""Lets Assist know of the devices, so that a visitor can speak of them at once."""
+
+from typing import Final
+
+from .home_assistant import HomeAssistant
+
+_DOMAIN: Final = "balena_supervisor"
+# What sentences are about, by the end of the unique ids.
+_SPOKEN_OF: Final = (
+    "_identify",
+    "_online",
+    "_overall_status",
+    "_reboot",
+    "_release_update",
+    "_restart",
+    "_running",
+    "_status",
+    "_vpn",
+)
+
+
+async def expose(home_assistant: HomeAssistant) -> None:
+    """Expose what sentences are about."""
+    entities = await home_assistant.command("config/entity_registry/list")
+    spoken_of = [
+        entity["entity_id"]
+        for entity in entities
+        if entity["platform"] == _DOMAIN and entity["unique_id"].endswith(_SPOKEN_OF)
+    ]
+    await home_assistant.command(
+        "homeassistant/expose_entity",
+        assistants=["conversation"],
+        entity_ids=spoken_of,
+        should_expose=True,
+    )

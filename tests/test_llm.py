@@ -1,0 +1,126 @@
+"""Language models have tools for what is exposed to them, marked as what they are."""
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.intent import HANDLERS
+from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.helpers import entity_registry as er, llm
+from homeassistant.setup import async_setup_component
+from simulator import Device
+
+REBOOT = "button.holy_wildflower_reboot"
+ONLINE = "binary_sensor.holy_wildflower_online"
+
+
+@pytest.fixture(autouse=True)
+async def _assist(hass: HomeAssistant) -> None:
+    """Set up what language models are asked through."""
+    for component in ("homeassistant", "conversation", "llm"):
+        assert await async_setup_component(hass, component, {})
+
+
+async def api(hass: HomeAssistant) -> llm.APIInstance:
+    """Return what a language model has of Home Assistant."""
+    context = llm.LLMContext(
+        platform="test",
+        context=Context(),
+        language="en",
+        assistant="conversation",
+        device_id=None,
+    )
+    return await llm.async_get_api(hass, llm.LLM_API_ASSIST, context)
+
+
+async def tools(hass: HomeAssistant) -> dict[str, llm.Tool]:
+    """Return our tools by name, without the name of the integration."""
+    prefix = f"{DOMAIN}__"
+    return {
+        tool.name.removeprefix(prefix): tool
+        for tool in (await api(hass)).tools
+        if tool.name.startswith(prefix)
+    }
+
+
+def expose(hass: HomeAssistant, *entity_ids: str) -> None:
+    """Expose entities to assistants."""
+    for entity_id in entity_ids:
+        async_expose_entity(hass, "conversation", entity_id, True)
+
+
+def expose_all(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Expose all entities of an entry."""
+    entities = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
+    expose(hass, *(entity.entity_id for entity in entities))
+
+
+async def test_nothing_exposed(
+    hass: HomeAssistant, loaded: MockConfigEntry, entity_registry: er.EntityRegistry
+) -> None:
+    """Without anything exposed there are no tools, and no names."""
+    entities = er.async_entries_for_config_entry(entity_registry, loaded.entry_id)
+    for entity in entities:
+        async_expose_entity(hass, "conversation", entity.entity_id, False)
+    assert not await tools(hass)
+    assert "holy-wildflower" not in (await api(hass)).api_prompt
+
+
+async def test_tools_for_what_is_exposed(
+    hass: HomeAssistant, loaded: MockConfigEntry
+) -> None:
+    """There is a tool for what is exposed of a device, and the model knows its name."""
+    expose(hass, ONLINE)
+    offered = await tools(hass)
+    assert "BalenaIsOnline" in offered
+    assert "BalenaReboot" not in offered
+    assert "balena devices: holy-wildflower" in (await api(hass)).api_prompt
+
+
+async def test_annotations(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
+    """Tools are marked as those that only read, and those that interrupt something."""
+    expose_all(hass, loaded)
+    offered = await tools(hass)
+    assert set(offered) == {handler.intent_type for handler in HANDLERS}
+    marks = {
+        name: (tool.annotations.read_only, tool.annotations.destructive)
+        for name, tool in offered.items()
+        if tool.annotations is not None
+    }
+    acting = {
+        "BalenaIdentify": (False, False),
+        "BalenaInstallUpdate": (False, True),
+        "BalenaReboot": (False, True),
+        "BalenaRestartService": (False, True),
+        "BalenaStartService": (False, False),
+        "BalenaStopService": (False, True),
+    }
+    assert marks == dict.fromkeys(offered, (True, False)) | acting
+
+
+async def test_a_tool_acts(
+    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+) -> None:
+    """A tool does what it is for, and says what was done."""
+    expose(hass, REBOOT)
+    instance = await api(hass)
+    call = llm.ToolInput(f"{DOMAIN}__BalenaReboot", {"device": "holy wildflower"})
+    result = await instance.async_call_tool(call)
+    assert "holy-wildflower is rebooting." in str(result)
+    assert device.commands == [("reboot", {"force": False})]
+
+
+async def test_a_tool_is_refused(
+    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+) -> None:
+    """A tool does nothing to a device that is not exposed for it."""
+    expose(hass, "button.holy_wildflower_main_restart")
+    instance = await api(hass)
+    call = llm.ToolInput(
+        f"{DOMAIN}__BalenaRestartService",
+        {"device": "holy-wildflower", "service": "redis"},
+    )
+    result = await instance.async_call_tool(call)
+    assert "not exposed" in str(result)
+    assert not device.commands
