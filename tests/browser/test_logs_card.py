@@ -172,7 +172,7 @@ def test_wrong_configuration(demo: Demo, page: Page, config: dict[str, object]) 
 
 def test_administrators_only(demo: Demo, page: Page) -> None:
     """Others are told that they cannot see logs, and nothing is asked for them."""
-    show(demo, page)
+    expect(lines(show(demo, page)).first).to_be_visible()
     page.evaluate(
         """() => {
             const {hass} = document.querySelector("home-assistant");
