@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(180)
 def test_ask_assist(demo: Demo, page: Page, picture: Picture) -> None:
     """A visitor asks whether a device is online, and is told so."""
     open_start_page(demo, page)
-    page.goto(f"{demo.url}/balena-demo?conversation=1")
+    page.keyboard.press("a")
     box = page.locator("ha-voice-command-dialog input, ha-assist-chat input").first
     for question, answer in (
         ("Is holy-wildflower online?", "Yes, holy-wildflower is online."),
