@@ -110,6 +110,8 @@ async def test_failed_polls(
 ) -> None:
     """Diagnostics count the polls that failed."""
     assert await async_setup_component(hass, "diagnostics", {})
+    # The poll that begins when time stands still.
+    await hass.async_block_till_done(wait_background_tasks=True)
     server.faults.add("GET", "/v1/device", Fault.status(503, "Internal server error"))
     await pass_time(hass, freezer)
     told: Any = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
