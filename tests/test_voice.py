@@ -16,6 +16,7 @@ import yaml
 from custom_components.balena_supervisor import intent as spoken_intents
 from custom_components.balena_supervisor.const import DOMAIN
 from custom_components.balena_supervisor.intent import HANDLERS
+from homeassistant.auth.const import GROUP_ID_READ_ONLY
 from homeassistant.components import conversation
 from homeassistant.components.conversation import get_agent_manager
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
@@ -767,6 +768,28 @@ async def test_area_of_who_asks(
     assert told(twins) == ["Kitchen reboot"]
 
 
+async def test_area_of_the_satellite(
+    hass: HomeAssistant,
+    twins: dict[str, Device],
+    area_registry: ar.AreaRegistry,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+    account_entry: MockConfigEntry,
+) -> None:
+    """A satellite that is known by its entity only is where its device is."""
+    satellite = device_registry.async_get_or_create(
+        config_entry_id=account_entry.entry_id, identifiers={("satellite", "1")}
+    )
+    area = area_registry.async_get_area_by_name("Hall")
+    assert area is not None
+    device_registry.async_update_device(satellite.id, area_id=area.id)
+    entity = entity_registry.async_get_or_create(
+        "assist_satellite", "test", "1", device_id=satellite.id
+    )
+    await ask(hass, "restart the pi", satellite_id=entity.entity_id)
+    assert told(twins) == ["Hall reboot"]
+
+
 async def test_unexposed_twin(
     hass: HomeAssistant, twins: dict[str, Device], entity_registry: er.EntityRegistry
 ) -> None:
@@ -811,6 +834,29 @@ async def test_outcome_is_unknown(
     await hass.async_block_till_done(wait_background_tasks=True)
     sent = [item for item in cloud.requests if item.path == "/supervisor/v1/reboot"]
     assert len(sent) == 1
+
+
+async def test_person_without_the_right(
+    hass: HomeAssistant, lobby: MockConfigEntry, cloud_device: CloudDevice
+) -> None:
+    """Who may not control a device by other ways may not by voice."""
+    await hass.auth.async_create_user("Owner")
+    user = await hass.auth.async_create_user("Guest", group_ids=[GROUP_ID_READ_ONLY])
+    result = await conversation.async_converse(
+        hass, "restart the kiosk lobby", None, Context(user_id=user.id), language="en"
+    )
+    assert result.response.speech["plain"]["speech"] == (
+        "You do not have the right to have kiosk-lobby do that."
+    )
+    assert not cloud_device.device.commands
+
+
+async def test_unknown_state(hass: HomeAssistant, lobby: MockConfigEntry) -> None:
+    """What nobody knows is told as such."""
+    hass.states.async_set("update.kiosk_lobby_release", "unknown")
+    assert await answer(hass, "is there an update for the kiosk lobby") == (
+        "I do not know that of kiosk-lobby at the moment."
+    )
 
 
 async def test_slow_command(
@@ -906,6 +952,20 @@ async def test_intent_without_assist(
     assert [state.entity_id for state in response.matched_states] == [
         "binary_sensor.kiosk_lobby_online"
     ]
+
+
+async def test_area_without_such_a_device(
+    hass: HomeAssistant, account: MockConfigEntry
+) -> None:
+    """A device is not looked for outside of the area that is named."""
+    assert await async_setup_component(hass, "intent", {})
+    await hass.async_block_till_done()
+    slots = {"device": {"value": "kiosk lobby"}, "area": {"value": "the cellar"}}
+    response = await intent.async_handle(hass, "test", "BalenaIsOnline", slots)
+    assert response.speech["plain"]["speech"] == (
+        "I do not know a balena device called kiosk lobby in the cellar."
+    )
+    assert response.error_code is intent.IntentResponseErrorCode.NO_VALID_TARGETS
 
 
 # Files

@@ -11,7 +11,7 @@ from hassil.parse_expression import parse_sentence
 from hassil.recognize import recognize_all
 
 from .intent import HANDLERS
-from .naming import Kind, Names, normalized, shared_beginnings
+from .naming import Kind, Names, shared_beginnings, spoken
 from .phrases import Phrases
 
 KINDS: Final = {handler.intent_type: handler.kind for handler in HANDLERS}
@@ -66,14 +66,14 @@ class Grammar:
         Those that begin differently and end alike are one, since Home Assistant reads
         all names in each.
         """
-        spoken: dict[Names, dict[str, str]] = {}
+        sounds: dict[Names, dict[str, str]] = {}
         sentences: list[str] = []
         beginnings: defaultdict[tuple[Names, str], list[str]] = defaultdict(list)
         for intent_type, intent in self._intents.items():
             known = names[KINDS[intent_type]]
-            if known not in spoken:
-                spoken[known] = {
-                    name: "|".join(map(_escaped, self._spoken(name, known))) or _NOTHING
+            if known not in sounds:
+                sounds[known] = {
+                    name: "|".join(map(_escaped, self._sounds(name, known))) or _NOTHING
                     for name in _SLOTS
                 }
             for sentence in (
@@ -83,11 +83,11 @@ class Grammar:
                 if device:
                     beginnings[known, end].append(beginning)
                 else:
-                    sentences.append(self._spelled_out(sentence, spoken[known]))
+                    sentences.append(self._spelled_out(sentence, sounds[known]))
         for (known, end), alike in beginnings.items():
             beginning = f"({'|'.join(alike)})" if all(alike) else ""
             sentence = f"{beginning}{_DEVICE}{end}"
-            sentences.append(self._spelled_out(sentence, spoken[known]))
+            sentences.append(self._spelled_out(sentence, sounds[known]))
         return sentences
 
     def meaning(self, text: str, names: dict[Kind, Names]) -> Meaning | None:
@@ -99,7 +99,7 @@ class Grammar:
                     for name in {
                         name
                         for known in set(names.values())
-                        for name in self._spoken(slot, known)
+                        for name in self._sounds(slot, known)
                     }
                 ],
                 allow_template=False,
@@ -120,24 +120,28 @@ class Grammar:
             },
         )
 
-    def _spoken(self, slot: str, names: Names) -> list[str]:
+    def _sounds(self, slot: str, names: Names) -> list[str]:
         """Return the names for a slot as they sound."""
         raw: frozenset[str] = _SLOTS[slot](names)
-        spoken = {normalized(name, self._articles) for name in raw}
+        sounds = [spoken(name, self._articles) for name in raw]
         # A hyphen is heard in two words by itself, anything else as it is written.
-        spoken |= {name.casefold() for name in raw if not _PLAIN.fullmatch(name)}
+        sounds += [name for name in raw if not _PLAIN.fullmatch(name)]
         if slot == "balena_device":
-            spoken |= shared_beginnings(raw, self._articles)
-        return sorted(spoken - {""})
+            sounds += shared_beginnings(raw, self._articles)
+        # Case makes no difference, but "ß" is no "ss" to Home Assistant.
+        heard = {sound.lower() for sound in sounds} | {
+            sound.casefold() for sound in sounds
+        }
+        return sorted(heard - {""})
 
-    def _spelled_out(self, sentence: str, spoken: dict[str, str]) -> str:
+    def _spelled_out(self, sentence: str, sounds: dict[str, str]) -> str:
         """Return a sentence without references to rules, and to lists but wildcards."""
 
         def spell_out(reference: re.Match[str]) -> str:
             if (rule := reference["rule"]) is not None:
-                return f"({self._spelled_out(self._rules[rule], spoken)})"
+                return f"({self._spelled_out(self._rules[rule], sounds)})"
             name = reference["list"]
-            if (names := spoken.get(name)) is not None:
+            if (names := sounds.get(name)) is not None:
                 return f"({names})"
             if self._lists[name].get("wildcard"):
                 return f"{{{name}}}"

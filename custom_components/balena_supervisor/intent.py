@@ -20,7 +20,7 @@ from homeassistant.const import (
     Platform,
 )
 from homeassistant.core import HomeAssistant, State
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError, Unauthorized
 from homeassistant.helpers import device_registry as dr, entity_registry as er, intent
 from homeassistant.helpers.translation import async_get_translations
 
@@ -441,6 +441,10 @@ async def _outcome(request: _Request, call: Awaitable[object]) -> str:
         return "default"
     if not isinstance(error, HomeAssistantError):
         raise error
+    if isinstance(error, Unauthorized):
+        raise _Excuse(
+            "balena_forbidden", code=intent.IntentResponseErrorCode.FAILED_TO_HANDLE
+        ) from error
     raise _Excuse(
         "balena_failed",
         code=intent.IntentResponseErrorCode.FAILED_TO_HANDLE,

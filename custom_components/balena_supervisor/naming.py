@@ -165,8 +165,13 @@ def all_devices(hass: HomeAssistant) -> list[Bearer]:
 
 
 def normalized(name: str, articles: Collection[str]) -> str:
-    """Return a name as it sounds: without case, hyphens, punctuation and articles."""
-    return without_articles(_SEPARATORS.sub(" ", name.casefold()), articles)
+    """Return a name to compare: as it is spoken, and without case."""
+    return spoken(name, articles).casefold()
+
+
+def spoken(name: str, articles: Collection[str]) -> str:
+    """Return a name as it sounds: without hyphens, punctuation and articles."""
+    return without_articles(_SEPARATORS.sub(" ", name), articles)
 
 
 def without_articles(name: str, articles: Collection[str]) -> str:
@@ -200,11 +205,11 @@ def find(
 
 def shared_beginnings(names: Iterable[str], articles: Collection[str]) -> set[str]:
     """Return the first words that several names have in common, and that are none of them."""
-    spoken = {normalized(name, articles) for name in names}
+    whole = {spoken(name, articles).lower() for name in names}
     seen: set[str] = set()
     shared: set[str] = set()
-    for words in map(str.split, spoken):
+    for words in map(str.split, whole):
         for count in range(1, len(words)):
             beginning = " ".join(words[:count])
             (shared if beginning in seen else seen).add(beginning)
-    return shared - spoken
+    return shared - whole

@@ -1,0 +1,81 @@
+"""Sentences hold whatever devices are called: one that did not would cost Assist all it knows."""
+
+from typing import Final
+
+from hassil.intents import Intents, WildcardSlotList
+from hassil.recognize import recognize_all
+from hypothesis import example, given, strategies as st
+import pytest
+
+from custom_components.balena_supervisor.grammar import KINDS, Grammar
+from custom_components.balena_supervisor.naming import Names, normalized
+from custom_components.balena_supervisor.phrases import FOLDER, Phrases
+from homeassistant.util.yaml import load_yaml_dict
+
+GRAMMARS: Final = {
+    path.stem: Grammar(Phrases(path.stem, load_yaml_dict(path)))
+    for path in FOLDER.glob("*.yaml")
+}
+SENTENCES: Final = [("en", "restart {}"), ("de", "starte {} neu")]
+ARTICLES: Final = {"the"}
+
+
+def listening_for(sentences: list[str]) -> Intents:
+    """Return what Home Assistant makes of sentences."""
+    intents = Intents.from_dict(
+        {"language": "en", "intents": {"any": {"data": [{"sentences": sentences}]}}}
+    )
+    # Lists in them stand for any words.
+    intents.slot_lists["balena_unknown"] = WildcardSlotList("balena_unknown")
+    return intents
+
+
+@pytest.mark.parametrize(("language", "sentence"), SENTENCES)
+@given(name=st.text(), service=st.text(), area=st.text())
+@example(name="kiosk {lobby}", service="<redis>", area="[hall]")
+@example(name="a|b(c", service="main;", area="\\")
+@example(name="Kiosk: @lobby", service=":", area="100 %")
+@example(name="Straße", service="İ", area="ß")
+@example(name="\N{ROBOT FACE}", service="...", area="?")
+def test_any_name(
+    language: str, sentence: str, name: str, service: str, area: str
+) -> None:
+    """Sentences about any name can be parsed, and Home Assistant goes on understanding."""
+    names = Names(frozenset([name]), frozenset([service]), frozenset([area]))
+    known = dict.fromkeys(KINDS.values(), names)
+    listening = listening_for(GRAMMARS[language].sentences(known))
+    for text in (sentence.format(name), sentence.format("washing machine")):
+        list(recognize_all(text, listening))
+        GRAMMARS[language].meaning(text, known)
+
+
+@pytest.mark.parametrize(("language", "sentence"), SENTENCES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kiosk",
+        "kiosk-lobby",
+        "Kiosk_Lobby 2",
+        "Tom's screen",
+        "Küche (oben)",
+        "Straße 5",
+        "Strasse 6",
+        "r2.d2",
+        "a/b",
+        "kiosk [north]",
+        "100% kiosk",
+        "The kiosk",
+    ],
+)
+def test_name_is_understood(language: str, sentence: str, name: str) -> None:
+    """A name is understood as it is written, by Home Assistant and by us."""
+    names = Names(frozenset([name, "other"]), frozenset(), frozenset())
+    known = dict.fromkeys(KINDS.values(), names)
+    grammar = GRAMMARS[language]
+    text = sentence.format(name)
+    assert len(list(recognize_all(text, listening_for(grammar.sentences(known))))) == 1
+    meaning = grammar.meaning(text, known)
+    assert meaning is not None
+    assert meaning.intent_type == "BalenaReboot"
+    heard = normalized(meaning.slots["device"], ARTICLES)
+    assert heard == normalized(name, ARTICLES)
