@@ -6,7 +6,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
-from homeassistant.exceptions import ServiceValidationError
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 from simulator import (
     RECORDED_NEXT_RELEASE,
@@ -446,3 +446,27 @@ async def test_running_service_stays_while_an_update_is_locked(
         service_name("holy-wildflower", "main"),
         service_name("holy-wildflower", "redis"),
     }
+
+
+async def test_lock_outlasts_half_of_the_answers(
+    freezer: FrozenDateTimeFactory,
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    device: Device,
+) -> None:
+    """A poll that is answered in part does not tell that what a lock held up is done."""
+    device.lock()
+    with pytest.raises(HomeAssistantError):
+        await hass.services.async_call(
+            "button",
+            "press",
+            {"entity_id": f"button.{NAME}_restart_services"},
+            blocking=True,
+        )
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_update_status") == "applying"
+    server.faults.add("GET", "/v2/applications/state", Fault.status(500), times=1)
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_fleet") == "unknown"
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "on"

@@ -23,6 +23,7 @@ from .client import (
     AuthenticationFailed,
     BadRequest,
     BalenaError,
+    Endpoint,
     LockHolder,
     NotFound,
     RateLimited,
@@ -138,6 +139,7 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         self._departure: _Departure | None = None
         self._echo_until = 0.0
         self._is_locked = False
+        self._was_up_to_date = True
         self._registered: DeviceInfo | None = None
         self._registered_services: set[ServiceKey] | None = None
 
@@ -239,12 +241,15 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
 
     def _with_lock(self, state: DeviceState) -> DeviceState:
         """Return a state with what is known of update locks: an update that is done found none."""
-        if (
-            self._is_locked
-            and state.update_status == UpdateStatus.UP_TO_DATE
-            and self.data.update_status != UpdateStatus.UP_TO_DATE
-        ):
-            self._is_locked = False
+        # Judged by half of the answers, nothing is done yet.
+        tells_all = state.apps is not None or not self.supervisor.supports(
+            Endpoint.APPS_STATE
+        )
+        if tells_all:
+            is_up_to_date = state.update_status == UpdateStatus.UP_TO_DATE
+            if is_up_to_date and not self._was_up_to_date:
+                self._is_locked = False
+            self._was_up_to_date = is_up_to_date
         return replace(state, update_locked=self._is_locked)
 
     @abstractmethod

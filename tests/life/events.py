@@ -12,7 +12,7 @@ from simulator import Service
 from simulator.device import Locked
 from simulator.scenarios import next_release
 
-from .life import Life
+from .life import EXTRA_SERVICES, Life
 from .oracle import DEVICE
 
 
@@ -89,14 +89,14 @@ async def _container(life: Life) -> None:
 
 async def _another_service(life: Life) -> None:
     if life.device.current_update is None:
-        name = f"extra{life.random.randrange(3)}"
+        name = life.random.choice(EXTRA_SERVICES)
         life.device.remove_service(name)
         life.device.add_service(Service(name))
 
 
 async def _one_service_less(life: Life) -> None:
     if life.device.current_update is None:
-        life.device.remove_service(f"extra{life.random.randrange(3)}")
+        life.device.remove_service(life.random.choice(EXTRA_SERVICES))
 
 
 async def _address(life: Life) -> None:

@@ -21,6 +21,8 @@ from .oracle import UNAVAILABLE, Oracle
 # Home Assistant tries again to set an entry up after at most so many seconds.
 RETRY: Final = 90.0
 LONGEST_TICK: Final = 5.0
+# Services that come and go.
+EXTRA_SERVICES: Final = ("extra0", "extra1", "extra2")
 # Commands that an update lock refuses.
 _PASS_LOCKS: Final = {"reboot", "restart", "stop_service"}
 _DOMAINS: Final = ("binary_sensor.", "sensor.", "switch.", "update.")
@@ -110,6 +112,18 @@ class Life:
             self.device.journal.clear()
             self.house.forget_calls()
 
+    async def belongings(self) -> Belongings:
+        """Return the least that is held while one poll follows the other."""
+        stocks = []
+        for _ in range(20):
+            await self.wait(1)
+            stocks.append(Belongings.take_stock())
+        return Belongings(
+            min(stock.memory for stock in stocks),
+            min(stock.sockets for stock in stocks),
+            min(stock.tasks for stock in stocks),
+        )
+
     async def come_to_rest(self) -> None:
         """Have everything be well again, with one poll and more to notice."""
         device = self.device
@@ -118,6 +132,9 @@ class Life:
             await self.wait(60)
             if device.is_on:
                 device.settle()
+        self._see(0)
+        for name in EXTRA_SERVICES:
+            device.remove_service(name)
         # Keys that others made are noticed, and retries of Home Assistant happen.
         await self.wait(RETRY)
         assert self.house.entry is not None

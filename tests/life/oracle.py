@@ -22,8 +22,14 @@ STATUS: Final = f"sensor.{DEVICE}_status"
 RELEASE: Final = f"update.{DEVICE}_release"
 LOCKED: Final = f"binary_sensor.{DEVICE}_update_locked"
 UNAVAILABLE: Final = "unavailable"
+UNKNOWN: Final = "unknown"
 # Of an entity that is not there.
 ABSENT: Final = "absent"
+
+# What may be shown where a poll was answered in part: nothing, or what the rest tells.
+_HALF_ANSWERED: Final = frozenset(
+    {UNKNOWN, UNAVAILABLE, ABSENT, "idle", "up_to_date", "pending", "downloaded"}
+)
 
 # What may be shown, by entity; one that must not be there is not among them.
 type Shown = Mapping[str, frozenset[str]]
@@ -81,7 +87,7 @@ def states(device: Device) -> dict[str, str]:
     update = device.current_update
     target = update.release if update else app.release
     is_downloading = update is not None and update.phase == "downloading"
-    progress = str(int(update.progress)) if update and is_downloading else "unknown"
+    progress = str(int(update.progress)) if update and is_downloading else UNKNOWN
     shown = {
         ONLINE: "on",
         STATUS: _status(device),
@@ -126,6 +132,10 @@ class Oracle:
     rebooted: float | None = None
     _lately: deque[tuple[float, Shown]] = field(default_factory=deque)
     _gone: float | None = None
+    _may_have_been_locked: frozenset[bool] = frozenset()
+    _last_release: frozenset[str] = frozenset()
+    # When it last went or came.
+    _turned: float = 0.0
     _reasons: frozenset[str] = frozenset()
     _stage: tuple[str, float] = ("up_to_date", 0.0)
 
@@ -165,31 +175,36 @@ class Oracle:
         return wrong
 
     def _shown(self, now: float) -> Shown:
-        shown = states(self.device)
+        told = {name: frozenset({state}) for name, state in states(self.device).items()}
+        told[LOCKED] = frozenset(map(_flag, self.may_be_locked))
+        shown = told
         if not self.device.is_on or self.is_locked_out:
             # Services that came since are not known.
-            away = {name: frozenset({UNAVAILABLE, ABSENT}) for name in shown}
-            away |= {
+            shown = {name: frozenset({UNAVAILABLE, ABSENT}) for name in told}
+            shown |= {
                 name: frozenset({UNAVAILABLE}) for name in (STATUS, RELEASE, LOCKED)
             }
-            away[ONLINE] = frozenset({"off"})
             if self._reasons and now - (self._gone or now) < REASON_LASTS + POLL:
-                away[STATUS] = away[STATUS] | self._reasons
-                away[RELEASE] = away[RELEASE] | {shown[RELEASE]}
-            return away
-        return {name: frozenset({state}) for name, state in shown.items()} | {
-            LOCKED: frozenset(map(_flag, self.may_be_locked))
-        }
+                shown[STATUS] |= self._reasons
+                shown[RELEASE] |= self._last_release
+        if now - self._turned <= POLL:
+            # It went or came in the middle of a poll: what was not answered costs itself.
+            shown = {name: state | _HALF_ANSWERED for name, state in shown.items()}
+        is_there = self.device.is_on and not self.is_locked_out
+        return {**shown, ONLINE: frozenset({_flag(is_there)})}
 
     def _see_departure(self, now: float) -> None:
+        before = self._turned
+        if self.device.is_on != (self._gone is None):
+            self._turned = now
         if self.device.is_on:
             self._gone = None
-            self._reasons = frozenset()
             return
         if self._gone is not None:
             return
         self._gone = now
-        reasons = set()
+        # One that was back for a moment only was not seen.
+        reasons = set(self._reasons if now - before <= POLL else ())
         if self.rebooted is not None:
             reasons.add("rebooting")
         if any(
@@ -198,17 +213,23 @@ class Oracle:
         ):
             reasons.add("updating")
         self._reasons = frozenset(reasons)
+        # What was asked before stays.
+        self._last_release = frozenset().union(
+            *(shown[RELEASE] for _, shown in self._lately)
+        )
         self.rebooted = None
 
     def _see_update(self, now: float) -> None:
-        """An update that is done found no lock; one that was short may not have been seen."""
+        """An update that is done found no lock, if Home Assistant saw that it was done."""
         stage, since = self._stage
         if (new := update_status(self.device)) == stage:
             return
         self._stage = (new, now)
+        was_seen = now - since > 2 * POLL and self._turned < since
         if new == "up_to_date" and True in self.may_be_locked:
-            self.may_be_locked = frozenset(
-                {False}
-                if now - since > POLL * 2 and self.device.is_on
-                else {False, True}
-            )
+            self._may_have_been_locked = self.may_be_locked
+            self.may_be_locked = frozenset({False} if was_seen else {False, True})
+        elif stage == "up_to_date":
+            if not was_seen:
+                self.may_be_locked |= self._may_have_been_locked
+            self._may_have_been_locked = frozenset()
