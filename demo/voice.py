@@ -9,7 +9,6 @@ _DOMAIN: Final = "balena_supervisor"
 _SPOKEN_OF: Final = (
     "_identify",
     "_online",
-    "_overall_status",
     "_reboot",
     "_release_update",
     "_restart",

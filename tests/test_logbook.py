@@ -34,6 +34,12 @@ def _own_integration(
         caplog.set_level(logging.WARNING, logger)
 
 
+@pytest.fixture(autouse=True)
+async def _logbook(hass: HomeAssistant) -> None:
+    """Set up what shows the activity."""
+    assert await async_setup_component(hass, "logbook", {})
+
+
 async def activity(
     hass: HomeAssistant, hass_ws_client: WebSocketGenerator, device_id: str
 ) -> list[dict[str, Any]]:
@@ -58,7 +64,6 @@ async def test_automation(
     hass_ws_client: WebSocketGenerator,
 ) -> None:
     """A line tells what an automation had done, and that it was the automation."""
-    assert await async_setup_component(hass, "logbook", {})
     action = {"action": f"{DOMAIN}.reboot", "data": {"device_id": device_id}}
     begin = {"trigger": "event", "event_type": "begin"}
     automation = {"alias": "Anna's automation", "triggers": begin, "actions": action}
@@ -77,7 +82,6 @@ async def test_service(
     hass_ws_client: WebSocketGenerator,
 ) -> None:
     """A line of a service names it."""
-    assert await async_setup_component(hass, "logbook", {})
     main = {"device_id": service_id}
     await hass.services.async_call(DOMAIN, "restart_service", main, blocking=True)
     (line,) = await activity(hass, hass_ws_client, service_id)
@@ -92,7 +96,6 @@ async def test_failure(
     hass_ws_client: WebSocketGenerator,
 ) -> None:
     """A line tells why a device did not do what it was told to."""
-    assert await async_setup_component(hass, "logbook", {})
     device.lock()
     target = {"device_id": device_id}
     with pytest.raises(HomeAssistantError, match="holds an update lock") as error:
@@ -108,7 +111,6 @@ async def test_question(
     hass_ws_client: WebSocketGenerator,
 ) -> None:
     """Who only asks a device leaves no line."""
-    assert await async_setup_component(hass, "logbook", {})
     target = {"device_id": device_id}
     await hass.services.async_call(
         DOMAIN, "get_state", target, blocking=True, return_response=True

@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from itertools import batched
 from time import monotonic
 from typing import Final, override
@@ -204,7 +203,9 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         """Forget the fleets that are not chosen any more, and their devices."""
         self.config_entry.async_on_unload(self._forget_issues)
         if (moment := expiry(self.config_entry.data[CONF_TOKEN])) is not None:
-            self._report_expiry(moment)
+            # It is one of a session.
+            date = dt_util.as_local(moment).strftime("%Y-%m-%d %H:%M")
+            self._tell_person(self._expiry_issue_id, "token_expires", date=date)
         registry = dr.async_get(self.hass)
         chosen = set(map(self.fleet_identifier, self.fleet_ids))
         entries = dr.async_entries_for_config_entry(
@@ -273,7 +274,10 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             except BalenaError as other:
                 err = other
             else:
-                self._report_lost_right()
+                # The token is good, but may not see devices any more.
+                self._tell_person(
+                    self._right_issue_id, "right_lost", ir.IssueSeverity.ERROR
+                )
         failure = account_translated(UpdateFailed, err, self.name)
         if isinstance(err, RateLimited):
             failure.retry_after = err.retry_after or None
@@ -334,31 +338,22 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
     def _right_issue_id(self) -> str:
         return f"right_lost_{self.config_entry.entry_id}"
 
-    def _report_lost_right(self) -> None:
-        """Tell the person that the token is good, but may not see devices any more."""
+    def _tell_person(
+        self,
+        issue_id: str,
+        key: str,
+        severity: ir.IssueSeverity = ir.IssueSeverity.WARNING,
+        **placeholders: str,
+    ) -> None:
+        """Tell the person of something about the account, which only the person can mend."""
         ir.async_create_issue(
             self.hass,
             DOMAIN,
-            self._right_issue_id,
+            issue_id,
             is_fixable=False,
-            severity=ir.IssueSeverity.ERROR,
-            translation_key="right_lost",
-            translation_placeholders={"account": self.name},
-        )
-
-    def _report_expiry(self, moment: datetime) -> None:
-        """Tell the person that the token is one of a session, which ends."""
-        ir.async_create_issue(
-            self.hass,
-            DOMAIN,
-            self._expiry_issue_id,
-            is_fixable=False,
-            severity=ir.IssueSeverity.WARNING,
-            translation_key="token_expires",
-            translation_placeholders={
-                "account": self.name,
-                "date": dt_util.as_local(moment).strftime("%Y-%m-%d %H:%M"),
-            },
+            severity=severity,
+            translation_key=key,
+            translation_placeholders={"account": self.name, **placeholders},
         )
 
     @callback
@@ -378,18 +373,7 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             self.fleet_identifier(fleet_id), self.config_entry.entry_id
         )
         name = device and (device.name_by_user or device.name)
-        ir.async_create_issue(
-            self.hass,
-            DOMAIN,
-            issue_id,
-            is_fixable=False,
-            severity=ir.IssueSeverity.WARNING,
-            translation_key="fleet_gone",
-            translation_placeholders={
-                "account": self.name,
-                "fleet": name or str(fleet_id),
-            },
-        )
+        self._tell_person(issue_id, "fleet_gone", fleet=name or str(fleet_id))
 
     async def _feed(self, rows: Iterable[DeviceRow], *, is_anew: bool) -> None:
         """Give each device its row; devices without one are gone the second time.

@@ -13,7 +13,7 @@ from homeassistant.helpers.device_registry import AnyDeviceEntry, ChildDeviceEnt
 from homeassistant.helpers.redact import REDACTED
 
 from .client import BalenaError, Endpoint, Exchange, Record
-from .coordinator import BalenaConfigEntry, DeviceCoordinator
+from .coordinator import BalenaConfigEntry, DeviceCoordinator, device_in
 from .system_health import async_ping
 
 _REDACTED: Final = {
@@ -90,13 +90,8 @@ async def async_get_device_diagnostics(
     registry_id = (
         device.parent_device_id if isinstance(device, ChildDeviceEntry) else device.id
     )
-    return {
-        "devices": [
-            _device(coordinator)
-            for coordinator in entry.runtime_data.devices.values()
-            if coordinator.registry_id == registry_id
-        ]
-    }
+    coordinator = device_in(entry, registry_id)
+    return {"devices": [_device(coordinator)] if coordinator else []}
 
 
 def _device(coordinator: DeviceCoordinator) -> Mapping[str, Any]:
@@ -113,9 +108,7 @@ def _device(coordinator: DeviceCoordinator) -> Mapping[str, Any]:
         ],
         "supervisor_version": supervisor.version,
         "endpoints": {
-            f"{endpoint.method} {endpoint.path}": (
-                way.path if (way := supervisor.way_to(endpoint)) else None
-            )
+            endpoint.label: (way.path if (way := supervisor.way_to(endpoint)) else None)
             for endpoint in Endpoint
         },
         "requests": _requests(supervisor.record),

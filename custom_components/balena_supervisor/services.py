@@ -94,16 +94,20 @@ class Outcome:
         error = self.error
         return (error.translation_key or "error") if error else RESULT_OK
 
-    def as_response(self, action: Action) -> dict[str, Any]:
-        """Return what a response tells of it."""
-        error = self.error
-        response = {
+    @property
+    def told(self) -> dict[str, Any]:
+        """What responses and events tell of it."""
+        return {
             ATTR_DEVICE_ID: self.device_id,
             ATTR_NAME: self.name,
             ATTR_RESULT: self.result,
-            ATTR_MESSAGE: str(error) if error else None,
+            ATTR_MESSAGE: str(self.error) if self.error else None,
         }
-        return response | {action.answers: self.answer} if action.answers else response
+
+    def as_response(self, action: Action) -> dict[str, Any]:
+        """Return what a response tells of it."""
+        told = self.told
+        return told | {action.answers: self.answer} if action.answers else told
 
 
 async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
@@ -184,18 +188,9 @@ async def _async_check_user(
 def _note(call: ServiceCall, outcomes: Iterable[Outcome]) -> None:
     """Fire an event for what each device was told, which the activity shows."""
     for outcome in outcomes:
-        error = outcome.error
+        what = {ATTR_ACTION: call.service, ATTR_SERVICE: outcome.service}
         call.hass.bus.async_fire(
-            EVENT_ACTION,
-            {
-                ATTR_DEVICE_ID: outcome.device_id,
-                ATTR_NAME: outcome.name,
-                ATTR_ACTION: call.service,
-                ATTR_SERVICE: outcome.service,
-                ATTR_RESULT: outcome.result,
-                ATTR_MESSAGE: str(error) if error else None,
-            },
-            context=call.context,
+            EVENT_ACTION, outcome.told | what, context=call.context
         )
 
 

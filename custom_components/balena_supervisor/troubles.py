@@ -11,7 +11,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.event import async_track_time_interval
 
-from .client import parse_version
+from .client import Endpoint, parse_version
 from .const import DOMAIN
 from .coordinator import BalenaConfigEntry
 from .state import DeviceState
@@ -19,8 +19,6 @@ from .state import DeviceState
 _INTERVAL: Final = timedelta(minutes=5)
 # Of so many devices the names are told.
 _NAMES: Final = 10
-# The first Supervisor that tells of services.
-_TELLS_SERVICES: Final = (7, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,9 @@ class Trouble:
 
 
 def _is_too_old(state: DeviceState) -> bool:
+    # It does not tell of services.
     version = parse_version(state.supervisor_version)
-    return version is not None and version < _TELLS_SERVICES
+    return not Endpoint.APPS_STATE.is_supported_by(version)
 
 
 TROUBLES: Final = (

@@ -19,7 +19,7 @@ from homeassistant.helpers import (
 
 from .client import DeviceOffline
 from .const import DOMAIN
-from .coordinator import BalenaConfigEntry, DeviceCoordinator
+from .coordinator import BalenaConfigEntry, DeviceCoordinator, device_in
 from .exceptions import translated
 from .logs import DEFAULT_LINES, LogEntry, LogSelection
 
@@ -108,9 +108,8 @@ def _coordinator(hass: HomeAssistant, device_id: str) -> DeviceCoordinator:
     device, entry = service_helper.async_get_device_and_config_entry(
         hass, DOMAIN, device_id
     )
-    for coordinator in entry.runtime_data.devices.values():
-        if coordinator.registry_id == device.id:
-            return coordinator
+    if (coordinator := device_in(entry, device.id)) is not None:
+        return coordinator
     raise ServiceValidationError(
         translation_domain=DOMAIN,
         translation_key="device_gone",

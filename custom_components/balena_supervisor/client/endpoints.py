@@ -97,6 +97,7 @@ class Endpoint(Enum):
         """
         self.method = method
         self.path = path
+        self.label = f"{method} {path}"
         self.since = since
         self.is_command = timeout is not None
         self.timeout = READ_TIMEOUT if timeout is None else timeout

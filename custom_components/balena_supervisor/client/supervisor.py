@@ -444,9 +444,9 @@ class Supervisor:
             timeout=endpoint.timeout,
             command=endpoint.is_command,
         )
-        name = f"{endpoint.method} {endpoint.path}"
-        keeps_body = endpoint in KEPT
-        return await self.record.of(name, request, keeps_body=keeps_body)
+        return await self.record.of(
+            endpoint.label, request, keeps_body=endpoint in KEPT
+        )
 
     async def _container(
         self, endpoint: Endpoint, app_id: int, json: JsonObject
