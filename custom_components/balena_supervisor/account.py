@@ -15,7 +15,7 @@ from homeassistant.exceptions import ConfigEntryAuthFailed, HomeAssistantError
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_send
-from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.helpers.update_coordinator import UpdateFailed
 from homeassistant.util import dt as dt_util
 
 from .account_device import AccountDeviceCoordinator
@@ -43,7 +43,7 @@ from .const import (
     MANUFACTURER,
     SMALL_FLEET,
 )
-from .coordinator import BalenaConfigEntry, fleet_identifier
+from .coordinator import BalenaConfigEntry, BalenaCoordinator, fleet_identifier
 from .environment import Environment
 from .exceptions import account_translated
 from .polls import Polls
@@ -60,7 +60,7 @@ def signal_new_devices(entry: BalenaConfigEntry) -> str:
     return f"{DOMAIN}_{entry.entry_id}_new_devices"
 
 
-class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
+class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
     """Polls an account, feeds its devices, and holds the states of its fleets by id."""
 
     config_entry: BalenaConfigEntry
@@ -258,6 +258,13 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         if not self.last_update_success:
             for device in self.devices.values():
                 device.async_follow(False)
+
+    @override
+    async def async_shutdown(self) -> None:
+        """End with all devices."""
+        await super().async_shutdown()
+        for device in self.devices.values():
+            await device.async_shutdown()
 
     @callback
     def async_recount(self) -> None:

@@ -112,7 +112,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     @override
     def obstacle(self) -> HomeAssistantError | None:
         if self.is_reachable:
-            return None
+            return super().obstacle
         error = DeviceOffline("It is not connected to balena")
         return translated(HomeAssistantError, error, self.device_name)
 

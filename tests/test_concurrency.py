@@ -1,0 +1,1 @@
+"""Whatever happens at once: commands, polls, entries that come and go, keys that change."""
