@@ -1,1 +1,239 @@
 """Whatever happens at once: commands, polls, entries that come and go, keys that change."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+)
+
+from custom_components.balena_supervisor.const import (
+    CONF_CONNECTION,
+    CONF_MAC_ADDRESSES,
+    CONNECTION_DIRECT,
+    DOMAIN,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr
+from homeassistant.setup import async_setup_component
+from simulator import CloudDevice, CloudServer, Fault, Fleet, Timings
+
+DEVICES: Final = 20
+BUSY: Final = Timings(restart=0.03, stop=0.03, start=0.03)
+# How many commands the way through an account carries at once.
+ACCOUNT_CARRIES: Final = 8
+APP: Final = 2_000_001
+# Ten things that each device is told at once, and as what it hears of them.
+ORDERS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
+    ("restart", {}, {"app_id": APP, "force": False}),
+    ("purge", {}, {"app_id": APP, "force": False}),
+    (
+        "restart_service",
+        {"service": "browser"},
+        {"app_id": APP, "service": "browser", "force": False},
+    ),
+    (
+        "restart_service",
+        {"service": "signage"},
+        {"app_id": APP, "service": "signage", "force": False},
+    ),
+    (
+        "stop_service",
+        {"service": "browser"},
+        {"app_id": APP, "service": "browser", "force": False},
+    ),
+    (
+        "start_service",
+        {"service": "signage"},
+        {"app_id": APP, "service": "signage"},
+    ),
+    ("update", {}, {"force": False, "cancel": False}),
+    ("update", {"cancel": True}, {"force": False, "cancel": True}),
+    ("cleanup_volumes", {}, {}),
+    ("blink", {}, {}),
+)
+PASS_LOCKS: Final = {"start_service", "update", "cleanup_volumes", "blink"}
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Return when something is the case."""
+    async with asyncio.timeout(25):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def direct_entry(cloud_device: CloudDevice) -> MockConfigEntry:
+    """Return the entry of a device in reach, not set up yet."""
+    device = cloud_device.device
+    addresses = [address.lower() for address in device.mac_addresses]
+    return MockConfigEntry(
+        domain=DOMAIN,
+        title=device.name,
+        unique_id=addresses[0],
+        data={
+            CONF_CONNECTION: CONNECTION_DIRECT,
+            CONF_MAC_ADDRESSES: addresses,
+            "api_key": device.api_key,
+            "url": cloud_device.supervisor.url,
+            "verify_ssl": True,
+        },
+    )
+
+
+async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Set an entry up, and wait until nothing is left to do."""
+    if hass.config_entries.async_get_entry(entry.entry_id) is None:
+        entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def device_id(hass: HomeAssistant, entry: MockConfigEntry, name: str) -> str:
+    """Return the id of a device of an entry by its name."""
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    (found,) = (device.id for device in devices if device.name == name)
+    return found
+
+
+async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
+    """Call an action without asking for a response."""
+    return await hass.services.async_call(DOMAIN, action, data, blocking=True)
+
+
+def tasks_at_work() -> set[asyncio.Task[Any]]:
+    """Return the tasks that there are, but for those that serve idle connections."""
+    return {
+        task
+        for task in asyncio.all_tasks()
+        if "RequestHandler.start" not in repr(task.get_coro())
+    }
+
+
+@pytest.fixture
+async def reach(cloud_device: CloudDevice) -> AsyncGenerator[CloudDevice]:
+    """Have the device of the account be in reach, too."""
+    cloud_device.device.timings = BUSY
+    async with cloud_device.supervisor:
+        yield cloud_device
+
+
+@pytest.mark.timeout(90)
+class TestManyAtOnce:
+    """Automations give 200 commands to 20 devices at once."""
+
+    @pytest.fixture
+    def devices(self, cloud: CloudServer, fleet: Fleet) -> list[CloudDevice]:
+        """Return the devices."""
+        return [
+            cloud.make_device(fleet, f"kiosk-{number}", timings=BUSY)
+            for number in range(DEVICES)
+        ]
+
+    @pytest.fixture(params=["direct", "account"])
+    async def ids(
+        self,
+        request: pytest.FixtureRequest,
+        hass: HomeAssistant,
+        account_entry: MockConfigEntry,
+        devices: list[CloudDevice],
+    ) -> AsyncGenerator[list[str]]:
+        """Return their ids in the registry, be they in reach or of an account."""
+        async with AsyncExitStack() as stack:
+            entries = [account_entry] * DEVICES
+            if request.param == "direct":
+                for device in devices:
+                    await stack.enter_async_context(device.supervisor)
+                entries = [direct_entry(device) for device in devices]
+            for entry in dict.fromkeys(entries):
+                await set_up(hass, entry)
+            yield [
+                device_id(hass, entry, device.device.name)
+                for entry, device in zip(entries, devices, strict=True)
+            ]
+            for entry in dict.fromkeys(entries):
+                await hass.config_entries.async_unload(entry.entry_id)
+
+    @pytest.fixture
+    async def automations(self, hass: HomeAssistant, ids: list[str]) -> None:
+        """Automate each order for each device, by one event for all."""
+        automations = [
+            {
+                "alias": f"{action} {number} {place}",
+                "triggers": {"trigger": "event", "event_type": "go"},
+                "actions": [
+                    {
+                        "action": f"{DOMAIN}.{action}",
+                        "data": {"device_id": registry_id, **fields},
+                        "response_variable": "answer",
+                    },
+                    {
+                        "event": "told",
+                        "event_data": {
+                            "order": (number, place),
+                            "result": "{{ answer.devices[0].result }}",
+                        },
+                    },
+                ],
+            }
+            for place, registry_id in enumerate(ids)
+            for number, (action, fields, *_) in enumerate(ORDERS)
+        ]
+        config = {"automation": automations}
+        assert await async_setup_component(hass, "automation", config)
+        await hass.async_block_till_done()
+
+    @pytest.mark.usefixtures("automations")
+    async def test_each_command_arrives_once(
+        self, hass: HomeAssistant, devices: list[CloudDevice]
+    ) -> None:
+        """Each device does each thing once, one after the other; all outcomes are told."""
+        devices[0].device.lock()
+        told = async_capture_events(hass, "told")
+        before = tasks_at_work()
+        hass.bus.async_fire("go")
+        await eventually(lambda: len(told) == len(ORDERS) * DEVICES)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        results = {event.data["order"]: event.data["result"] for event in told}
+        assert results == {
+            (number, place): (
+                "locked" if place == 0 and name not in PASS_LOCKS else "ok"
+            )
+            for number, (name, *_) in enumerate(ORDERS)
+            for place in range(DEVICES)
+        }
+        wanted = [(name, arguments) for name, _, arguments in ORDERS]
+        for device in devices[1:]:
+            assert sorted(device.device.commands, key=repr) == sorted(wanted, key=repr)
+        assert {item.supervisor.most_commands_at_once for item in devices} == {1}
+        assert tasks_at_work() <= before
+        assert not any(item.supervisor.under_way for item in devices)
+
+    async def test_devices_do_not_wait_for_each_other(
+        self,
+        request: pytest.FixtureRequest,
+        hass: HomeAssistant,
+        cloud: CloudServer,
+        devices: list[CloudDevice],
+        ids: list[str],
+    ) -> None:
+        """Devices in reach work all at once, those of an account as many as it carries."""
+        together = {"direct": DEVICES, "account": ACCOUNT_CARRIES}
+        (way,) = (way for way in together if way in request.node.name)
+        for device in devices:
+            device.faults.add("POST", "/v1/update", Fault.hang())
+        everywhere = hass.async_create_task(call(hass, "update", device_id=ids))
+
+        def at_work() -> int:
+            return sum(item.supervisor.commands_at_once for item in devices)
+
+        await eventually(lambda: at_work() == together[way])
+        await asyncio.sleep(0.1)
+        assert at_work() == together[way]
+        for device in devices:
+            device.faults.clear()
+        await everywhere
+        assert {len(item.device.commands) for item in devices} == {1}
