@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import Any, Final
 
+from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
+    async_fire_time_changed,
 )
 
 from custom_components.balena_supervisor.const import (
@@ -17,10 +20,14 @@ from custom_components.balena_supervisor.const import (
     CONNECTION_DIRECT,
     DOMAIN,
 )
-from homeassistant.core import HomeAssistant
+from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.event import async_track_state_change_event
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 from simulator import CloudDevice, CloudServer, Fault, Fleet, Timings
+
+from . import pass_time, state_of
 
 DEVICES: Final = 20
 BUSY: Final = Timings(restart=0.03, stop=0.03, start=0.03)
@@ -237,3 +244,118 @@ class TestManyAtOnce:
             device.faults.clear()
         await everywhere
         assert {len(item.device.commands) for item in devices} == {1}
+
+
+def track(hass: HomeAssistant, entity_id: str) -> list[str]:
+    """Return the states of an entity as they come."""
+    states: list[str] = []
+
+    @callback
+    def note(event: Event[EventStateChangedData]) -> None:
+        assert event.data["new_state"] is not None
+        states.append(event.data["new_state"].state)
+
+    async_track_state_change_event(hass, entity_id, note)
+    return states
+
+
+async def rounds(number: int = 1000) -> None:
+    """Let whatever is due happen, also while time stands still."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+SWITCH: Final = "switch.kiosk_lobby_browser_running"
+POLLED: Final = ("/v2/applications/state", "/v2/state/status")
+
+
+async def switch_off(hass: HomeAssistant) -> None:
+    """Stop the service browser by its switch."""
+    await hass.services.async_call(
+        "switch", "turn_off", {"entity_id": SWITCH}, blocking=True
+    )
+
+
+class TestPolls:
+    """Polls and commands that are under way at the same time."""
+
+    async def test_older_answer_of_a_supervisor(
+        self, hass: HomeAssistant, reach: CloudDevice
+    ) -> None:
+        """What a device said before a command does not show after it, though it comes late."""
+        entry = direct_entry(reach)
+        await set_up(hass, entry)
+        states = track(hass, SWITCH)
+        for path in POLLED:
+            reach.faults.add("GET", path, Fault.hold())
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=16))
+        await eventually(lambda: reach.supervisor.under_way > 0)
+        off = hass.async_create_task(switch_off(hass))
+        await eventually(lambda: "stop_service" in dict(reach.device.commands))
+        await asyncio.sleep(0.1)
+        reach.faults.clear()
+        await off
+        assert states == ["off"]
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert states == ["off"]
+
+    async def test_older_answer_through_an_account(
+        self, hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
+    ) -> None:
+        """The same of what a Supervisor said to the balena API before a command."""
+        states = track(hass, SWITCH)
+        for path in POLLED:
+            cloud_device.faults.add("GET", path, Fault.hold())
+        # It has the Supervisor asked.
+        await call(hass, "update", device_id=device_id(hass, account, "kiosk-lobby"))
+        await eventually(lambda: len(cloud_device.supervisor.requests) > 0)
+        await switch_off(hass)
+        await asyncio.sleep(0.1)
+        cloud_device.faults.clear()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert states == ["off"]
+
+    @pytest.mark.parametrize("seconds", [1, 30])
+    async def test_older_row(
+        self,
+        hass: HomeAssistant,
+        account: MockConfigEntry,
+        cloud: CloudServer,
+        freezer: FrozenDateTimeFactory,
+        seconds: float,
+    ) -> None:
+        """A row of the balena API from before a command does not show, however late it comes."""
+        await hass.async_block_till_done(wait_background_tasks=True)
+        states = track(hass, SWITCH)
+        cloud.faults.add("GET", "/v7/device", Fault.hold())
+        freezer.tick(61)
+        async_fire_time_changed(hass)
+        await rounds()
+        assert cloud.under_way
+        await switch_off(hass)
+        await rounds()
+        assert states == ["off"]
+        freezer.tick(seconds)
+        cloud.faults.clear()
+        await pass_time(hass, freezer, 1)
+        assert state_of(hass, "sensor.kiosk_lobby_browser_status") == "exited"
+        assert states == ["off"]
+
+    async def test_poll_during_a_command(
+        self, hass: HomeAssistant, reach: CloudDevice
+    ) -> None:
+        """Polls go on while a device is at work, and show that it is."""
+        await set_up(hass, direct_entry(reach))
+        reach.device.timings = Timings(restart=60)
+        states = track(hass, "sensor.kiosk_lobby_browser_status")
+        registry_id = device_id(
+            hass, hass.config_entries.async_entries(DOMAIN)[0], "kiosk-lobby"
+        )
+        restart = hass.async_create_task(call(hass, "restart", device_id=registry_id))
+        await eventually(lambda: not reach.device.settled)
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=16))
+        await eventually(lambda: states == ["stopping"])
+        assert not restart.done()
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
+        await restart
+        assert states == ["stopping", "running"]

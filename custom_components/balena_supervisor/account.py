@@ -232,6 +232,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             return await self._poll()
 
     async def _poll(self) -> Mapping[int, FleetState]:
+        asked = monotonic()
         try:
             rows = await self.cloud.devices(
                 self.fleet_ids, with_images=self.config_entry.options[CONF_SERVICES]
@@ -245,7 +246,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
                 device.async_follow(False)
             raise failure from err
         ir.async_delete_issue(self.hass, DOMAIN, self._right_issue_id)
-        await self._feed(rows, is_anew=fleets is not self._fleets)
+        await self._feed(rows, asked, is_anew=fleets is not self._fleets)
         restless = [device for device in self.devices.values() if device.is_restless]
         self.update_interval = ACCOUNT_BUSY_INTERVAL if restless else ACCOUNT_INTERVAL
         states = self._count() if self._is_recount_due else self.data
@@ -382,8 +383,10 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         name = device and (device.name_by_user or device.name)
         self._tell_person(issue_id, "fleet_gone", fleet=name or str(fleet_id))
 
-    async def _feed(self, rows: Iterable[DeviceRow], *, is_anew: bool) -> None:
-        """Give each device its row; devices without one are gone the second time.
+    async def _feed(
+        self, rows: Iterable[DeviceRow], asked: float, *, is_anew: bool
+    ) -> None:
+        """Give each device its row, and when that was asked for; those without one are gone the second time.
 
         Those that know it already are left alone, except `is_anew`.
         """
@@ -396,8 +399,8 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             if device is None:
                 device = self.devices[device_id] = AccountDeviceCoordinator(self, row)
                 new.append(device)
-            if is_anew or not device.is_fed(row):
-                device.async_feed(row)
+            if is_anew or not device.is_fed(row, asked):
+                device.async_feed(row, asked)
             device.async_follow(True)
         await self._forget_gone(seen)
         for joined in batched(new, _JOINING, strict=False):
