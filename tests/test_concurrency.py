@@ -1,7 +1,7 @@
 """Whatever happens at once: commands, polls, entries that come and go, keys that change."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, Final
@@ -13,6 +13,10 @@ from pytest_homeassistant_custom_component.common import (
     async_capture_events,
     async_fire_time_changed,
 )
+from pytest_homeassistant_custom_component.typing import (
+    MockHAClientWebSocket,
+    WebSocketGenerator,
+)
 
 from custom_components.balena_supervisor.const import (
     CONF_CONNECTION,
@@ -21,6 +25,7 @@ from custom_components.balena_supervisor.const import (
     DOMAIN,
 )
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
+from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.event import async_track_state_change_event
 from homeassistant.setup import async_setup_component
@@ -28,6 +33,8 @@ from homeassistant.util import dt as dt_util
 from simulator import CloudDevice, CloudServer, Fault, Fleet, Timings
 
 from . import pass_time, state_of
+
+type Interruption = Callable[[HomeAssistant, MockConfigEntry], Awaitable[None]]
 
 DEVICES: Final = 20
 BUSY: Final = Timings(restart=0.03, stop=0.03, start=0.03)
@@ -359,3 +366,297 @@ class TestPolls:
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
         await restart
         assert states == ["stopping", "running"]
+
+
+class Browser:
+    """A browser of an administrator, who waits for several answers at once."""
+
+    def __init__(self, websocket: MockHAClientWebSocket) -> None:
+        """Remember the connection."""
+        self._websocket = websocket
+        self._sent = 0
+        self._received: dict[int, list[dict[str, Any]]] = {}
+
+    async def send(self, kind: str, **arguments: Any) -> int:
+        """Send a message; returns its number."""
+        self._sent += 1
+        message = {"id": self._sent, "type": kind, **arguments}
+        await self._websocket.send_json(message)
+        return self._sent
+
+    async def close(self) -> None:
+        """Go away."""
+        await self._websocket.close()
+
+    async def answer(self, number: int) -> dict[str, Any]:
+        """Return what comes next to a message."""
+        while not self._received.get(number):
+            async with asyncio.timeout(10):
+                message = await self._websocket.receive_json()
+            self._received.setdefault(message["id"], []).append(message)
+        return self._received[number].pop(0)
+
+    async def call(self, action: str, *, asks: bool = False, **data: Any) -> int:
+        """Call an action; returns the number of the message."""
+        return await self.send(
+            "call_service",
+            domain=DOMAIN,
+            service=action,
+            service_data=data,
+            return_response=asks,
+        )
+
+
+async def unload(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Unload an entry."""
+    assert await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def reload(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Reload an entry."""
+    assert await hass.config_entries.async_reload(entry.entry_id)
+
+
+async def remove(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Remove an entry."""
+    await hass.config_entries.async_remove(entry.entry_id)
+
+
+INTERRUPTIONS: Final = (unload, reload, remove)
+UPDATE: Final = ("update", {"force": False, "cancel": False})
+JOURNAL: Final = ("POST", "/v2/journal-logs")
+
+
+@pytest.mark.parametrize("interrupt", INTERRUPTIONS)
+class TestInterruptedEntry:
+    """An entry ends, for a while or for good, in the middle of something."""
+
+    @pytest.fixture(params=["direct", "account"])
+    async def entry(
+        self,
+        request: pytest.FixtureRequest,
+        hass: HomeAssistant,
+        account_entry: MockConfigEntry,
+        reach: CloudDevice,
+    ) -> MockConfigEntry:
+        """Return the entry of the device, be it in reach or of an account."""
+        entry = direct_entry(reach) if request.param == "direct" else account_entry
+        await set_up(hass, entry)
+        return entry
+
+    @pytest.fixture
+    def registry_id(self, hass: HomeAssistant, entry: MockConfigEntry) -> str:
+        """Return the id of the device in the registry."""
+        return device_id(hass, entry, "kiosk-lobby")
+
+    @pytest.fixture
+    async def browser(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        hass_ws_client: WebSocketGenerator,
+    ) -> Browser:
+        """Return the browser of an administrator."""
+        return Browser(await hass_ws_client(hass))
+
+    @pytest.mark.expects_log("Nothing was sent to kiosk-lobby")
+    async def test_commands(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+        registry_id: str,
+        interrupt: Interruption,
+    ) -> None:
+        """A command that was sent is told as ever; one that waits is not sent, and that is told."""
+        before = tasks_at_work()
+        reach.faults.add("POST", "/v1/update", Fault.hold())
+        sent = await browser.call("update", device_id=registry_id)
+        await eventually(lambda: reach.device.commands == [UPDATE])
+        waiting = await browser.call("restart", device_id=registry_id)
+        await asyncio.sleep(0.05)
+        await interrupt(hass, entry)
+        reach.faults.clear()
+        assert (await browser.answer(sent))["success"]
+        error = (await browser.answer(waiting))["error"]
+        assert error["translation_key"] == "unloaded"
+        assert error["message"].startswith("Validation error: Nothing was sent to")
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert reach.device.commands == [UPDATE]
+        assert tasks_at_work() <= before
+        assert not reach.supervisor.under_way
+        assert not hass.config_entries.flow.async_progress()
+
+    @pytest.mark.expects_log("Error during service call to balena_supervisor.update")
+    async def test_command_that_fails(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+        registry_id: str,
+        interrupt: Interruption,
+    ) -> None:
+        """A command that fails when its entry is gone is told, and asks nobody for another key."""
+        reach.faults.add("POST", "/v1/update", Fault.hang())
+        sent = await browser.call("update", device_id=registry_id)
+        await eventually(lambda: reach.supervisor.commands_at_once == 1)
+        await interrupt(hass, entry)
+        reach.device.api_key = "another"
+        reach.api_secret_known = False
+        reach.faults.clear()
+        error = (await browser.answer(sent))["error"]
+        assert error["translation_key"] in {
+            "authentication_failed",
+            "device_key_refused",
+        }
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert not hass.config_entries.flow.async_progress()
+
+
+class TestInterruptedLogs:
+    """An entry ends in the middle of logs."""
+
+    @pytest.fixture
+    async def entry(self, hass: HomeAssistant, reach: CloudDevice) -> MockConfigEntry:
+        """Return the entry of the device."""
+        await set_up(hass, entry := direct_entry(reach))
+        return entry
+
+    @pytest.fixture
+    async def browser(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        hass_ws_client: WebSocketGenerator,
+    ) -> Browser:
+        """Return the browser of an administrator."""
+        return Browser(await hass_ws_client(hass))
+
+    @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
+    async def test_followed(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+        interrupt: Interruption,
+    ) -> None:
+        """Who follows logs is told that they end, and the device is asked no more."""
+        before = tasks_at_work()
+        number = await browser.send(
+            f"{DOMAIN}/logs/subscribe",
+            device_id=device_id(hass, entry, "kiosk-lobby"),
+            lines=1,
+        )
+        assert (await browser.answer(number))["success"]
+        assert (await browser.answer(number))["event"]["entries"]
+        await interrupt(hass, entry)
+        event = (await browser.answer(number))["event"]
+        assert event["translation_key"] == "logs_unloaded"
+        await eventually(lambda: not reach.supervisor.under_way)
+        assert not reach.device.followers
+        assert tasks_at_work() <= before
+
+    @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
+    async def test_read(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+        interrupt: Interruption,
+    ) -> None:
+        """Logs that are read are read to their end."""
+        before = tasks_at_work()
+        reach.faults.add(*JOURNAL, Fault.hang())
+        number = await browser.call(
+            "get_logs", asks=True, device_id=device_id(hass, entry, "kiosk-lobby")
+        )
+        await eventually(lambda: reach.supervisor.under_way == 1)
+        await interrupt(hass, entry)
+        reach.faults.clear()
+        answer = (await browser.answer(number))["result"]["response"]["devices"][0]
+        assert answer["result"] == "ok"
+        assert "browser is ready" in answer["logs"]["text"]
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert not reach.supervisor.under_way
+        assert tasks_at_work() <= before
+
+
+class TestStop:
+    """Home Assistant stops in the middle of something: it does not wait, and leaves nothing behind."""
+
+    @pytest.fixture
+    def expected_lingering_timers(self) -> bool:
+        """Return that the tests' own server leaves a timer of each websocket."""
+        return True
+
+    @pytest.fixture(params=["direct", "account"])
+    async def entry(
+        self,
+        request: pytest.FixtureRequest,
+        hass: HomeAssistant,
+        account_entry: MockConfigEntry,
+        reach: CloudDevice,
+    ) -> MockConfigEntry:
+        """Return the entry of the device, be it in reach or of an account."""
+        entry = direct_entry(reach) if request.param == "direct" else account_entry
+        await set_up(hass, entry)
+        return entry
+
+    @pytest.fixture
+    async def browser(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        hass_ws_client: WebSocketGenerator,
+    ) -> Browser:
+        """Return the browser of an administrator."""
+        return Browser(await hass_ws_client(hass))
+
+    async def test_commands(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+    ) -> None:
+        """What was sent goes on in the device; what waits is not sent."""
+        registry_id = device_id(hass, entry, "kiosk-lobby")
+        reach.faults.add("POST", "/v1/update", Fault.hold())
+        await browser.call("update", device_id=registry_id)
+        await eventually(lambda: reach.device.commands == [UPDATE])
+        await browser.call("restart", device_id=registry_id)
+        # Of somebody whom Home Assistant does not stop.
+        waiting = asyncio.create_task(
+            call(hass, "restart_service", device_id=registry_id, service="browser")
+        )
+        await asyncio.sleep(0.05)
+        await hass.async_stop(force=True)
+        with pytest.raises(ServiceValidationError, match="Nothing was sent"):
+            await waiting
+        await eventually(lambda: not reach.supervisor.under_way)
+        await browser.close()
+        assert reach.device.commands == [UPDATE]
+
+    @pytest.mark.parametrize("entry", ["direct"], indirect=True)
+    async def test_logs(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+    ) -> None:
+        """Logs end, those that are followed and those that are read."""
+        registry_id = device_id(hass, entry, "kiosk-lobby")
+        await browser.send(f"{DOMAIN}/logs/subscribe", device_id=registry_id)
+        await eventually(lambda: reach.device.followers == 1)
+        reach.faults.add(*JOURNAL, Fault.hang())
+        await browser.call("get_logs", asks=True, device_id=registry_id)
+        await eventually(lambda: reach.supervisor.under_way == 2)
+        await hass.async_stop(force=True)
+        await eventually(lambda: not reach.supervisor.under_way)
+        await browser.close()
+        assert not reach.device.followers

@@ -205,7 +205,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @property
     def obstacle(self) -> HomeAssistantError | None:
         """What keeps commands from being sent at all."""
-        if not self._shutdown_requested:
+        if not self._shutdown_requested and not self.hass.is_stopping:
             return None
         return ServiceValidationError(
             translation_domain=DOMAIN,
