@@ -16,7 +16,7 @@ from . import odata, proxy
 from .account import CloudDevice, Fleet, Token, TokenKind
 from .apps import App, Release
 from .device import Device
-from .replies import JSON, Hangup, Reply, Stream
+from .replies import JSON, Reply, Stream
 from .resources import ROOTS, Viewer, schema
 from .server import HttpServer, Request
 
@@ -176,8 +176,8 @@ class CloudServer(HttpServer):
         if len(request.path_qs) > _LONGEST_ADDRESS:
             return Reply(431)
         reply = await self._reply(request)
-        if fault is not None and fault.resets_after:
-            raise Hangup
+        if fault is not None:
+            await self.faults.spoil_answer(fault, is_over)
         return reply
 
     @override

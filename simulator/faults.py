@@ -19,6 +19,7 @@ class Fault:
 
     delay: float = 0
     hangs: bool = False
+    is_held: bool = False
     resets: bool = False
     resets_after: bool = False
     truncates: bool = False
@@ -49,6 +50,11 @@ class Fault:
     def reset_after(cls) -> Self:
         """Do what was asked, then close the connection without an answer."""
         return cls(resets_after=True)
+
+    @classmethod
+    def hold(cls) -> Self:
+        """Do what was asked, but keep the answer back until the fault is gone."""
+        return cls(is_held=True)
 
     @classmethod
     def truncate(cls) -> Self:
@@ -174,6 +180,13 @@ class Faults:
             )
         await asyncio.sleep(fault.delay)
         return None
+
+    async def spoil_answer(self, fault: Fault, is_over: Callable[[], bool]) -> None:
+        """Let go wrong what does so when everything is done already. Raises Hangup."""
+        while fault.is_held and self.holds(fault) and not is_over():
+            await asyncio.sleep(0.05)
+        if fault.resets_after:
+            raise Hangup
 
 
 async def _truncated() -> AsyncGenerator[bytes]:

@@ -52,6 +52,8 @@ class HttpServer:
         self.port = port
         self.faults = Faults()
         self.requests: list[Request] = []
+        # How many of them are not answered yet, or not to the end.
+        self.under_way = 0
         # Of bodies only.
         self.bytes_sent = 0
         self.bytes_received = 0
@@ -142,6 +144,13 @@ class HttpServer:
             self._site = None
 
     async def _handle(self, raw: web.BaseRequest) -> web.StreamResponse:
+        self.under_way += 1
+        try:
+            return await self._serve(raw)
+        finally:
+            self.under_way -= 1
+
+    async def _serve(self, raw: web.BaseRequest) -> web.StreamResponse:
         parts = urlsplit(raw.path_qs)
         request = Request(
             raw.method,

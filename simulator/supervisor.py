@@ -777,6 +777,8 @@ class SupervisorServer(HttpServer):
         """Prepare to serve; `front` puts the newer front process before it."""
         super().__init__(host, port)
         self.device = device
+        # How many commands are here at once, and were at most; a blink is none.
+        self.commands_at_once = self.most_commands_at_once = 0
         self._front = front
 
     @override
@@ -784,6 +786,20 @@ class SupervisorServer(HttpServer):
         self, request: Request, is_over: Callable[[], bool] = lambda: False
     ) -> Reply | Stream:
         self.requests.append(request)
+        if not _is_command(request):
+            return await self._answer(request, is_over)
+        self.commands_at_once += 1
+        self.most_commands_at_once = max(
+            self.most_commands_at_once, self.commands_at_once
+        )
+        try:
+            return await self._answer(request, is_over)
+        finally:
+            self.commands_at_once -= 1
+
+    async def _answer(
+        self, request: Request, is_over: Callable[[], bool]
+    ) -> Reply | Stream:
         if not self._is_up:
             # A connection from before the device went away.
             raise Hangup
@@ -798,8 +814,8 @@ class SupervisorServer(HttpServer):
             if self.device.timings.crash:
                 self.device.spawn(self.device.crash())
             raise
-        if fault is not None and fault.resets_after:
-            raise Hangup
+        if fault is not None:
+            await self.faults.spoil_answer(fault, is_over)
         return reply
 
     @property
@@ -882,6 +898,13 @@ class SupervisorServer(HttpServer):
             return failed(str(err), 423)
         except (Broken, UnknownApp, Refusal) as err:
             return failed(str(err))
+
+
+def _is_command(request: Request) -> bool:
+    """Whether a request has the device do what it should not do twice at once."""
+    if request.method == "GET":
+        return request.path == "/v2/cleanup-volumes"
+    return request.path not in {"/v1/blink", "/v2/journal-logs"}
 
 
 def _key(request: Request, version: tuple[int, ...]) -> str | None:

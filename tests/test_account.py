@@ -2,8 +2,10 @@
 
 import asyncio
 from datetime import timedelta
+import gc
 import logging
 from typing import Any
+from weakref import ref
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -266,6 +268,29 @@ async def test_device_leaves(
     assert hass.states.get(f"binary_sensor.{NAME}_online") is None
     assert registered(device_registry, account, "kiosk-lobby") is None
     assert registered(device_registry, account, "kiosk-canteen") is not None
+
+
+async def test_device_that_left_is_freed(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+) -> None:
+    """Nothing is kept of a device that a fleet has no more, though its entry stays loaded."""
+    cloud.make_device(fleet, "kiosk-canteen")
+    await pass_time(hass, freezer, MINUTE)
+    devices = account.runtime_data.devices
+    (gone,) = (
+        ref(device) for device in devices.values() if device.name == "kiosk-lobby"
+    )
+    cloud.remove_device(cloud_device.device.uuid)
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    gc.collect()
+    assert gone() is None
+    assert len(devices) == 1
 
 
 async def test_device_is_left_out_once(

@@ -15,7 +15,7 @@ from homeassistant.exceptions import ConfigEntryAuthFailed, HomeAssistantError
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_send
-from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.helpers.update_coordinator import UpdateFailed
 from homeassistant.util import dt as dt_util
 
 from .account_device import AccountDeviceCoordinator
@@ -43,7 +43,7 @@ from .const import (
     MANUFACTURER,
     SMALL_FLEET,
 )
-from .coordinator import BalenaConfigEntry, fleet_identifier
+from .coordinator import BalenaConfigEntry, BalenaCoordinator, fleet_identifier
 from .environment import Environment
 from .exceptions import account_translated
 from .polls import Polls
@@ -60,7 +60,7 @@ def signal_new_devices(entry: BalenaConfigEntry) -> str:
     return f"{DOMAIN}_{entry.entry_id}_new_devices"
 
 
-class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
+class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
     """Polls an account, feeds its devices, and holds the states of its fleets by id."""
 
     config_entry: BalenaConfigEntry
@@ -232,6 +232,7 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             return await self._poll()
 
     async def _poll(self) -> Mapping[int, FleetState]:
+        asked = monotonic()
         try:
             rows = await self.cloud.devices(
                 self.fleet_ids, with_images=self.config_entry.options[CONF_SERVICES]
@@ -245,7 +246,7 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
                 device.async_follow(False)
             raise failure from err
         ir.async_delete_issue(self.hass, DOMAIN, self._right_issue_id)
-        await self._feed(rows, is_anew=fleets is not self._fleets)
+        await self._feed(rows, asked, is_anew=fleets is not self._fleets)
         restless = [device for device in self.devices.values() if device.is_restless]
         self.update_interval = ACCOUNT_BUSY_INTERVAL if restless else ACCOUNT_INTERVAL
         states = self._count() if self._is_recount_due else self.data
@@ -258,6 +259,13 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         if not self.last_update_success:
             for device in self.devices.values():
                 device.async_follow(False)
+
+    @override
+    async def async_shutdown(self) -> None:
+        """End with all devices."""
+        await super().async_shutdown()
+        for device in self.devices.values():
+            await device.async_shutdown()
 
     @callback
     def async_recount(self) -> None:
@@ -375,8 +383,10 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
         name = device and (device.name_by_user or device.name)
         self._tell_person(issue_id, "fleet_gone", fleet=name or str(fleet_id))
 
-    async def _feed(self, rows: Iterable[DeviceRow], *, is_anew: bool) -> None:
-        """Give each device its row; devices without one are gone the second time.
+    async def _feed(
+        self, rows: Iterable[DeviceRow], asked: float, *, is_anew: bool
+    ) -> None:
+        """Give each device its row, and when that was asked for; those without one are gone the second time.
 
         Those that know it already are left alone, except `is_anew`.
         """
@@ -389,8 +399,8 @@ class AccountCoordinator(DataUpdateCoordinator[Mapping[int, FleetState]]):
             if device is None:
                 device = self.devices[device_id] = AccountDeviceCoordinator(self, row)
                 new.append(device)
-            if is_anew or not device.is_fed(row):
-                device.async_feed(row)
+            if is_anew or not device.is_fed(row, asked):
+                device.async_feed(row, asked)
             device.async_follow(True)
         await self._forget_gone(seen)
         for joined in batched(new, _JOINING, strict=False):

@@ -65,6 +65,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             self.supervisor, self.name, app_id=row.fleet_id, skips=_TOLD_BY_ROWS
         )
         self._row = row
+        self._row_asked = 0.0
         self._told: DeviceState | None = None
         self._told_until = 0.0
 
@@ -112,7 +113,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     @override
     def obstacle(self) -> HomeAssistantError | None:
         if self.is_reachable:
-            return None
+            return super().obstacle
         error = DeviceOffline("It is not connected to balena")
         return translated(HomeAssistantError, error, self.device_name)
 
@@ -136,19 +137,18 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         """Whether the Supervisor was not asked for a while."""
         return monotonic() >= self._ask_due
 
-    def is_fed(self, row: DeviceRow) -> bool:
+    def is_fed(self, row: DeviceRow, asked: float) -> bool:
         """Whether a row is the one that the state is made of, which time did not change since."""
         return (
-            row is self._row
-            and self._departure is None
-            and monotonic() < self._as_told_until
+            row is self._row and self._departure is None and asked < self._as_told_until
         )
 
     @callback
-    def async_feed(self, row: DeviceRow) -> None:
-        """Take over what the account tells of the device."""
+    def async_feed(self, row: DeviceRow, asked: float) -> None:
+        """Take over what the account tells of the device, and told when that was asked for."""
         was_reachable = self.is_reachable
         self._row = row
+        self._row_asked = asked
         self.supervisor.version = parse_version(row.supervisor_version)
         if not self.is_reachable:
             self._told = None
@@ -236,12 +236,13 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         """Make the device's state of all that is known, and show it when it is another one."""
         if self._shutdown_requested:
             return
-        now = monotonic()
+        # A row may take long to arrive: it is as old as the question.
+        asked = self._row_asked
         state = from_account(
             self._row,
             self._account.fleet_name(self.fleet_id),
-            self._told if now < self._told_until else None,
-            is_fresh=now < self._fresh_until,
+            self._told if asked < self._told_until else None,
+            is_fresh=asked < self._fresh_until,
         )
         status = self._departure_status(is_there=self.is_reachable)
         if status is not None:
@@ -252,7 +253,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self._register(state)
         self._show(state)
         self._as_told_until = min(
-            (end for end in (self._fresh_until, self._told_until) if now < end),
+            (end for end in (self._fresh_until, self._told_until) if asked < end),
             default=inf,
         )
         self._account.async_recount()

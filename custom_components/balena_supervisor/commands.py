@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 from homeassistant.exceptions import ServiceValidationError
+from homeassistant.util.hass_dict import HassKey
 
 from .client import Endpoint, Proxy, target_apps
 from .const import DOMAIN
@@ -14,9 +17,16 @@ from .state import Status
 if TYPE_CHECKING:
     from .coordinator import DeviceCoordinator
 
+# By all that devices are known by; those that nobody holds or waits for are gone.
+_LOCKS: Final[HassKey[WeakValueDictionary[str, asyncio.Lock]]] = HassKey(
+    f"{DOMAIN}_command_locks"
+)
+
 
 class DeviceCommands:
     """Commands for one device, one at a time: two restarts at once break a Supervisor.
+
+    That holds whichever entries the device is reached through, and while they reload.
 
     They return when the device has answered, which those that recreate containers do
     only when they are done. They raise ServiceValidationError for what cannot be asked
@@ -27,12 +37,16 @@ class DeviceCommands:
         """Remember the device."""
         self._coordinator = coordinator
         self._supervisor = coordinator.supervisor
-        self._lock = asyncio.Lock()
+        self._locks = coordinator.hass.data.setdefault(_LOCKS, WeakValueDictionary())
 
     @property
     def is_busy(self) -> bool:
-        """Whether a command is on its way."""
-        return self._lock.locked()
+        """Whether a command is on its way to the device, whichever entry gave it."""
+        return bool(self._locks) and any(
+            lock.locked()
+            for identity in self._coordinator.identities
+            if (lock := self._locks.get(identity)) is not None
+        )
 
     async def blink(self) -> None:
         """Blink a LED, at once: one looks for a device also while it is busy."""
@@ -181,26 +195,38 @@ class DeviceCommands:
         """Give a command when no other one is under way, and look what it does."""
         if (obstacle := self._coordinator.obstacle) is not None:
             raise obstacle
-        await self._lock.acquire()
-        giving = self._coordinator.hass.async_create_task(
-            self._give(command, departure), f"{self._coordinator.name} command"
+        turn = await self._turn()
+        giving = self._coordinator.hass.async_create_background_task(
+            self._give(command, departure, turn), f"{self._coordinator.name} command"
         )
-        # Who waits for it may be cancelled; the device goes on, and so does the lock.
+        # Who waits for it may be cancelled; the device goes on, and so does its turn.
         result = await asyncio.shield(giving)
         await self._coordinator.async_look()
         return result
 
+    async def _turn(self) -> AsyncExitStack:
+        """Wait until no other command is under way on the device, whichever entry gave it."""
+        async with AsyncExitStack() as turn:
+            # All in the same order, so that no two wait for each other.
+            for identity in sorted(self._coordinator.identities):
+                lock = self._locks.setdefault(identity, asyncio.Lock())
+                await turn.enter_async_context(lock)
+            return turn.pop_all()
+
     async def _give[ResultT](
-        self, command: Callable[[], Awaitable[ResultT]], departure: Status | None
+        self,
+        command: Callable[[], Awaitable[ResultT]],
+        departure: Status | None,
+        turn: AsyncExitStack,
     ) -> ResultT:
-        """Give a command, and release the lock when it is done."""
+        """Give a command, and end its turn when it is done."""
         self._coordinator.async_expect_change()
         try:
-            result = await self._coordinator.async_call(command)
-            if departure is not None:
-                self._coordinator.async_expect_departure(departure)
+            async with turn:
+                result = await self._coordinator.async_call(command)
+                if departure is not None:
+                    self._coordinator.async_expect_departure(departure)
         finally:
-            self._lock.release()
             self._coordinator.async_expect_change()
         return result
 

@@ -2,14 +2,15 @@
 
 from abc import ABC, abstractmethod
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import TYPE_CHECKING, Final, override
+from typing import TYPE_CHECKING, Any, Final, override
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_API_KEY, CONF_URL
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
 from homeassistant.exceptions import (
     ConfigEntryAuthFailed,
     HomeAssistantError,
@@ -47,7 +48,7 @@ from .const import (
 )
 from .environment import Environment
 from .exceptions import translated
-from .keys import async_record_key, async_replace_key
+from .keys import async_key_lock, async_record_key, async_replace_key
 from .logs import DeviceLogs
 from .polls import Polls
 from .queries import DeviceQueries
@@ -89,6 +90,8 @@ def fleet_identifier(entry: BalenaConfigEntry, fleet_id: int) -> tuple[str, str]
 
 _WRONG_USE: Final = (BadRequest, NotFound, Unsupported)
 
+# Home Assistant would wait twice as long at most, and complain.
+_LONGEST_STOP: Final = 10.0
 # What was sent before a key changed is answered by then.
 _KEY_ECHO: Final = 60.0
 # A device that answers this long after it accepted a reboot does not reboot.
@@ -104,7 +107,28 @@ class _Departure:
     is_gone: bool = False
 
 
-class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
+class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
+    """A coordinator that is listened to until it is shut down, and by nobody then."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Prepare."""
+        super().__init__(*args, **kwargs)
+        self._ends: list[CALLBACK_TYPE] = []
+
+    @callback
+    def async_listen(self, listener: CALLBACK_TYPE) -> None:
+        """Call a listener with each update."""
+        self._ends.append(self.async_add_listener(listener))
+
+    @override
+    async def async_shutdown(self) -> None:
+        """Update no more: the entry is unloaded, or has this no more."""
+        await super().async_shutdown()
+        while self._ends:
+            self._ends.pop()()
+
+
+class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     """Holds the state of one device, whichever way it is reached."""
 
     config_entry: BalenaConfigEntry
@@ -121,13 +145,15 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         device_id: str,
     ) -> None:
         """Prepare; nothing is sent yet."""
+        # The entry would keep it for as long as that is loaded; devices leave accounts before.
         super().__init__(
             hass,
             LOGGER,
-            config_entry=entry,
+            config_entry=None,
             name=entry.title,
             always_update=False,
         )
+        self.config_entry = entry
         self.supervisor = supervisor
         self.device_id = device_id
         self.environment = environment
@@ -169,9 +195,23 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         return True
 
     @property
+    def identities(self) -> set[str]:
+        """What the device is known by: another entry of the same device has one of them, too."""
+        addresses = self.data.mac_addresses if self.data else ()
+        return {self.device_id, *map(dr.format_mac, addresses)} | (
+            {self.uuid} if self.uuid else set()
+        )
+
+    @property
     def obstacle(self) -> HomeAssistantError | None:
         """What keeps commands from being sent at all."""
-        return None
+        if not self._shutdown_requested and not self.hass.is_stopping:
+            return None
+        return ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="unloaded",
+            translation_placeholders={"device": self.device_name},
+        )
 
     @property
     def _via_device_id(self) -> str | None:
@@ -209,7 +249,10 @@ class DeviceCoordinator(DataUpdateCoordinator[DeviceState], ABC):
         except BalenaError as err:
             if isinstance(err, UpdateLocked) and err.holder is LockHolder.APP:
                 self.async_note_lock(is_held=True)
-            refusal = await self.async_see_refusal(err)
+            # A command may outlive its entry, whose key is nobody's concern any more.
+            refusal = (
+                None if self._shutdown_requested else await self.async_see_refusal(err)
+            )
             raise (
                 refusal or translated(HomeAssistantError, err, self.device_name)
             ) from err
@@ -396,11 +439,12 @@ class DirectCoordinator(DeviceCoordinator):
         super().__init__(
             hass, entry, supervisor, environment, entry.unique_id or entry.entry_id
         )
+        entry.async_on_unload(self.async_shutdown)
         self.update_interval = POLL_INTERVAL
         self._is_another_device = False
         self._is_own_device = self._find_out_whose()
         self._key_changed = -_KEY_ECHO
-        self._key_in_use = asyncio.Lock()
+        self._key_in_use = async_key_lock(hass, entry)
         self.polls = Polls()
         self.reader = SupervisorReader(
             supervisor,
@@ -446,11 +490,9 @@ class DirectCoordinator(DeviceCoordinator):
     @property
     @override
     def obstacle(self) -> HomeAssistantError | None:
-        return (
-            self._another_device(ServiceValidationError)
-            if self._is_another_device
-            else None
-        )
+        if self._is_another_device:
+            return self._another_device(ServiceValidationError)
+        return super().obstacle
 
     @property
     @override
@@ -462,12 +504,36 @@ class DirectCoordinator(DeviceCoordinator):
         if not self.config_entry.data.get(CONF_API_KEY):
             raise Unsupported("It is reached without an API key of its own")
         # Polls wait: the old key is void at once, and would ask the person for another.
-        async with self._key_in_use:
+        async with self._key_in_use, self._no_stop():
             key = await self.supervisor.regenerate_api_key()
+            entries = self.hass.config_entries
+            if entries.async_get_entry(self.config_entry.entry_id) is None:
+                raise HomeAssistantError(
+                    translation_domain=DOMAIN,
+                    translation_key="key_not_kept",
+                    translation_placeholders={"device": self.device_name},
+                )
             old = async_replace_key(self.hass, self.config_entry, key)
             self.supervisor.use_key(key)
             self._key_changed = monotonic()
             await async_record_key(self.hass, self.config_entry, old, key)
+
+    @asynccontextmanager
+    async def _no_stop(self) -> AsyncIterator[None]:
+        """Have Home Assistant not stop meanwhile, but for so long only."""
+        done = asyncio.Event()
+
+        async def wait() -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LONGEST_STOP):
+                    await done.wait()
+
+        resume = self.hass.async_add_shutdown_job(HassJob(wait))
+        try:
+            yield
+        finally:
+            done.set()
+            resume()
 
     @override
     async def async_tags(self) -> Mapping[str, str]:

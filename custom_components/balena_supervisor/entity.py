@@ -21,7 +21,7 @@ from homeassistant.helpers.update_coordinator import (
 from .account import AccountCoordinator, signal_new_devices
 from .client import Endpoint
 from .const import DOMAIN
-from .coordinator import BalenaConfigEntry, DeviceCoordinator
+from .coordinator import BalenaConfigEntry, BalenaCoordinator, DeviceCoordinator
 from .state import DeviceState, FleetState, ServiceKey, ServiceState
 
 # Devices whose entities are added before something else may run.
@@ -246,7 +246,7 @@ def async_add_fleet_entities[DescriptionT: EntityDescription](
             for description in descriptions
         }
 
-    async_add_entities(_async_follow(entry, async_add_entities, account, wanted))
+    async_add_entities(_async_follow(async_add_entities, account, wanted))
 
 
 async def _async_add_as_they_appear(
@@ -262,10 +262,7 @@ async def _async_add_as_they_appear(
                 entity
                 for coordinator in coordinators
                 for entity in _async_follow(
-                    entry,
-                    async_add_entities,
-                    coordinator,
-                    partial(wanted_fn, coordinator),
+                    async_add_entities, coordinator, partial(wanted_fn, coordinator)
                 )
             ]
         )
@@ -283,9 +280,8 @@ async def _async_add_as_they_appear(
 
 @callback
 def _async_follow(
-    entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    coordinator: DataUpdateCoordinator[Any],
+    coordinator: BalenaCoordinator[Any],
     wanted_fn: Callable[[], Mapping[Hashable, Callable[[], Entity]]],
 ) -> list[Entity]:
     """Return the entities that are wanted now, and add others when they are wanted."""
@@ -313,5 +309,5 @@ def _async_follow(
         if entities := create_new():
             async_add_entities(entities)
 
-    entry.async_on_unload(coordinator.async_add_listener(add_new))
+    coordinator.async_listen(add_new)
     return create_new()

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_API_KEY
@@ -21,6 +22,8 @@ class _Records:
     def __init__(self, hass: HomeAssistant) -> None:
         """Remember where they are stored."""
         self.lock = asyncio.Lock()
+        # By entry: held while its key changes.
+        self.changes = WeakValueDictionary[str, asyncio.Lock]()
         self._store = Store[dict[str, dict[str, Any]]](
             hass, 1, f"{DOMAIN}.keys", private=True, atomic_writes=True
         )
@@ -38,6 +41,12 @@ class _Records:
 @callback
 def _records(hass: HomeAssistant) -> _Records:
     return _Records(hass)
+
+
+@callback
+def async_key_lock(hass: HomeAssistant, entry: ConfigEntry) -> asyncio.Lock:
+    """Return what is held while the key of an entry changes, also when that is reloaded meanwhile."""
+    return _records(hass).changes.setdefault(entry.entry_id, asyncio.Lock())
 
 
 @callback
@@ -60,6 +69,8 @@ async def async_record_key(
     records = _records(hass)
     async with records.lock:
         known = await records.load()
+        if hass.config_entries.async_get_entry(entry.entry_id) is None:
+            return
         record = known.get(entry.entry_id, {_OLD: [], _NEW: None})
         before = record[_OLD] if record[_NEW] == old else []
         known[entry.entry_id] = {_OLD: [*before, old], _NEW: key}
@@ -70,9 +81,10 @@ async def async_recover_key(hass: HomeAssistant, entry: ConfigEntry) -> None:
     """Give an entry back the key that it lost when Home Assistant crashed.
 
     When Home Assistant starts, an entry that has its key was written, and needs no record.
+    A key that changes just now is waited for.
     """
     records = _records(hass)
-    async with records.lock:
+    async with async_key_lock(hass, entry), records.lock:
         known = await records.load()
         record = known.get(entry.entry_id)
         if record is None:

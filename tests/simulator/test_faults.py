@@ -120,6 +120,38 @@ async def test_hanging_until_the_client_goes_away(client: Client) -> None:
     assert not client.server.device.commands
 
 
+async def test_answer_is_held_back(client: Client) -> None:
+    """What was asked is done at once, and answered as it was then."""
+    client.server.faults.add("GET", "/v2/device/name", Fault.hold())
+    asking = asyncio.create_task(client.ask("GET", "/v2/device/name"))
+    await asyncio.sleep(0.1)
+    client.server.device.name = "another"
+    assert not asking.done()
+    client.server.faults.clear()
+    assert "holy-wildflower" in (await asking).text
+
+
+async def test_counts_commands_at_once(client: Client) -> None:
+    """How many commands were there at once is known, of which questions and blinks are none."""
+    server = client.server
+    for path in ("/v1/update", "/v1/blink", "/v2/version"):
+        server.faults.add("*", path, Fault.hold())
+    asking = [
+        asyncio.create_task(client.ask(method, path))
+        for method, path in (
+            ("POST", "/v1/update"),
+            ("POST", "/v1/update"),
+            ("POST", "/v1/blink"),
+            ("GET", "/v2/version"),
+        )
+    ]
+    await asyncio.sleep(0.1)
+    assert server.commands_at_once == 2
+    server.faults.clear()
+    await asyncio.gather(*asking)
+    assert (server.commands_at_once, server.most_commands_at_once) == (0, 2)
+
+
 async def test_counts_bytes_of_bodies(client: Client) -> None:
     """What goes over the wire is counted both ways."""
     answer = await client.ask("POST", "/v1/restart", {"appId": "abc"})

@@ -1,0 +1,662 @@
+"""Whatever happens at once: commands, polls, entries that come and go, keys that change."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any, Final
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+)
+from pytest_homeassistant_custom_component.typing import (
+    MockHAClientWebSocket,
+    WebSocketGenerator,
+)
+
+from custom_components.balena_supervisor.const import (
+    CONF_CONNECTION,
+    CONF_MAC_ADDRESSES,
+    CONNECTION_DIRECT,
+    DOMAIN,
+)
+from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.event import async_track_state_change_event
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+from simulator import CloudDevice, CloudServer, Fault, Fleet, Timings
+
+from . import pass_time, state_of
+
+type Interruption = Callable[[HomeAssistant, MockConfigEntry], Awaitable[None]]
+
+DEVICES: Final = 20
+BUSY: Final = Timings(restart=0.03, stop=0.03, start=0.03)
+# How many commands the way through an account carries at once.
+ACCOUNT_CARRIES: Final = 8
+APP: Final = 2_000_001
+# Ten things that each device is told at once, and as what it hears of them.
+ORDERS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
+    ("restart", {}, {"app_id": APP, "force": False}),
+    ("purge", {}, {"app_id": APP, "force": False}),
+    (
+        "restart_service",
+        {"service": "browser"},
+        {"app_id": APP, "service": "browser", "force": False},
+    ),
+    (
+        "restart_service",
+        {"service": "signage"},
+        {"app_id": APP, "service": "signage", "force": False},
+    ),
+    (
+        "stop_service",
+        {"service": "browser"},
+        {"app_id": APP, "service": "browser", "force": False},
+    ),
+    (
+        "start_service",
+        {"service": "signage"},
+        {"app_id": APP, "service": "signage"},
+    ),
+    ("update", {}, {"force": False, "cancel": False}),
+    ("update", {"cancel": True}, {"force": False, "cancel": True}),
+    ("cleanup_volumes", {}, {}),
+    ("blink", {}, {}),
+)
+PASS_LOCKS: Final = {"start_service", "update", "cleanup_volumes", "blink"}
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Return when something is the case."""
+    async with asyncio.timeout(25):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def direct_entry(cloud_device: CloudDevice) -> MockConfigEntry:
+    """Return the entry of a device in reach, not set up yet."""
+    device = cloud_device.device
+    addresses = [address.lower() for address in device.mac_addresses]
+    return MockConfigEntry(
+        domain=DOMAIN,
+        title=device.name,
+        unique_id=addresses[0],
+        data={
+            CONF_CONNECTION: CONNECTION_DIRECT,
+            CONF_MAC_ADDRESSES: addresses,
+            "api_key": device.api_key,
+            "url": cloud_device.supervisor.url,
+            "verify_ssl": True,
+        },
+    )
+
+
+async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Set an entry up, and wait until nothing is left to do."""
+    if hass.config_entries.async_get_entry(entry.entry_id) is None:
+        entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def device_id(hass: HomeAssistant, entry: MockConfigEntry, name: str) -> str:
+    """Return the id of a device of an entry by its name."""
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    (found,) = (device.id for device in devices if device.name == name)
+    return found
+
+
+async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
+    """Call an action without asking for a response."""
+    return await hass.services.async_call(DOMAIN, action, data, blocking=True)
+
+
+def tasks_at_work() -> set[asyncio.Task[Any]]:
+    """Return the tasks that there are, but for those that serve idle connections."""
+    return {
+        task
+        for task in asyncio.all_tasks()
+        if "RequestHandler.start" not in repr(task.get_coro())
+    }
+
+
+@pytest.fixture
+async def reach(cloud_device: CloudDevice) -> AsyncGenerator[CloudDevice]:
+    """Have the device of the account be in reach, too."""
+    cloud_device.device.timings = BUSY
+    async with cloud_device.supervisor:
+        yield cloud_device
+
+
+@pytest.mark.timeout(90)
+class TestManyAtOnce:
+    """Automations give 200 commands to 20 devices at once."""
+
+    @pytest.fixture
+    def devices(self, cloud: CloudServer, fleet: Fleet) -> list[CloudDevice]:
+        """Return the devices."""
+        return [
+            cloud.make_device(fleet, f"kiosk-{number}", timings=BUSY)
+            for number in range(DEVICES)
+        ]
+
+    @pytest.fixture(params=["direct", "account"])
+    async def ids(
+        self,
+        request: pytest.FixtureRequest,
+        hass: HomeAssistant,
+        account_entry: MockConfigEntry,
+        devices: list[CloudDevice],
+    ) -> AsyncGenerator[list[str]]:
+        """Return their ids in the registry, be they in reach or of an account."""
+        async with AsyncExitStack() as stack:
+            entries = [account_entry] * DEVICES
+            if request.param == "direct":
+                for device in devices:
+                    await stack.enter_async_context(device.supervisor)
+                entries = [direct_entry(device) for device in devices]
+            for entry in dict.fromkeys(entries):
+                await set_up(hass, entry)
+            yield [
+                device_id(hass, entry, device.device.name)
+                for entry, device in zip(entries, devices, strict=True)
+            ]
+            for entry in dict.fromkeys(entries):
+                await hass.config_entries.async_unload(entry.entry_id)
+
+    @pytest.fixture
+    async def automations(self, hass: HomeAssistant, ids: list[str]) -> None:
+        """Automate each order for each device, by one event for all."""
+        automations = [
+            {
+                "alias": f"{action} {number} {place}",
+                "triggers": {"trigger": "event", "event_type": "go"},
+                "actions": [
+                    {
+                        "action": f"{DOMAIN}.{action}",
+                        "data": {"device_id": registry_id, **fields},
+                        "response_variable": "answer",
+                    },
+                    {
+                        "event": "told",
+                        "event_data": {
+                            "order": (number, place),
+                            "result": "{{ answer.devices[0].result }}",
+                        },
+                    },
+                ],
+            }
+            for place, registry_id in enumerate(ids)
+            for number, (action, fields, *_) in enumerate(ORDERS)
+        ]
+        config = {"automation": automations}
+        assert await async_setup_component(hass, "automation", config)
+        await hass.async_block_till_done()
+
+    @pytest.mark.usefixtures("automations")
+    async def test_each_command_arrives_once(
+        self, hass: HomeAssistant, devices: list[CloudDevice]
+    ) -> None:
+        """Each device does each thing once, one after the other; all outcomes are told."""
+        devices[0].device.lock()
+        told = async_capture_events(hass, "told")
+        before = tasks_at_work()
+        hass.bus.async_fire("go")
+        await eventually(lambda: len(told) == len(ORDERS) * DEVICES)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        results = {event.data["order"]: event.data["result"] for event in told}
+        assert results == {
+            (number, place): (
+                "locked" if place == 0 and name not in PASS_LOCKS else "ok"
+            )
+            for number, (name, *_) in enumerate(ORDERS)
+            for place in range(DEVICES)
+        }
+        wanted = [(name, arguments) for name, _, arguments in ORDERS]
+        for device in devices[1:]:
+            assert sorted(device.device.commands, key=repr) == sorted(wanted, key=repr)
+        assert {item.supervisor.most_commands_at_once for item in devices} == {1}
+        assert tasks_at_work() <= before
+        assert not any(item.supervisor.under_way for item in devices)
+
+    async def test_devices_do_not_wait_for_each_other(
+        self,
+        request: pytest.FixtureRequest,
+        hass: HomeAssistant,
+        cloud: CloudServer,
+        devices: list[CloudDevice],
+        ids: list[str],
+    ) -> None:
+        """Devices in reach work all at once, those of an account as many as it carries."""
+        together = {"direct": DEVICES, "account": ACCOUNT_CARRIES}
+        (way,) = (way for way in together if way in request.node.name)
+        for device in devices:
+            device.faults.add("POST", "/v1/update", Fault.hang())
+        everywhere = hass.async_create_task(call(hass, "update", device_id=ids))
+
+        def at_work() -> int:
+            return sum(item.supervisor.commands_at_once for item in devices)
+
+        await eventually(lambda: at_work() == together[way])
+        await asyncio.sleep(0.1)
+        assert at_work() == together[way]
+        for device in devices:
+            device.faults.clear()
+        await everywhere
+        assert {len(item.device.commands) for item in devices} == {1}
+
+
+def track(hass: HomeAssistant, entity_id: str) -> list[str]:
+    """Return the states of an entity as they come."""
+    states: list[str] = []
+
+    @callback
+    def note(event: Event[EventStateChangedData]) -> None:
+        assert event.data["new_state"] is not None
+        states.append(event.data["new_state"].state)
+
+    async_track_state_change_event(hass, entity_id, note)
+    return states
+
+
+async def rounds(number: int = 1000) -> None:
+    """Let whatever is due happen, also while time stands still."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+SWITCH: Final = "switch.kiosk_lobby_browser_running"
+POLLED: Final = ("/v2/applications/state", "/v2/state/status")
+
+
+async def switch_off(hass: HomeAssistant) -> None:
+    """Stop the service browser by its switch."""
+    await hass.services.async_call(
+        "switch", "turn_off", {"entity_id": SWITCH}, blocking=True
+    )
+
+
+class TestPolls:
+    """Polls and commands that are under way at the same time."""
+
+    async def test_older_answer_of_a_supervisor(
+        self, hass: HomeAssistant, reach: CloudDevice
+    ) -> None:
+        """What a device said before a command does not show after it, though it comes late."""
+        entry = direct_entry(reach)
+        await set_up(hass, entry)
+        states = track(hass, SWITCH)
+        for path in POLLED:
+            reach.faults.add("GET", path, Fault.hold())
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=16))
+        await eventually(lambda: reach.supervisor.under_way > 0)
+        off = hass.async_create_task(switch_off(hass))
+        await eventually(lambda: "stop_service" in dict(reach.device.commands))
+        await asyncio.sleep(0.1)
+        reach.faults.clear()
+        await off
+        assert states == ["off"]
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert states == ["off"]
+
+    async def test_older_answer_through_an_account(
+        self, hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
+    ) -> None:
+        """The same of what a Supervisor said to the balena API before a command."""
+        states = track(hass, SWITCH)
+        for path in POLLED:
+            cloud_device.faults.add("GET", path, Fault.hold())
+        # It has the Supervisor asked.
+        await call(hass, "update", device_id=device_id(hass, account, "kiosk-lobby"))
+        await eventually(lambda: len(cloud_device.supervisor.requests) > 0)
+        await switch_off(hass)
+        await asyncio.sleep(0.1)
+        cloud_device.faults.clear()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert states == ["off"]
+
+    @pytest.mark.parametrize("seconds", [1, 30])
+    async def test_older_row(
+        self,
+        hass: HomeAssistant,
+        account: MockConfigEntry,
+        cloud: CloudServer,
+        freezer: FrozenDateTimeFactory,
+        seconds: float,
+    ) -> None:
+        """A row of the balena API from before a command does not show, however late it comes."""
+        await hass.async_block_till_done(wait_background_tasks=True)
+        states = track(hass, SWITCH)
+        cloud.faults.add("GET", "/v7/device", Fault.hold())
+        freezer.tick(61)
+        async_fire_time_changed(hass)
+        await rounds()
+        assert cloud.under_way
+        await switch_off(hass)
+        await rounds()
+        assert states == ["off"]
+        freezer.tick(seconds)
+        cloud.faults.clear()
+        await pass_time(hass, freezer, 1)
+        assert state_of(hass, "sensor.kiosk_lobby_browser_status") == "exited"
+        assert states == ["off"]
+
+    async def test_poll_during_a_command(
+        self, hass: HomeAssistant, reach: CloudDevice
+    ) -> None:
+        """Polls go on while a device is at work, and show that it is."""
+        await set_up(hass, direct_entry(reach))
+        reach.device.timings = Timings(restart=60)
+        states = track(hass, "sensor.kiosk_lobby_browser_status")
+        registry_id = device_id(
+            hass, hass.config_entries.async_entries(DOMAIN)[0], "kiosk-lobby"
+        )
+        restart = hass.async_create_task(call(hass, "restart", device_id=registry_id))
+        await eventually(lambda: not reach.device.settled)
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=16))
+        await eventually(lambda: states == ["stopping"])
+        assert not restart.done()
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
+        await restart
+        assert states == ["stopping", "running"]
+
+
+class Browser:
+    """A browser of an administrator, who waits for several answers at once."""
+
+    def __init__(self, websocket: MockHAClientWebSocket) -> None:
+        """Remember the connection."""
+        self._websocket = websocket
+        self._sent = 0
+        self._received: dict[int, list[dict[str, Any]]] = {}
+
+    async def send(self, kind: str, **arguments: Any) -> int:
+        """Send a message; returns its number."""
+        self._sent += 1
+        message = {"id": self._sent, "type": kind, **arguments}
+        await self._websocket.send_json(message)
+        return self._sent
+
+    async def close(self) -> None:
+        """Go away."""
+        await self._websocket.close()
+
+    async def answer(self, number: int) -> dict[str, Any]:
+        """Return what comes next to a message."""
+        while not self._received.get(number):
+            async with asyncio.timeout(10):
+                message = await self._websocket.receive_json()
+            self._received.setdefault(message["id"], []).append(message)
+        return self._received[number].pop(0)
+
+    async def call(self, action: str, *, asks: bool = False, **data: Any) -> int:
+        """Call an action; returns the number of the message."""
+        return await self.send(
+            "call_service",
+            domain=DOMAIN,
+            service=action,
+            service_data=data,
+            return_response=asks,
+        )
+
+
+async def unload(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Unload an entry."""
+    assert await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def reload(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Reload an entry."""
+    assert await hass.config_entries.async_reload(entry.entry_id)
+
+
+async def remove(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Remove an entry."""
+    await hass.config_entries.async_remove(entry.entry_id)
+
+
+INTERRUPTIONS: Final = (unload, reload, remove)
+UPDATE: Final = ("update", {"force": False, "cancel": False})
+JOURNAL: Final = ("POST", "/v2/journal-logs")
+
+
+@pytest.mark.parametrize("interrupt", INTERRUPTIONS)
+class TestInterruptedEntry:
+    """An entry ends, for a while or for good, in the middle of something."""
+
+    @pytest.fixture(params=["direct", "account"])
+    async def entry(
+        self,
+        request: pytest.FixtureRequest,
+        hass: HomeAssistant,
+        account_entry: MockConfigEntry,
+        reach: CloudDevice,
+    ) -> MockConfigEntry:
+        """Return the entry of the device, be it in reach or of an account."""
+        entry = direct_entry(reach) if request.param == "direct" else account_entry
+        await set_up(hass, entry)
+        return entry
+
+    @pytest.fixture
+    def registry_id(self, hass: HomeAssistant, entry: MockConfigEntry) -> str:
+        """Return the id of the device in the registry."""
+        return device_id(hass, entry, "kiosk-lobby")
+
+    @pytest.fixture
+    async def browser(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        hass_ws_client: WebSocketGenerator,
+    ) -> Browser:
+        """Return the browser of an administrator."""
+        return Browser(await hass_ws_client(hass))
+
+    @pytest.mark.expects_log("Nothing was sent to kiosk-lobby")
+    async def test_commands(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+        registry_id: str,
+        interrupt: Interruption,
+    ) -> None:
+        """A command that was sent is told as ever; one that waits is not sent, and that is told."""
+        before = tasks_at_work()
+        reach.faults.add("POST", "/v1/update", Fault.hold())
+        sent = await browser.call("update", device_id=registry_id)
+        await eventually(lambda: reach.device.commands == [UPDATE])
+        waiting = await browser.call("restart", device_id=registry_id)
+        await asyncio.sleep(0.05)
+        await interrupt(hass, entry)
+        reach.faults.clear()
+        assert (await browser.answer(sent))["success"]
+        error = (await browser.answer(waiting))["error"]
+        assert error["translation_key"] == "unloaded"
+        assert error["message"].startswith("Validation error: Nothing was sent to")
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert reach.device.commands == [UPDATE]
+        assert tasks_at_work() <= before
+        assert not reach.supervisor.under_way
+        assert not hass.config_entries.flow.async_progress()
+
+    @pytest.mark.expects_log("Error during service call to balena_supervisor.update")
+    async def test_command_that_fails(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+        registry_id: str,
+        interrupt: Interruption,
+    ) -> None:
+        """A command that fails when its entry is gone is told, and asks nobody for another key."""
+        reach.faults.add("POST", "/v1/update", Fault.hang())
+        sent = await browser.call("update", device_id=registry_id)
+        await eventually(lambda: reach.supervisor.commands_at_once == 1)
+        await interrupt(hass, entry)
+        reach.device.api_key = "another"
+        reach.api_secret_known = False
+        reach.faults.clear()
+        error = (await browser.answer(sent))["error"]
+        assert error["translation_key"] in {
+            "authentication_failed",
+            "device_key_refused",
+        }
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert not hass.config_entries.flow.async_progress()
+
+
+class TestInterruptedLogs:
+    """An entry ends in the middle of logs."""
+
+    @pytest.fixture
+    async def entry(self, hass: HomeAssistant, reach: CloudDevice) -> MockConfigEntry:
+        """Return the entry of the device."""
+        await set_up(hass, entry := direct_entry(reach))
+        return entry
+
+    @pytest.fixture
+    async def browser(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        hass_ws_client: WebSocketGenerator,
+    ) -> Browser:
+        """Return the browser of an administrator."""
+        return Browser(await hass_ws_client(hass))
+
+    @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
+    async def test_followed(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+        interrupt: Interruption,
+    ) -> None:
+        """Who follows logs is told that they end, and the device is asked no more."""
+        before = tasks_at_work()
+        number = await browser.send(
+            f"{DOMAIN}/logs/subscribe",
+            device_id=device_id(hass, entry, "kiosk-lobby"),
+            lines=1,
+        )
+        assert (await browser.answer(number))["success"]
+        assert (await browser.answer(number))["event"]["entries"]
+        await interrupt(hass, entry)
+        event = (await browser.answer(number))["event"]
+        assert event["translation_key"] == "logs_unloaded"
+        await eventually(lambda: not reach.supervisor.under_way)
+        assert not reach.device.followers
+        assert tasks_at_work() <= before
+
+    @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
+    async def test_read(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+        interrupt: Interruption,
+    ) -> None:
+        """Logs that are read are read to their end."""
+        before = tasks_at_work()
+        reach.faults.add(*JOURNAL, Fault.hang())
+        number = await browser.call(
+            "get_logs", asks=True, device_id=device_id(hass, entry, "kiosk-lobby")
+        )
+        await eventually(lambda: reach.supervisor.under_way == 1)
+        await interrupt(hass, entry)
+        reach.faults.clear()
+        answer = (await browser.answer(number))["result"]["response"]["devices"][0]
+        assert answer["result"] == "ok"
+        assert "browser is ready" in answer["logs"]["text"]
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert not reach.supervisor.under_way
+        assert tasks_at_work() <= before
+
+
+class TestStop:
+    """Home Assistant stops in the middle of something: it does not wait, and leaves nothing behind."""
+
+    @pytest.fixture
+    def expected_lingering_timers(self) -> bool:
+        """Return that the tests' own server leaves a timer of each websocket."""
+        return True
+
+    @pytest.fixture(params=["direct", "account"])
+    async def entry(
+        self,
+        request: pytest.FixtureRequest,
+        hass: HomeAssistant,
+        account_entry: MockConfigEntry,
+        reach: CloudDevice,
+    ) -> MockConfigEntry:
+        """Return the entry of the device, be it in reach or of an account."""
+        entry = direct_entry(reach) if request.param == "direct" else account_entry
+        await set_up(hass, entry)
+        return entry
+
+    @pytest.fixture
+    async def browser(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        hass_ws_client: WebSocketGenerator,
+    ) -> Browser:
+        """Return the browser of an administrator."""
+        return Browser(await hass_ws_client(hass))
+
+    async def test_commands(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+    ) -> None:
+        """What was sent goes on in the device; what waits is not sent."""
+        registry_id = device_id(hass, entry, "kiosk-lobby")
+        reach.faults.add("POST", "/v1/update", Fault.hold())
+        await browser.call("update", device_id=registry_id)
+        await eventually(lambda: reach.device.commands == [UPDATE])
+        await browser.call("restart", device_id=registry_id)
+        # Of somebody whom Home Assistant does not stop.
+        waiting = asyncio.create_task(
+            call(hass, "restart_service", device_id=registry_id, service="browser")
+        )
+        await asyncio.sleep(0.05)
+        await hass.async_stop(force=True)
+        with pytest.raises(ServiceValidationError, match="Nothing was sent"):
+            await waiting
+        await eventually(lambda: not reach.supervisor.under_way)
+        await browser.close()
+        assert reach.device.commands == [UPDATE]
+
+    @pytest.mark.parametrize("entry", ["direct"], indirect=True)
+    async def test_logs(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        browser: Browser,
+        reach: CloudDevice,
+    ) -> None:
+        """Logs end, those that are followed and those that are read."""
+        registry_id = device_id(hass, entry, "kiosk-lobby")
+        await browser.send(f"{DOMAIN}/logs/subscribe", device_id=registry_id)
+        await eventually(lambda: reach.device.followers == 1)
+        reach.faults.add(*JOURNAL, Fault.hang())
+        await browser.call("get_logs", asks=True, device_id=registry_id)
+        await eventually(lambda: reach.supervisor.under_way == 2)
+        await hass.async_stop(force=True)
+        await eventually(lambda: not reach.supervisor.under_way)
+        await browser.close()
+        assert not reach.device.followers
