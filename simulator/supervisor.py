@@ -7,6 +7,7 @@ from functools import partial
 import hashlib
 import json
 import re
+import ssl as tls
 from typing import Any, Final, override
 from urllib.parse import parse_qs, parse_qsl
 
@@ -773,9 +774,10 @@ class SupervisorServer(HttpServer):
         port: int = 0,
         *,
         front: bool = False,
+        ssl: tls.SSLContext | None = None,
     ) -> None:
-        """Prepare to serve; `front` puts the newer front process before it."""
-        super().__init__(host, port)
+        """Prepare to serve; `front` puts the newer front process before it, `ssl` https."""
+        super().__init__(host, port, ssl)
         self.device = device
         self._front = front
 

@@ -1,0 +1,386 @@
+"""What docs/security.md promises, and no other file tests."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from datetime import timedelta
+from typing import Any, Final
+from unittest.mock import patch
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.config_entries import SOURCE_USER, ConfigEntryState, ConfigFlowResult
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import device_registry as dr
+from simulator import CloudServer, Device, Fault, SupervisorServer
+
+from .certificates import Certificate, certify
+
+LOGS: Final = ("POST", "/v2/journal-logs")
+
+
+def registry_id(hass: HomeAssistant, name: str) -> str:
+    """Return the id of a device in the registry."""
+    registry = dr.async_get(hass)
+    return next(
+        device.id
+        for entry in hass.config_entries.async_entries(DOMAIN)
+        for device in dr.async_entries_for_config_entry(registry, entry.entry_id)
+        if device.name == name
+    )
+
+
+async def call(hass: HomeAssistant, action: str, **data: Any) -> None:
+    """Call an action without asking for a response."""
+    await hass.services.async_call(DOMAIN, action, data, blocking=True)
+
+
+async def fill_in(
+    hass: HomeAssistant, way: str, user_input: dict[str, Any]
+) -> ConfigFlowResult:
+    """Begin to register, and fill in the form of a way."""
+    flows = hass.config_entries.flow
+    result = await flows.async_init(DOMAIN, context={"source": SOURCE_USER})
+    result = await flows.async_configure(result["flow_id"], {"next_step_id": way})
+    return await flows.async_configure(result["flow_id"], user_input)
+
+
+# No redirect is followed
+
+
+class Elsewhere:
+    """A server that nobody should come to."""
+
+    def __init__(self) -> None:
+        """Begin without visitors."""
+        self.visitors = 0
+        self.port = 0
+
+    def receive(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Count a visitor, and send them away."""
+        self.visitors += 1
+        writer.close()
+
+
+@pytest.fixture
+async def elsewhere() -> AsyncGenerator[Elsewhere]:
+    """Return a server that nobody should come to, on another port."""
+    elsewhere = Elsewhere()
+    server = await asyncio.start_server(elsewhere.receive, "127.0.0.1", 0)
+    elsewhere.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield elsewhere
+
+
+@pytest.fixture
+def redirect(request: pytest.FixtureRequest, elsewhere: Elsewhere) -> Fault:
+    """Return the answer that sends elsewhere; the parameter is its status and the host."""
+    status, host = request.param
+    return Fault.redirect(f"http://{host}:{elsewhere.port}/v1/device", status)
+
+
+redirects = pytest.mark.parametrize(
+    "redirect",
+    [
+        (status, host)
+        for status in (301, 302, 303, 307, 308)
+        for host in ("127.0.0.1", "localhost")
+    ],
+    indirect=True,
+    ids=lambda item: f"{item[0]}-{item[1]}",
+)
+
+
+@redirects
+@pytest.mark.usefixtures("names_lead_here")
+class TestRedirects:
+    """Whoever answers at the address cannot have the key sent to another one."""
+
+    async def test_flow(
+        self,
+        hass: HomeAssistant,
+        server: SupervisorServer,
+        device: Device,
+        redirect: Fault,
+        elsewhere: Elsewhere,
+    ) -> None:
+        """It is not followed when a device is registered."""
+        server.faults.add("*", "*", redirect)
+        result = await fill_in(
+            hass,
+            "direct",
+            {"host": server.url, "api_key": device.api_key, "verify_ssl": True},
+        )
+        assert result["errors"] == {"host": "not_supervisor"}
+        assert elsewhere.visitors == 0
+
+    async def test_poll(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        server: SupervisorServer,
+        redirect: Fault,
+        elsewhere: Elsewhere,
+    ) -> None:
+        """It is not followed by polls."""
+        server.faults.add("*", "*", redirect)
+        await hass.config_entries.async_setup(entry.entry_id)
+        assert entry.state is ConfigEntryState.SETUP_RETRY
+        assert elsewhere.visitors == 0
+
+    @pytest.mark.parametrize(
+        ("action", "fields"),
+        [
+            ("blink", {}),
+            ("restart_service", {"service": "main"}),
+            ("set_host_config", {"hostname": "kiosk"}),
+        ],
+    )
+    async def test_action(
+        self,
+        hass: HomeAssistant,
+        device_id: str,
+        server: SupervisorServer,
+        redirect: Fault,
+        elsewhere: Elsewhere,
+        action: str,
+        fields: dict[str, Any],
+    ) -> None:
+        """It is not followed by commands."""
+        server.faults.add("*", "*", redirect)
+        with pytest.raises(HomeAssistantError):
+            await call(hass, action, device_id=device_id, **fields)
+        assert elsewhere.visitors == 0
+
+    async def test_logs(
+        self,
+        hass: HomeAssistant,
+        hass_ws_client: WebSocketGenerator,
+        device_id: str,
+        server: SupervisorServer,
+        redirect: Fault,
+        elsewhere: Elsewhere,
+    ) -> None:
+        """It is not followed when logs are followed."""
+        server.faults.add(*LOGS, redirect)
+        websocket = await hass_ws_client(hass)
+        await websocket.send_json_auto_id(
+            {"type": f"{DOMAIN}/logs/subscribe", "device_id": device_id}
+        )
+        assert (await websocket.receive_json())["success"]
+        event = (await websocket.receive_json())["event"]
+        assert event["translation_key"] == "invalid_answer"
+        assert elsewhere.visitors == 0
+
+    async def test_account(
+        self,
+        hass: HomeAssistant,
+        account_entry: MockConfigEntry,
+        cloud: CloudServer,
+        redirect: Fault,
+        elsewhere: Elsewhere,
+    ) -> None:
+        """It is not followed with the token of an account."""
+        cloud.faults.add("*", "*", redirect)
+        await hass.config_entries.async_setup(account_entry.entry_id)
+        assert account_entry.state is ConfigEntryState.SETUP_RETRY
+        assert elsewhere.visitors == 0
+
+    async def test_proxy(
+        self,
+        hass: HomeAssistant,
+        account: MockConfigEntry,
+        cloud: CloudServer,
+        redirect: Fault,
+        elsewhere: Elsewhere,
+    ) -> None:
+        """It is not followed on the way through the balena API to a device."""
+        cloud.faults.add("*", "/supervisor/*", redirect)
+        with pytest.raises(HomeAssistantError):
+            await call(hass, "blink", device_id=registry_id(hass, "kiosk-lobby"))
+        assert elsewhere.visitors == 0
+
+
+# Certificates are verified
+
+
+@pytest.fixture
+def authority() -> Certificate:
+    """Return an authority that this machine trusts."""
+    return certify()
+
+
+@pytest.fixture(autouse=True)
+def _trusts(authority: Certificate) -> Generator[None]:
+    """Have this machine trust the authority, and no other."""
+    with patch(
+        "homeassistant.helpers.aiohttp_client.ssl_util.client_context",
+        lambda *_: authority.of_client(),
+    ):
+        yield
+
+
+WRONG: Final[dict[str, Callable[[Certificate], Certificate]]] = {
+    "self-signed": lambda authority: certify(),
+    "of another authority": lambda authority: certify(authority=certify()),
+    "of another host": lambda authority: certify("192.0.2.1", authority),
+    "expired": lambda authority: certify(authority=authority, ended=timedelta(hours=1)),
+}
+
+
+@pytest.fixture
+def wrong(request: pytest.FixtureRequest, authority: Certificate) -> Certificate:
+    """Return a certificate that is not to be trusted; the parameter says why."""
+    return WRONG[request.param](authority)
+
+
+wrongs = pytest.mark.parametrize("wrong", WRONG, indirect=True)
+
+
+def use(hass: HomeAssistant, entry: MockConfigEntry, **data: Any) -> None:
+    """Have an entry that is not set up yet use another address, or verify otherwise."""
+    hass.config_entries.async_update_entry(entry, data={**entry.data, **data})
+
+
+@pytest.mark.usefixtures("failed_handshakes")
+class TestCertificatesOfDevices:
+    """The certificate of a device that is reached by https is verified."""
+
+    async def test_trusted(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        device: Device,
+        authority: Certificate,
+    ) -> None:
+        """A device is reached when its certificate is of a trusted authority."""
+        context = certify(authority=authority).of_server()
+        async with SupervisorServer(device, ssl=context) as server:
+            use(hass, entry, url=server.url)
+            assert await hass.config_entries.async_setup(entry.entry_id)
+            assert await hass.config_entries.async_unload(entry.entry_id)
+
+    @wrongs
+    async def test_wrong(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        device: Device,
+        wrong: Certificate,
+    ) -> None:
+        """A device with a wrong one is not, and gets no key, unless that is wanted."""
+        async with SupervisorServer(device, ssl=wrong.of_server()) as server:
+            use(hass, entry, url=server.url)
+            assert not await hass.config_entries.async_setup(entry.entry_id)
+            assert "on the way to holy-wildflower could not be" in str(entry.reason)
+            assert not server.requests
+            use(hass, entry, verify_ssl=False)
+            assert await hass.config_entries.async_reload(entry.entry_id)
+            assert server.requests
+            assert await hass.config_entries.async_unload(entry.entry_id)
+
+    @wrongs
+    async def test_flow(
+        self, hass: HomeAssistant, device: Device, wrong: Certificate
+    ) -> None:
+        """It is told when a device is registered."""
+        async with SupervisorServer(device, ssl=wrong.of_server()) as server:
+            typed = {"host": server.url, "api_key": device.api_key, "verify_ssl": True}
+            result = await fill_in(hass, "direct", typed)
+            assert result["errors"] == {"verify_ssl": "invalid_certificate"}
+            assert not server.requests
+
+
+@pytest.mark.usefixtures("failed_handshakes")
+class TestCertificatesOfAccounts:
+    """The certificate of the balena API is verified, by an authority of its own where it has one."""
+
+    @pytest.fixture
+    def cloud(self) -> CloudServer:
+        """Return a balena API that does not listen yet."""
+        return CloudServer()
+
+    @pytest.fixture
+    def own(self) -> Certificate:
+        """Return an authority that only the entry trusts."""
+        return certify()
+
+    async def refusal(
+        self,
+        hass: HomeAssistant,
+        entry: MockConfigEntry,
+        cloud: CloudServer,
+        certificate: Certificate,
+        **data: Any,
+    ) -> str | None:
+        """Return why an entry does not trust an API with a certificate, None when it does."""
+        async with CloudServer(ssl=certificate.of_server()) as served:
+            served.tokens, served.fleets = cloud.tokens, cloud.fleets
+            use(hass, entry, url=served.url, **data)
+            is_set_up = await hass.config_entries.async_setup(entry.entry_id)
+            assert bool(served.requests) is is_set_up
+            reason = entry.reason
+            await hass.config_entries.async_unload(entry.entry_id)
+            return reason
+
+    async def test_trusted(
+        self,
+        hass: HomeAssistant,
+        account_entry: MockConfigEntry,
+        cloud: CloudServer,
+        authority: Certificate,
+    ) -> None:
+        """The API is reached when its certificate is of a trusted authority."""
+        certificate = certify(authority=authority)
+        assert await self.refusal(hass, account_entry, cloud, certificate) is None
+
+    async def test_own_authority(
+        self,
+        hass: HomeAssistant,
+        account_entry: MockConfigEntry,
+        cloud: CloudServer,
+        authority: Certificate,
+        own: Certificate,
+    ) -> None:
+        """With an authority of its own, an entry trusts that one only."""
+        for vouching, is_trusted in ((own, True), (authority, False)):
+            certificate = certify(authority=vouching)
+            reason = await self.refusal(
+                hass, account_entry, cloud, certificate, ca_certificate=own.pem
+            )
+            assert (reason is None) is is_trusted
+
+    @wrongs
+    @pytest.mark.parametrize("has_own", [True, False])
+    async def test_wrong(
+        self,
+        hass: HomeAssistant,
+        account_entry: MockConfigEntry,
+        cloud: CloudServer,
+        authority: Certificate,
+        wrong: Certificate,
+        has_own: bool,
+    ) -> None:
+        """An API with a wrong one is not, and gets no token, unless that is wanted."""
+        data = {"ca_certificate": [None, authority.pem][has_own]}
+        reason = await self.refusal(hass, account_entry, cloud, wrong, **data)
+        assert "certificate" in str(reason)
+        data["verify_ssl"] = False
+        assert await self.refusal(hass, account_entry, cloud, wrong, **data) is None
+
+    @wrongs
+    async def test_flow(
+        self, hass: HomeAssistant, authority: Certificate, wrong: Certificate
+    ) -> None:
+        """It is told when an account is registered."""
+        async with CloudServer(ssl=wrong.of_server()) as cloud:
+            server = {"url": cloud.url, "verify_ssl": True}
+            typed = {"token": cloud.add_token(), "server": server}
+            result = await fill_in(hass, "account", typed)
+            assert result["errors"] == {"base": "unknown_authority"}
+            assert not cloud.requests
