@@ -12,13 +12,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 import voluptuous as vol
 
 from custom_components.balena_supervisor.const import DOMAIN
-from homeassistant.auth.models import User
-from homeassistant.core import Context, HomeAssistant
-from homeassistant.exceptions import (
-    HomeAssistantError,
-    ServiceValidationError,
-    Unauthorized,
-)
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 from simulator import (
     App,
@@ -218,21 +213,6 @@ async def test_wrong_fields(
     """A field that is not one, or out of its bounds, is refused."""
     with pytest.raises(vol.Invalid):
         await logs(hass, device_id=device_id, **data)
-
-
-async def test_administrators_only(
-    hass: HomeAssistant, device_id: str, hass_read_only_user: User
-) -> None:
-    """Others may not read logs, which may hold secrets."""
-    with pytest.raises(Unauthorized):
-        await hass.services.async_call(
-            DOMAIN,
-            "get_logs",
-            {"device_id": device_id},
-            blocking=True,
-            return_response=True,
-            context=Context(user_id=hass_read_only_user.id),
-        )
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,29 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Final
 from unittest.mock import patch
 
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
-from pytest_homeassistant_custom_component.typing import WebSocketGenerator
+from pytest_homeassistant_custom_component.common import (
+    CLIENT_ID,
+    MockConfigEntry,
+    MockUser,
+)
+from pytest_homeassistant_custom_component.typing import (
+    ClientSessionGenerator,
+    WebSocketGenerator,
+)
 
+from custom_components.balena_supervisor.actions import ACTIONS
 from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.auth.const import GROUP_ID_ADMIN, GROUP_ID_READ_ONLY, GROUP_ID_USER
 from homeassistant.config_entries import SOURCE_USER, ConfigEntryState, ConfigFlowResult
-from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import device_registry as dr
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, Unauthorized, UnknownUser
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.setup import async_setup_component
 from simulator import CloudServer, Device, Fault, SupervisorServer
 
 from .certificates import Certificate, certify
@@ -46,6 +57,221 @@ async def fill_in(
     result = await flows.async_init(DOMAIN, context={"source": SOURCE_USER})
     result = await flows.async_configure(result["flow_id"], {"next_step_id": way})
     return await flows.async_configure(result["flow_id"], user_input)
+
+
+# Who may do what
+
+ADMINISTRATION: Final = {
+    "cleanup_volumes",
+    "get_logs",
+    "get_target_state",
+    "purge",
+    "regenerate_api_key",
+    "set_host_config",
+    "set_target_state",
+    "shutdown",
+}
+READING: Final = {"get_host_config", "get_state", "get_tags"}
+MAY: Final = {
+    GROUP_ID_ADMIN: set(ACTIONS),
+    GROUP_ID_USER: ACTIONS.keys() - ADMINISTRATION,
+    GROUP_ID_READ_ONLY: READING,
+}
+FIELDS: Final[dict[str, dict[str, Any]]] = {
+    "restart_service": {"service": "main"},
+    "set_host_config": {"hostname": "kiosk"},
+    "set_tags": {"tags": {"colour": "red"}},
+    "set_target_state": {"state": {}, "remove_all_apps": True},
+    "start_service": {"service": "main"},
+    "stop_service": {"service": "main"},
+}
+BY_HTTP: Final = {
+    "register": ("POST", "config/config_entries/flow", {"handler": DOMAIN}),
+    "reload": ("POST", "config/config_entries/entry/{id}/reload", {}),
+    "delete": ("DELETE", "config/config_entries/entry/{id}", {}),
+    "diagnostics": ("GET", "diagnostics/config_entry/{id}", None),
+    "repair": (
+        "POST",
+        "repairs/issues/fix",
+        {"handler": DOMAIN, "issue_id": "update_fails"},
+    ),
+}
+BY_WEBSOCKET: Final[dict[str, dict[str, Any]]] = {
+    f"{DOMAIN}/devices": {},
+    f"{DOMAIN}/logs/subscribe": {"device_id": ""},
+    "config/entity_registry/update": {
+        "entity_id": "button.holy_wildflower_shut_down",
+        "disabled_by": None,
+    },
+}
+
+
+class TestPeople:
+    """Who may do what, as the table in docs/security.md says."""
+
+    @pytest.fixture
+    async def person(
+        self, hass: HomeAssistant, request: pytest.FixtureRequest
+    ) -> MockUser:
+        """Return a person; the parameter is the id of their group."""
+        group = await hass.auth.async_get_group(request.param)
+        assert group is not None
+        return MockUser(groups=[group]).add_to_hass(hass)
+
+    @pytest.fixture
+    async def person_token(self, hass: HomeAssistant, person: MockUser) -> str:
+        """Return what the browser of the person shows."""
+        refresh = await hass.auth.async_create_refresh_token(person, CLIENT_ID)
+        return hass.auth.async_create_access_token(refresh)
+
+    async def act(
+        self, hass: HomeAssistant, device_id: str, action: str, user_id: str
+    ) -> Any:
+        """Return what an action answers to a person."""
+        return await hass.services.async_call(
+            DOMAIN,
+            action,
+            {"device_id": device_id, **FIELDS.get(action, {})},
+            blocking=True,
+            context=Context(user_id=user_id),
+            return_response=True,
+        )
+
+    @pytest.mark.parametrize(
+        ("person", "action"),
+        [(group, action) for group, may in MAY.items() for action in sorted(may)],
+        indirect=["person"],
+    )
+    async def test_may(
+        self,
+        hass: HomeAssistant,
+        device: Device,
+        device_id: str,
+        person: MockUser,
+        action: str,
+    ) -> None:
+        """What a person may do is done."""
+        device.local_mode = True
+        response = await self.act(hass, device_id, action, person.id)
+        assert [answer["result"] for answer in response["devices"]] == ["ok"]
+
+    @pytest.mark.parametrize(
+        ("person", "action"),
+        [
+            (group, action)
+            for group, may in MAY.items()
+            for action in sorted(ACTIONS.keys() - may)
+        ],
+        indirect=["person"],
+    )
+    async def test_may_not(
+        self,
+        hass: HomeAssistant,
+        server: SupervisorServer,
+        device_id: str,
+        person: MockUser,
+        action: str,
+    ) -> None:
+        """What a person may not do is refused before anything is sent."""
+        server.requests.clear()
+        with pytest.raises(Unauthorized):
+            await self.act(hass, device_id, action, person.id)
+        assert not server.requests
+
+    @pytest.mark.parametrize("action", sorted(ACTIONS))
+    async def test_stranger(
+        self, hass: HomeAssistant, server: SupervisorServer, device_id: str, action: str
+    ) -> None:
+        """Whom Home Assistant does not know may do nothing."""
+        server.requests.clear()
+        with pytest.raises(UnknownUser):
+            await self.act(hass, device_id, action, "nobody")
+        assert not server.requests
+
+    @pytest.mark.parametrize(
+        "action", sorted(ACTIONS.keys() - ADMINISTRATION - READING)
+    )
+    async def test_without_enabled_entities(
+        self,
+        hass: HomeAssistant,
+        server: SupervisorServer,
+        device_id: str,
+        entity_registry: er.EntityRegistry,
+        hass_read_only_user: MockUser,
+        action: str,
+    ) -> None:
+        """A device of which nothing is shown is not open to everybody for that."""
+        for entity in er.async_entries_for_device(entity_registry, device_id):
+            entity_registry.async_update_entity(
+                entity.entity_id, disabled_by=er.RegistryEntryDisabler.USER
+            )
+        server.requests.clear()
+        with pytest.raises(Unauthorized):
+            await self.act(hass, device_id, action, hass_read_only_user.id)
+        assert not server.requests
+
+    @pytest.mark.parametrize(
+        "person", [GROUP_ID_USER, GROUP_ID_READ_ONLY], indirect=True
+    )
+    @pytest.mark.parametrize(("method", "path", "body"), BY_HTTP.values(), ids=BY_HTTP)
+    # Home Assistant's word for whatever it does not allow.
+    @pytest.mark.expects_log("request with invalid authentication")
+    async def test_by_http(
+        self,
+        hass: HomeAssistant,
+        hass_client: ClientSessionGenerator,
+        loaded: MockConfigEntry,
+        person_token: str,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+    ) -> None:
+        """Registering, repairs and diagnostics are for administrators."""
+        for component in ("api", "config", "diagnostics", "repairs"):
+            assert await async_setup_component(hass, component, {})
+        client = await hass_client(person_token)
+        async with client.get("/api/config") as answer:
+            assert answer.status == HTTPStatus.OK
+        address = f"/api/{path.format(id=loaded.entry_id)}"
+        async with client.request(method, address, json=body) as answer:
+            assert answer.status == HTTPStatus.UNAUTHORIZED
+        assert loaded.state is ConfigEntryState.LOADED
+        assert not hass.config_entries.flow.async_progress()
+
+    @pytest.mark.parametrize(
+        "person", [GROUP_ID_USER, GROUP_ID_READ_ONLY], indirect=True
+    )
+    @pytest.mark.parametrize("kind", BY_WEBSOCKET)
+    @pytest.mark.expects_log("unauthorized")
+    async def test_by_websocket(
+        self,
+        hass: HomeAssistant,
+        hass_ws_client: WebSocketGenerator,
+        device: Device,
+        device_id: str,
+        person_token: str,
+        kind: str,
+    ) -> None:
+        """Logs, and enabling what is disabled, are for administrators."""
+        assert await async_setup_component(hass, "config", {})
+        websocket = await hass_ws_client(hass, person_token)
+        fields = {
+            name: device_id if name == "device_id" else value
+            for name, value in BY_WEBSOCKET[kind].items()
+        }
+        await websocket.send_json_auto_id({"type": kind, **fields})
+        answer = await websocket.receive_json()
+        assert answer["error"]["code"] == "unauthorized"
+        assert device.followers == 0
+
+    @pytest.mark.parametrize("button", ["shut_down", "purge_data", "clean_up_volumes"])
+    async def test_destructive_buttons(
+        self, loaded: MockConfigEntry, entity_registry: er.EntityRegistry, button: str
+    ) -> None:
+        """What everybody who is logged in could press is there when an administrator wants it."""
+        entity = entity_registry.async_get(f"button.holy_wildflower_{button}")
+        assert entity is not None
+        assert entity.disabled_by is er.RegistryEntryDisabler.INTEGRATION
 
 
 # No redirect is followed

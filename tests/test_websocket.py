@@ -443,24 +443,6 @@ async def test_wrong_arguments(
     assert answer["error"]["code"] == "invalid_format"
 
 
-@pytest.mark.parametrize("command", ["devices", "logs/subscribe"])
-@pytest.mark.expects_log("unauthorized")
-async def test_administrators_only(
-    hass: HomeAssistant,
-    hass_ws_client: WebSocketGenerator,
-    hass_read_only_access_token: str,
-    device: Device,
-    device_id: str,
-    command: str,
-) -> None:
-    """Others may not see logs."""
-    browser = Browser(await hass_ws_client(hass, hass_read_only_access_token))
-    arguments = {"devices": {}}.get(command, {"device_id": device_id})
-    answer = await browser.ask(f"{DOMAIN}/{command}", **arguments)
-    assert answer["error"]["code"] == "unauthorized"
-    assert device.followers == 0
-
-
 class TestOldSupervisor:
     """A Supervisor that does not tell the journal with its fields yet."""
 
