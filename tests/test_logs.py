@@ -221,6 +221,7 @@ async def test_wrong_fields(
         ("\x1b[31mred\x1b[0m \x1b]0;title\x07and\ttab\x00", False, "red and\ttab"),
         ("<img src=x onerror=alert(1)>", False, "<img src=x onerror=alert(1)>"),
         ("two\nlines\n", False, "two\nlines"),
+        ("no answer (/ping?apikey=c0ffee)", False, "no answer (/ping?apikey=***)"),
         ("größer\x1b[0m", False, "größer"),
         (b"\xff\xfe\x00", False, "[3 bytes that are no text]"),
         (b"\xffx\x00", True, "\N{REPLACEMENT CHARACTER}x"),

@@ -15,6 +15,7 @@ from homeassistant.util import dt as dt_util
 
 from .client import (
     ENGINE_UNIT,
+    KEY_IN_URL,
     Container,
     Endpoint,
     JournalEntry,
@@ -46,6 +47,8 @@ _GREETING: Final = "Streaming logs"
 _INVISIBLE: Final = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
+# Of a device itself, which got it from the balena API in a URL.
+_KEY: Final = re.compile(KEY_IN_URL, re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +412,6 @@ def _message(message: str | bytes | None, *, show_all: bool) -> str:
 
 
 def _clean(text: str) -> str:
-    """Return a text without what nobody can see; a very long one is cut."""
-    text = _INVISIBLE.sub("", text).rstrip("\n")
+    """Return a text without what nobody can see, or may see; a very long one is cut."""
+    text = _KEY.sub(r"\1***", _INVISIBLE.sub("", text)).rstrip("\n")
     return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"
