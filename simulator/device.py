@@ -130,6 +130,8 @@ class Device:
         self.timings = timings or Timings.instant()
         self.api_key = api_key or _key(uuid)
         self._app_keys: dict[int, str] = {}
+        # What a person sets for all of its services.
+        self.variables: dict[str, str] = {}
         self.tags = {188303: ("DeviceLocation", "warehouse #3")}
         self.hostname = uuid[:7]
         self.proxy: dict[str, Any] = {}

@@ -757,7 +757,7 @@ def _environment(device: Device, app: App, service: Service) -> dict[str, str]:
     for name, value in address.items():
         environment[f"RESIN_SUPERVISOR_{name}"] = value
         environment[f"BALENA_SUPERVISOR_{name}"] = value
-    return environment
+    return environment | device.variables
 
 
 def _docker_id(service: Service) -> str:

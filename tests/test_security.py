@@ -1,12 +1,14 @@
 """What docs/security.md promises, and no other file tests."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from datetime import timedelta
 from http import HTTPStatus
+import logging
 from typing import Any, Final
 from unittest.mock import patch
 
+import jwt
 import pytest
 from pytest_homeassistant_custom_component.common import (
     CLIENT_ID,
@@ -15,6 +17,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 from pytest_homeassistant_custom_component.typing import (
     ClientSessionGenerator,
+    MockHAClientWebSocket,
     WebSocketGenerator,
 )
 
@@ -26,9 +29,10 @@ from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, Unauthorized, UnknownUser
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.setup import async_setup_component
-from simulator import CloudServer, Device, Fault, SupervisorServer
+from simulator import CloudDevice, CloudServer, Device, Fault, SupervisorServer
 
 from .certificates import Certificate, certify
+from .secrecy import FIELDS, Witness, echoes, keys_of
 
 LOGS: Final = ("POST", "/v2/journal-logs")
 
@@ -59,6 +63,254 @@ async def fill_in(
     return await flows.async_configure(result["flow_id"], user_input)
 
 
+# Nothing secret is seen
+
+FLOW: Final = "/api/config/config_entries/flow"
+OPTIONS: Final = "/api/config/config_entries/options/flow"
+CHANNELS: Final = (
+    "diagnostics",
+    "events",
+    "exceptions",
+    "forms",
+    "logs",
+    "registries",
+    "requests",
+    "responses",
+    "states",
+    "system health",
+    "traces",
+    "websocket",
+)
+
+
+@pytest.fixture(scope="module")
+def memory() -> dict[str, Any]:
+    """Keep what was seen: the life is long, and lived once for all tests."""
+    return {}
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+class TestSecrets:
+    """In a life in which everything happens that can, no secret is seen anywhere."""
+
+    @pytest.fixture
+    async def life(
+        self,
+        hass: HomeAssistant,
+        hass_client: ClientSessionGenerator,
+        hass_ws_client: WebSocketGenerator,
+        caplog: pytest.LogCaptureFixture,
+        device: Device,
+        server: SupervisorServer,
+        cloud: CloudServer,
+        cloud_device: CloudDevice,
+        token: str,
+        memory: dict[str, Any],
+    ) -> tuple[dict[str, list[str]], dict[str, str]]:
+        """Return what was seen by where that was, and the secrets by what they are."""
+        if not memory:
+            memory["life"] = await self.live(
+                hass,
+                hass_client,
+                hass_ws_client,
+                caplog,
+                (device, server),
+                (cloud, cloud_device),
+                token,
+            )
+        return memory["life"]
+
+    async def live(
+        self,
+        hass: HomeAssistant,
+        hass_client: ClientSessionGenerator,
+        hass_ws_client: WebSocketGenerator,
+        caplog: pytest.LogCaptureFixture,
+        direct: tuple[Device, SupervisorServer],
+        account: tuple[CloudServer, CloudDevice],
+        token: str,
+    ) -> tuple[dict[str, list[str]], dict[str, str]]:
+        """Register a device and an account, and do with them whatever one can do."""
+        (device, server), (cloud, cloud_device) = direct, account
+        secrets = {"wrong key": "w" * 32, "wrong token": "x" * 32, "token": token}
+        for owner in (device, cloud_device.device):
+            owner.variables = {"PASSWORD": f"variable of {owner.name}"}
+            owner.proxy = {"type": "socks5", "ip": "192.0.2.9", "port": 1080}
+            owner.proxy["password"] = f"proxy of {owner.name}"
+            secrets |= {
+                f"{number} of {owner.name}": key
+                for number, key in enumerate(keys_of(owner))
+            }
+
+        for name in (None, *logging.root.manager.loggerDict):
+            caplog.set_level(logging.DEBUG, name)
+        for component in (
+            "config",
+            "diagnostics",
+            "repairs",
+            "system_health",
+            "system_log",
+        ):
+            assert await async_setup_component(hass, component, {})
+        websocket, client = await hass_ws_client(hass), await hass_client()
+        witness = Witness(hass)
+
+        # Registered, with a wrong key at first.
+        typed = {"host": server.url, "api_key": device.api_key, "verify_ssl": True}
+        await witness.fill_in(
+            client,
+            FLOW,
+            {"handler": DOMAIN},
+            {"next_step_id": "direct"},
+            typed | {"api_key": secrets["wrong key"]},
+            typed,
+        )
+        home = {"url": cloud.url, "verify_ssl": True}
+        await witness.fill_in(
+            client,
+            FLOW,
+            {"handler": DOMAIN},
+            {"next_step_id": "account"},
+            {"token": secrets["wrong token"], "server": home},
+            {"token": token, "server": home},
+            {"fleets": [str(cloud_device.fleet.id)], "services": True},
+        )
+        await hass.async_block_till_done(wait_background_tasks=True)
+        near, far = hass.config_entries.async_entries(DOMAIN)
+        near_id, far_id = (
+            registry_id(hass, owner.name) for owner in (device, cloud_device.device)
+        )
+
+        # A new key, and every action, on good days and on bad ones.
+        await witness.call(
+            DOMAIN, "regenerate_api_key", {"device_id": near_id}, answers=True
+        )
+        secrets["new key"] = device.api_key
+        for device_id in (near_id, far_id):
+            await witness.call_all(device_id)
+            await witness.look_around(websocket, hass_client)
+        for device_id, faults, path, secret in (
+            (near_id, server.faults, "*", device.api_key),
+            (far_id, cloud.faults, "/supervisor/*", cloud_device.device.api_key),
+            (far_id, cloud.faults, "*", token),
+        ):
+            await witness.call_all_with_echoes(device_id, faults, path, secret)
+            await witness.look_around(websocket, hass_client)
+
+        # Logs, which the device ends in its own way.
+        for fault in echoes(device.api_key):
+            server.faults.add("POST", "/v2/journal-logs", fault)
+            await witness.follow_logs(websocket, near_id)
+            server.faults.clear()
+
+        # An automation, and what is traced of it.
+        await self.automate(hass, witness, websocket, (near_id, far_id), server, device)
+
+        # Other keys, for both.
+        for entry, wrong, right in (
+            (near, {"api_key": secrets["wrong key"]}, {"api_key": device.api_key}),
+            (far, {"token": secrets["wrong token"]}, {"token": token}),
+        ):
+            entry.async_start_reauth(hass)
+            await hass.async_block_till_done()
+            flow = next(entry.async_get_active_flows(hass, {"reauth"}))
+            address = f"{FLOW}/{flow['flow_id']}"
+            async with client.get(address) as answer:
+                witness.note("forms", await answer.json())
+            await witness.fill_in(client, address, wrong, right)
+            await hass.async_block_till_done(wait_background_tasks=True)
+        session = jwt.encode({"exp": 1_900_000_000}, "a secret of the server alone")
+        cloud.tokens[session] = cloud.tokens[token]
+        secrets["session"] = session
+        begun = {"handler": DOMAIN, "show_advanced_options": False}
+        await witness.fill_in(
+            client,
+            FLOW,
+            begun | {"entry_id": near.entry_id},
+            typed | {"api_key": secrets["wrong key"]},
+            typed | {"api_key": device.api_key},
+        )
+        await witness.fill_in(
+            client,
+            FLOW,
+            begun | {"entry_id": far.entry_id},
+            {"token": secrets["wrong token"], "server": home},
+            {"token": session, "server": home},
+        )
+        await witness.fill_in(client, OPTIONS, {"handler": far.entry_id})
+        await hass.async_block_till_done(wait_background_tasks=True)
+
+        # The end.
+        for action in ("reboot", "shutdown"):
+            for device_id in (near_id, far_id):
+                await witness.call(
+                    DOMAIN, action, {"device_id": device_id}, answers=True
+                )
+        await witness.look_around(websocket, hass_client)
+        for entry in (near, far):
+            await hass.config_entries.async_remove(entry.entry_id)
+        witness.read_requests(server, cloud)
+        witness.read_logs(caplog)
+        # It went wrong on purpose.
+        caplog.clear()
+        return dict(witness.seen), secrets
+
+    async def automate(
+        self,
+        hass: HomeAssistant,
+        witness: Witness,
+        websocket: MockHAClientWebSocket,
+        device_ids: Sequence[str],
+        server: SupervisorServer,
+        device: Device,
+    ) -> None:
+        """Have an automation call actions, one of which fails, and look at its trace."""
+        actions = [
+            {
+                "action": f"{DOMAIN}.get_target_state",
+                "data": {"device_id": list(device_ids)},
+                "response_variable": "states",
+            },
+            {"action": f"{DOMAIN}.blink", "data": {"device_id": list(device_ids)}},
+        ]
+        automation = {
+            "id": "witnessed",
+            "alias": "Witnessed",
+            "triggers": {"trigger": "event", "event_type": "go"},
+            "actions": actions,
+        }
+        assert await async_setup_component(
+            hass, "automation", {"automation": automation}
+        )
+        server.faults.add("POST", "/v1/blink", echoes(device.api_key)[0])
+        hass.bus.async_fire("go")
+        await hass.async_block_till_done(wait_background_tasks=True)
+        server.faults.clear()
+        subject = {"domain": "automation", "item_id": "witnessed"}
+        (run,) = await witness.ask(websocket, {"type": "trace/list", **subject})
+        run_id = {"run_id": run["run_id"]}
+        trace = await witness.ask(websocket, {"type": "trace/get", **subject, **run_id})
+        witness.note("traces", trace)
+
+    @pytest.mark.parametrize("channel", CHANNELS)
+    async def test_nothing_secret(
+        self, life: tuple[dict[str, list[str]], dict[str, str]], channel: str
+    ) -> None:
+        """What can be seen has no key, no token and no variable in it."""
+        seen, secrets = life
+        told = "\n".join(seen[channel])
+        assert told
+        assert [name for name, secret in secrets.items() if secret in told] == []
+
+    async def test_everything_is_looked_at(
+        self, life: tuple[dict[str, list[str]], dict[str, str]]
+    ) -> None:
+        """There is no place that is looked at without being in the list."""
+        seen, _ = life
+        assert sorted(seen) == sorted(CHANNELS)
+
+
 # Who may do what
 
 ADMINISTRATION: Final = {
@@ -76,14 +328,6 @@ MAY: Final = {
     GROUP_ID_ADMIN: set(ACTIONS),
     GROUP_ID_USER: ACTIONS.keys() - ADMINISTRATION,
     GROUP_ID_READ_ONLY: READING,
-}
-FIELDS: Final[dict[str, dict[str, Any]]] = {
-    "restart_service": {"service": "main"},
-    "set_host_config": {"hostname": "kiosk"},
-    "set_tags": {"tags": {"colour": "red"}},
-    "set_target_state": {"state": {}, "remove_all_apps": True},
-    "start_service": {"service": "main"},
-    "stop_service": {"service": "main"},
 }
 BY_HTTP: Final = {
     "register": ("POST", "config/config_entries/flow", {"handler": DOMAIN}),
