@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from inspect import isawaitable
 import json
 import logging
 import traceback
@@ -197,7 +198,9 @@ class Witness:
             self.note("registries", (devices, entities))
         self.note("registries", list(ir.async_get(hass).issues.values()))
         health = await get_system_health_info(hass, DOMAIN)
-        self.note("system health", [str(value) for value in health.values()])
+        for value in health.values():
+            told = await value if isawaitable(value) else value
+            self.note("system health", told)
 
     def read_requests(self, *servers: HttpServer) -> None:
         """Look at where requests went, and at all that they had but the one header."""
