@@ -1,12 +1,13 @@
 """A small JSON API to have things happen to simulated devices and their account by hand."""
 
 from collections.abc import Awaitable, Callable, Collection
+import hashlib
 from typing import Any, Final, Protocol
 
 from aiohttp import web
 
 from .account import Fleet, TokenKind
-from .apps import Service
+from .apps import App, Release, Service
 from .cloud import CloudServer
 from .device import Device, Refusal, Timings
 from .faults import Fault, Faults
@@ -50,6 +51,12 @@ def _add_fault(faults: Faults, arguments: dict[str, Any]) -> None:
     )
 
 
+def _app(app_id: int, name: str, service: str) -> App:
+    """Return an app of one service."""
+    commit = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
+    return App(app_id, name, Release(commit, services=(Service(service),)))
+
+
 HAPPENINGS: Final[dict[str, Happening]] = {
     "update": _update,
     "new-release": lambda item, _: item.device.set_target(next_release(item.device)),
@@ -79,6 +86,7 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "add-service": lambda item, arguments: item.device.add_service(
         Service(arguments["service"])
     ),
+    "run-app": lambda item, arguments: item.device.run_app(_app(**arguments)),
     "remove-service": lambda item, arguments: item.device.remove_service(
         arguments["service"]
     ),

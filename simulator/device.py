@@ -130,6 +130,8 @@ class Device:
         self.timings = timings or Timings.instant()
         self.api_key = api_key or _key(uuid)
         self._app_keys: dict[int, str] = {}
+        # What a person sets for all of its services.
+        self.variables: dict[str, str] = {}
         self.tags = {188303: ("DeviceLocation", "warehouse #3")}
         self.hostname = uuid[:7]
         self.proxy: dict[str, Any] = {}
@@ -464,10 +466,17 @@ class Device:
         """How many follow the journal."""
         return len(self._followers)
 
-    def log(self, source: str, message: str | bytes, priority: int = 6) -> None:
+    def log(
+        self,
+        source: str,
+        message: str | bytes,
+        priority: int = 6,
+        app_id: int | None = None,
+    ) -> None:
         """Write an entry of a service's container, else of a unit of the host."""
         for container in self.containers.values():
-            if container.service.name == source:
+            is_of_app = app_id in (None, container.app_id)
+            if container.service.name == source and is_of_app:
                 self._log_of(container, message, priority)
                 return
         unit = unit_name(source)

@@ -105,9 +105,9 @@ class Fault:
         )
 
     @classmethod
-    def redirect(cls, url: str) -> Self:
+    def redirect(cls, url: str, code: int = 302) -> Self:
         """Send the client elsewhere."""
-        return cls(status_code=302, headers={"Location": url})
+        return cls(status_code=code, headers={"Location": url})
 
 
 @dataclass(slots=True)

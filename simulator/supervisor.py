@@ -7,6 +7,7 @@ from functools import partial
 import hashlib
 import json
 import re
+import ssl as tls
 from typing import Any, Final, override
 from urllib.parse import parse_qs, parse_qsl
 
@@ -756,7 +757,7 @@ def _environment(device: Device, app: App, service: Service) -> dict[str, str]:
     for name, value in address.items():
         environment[f"RESIN_SUPERVISOR_{name}"] = value
         environment[f"BALENA_SUPERVISOR_{name}"] = value
-    return environment
+    return environment | device.variables
 
 
 def _docker_id(service: Service) -> str:
@@ -773,9 +774,10 @@ class SupervisorServer(HttpServer):
         port: int = 0,
         *,
         front: bool = False,
+        ssl: tls.SSLContext | None = None,
     ) -> None:
-        """Prepare to serve; `front` puts the newer front process before it."""
-        super().__init__(host, port)
+        """Prepare to serve; `front` puts the newer front process before it, `ssl` https."""
+        super().__init__(host, port, ssl)
         self.device = device
         # How many commands are here at once, and were at most; a blink is none.
         self.commands_at_once = self.most_commands_at_once = 0

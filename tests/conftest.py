@@ -1,5 +1,6 @@
 """What all tests share: a simulated device on loopback, and Home Assistant with it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator
 import logging
 import re
@@ -270,6 +271,21 @@ def service_id(loaded: MockConfigEntry, entity_registry: er.EntityRegistry) -> s
     assert entity is not None
     assert entity.device_id is not None
     return entity.device_id
+
+
+@pytest.fixture
+async def failed_handshakes() -> AsyncGenerator[None]:
+    """Have the server's side of a refused certificate pass without a word."""
+    loop = asyncio.get_running_loop()
+    handler = loop.get_exception_handler()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        if handler and not isinstance(context.get("exception"), OSError):
+            handler(loop, context)
+
+    loop.set_exception_handler(handle)
+    yield
+    loop.set_exception_handler(handler)
 
 
 @pytest.fixture

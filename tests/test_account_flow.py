@@ -1,16 +1,9 @@
 """An account is registered, its registration corrected, and its fleets chosen."""
 
 from collections.abc import AsyncGenerator, Generator
-from datetime import UTC, datetime, timedelta
-import ipaddress
-import ssl
 from typing import Any
 from unittest.mock import AsyncMock, patch
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -21,6 +14,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr
 from simulator import CloudServer, Fault, Fleet, TokenKind
+
+from .certificates import Certificate, certify
 
 
 @pytest.fixture(autouse=True)
@@ -304,60 +299,26 @@ async def test_second_account(
 
 
 @pytest.fixture(scope="module")
-def authority() -> tuple[str, str]:
-    """Return a certificate that is its own authority, for this machine, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "openBalena")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            ),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    return (
-        certificate.public_bytes(serialization.Encoding.PEM).decode(),
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ).decode(),
-    )
+def authority() -> Certificate:
+    """Return a certificate that is its own authority, for this machine."""
+    return certify()
 
 
 @pytest.fixture
-async def open_balena(
-    authority: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[CloudServer]:
+async def open_balena(authority: Certificate) -> AsyncGenerator[CloudServer]:
     """Serve an openBalena with a certificate of its own."""
-    folder = tmp_path_factory.mktemp("certificate")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    for name, text in zip(("certificate", "key"), authority, strict=True):
-        (folder / name).write_text(text)
-    context.load_cert_chain(folder / "certificate", folder / "key")
-    async with CloudServer(ssl=context) as server:
+    async with CloudServer(ssl=authority.of_server()) as server:
         server.add_fleet("kiosks")
         yield server
 
 
 async def test_authority_of_ones_own(
-    hass: HomeAssistant, open_balena: CloudServer, authority: tuple[str, str]
+    hass: HomeAssistant, open_balena: CloudServer, authority: Certificate
 ) -> None:
     """A certificate of one's own is verified by its authority."""
     token = open_balena.add_token()
     result = await begin(hass)
-    given = typed(open_balena, token, ca_certificate=authority[0])
+    given = typed(open_balena, token, ca_certificate=authority.pem)
     result = await submit(hass, result, given)
     assert result["step_id"] == "fleets"
 

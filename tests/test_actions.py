@@ -1,22 +1,15 @@
 """Actions that ask a device, and those that change what it is."""
 
-from contextlib import nullcontext
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
+from pytest_homeassistant_custom_component.common import MockConfigEntry
 import voluptuous as vol
 
 from custom_components.balena_supervisor.const import DOMAIN
-from homeassistant.auth.const import GROUP_ID_READ_ONLY, GROUP_ID_USER
-from homeassistant.core import Context, HomeAssistant
-from homeassistant.exceptions import (
-    HomeAssistantError,
-    ServiceValidationError,
-    Unauthorized,
-    UnknownUser,
-)
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 from simulator import (
     CloudDevice,
@@ -715,79 +708,3 @@ async def test_volumes_are_cleaned_up(
         blocking=True,
     )
     assert [name for name, _ in device.commands] == ["cleanup_volumes"] * 2
-
-
-@pytest.mark.parametrize(
-    ("action", "fields"),
-    [
-        ("cleanup_volumes", {}),
-        ("get_target_state", {}),
-        ("purge", {}),
-        ("regenerate_api_key", {}),
-        ("set_host_config", {"hostname": "x"}),
-        ("set_target_state", {"state": {}}),
-        ("shutdown", {}),
-    ],
-)
-async def test_for_administrators_only(
-    hass: HomeAssistant,
-    hass_read_only_user: MockUser,
-    device: Device,
-    device_id: str,
-    action: str,
-    fields: dict[str, Any],
-) -> None:
-    """What destroys or tells secrets is for administrators."""
-    with pytest.raises(Unauthorized):
-        await hass.services.async_call(
-            DOMAIN,
-            action,
-            {"device_id": device_id, **fields},
-            blocking=True,
-            context=Context(user_id=hass_read_only_user.id),
-            return_response=action.startswith("get_"),
-        )
-    assert not device.commands
-
-
-@pytest.mark.parametrize(
-    ("group", "may_command"), [(GROUP_ID_USER, True), (GROUP_ID_READ_ONLY, False)]
-)
-async def test_permissions(
-    hass: HomeAssistant,
-    device: Device,
-    device_id: str,
-    group: str,
-    may_command: bool,
-) -> None:
-    """A person who may only read gives no commands, but may ask."""
-    member = await hass.auth.async_get_group(group)
-    assert member is not None
-    context = Context(user_id=MockUser(groups=[member]).add_to_hass(hass).id)
-    target = {"device_id": device_id}
-    assert await hass.services.async_call(
-        DOMAIN,
-        "get_host_config",
-        target,
-        blocking=True,
-        return_response=True,
-        context=context,
-    )
-    with nullcontext() if may_command else pytest.raises(Unauthorized):
-        await hass.services.async_call(
-            DOMAIN, "reboot", target, blocking=True, context=context
-        )
-    assert bool(device.commands) is may_command
-
-
-async def test_unknown_user(
-    hass: HomeAssistant, device: Device, device_id: str
-) -> None:
-    """A person whom Home Assistant does not know gives no commands."""
-    context = Context(user_id="nobody")
-    target = {"device_id": device_id}
-    with pytest.raises(UnknownUser):
-        await hass.services.async_call(
-            DOMAIN, "reboot", target, blocking=True, context=context
-        )
-    assert not device.commands

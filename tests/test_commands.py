@@ -8,14 +8,9 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.const import DOMAIN
-from homeassistant.auth.models import User
 from homeassistant.config_entries import SOURCE_REAUTH
-from homeassistant.core import Context, HomeAssistant
-from homeassistant.exceptions import (
-    HomeAssistantError,
-    ServiceValidationError,
-    Unauthorized,
-)
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from simulator import App, Device, Fault, Release, Service, SupervisorServer, Timings
 
@@ -249,26 +244,6 @@ async def test_response(hass: HomeAssistant, device: Device, device_id: str) -> 
     assert answer["device_id"] == device_id
     assert answer["result"] == "locked"
     assert "Lockfile exists" in answer["message"]
-
-
-@pytest.mark.parametrize("action", ["shutdown", "purge"])
-async def test_destructive_actions_are_for_administrators(
-    hass: HomeAssistant,
-    device: Device,
-    device_id: str,
-    hass_read_only_user: User,
-    action: str,
-) -> None:
-    """Who may not administer may not destroy."""
-    with pytest.raises(Unauthorized):
-        await hass.services.async_call(
-            DOMAIN,
-            action,
-            {"device_id": device_id},
-            blocking=True,
-            context=Context(user_id=hass_read_only_user.id),
-        )
-    assert not device.commands
 
 
 async def test_one_command_at_a_time(

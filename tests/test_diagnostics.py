@@ -22,6 +22,7 @@ from homeassistant.setup import async_setup_component
 from simulator import CloudDevice, CloudServer, Device, Fault, SupervisorServer
 
 from . import pass_time, service_name
+from .secrecy import keys_of
 
 pytestmark = pytest.mark.usefixtures("entity_registry_enabled_by_default")
 
@@ -30,8 +31,7 @@ def assert_discreet(told: object, device: Device) -> None:
     """Assert that nothing is told that is secret or personal."""
     text = str(told).lower()
     for secret in (
-        device.api_key,
-        device.app_key(),
+        *keys_of(device),
         device.name,
         device.uuid,
         device.hostname,

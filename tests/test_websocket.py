@@ -18,9 +18,10 @@ from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
-from simulator import Device, Fault, SupervisorServer, Timings
+from simulator import App, Device, Fault, Release, Service, SupervisorServer, Timings
 
 APP_ID = 1658654
+OTHER_APP = App(7, "another", Release("0f" * 16, services=(Service("main"),)))
 JOURNAL = ("POST", "/v2/journal-logs")
 
 
@@ -97,7 +98,10 @@ async def test_devices(
         {
             "device_id": device_id,
             "name": "holy-wildflower",
-            "services": ["main", "redis"],
+            "services": [
+                {"app_id": APP_ID, "app": "demo-fleet", "name": "main"},
+                {"app_id": APP_ID, "app": "demo-fleet", "name": "redis"},
+            ],
         }
     ]
 
@@ -170,6 +174,51 @@ async def test_service_without_a_container(
     await eventually(lambda: device.followers == 1)
     device.add_service(device.apps[APP_ID].release.services[0])
     assert "Starting main" in await browser.messages("main is ready")
+
+
+async def test_service_of_an_app(
+    browser: Browser, device: Device, device_id: str
+) -> None:
+    """Of two apps with a service of the same name, one is followed, also into new containers."""
+    device.run_app(OTHER_APP)
+    device.log("main", "of the other app", app_id=OTHER_APP.id)
+    await browser.subscribe(device_id, service="main", app_id=APP_ID, lines=1)
+    assert await browser.messages("main is ready") == ["main is ready"]
+    device.log("main", "still of the other app", app_id=OTHER_APP.id)
+    device.log("main", "before", app_id=APP_ID)
+    assert await browser.messages("before") == ["before"]
+    await device.restart_service(OTHER_APP.id, "main", force=False)
+    await device.restart_service(APP_ID, "main", force=False)
+    device.log("main", "after", app_id=APP_ID)
+    assert await browser.messages("after") == [
+        "Starting main",
+        "main is ready",
+        "after",
+    ]
+
+
+async def test_app_that_the_key_does_not_see(
+    hass: HomeAssistant,
+    browser: Browser,
+    device: Device,
+    loaded: MockConfigEntry,
+    device_id: str,
+) -> None:
+    """The journal is of all apps, whatever the key: what the key does not see stays out."""
+    data = {**loaded.data, "api_key": device.app_key(APP_ID)}
+    hass.config_entries.async_update_entry(loaded, data=data)
+    assert await hass.config_entries.async_reload(loaded.entry_id)
+    device.run_app(OTHER_APP)
+    await browser.subscribe(device_id, service="main", app_id=APP_ID, lines=1)
+    assert await browser.messages("main is ready") == ["main is ready"]
+
+
+async def test_service_of_another_app(
+    browser: Browser, device: Device, device_id: str
+) -> None:
+    """An app without such a service is told."""
+    await browser.subscribe(device_id, service="main", app_id=OTHER_APP.id)
+    assert (await browser.event())["translation_key"] == "unknown_service"
 
 
 async def test_unit(browser: Browser, device: Device, device_id: str) -> None:
@@ -378,6 +427,7 @@ async def test_fleet(
         {"lines": 0},
         {"lines": 1001},
         {"service": ""},
+        {"service": "main", "app_id": -1},
         {"service": "main", "unit": "balena"},
         {"follow": True},
     ],
@@ -391,24 +441,6 @@ async def test_wrong_arguments(
         f"{DOMAIN}/logs/subscribe", device_id=device_id, **arguments
     )
     assert answer["error"]["code"] == "invalid_format"
-
-
-@pytest.mark.parametrize("command", ["devices", "logs/subscribe"])
-@pytest.mark.expects_log("unauthorized")
-async def test_administrators_only(
-    hass: HomeAssistant,
-    hass_ws_client: WebSocketGenerator,
-    hass_read_only_access_token: str,
-    device: Device,
-    device_id: str,
-    command: str,
-) -> None:
-    """Others may not see logs."""
-    browser = Browser(await hass_ws_client(hass, hass_read_only_access_token))
-    arguments = {"devices": {}}.get(command, {"device_id": device_id})
-    answer = await browser.ask(f"{DOMAIN}/{command}", **arguments)
-    assert answer["error"]["code"] == "unauthorized"
-    assert device.followers == 0
 
 
 class TestOldSupervisor:
@@ -445,6 +477,27 @@ class TestOldSupervisor:
         device.log("main", "one")
         device.log("redis", "two")
         assert (await browser.messages("two")) == ["two"]
+
+    async def test_service_of_an_app(
+        self, browser: Browser, device: Device, device_id: str
+    ) -> None:
+        """One service of one app can be followed."""
+        device.run_app(OTHER_APP)
+        await browser.subscribe(device_id, service="main", app_id=APP_ID)
+        await eventually(lambda: device.followers == 1)
+        device.log("main", "of the other app", app_id=OTHER_APP.id)
+        device.log("main", "of this one", app_id=APP_ID)
+        assert await browser.messages("of this one") == ["of this one"]
+
+    @pytest.mark.parametrize("device", ["7.21.0"], indirect=True)
+    async def test_service_of_the_only_app(
+        self, browser: Browser, device: Device, device_id: str
+    ) -> None:
+        """Before Supervisor 9.7 there is but one app, and nobody tells of containers."""
+        await browser.subscribe(device_id, service="main", app_id=APP_ID)
+        await eventually(lambda: device.followers == 1)
+        device.log("main", "of the only app")
+        assert await browser.messages("of the only app") == ["of the only app"]
 
     async def test_what_the_supervisor_says(
         self, browser: Browser, server: SupervisorServer, device_id: str

@@ -32,6 +32,7 @@ _DEVICE_KEYS: Final[dict[type[BalenaError], str]] = {
     AuthenticationFailed: "authentication_failed",
     BadRequest: "bad_request",
     BalenaError: "supervisor_error",
+    CertificateInvalid: "certificate_invalid",
     CloudError: "cloud_failed",
     ConnectionFailed: "cannot_connect",
     DeviceKeyRefused: "device_key_refused",

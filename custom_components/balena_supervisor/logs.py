@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,8 @@ from homeassistant.util import dt as dt_util
 
 from .client import (
     ENGINE_UNIT,
+    KEY_IN_URL,
+    Container,
     Endpoint,
     JournalEntry,
     LogLine,
@@ -45,6 +47,8 @@ _GREETING: Final = "Streaming logs"
 _INVISIBLE: Final = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
+# Of a device itself, which got it from the balena API in a URL.
+_KEY: Final = re.compile(KEY_IN_URL, re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSelection:
-    """Whose lines are meant: those of one of these, else all; `app_id` belongs to `service`."""
+    """Whose lines are meant: those of one of these, else all; `app_id` says whose `service`."""
 
     service: str | None = None
     app_id: int | None = None
@@ -198,7 +202,7 @@ class DeviceLogs:
         self, selection: LogSelection, lines: int, tell: Callable[[LogEntry], None]
     ) -> None:
         if selection.service is not None:
-            self._require_service(selection.service)
+            self._require_service(selection)
         is_of_services = selection.unit is None and selection.container_id is None
         has_journal = self._supervisor.supports(Endpoint.JOURNAL_LOGS)
         if is_of_services and not (has_journal and self._is_json):
@@ -221,10 +225,12 @@ class DeviceLogs:
         """Follow a service in all of its containers: a restart makes another one.
 
         Lines of containers are those of the engine, too, among which the service's are
-        found by name. What its present containers wrote before is read by itself.
+        found by name, and by container where an app is meant. What its present containers
+        wrote before is read by itself.
         """
         backlog: list[LogEntry] = []
-        for container_id in (await self._containers(selection)).values():
+        containers = await self._containers(selection)
+        for container_id in _newest(containers, selection).values():
             of_container = LogSelection(container_id=container_id)
             kept = await self._read(of_container, lines, None, None, show_all=False)
             backlog += kept.entries
@@ -232,25 +238,51 @@ class DeviceLogs:
         for written in backlog:
             tell(written)
         last = backlog[-1].time if backlog else None
+        apps = _apps_by_tag(containers)
         journal = self._journal(follow=True, count=_OVERLAP, unit=ENGINE_UNIT)
         async with aclosing(journal):
             async for line in journal:
                 entry = JournalEntry.from_line(line)
                 is_new = last is None or entry.time is None or entry.time > last
-                if entry.service == selection.service and is_new:
-                    tell(_log_entry(entry))
+                if entry.service != selection.service or not is_new:
+                    continue
+                if selection.app_id is not None:
+                    tag = container_tag(entry.container_id or "")
+                    if tag not in apps:
+                        # It was made since; or is gone already, and then it is nobody's.
+                        found = await self._containers(selection)
+                        apps |= {tag: None} | _apps_by_tag(found)
+                    if apps[tag] != selection.app_id:
+                        continue
+                tell(_log_entry(entry))
 
     async def _follow_services(
         self, selection: LogSelection, tell: Callable[[LogEntry], None]
     ) -> None:
         """Follow services where the Supervisor does not tell the journal, or not with times."""
         self._require(Endpoint.LOCAL_LOGS)
+        services = await self._services_of_app(selection)
         async with aclosing(self._supervisor.local_logs()) as lines:
             async for line in lines:
                 if line.is_system and line.message == _GREETING:
                     continue
-                if selection.service in (None, line.service):
+                is_of_app = services is None or line.service_id in services
+                if selection.service in (None, line.service) and is_of_app:
                     tell(_entry_of_service(line))
+
+    async def _services_of_app(self, selection: LogSelection) -> set[int | None] | None:
+        """Return the ids of the services that are meant, None when the app does not matter.
+
+        A Supervisor that does not tell of containers is too old to run several apps.
+        """
+        has_status = self._supervisor.supports(Endpoint.STATE_STATUS)
+        if selection.service is None or selection.app_id is None or not has_status:
+            return None
+        return {
+            container.service_id
+            for container in await self._containers(selection)
+            if container.app_id == selection.app_id
+        }
 
     @property
     def _is_json(self) -> bool:
@@ -280,11 +312,14 @@ class DeviceLogs:
             raise Unsupported("The balena API passes no logs on")
         self._supervisor.require(endpoint)
 
-    def _require_service(self, service: str) -> None:
+    def _require_service(self, selection: LogSelection) -> None:
         """Raise when the device is known not to have a service."""
         services = self._coordinator.data.services
-        if services and not any(name == service for _, name in services):
-            raise self._refusal("unknown_service", service=service)
+        if services and not any(
+            name == selection.service and selection.app_id in (None, app_id)
+            for app_id, name in services
+        ):
+            raise self._refusal("unknown_service", service=selection.service or "")
 
     async def _container_id(self, selection: LogSelection) -> str | None:
         """Return the tag of the container that is meant, None when none is meant."""
@@ -292,26 +327,25 @@ class DeviceLogs:
             return container_tag(selection.container_id)
         if selection.service is None:
             return None
-        found = await self._containers(selection)
+        containers = await self._containers(selection)
+        found = _newest(containers, selection)
         if len(found) > 1:
             raise self._refusal("several_apps", apps=", ".join(map(str, found)))
         if not found:
-            self._require_service(selection.service)
+            self._require_service(selection)
             raise self._refusal("unavailable_service", service=selection.service)
         return container_tag(next(iter(found.values())))
 
-    async def _containers(self, selection: LogSelection) -> dict[int | None, str]:
-        """Return the ids of a service's containers by app, the newest of each."""
+    async def _containers(self, selection: LogSelection) -> list[Container]:
+        """Return the containers of a service, of whichever app."""
         # The other question can crash a Supervisor that does not answer this one.
         await self._supervisor.apps()
         status = await self._supervisor.state_status()
-        return {
-            container.app_id: container.container_id
+        return [
+            container
             for container in status.containers
             if container.service == selection.service
-            and container.container_id
-            and selection.app_id in (None, container.app_id)
-        }
+        ]
 
     def _refusal(self, key: str, **placeholders: str) -> ServiceValidationError:
         return ServiceValidationError(
@@ -322,6 +356,25 @@ class DeviceLogs:
                 **placeholders,
             },
         )
+
+
+def _newest(
+    containers: Iterable[Container], selection: LogSelection
+) -> dict[int | None, str]:
+    """Return the ids of the containers that are meant by app, the newest of each."""
+    return {
+        container.app_id: container.container_id
+        for container in containers
+        if container.container_id and selection.app_id in (None, container.app_id)
+    }
+
+
+def _apps_by_tag(containers: Iterable[Container]) -> dict[str, int | None]:
+    return {
+        container_tag(container.container_id): container.app_id
+        for container in containers
+        if container.container_id
+    }
 
 
 def _up(moment: datetime | None) -> datetime | None:
@@ -359,6 +412,6 @@ def _message(message: str | bytes | None, *, show_all: bool) -> str:
 
 
 def _clean(text: str) -> str:
-    """Return a text without what nobody can see; a very long one is cut."""
-    text = _INVISIBLE.sub("", text).rstrip("\n")
+    """Return a text without what nobody can see, or may see; a very long one is cut."""
+    text = _KEY.sub(r"\1***", _INVISIBLE.sub("", text)).rstrip("\n")
     return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"

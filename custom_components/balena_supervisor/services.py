@@ -174,14 +174,24 @@ async def _async_check_user(
         raise UnknownUser(context=context, permission=policy)
     registry = er.async_get(call.hass)
     for target in targets:
-        for entity in er.async_entries_for_device(registry, target.device_id):
-            if not user.permissions.check_entity(entity.entity_id, policy):
-                raise Unauthorized(
-                    context=context,
-                    entity_id=entity.entity_id,
-                    permission=policy,
-                    user_id=context.user_id,
-                )
+        entities = er.async_entries_for_device(registry, target.device_id)
+        forbidden = next(
+            (
+                entity.entity_id
+                for entity in entities
+                if not user.permissions.check_entity(entity.entity_id, policy)
+            ),
+            None,
+        )
+        # Where no entity is enabled, none could be forbidden.
+        may = bool(entities) or user.permissions.access_all_entities(policy)
+        if forbidden or not may:
+            raise Unauthorized(
+                context=context,
+                entity_id=forbidden,
+                permission=policy,
+                user_id=context.user_id,
+            )
 
 
 @callback

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from operator import attrgetter
 from typing import Any, Final
 
 import voluptuous as vol
@@ -17,6 +18,7 @@ from homeassistant.helpers import (
     service as service_helper,
 )
 
+from .actions import ATTR_APP_ID, ATTR_SERVICE
 from .client import DeviceOffline
 from .const import DOMAIN
 from .coordinator import BalenaConfigEntry, DeviceCoordinator, device_in
@@ -45,7 +47,7 @@ def async_setup_websocket_api(hass: HomeAssistant) -> None:
 def handle_devices(
     hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
 ) -> None:
-    """Tell of the devices that have logs, with the names of their services."""
+    """Tell of the devices that have logs, with their services and whose these are."""
     registry = dr.async_get(hass)
     entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     devices = []
@@ -54,12 +56,21 @@ def handle_devices(
             device = registry.async_get(coordinator.registry_id)
             if device is None or not coordinator.logs.are_supported:
                 continue
-            services = {name for _, name in coordinator.data.services}
+            services = coordinator.data.services.values()
             devices.append(
                 {
                     ATTR_DEVICE_ID: device.id,
                     "name": device.name_by_user or device.name,
-                    "services": sorted(services),
+                    "services": [
+                        {
+                            ATTR_APP_ID: service.app_id,
+                            "app": service.app_name,
+                            "name": service.name,
+                        }
+                        for service in sorted(
+                            services, key=attrgetter("name", "app_name", "app_id")
+                        )
+                    ],
                 }
             )
     connection.send_result(msg["id"], devices)
@@ -69,7 +80,9 @@ def handle_devices(
     {
         vol.Required("type"): f"{DOMAIN}/logs/subscribe",
         vol.Required(ATTR_DEVICE_ID): str,
-        vol.Exclusive("service", "source"): vol.All(str, vol.Length(min=1)),
+        vol.Exclusive(ATTR_SERVICE, "source"): vol.All(str, vol.Length(min=1)),
+        # Several apps may have services of the same name.
+        vol.Optional(ATTR_APP_ID): cv.positive_int,
         vol.Exclusive("unit", "source"): vol.All(str, vol.Length(min=1)),
         # The Supervisor takes no 0 for a number of lines.
         vol.Optional("lines", default=DEFAULT_LINES): vol.All(
@@ -98,7 +111,8 @@ def handle_subscribe(
     stream = _LogStream(coordinator, connection, msg["id"])
     connection.subscriptions[msg["id"]] = stream.stop
     connection.send_result(msg["id"])
-    selection = LogSelection(service=msg.get("service"), unit=msg.get("unit"))
+    sources = {name: msg.get(name) for name in (ATTR_SERVICE, ATTR_APP_ID, "unit")}
+    selection = LogSelection(**sources)
     stream.start(selection, msg["lines"])
 
 

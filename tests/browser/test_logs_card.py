@@ -96,6 +96,24 @@ def test_what_devices_say_is_text(demo: Demo, page: Page) -> None:
     assert page.evaluate("window.attacked") is None
 
 
+def test_services_of_the_same_name(demo: Demo, page: Page) -> None:
+    """Of two apps with a service of the same name, each has its own lines."""
+    happen(demo, "run-app", app_id=7, name="another", service="main")
+    card = show(demo, page, service="main", app_id=7)
+    expect(lines(card, "main is ready")).to_have_count(1)
+    expect(card.get_by_label("Service").locator("option")).to_have_text(
+        ["All", "main (another)", "main (demo-fleet)", "redis"]
+    )
+    happen(demo, "log", source="main", message="of the fleet", app_id=1658654)
+    happen(demo, "log", source="main", message="of the other app", app_id=7)
+    expect(lines(card, "of the other app")).to_be_visible()
+    expect(lines(card, "of the fleet")).to_have_count(0)
+
+    card.get_by_label("Service").select_option("main (demo-fleet)")
+    expect(lines(card, "of the fleet")).to_be_visible()
+    expect(lines(card, "of the other app")).to_have_count(0)
+
+
 def test_scrolling_up_stops_following(demo: Demo, page: Page) -> None:
     """Who has scrolled up stays there, and comes back to the newest line by a button."""
     card = show(demo, page, lines=1000)
@@ -159,11 +177,13 @@ def test_card_is_offered_and_configured(demo: Demo, page: Page) -> None:
     page.locator("hui-card-edit-mode").first.hover()
     page.locator("hui-card-edit-mode").first.click()
     form = page.locator("hui-form-editor")
-    for label in ("Device", "Service", "Title", "Lines at first"):
+    for label in ("Device", "Service", "App ID", "Title", "Lines at first"):
         expect(form.get_by_text(label).first).to_be_visible()
 
 
-@pytest.mark.parametrize("config", [{"lines": 0}, {"lines": "many"}, {"service": 5}])
+@pytest.mark.parametrize(
+    "config", [{"lines": 0}, {"lines": "many"}, {"service": 5}, {"app_id": "main"}]
+)
 def test_wrong_configuration(demo: Demo, page: Page, config: dict[str, object]) -> None:
     """A configuration that cannot be is told in place of the card."""
     show(demo, page, **config)

@@ -1,19 +1,12 @@
 """An account of the balena API: who a token stands for, its fleets, and their devices."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 import re
 import ssl
 import traceback
 
 from aiohttp import ClientSession
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 import pytest
 
 from custom_components.balena_supervisor.client import (
@@ -38,6 +31,7 @@ from custom_components.balena_supervisor.client import (
 )
 import simulator
 from simulator import CloudDevice, CloudServer, Fault, Service, TokenKind
+from tests.certificates import certify
 
 HTML = "text/html"
 JSON = "application/json"
@@ -714,93 +708,10 @@ def address() -> str:
 
 
 @pytest.fixture
-def contexts(tmp_path: Path, address: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def contexts(address: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return the TLS of a server and of a client with an authority of their own."""
-    authority, authority_key = _certificate("authority", address)
-    certificate, key = _certificate(
-        "api", address, issuer=authority.subject, issuer_key=authority_key
-    )
-    chain = tmp_path / "chain.pem"
-    chain.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(chain)
-    pem = authority.public_bytes(serialization.Encoding.PEM).decode()
-    return server, ssl.create_default_context(cadata=pem)
-
-
-@pytest.fixture
-async def failed_handshakes() -> AsyncGenerator[None]:
-    """Have the server's side of a refused certificate pass without a word."""
-    loop = asyncio.get_running_loop()
-    handler = loop.get_exception_handler()
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        if handler and not isinstance(context.get("exception"), OSError):
-            handler(loop, context)
-
-    loop.set_exception_handler(handle)
-    yield
-    loop.set_exception_handler(handler)
-
-
-def _certificate(
-    name: str,
-    address: str,
-    *,
-    issuer: x509.Name | None = None,
-    issuer_key: ec.EllipticCurvePrivateKey | None = None,
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """Return a certificate for an address and its key; without issuer it signs itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    signer = issuer_key or key
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    start = datetime.now(UTC) - timedelta(days=1)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer or subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + timedelta(days=30))
-        .add_extension(
-            x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True
-        )
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]),
-            critical=False,
-        )
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-        )
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
-            critical=False,
-        )
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=True,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                key_cert_sign=issuer is None,
-                crl_sign=issuer is None,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-        .sign(signer, hashes.SHA256())
-    )
-    return certificate, key
+    authority = certify()
+    return certify(address, authority).of_server(), authority.of_client()
 
 
 @pytest.mark.usefixtures("failed_handshakes")

@@ -22,6 +22,7 @@ def test_all_fields() -> None:
         PRIORITY="3",
         SYSLOG_IDENTIFIER="0123456789ab",
         _SYSTEMD_UNIT="balena.service",
+        CONTAINER_ID="0123456789ab",
         CONTAINER_NAME="main_12_34_56ef",
     ) == JournalEntry(
         message="hello",
@@ -29,6 +30,7 @@ def test_all_fields() -> None:
         priority=3,
         identifier="0123456789ab",
         unit="balena.service",
+        container_id="0123456789ab",
         container_name="main_12_34_56ef",
     )
 

@@ -1,15 +1,10 @@
 """Accounts: who asks, what they see of fleets and devices, and what an account goes through."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-import ssl
+from datetime import UTC, datetime
 import time
 
 import aiohttp
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 import pytest
 
 from simulator import (
@@ -25,6 +20,7 @@ from simulator import (
 )
 from simulator.apps import RECORDED_RELEASE
 from simulator.fleets import demo_account, make_fleets
+from tests.certificates import certify
 
 from .conftest import Caller
 
@@ -332,33 +328,9 @@ async def test_what_was_asked(caller: Caller) -> None:
     assert caller.cloud.bytes_sent == len(answer.text)
 
 
-def _certificate(folder: Path) -> Path:
-    """Return a file with a key and a certificate that nobody vouches for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    builder = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1)
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=1))
-    )
-    certificate = builder.sign(key, hashes.SHA256())
-    file = folder / "certificate.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
-
-
-async def test_https(tmp_path: Path) -> None:
+async def test_https() -> None:
     """An API can have a certificate of its own making."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(_certificate(tmp_path))
+    context = certify().of_server()
     async with CloudServer(ssl=context) as cloud, aiohttp.ClientSession() as session:
         url = f"{cloud.url}/actor/v1/whoami?apikey={cloud.add_token()}"
         assert url.startswith("https://")

@@ -99,6 +99,7 @@ async def test_control() -> None:
             ("vpn", {"value": False}),
             ("container-exit", {"service": "redis"}),
             ("add-service", {"service": "extra"}),
+            ("run-app", {"app_id": 7, "name": "another", "service": "main"}),
             ("log", {"source": "main", "message": "it broke", "priority": 3}),
             ("fault", {"path": "/v2/version", "kind": "status", "arguments": [500]}),
         ):

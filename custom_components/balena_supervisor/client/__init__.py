@@ -24,6 +24,7 @@ from .errors import (
     Unsupported,
     UpdateLocked,
 )
+from .http import KEY_IN_URL
 from .journal import ENGINE_UNIT, JournalEntry, container_tag
 from .models import (
     App,
@@ -50,6 +51,7 @@ from .turns import in_turns
 
 __all__ = [
     "ENGINE_UNIT",
+    "KEY_IN_URL",
     "AccessDenied",
     "Actor",
     "App",

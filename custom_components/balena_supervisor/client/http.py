@@ -44,7 +44,8 @@ MAX_ANSWER: Final = 10 * 1024 * 1024
 CONNECT_TIMEOUT: Final = 10.0
 
 # The balena API sends a device its key that way, and the device may repeat URLs.
-_KEY_IN_URL: Final = re.compile(rb"(apikey=)[^\s&\"'()<>]+", re.IGNORECASE)
+KEY_IN_URL: Final = r"(apikey=)[^\s&\"'()<>]+"
+_KEY_IN_URL: Final = re.compile(KEY_IN_URL.encode(), re.IGNORECASE)
 
 # Whoever wants a longer pause is asked again all the same.
 LONGEST_PAUSE: Final = 3600.0

@@ -30,6 +30,7 @@ class JournalEntry:
     priority: int | None = None
     identifier: str | None = None
     unit: str | None = None
+    container_id: str | None = None
     container_name: str | None = None
 
     @property
@@ -52,6 +53,7 @@ class JournalEntry:
             priority=as_integer(data.get("PRIORITY")),
             identifier=as_text(data.get("SYSLOG_IDENTIFIER")),
             unit=as_text(data.get("_SYSTEMD_UNIT")),
+            container_id=as_text(data.get("CONTAINER_ID")),
             container_name=as_text(data.get("CONTAINER_NAME")),
         )
 

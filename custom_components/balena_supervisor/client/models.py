@@ -251,6 +251,7 @@ class Container:
     container_id: str | None = None
     image_id: int | None = None
     service: str | None = None
+    service_id: int | None = None
     status: str | None = None
 
     @classmethod
@@ -262,6 +263,7 @@ class Container:
             container_id=as_text(data.get("containerId")),
             image_id=as_integer(data.get("imageId")),
             service=as_text(data.get("serviceName")),
+            service_id=as_integer(data.get("serviceId")),
             status=as_text(data.get("status")),
         )
 
@@ -360,6 +362,7 @@ class LogLine:
     is_stderr: bool = False
     is_system: bool = False
     service: str | None = None
+    service_id: int | None = None
     timestamp: datetime | None = None
 
     @classmethod
@@ -373,6 +376,7 @@ class LogLine:
             is_stderr=as_flag(data.get("isStdErr")) or False,
             is_system=as_flag(data.get("isSystem")) or False,
             service=as_text(data.get("serviceName")),
+            service_id=as_integer(data.get("serviceId")),
             timestamp=_moment(data.get("timestamp")),
         )
 

@@ -16,6 +16,7 @@ const TEXTS = {
   title: "balena logs",
   device: "Device",
   service: "Service",
+  app: "App ID",
   all: "All",
   filter: "Filter",
   pause: "Pause",
@@ -115,6 +116,8 @@ class BalenaLogsCard extends HTMLElement {
   #devices = [];
   #deviceId = "";
   #service = "";
+  // Whose service it is; null as long as nobody says, and then all of that name are meant.
+  #appId = null;
   #filter = "";
   #isPaused = false;
   #follows = true;
@@ -144,6 +147,7 @@ class BalenaLogsCard extends HTMLElement {
           },
         },
         { name: "service", selector: { text: {} } },
+        { name: "app_id", selector: { number: { min: 1, mode: "box" } } },
         { name: "title", selector: { text: {} } },
         {
           name: "lines",
@@ -151,7 +155,8 @@ class BalenaLogsCard extends HTMLElement {
         },
       ],
       computeLabel: ({ name }, localize) => {
-        const key = { device_id: "device", service: "service", lines: "backlog" }[name];
+        const keys = { device_id: "device", service: "service", app_id: "app", lines: "backlog" };
+        const key = keys[name];
         return key && (localize?.(`${PREFIX}.${key}`) || TEXTS[key]);
       },
     };
@@ -171,9 +176,12 @@ class BalenaLogsCard extends HTMLElement {
         throw new Error(`${name} is a text`);
       }
     }
+    if (config.app_id != null && !(Number.isInteger(config.app_id) && config.app_id > 0)) {
+      throw new Error("app_id is a number");
+    }
     this.#config = { ...config, lines };
     this.#deviceId = config.device_id ?? "";
-    this.#service = config.service ?? "";
+    this.#chooseService(config.service, config.app_id);
     this.#build();
     this.#restart();
   }
@@ -309,11 +317,12 @@ class BalenaLogsCard extends HTMLElement {
 
     device.addEventListener("change", () => {
       this.#deviceId = device.value;
-      this.#service = "";
+      this.#chooseService();
       this.#restart();
     });
     service.addEventListener("change", () => {
-      this.#service = service.value;
+      const [name, appId] = JSON.parse(service.value);
+      this.#chooseService(name, appId);
       this.#restart();
     });
     filter.addEventListener("input", () => {
@@ -349,6 +358,11 @@ class BalenaLogsCard extends HTMLElement {
     this.#label();
   }
 
+  #chooseService(name, appId) {
+    this.#service = name ?? "";
+    this.#appId = (this.#service && appId) || null;
+  }
+
   #label() {
     const parts = this.#parts;
     if (!parts) {
@@ -374,16 +388,25 @@ class BalenaLogsCard extends HTMLElement {
     );
     device.replaceChildren(...options);
     device.value = this.#deviceId;
-    const known = this.#devices.find((item) => item.device_id === this.#deviceId);
-    const names = [...(known?.services ?? [])];
-    if (this.#service && !names.includes(this.#service)) {
-      names.push(this.#service);
+    const valueOf = (name, appId) => JSON.stringify([name, appId]);
+    const texts = new Map([[valueOf("", null), this.#text("all")]]);
+    for (const { app, app_id: appId, name } of this.#services()) {
+      texts.set(valueOf(name, appId), this.#services(name).length > 1 ? `${name} (${app})` : name);
+    }
+    const chosen = valueOf(this.#service, this.#appId);
+    if (!texts.has(chosen)) {
+      texts.set(chosen, this.#service);
     }
     service.replaceChildren(
-      make("option", { value: "", textContent: this.#text("all") }),
-      ...names.map((name) => make("option", { value: name, textContent: name })),
+      ...[...texts].map(([value, textContent]) => make("option", { value, textContent })),
     );
-    service.value = this.#service;
+    service.value = chosen;
+  }
+
+  /** Return the services of the device, or those of a name: one for each app that has it. */
+  #services(name) {
+    const device = this.#devices.find((item) => item.device_id === this.#deviceId);
+    return (device?.services ?? []).filter((item) => name === undefined || item.name === name);
   }
 
   /** Show how it stands, or what went wrong. */
@@ -546,7 +569,12 @@ class BalenaLogsCard extends HTMLElement {
       this.#devices = devices;
       if (!this.#config.device_id && !devices.some((item) => item.device_id === this.#deviceId)) {
         this.#deviceId = devices[0]?.device_id ?? "";
-        this.#service = this.#config.service ?? "";
+        this.#chooseService(this.#config.service, this.#config.app_id);
+      }
+      const [namesake, another] = this.#services(this.#service);
+      if (namesake && !another) {
+        // An app that Home Assistant's key does not see may have one of that name, too.
+        this.#appId ??= namesake.app_id;
       }
       this.#choices();
       if (!this.#deviceId) {
@@ -561,6 +589,9 @@ class BalenaLogsCard extends HTMLElement {
       };
       if (this.#service) {
         message.service = this.#service;
+      }
+      if (this.#appId !== null) {
+        message.app_id = this.#appId;
       }
       let isFirst = true;
       const unsubscribe = await connection.subscribeMessage(
