@@ -8,6 +8,7 @@ from yarl import URL
 
 from homeassistant.config_entries import (
     ConfigEntry,
+    ConfigEntryState,
     ConfigFlow,
     ConfigFlowResult,
     OptionsFlow,
@@ -23,6 +24,7 @@ from homeassistant.const import (
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import section
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.selector import (
     BooleanSelector,
     SelectOptionDict,
@@ -33,6 +35,8 @@ from homeassistant.helpers.selector import (
     TextSelectorConfig,
     TextSelectorType,
 )
+from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
+from homeassistant.util.network import is_ip_address
 
 from .client import Fleet
 from .const import (
@@ -210,6 +214,29 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             errors,
             user_input or {CONF_SERVICES: devices < _MANY_DEVICES},
         )
+
+    @override
+    async def async_step_dhcp(
+        self, discovery_info: DhcpServiceInfo
+    ) -> ConfigFlowResult:
+        """Follow a device in reach that has another address now; none is ever added."""
+        for entry in self._async_current_entries(include_ignore=False):
+            url = _new_url(entry, discovery_info)
+            if url is None:
+                continue
+            device, _ = await async_probe_device(
+                self.hass,
+                url,
+                entry.data[CONF_API_KEY],
+                verify_ssl=entry.data[CONF_VERIFY_SSL],
+            )
+            if device is not None and device.is_of(entry):
+                return self.async_update_reload_and_abort(
+                    entry,
+                    data_updates={CONF_URL: str(url)},
+                    reason="already_configured",
+                )
+        return self.async_abort(reason="already_configured")
 
     async def async_step_reauth(
         self, entry_data: Mapping[str, Any]
@@ -429,6 +456,20 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             },
             description_placeholders=_PLACEHOLDERS,
         )
+
+
+def _new_url(entry: ConfigEntry, lease: DhcpServiceInfo) -> URL | None:
+    """Return where to look for an entry's device that is not where it was, None if it is not that one."""
+    if format_mac(lease.macaddress) not in entry.data.get(CONF_MAC_ADDRESSES, ()):
+        return None
+    url = URL(entry.data.get(CONF_URL, ""))
+    is_reached = entry.state is ConfigEntryState.LOADED and all(
+        device.last_update_success for device in entry.runtime_data.devices.values()
+    )
+    # A device may have several addresses, and one that was given a name is found by it.
+    if is_reached or url.host == lease.ip or not is_ip_address(url.host or ""):
+        return None
+    return url.with_host(lease.ip)
 
 
 class BalenaOptionsFlow(OptionsFlowWithReload):
