@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 import shutil
 
@@ -12,28 +13,28 @@ ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "docs/images"
 BRAND = ROOT / "custom_components/balena_supervisor/brand"
 HEIGHTS = {"": 256, "@2x": 512}
+# What is drawn in other colours where it has to stand out of the dark.
+THEMES = {"": {}, "dark_": {"#0c7f76": "#14a094", "#2bb3a3": "#63dccb"}}
 
 
-def draw(page: Page, source: Path, height: int) -> bytes:
+def draw(page: Page, svg: str, height: int) -> bytes:
     """Return the PNG of an SVG, transparent where the SVG is."""
-    svg = b64encode(source.read_bytes()).decode()
+    source = b64encode(svg.encode()).decode()
     page.set_content(
-        f'<img style="height: {height}px; display: block" src="data:image/svg+xml;base64,{svg}">'
+        f'<img style="height: {height}px; display: block" src="data:image/svg+xml;base64,{source}">'
     )
     image = page.locator("img")
     image.evaluate("image => image.decode()")
     drawn = Image.open(BytesIO(image.screenshot(omit_background=True)))
     if drawn.getbbox() != (0, 0, *drawn.size):
-        raise SystemExit(
-            f"{source.name} is not trimmed: {drawn.getbbox()} of {drawn.size}"
-        )
+        raise SystemExit(f"It is not trimmed: {drawn.getbbox()} of {drawn.size}")
     small = BytesIO()
     drawn.save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
 def main() -> None:
-    """Draw every source in both sizes."""
+    """Draw every source in both sizes, for light pages and dark ones."""
     BRAND.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -41,11 +42,15 @@ def main() -> None:
             args=["--no-sandbox"],
         )
         page = browser.new_page(viewport={"width": 1400, "height": 600})
-        for source in (SOURCES / "icon.svg", SOURCES / "logo.svg"):
-            for suffix, height in HEIGHTS.items():
-                target = BRAND / f"{source.stem}{suffix}.png"
-                target.write_bytes(draw(page, source, height))
-                print(target.relative_to(ROOT), target.stat().st_size, "bytes")
+        for name, (theme, colours), (suffix, height) in product(
+            ("icon", "logo"), THEMES.items(), HEIGHTS.items()
+        ):
+            svg = (SOURCES / f"{name}.svg").read_text()
+            for light, dark in colours.items():
+                svg = svg.replace(light, dark)
+            target = BRAND / f"{theme}{name}{suffix}.png"
+            target.write_bytes(draw(page, svg, height))
+            print(target.relative_to(ROOT), target.stat().st_size, "bytes")
 
 
 if __name__ == "__main__":
