@@ -1155,11 +1155,11 @@ async def test_repair_goes_with_its_entry(
     fleet: Fleet,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """What is told of a fleet ends when its account is unloaded."""
+    """What is told of a fleet ends when its account is removed."""
     cloud.remove_fleet(fleet)
     await pass_time(hass, freezer, MINUTE)
     assert len(issue_registry.issues) == 1
-    await hass.config_entries.async_unload(account.entry_id)
+    await hass.config_entries.async_remove(account.entry_id)
     assert not issue_registry.issues
 
 

@@ -187,6 +187,43 @@ async def test_device_is_away(
     assert told["ping"].startswith("The connection ")
 
 
+async def test_failing_ping_is_discreet(
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+) -> None:
+    """Diagnostics tell what answered a ping instead, without addresses."""
+    assert await async_setup_component(hass, "diagnostics", {})
+    text = "AA:BB:CC:DD:EE:FF at 192.0.2.2 is ill"
+    server.faults.add("GET", "/ping", Fault.status(503, text))
+    told: Any = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
+    assert told["ping"] == f"{REDACTED} at {REDACTED} is ill"
+
+
+async def test_entry_that_is_not_loaded(
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    entry: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """Diagnostics of an entry that cannot be set up tell why."""
+    assert await async_setup_component(hass, "diagnostics", {})
+    registered = device_registry.async_get_or_create(
+        config_entry_id=entry.entry_id, identifiers={(DOMAIN, str(entry.unique_id))}
+    )
+    await device.power_off()
+    await hass.config_entries.async_setup(entry.entry_id)
+    told: Any = await get_diagnostics_for_config_entry(hass, hass_client, entry)
+    assert (told["state"], told["reason"]) == ("setup_retry", "cannot_connect")
+    assert_discreet(told, device)
+    of_device: Any = await get_diagnostics_for_device(
+        hass, hass_client, entry, registered
+    )
+    assert of_device["devices"] == []
+
+
 async def test_system_health(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

@@ -155,3 +155,23 @@ async def test_removal_by_hand(
     services = dr.async_entries_for_parent_device(device_registry, parent.id)
     for item in (parent, *services):
         assert not (await client.remove_device(item.id))["success"]
+
+
+@pytest.mark.expects_log("rejected by integration")
+async def test_removal_by_hand_while_it_is_away(
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A device is not gone only because its entry cannot be set up."""
+    assert await async_setup_component(hass, "config", {})
+    client = await hass_ws_client(hass)
+    (item,) = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
+    await device.power_off()
+    await hass.config_entries.async_reload(loaded.entry_id)
+    assert loaded.state is ConfigEntryState.SETUP_RETRY
+    answer = await client.remove_device(item.id)
+    assert answer["error"]["code"] != "unknown_error"
+    assert device_registry.async_get(item.id) is not None

@@ -1,5 +1,6 @@
 """Troubles that last are told once, explain themselves, and go by themselves."""
 
+import dataclasses
 from http import HTTPStatus
 import logging
 from typing import Any
@@ -12,6 +13,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
@@ -137,6 +139,83 @@ async def test_update_is_forced(
 
 
 @pytest.mark.usefixtures("_failing")
+async def test_update_is_being_tried_again(
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    loaded: MockConfigEntry,
+    freezer: FrozenDateTimeFactory,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """An update that still fails after another attempt is told when it has done so for an hour."""
+    client = await repairs(hass, hass_client)
+    address, _ = await fix(client, loaded)
+    await choose(client, address, "again")
+    await pass_time(hass, freezer, 301)
+    await pass_time(hass, freezer, 1800)
+    assert not told(issue_registry)
+    await pass_time(hass, freezer, HOUR)
+    assert set(told(issue_registry)) == {"update_fails"}
+
+
+@pytest.fixture
+async def kiosks(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    freezer: FrozenDateTimeFactory,
+    caplog: pytest.LogCaptureFixture,
+) -> list[Device]:
+    """Return devices whose updates fail at locks, the last one's only since a moment ago."""
+    # The access log of aiohttp cannot tell a frozen time.
+    caplog.set_level(logging.WARNING, "aiohttp.access")
+    devices = [cloud.make_device(fleet, f"kiosk-{i:02}").device for i in range(13)]
+    for device in devices[:-1]:
+        fail_at_lock(device)
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    await pass_time(hass, freezer, 301)
+    await pass_time(hass, freezer, HOUR)
+    fail_at_lock(devices[-1])
+    await pass_time(hass, freezer, 301)
+    return devices
+
+
+async def test_only_those_are_forced_that_are_named(
+    hass: HomeAssistant,
+    kiosks: list[Device],
+    account_entry: MockConfigEntry,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    """All devices are named that the person is asked about, and no other one is commanded."""
+    *failing, late = kiosks
+    client = await repairs(hass, hass_client)
+    address, flow = await fix(client, account_entry)
+    names = ", ".join(device.name for device in failing)
+    assert flow["description_placeholders"] == {"devices": names}
+    question = await choose(client, address, "force")
+    assert question["description_placeholders"] == {"devices": names}
+    async with client.post(address, json={}) as answer:
+        assert (await answer.json())["type"] == "create_entry"
+    forced = ("update", {"force": True, "cancel": False})
+    assert all(forced in device.commands for device in failing)
+    assert forced not in late.commands
+
+
+@pytest.mark.usefixtures("_failing")
+async def test_entry_was_unloaded_before(
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    loaded: MockConfigEntry,
+) -> None:
+    """An entry that is not loaded cannot be mended from there, and the person is told."""
+    client = await repairs(hass, hass_client)
+    await hass.config_entries.async_unload(loaded.entry_id)
+    _, result = await fix(client, loaded)
+    assert (result["type"], result["reason"]) == ("abort", "failed")
+
+
+@pytest.mark.usefixtures("_failing")
 async def test_update_cannot_be_tried_again(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
@@ -187,6 +266,14 @@ async def test_update_failed_for_a_while(
     assert not told(issue_registry)
 
 
+async def refuse_restart(hass: HomeAssistant, device: Device) -> None:
+    """Have a lock refuse a restart."""
+    restart = {"entity_id": "button.holy_wildflower_restart_services"}
+    device.lock()
+    with pytest.raises(HomeAssistantError, match="holds an update lock"):
+        await hass.services.async_call("button", "press", restart, blocking=True)
+
+
 async def test_lock_is_held(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -194,17 +281,36 @@ async def test_lock_is_held(
     freezer: FrozenDateTimeFactory,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """A lock that is held for more than a day is told, until an attempt succeeds."""
-    restart = {"entity_id": "button.holy_wildflower_restart_services"}
-    device.lock()
-    with pytest.raises(HomeAssistantError, match="holds an update lock"):
-        await hass.services.async_call("button", "press", restart, blocking=True)
+    """A lock for which an update waits for more than a day is told, also when the entry is reloaded."""
+    fail_at_lock(device)
+    await refuse_restart(hass, device)
     await pass_time(hass, freezer, 301)
-    await pass_time(hass, freezer, 24 * HOUR)
-    assert told(issue_registry) == {"update_locked": {"devices": "holy-wildflower"}}
+    await pass_time(hass, freezer, 301)
+    await pass_time(hass, freezer, 23 * HOUR)
+    assert set(told(issue_registry)) == {"update_fails"}
+    await hass.config_entries.async_reload(loaded.entry_id)
+    await pass_time(hass, freezer, HOUR)
+    about = {"devices": "holy-wildflower"}
+    assert told(issue_registry) == {"update_fails": about, "update_locked": about}
     device.unlock()
-    await hass.services.async_call("button", "press", restart, blocking=True)
+    device.apply()
     await pass_time(hass, freezer, 301)
+    await pass_time(hass, freezer, 301)
+    assert not told(issue_registry)
+
+
+async def test_lock_was_held(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """A lock that was in the way once, and that nothing waits for, is nobody's trouble."""
+    await refuse_restart(hass, device)
+    device.unlock()
+    await pass_time(hass, freezer, 301)
+    await pass_time(hass, freezer, 25 * HOUR)
     assert not told(issue_registry)
 
 
@@ -234,12 +340,83 @@ async def test_supervisor_is_too_old(
     device: Device,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """A Supervisor that is too old to tell much is told at once, until the entry ends."""
+    """A Supervisor that is too old to tell much is told at once."""
     device.supervisor_version = "6.6.0"
     await hass.config_entries.async_setup(entry.entry_id)
     assert set(told(issue_registry)) == {"supervisor_too_old"}
-    await hass.config_entries.async_unload(entry.entry_id)
+
+
+@pytest.fixture
+async def _told(hass: HomeAssistant, entry: MockConfigEntry, device: Device) -> None:
+    """Have something told of a device, which stays as it is."""
+    device.supervisor_version = "6.6.0"
+    assert await hass.config_entries.async_setup(entry.entry_id)
+
+
+@pytest.mark.usefixtures("_told")
+async def test_entry_is_disabled(
+    hass: HomeAssistant, entry: MockConfigEntry, issue_registry: ir.IssueRegistry
+) -> None:
+    """Of an entry that the person disables, nothing is told."""
+    await hass.config_entries.async_set_disabled_by(
+        entry.entry_id, ConfigEntryDisabler.USER
+    )
     assert not told(issue_registry)
+
+
+@pytest.mark.usefixtures("_told")
+async def test_entry_is_removed(
+    hass: HomeAssistant, entry: MockConfigEntry, issue_registry: ir.IssueRegistry
+) -> None:
+    """Of an entry that the person removes, nothing is told."""
+    await hass.config_entries.async_remove(entry.entry_id)
+    assert not told(issue_registry)
+
+
+@pytest.mark.usefixtures("_told")
+async def test_ignored_trouble(
+    hass: HomeAssistant, entry: MockConfigEntry, issue_registry: ir.IssueRegistry
+) -> None:
+    """What the person ignores stays ignored when the entry is reloaded."""
+    issue_id = f"supervisor_too_old_{entry.entry_id}"
+    ir.async_ignore_issue(hass, DOMAIN, issue_id, True)
+    await hass.config_entries.async_reload(entry.entry_id)
+    issue = issue_registry.async_get_issue(DOMAIN, issue_id)
+    assert issue is not None
+    assert issue.dismissed_version
+
+
+@pytest.mark.parametrize(
+    ("is_failing", "is_kept"), [(True, True), (False, False)], ids=["lasts", "over"]
+)
+async def test_ignored_trouble_before_a_restart(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    entry: MockConfigEntry,
+    device: Device,
+    issue_registry: ir.IssueRegistry,
+    is_failing: bool,
+    is_kept: bool,
+) -> None:
+    """What the person ignored before a restart stays so until it is over."""
+    fail_at_lock(device)
+    device.update_failed = is_failing
+    issue_id = f"update_fails_{entry.entry_id}"
+    issue_registry.async_get_or_create(
+        DOMAIN,
+        issue_id,
+        is_fixable=True,
+        is_persistent=False,
+        severity=ir.IssueSeverity.WARNING,
+        translation_key="update_fails",
+        translation_placeholders={"devices": "holy-wildflower"},
+    )
+    # As Home Assistant finds it again.
+    issue_registry.issues[(DOMAIN, issue_id)] = dataclasses.replace(
+        issue_registry.issues[(DOMAIN, issue_id)], active=False, dismissed_version="1"
+    )
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    assert (issue_registry.async_get_issue(DOMAIN, issue_id) is not None) is is_kept
 
 
 async def test_many_devices(
@@ -275,6 +452,26 @@ async def test_right_is_lost(
     await pass_time(hass, freezer, MINUTE)
     assert not told(issue_registry)
     assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "on"
+
+
+async def test_right_is_missing_at_the_start(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    freezer: FrozenDateTimeFactory,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """A token without its right is told also when the account was never set up with it."""
+    cloud.faults.add("GET", "/v7/device", Fault.status(401))
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    assert account_entry.state is ConfigEntryState.SETUP_RETRY
+    assert told(issue_registry) == {"right_lost": {"account": "demo"}}
+    await pass_time(hass, freezer, MINUTE)
+    assert told(issue_registry) == {"right_lost": {"account": "demo"}}
+    cloud.faults.clear()
+    await pass_time(hass, freezer, HOUR)
+    assert account_entry.state is ConfigEntryState.LOADED
+    assert not told(issue_registry)
 
 
 @pytest.mark.parametrize(

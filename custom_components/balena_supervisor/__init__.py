@@ -1,5 +1,6 @@
 """balena devices in Home Assistant."""
 
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_URL, CONF_VERIFY_SSL, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ConfigEntryError
@@ -16,7 +17,7 @@ from .coordinator import BalenaConfigEntry, BalenaData, DirectCoordinator
 from .environment import Environment
 from .keys import async_forget_key, async_recover_key
 from .services import async_setup_services
-from .troubles import async_watch_troubles
+from .troubles import async_forget_troubles, async_watch_troubles
 from .voice import async_setup_voice
 from .websocket_api import async_setup_websocket_api
 
@@ -63,13 +64,18 @@ async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bo
 
 async def async_unload_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
     """Unload a device or an account."""
+    if entry.disabled_by is not None:
+        # Otherwise what is wrong stays told while it is loaded anew.
+        async_forget_troubles(hass, entry)
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
 async def async_remove_config_entry_device(
     hass: HomeAssistant, entry: BalenaConfigEntry, device: dr.AnyDeviceEntry
 ) -> bool:
-    """Return whether a person may remove a device: when it is gone."""
+    """Return whether a person may remove a device: when it is known to be gone."""
+    if entry.state is not ConfigEntryState.LOADED:
+        return False
     data = entry.runtime_data
     there = {
         identifier
@@ -83,6 +89,7 @@ async def async_remove_config_entry_device(
 
 async def async_remove_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Forget what is kept of an entry besides itself."""
+    async_forget_troubles(hass, entry)
     await async_forget_key(hass, entry)
 
 

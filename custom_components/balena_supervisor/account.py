@@ -201,8 +201,10 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
     @override
     async def _async_setup(self) -> None:
         """Forget the fleets that are not chosen any more, and their devices."""
-        self.config_entry.async_on_unload(self._forget_issues)
-        if (moment := expiry(self.config_entry.data[CONF_TOKEN])) is not None:
+        self._forget_fleet_issues()
+        if (moment := expiry(self.config_entry.data[CONF_TOKEN])) is None:
+            ir.async_delete_issue(self.hass, DOMAIN, self._expiry_issue_id)
+        else:
             # It is one of a session.
             date = dt_util.as_local(moment).strftime("%Y-%m-%d %H:%M")
             self._tell_person(self._expiry_issue_id, "token_expires", date=date)
@@ -335,7 +337,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             )
             self._registered_fleets[fleet.id] = (info, device.id)
 
-    def _issue_id(self, fleet_id: int) -> str:
+    def _issue_id(self, fleet_id: int | str) -> str:
         return f"fleet_gone_{self.config_entry.entry_id}_{fleet_id}"
 
     @property
@@ -365,11 +367,13 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         )
 
     @callback
-    def _forget_issues(self) -> None:
-        ir.async_delete_issue(self.hass, DOMAIN, self._expiry_issue_id)
-        ir.async_delete_issue(self.hass, DOMAIN, self._right_issue_id)
-        for fleet_id in self.fleet_ids:
-            ir.async_delete_issue(self.hass, DOMAIN, self._issue_id(fleet_id))
+    def _forget_fleet_issues(self) -> None:
+        """Tell no more of fleets that are not chosen any more."""
+        chosen = set(map(self._issue_id, self.fleet_ids))
+        for domain, issue_id in list(ir.async_get(self.hass).issues):
+            is_of_fleet = issue_id.startswith(self._issue_id(""))
+            if domain == DOMAIN and is_of_fleet and issue_id not in chosen:
+                ir.async_delete_issue(self.hass, DOMAIN, issue_id)
 
     def _report_fleet(self, fleet_id: int, *, is_gone: bool) -> None:
         """Tell the person of a fleet that is gone, for as long as it is."""

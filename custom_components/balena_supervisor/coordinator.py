@@ -19,6 +19,7 @@ from homeassistant.exceptions import (
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, DeviceInfo
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.util.hass_dict import HassKey
 
 from .client import (
     AuthenticationFailed,
@@ -90,6 +91,8 @@ def fleet_identifier(entry: BalenaConfigEntry, fleet_id: int) -> tuple[str, str]
 
 _WRONG_USE: Final = (BadRequest, NotFound, Unsupported)
 
+# The ids of devices of which a lock refused the last attempt, whichever way an entry is reloaded.
+_LOCKED: Final[HassKey[set[str]]] = HassKey(f"{DOMAIN}_locked")
 # Home Assistant would wait twice as long at most, and complain.
 _LONGEST_STOP: Final = 10.0
 # What was sent before a key changed is answered by then.
@@ -164,7 +167,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         self._busy_since: float | None = None
         self._departure: _Departure | None = None
         self._echo_until = 0.0
-        self._is_locked = False
+        self._locked = hass.data.setdefault(_LOCKED, set())
         self._was_up_to_date = True
         self._registered: DeviceInfo | None = None
         self._registered_services: set[ServiceKey] | None = None
@@ -272,7 +275,10 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @callback
     def async_note_lock(self, *, is_held: bool) -> None:
         """Remember whether an update lock was in the way of the last attempt to do something."""
-        self._is_locked = is_held
+        if is_held:
+            self._locked.add(self.device_id)
+        else:
+            self._locked.discard(self.device_id)
         self._show(replace(self.data, update_locked=is_held))
 
     @callback
@@ -291,9 +297,9 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         if tells_all:
             is_up_to_date = state.update_status == UpdateStatus.UP_TO_DATE
             if is_up_to_date and not self._was_up_to_date:
-                self._is_locked = False
+                self._locked.discard(self.device_id)
             self._was_up_to_date = is_up_to_date
-        return replace(state, update_locked=self._is_locked)
+        return replace(state, update_locked=self.device_id in self._locked)
 
     @abstractmethod
     async def async_look(self) -> None:

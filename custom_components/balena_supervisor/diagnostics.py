@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from homeassistant.components.diagnostics import async_redact_data
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import AnyDeviceEntry, ChildDeviceEntry
 from homeassistant.helpers.redact import REDACTED
@@ -67,14 +68,21 @@ async def async_get_config_entry_diagnostics(
     hass: HomeAssistant, entry: BalenaConfigEntry
 ) -> dict[str, Any]:
     """Return what is known of a device, or of an account and its devices."""
+    told = {
+        "entry": async_redact_data(entry.as_dict(), _REDACTED),
+        "state": entry.state.value,
+        # In words it has names.
+        "reason": entry.error_reason_translation_key,
+    }
+    if entry.state is not ConfigEntryState.LOADED:
+        return told
     data = entry.runtime_data
     try:
         ping: object = await async_ping(entry)
     except BalenaError as err:
-        ping = str(err)
+        ping = _impersonal(str(err))
     account = data.account
-    return {
-        "entry": async_redact_data(entry.as_dict(), _REDACTED),
+    return told | {
         "ping": ping,
         "polls": asdict(data.polls),
         "requests": _requests(account.cloud.record) if account else {},
@@ -90,7 +98,8 @@ async def async_get_device_diagnostics(
     registry_id = (
         device.parent_device_id if isinstance(device, ChildDeviceEntry) else device.id
     )
-    coordinator = device_in(entry, registry_id)
+    is_loaded = entry.state is ConfigEntryState.LOADED
+    coordinator = device_in(entry, registry_id) if is_loaded else None
     return {"devices": [_device(coordinator)] if coordinator else []}
 
 
@@ -124,13 +133,17 @@ def _exchange(exchange: Exchange) -> Mapping[str, Any]:
     told = asdict(exchange)
     body = told.pop("body")
     error = exchange.error
-    told["error"] = _PERSONAL.sub(REDACTED, error) if error else None
+    told["error"] = _impersonal(error) if error else None
     if body is not None:
         try:
             told["body"] = _harmless(orjson.loads(body))
         except orjson.JSONDecodeError:
             told["body"] = "no JSON"
     return told
+
+
+def _impersonal(text: str) -> str:
+    return _PERSONAL.sub(REDACTED, text)
 
 
 def _harmless(value: object, field: str = "") -> object:

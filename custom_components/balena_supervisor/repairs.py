@@ -6,10 +6,11 @@ from typing import Any
 from homeassistant.components.repairs import RepairsFlow, RepairsFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import issue_registry as ir, service as service_helper
+from homeassistant.helpers import service as service_helper
 
 from .const import DOMAIN
 from .coordinator import BalenaConfigEntry, DeviceCoordinator
+from .troubles import UPDATE_FAILS, async_troubled_devices, async_wait_anew
 
 
 async def async_create_fix_flow(
@@ -25,11 +26,19 @@ class UpdateFailsFlow(RepairsFlow):
     def __init__(self, entry_id: str) -> None:
         """Remember the entry."""
         self._entry_id = entry_id
+        # Those that the person is asked about, and no other.
+        self._names: dict[str, str] = {}
 
     async def async_step_init(
         self, user_input: dict[str, str] | None = None
     ) -> RepairsFlowResult:
         """Ask how."""
+        try:
+            entry = self._entry()
+        except HomeAssistantError as err:
+            return self._failed([err])
+        devices = async_troubled_devices(self.hass, entry, UPDATE_FAILS)
+        self._names = {device.device_id: device.device_name for device in devices}
         return self.async_show_menu(
             step_id="init",
             menu_options=["again", "force"],
@@ -53,27 +62,29 @@ class UpdateFailsFlow(RepairsFlow):
         return await self._async_update(force=True)
 
     @property
-    def _placeholders(self) -> dict[str, str] | None:
-        issue = ir.async_get(self.hass).async_get_issue(DOMAIN, self.issue_id)
-        return issue.translation_placeholders if issue else None
+    def _placeholders(self) -> dict[str, str]:
+        return {"devices": ", ".join(sorted(self._names.values()))}
+
+    def _entry(self) -> BalenaConfigEntry:
+        return service_helper.async_get_config_entry(self.hass, DOMAIN, self._entry_id)
 
     async def _async_update(self, *, force: bool) -> RepairsFlowResult:
         try:
-            entry: BalenaConfigEntry = service_helper.async_get_config_entry(
-                self.hass, DOMAIN, self._entry_id
-            )
+            entry = self._entry()
         except HomeAssistantError as err:
             return self._failed([err])
         devices = [
             device
-            for device in entry.runtime_data.devices.values()
-            if device.data.update_failed
+            for device_id, device in entry.runtime_data.devices.items()
+            if device_id in self._names and device.data.update_failed
         ]
         answers = await asyncio.gather(
             *(_async_update(device, force=force) for device in devices)
         )
-        errors = [error for error in answers if error is not None]
-        return self._failed(errors) if errors else self.async_create_entry(data={})
+        if errors := [error for error in answers if error is not None]:
+            return self._failed(errors)
+        async_wait_anew(self.hass, entry, UPDATE_FAILS, devices)
+        return self.async_create_entry(data={})
 
     def _failed(self, errors: list[HomeAssistantError]) -> RepairsFlowResult:
         return self.async_abort(

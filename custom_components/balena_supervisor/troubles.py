@@ -1,24 +1,28 @@
 """Tells people of troubles with devices that last."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from time import monotonic
 from typing import Final
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.util.hass_dict import HassKey
 
 from .client import Endpoint, parse_version
 from .const import DOMAIN
-from .coordinator import BalenaConfigEntry
+from .coordinator import BalenaConfigEntry, DeviceCoordinator
 from .state import DeviceState
 
 _INTERVAL: Final = timedelta(minutes=5)
 # Of so many devices the names are told.
 _NAMES: Final = 10
+# Since when which device has which trouble, by entry: it goes on while an entry is reloaded.
+_SINCE: Final[HassKey[dict[str, dict[str, dict[str, float]]]]] = HassKey(
+    f"{DOMAIN}_troubles"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +41,20 @@ def _is_too_old(state: DeviceState) -> bool:
     return not Endpoint.APPS_STATE.is_supported_by(version)
 
 
+UPDATE_FAILS: Final = Trouble(
+    "update_fails",
+    timedelta(hours=1),
+    lambda state: state.update_failed is True,
+    is_fixable=True,
+)
 TROUBLES: Final = (
+    UPDATE_FAILS,
+    # That a lock was in the way once says nothing of today, but an update that waits does.
     Trouble(
-        "update_fails",
-        timedelta(hours=1),
-        lambda state: state.update_failed is True,
-        is_fixable=True,
+        "update_locked",
+        timedelta(days=1),
+        lambda state: state.update_locked and state.update_failed is True,
     ),
-    Trouble("update_locked", timedelta(days=1), lambda state: state.update_locked),
     Trouble(
         "supervisor_unhealthy",
         timedelta(minutes=30),
@@ -57,22 +67,58 @@ TROUBLES: Final = (
 @callback
 def async_watch_troubles(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Tell of troubles with an entry's devices, each once, for as long as they last."""
-    # Since when which device has it.
-    since: dict[Trouble, dict[str, float]] = {trouble: {} for trouble in TROUBLES}
+    since = _since(hass, entry.entry_id)
 
     @callback
     def look(_: datetime | None = None) -> None:
-        for trouble, began in since.items():
-            _take_note(trouble, began, entry)
-            _report(hass, entry, trouble, began)
+        for trouble in TROUBLES:
+            _take_note(trouble, since[trouble.key], entry)
+            _report(hass, entry, trouble, since[trouble.key])
 
     look()
     entry.async_on_unload(
         async_track_time_interval(hass, look, _INTERVAL, cancel_on_shutdown=True)
     )
-    for trouble in TROUBLES:
-        forget = partial(ir.async_delete_issue, hass, DOMAIN, _issue_id(trouble, entry))
-        entry.async_on_unload(forget)
+
+
+@callback
+def async_forget_troubles(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
+    """Tell nothing more of an entry: it is removed or disabled."""
+    hass.data.get(_SINCE, {}).pop(entry.entry_id, None)
+    for domain, issue_id in list(ir.async_get(hass).issues):
+        if domain == DOMAIN and entry.entry_id in issue_id:
+            ir.async_delete_issue(hass, domain, issue_id)
+
+
+@callback
+def async_troubled_devices(
+    hass: HomeAssistant, entry: BalenaConfigEntry, trouble: Trouble
+) -> list[DeviceCoordinator]:
+    """Return the devices of an entry whose trouble is told."""
+    return _lasting(trouble, _since(hass, entry.entry_id)[trouble.key], entry)
+
+
+@callback
+def async_wait_anew(
+    hass: HomeAssistant,
+    entry: BalenaConfigEntry,
+    trouble: Trouble,
+    devices: Iterable[DeviceCoordinator],
+) -> None:
+    """Give what was done about a trouble its time, before it is told of the devices again."""
+    began = _since(hass, entry.entry_id)[trouble.key]
+    for device in devices:
+        began.pop(device.device_id, None)
+
+
+def _since(hass: HomeAssistant, entry_id: str) -> dict[str, dict[str, float]]:
+    return hass.data.setdefault(_SINCE, {}).setdefault(
+        entry_id, {trouble.key: {} for trouble in TROUBLES}
+    )
+
+
+def _is_heard_of(device: DeviceCoordinator) -> bool:
+    return device.last_update_success and device.data.online is True
 
 
 def _take_note(
@@ -84,12 +130,25 @@ def _take_note(
         del began[device_id]
     for device_id, device in devices.items():
         # What nothing is heard of stays as it was.
-        if not device.last_update_success or not device.data.online:
+        if not _is_heard_of(device):
             continue
         if trouble.is_told(device.data):
             began.setdefault(device_id, monotonic())
         else:
             began.pop(device_id, None)
+
+
+def _lasting(
+    trouble: Trouble, began: dict[str, float], entry: BalenaConfigEntry
+) -> list[DeviceCoordinator]:
+    """Return the devices that have a trouble for long enough to tell."""
+    now = monotonic()
+    devices = entry.runtime_data.devices
+    return [
+        devices[device_id]
+        for device_id, since in began.items()
+        if device_id in devices and now - since >= trouble.lasts.total_seconds()
+    ]
 
 
 def _report(
@@ -98,20 +157,21 @@ def _report(
     trouble: Trouble,
     began: dict[str, float],
 ) -> None:
-    now = monotonic()
-    names = sorted(
-        entry.runtime_data.devices[device_id].device_name
-        for device_id, since in began.items()
-        if now - since >= trouble.lasts.total_seconds()
-    )
+    names = sorted(device.device_name for device in _lasting(trouble, began, entry))
+    issue_id = f"{trouble.key}_{entry.entry_id}"
     if not names:
-        ir.async_delete_issue(hass, DOMAIN, _issue_id(trouble, entry))
+        issue = ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
+        devices = entry.runtime_data.devices.values()
+        is_over = not began and all(map(_is_heard_of, devices))
+        # What a person ignored before a restart stays so until it is known to be over.
+        if issue is not None and (issue.active or is_over):
+            ir.async_delete_issue(hass, DOMAIN, issue_id)
         return
     more = len(names) - _NAMES
     ir.async_create_issue(
         hass,
         DOMAIN,
-        _issue_id(trouble, entry),
+        issue_id,
         data={"entry_id": entry.entry_id},
         is_fixable=trouble.is_fixable,
         severity=ir.IssueSeverity.WARNING,
@@ -120,7 +180,3 @@ def _report(
             "devices": ", ".join(names[:_NAMES]) + (f" (+{more})" if more > 0 else "")
         },
     )
-
-
-def _issue_id(trouble: Trouble, entry: BalenaConfigEntry) -> str:
-    return f"{trouble.key}_{entry.entry_id}"
