@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+import gc
 from typing import Any, Final
 
 from freezegun.api import FrozenDateTimeFactory
@@ -273,6 +274,7 @@ async def rounds(number: int = 1000) -> None:
 
 
 SWITCH: Final = "switch.kiosk_lobby_browser_running"
+LOCKED: Final = "binary_sensor.kiosk_lobby_update_locked"
 POLLED: Final = ("/v2/applications/state", "/v2/state/status")
 
 
@@ -790,3 +792,30 @@ class TestTwoEntries:
         device_registry.async_update_device(ids[0], name_by_user="Hall")
         devices = [device_registry.async_get(registry_id) for registry_id in ids]
         assert [device and device.name_by_user for device in devices] == ["Hall", None]
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_cancelled_command_that_fails(
+    hass: HomeAssistant,
+    reach: CloudDevice,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody hears of a failure when who gave the command is gone; it is no error of Home Assistant's either."""
+    await set_up(hass, entry := direct_entry(reach))
+    reach.faults.add("POST", f"/v2/applications/{APP}/restart", Fault.hang())
+    restart = asyncio.create_task(
+        call(hass, "restart", device_id=device_id(hass, entry, "kiosk-lobby"))
+    )
+    await eventually(lambda: reach.supervisor.commands_at_once == 1)
+    restart.cancel()
+    reach.device.lock()
+    await asyncio.sleep(0.05)
+    reach.faults.clear()
+    await eventually(lambda: not reach.supervisor.under_way)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    # It was refused.
+    assert state_of(hass, LOCKED) == "on"
+    del restart
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+    assert "shielded future" not in caplog.text
