@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+import gc
 from typing import Any, Final
 
 from freezegun.api import FrozenDateTimeFactory
@@ -273,6 +274,7 @@ async def rounds(number: int = 1000) -> None:
 
 
 SWITCH: Final = "switch.kiosk_lobby_browser_running"
+LOCKED: Final = "binary_sensor.kiosk_lobby_update_locked"
 POLLED: Final = ("/v2/applications/state", "/v2/state/status")
 
 
@@ -660,3 +662,160 @@ class TestStop:
         await eventually(lambda: not reach.supervisor.under_way)
         await browser.close()
         assert not reach.device.followers
+
+
+class TestTwoEntries:
+    """A device that two entries have: directly and of an account, or of the accounts of two people."""
+
+    @pytest.fixture(params=["direct", "account"])
+    async def entries(
+        self,
+        request: pytest.FixtureRequest,
+        hass: HomeAssistant,
+        cloud: CloudServer,
+        account_entry: MockConfigEntry,
+        reach: CloudDevice,
+    ) -> tuple[MockConfigEntry, MockConfigEntry]:
+        """Return the entry of an account, and the other one, both set up."""
+        token = cloud.add_token(username="colleague")
+        of_colleague = MockConfigEntry(
+            domain=DOMAIN,
+            title="colleague",
+            unique_id=f"127.0.0.1_{cloud.tokens[token].actor}",
+            data={**account_entry.data, "token": token},
+            options=dict(account_entry.options),
+        )
+        other = direct_entry(reach) if request.param == "direct" else of_colleague
+        await set_up(hass, account_entry)
+        await set_up(hass, other)
+        return account_entry, other
+
+    @pytest.fixture
+    def ids(
+        self, hass: HomeAssistant, entries: tuple[MockConfigEntry, MockConfigEntry]
+    ) -> list[str]:
+        """Return the ids of the device in the registry."""
+        return [device_id(hass, entry, "kiosk-lobby") for entry in entries]
+
+    def states(self, hass: HomeAssistant) -> list[str]:
+        """Return the states of the service's switches."""
+        return [state_of(hass, SWITCH), state_of(hass, f"{SWITCH}_2")]
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    async def test_one_command_at_a_time(
+        self,
+        hass: HomeAssistant,
+        reach: CloudDevice,
+        ids: list[str],
+        order: tuple[int, int],
+    ) -> None:
+        """A command of one entry waits for that of the other."""
+        reach.faults.add("POST", "/v1/update", Fault.hold())
+        first = hass.async_create_task(call(hass, "update", device_id=ids[order[0]]))
+        await eventually(lambda: reach.supervisor.commands_at_once == 1)
+        second = hass.async_create_task(call(hass, "restart", device_id=ids[order[1]]))
+        await asyncio.sleep(0.2)
+        assert reach.device.commands == [UPDATE]
+        reach.faults.clear()
+        await asyncio.gather(first, second)
+        assert [name for name, _ in reach.device.commands] == ["update", "restart"]
+        assert reach.supervisor.most_commands_at_once == 1
+
+    async def test_reload_does_not_free_the_device(
+        self,
+        hass: HomeAssistant,
+        entries: tuple[MockConfigEntry, MockConfigEntry],
+        reach: CloudDevice,
+        ids: list[str],
+    ) -> None:
+        """While a device is at work, neither a reloaded entry nor the other one commands it."""
+        reach.faults.add("POST", "/v1/update", Fault.hold())
+        work = [hass.async_create_task(call(hass, "update", device_id=ids[0]))]
+        await eventually(lambda: reach.supervisor.commands_at_once == 1)
+        await reload(hass, entries[0])
+        work += [
+            hass.async_create_task(call(hass, "restart", device_id=registry_id))
+            for registry_id in ids
+        ]
+        await asyncio.sleep(0.2)
+        assert reach.device.commands == [UPDATE]
+        reach.faults.clear()
+        await asyncio.gather(*work)
+        assert reach.supervisor.most_commands_at_once == 1
+        assert len(reach.device.commands) == 3
+
+    async def test_both_show_what_one_did(
+        self,
+        hass: HomeAssistant,
+        freezer: FrozenDateTimeFactory,
+        entries: tuple[MockConfigEntry, MockConfigEntry],
+        reach: CloudDevice,
+    ) -> None:
+        """What one entry did shows at the other with its next poll."""
+        reach.device.timings = Timings.instant()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        assert self.states(hass) == ["on", "on"]
+        await switch_off(hass)
+        await pass_time(hass, freezer, 61)
+        assert self.states(hass) == ["off", "off"]
+
+    @pytest.mark.parametrize("end", [unload, remove])
+    @pytest.mark.parametrize("gone", [0, 1])
+    async def test_one_ends(
+        self,
+        hass: HomeAssistant,
+        entries: tuple[MockConfigEntry, MockConfigEntry],
+        reach: CloudDevice,
+        ids: list[str],
+        end: Interruption,
+        gone: int,
+    ) -> None:
+        """The end of one entry does no harm to the other, in the middle of a command either."""
+        reach.device.timings = Timings.instant()
+        reach.faults.add("POST", "/v1/update", Fault.hold())
+        update = hass.async_create_task(call(hass, "update", device_id=ids[gone]))
+        await eventually(lambda: reach.device.commands == [UPDATE])
+        await end(hass, entries[gone])
+        reach.faults.clear()
+        await update
+        await call(hass, "stop_service", device_id=ids[1 - gone], service="browser")
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
+        await hass.async_block_till_done(wait_background_tasks=True)
+        suffix = ("_2", "")[gone]
+        assert state_of(hass, f"{SWITCH}{suffix}") == "off"
+        assert state_of(hass, f"binary_sensor.kiosk_lobby_online{suffix}") == "on"
+
+    async def test_each_has_a_device(
+        self, ids: list[str], device_registry: dr.DeviceRegistry
+    ) -> None:
+        """Each entry has a device of its own in the registry, with a name and an area of its own."""
+        device_registry.async_update_device(ids[0], name_by_user="Hall")
+        devices = [device_registry.async_get(registry_id) for registry_id in ids]
+        assert [device and device.name_by_user for device in devices] == ["Hall", None]
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_cancelled_command_that_fails(
+    hass: HomeAssistant,
+    reach: CloudDevice,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody hears of a failure when who gave the command is gone; it is no error of Home Assistant's either."""
+    await set_up(hass, entry := direct_entry(reach))
+    reach.faults.add("POST", f"/v2/applications/{APP}/restart", Fault.hang())
+    restart = asyncio.create_task(
+        call(hass, "restart", device_id=device_id(hass, entry, "kiosk-lobby"))
+    )
+    await eventually(lambda: reach.supervisor.commands_at_once == 1)
+    restart.cancel()
+    reach.device.lock()
+    await asyncio.sleep(0.05)
+    reach.faults.clear()
+    await eventually(lambda: not reach.supervisor.under_way)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    # It was refused.
+    assert state_of(hass, LOCKED) == "on"
+    del restart
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+    assert "shielded future" not in caplog.text

@@ -1,6 +1,8 @@
 """A device gets a new key, which is not lost whatever happens."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
@@ -278,3 +280,260 @@ async def test_removed_entry_is_forgotten(
     assert loaded.entry_id in hass_storage[f"{DOMAIN}.keys"]["data"]
     await hass.config_entries.async_remove(loaded.entry_id)
     assert hass_storage[f"{DOMAIN}.keys"]["data"] == {}
+
+
+KEYS = f"{DOMAIN}.keys"
+REGENERATE = ("POST", "/v1/regenerate-api-key")
+
+
+class Kill:
+    """Home Assistant that is killed, and starts again with what was on the disk."""
+
+    def __init__(
+        self, hass: HomeAssistant, entry: MockConfigEntry, storage: dict[str, Any]
+    ) -> None:
+        """Begin with an entry that is on the disk."""
+        self.hass, self.entry, self.storage = hass, entry, storage
+        self.entry_on_disk = dict(entry.data)
+
+    def write_entry(self) -> None:
+        """Have the entry be written, which Home Assistant does a second later."""
+        self.entry_on_disk = dict(self.entry.data)
+
+    async def restart(self) -> None:
+        """Kill it, and start it again."""
+        on_disk = deepcopy(self.storage)
+        await self.hass.config_entries.async_unload(self.entry.entry_id)
+        self.storage.clear()
+        self.storage.update(on_disk)
+        self.hass.config_entries.async_update_entry(self.entry, data=self.entry_on_disk)
+        self.hass.set_state(CoreState.not_running)
+        await self.hass.config_entries.async_setup(self.entry.entry_id)
+        self.hass.set_state(CoreState.running)
+        await self.hass.async_block_till_done(wait_background_tasks=True)
+
+
+@pytest.fixture
+def kill(
+    hass: HomeAssistant, loaded: MockConfigEntry, hass_storage: dict[str, Any]
+) -> Kill:
+    """Return what kills Home Assistant."""
+    return Kill(hass, loaded, hass_storage)
+
+
+async def not_sent(kill: Kill, server: SupervisorServer) -> None:
+    """Fail before the request arrives."""
+    server.faults.add(*REGENERATE, Fault.reset(), times=1)
+    await regenerate(kill.hass, kill.entry)
+
+
+async def recorded(kill: Kill, server: SupervisorServer) -> None:
+    """Have the new key in the store of its own, but the entry not written yet."""
+    await regenerate(kill.hass, kill.entry)
+
+
+async def written(kill: Kill, server: SupervisorServer) -> None:
+    """Have the entry written, too."""
+    await regenerate(kill.hass, kill.entry)
+    kill.write_entry()
+
+
+async def recovered(kill: Kill, server: SupervisorServer) -> None:
+    """Be killed before the entry is written, and again before it is written after that."""
+    await regenerate(kill.hass, kill.entry)
+    await kill.restart()
+
+
+async def recovered_and_written(kill: Kill, server: SupervisorServer) -> None:
+    """Be killed, recover, and have the entry written."""
+    await regenerate(kill.hass, kill.entry)
+    await kill.restart()
+    kill.write_entry()
+
+
+async def forgotten(kill: Kill, server: SupervisorServer) -> None:
+    """Be killed when the record of a written key was just forgotten."""
+    await regenerate(kill.hass, kill.entry)
+    kill.write_entry()
+    await kill.restart()
+
+
+async def second_not_sent(kill: Kill, server: SupervisorServer) -> None:
+    """Have one key, and fail to ask for the next one."""
+    await regenerate(kill.hass, kill.entry)
+    await not_sent(kill, server)
+
+
+async def second_recorded(kill: Kill, server: SupervisorServer) -> None:
+    """Have the second of two keys recorded, and the first one written."""
+    await regenerate(kill.hass, kill.entry)
+    kill.write_entry()
+    await regenerate(kill.hass, kill.entry)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        not_sent,
+        recorded,
+        written,
+        recovered,
+        recovered_and_written,
+        forgotten,
+        second_not_sent,
+        second_recorded,
+    ],
+)
+async def test_killed(
+    hass: HomeAssistant,
+    kill: Kill,
+    device: Device,
+    server: SupervisorServer,
+    step: Callable[[Kill, SupervisorServer], Awaitable[None]],
+) -> None:
+    """Wherever Home Assistant is killed, it starts again with a key that works."""
+    await step(kill, server)
+    server.faults.clear()
+    await kill.restart()
+    assert kill.entry.state is ConfigEntryState.LOADED
+    assert kill.entry.data["api_key"] == device.api_key
+    assert state_of(hass, ONLINE) == "on"
+    assert not hass.config_entries.flow.async_progress()
+    # And so it does the next time.
+    await kill.restart()
+    assert kill.entry.data["api_key"] == device.api_key
+
+
+@pytest.mark.expects_log("could not authenticate")
+async def test_killed_without_an_answer(
+    hass: HomeAssistant, kill: Kill, device: Device, server: SupervisorServer
+) -> None:
+    """When nobody has heard the new key, the person is asked for it, once."""
+    server.faults.add(*REGENERATE, Fault.reset_after())
+    response = await regenerate(hass, kill.entry)
+    assert response["devices"][0]["result"] == "outcome_unknown"
+    await kill.restart()
+    (flow,) = hass.config_entries.flow.async_progress()
+    result = await hass.config_entries.flow.async_configure(
+        flow["flow_id"], {"api_key": device.api_key}
+    )
+    assert result["reason"] == "reauth_successful"
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, ONLINE) == "on"
+
+
+@pytest.fixture
+async def changing(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> asyncio.Task[Any]:
+    """Return the action, called on a device that has a new key already, but did not tell it yet."""
+    server.faults.add(*REGENERATE, Fault.hold())
+    changing = hass.async_create_background_task(regenerate(hass, loaded), "browser")
+    async with asyncio.timeout(5):
+        while not device.commands:
+            await asyncio.sleep(0.01)
+    return changing
+
+
+async def test_reload_waits_for_the_new_key(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    changing: asyncio.Task[Any],
+) -> None:
+    """An entry that is reloaded meanwhile is set up with the new key, and asks nobody for one."""
+    reloading = asyncio.create_task(hass.config_entries.async_reload(loaded.entry_id))
+    await asyncio.sleep(0.1)
+    server.faults.clear()
+    assert (await changing)["devices"][0]["result"] == "ok"
+    assert await reloading
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert loaded.data["api_key"] == device.api_key
+    assert state_of(hass, ONLINE) == "on"
+    assert not hass.config_entries.flow.async_progress()
+
+
+async def test_unloaded_before_the_new_key(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    changing: asyncio.Task[Any],
+) -> None:
+    """An entry that is unloaded meanwhile has the new key when it is set up again."""
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    server.faults.clear()
+    assert (await changing)["devices"][0]["result"] == "ok"
+    assert await hass.config_entries.async_setup(loaded.entry_id)
+    assert loaded.data["api_key"] == device.api_key
+
+
+async def test_removed_before_the_new_key(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    hass_storage: dict[str, Any],
+    changing: asyncio.Task[Any],
+) -> None:
+    """Who removes the device meanwhile is told that its new key is not kept, and nothing is."""
+    await hass.config_entries.async_remove(loaded.entry_id)
+    server.faults.clear()
+    (outcome,) = (await changing)["devices"]
+    assert outcome["result"] == "key_not_kept"
+    assert not hass_storage.get(KEYS, {"data": None})["data"]
+    assert not hass.config_entries.flow.async_progress()
+
+
+async def test_cancelled_before_the_new_key(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    hass_storage: dict[str, Any],
+    changing: asyncio.Task[Any],
+) -> None:
+    """A script that is stopped meanwhile does not cost the key."""
+    changing.cancel()
+    await asyncio.sleep(0.05)
+    server.faults.clear()
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert loaded.data["api_key"] == device.api_key
+    assert hass_storage[KEYS]["data"][loaded.entry_id]["new"] == device.api_key
+
+
+async def test_stop_waits_for_the_new_key(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    hass_storage: dict[str, Any],
+    changing: asyncio.Task[Any],
+) -> None:
+    """Home Assistant that stops meanwhile has the new key on the disk before it ends."""
+    stopping = asyncio.create_task(hass.async_stop(force=True))
+    await asyncio.sleep(0.1)
+    assert not stopping.done()
+    server.faults.clear()
+    await stopping
+    (stored,) = hass_storage["core.config_entries"]["data"]["entries"]
+    assert stored["data"]["api_key"] == device.api_key
+    assert hass_storage[KEYS]["data"][loaded.entry_id]["new"] == device.api_key
+
+
+async def test_stop_does_not_wait_for_ever(
+    hass: HomeAssistant, server: SupervisorServer, changing: asyncio.Task[Any]
+) -> None:
+    """A device that does not tell its new key keeps Home Assistant for ten seconds only."""
+    stopping = asyncio.create_task(hass.async_stop(force=True))
+    await asyncio.sleep(0.1)
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=9))
+    await asyncio.sleep(0.1)
+    assert not stopping.done()
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=11))
+    await stopping
+    with pytest.raises(asyncio.CancelledError):
+        await changing

@@ -20,14 +20,20 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.balena_supervisor.const import (
+    CONF_CONNECTION,
+    CONNECTION_ACCOUNT,
+    DOMAIN,
+)
 from homeassistant.core import HomeAssistant
-from simulator import Device, Service, SupervisorServer, Timings
+from simulator import CloudServer, Device, Service, SupervisorServer, Timings
 
+from .life.account import ACCOUNT_EVENTS, POOL, AccountLife, AccountOracle, releases
 from .life.events import EVENTS, Event
 from .life.house import House
 from .life.life import EXTRA_SERVICES, Life
 from .life.oracle import Oracle
-from .life.report import belongings, figures, write_report
+from .life.report import account_figures, belongings, figures, write_report
 
 SEED: Final = int(os.environ.get("LIFE_SEED", "20261125"))
 REPORT: Final = os.environ.get("LIFE_REPORT")
@@ -44,11 +50,13 @@ TOLERANCE: Final = 0.02
 NOTHING: Final = logging.CRITICAL + 1
 
 # What the log may say.
+ACCOUNT_ABSENCE: Final = "Error fetching demo data"
 ABSENCE: Final = "Error fetching holy-wildflower data"
 REFUSAL: Final = "Authentication failed while fetching"
 EXPECTED: Final = (
     ABSENCE,
     REFUSAL,
+    ACCOUNT_ABSENCE,
     "could not authenticate",
     "not ready yet",
     # A button or a switch that is not there while its device is away.
@@ -142,7 +150,9 @@ def traced() -> Generator[None]:
     tracemalloc.stop()
 
 
-async def live(life: Life, hours: float, events: Mapping[str, Event] = EVENTS) -> None:
+async def live[LifeT: (Life, AccountLife)](
+    life: LifeT, hours: float, events: Mapping[str, Event[LifeT]]
+) -> None:
     """Let one thing happen after the other, and be well in the end."""
     weights = [event.weight for event in events.values()]
     end = monotonic() + hours * HOUR
@@ -155,6 +165,46 @@ async def live(life: Life, hours: float, events: Mapping[str, Event] = EVENTS) -
     await life.come_to_rest()
 
 
+@pytest.fixture
+async def account_life(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    cloud: CloudServer,
+    token: str,
+    entity_registry_enabled_by_default: None,
+    pytestconfig: pytest.Config,
+) -> AsyncGenerator[AccountLife]:
+    """Return the life of an account of two fleets, in which all devices were once."""
+    pytestconfig.get_terminal_writer().line(f"LIFE_SEED={SEED}")
+    asyncio.get_running_loop().set_debug(False)
+    fleets = [
+        cloud.add_fleet(name, release=releases(name)[0])
+        for name in ("kiosks", "gateways")
+    ]
+    unique_id = f"127.0.0.1_{cloud.tokens[token].actor}"
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        title="demo",
+        unique_id=unique_id,
+        data={
+            CONF_CONNECTION: CONNECTION_ACCOUNT,
+            "ca_certificate": None,
+            "token": token,
+            "url": cloud.url,
+            "verify_ssl": True,
+        },
+        options={"fleets": [fleet.id for fleet in fleets], "services": True},
+    )
+    house = House(hass, freezer)
+    oracle = AccountOracle(cloud, unique_id)
+    life = AccountLife(cloud, house, oracle, random.Random(SEED), TIMINGS)
+    for number, uuid in enumerate(POOL):
+        life.join(uuid, fleets[number % 2])
+    await house.start(entry)
+    yield life
+    await house.stop()
+
+
 def assert_log_is_brief(life: Life, said: Counter[str]) -> None:
     """Fail when the log has other warnings, or more than one of each absence."""
     assert set(said) <= set(EXPECTED)
@@ -164,8 +214,17 @@ def assert_log_is_brief(life: Life, said: Counter[str]) -> None:
 @pytest.mark.timeout(240)
 async def test_hour(life: Life, said: Counter[str]) -> None:
     """Whatever happens, what is shown was true at the last poll or later, and the log is brief."""
-    await live(life, 1)
+    await live(life, 1, EVENTS)
     assert_log_is_brief(life, said)
+
+
+@pytest.mark.timeout(240)
+async def test_hour_of_an_account(
+    account_life: AccountLife, said: Counter[str]
+) -> None:
+    """Devices of an account come, go and move, and what is shown is true within a poll."""
+    await live(account_life, 1, ACCOUNT_EVENTS)
+    assert set(said) <= set(EXPECTED)
 
 
 @pytest.mark.long
@@ -205,6 +264,31 @@ async def test_nothing_is_left_behind(
 @pytest.mark.timeout(3600)
 async def test_day(life: Life, said: Counter[str]) -> None:
     """The same holds for a whole day."""
-    await live(life, 24)
+    await live(life, 24, EVENTS)
     assert_log_is_brief(life, said)
     write_report(REPORT, "a day", figures(SEED, life.counts))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+async def test_day_of_an_account(
+    traced: None, account_life: AccountLife, said: Counter[str]
+) -> None:
+    """The same holds for a whole day, and there is no more after it than after two hours."""
+    events = {
+        name: event
+        for name, event in ACCOUNT_EVENTS.items()
+        if name != "a restart of Home Assistant"
+    }
+    await live(account_life, 2, events)
+    early = await account_life.belongings()
+    await live(account_life, 22, events)
+    late = await account_life.belongings()
+    write_report(
+        REPORT,
+        "an account",
+        account_figures(SEED, account_life.counts) | belongings(early, late),
+    )
+    assert set(said) <= set(EXPECTED)
+    assert late.tasks <= early.tasks
+    assert late.memory <= early.memory * (1 + TOLERANCE)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from homeassistant.exceptions import ServiceValidationError
@@ -199,8 +199,10 @@ class DeviceCommands:
         giving = self._coordinator.hass.async_create_background_task(
             self._give(command, departure, turn), f"{self._coordinator.name} command"
         )
+        giving.add_done_callback(_retrieve)
         # Who waits for it may be cancelled; the device goes on, and so does its turn.
-        result = await asyncio.shield(giving)
+        await asyncio.wait({giving})
+        result = giving.result()
         await self._coordinator.async_look()
         return result
 
@@ -304,3 +306,9 @@ class DeviceCommands:
                 **placeholders,
             },
         )
+
+
+def _retrieve(given: asyncio.Task[Any]) -> None:
+    """Keep a failure out of the log of which nobody waits to hear any more."""
+    if not given.cancelled():
+        given.exception()

@@ -17,10 +17,10 @@ from .oracle import DEVICE
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Event[LifeT]:
     """Something that happens; `weight` is how often, beside all others."""
 
-    happen: Callable[[Life], Awaitable[None]]
+    happen: Callable[[LifeT], Awaitable[None]]
     weight: int = 4
 
 

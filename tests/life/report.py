@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 import re
 
+from .account import ACCOUNT_EVENTS
 from .events import EVENTS
 from .life import Belongings
 
@@ -38,6 +39,24 @@ def figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
         "Times that the device was away or had another key": counts["troubles"],
         "Keys that were entered again": counts["keys entered"],
         "Requests to the device": counts["requests"],
+        "Times looked": counts["looks"],
+        "States compared": counts["comparisons"],
+        "States that were wrong": 0,
+    }
+
+
+def account_figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
+    """Return what happened to an account, and how often was compared."""
+    events = {name: counts[name] for name in ACCOUNT_EVENTS if name in counts}
+    return {
+        "Seed": str(seed),
+        "Events": sum(events.values()),
+        "of these": ", ".join(f"{name} {number}" for name, number in events.items()),
+        "Commands that were obeyed": counts["commands given"],
+        "Commands that failed, as they should": sum(
+            number for name, number in counts.items() if "failed: " in name
+        ),
+        "Requests to the balena API": counts["requests"],
         "Times looked": counts["looks"],
         "States compared": counts["comparisons"],
         "States that were wrong": 0,
