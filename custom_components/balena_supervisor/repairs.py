@@ -10,6 +10,7 @@ from homeassistant.helpers import issue_registry as ir, service as service_helpe
 
 from .const import DOMAIN
 from .coordinator import BalenaConfigEntry, DeviceCoordinator
+from .markdown import as_words
 
 
 async def async_create_fix_flow(
@@ -78,7 +79,7 @@ class UpdateFailsFlow(RepairsFlow):
     def _failed(self, errors: list[HomeAssistantError]) -> RepairsFlowResult:
         return self.async_abort(
             reason="failed",
-            description_placeholders={"reasons": " ".join(map(str, errors))},
+            description_placeholders={"reasons": as_words(" ".join(map(str, errors)))},
         )
 
 

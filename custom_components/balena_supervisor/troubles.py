@@ -14,6 +14,7 @@ from homeassistant.helpers.event import async_track_time_interval
 from .client import Endpoint, parse_version
 from .const import DOMAIN
 from .coordinator import BalenaConfigEntry
+from .markdown import as_words
 from .state import DeviceState
 
 _INTERVAL: Final = timedelta(minutes=5)
@@ -100,7 +101,7 @@ def _report(
 ) -> None:
     now = monotonic()
     names = sorted(
-        entry.runtime_data.devices[device_id].device_name
+        as_words(entry.runtime_data.devices[device_id].device_name)
         for device_id, since in began.items()
         if now - since >= trouble.lasts.total_seconds()
     )
