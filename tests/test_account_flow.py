@@ -373,11 +373,15 @@ async def test_reauth_with_another_account(
     """The token of another account is not taken."""
     before = dict(account_entry.data)
     result = await account_entry.start_reauth_flow(hass)
-    other = cloud.add_token(username="other")
+    other = cloud.add_token(username="[other](x)")
     result = await submit(hass, result, {"token": other})
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "wrong_account"
-    assert result["description_placeholders"] == {"account": "other", "title": "demo"}
+    # The text is shown as Markdown: of a name, nothing is made there.
+    assert result["description_placeholders"] == {
+        "account": "[other]\N{WORD JOINER}(x)",
+        "title": "demo",
+    }
     assert account_entry.data == before
 
 

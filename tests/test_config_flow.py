@@ -363,10 +363,16 @@ async def test_reconfigure_to_another_device(
 ) -> None:
     """Another device does not take the place of a registered one."""
     device.mac_addresses = ("02:00:00:00:00:99",)
+    device.name = "<b>other</b>"
     result = await entry.start_reconfigure_flow(hass)
     result = await submit(hass, result, **direct(server, device))
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "wrong_device"
+    # The text is shown as Markdown: of a name, nothing is made there.
+    assert result["description_placeholders"] == {
+        "device": "<\N{WORD JOINER}b>other<\N{WORD JOINER}/b>",
+        "title": "holy-wildflower",
+    }
 
 
 @pytest.mark.usefixtures("_environment")

@@ -225,12 +225,15 @@ async def test_update_cannot_be_tried_again(
 ) -> None:
     """A device that does not take it says why, and the trouble stays."""
     assert await async_setup_component(hass, "repairs", {})
-    server.faults.add("POST", "/v1/update", Fault.status(503, "no"))
+    server.faults.add("POST", "/v1/update", Fault.status(503, "[no](http://x)"))
     client = await hass_client()
     address, _ = await fix(client, loaded)
     result = await choose(client, address, "again")
     assert (result["type"], result["reason"]) == ("abort", "failed")
-    assert "holy-wildflower failed" in result["description_placeholders"]["reasons"]
+    reasons = result["description_placeholders"]["reasons"]
+    assert "holy-wildflower failed" in reasons
+    # It is shown as Markdown: of what the device says, no link is made there.
+    assert "[no]\N{WORD JOINER}(http:\N{WORD JOINER}//x)" in reasons
     assert told(issue_registry)
 
 
@@ -419,6 +422,34 @@ async def test_ignored_trouble_before_a_restart(
     assert (issue_registry.async_get_issue(DOMAIN, issue_id) is not None) is is_kept
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Kiosk [lobby] (2. floor): a_b-c!", "Kiosk [lobby] (2. floor): a_b-c!"),
+        ("![x](https://x.example/y)", "![x]|(https:|//x.example/y)"),
+        ("[x][y] [x]: y", "[x]|[y] [x]|: y"),
+        ("<img src=x></a>", "<|img src=x><|/a>"),
+        ("WWW.x.example", "WWW|.x.example"),
+        ("me@x.example", "me|@x.example"),
+        ("a\n\n# b", "a # b"),
+    ],
+)
+async def test_names_are_no_markdown(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    issue_registry: ir.IssueRegistry,
+    name: str,
+    shown: str,
+) -> None:
+    """Home Assistant shows the texts of issues as Markdown: of names, nothing is made there."""
+    hass.config_entries.async_update_entry(entry, title=name)
+    device.supervisor_version = "6.6.0"
+    await hass.config_entries.async_setup(entry.entry_id)
+    words = shown.replace("|", "\N{WORD JOINER}")
+    assert told(issue_registry) == {"supervisor_too_old": {"devices": words}}
+
+
 async def test_many_devices(
     hass: HomeAssistant,
     account_entry: MockConfigEntry,
@@ -445,9 +476,11 @@ async def test_right_is_lost(
     issue_registry: ir.IssueRegistry,
 ) -> None:
     """A token that lost its right is told, until it has it again."""
+    hass.config_entries.async_update_entry(account, title="<demo>")
+    await hass.config_entries.async_reload(account.entry_id)
     cloud.faults.add("GET", "/v7/device", Fault.status(401))
     await pass_time(hass, freezer, MINUTE)
-    assert told(issue_registry) == {"right_lost": {"account": "demo"}}
+    assert told(issue_registry) == {"right_lost": {"account": "<\N{WORD JOINER}demo>"}}
     cloud.faults.clear()
     await pass_time(hass, freezer, MINUTE)
     assert not told(issue_registry)

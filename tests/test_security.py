@@ -95,6 +95,20 @@ class TestSecrets:
     """In a life in which everything happens that can, no secret is seen anywhere."""
 
     @pytest.fixture
+    async def own(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncGenerator[SupervisorServer]:
+        """Run in a container of a device."""
+        device = Device(
+            name="own-device", uuid="c" * 32, mac_addresses=("02:00:5E:00:53:01",)
+        )
+        async with SupervisorServer(device) as server:
+            monkeypatch.setenv("BALENA_SUPERVISOR_ADDRESS", server.url)
+            monkeypatch.setenv("BALENA_SUPERVISOR_API_KEY", device.app_key())
+            monkeypatch.setenv("BALENA_DEVICE_UUID", device.uuid)
+            yield server
+
+    @pytest.fixture
     async def life(
         self,
         hass: HomeAssistant,
@@ -103,6 +117,7 @@ class TestSecrets:
         caplog: pytest.LogCaptureFixture,
         device: Device,
         server: SupervisorServer,
+        own: SupervisorServer,
         cloud: CloudServer,
         cloud_device: CloudDevice,
         token: str,
@@ -116,6 +131,7 @@ class TestSecrets:
                 hass_ws_client,
                 caplog,
                 (device, server),
+                own,
                 (cloud, cloud_device),
                 token,
             )
@@ -128,13 +144,15 @@ class TestSecrets:
         hass_ws_client: WebSocketGenerator,
         caplog: pytest.LogCaptureFixture,
         direct: tuple[Device, SupervisorServer],
+        own: SupervisorServer,
         account: tuple[CloudServer, CloudDevice],
         token: str,
     ) -> tuple[dict[str, list[str]], dict[str, str]]:
-        """Register a device and an account, and do with them whatever one can do."""
+        """Register devices and an account, and do with them whatever one can do."""
         (device, server), (cloud, cloud_device) = direct, account
         secrets = {"wrong key": "w" * 32, "wrong token": "x" * 32, "token": token}
-        for owner in (device, cloud_device.device):
+        owners = (device, cloud_device.device, own.device)
+        for owner in owners:
             owner.variables = {"PASSWORD": f"variable of {owner.name}"}
             owner.proxy = {"type": "socks5", "ip": "192.0.2.9", "port": 1080}
             owner.proxy["password"] = f"proxy of {owner.name}"
@@ -176,22 +194,24 @@ class TestSecrets:
             {"token": token, "server": home},
             {"fleets": [str(cloud_device.fleet.id)], "services": True},
         )
-        await hass.async_block_till_done(wait_background_tasks=True)
-        near, far = hass.config_entries.async_entries(DOMAIN)
-        near_id, far_id = (
-            registry_id(hass, owner.name) for owner in (device, cloud_device.device)
+        await witness.fill_in(
+            client, FLOW, {"handler": DOMAIN}, {"next_step_id": "environment"}
         )
+        await hass.async_block_till_done(wait_background_tasks=True)
+        near, far, inside = hass.config_entries.async_entries(DOMAIN)
+        near_id, far_id, own_id = (registry_id(hass, owner.name) for owner in owners)
 
         # A new key, and every action, on good days and on bad ones.
         await witness.call(
             DOMAIN, "regenerate_api_key", {"device_id": near_id}, answers=True
         )
         secrets["new key"] = device.api_key
-        for device_id in (near_id, far_id):
+        for device_id in (near_id, far_id, own_id):
             await witness.call_all(device_id)
             await witness.look_around(websocket, hass_client)
         for device_id, faults, path, secret in (
             (near_id, server.faults, "*", device.api_key),
+            (own_id, own.faults, "*", own.device.app_key()),
             (far_id, cloud.faults, "/supervisor/*", cloud_device.device.api_key),
             (far_id, cloud.faults, "*", token),
         ):
@@ -243,14 +263,14 @@ class TestSecrets:
 
         # The end.
         for action in ("reboot", "shutdown"):
-            for device_id in (near_id, far_id):
+            for device_id in (near_id, far_id, own_id):
                 await witness.call(
                     DOMAIN, action, {"device_id": device_id}, answers=True
                 )
         await witness.look_around(websocket, hass_client)
-        for entry in (near, far):
+        for entry in (near, far, inside):
             await hass.config_entries.async_remove(entry.entry_id)
-        witness.read_requests(server, cloud)
+        witness.read_requests(server, own, cloud)
         witness.read_logs(caplog)
         # It went wrong on purpose.
         caplog.clear()

@@ -612,6 +612,20 @@ async def test_renamed_device(
     assert await answer(hass, f"is the {name} online") == "Yes, Front desk is online."
 
 
+async def test_names_are_no_markdown(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    lobby_id: str,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """Assist shows answers as Markdown: of names, nothing is made there."""
+    device_registry.async_update_device(lobby_id, name_by_user="Desk [a](https://b)")
+    await pass_time(hass, freezer, 2)
+    assert await answer(hass, "is the kiosk lobby online") == (
+        "Yes, Desk [a]\N{WORD JOINER}(https:\N{WORD JOINER}//b) is online."
+    )
+
+
 async def test_service_is_renamed(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,

@@ -46,6 +46,7 @@ from .const import (
 from .coordinator import BalenaConfigEntry, BalenaCoordinator, fleet_identifier
 from .environment import Environment
 from .exceptions import account_translated
+from .markdown import as_words
 from .polls import Polls
 from .state import FleetState, from_devices
 
@@ -363,7 +364,10 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             is_fixable=False,
             severity=severity,
             translation_key=key,
-            translation_placeholders={"account": self.name, **placeholders},
+            translation_placeholders={
+                name: as_words(text)
+                for name, text in {"account": self.name, **placeholders}.items()
+            },
         )
 
     @callback

@@ -54,6 +54,7 @@ from .const import (
 from .coordinator import BalenaConfigEntry, fleet_identifier
 from .environment import Environment
 from .keys import async_forget_key
+from .markdown import as_words
 from .probe import (
     Errors,
     ProbedAccount,
@@ -371,7 +372,10 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         if can_tell and not device.is_of(entry):
             return self.async_abort(
                 reason="wrong_device",
-                description_placeholders={"device": device.name, "title": entry.title},
+                description_placeholders={
+                    "device": as_words(device.name),
+                    "title": as_words(entry.title),
+                },
             )
         await async_forget_key(self.hass, entry)
         mac_addresses = device.mac_addresses or entry.data[CONF_MAC_ADDRESSES]
@@ -387,7 +391,10 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         is_same_person = str(entry.unique_id).endswith(f"_{account.actor_id}")
         self._abort_if_unique_id_mismatch(
             reason="wrong_server" if is_same_person else "wrong_account",
-            description_placeholders={"account": account.name, "title": entry.title},
+            description_placeholders={
+                "account": as_words(account.name),
+                "title": as_words(entry.title),
+            },
         )
         return self.async_update_reload_and_abort(entry, data=data)
 

@@ -25,6 +25,7 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er, 
 from homeassistant.helpers.translation import async_get_translations
 
 from .const import DOMAIN, LOGGER
+from .markdown import as_words
 from .naming import Bearer, Kind, all_devices, find, normalized, without_articles
 from .phrases import Phrases, async_phrases
 
@@ -84,9 +85,11 @@ class _Request:
 
     def answer(self, key: str) -> str:
         """Return an answer."""
-        return self.phrases.answer(
-            self.hass, self.intent.intent_type, key, self.slots | {"asked": self.asked}
-        )
+        slots = {
+            name: as_words(value) if isinstance(value, str) else value
+            for name, value in (self.slots | {"asked": self.asked}).items()
+        }
+        return self.phrases.answer(self.hass, self.intent.intent_type, key, slots)
 
     def enumeration(self, names: Iterable[str]) -> str:
         """Return names in a row, as they are spoken."""
@@ -475,7 +478,7 @@ async def _message(request: _Request, error: HomeAssistantError) -> str:
 def _excused(request: _Request, excuse: _Excuse) -> str:
     """Return what is said instead of an answer."""
     if excuse.text:
-        return excuse.text
+        return as_words(excuse.text)
     request.slots.update(excuse.slots)
     if excuse.key in _OF_ENTITY:
         request.slots["entity"] = request.answer("entity")

@@ -10,6 +10,7 @@ from homeassistant.helpers import service as service_helper
 
 from .const import DOMAIN
 from .coordinator import BalenaConfigEntry, DeviceCoordinator
+from .markdown import as_words
 from .troubles import UPDATE_FAILS, async_troubled_devices, async_wait_anew
 
 
@@ -63,7 +64,7 @@ class UpdateFailsFlow(RepairsFlow):
 
     @property
     def _placeholders(self) -> dict[str, str]:
-        return {"devices": ", ".join(sorted(self._names.values()))}
+        return {"devices": ", ".join(map(as_words, sorted(self._names.values())))}
 
     def _entry(self) -> BalenaConfigEntry:
         return service_helper.async_get_config_entry(self.hass, DOMAIN, self._entry_id)
@@ -89,7 +90,7 @@ class UpdateFailsFlow(RepairsFlow):
     def _failed(self, errors: list[HomeAssistantError]) -> RepairsFlowResult:
         return self.async_abort(
             reason="failed",
-            description_placeholders={"reasons": " ".join(map(str, errors))},
+            description_placeholders={"reasons": as_words(" ".join(map(str, errors)))},
         )
 
 

@@ -14,6 +14,7 @@ from homeassistant.util.hass_dict import HassKey
 from .client import Endpoint, parse_version
 from .const import DOMAIN
 from .coordinator import BalenaConfigEntry, DeviceCoordinator
+from .markdown import as_words
 from .state import DeviceState
 
 _INTERVAL: Final = timedelta(minutes=5)
@@ -157,7 +158,9 @@ def _report(
     trouble: Trouble,
     began: dict[str, float],
 ) -> None:
-    names = sorted(device.device_name for device in _lasting(trouble, began, entry))
+    names = sorted(
+        as_words(device.device_name) for device in _lasting(trouble, began, entry)
+    )
     issue_id = f"{trouble.key}_{entry.entry_id}"
     if not names:
         issue = ir.async_get(hass).async_get_issue(DOMAIN, issue_id)

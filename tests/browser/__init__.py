@@ -10,6 +10,12 @@ from tests.demo.running import Demo
 
 # What a device must not get into a page by its names and messages.
 ATTACK = "<img src=x onerror=window.attacked=1>"
+# The same where a text is read as Markdown.
+MARKDOWN_ATTACK = (
+    f"[a](https://attack.example) ![b](https://attack.example/b.png) {ATTACK}"
+    " https://attack.example www.attack.example"
+)
+ATTACKED = "img[src=x], [src*='attack.example'], [href*='attack.example']"
 
 
 def happen(demo: Demo, happening: str, index: int = 0, **arguments: Any) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.demo.running import Demo
 
-from . import open_start_page
+from . import ATTACKED, MARKDOWN_ATTACK, happen, open_start_page, refresh
 from .conftest import Picture
 
 pytestmark = pytest.mark.timeout(180)
@@ -25,3 +25,22 @@ def test_ask_assist(demo: Demo, page: Page, picture: Picture) -> None:
         box.press("Enter")
         expect(page.get_by_text(answer).first).to_be_visible()
     picture("assist", page)
+
+
+def test_names_in_answers_are_text(demo: Demo, page: Page) -> None:
+    """A name that looks like a link, an image or HTML is shown as it is in an answer."""
+    open_start_page(demo, page)
+    happen(demo, "add-service", service=MARKDOWN_ATTACK)
+    happen(demo, "container-exit", service=MARKDOWN_ATTACK)
+    refresh(page, "sensor.holy_wildflower_status")
+    tile = page.locator("hui-tile-card:visible").filter(has_text="attack.example")
+    expect(tile).to_contain_text("Exited")
+    page.keyboard.press("a")
+    box = page.locator("ha-voice-command-dialog input, ha-assist-chat input").first
+    box.fill("Is everything running on holy-wildflower?")
+    box.press("Enter")
+    answer = page.locator("ha-markdown-element").filter(has_text="attack.example")
+    expect(answer).to_be_visible()
+    assert MARKDOWN_ATTACK in answer.inner_text().replace("\N{WORD JOINER}", "")
+    expect(page.locator(ATTACKED)).to_have_count(0)
+    assert page.evaluate("window.attacked") is None

@@ -8,7 +8,15 @@ import pytest
 
 from tests.demo.running import Demo
 
-from . import ATTACK, command, device_ids, happen, open_start_page, refresh
+from . import (
+    ATTACKED,
+    MARKDOWN_ATTACK,
+    command,
+    device_ids,
+    happen,
+    open_start_page,
+    refresh,
+)
 from .conftest import Picture
 
 pytestmark = pytest.mark.timeout(180)
@@ -205,21 +213,21 @@ def test_entities_that_are_renamed_hidden_or_disabled(demo: Demo, page: Page) ->
 
 
 def test_names_are_text(demo: Demo, page: Page) -> None:
-    """Names of devices and services that look like a page's own code are shown as they are."""
+    """Names of devices and services that look like HTML or Markdown are shown as they are."""
     open_start_page(demo, page)
-    happen(demo, "add-service", service=ATTACK)
+    happen(demo, "add-service", service=MARKDOWN_ATTACK)
     refresh(page, STATUS)
-    expect(tile(page, ATTACK)).to_be_visible()
+    expect(tile(page, MARKDOWN_ATTACK)).to_be_visible()
     command(
         page,
         "config/device_registry/update",
         device_id=device_ids(page)["holy-wildflower"],
-        name_by_user=ATTACK,
+        name_by_user=MARKDOWN_ATTACK,
     )
-    expect(title(page, ATTACK)).to_be_visible()
+    expect(title(page, MARKDOWN_ATTACK)).to_be_visible()
     tile(page, "Reboot").click()
-    expect(page.get_by_text(f"Reboot {ATTACK}?")).to_be_visible()
-    assert page.locator("img[src=x]").count() == 0
+    expect(page.get_by_text(f"Reboot {MARKDOWN_ATTACK}?")).to_be_visible()
+    expect(page.locator(ATTACKED)).to_have_count(0)
     assert page.evaluate("window.attacked") is None
 
 

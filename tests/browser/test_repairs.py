@@ -1,0 +1,39 @@
+"""Texts of Home Assistant in which the name of a device stands."""
+
+from playwright.sync_api import Page, expect
+import pytest
+
+from tests.demo.running import Demo
+
+from . import ATTACKED, MARKDOWN_ATTACK, command, happen, open_start_page
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def test_names_in_issues_are_text(demo: Demo, page: Page) -> None:
+    """A name that looks like a link, an image or HTML is shown as it is in an issue."""
+    open_start_page(demo, page)
+    (entry,) = command(page, "config_entries/get", domain="balena_supervisor")
+    command(
+        page,
+        "config_entries/update",
+        entry_id=entry["entry_id"],
+        title=MARKDOWN_ATTACK,
+    )
+    # It is too old to tell another name, and for that there is an issue at once.
+    happen(demo, "version", value="6.6.0")
+    command(
+        page,
+        "call_service",
+        domain="homeassistant",
+        service="reload_config_entry",
+        service_data={"entry_id": entry["entry_id"]},
+    )
+    page.goto(f"{demo.url}/config/repairs")
+    page.get_by_text("An old Supervisor tells little").click()
+    text = page.locator("ha-markdown-element")
+    expect(text).to_contain_text("is older than 7.12")
+    shown = text.inner_text().replace("\N{WORD JOINER}", "")
+    assert f"The Supervisor of {MARKDOWN_ATTACK} is older" in shown
+    expect(page.locator(ATTACKED)).to_have_count(0)
+    assert page.evaluate("window.attacked") is None
