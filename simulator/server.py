@@ -51,6 +51,8 @@ class HttpServer:
         self.host = host
         self.port = port
         self.faults = Faults()
+        # How many seconds a connection may be idle: as Node.js has it.
+        self.keepalive = 5.0
         self.requests: list[Request] = []
         # How many of them are not answered yet, or not to the end.
         self.under_way = 0
@@ -78,7 +80,7 @@ class HttpServer:
         self._stopping.clear()
         server = web.Server(
             self._handle,
-            keepalive_timeout=5,
+            keepalive_timeout=self.keepalive,
             access_log=None,
             max_line_size=_MAX_LINE,
             max_field_size=_MAX_LINE,

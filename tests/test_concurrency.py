@@ -161,6 +161,8 @@ class TestManyAtOnce:
             entries = [account_entry] * DEVICES
             if request.param == "direct":
                 for device in devices:
+                    # On a slow machine, it would close connections just when they are used.
+                    device.supervisor.keepalive = 300.0
                     await stack.enter_async_context(device.supervisor)
                 entries = [direct_entry(device) for device in devices]
             for entry in dict.fromkeys(entries):
