@@ -76,7 +76,7 @@ PASS_LOCKS: Final = {"start_service", "update", "cleanup_volumes", "blink"}
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Return when something is the case."""
-    async with asyncio.timeout(25):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
