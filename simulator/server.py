@@ -15,6 +15,8 @@ from .faults import Faults
 from .replies import Hangup, Reply, Stream, UndeclaredStream
 
 MAX_BODY: Final = 10 * 1024 * 1024
+# For how long an idle connection stays, in seconds.
+KEEPALIVE = 5.0
 # So that a server may itself say that an address is too long.
 _MAX_LINE: Final = 1024 * 1024
 
@@ -78,7 +80,7 @@ class HttpServer:
         self._stopping.clear()
         server = web.Server(
             self._handle,
-            keepalive_timeout=5,
+            keepalive_timeout=KEEPALIVE,
             access_log=None,
             max_line_size=_MAX_LINE,
             max_field_size=_MAX_LINE,

@@ -76,7 +76,7 @@ PASS_LOCKS: Final = {"start_service", "update", "cleanup_volumes", "blink"}
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Return when something is the case."""
-    async with asyncio.timeout(25):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -136,9 +136,14 @@ async def reach(cloud_device: CloudDevice) -> AsyncGenerator[CloudDevice]:
         yield cloud_device
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(120)
 class TestManyAtOnce:
     """Automations give 200 commands to 20 devices at once."""
+
+    @pytest.fixture(autouse=True)
+    def _patient_servers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have idle connections stay: one that ends just when it is used costs an answer."""
+        monkeypatch.setattr("simulator.server.KEEPALIVE", 600.0)
 
     @pytest.fixture
     def devices(self, cloud: CloudServer, fleet: Fleet) -> list[CloudDevice]:
