@@ -29,6 +29,8 @@ class Request:
     headers: dict[str, str]
     body: bytes
     query_string: str = ""
+    # The client's end of the connection.
+    peer: tuple[str, int] | None = None
 
     @property
     def path_qs(self) -> str:
@@ -51,8 +53,6 @@ class HttpServer:
         self.host = host
         self.port = port
         self.faults = Faults()
-        # How many seconds a connection may be idle: as Node.js has it.
-        self.keepalive = 5.0
         self.requests: list[Request] = []
         # How many of them are not answered yet, or not to the end.
         self.under_way = 0
@@ -80,7 +80,7 @@ class HttpServer:
         self._stopping.clear()
         server = web.Server(
             self._handle,
-            keepalive_timeout=self.keepalive,
+            keepalive_timeout=5,
             access_log=None,
             max_line_size=_MAX_LINE,
             max_field_size=_MAX_LINE,
@@ -161,6 +161,7 @@ class HttpServer:
             dict(raw.headers),
             await _read(raw),
             parts.query,
+            raw.transport.get_extra_info("peername") if raw.transport else None,
         )
         self.bytes_received += len(request.body)
         try:

@@ -43,3 +43,13 @@ async def test_no_key(cloud: CloudServer, session: ClientSession) -> None:
     (request,) = cloud.requests
     assert request.header("Authorization") == ""
     assert request.header("User-Agent") == "HomeAssistant-balena"
+
+
+async def test_connections(cloud: CloudServer, session: ClientSession) -> None:
+    """A command has a connection of its own: one that is idle may just be ended."""
+    http = HttpClient(cloud.url, session)
+    for method in ("GET", "GET", "POST", "POST"):
+        await http.request(method, "/", timeout=1, command=method == "POST")
+    first, second, *commands = [request.peer for request in cloud.requests]
+    assert first == second
+    assert len({first, *commands}) == 3

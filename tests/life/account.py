@@ -151,11 +151,15 @@ class AccountOracle:
     def _without(self, unique_id: str) -> tuple[str, ...]:
         """Return what may be shown of what is not there: one poll without a device is not trusted."""
         for uuid, left in self._left.items():
-            if uuid in unique_id and monotonic() - left > 2 * POLL + LONGEST_TICK:
+            is_long_gone = monotonic() - left > 2 * POLL + LONGEST_TICK
+            if uuid in unique_id and is_long_gone and not self.is_failing:
                 return (ABSENT,)
         return (ABSENT, UNAVAILABLE)
 
     def _truth(self) -> Shown:
+        """Return what should be shown: nothing when the balena API tells nothing."""
+        if self.is_failing:
+            return {}
         shown = {
             (domain, f"{self.account_id}_{uuid}_{end}"): state
             for uuid, device in self.cloud.devices.items()
@@ -166,7 +170,7 @@ class AccountOracle:
             online = sum(device.is_online for device in fleet.devices)
             shown["sensor", f"{end}_devices"] = str(len(fleet.devices))
             shown["sensor", f"{end}_devices_online"] = str(online)
-        return dict.fromkeys(shown, UNAVAILABLE) if self.is_failing else shown
+        return shown
 
 
 @dataclass(slots=True)
@@ -334,7 +338,7 @@ async def _power(life: AccountLife) -> None:
     if device.is_on:
         await device.power_off()
         await life.wait(life.random.uniform(1, 1800))
-        await device.power_on()
+        device.spawn(device.power_on())
 
 
 async def _vpn(life: AccountLife) -> None:

@@ -158,12 +158,20 @@ class HttpClient:
         if params:
             # The balena API takes no "+" for a space.
             address += "?" + urlencode(params, quote_via=quote, safe="$(),;'=/")
+        headers, ssl = self._headers, self._ssl
+        if once and self._url.scheme == "http":
+            # Supervisors end idle connections after 5 seconds: the answer to a command that is
+            # just being sent on one would be lost. So it has a connection of its own, which is
+            # closed after it, and not one of the session's pool for other requests, of which
+            # this option, without a meaning for http, makes it no part.
+            headers["Connection"] = "close"
+            ssl = False
         return self._session.request(
             method,
             URL(address, encoded=True),
             json=json,
-            headers=self._headers,
-            ssl=self._ssl,
+            headers=headers,
+            ssl=ssl,
             timeout=ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
             allow_redirects=False,
             middlewares=(_send_once,) if once else None,
