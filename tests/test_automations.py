@@ -141,6 +141,89 @@ async def test_trigger(
     assert len(fired) == 1
 
 
+UPDATE = {"entity_id": "update.holy_wildflower_release"}
+
+
+async def skip(hass: HomeAssistant, device: Device) -> None:
+    """Skip a release."""
+    await hass.services.async_call("update", "skip", UPDATE, blocking=True)
+
+
+async def unpin(hass: HomeAssistant, device: Device) -> None:
+    """Have the device run what it runs, and nothing else."""
+    device.settle()
+
+
+@pytest.mark.parametrize("change", [skip, unpin])
+async def test_update_that_is_not_wanted(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    change: Callable[[HomeAssistant, Device], Awaitable[None]],
+) -> None:
+    """An update is not finished when it is wanted no more, as no other release runs."""
+    fired = await automate(
+        hass, triggers={"trigger": f"{DOMAIN}.update_finished", "target": UPDATE}
+    )
+    await update_available(device)
+    await pass_time(hass, freezer)
+    assert state_of(hass, UPDATE["entity_id"]) == "on"
+    await change(hass, device)
+    await pass_time(hass, freezer)
+    assert state_of(hass, UPDATE["entity_id"]) == "off"
+    assert not fired
+
+
+async def test_update_that_was_skipped(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A device takes no notice of who skips a release, and its update finishes."""
+    fired = await automate(
+        hass, triggers={"trigger": f"{DOMAIN}.update_finished", "target": UPDATE}
+    )
+    await update_available(device)
+    await pass_time(hass, freezer)
+    await skip(hass, device)
+    await update_finished(device)
+    await pass_time(hass, freezer)
+    assert len(fired) == 1
+
+
+@pytest.mark.expects_log("The connection was refused")
+@pytest.mark.parametrize(("applied", "times"), [([update_finished], 1), ([], 0)])
+@pytest.mark.parametrize("before", [[], [update_available]])
+async def test_update_while_away(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    before: list[Happening],
+    applied: list[Happening],
+    times: int,
+) -> None:
+    """An update finishes also when the device is back only after it."""
+    fired = await automate(
+        hass, triggers={"trigger": f"{DOMAIN}.update_finished", "target": UPDATE}
+    )
+    for happening in before:
+        await happening(device)
+        await pass_time(hass, freezer)
+    await device.power_off()
+    await pass_time(hass, freezer)
+    assert state_of(hass, UPDATE["entity_id"]) == "unavailable"
+    await update_available(device)
+    for happening in applied:
+        await happening(device)
+    await device.power_on()
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer)
+    assert len(fired) == times
+
+
 async def test_refused_by_lock(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device
 ) -> None:

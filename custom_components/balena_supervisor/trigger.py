@@ -2,9 +2,17 @@
 
 from typing import Final, override
 
+from homeassistant.components.update import ATTR_INSTALLED_VERSION, ATTR_LATEST_VERSION
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, State
-from homeassistant.helpers.trigger import EntityTargetStateTriggerBase, Trigger
+from homeassistant.helpers.automation import DomainSpec
+from homeassistant.helpers.trigger import (
+    EntityTargetStateTriggerBase,
+    EntityTriggerBase,
+    NotTriggeredReasonReporter,
+    Trigger,
+    TriggerConfig,
+)
 
 from .subjects import Subject, device_of
 
@@ -37,14 +45,66 @@ def _trigger(subject: Subject, *, is_by_itself: bool = False) -> type[Trigger]:
     return BalenaTrigger
 
 
+_RELEASE: Final = Subject(Platform.UPDATE, "release")
+
+
+class _UpdateFinishedTrigger(EntityTriggerBase):
+    """Triggers when a device runs a release that it did not run before, and should.
+
+    Who skips a release, or has the device run no other one, finishes nothing.
+    """
+
+    _domain_specs = {Platform.UPDATE: DomainSpec(value_source=ATTR_INSTALLED_VERSION)}
+    # A device may be away while it is updated.
+    _excluded_from_states = frozenset()
+    _primary_entities_only = False
+
+    def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
+        """Prepare."""
+        super().__init__(hass, config)
+        # By entity, since one that is unavailable does not tell it.
+        self._installed: dict[str, str] = {}
+
+    @override
+    def entity_filter(self, entities: set[str]) -> set[str]:
+        """Return the updates among some entities, and remember what runs on their devices."""
+        updates = _RELEASE.among(self._hass, entities)
+        for entity_id in updates - self._installed.keys():
+            if (state := self._hass.states.get(entity_id)) is not None:
+                self._remember(state)
+        return updates
+
+    @override
+    def is_valid_state(
+        self, state: State, report_not_triggered: NotTriggeredReasonReporter
+    ) -> bool:
+        """Return whether a device runs the release that it should."""
+        latest = state.attributes.get(ATTR_LATEST_VERSION)
+        is_finished: bool = self._get_tracked_value(state) == latest
+        if not is_finished:
+            self._remember(state)
+        return is_finished
+
+    @override
+    def is_valid_transition(self, from_state: State, to_state: State) -> bool:
+        """Return whether a device ran another release before, also if it was away since."""
+        before = self._installed.get(to_state.entity_id)
+        self._remember(to_state)
+        return before not in (None, self._installed.get(to_state.entity_id))
+
+    def _remember(self, state: State) -> None:
+        if (installed := self._get_tracked_value(state)) is not None:
+            self._installed[state.entity_id] = installed
+
+
 TRIGGERS: Final = {
     "came_back": _trigger(Subject(Platform.BINARY_SENSOR, "online")),
     "service_stopped": _trigger(
         Subject(Platform.SWITCH, "running", is_on=False), is_by_itself=True
     ),
-    "update_available": _trigger(Subject(Platform.UPDATE, "release")),
+    "update_available": _trigger(_RELEASE),
     "update_failed": _trigger(Subject(Platform.BINARY_SENSOR, "update_failed")),
-    "update_finished": _trigger(Subject(Platform.UPDATE, "release", is_on=False)),
+    "update_finished": _UpdateFinishedTrigger,
     "refused_by_lock": _trigger(Subject(Platform.BINARY_SENSOR, "update_locked")),
     "vpn_lost": _trigger(Subject(Platform.BINARY_SENSOR, "vpn", is_on=False)),
     "vpn_restored": _trigger(Subject(Platform.BINARY_SENSOR, "vpn")),
