@@ -1,6 +1,7 @@
 """Triggers and conditions: what happens to devices starts automations, and decides in them."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 import json
 from typing import Any, Final
 
@@ -224,20 +225,34 @@ async def test_update_while_away(
     assert len(fired) == times
 
 
+@pytest.mark.parametrize(
+    ("options", "times"), [({}, [1, 2, 2]), ({"for": "00:01:00"}, [0, 0, 1])]
+)
 async def test_refused_by_lock(
-    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    options: dict[str, str],
+    times: list[int],
 ) -> None:
-    """A lock that is in the way of what the device was told to do triggers."""
+    """Each refusal by a lock triggers; for what must last, locks are in the way until something succeeds."""
+
+    async def press_restart() -> None:
+        restart = {"entity_id": "button.holy_wildflower_restart_services"}
+        with pytest.raises(HomeAssistantError, match="holds an update lock"):
+            await hass.services.async_call("button", "press", restart, blocking=True)
+        await pass_time(hass, freezer, 25)
+
     locked = {"entity_id": "binary_sensor.holy_wildflower_update_locked"}
-    fired = await automate(
-        hass, triggers={"trigger": f"{DOMAIN}.refused_by_lock", "target": locked}
-    )
+    trigger = {"trigger": f"{DOMAIN}.refused_by_lock", "target": locked}
+    fired = await automate(hass, triggers=trigger | {"options": options})
     device.lock()
-    restart = {"entity_id": "button.holy_wildflower_restart_services"}
-    with pytest.raises(HomeAssistantError, match="holds an update lock"):
-        await hass.services.async_call("button", "press", restart, blocking=True)
-    await hass.async_block_till_done(wait_background_tasks=True)
-    assert len(fired) == 1
+    told = []
+    for wait in (press_restart, press_restart, partial(pass_time, hass, freezer)):
+        await wait()
+        told.append(len(fired))
+    assert told == times
 
 
 async def stop(hass: HomeAssistant, device: Device) -> None:

@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, override
 
@@ -19,6 +20,7 @@ from homeassistant.exceptions import (
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, DeviceInfo
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.util import dt as dt_util
 
 from .client import (
     AuthenticationFailed,
@@ -164,7 +166,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         self._busy_since: float | None = None
         self._departure: _Departure | None = None
         self._echo_until = 0.0
-        self._is_locked = False
+        self._refused_at: datetime | None = None
         self._was_up_to_date = True
         self._registered: DeviceInfo | None = None
         self._registered_services: set[ServiceKey] | None = None
@@ -272,8 +274,8 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @callback
     def async_note_lock(self, *, is_held: bool) -> None:
         """Remember whether an update lock was in the way of the last attempt to do something."""
-        self._is_locked = is_held
-        self._show(replace(self.data, update_locked=is_held))
+        self._refused_at = dt_util.utcnow() if is_held else None
+        self._show(replace(self.data, refused_at=self._refused_at))
 
     @callback
     def _show(self, state: DeviceState) -> None:
@@ -291,9 +293,9 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         if tells_all:
             is_up_to_date = state.update_status == UpdateStatus.UP_TO_DATE
             if is_up_to_date and not self._was_up_to_date:
-                self._is_locked = False
+                self._refused_at = None
             self._was_up_to_date = is_up_to_date
-        return replace(state, update_locked=self._is_locked)
+        return replace(state, refused_at=self._refused_at)
 
     @abstractmethod
     async def async_look(self) -> None:

@@ -1,5 +1,6 @@
 """Triggers of balena devices, for automations."""
 
+from datetime import datetime
 from typing import Final, override
 
 from homeassistant.components.update import ATTR_INSTALLED_VERSION, ATTR_LATEST_VERSION
@@ -14,6 +15,7 @@ from homeassistant.helpers.trigger import (
     TriggerConfig,
 )
 
+from .const import ATTR_REFUSED_AT
 from .subjects import Subject, device_of
 
 
@@ -46,6 +48,7 @@ def _trigger(subject: Subject, *, is_by_itself: bool = False) -> type[Trigger]:
 
 
 _RELEASE: Final = Subject(Platform.UPDATE, "release")
+_UPDATE_LOCKED: Final = Subject(Platform.BINARY_SENSOR, "update_locked")
 
 
 class _UpdateFinishedTrigger(EntityTriggerBase):
@@ -97,7 +100,29 @@ class _UpdateFinishedTrigger(EntityTriggerBase):
             self._installed[state.entity_id] = installed
 
 
-TRIGGERS: Final = {
+class _RefusedByLockTrigger(EntityTargetStateTriggerBase):
+    """Triggers with each refusal by an update lock, or once when locks were in the way for a while."""
+
+    _domain_specs = _UPDATE_LOCKED.domain_specs
+    _to_states = {_UPDATE_LOCKED.state}
+    _primary_entities_only = False
+
+    @override
+    def entity_filter(self, entities: set[str]) -> set[str]:
+        """Return those of some entities that the trigger is about."""
+        return _UPDATE_LOCKED.among(self._hass, entities)
+
+    @override
+    def is_valid_transition(self, from_state: State, to_state: State) -> bool:
+        """Return whether a lock was in the way, also if one was before."""
+        if self._duration:
+            return super().is_valid_transition(from_state, to_state)
+        before = from_state.attributes.get(ATTR_REFUSED_AT)
+        refused_at: datetime | None = to_state.attributes.get(ATTR_REFUSED_AT)
+        return refused_at != before
+
+
+TRIGGERS: Final[dict[str, type[Trigger]]] = {
     "came_back": _trigger(Subject(Platform.BINARY_SENSOR, "online")),
     "service_stopped": _trigger(
         Subject(Platform.SWITCH, "running", is_on=False), is_by_itself=True
@@ -105,7 +130,7 @@ TRIGGERS: Final = {
     "update_available": _trigger(_RELEASE),
     "update_failed": _trigger(Subject(Platform.BINARY_SENSOR, "update_failed")),
     "update_finished": _UpdateFinishedTrigger,
-    "refused_by_lock": _trigger(Subject(Platform.BINARY_SENSOR, "update_locked")),
+    "refused_by_lock": _RefusedByLockTrigger,
     "vpn_lost": _trigger(Subject(Platform.BINARY_SENSOR, "vpn", is_on=False)),
     "vpn_restored": _trigger(Subject(Platform.BINARY_SENSOR, "vpn")),
     "went_offline": _trigger(Subject(Platform.BINARY_SENSOR, "online", is_on=False)),
