@@ -56,6 +56,7 @@ from .polls import Polls
 from .queries import DeviceQueries
 from .reading import SupervisorReader
 from .state import DeviceState, ServiceKey, Status, UpdateStatus
+from .stops import Stops
 
 if TYPE_CHECKING:
     from .account import AccountCoordinator
@@ -162,6 +163,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         self.commands = DeviceCommands(self)
         self.logs = DeviceLogs(self)
         self.queries = DeviceQueries(self)
+        self.stops = Stops()
         self.registry_id = ""
         self._busy_since: float | None = None
         self._departure: _Departure | None = None
@@ -313,15 +315,21 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         """Look at the device soon and often, since a command was given."""
         self._echo_until = monotonic() + COMMAND_ECHO.total_seconds()
 
-    @property
-    def expects_stops(self) -> bool:
-        """Whether services stop and start by what we commanded, or by an update."""
-        return (
-            monotonic() < self._echo_until
-            or self.commands.is_busy
-            or self._departure is not None
-            or self.data.may_change_soon
-        )
+    def _with_stops(self, state: DeviceState) -> DeviceState:
+        """Return a state with which services stopped by themselves."""
+        if not state.online:
+            if self._departure is None:
+                self.stops.lose_sight()
+            return state
+        is_busy = self.commands.is_busy or self._departure is not None
+        stopped = self.stops.judge(state, is_busy=is_busy)
+        if not stopped:
+            return state
+        services = {
+            key: replace(service, stopped_by_itself=key in stopped)
+            for key, service in state.services.items()
+        }
+        return replace(state, services=services)
 
     @callback
     def async_expect_departure(self, status: Status) -> None:
@@ -361,6 +369,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         is_back = is_there and (departure.is_gone or age >= _DEPARTURE_LIMIT)
         if is_back or age >= BUSY_LIMIT.total_seconds():
             self._departure = None
+            self.stops.expect(self.data.services)
             return None
         departure.is_gone = departure.is_gone or not is_there
         return departure.status
@@ -595,6 +604,7 @@ class DirectCoordinator(DeviceCoordinator):
                 self._expect_return()
             status = self._departure_status(is_there=False)
             if status is None:
+                self.stops.lose_sight()
                 self.update_interval = POLL_INTERVAL
                 failure = translated(UpdateFailed, err, self.device_name)
                 if isinstance(err, RateLimited):
@@ -606,6 +616,7 @@ class DirectCoordinator(DeviceCoordinator):
             state = self._with_lock(self._with_release(state))
             if (status := self._departure_status(is_there=True)) is not None:
                 state = replace(state, status=status)
+            state = self._with_stops(state)
             self._register(state)
         self.update_interval = (
             BUSY_INTERVAL if self._is_restless(state) else POLL_INTERVAL

@@ -103,13 +103,17 @@ _IS_DOWNLOADED: Final = {UpdateStatus.DOWNLOADED, UpdateStatus.APPLYING}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceState:
-    """A service of a device. `is_running` is None when no answer tells of its container."""
+    """A service of a device. `is_running` is None when no answer tells of its container.
+
+    `stopped_by_itself` is whether it should run, and does not for no reason that is known.
+    """
 
     app_id: int
     app_name: str
     name: str
     status: str | None = None
     is_running: bool | None = None
+    stopped_by_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,58 +9,62 @@ from homeassistant.core import HomeAssistant, State
 from homeassistant.helpers.automation import DomainSpec
 from homeassistant.helpers.trigger import (
     EntityTargetStateTriggerBase,
+    EntityTransitionTriggerBase,
     EntityTriggerBase,
     NotTriggeredReasonReporter,
     Trigger,
     TriggerConfig,
 )
 
-from .const import ATTR_REFUSED_AT
-from .subjects import Subject, device_of
+from .const import ATTR_REFUSED_AT, ATTR_STOPPED_BY_ITSELF
+from .subjects import Subject
 
 
-def _trigger(subject: Subject, *, is_by_itself: bool = False) -> type[Trigger]:
-    """Return a trigger for when an entity takes a state, by itself or whoever had it do so."""
+class _BalenaTrigger(EntityTriggerBase):
+    """Triggers when something happens to our entities."""
 
-    class BalenaTrigger(EntityTargetStateTriggerBase):
+    _subject: Subject
+    # A device's problems are told by diagnostic entities.
+    _primary_entities_only = False
+
+    @override
+    def entity_filter(self, entities: set[str]) -> set[str]:
+        """Return those of some entities that the trigger is about."""
+        return self._subject.among(self._hass, entities)
+
+
+def _trigger(subject: Subject) -> type[Trigger]:
+    """Return a trigger for when an entity takes a state."""
+
+    class StateTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
         """Triggers when one of our entities takes a state."""
 
+        _subject = subject
         _domain_specs = subject.domain_specs
         _to_states = {subject.state}
-        # A device's problems are told by diagnostic entities.
-        _primary_entities_only = False
 
-        @override
-        def entity_filter(self, entities: set[str]) -> set[str]:
-            """Return those of some entities that the trigger is about."""
-            return subject.among(self._hass, entities)
-
-        @override
-        def is_valid_transition(self, from_state: State, to_state: State) -> bool:
-            """Return whether a change is one to the state, and not what we expected."""
-            if is_by_itself:
-                device = device_of(self._hass, to_state.entity_id)
-                if device is not None and device.expects_stops:
-                    return False
-            return super().is_valid_transition(from_state, to_state)
-
-    return BalenaTrigger
+    return StateTrigger
 
 
-_RELEASE: Final = Subject(Platform.UPDATE, "release")
-_UPDATE_LOCKED: Final = Subject(Platform.BINARY_SENSOR, "update_locked")
+class _ServiceStoppedTrigger(_BalenaTrigger, EntityTransitionTriggerBase):
+    """Triggers when a service is known to have stopped by itself, which may be later."""
+
+    _subject = Subject(Platform.SWITCH, "running")
+    _domain_specs = {Platform.SWITCH: DomainSpec(value_source=ATTR_STOPPED_BY_ITSELF)}
+    _from_states = {False}
+    _to_states = {True}
 
 
-class _UpdateFinishedTrigger(EntityTriggerBase):
+class _UpdateFinishedTrigger(_BalenaTrigger):
     """Triggers when a device runs a release that it did not run before, and should.
 
     Who skips a release, or has the device run no other one, finishes nothing.
     """
 
+    _subject = Subject(Platform.UPDATE, "release")
     _domain_specs = {Platform.UPDATE: DomainSpec(value_source=ATTR_INSTALLED_VERSION)}
     # A device may be away while it is updated.
     _excluded_from_states = frozenset()
-    _primary_entities_only = False
 
     def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
         """Prepare."""
@@ -71,7 +75,7 @@ class _UpdateFinishedTrigger(EntityTriggerBase):
     @override
     def entity_filter(self, entities: set[str]) -> set[str]:
         """Return the updates among some entities, and remember what runs on their devices."""
-        updates = _RELEASE.among(self._hass, entities)
+        updates = super().entity_filter(entities)
         for entity_id in updates - self._installed.keys():
             if (state := self._hass.states.get(entity_id)) is not None:
                 self._remember(state)
@@ -100,17 +104,12 @@ class _UpdateFinishedTrigger(EntityTriggerBase):
             self._installed[state.entity_id] = installed
 
 
-class _RefusedByLockTrigger(EntityTargetStateTriggerBase):
+class _RefusedByLockTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
     """Triggers with each refusal by an update lock, or once when locks were in the way for a while."""
 
-    _domain_specs = _UPDATE_LOCKED.domain_specs
-    _to_states = {_UPDATE_LOCKED.state}
-    _primary_entities_only = False
-
-    @override
-    def entity_filter(self, entities: set[str]) -> set[str]:
-        """Return those of some entities that the trigger is about."""
-        return _UPDATE_LOCKED.among(self._hass, entities)
+    _subject = Subject(Platform.BINARY_SENSOR, "update_locked")
+    _domain_specs = _subject.domain_specs
+    _to_states = {_subject.state}
 
     @override
     def is_valid_transition(self, from_state: State, to_state: State) -> bool:
@@ -124,10 +123,8 @@ class _RefusedByLockTrigger(EntityTargetStateTriggerBase):
 
 TRIGGERS: Final[dict[str, type[Trigger]]] = {
     "came_back": _trigger(Subject(Platform.BINARY_SENSOR, "online")),
-    "service_stopped": _trigger(
-        Subject(Platform.SWITCH, "running", is_on=False), is_by_itself=True
-    ),
-    "update_available": _trigger(_RELEASE),
+    "service_stopped": _ServiceStoppedTrigger,
+    "update_available": _trigger(Subject(Platform.UPDATE, "release")),
     "update_failed": _trigger(Subject(Platform.BINARY_SENSOR, "update_failed")),
     "update_finished": _UpdateFinishedTrigger,
     "refused_by_lock": _RefusedByLockTrigger,
