@@ -374,7 +374,6 @@ async def test_service_that_stops_as_an_update_begins(
     """A service that an update stops in the midst of a poll did not stop by itself."""
     fired = await automate(hass, triggers=STOPPED)
     device.begin_update(RECORDED_NEXT_RELEASE)
-    device.finish_download()
     await service_stopped(device)
     await pass_time(hass, freezer)
     assert state_of(hass, MAIN["entity_id"]) == "off"
@@ -562,6 +561,8 @@ async def test_trigger_of_others(
         ("is_update_pending", [update_available], True),
         ("is_vpn_connected", [], True),
         ("is_vpn_connected", [vpn_lost], False),
+        ("is_vpn_lost", [], False),
+        ("is_vpn_lost", [vpn_lost], True),
     ],
 )
 async def test_condition(
