@@ -142,6 +142,26 @@ async def test_trigger(
     assert len(fired) == 1
 
 
+async def test_device_that_is_off_at_first(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A device that is off when Home Assistant starts is unavailable, and did not go offline."""
+    online = {"entity_id": "binary_sensor.holy_wildflower_online"}
+    fired = await automate(
+        hass, triggers={"trigger": f"{DOMAIN}.went_offline", "target": online}
+    )
+    await hass.config_entries.async_unload(loaded.entry_id)
+    await device.power_off()
+    await hass.config_entries.async_setup(loaded.entry_id)
+    for _ in range(3):
+        await pass_time(hass, freezer)
+    assert state_of(hass, online["entity_id"]) == "unavailable"
+    assert not fired
+
+
 UPDATE = {"entity_id": "update.holy_wildflower_release"}
 
 
