@@ -1,6 +1,7 @@
 """Triggers and conditions: what happens to devices starts automations, and decides in them."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 import json
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from homeassistant.helpers import (
     label_registry as lr,
 )
 from homeassistant.setup import async_setup_component
-from simulator import RECORDED_NEXT_RELEASE, Device
+from simulator import RECORDED_NEXT_RELEASE, CloudDevice, Device
 
 from . import fail_at_lock, pass_time, state_of
 from .texts import FOLDER, TEXTS
@@ -141,64 +142,385 @@ async def test_trigger(
     assert len(fired) == 1
 
 
-async def test_refused_by_lock(
-    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+async def test_device_that_is_off_at_first(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A lock that is in the way of what the device was told to do triggers."""
-    locked = {"entity_id": "binary_sensor.holy_wildflower_update_locked"}
+    """A device that is off when Home Assistant starts is unavailable, and did not go offline."""
+    online = {"entity_id": "binary_sensor.holy_wildflower_online"}
     fired = await automate(
-        hass, triggers={"trigger": f"{DOMAIN}.refused_by_lock", "target": locked}
+        hass, triggers={"trigger": f"{DOMAIN}.went_offline", "target": online}
     )
-    device.lock()
-    restart = {"entity_id": "button.holy_wildflower_restart_services"}
-    with pytest.raises(HomeAssistantError, match="holds an update lock"):
-        await hass.services.async_call("button", "press", restart, blocking=True)
-    await hass.async_block_till_done(wait_background_tasks=True)
+    await hass.config_entries.async_unload(loaded.entry_id)
+    await device.power_off()
+    await hass.config_entries.async_setup(loaded.entry_id)
+    for _ in range(3):
+        await pass_time(hass, freezer)
+    assert state_of(hass, online["entity_id"]) == "unavailable"
+    assert not fired
+
+
+UPDATE = {"entity_id": "update.holy_wildflower_release"}
+
+
+async def skip(hass: HomeAssistant, device: Device) -> None:
+    """Skip a release."""
+    await hass.services.async_call("update", "skip", UPDATE, blocking=True)
+
+
+async def unpin(hass: HomeAssistant, device: Device) -> None:
+    """Have the device run what it runs, and nothing else."""
+    device.settle()
+
+
+@pytest.mark.parametrize("change", [skip, unpin])
+async def test_update_that_is_not_wanted(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    change: Callable[[HomeAssistant, Device], Awaitable[None]],
+) -> None:
+    """An update is not finished when it is wanted no more, as no other release runs."""
+    fired = await automate(
+        hass, triggers={"trigger": f"{DOMAIN}.update_finished", "target": UPDATE}
+    )
+    await update_available(device)
+    await pass_time(hass, freezer)
+    assert state_of(hass, UPDATE["entity_id"]) == "on"
+    await change(hass, device)
+    await pass_time(hass, freezer)
+    assert state_of(hass, UPDATE["entity_id"]) == "off"
+    assert not fired
+
+
+async def test_update_that_was_skipped(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A device takes no notice of who skips a release, and its update finishes."""
+    fired = await automate(
+        hass, triggers={"trigger": f"{DOMAIN}.update_finished", "target": UPDATE}
+    )
+    await update_available(device)
+    await pass_time(hass, freezer)
+    await skip(hass, device)
+    await update_finished(device)
+    await pass_time(hass, freezer)
     assert len(fired) == 1
+
+
+@pytest.mark.expects_log("The connection was refused")
+@pytest.mark.parametrize(("applied", "times"), [([update_finished], 1), ([], 0)])
+@pytest.mark.parametrize("before", [[], [update_available]])
+async def test_update_while_away(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    before: list[Happening],
+    applied: list[Happening],
+    times: int,
+) -> None:
+    """An update finishes also when the device is back only after it."""
+    fired = await automate(
+        hass, triggers={"trigger": f"{DOMAIN}.update_finished", "target": UPDATE}
+    )
+    for happening in before:
+        await happening(device)
+        await pass_time(hass, freezer)
+    await device.power_off()
+    await pass_time(hass, freezer)
+    assert state_of(hass, UPDATE["entity_id"]) == "unavailable"
+    await update_available(device)
+    for happening in applied:
+        await happening(device)
+    await device.power_on()
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer)
+    assert len(fired) == times
+
+
+@pytest.mark.parametrize(
+    ("options", "times"), [({}, [1, 2, 2]), ({"for": "00:01:00"}, [0, 0, 1])]
+)
+async def test_refused_by_lock(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    options: dict[str, str],
+    times: list[int],
+) -> None:
+    """Each refusal by a lock triggers; for what must last, locks are in the way until something succeeds."""
+
+    async def press_restart() -> None:
+        restart = {"entity_id": "button.holy_wildflower_restart_services"}
+        with pytest.raises(HomeAssistantError, match="holds an update lock"):
+            await hass.services.async_call("button", "press", restart, blocking=True)
+        await pass_time(hass, freezer, 25)
+
+    locked = {"entity_id": "binary_sensor.holy_wildflower_update_locked"}
+    trigger = {"trigger": f"{DOMAIN}.refused_by_lock", "target": locked}
+    fired = await automate(hass, triggers=trigger | {"options": options})
+    device.lock()
+    told = []
+    for wait in (press_restart, press_restart, partial(pass_time, hass, freezer)):
+        await wait()
+        told.append(len(fired))
+    assert told == times
+
+
+MAIN = {"entity_id": "switch.holy_wildflower_main_running"}
+STOPPED = {"trigger": f"{DOMAIN}.service_stopped", "target": MAIN}
+
+
+async def press(hass: HomeAssistant, button: str) -> None:
+    """Press a button of the device."""
+    target = {"entity_id": f"button.holy_wildflower_{button}"}
+    await hass.services.async_call("button", "press", target, blocking=True)
 
 
 async def stop(hass: HomeAssistant, device: Device) -> None:
     """Stop a service by its switch."""
-    main = {"entity_id": "switch.holy_wildflower_main_running"}
-    await hass.services.async_call("switch", "turn_off", main, blocking=True)
+    await hass.services.async_call("switch", "turn_off", MAIN, blocking=True)
 
 
 async def restart(hass: HomeAssistant, device: Device) -> None:
     """Restart a service, which does not come up."""
     device.start_failing = True
-    main = {"entity_id": "button.holy_wildflower_main_restart"}
     with pytest.raises(HomeAssistantError):
-        await hass.services.async_call("button", "press", main, blocking=True)
+        await press(hass, "main_restart")
+    device.start_failing = False
 
 
-async def update(hass: HomeAssistant, device: Device) -> None:
+async def begin_to_apply(hass: HomeAssistant, device: Device) -> None:
     """Apply an update, during which a service stops."""
     device.begin_update(RECORDED_NEXT_RELEASE)
     device.finish_download()
+    assert device.current_update is not None
+    device.current_update.phase = "applying changes"
     device.container_exit("main")
 
 
-@pytest.mark.parametrize("command", [stop, restart, update])
+type Command = Callable[[HomeAssistant, Device], Awaitable[None]]
+
+
 async def test_service_that_we_stopped(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
     freezer: FrozenDateTimeFactory,
-    command: Callable[[HomeAssistant, Device], Awaitable[None]],
 ) -> None:
-    """A service that a person, an automation or an update stopped did not stop by itself."""
-    main = "switch.holy_wildflower_main_running"
-    fired = await automate(
-        hass,
-        triggers={
-            "trigger": f"{DOMAIN}.service_stopped",
-            "target": {"entity_id": main},
-        },
-    )
+    """A service that a person or an automation stopped did not stop by itself, ever."""
+    fired = await automate(hass, triggers=STOPPED)
+    await stop(hass, device)
+    for _ in range(50):
+        await pass_time(hass, freezer)
+    assert state_of(hass, MAIN["entity_id"]) == "off"
+    assert not fired
+
+
+@pytest.mark.parametrize("command", [restart, begin_to_apply])
+@pytest.mark.parametrize(("comes_up", "times"), [([came_back], 0), ([], 1)])
+async def test_service_that_is_not_up_again(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    command: Command,
+    comes_up: list[Happening],
+    times: int,
+) -> None:
+    """A service that a command or an update stopped counts when that is over, and the service is not up."""
+    fired = await automate(hass, triggers=STOPPED)
     await command(hass, device)
     await pass_time(hass, freezer)
-    assert state_of(hass, main) == "off"
+    assert state_of(hass, MAIN["entity_id"]) == "off"
     assert not fired
+    for happening in comes_up:
+        await happening(device)
+    device.settle()
+    for _ in range(5):
+        await pass_time(hass, freezer)
+    assert len(fired) == times
+
+
+async def test_service_that_is_not_up_after_a_reboot(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A device that we rebooted has some time to start its services."""
+    fired = await automate(hass, triggers=STOPPED)
+    await press(hass, "reboot")
+    for _ in range(3):
+        await pass_time(hass, freezer)
+    await device.power_on()
+    device.container_exit("main")
+    await pass_time(hass, freezer)
+    assert state_of(hass, MAIN["entity_id"]) == "off"
+    assert not fired
+    for _ in range(3):
+        await pass_time(hass, freezer)
+    assert len(fired) == 1
+
+
+async def test_service_that_stops_again(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A service that runs again may stop again."""
+    fired = await automate(hass, triggers=STOPPED)
+    for status in ("exited", "Running", "exited"):
+        device.container_status("main", status)
+        await pass_time(hass, freezer)
+    assert len(fired) == 2
+
+
+async def test_service_that_stops_as_an_update_begins(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A service that an update stops in the midst of a poll did not stop by itself."""
+    fired = await automate(hass, triggers=STOPPED)
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    await service_stopped(device)
+    await pass_time(hass, freezer)
+    assert state_of(hass, MAIN["entity_id"]) == "off"
+    await begin_to_apply(hass, device)
+    await pass_time(hass, freezer)
+    await came_back(device)
+    device.settle()
+    await pass_time(hass, freezer)
+    assert not fired
+
+
+async def check_for_updates(hass: HomeAssistant, device: Device) -> None:
+    """Have the device look for updates."""
+    await press(hass, "check_for_updates")
+
+
+async def restart_redis(hass: HomeAssistant, device: Device) -> None:
+    """Restart another service."""
+    await press(hass, "redis_restart")
+
+
+async def download(hass: HomeAssistant, device: Device) -> None:
+    """Be in the midst of a download."""
+    device.begin_update(RECORDED_NEXT_RELEASE)
+
+
+@pytest.mark.parametrize("command", [check_for_updates, restart_redis, download])
+async def test_service_that_stopped_meanwhile(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    command: Command,
+) -> None:
+    """What a device was told that does not concern a service does not make its crash expected."""
+    fired = await automate(hass, triggers=STOPPED)
+    await command(hass, device)
+    await pass_time(hass, freezer)
+    await service_stopped(device)
+    await pass_time(hass, freezer, 4)
+    await pass_time(hass, freezer, 4)
+    assert len(fired) == 1
+
+
+async def test_service_that_stopped_while_an_update_is_stuck(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """An update that is being applied excuses that a service is stopped for ten minutes."""
+    fired = await automate(hass, triggers=STOPPED)
+    await begin_to_apply(hass, device)
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 9 * 60)
+    assert not fired
+    await pass_time(hass, freezer, 60)
+    assert len(fired) == 1
+    await pass_time(hass, freezer)
+    device.settle()
+    await pass_time(hass, freezer)
+    assert len(fired) == 1
+
+
+async def test_service_whose_image_is_awaited(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A service that makes way for its next image before that is there did not stop by itself."""
+    fired = await automate(hass, triggers=STOPPED)
+    app_id = next(iter(device.apps))
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    del device.containers[app_id, "main"]
+    for _ in range(50):
+        await pass_time(hass, freezer)
+    assert state_of(hass, MAIN["entity_id"]) == "off"
+    assert not fired
+
+
+@pytest.mark.expects_log("The connection was refused")
+async def test_service_that_stopped_while_away(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """What a service does while its device is away is not told of."""
+    fired = await automate(hass, triggers=STOPPED)
+    await device.power_off()
+    await pass_time(hass, freezer)
+    await device.power_on()
+    device.container_exit("main")
+    device.settled = False
+    await pass_time(hass, freezer)
+    device.settled = True
+    for _ in range(5):
+        await pass_time(hass, freezer)
+    assert state_of(hass, MAIN["entity_id"]) == "off"
+    assert not fired
+    device.container_status("main", "Running")
+    await pass_time(hass, freezer)
+    await service_stopped(device)
+    await pass_time(hass, freezer)
+    assert len(fired) == 1
+
+
+async def test_service_of_an_account(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A service of an account's device that is not up again after a restart counts, too."""
+    signage = "switch.kiosk_lobby_signage_running"
+    trigger = STOPPED | {"target": {"entity_id": signage}}
+    fired = await automate(hass, triggers=trigger)
+    restart = {"entity_id": "button.kiosk_lobby_signage_restart"}
+    await hass.services.async_call("button", "press", restart, blocking=True)
+    cloud_device.device.container_exit("signage")
+    await pass_time(hass, freezer, 20)
+    assert state_of(hass, signage) == "off"
+    assert not fired
+    await pass_time(hass, freezer, 20)
+    await pass_time(hass, freezer, 20)
+    assert len(fired) == 1
 
 
 async def test_trigger_after_a_while(
@@ -259,6 +581,8 @@ async def test_trigger_of_others(
         ("is_update_pending", [update_available], True),
         ("is_vpn_connected", [], True),
         ("is_vpn_connected", [vpn_lost], False),
+        ("is_vpn_lost", [], False),
+        ("is_vpn_lost", [vpn_lost], True),
     ],
 )
 async def test_condition(

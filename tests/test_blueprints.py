@@ -1,7 +1,7 @@
 """Blueprints: each is an automation that does what its name says."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 import shutil
@@ -22,14 +22,14 @@ from pytest_homeassistant_custom_component.typing import (
 )
 
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.setup import async_setup_component
+from homeassistant.util.yaml import parse_yaml
 from simulator import Device
 
 from . import fail_at_lock, pass_time, state_of
 
 BLUEPRINTS: Final = Path(__file__).parent.parent / "blueprints/automation"
-VPN: Final = "binary_sensor.holy_wildflower_vpn"
 
 
 @pytest.fixture
@@ -83,33 +83,63 @@ async def test_offline(
     assert [event.data for event in told] == [{"name": "holy-wildflower"}]
 
 
+async def live_through(
+    hass: HomeAssistant, device: Device, freezer: FrozenDateTimeFactory, *, hours: int
+) -> None:
+    """Let hours pass; a device that goes away is soon back."""
+    for _ in range(hours // 3):
+        await pass_time(hass, freezer)
+        await device.power_on()
+        await pass_time(hass, freezer, 3 * 3600 - 16)
+
+
 @pytest.mark.usefixtures("config_folder")
 async def test_reboot_without_vpn(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
+    device_id: str,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A device that loses its VPN again is rebooted again, but not on the same day."""
-
-    async def lose_vpn() -> None:
-        await device.power_on()
-        device.vpn_connected = True
-        await pass_time(hass, freezer)
-        device.vpn_connected = False
-        await pass_time(hass, freezer)
-        await pass_time(hass, freezer, 1801)
-        await pass_time(hass, freezer)
-
-    reboot = "button.holy_wildflower_reboot"
-    await use(hass, "reboot_without_vpn", vpn=VPN, reboot=reboot, minutes=30)
-    await lose_vpn()
+    """A device whose VPN stays away is rebooted every day; one whose VPN is back is not."""
+    await use(hass, "reboot_without_vpn", device=device_id, minutes=30)
+    device.vpn_connected = False
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 1799)
+    assert not device.commands
+    await pass_time(hass, freezer, 1)
     assert len(device.commands) == 1
-    await lose_vpn()
+    await live_through(hass, device, freezer, hours=21)
     assert len(device.commands) == 1
-    await pass_time(hass, freezer, 86_400)
-    await lose_vpn()
-    assert device.commands == [("reboot", {"force": False})] * 2
+    await live_through(hass, device, freezer, hours=2 * 24 + 3)
+    assert device.commands == [("reboot", {"force": False})] * 3
+    device.vpn_connected = True
+    await live_through(hass, device, freezer, hours=27)
+    assert len(device.commands) == 3
+    await turn_off(hass)
+
+
+@pytest.mark.parametrize(("hours", "times"), [(3, 0), (6, 1)])
+@pytest.mark.usefixtures("config_folder")
+async def test_reboot_of_a_device_found_without_vpn(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    freezer: FrozenDateTimeFactory,
+    hours: int,
+    times: int,
+) -> None:
+    """A device whose VPN was lost before Home Assistant started is rebooted, too."""
+    freezer.move_to("2026-10-01 12:00:01")
+    device.vpn_connected = False
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    (item,) = dr.async_entries_for_config_entry(device_registry, entry.entry_id)
+    await use(hass, "reboot_without_vpn", device=item.id, minutes=240)
+    await live_through(hass, device, freezer, hours=hours)
+    await turn_off(hass)
+    assert len(device.commands) == times
 
 
 def stop(device: Device) -> None:
@@ -134,7 +164,6 @@ async def test_restart_service(
         hass,
         "restart_service",
         running="switch.holy_wildflower_main_running",
-        restart="button.holy_wildflower_main_restart",
         at="03:00:00",
     )
     for happening in earlier:
@@ -289,6 +318,80 @@ async def test_found_device(hass: HomeAssistant, device: Device, search: str) ->
     await hass.services.async_call("input_boolean", "turn_off", target, blocking=True)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert device.commands == [("blink", {})]
+
+
+# What is offered to a person who has a device in reach, and one of an account with a fleet.
+DEVICES: Final = {"holy-wildflower", "kiosk-lobby"}
+OFFERED: Final = {
+    ("find_device", "identify"): {
+        "button.holy_wildflower_identify",
+        "button.kiosk_lobby_identify",
+    },
+    ("find_device", "looking"): set(),
+    ("offline", "devices"): DEVICES,
+    ("reboot_without_vpn", "device"): DEVICES,
+    ("restart_service", "running"): {
+        "switch.holy_wildflower_main_running",
+        "switch.holy_wildflower_redis_running",
+        "switch.kiosk_lobby_browser_running",
+        "switch.kiosk_lobby_signage_running",
+    },
+    ("update_at_night", "device"): DEVICES,
+    ("update_failed", "devices"): DEVICES,
+    ("update_failed", "phone"): set(),
+}
+
+
+def selectors() -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
+    """Go through the blueprints' selectors of entities and devices."""
+    for path in sorted(BLUEPRINTS.glob("*.yaml")):
+        blueprint = parse_yaml(path.read_text("utf-8"))["blueprint"]
+        for name, field in blueprint["input"].items():
+            for kind in {"device", "entity", "target"} & field["selector"].keys():
+                yield path.stem, name, kind, field["selector"][kind]
+
+
+def is_offered(entity: er.RegistryEntry, rules: Iterable[Mapping[str, str]]) -> bool:
+    """Return whether an entity is one of those that a selector offers."""
+    told = {
+        "device_class": entity.device_class or entity.original_device_class,
+        "domain": entity.domain,
+        "integration": entity.platform,
+    }
+    return any(rule.items() <= told.items() for rule in rules)
+
+
+@pytest.mark.usefixtures(
+    "entity_registry_enabled_by_default", "loaded", "account", "hass"
+)
+def test_selectors(
+    device_registry: dr.DeviceRegistry, entity_registry: er.EntityRegistry
+) -> None:
+    """A selector offers only what works: no fleets, no services for devices, no other buttons."""
+
+    def offered(kind: str, selector: Mapping[str, Any]) -> set[str | None]:
+        rules = [*selector.get("entity", ()), *selector.get("filter", ())]
+        entities = [
+            entity
+            for entity in entity_registry.entities.values()
+            if is_offered(entity, rules)
+        ]
+        name_of = {"entity": entity_id}.get(kind, device_name)
+        return {name_of(entity) for entity in entities}
+
+    def entity_id(entity: er.RegistryEntry) -> str:
+        return entity.entity_id
+
+    def device_name(entity: er.RegistryEntry) -> str | None:
+        assert entity.device_id is not None
+        item = device_registry.async_get(entity.device_id)
+        assert item is not None
+        return item.name
+
+    assert {
+        (blueprint, name): offered(kind, selector)
+        for blueprint, name, kind, selector in selectors()
+    } == OFFERED
 
 
 @pytest.mark.parametrize("path", BLUEPRINTS.glob("*.yaml"), ids=lambda path: path.stem)

@@ -11,7 +11,7 @@ from pytest_homeassistant_custom_component.components.recorder.common import (
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.balena_supervisor.actions import ACTIONS
-from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.const import DOMAIN, EVENT_ACTION
 from homeassistant.components.recorder import Recorder
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -115,6 +115,46 @@ async def test_question(
     await hass.services.async_call(
         DOMAIN, "get_state", target, blocking=True, return_response=True
     )
+    assert not await activity(hass, hass_ws_client, device_id)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({}, DOMAIN),
+        ({"name": None}, DOMAIN),
+        ({"name": "kiosk", "action": "reboot", "result": "ok"}, "kiosk"),
+        (dict.fromkeys(("action", "message", "name", "result", "service")), DOMAIN),
+        (
+            {key: [] for key in ("action", "message", "name", "result", "service")},
+            DOMAIN,
+        ),
+    ],
+)
+async def test_event_of_others(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device_id: str,
+    hass_ws_client: WebSocketGenerator,
+    fields: dict[str, Any],
+    name: str,
+) -> None:
+    """An event that somebody else fires under our name has a line, too, whatever it lacks."""
+    hass.bus.async_fire(EVENT_ACTION, {"device_id": device_id, **fields})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    (line,) = await activity(hass, hass_ws_client, device_id)
+    assert (line["name"], line["message"]) == (name, EVENT_ACTION)
+
+
+async def test_button(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device_id: str,
+    hass_ws_client: WebSocketGenerator,
+) -> None:
+    """Who presses a button has Home Assistant's own line, and none of ours."""
+    reboot = {"entity_id": "button.holy_wildflower_reboot"}
+    await hass.services.async_call("button", "press", reboot, blocking=True)
     assert not await activity(hass, hass_ws_client, device_id)
 
 

@@ -140,7 +140,10 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     def is_fed(self, row: DeviceRow, asked: float) -> bool:
         """Whether a row is the one that the state is made of, which time did not change since."""
         return (
-            row is self._row and self._departure is None and asked < self._as_told_until
+            row is self._row
+            and self._departure is None
+            and not self.stops.is_waiting
+            and asked < self._as_told_until
         )
 
     @callback
@@ -249,7 +252,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             state = replace(
                 state, online=state.online and self.is_reachable, status=status
             )
-        state = self._with_lock(state)
+        state = self._with_stops(self._with_lock(state))
         self._register(state)
         self._show(state)
         self._as_told_until = min(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import override
+from typing import Any, override
 
 from homeassistant.components.binary_sensor import (
     BinarySensorDeviceClass,
@@ -13,6 +13,7 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .const import ATTR_REFUSED_AT
 from .coordinator import BalenaConfigEntry
 from .entity import BalenaEntity, BalenaEntityDescription, async_add_device_entities
 from .state import DeviceState
@@ -27,6 +28,7 @@ class BalenaBinarySensorDescription(
     """Describes a binary sensor of a device."""
 
     value_fn: Callable[[DeviceState], bool | None]
+    attributes_fn: Callable[[DeviceState], dict[str, Any]] = lambda _: {}
 
 
 BINARY_SENSORS = (
@@ -50,6 +52,7 @@ BINARY_SENSORS = (
         device_class=BinarySensorDeviceClass.PROBLEM,
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=lambda state: state.update_locked,
+        attributes_fn=lambda state: {ATTR_REFUSED_AT: state.refused_at},
     ),
     BalenaBinarySensorDescription(
         key="update_downloaded",
@@ -125,9 +128,15 @@ class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
         """What the device tells."""
         return self.entity_description.value_fn(self.coordinator.data)
 
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """What else there is to tell of it."""
+        return self.entity_description.attributes_fn(self.coordinator.data)
+
     @override
     def _told(self) -> object:
-        return self.is_on
+        return self.is_on, self.extra_state_attributes
 
 
 class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):

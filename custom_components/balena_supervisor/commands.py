@@ -12,7 +12,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from .client import Endpoint, Proxy, target_apps
 from .const import DOMAIN
-from .state import Status
+from .state import ServiceKey, Status
 
 if TYPE_CHECKING:
     from .coordinator import DeviceCoordinator
@@ -61,12 +61,12 @@ class DeviceCommands:
     async def reboot(self, *, force: bool = False) -> None:
         """Reboot."""
         reboot = partial(self._supervisor.reboot, force=force)
-        await self._through_locks(reboot, Status.REBOOTING)
+        await self._through_locks(reboot, self._services, Status.REBOOTING)
 
     async def shutdown(self, *, force: bool = False) -> None:
         """Shut down."""
         shutdown = partial(self._supervisor.shutdown, force=force)
-        await self._through_locks(shutdown, Status.SHUTTING_DOWN)
+        await self._through_locks(shutdown, self._services, Status.SHUTTING_DOWN)
 
     async def restart(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Recreate all containers of an app."""
@@ -77,7 +77,8 @@ class DeviceCommands:
             if supervisor.supports(Endpoint.RESTART_APP)
             else supervisor.restart
         )
-        await self._through_locks(partial(restart, app_id, force=force))
+        services = self._services_of(app_id)
+        await self._through_locks(partial(restart, app_id, force=force), services)
 
     async def restart_all(self) -> None:
         """Recreate all containers of all apps."""
@@ -94,7 +95,8 @@ class DeviceCommands:
             if supervisor.supports(Endpoint.PURGE_APP)
             else supervisor.purge
         )
-        await self._through_locks(partial(purge, app_id, force=force))
+        services = self._services_of(app_id)
+        await self._through_locks(partial(purge, app_id, force=force), services)
 
     async def purge_all(self) -> None:
         """Delete the data of all apps; of none if Home Assistant is one of them."""
@@ -115,7 +117,7 @@ class DeviceCommands:
             if self._is_commanded_by_app(app_id, service)
             else partial(supervisor.restart_service, app_id, service)
         )
-        await self._through_locks(partial(restart, force=force))
+        await self._through_locks(partial(restart, force=force), [(app_id, service)])
 
     async def start_service(self, service: str, app_id: int | None = None) -> None:
         """Start a service."""
@@ -136,11 +138,13 @@ class DeviceCommands:
         if self._coordinator.is_own_device and (app_id, service) == own:
             raise self._refusal("own_service", service=service)
         supervisor = self._supervisor
-        if self._is_commanded_by_app(app_id, service):
-            await self._through_locks(partial(supervisor.stop_app, app_id, force=force))
-        else:
-            stop = partial(supervisor.stop_service, app_id, service)
-            await self._through_locks(partial(stop, force=force))
+        stop = (
+            partial(supervisor.stop_app, app_id)
+            if self._is_commanded_by_app(app_id, service)
+            else partial(supervisor.stop_service, app_id, service)
+        )
+        self._coordinator.stops.dismiss((app_id, service))
+        await self._through_locks(partial(stop, force=force), [(app_id, service)])
 
     async def cleanup_volumes(self) -> None:
         """Delete every volume that no container uses."""
@@ -148,7 +152,7 @@ class DeviceCommands:
 
     async def regenerate_api_key(self) -> None:
         """Give the device a new API key; its containers restart to get theirs."""
-        await self._alone(self._coordinator.async_renew_key)
+        await self._alone(self._coordinator.async_renew_key, self._services)
 
     async def set_host_config(
         self,
@@ -164,7 +168,7 @@ class DeviceCommands:
             proxy=proxy,
             force=force,
         )
-        await self._through_locks(change)
+        await self._through_locks(change, self._services)
         self._coordinator.reader.expect_other_details()
 
     async def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -180,24 +184,44 @@ class DeviceCommands:
         own = str(self._coordinator.environment.app_id)
         if self._coordinator.is_own_device and own not in target_apps(state):
             raise self._refusal("own_app_removed")
-        await self._alone(partial(self._supervisor.set_target_state, state))
+        change = partial(self._supervisor.set_target_state, state)
+        await self._alone(change, self._services)
+
+    @property
+    def _services(self) -> Iterable[ServiceKey]:
+        """The services of the device."""
+        return self._coordinator.data.services
+
+    def _services_of(self, app_id: int) -> Iterable[ServiceKey]:
+        """Return the services of an app."""
+        return [key for key in self._services if key[0] == app_id]
 
     async def _through_locks(
-        self, command: Callable[[], Awaitable[object]], departure: Status | None = None
+        self,
+        command: Callable[[], Awaitable[object]],
+        services: Iterable[ServiceKey],
+        departure: Status | None = None,
     ) -> None:
         """Give a command that update locks refuse."""
-        await self._alone(command, departure)
+        await self._alone(command, services, departure)
         self._coordinator.async_note_lock(is_held=False)
 
     async def _alone[ResultT](
-        self, command: Callable[[], Awaitable[ResultT]], departure: Status | None = None
+        self,
+        command: Callable[[], Awaitable[ResultT]],
+        services: Iterable[ServiceKey] = (),
+        departure: Status | None = None,
     ) -> ResultT:
-        """Give a command when no other one is under way, and look what it does."""
+        """Give a command when no other one is under way, and look what it does.
+
+        `services` are those that it stops or starts again.
+        """
         if (obstacle := self._coordinator.obstacle) is not None:
             raise obstacle
         turn = await self._turn()
         giving = self._coordinator.hass.async_create_background_task(
-            self._give(command, departure, turn), f"{self._coordinator.name} command"
+            self._give(command, services, departure, turn),
+            f"{self._coordinator.name} command",
         )
         giving.add_done_callback(_retrieve)
         # Who waits for it may be cancelled; the device goes on, and so does its turn.
@@ -218,6 +242,7 @@ class DeviceCommands:
     async def _give[ResultT](
         self,
         command: Callable[[], Awaitable[ResultT]],
+        services: Iterable[ServiceKey],
         departure: Status | None,
         turn: AsyncExitStack,
     ) -> ResultT:
@@ -229,6 +254,7 @@ class DeviceCommands:
                 if departure is not None:
                     self._coordinator.async_expect_departure(departure)
         finally:
+            self._coordinator.stops.expect(services)
             self._coordinator.async_expect_change()
         return result
 

@@ -32,6 +32,7 @@ CONDITIONS: Final = {
     "is_service_running": _condition(Subject(Platform.SWITCH, "running")),
     "is_update_pending": _condition(Subject(Platform.BINARY_SENSOR, "update_pending")),
     "is_vpn_connected": _condition(Subject(Platform.BINARY_SENSOR, "vpn")),
+    "is_vpn_lost": _condition(Subject(Platform.BINARY_SENSOR, "vpn", is_on=False)),
 }
 
 

@@ -15,6 +15,10 @@ ATTR_MESSAGE: Final = "message"
 ATTR_RESULT: Final = "result"
 RESULT_OK: Final = "ok"
 
+# Attributes of entities.
+ATTR_REFUSED_AT: Final = "refused_at"
+ATTR_STOPPED_BY_ITSELF: Final = "stopped_by_itself"
+
 CONF_CA_CERTIFICATE: Final = "ca_certificate"
 CONF_CONNECTION: Final = "connection"
 CONF_FLEETS: Final = "fleets"

@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, override
 
@@ -19,6 +20,7 @@ from homeassistant.exceptions import (
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, DeviceInfo
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
+from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
 from .client import (
@@ -55,6 +57,7 @@ from .polls import Polls
 from .queries import DeviceQueries
 from .reading import SupervisorReader
 from .state import DeviceState, ServiceKey, Status, UpdateStatus
+from .stops import Stops
 
 if TYPE_CHECKING:
     from .account import AccountCoordinator
@@ -91,8 +94,8 @@ def fleet_identifier(entry: BalenaConfigEntry, fleet_id: int) -> tuple[str, str]
 
 _WRONG_USE: Final = (BadRequest, NotFound, Unsupported)
 
-# The ids of devices of which a lock refused the last attempt, whichever way an entry is reloaded.
-_LOCKED: Final[HassKey[set[str]]] = HassKey(f"{DOMAIN}_locked")
+# When a lock refused the last attempt, by device: it is not forgotten when an entry is reloaded.
+_REFUSED_AT: Final[HassKey[dict[str, datetime]]] = HassKey(f"{DOMAIN}_refused_at")
 # Home Assistant would wait twice as long at most, and complain.
 _LONGEST_STOP: Final = 10.0
 # What was sent before a key changed is answered by then.
@@ -163,11 +166,12 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         self.commands = DeviceCommands(self)
         self.logs = DeviceLogs(self)
         self.queries = DeviceQueries(self)
+        self.stops = Stops()
         self.registry_id = ""
         self._busy_since: float | None = None
         self._departure: _Departure | None = None
         self._echo_until = 0.0
-        self._locked = hass.data.setdefault(_LOCKED, set())
+        self._refused_at = hass.data.setdefault(_REFUSED_AT, {})
         self._was_up_to_date = True
         self._registered: DeviceInfo | None = None
         self._registered_services: set[ServiceKey] | None = None
@@ -276,10 +280,10 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     def async_note_lock(self, *, is_held: bool) -> None:
         """Remember whether an update lock was in the way of the last attempt to do something."""
         if is_held:
-            self._locked.add(self.device_id)
+            self._refused_at[self.device_id] = dt_util.utcnow()
         else:
-            self._locked.discard(self.device_id)
-        self._show(replace(self.data, update_locked=is_held))
+            self._refused_at.pop(self.device_id, None)
+        self._show(self._with_refusal(self.data))
 
     @callback
     def _show(self, state: DeviceState) -> None:
@@ -297,9 +301,12 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         if tells_all:
             is_up_to_date = state.update_status == UpdateStatus.UP_TO_DATE
             if is_up_to_date and not self._was_up_to_date:
-                self._locked.discard(self.device_id)
+                self._refused_at.pop(self.device_id, None)
             self._was_up_to_date = is_up_to_date
-        return replace(state, update_locked=self.device_id in self._locked)
+        return self._with_refusal(state)
+
+    def _with_refusal(self, state: DeviceState) -> DeviceState:
+        return replace(state, refused_at=self._refused_at.get(self.device_id))
 
     @abstractmethod
     async def async_look(self) -> None:
@@ -317,15 +324,21 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         """Look at the device soon and often, since a command was given."""
         self._echo_until = monotonic() + COMMAND_ECHO.total_seconds()
 
-    @property
-    def expects_stops(self) -> bool:
-        """Whether services stop and start by what we commanded, or by an update."""
-        return (
-            monotonic() < self._echo_until
-            or self.commands.is_busy
-            or self._departure is not None
-            or self.data.may_change_soon
-        )
+    def _with_stops(self, state: DeviceState) -> DeviceState:
+        """Return a state with which services stopped by themselves."""
+        if not state.online:
+            if self._departure is None:
+                self.stops.lose_sight()
+            return state
+        is_busy = self.commands.is_busy or self._departure is not None
+        stopped = self.stops.judge(state, is_busy=is_busy)
+        if not stopped:
+            return state
+        services = {
+            key: replace(service, stopped_by_itself=key in stopped)
+            for key, service in state.services.items()
+        }
+        return replace(state, services=services)
 
     @callback
     def async_expect_departure(self, status: Status) -> None:
@@ -365,6 +378,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         is_back = is_there and (departure.is_gone or age >= _DEPARTURE_LIMIT)
         if is_back or age >= BUSY_LIMIT.total_seconds():
             self._departure = None
+            self.stops.expect(self.data.services)
             return None
         departure.is_gone = departure.is_gone or not is_there
         return departure.status
@@ -599,6 +613,7 @@ class DirectCoordinator(DeviceCoordinator):
                 self._expect_return()
             status = self._departure_status(is_there=False)
             if status is None:
+                self.stops.lose_sight()
                 self.update_interval = POLL_INTERVAL
                 failure = translated(UpdateFailed, err, self.device_name)
                 if isinstance(err, RateLimited):
@@ -610,6 +625,7 @@ class DirectCoordinator(DeviceCoordinator):
             state = self._with_lock(self._with_release(state))
             if (status := self._departure_status(is_there=True)) is not None:
                 state = replace(state, status=status)
+            state = self._with_stops(state)
             self._register(state)
         self.update_interval = (
             BUSY_INTERVAL if self._is_restless(state) else POLL_INTERVAL

@@ -1,6 +1,7 @@
 """Tells in the activity what devices were told to do, and what came of it."""
 
 from collections.abc import Callable
+from typing import Final
 
 from homeassistant.components.logbook import (
     LOGBOOK_ENTRY_MESSAGE,
@@ -11,7 +12,7 @@ from homeassistant.const import ATTR_NAME
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.translation import async_get_cached_translations
 
-from .actions import ATTR_SERVICE
+from .actions import ACTIONS, ATTR_SERVICE
 from .const import (
     ATTR_ACTION,
     ATTR_MESSAGE,
@@ -20,6 +21,8 @@ from .const import (
     EVENT_ACTION,
     RESULT_OK,
 )
+
+_FIELDS: Final = {ATTR_ACTION, ATTR_MESSAGE, ATTR_NAME, ATTR_RESULT, ATTR_SERVICE}
 
 
 @callback
@@ -41,6 +44,10 @@ def async_describe_events(
     def describe(event: LazyEventPartialState) -> dict[str, str | None]:
         """Return the line of an event: what was done, or why it was not."""
         data = event.data
+        # Anybody may fire one, with anything in it or nothing.
+        if not data.keys() >= _FIELDS or str(data[ATTR_ACTION]) not in ACTIONS:
+            name = str(data.get(ATTR_NAME) or DOMAIN)
+            return {LOGBOOK_ENTRY_NAME: name, LOGBOOK_ENTRY_MESSAGE: EVENT_ACTION}
         action = data[ATTR_ACTION]
         if data[ATTR_RESULT] == RESULT_OK:
             done = text("config_panel", f"activity.{action}")

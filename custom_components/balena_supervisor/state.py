@@ -103,13 +103,17 @@ _IS_DOWNLOADED: Final = {UpdateStatus.DOWNLOADED, UpdateStatus.APPLYING}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceState:
-    """A service of a device. `is_running` is None when no answer tells of its container."""
+    """A service of a device. `is_running` is None when no answer tells of its container.
+
+    `stopped_by_itself` is whether it should run, and does not for no reason that is known.
+    """
 
     app_id: int
     app_name: str
     name: str
     status: str | None = None
     is_running: bool | None = None
+    stopped_by_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +135,8 @@ class DeviceState:
 
     `apps` are the names of the device's apps by id, None while they are unknown.
     `release` is the commit that runs, `target_release` the one that should; an account
-    tells their versions, too. `update_locked` is whether an update lock was in the way of
-    the last attempt to do something.
+    tells their versions, too. `refused_at` is when an update lock was last in the way of
+    what the device was told to do, None when it did the last such thing.
     `download_progress` is in percent, None while nothing downloads. Only an account tells
     `last_seen`, `overall_status`, undervoltage, the temperature in °C, and the usage of
     processor, memory and storage in percent.
@@ -151,6 +155,7 @@ class DeviceState:
     memory_usage: float | None = None
     os_version: str | None = None
     overall_status: str | None = None
+    refused_at: datetime | None = None
     release: str | None = None
     release_version: str | None = None
     services: Mapping[ServiceKey, ServiceState] = field(default_factory=dict)
@@ -162,7 +167,6 @@ class DeviceState:
     undervolted: bool | None = None
     update_downloaded: bool | None = None
     update_failed: bool | None = None
-    update_locked: bool = False
     update_pending: bool | None = None
     update_status: str | None = None
     vpn: Vpn | None = None
@@ -171,6 +175,11 @@ class DeviceState:
     def is_updating(self) -> bool:
         """Whether an update downloads or is applied just now."""
         return self.online and self.update_status in _UNDER_WAY
+
+    @property
+    def update_locked(self) -> bool:
+        """Whether an update lock was in the way of the last attempt to do something."""
+        return self.refused_at is not None
 
     @property
     def is_settled(self) -> bool:

@@ -2,32 +2,12 @@
 
 from dataclasses import dataclass
 
-from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import STATE_OFF, STATE_ON, Platform
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.automation import DomainSpec
 
 from .const import DOMAIN
-from .coordinator import BalenaConfigEntry, DeviceCoordinator, device_in
-
-
-def device_of(hass: HomeAssistant, entity_id: str) -> DeviceCoordinator | None:
-    """Return the device of a service's entity, None while it is not loaded."""
-    entity = er.async_get(hass).async_get(entity_id)
-    if entity is None or entity.config_entry_id is None or entity.device_id is None:
-        return None
-    service = dr.async_get(hass).async_get(entity.device_id)
-    entry: BalenaConfigEntry | None = hass.config_entries.async_get_entry(
-        entity.config_entry_id
-    )
-    if (
-        entry is None
-        or entry.state is not ConfigEntryState.LOADED
-        or not isinstance(service, dr.ChildDeviceEntry)
-    ):
-        return None
-    return device_in(entry, service.parent_device_id)
 
 
 @dataclass(frozen=True, slots=True)

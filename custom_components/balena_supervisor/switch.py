@@ -7,6 +7,7 @@ from homeassistant.components.switch import SwitchEntity, SwitchEntityDescriptio
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .const import ATTR_STOPPED_BY_ITSELF
 from .coordinator import BalenaConfigEntry
 from .entity import (
     BalenaServiceEntity,
@@ -52,9 +53,15 @@ class BalenaServiceSwitch(BalenaServiceEntity, SwitchEntity):
         """Whether the service's container runs."""
         return self.service.is_running
 
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """Whether it stopped, and neither we nor an update did it."""
+        return {ATTR_STOPPED_BY_ITSELF: self.service.stopped_by_itself}
+
     @override
     def _told(self) -> object:
-        return self.is_on
+        return self.is_on, self.service.stopped_by_itself
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
