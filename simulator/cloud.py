@@ -169,16 +169,14 @@ class CloudServer(HttpServer):
         if self._is_limited():
             return Reply(429, headers={"Retry-After": str(self._retry_after)})
         fault = self.faults.take(request.method, request.path)
-        if fault is not None and not fault.resets_after:
+        if fault is not None and not fault.is_of_answer:
             spoilt = await self.faults.spoil(fault, is_over)
             if spoilt is not None:
                 return spoilt
         if len(request.path_qs) > _LONGEST_ADDRESS:
             return Reply(431)
         reply = await self._reply(request)
-        if fault is not None and fault.resets_after:
-            raise Hangup
-        return reply
+        return reply if fault is None else fault.end(reply)
 
     @override
     async def _end(self) -> None:

@@ -788,7 +788,7 @@ class SupervisorServer(HttpServer):
             # A connection from before the device went away.
             raise Hangup
         fault = self.faults.take(request.method, request.path)
-        if fault is not None and not fault.resets_after:
+        if fault is not None and not fault.is_of_answer:
             spoilt = await self.faults.spoil(fault, is_over)
             if spoilt is not None:
                 return spoilt
@@ -798,9 +798,7 @@ class SupervisorServer(HttpServer):
             if self.device.timings.crash:
                 self.device.spawn(self.device.crash())
             raise
-        if fault is not None and fault.resets_after:
-            raise Hangup
-        return reply
+        return reply if fault is None else fault.end(reply)
 
     @property
     @override
