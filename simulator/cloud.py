@@ -16,7 +16,7 @@ from . import odata, proxy
 from .account import CloudDevice, Fleet, Token, TokenKind
 from .apps import App, Release
 from .device import Device
-from .replies import JSON, Hangup, Reply, Stream
+from .replies import JSON, Reply, Stream
 from .resources import ROOTS, Viewer, schema
 from .server import HttpServer, Request
 

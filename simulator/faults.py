@@ -29,7 +29,8 @@ class Fault:
     # Makes another body of the usual one.
     rewrites: Callable[[bytes], bytes] | None = None
     body: bytes = b""
-    content_type: str = "text/plain"
+    # None is the usual one.
+    content_type: str | None = "text/plain"
     headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -102,7 +103,7 @@ class Fault:
 
     @classmethod
     def rewrite(
-        cls, change: Callable[[bytes], bytes], content_type: str = "application/json"
+        cls, change: Callable[[bytes], bytes], content_type: str | None = None
     ) -> Self:
         """Do what was asked, and make something else of the answer."""
         return cls(rewrites=change, content_type=content_type)
@@ -167,7 +168,9 @@ class Fault:
         if self.rewrites is None or isinstance(reply, Stream):
             return reply
         return replace(
-            reply, body=self.rewrites(reply.body), content_type=self.content_type
+            reply,
+            body=self.rewrites(reply.body),
+            content_type=self.content_type or reply.content_type,
         )
 
     @classmethod
