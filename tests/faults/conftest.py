@@ -1,8 +1,12 @@
-"""What the fault matrix shares: a clock for all but requests, and a look at the log."""
+"""What the fault matrix shares: a clock for all but requests, notes, and a look at the log.
+
+With FAULTS_REPORT, what was seen is written into that file, into the block named FAULTS_BLOCK.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 import logging
+import os
 import time
 from unittest.mock import patch
 
@@ -12,13 +16,44 @@ import pytest
 
 from simulator import Device
 
+from .report import Report
+from .table import Case
+
 # What the log may say, once.
 _EXPECTED = (
     "Error fetching",
     "Authentication failed while fetching",
     "not ready yet",
-    "could not authenticate",
 )
+_REPORT = pytest.StashKey[Report]()
+
+type Note = Callable[[Case, str, str | None], None]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen to what tests note, where they are started."""
+    if "FAULTS_REPORT" in os.environ and not hasattr(config, "workerinput"):
+        config.stash[_REPORT] = report = Report()
+        config.pluginmanager.register(report)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write what was noted when all went well."""
+    report = session.config.stash.get(_REPORT, None)
+    if report is not None and exitstatus == pytest.ExitCode.OK:
+        report.write(os.environ["FAULTS_REPORT"], os.environ["FAULTS_BLOCK"])
+
+
+@pytest.fixture
+def note(record_property: Callable[[str, object], None]) -> Note:
+    """Note what was seen in a case, while something was done."""
+
+    def note_it(case: Case, column: str, seen: str | None) -> None:
+        record_property("case", case.name)
+        record_property("column", column)
+        record_property("seen", seen or "done")
+
+    return note_it
 
 
 @pytest.fixture
@@ -39,11 +74,13 @@ def secrets(device: Device) -> list[str]:
 @pytest.fixture(autouse=True)
 def _only_expected_logs(
     caplog: pytest.LogCaptureFixture,
-    record_property: object,
+    record_property: Callable[[str, object], None],
+    socket_enabled: None,
     secrets: list[str],
     entity_registry_enabled_by_default: None,
 ) -> Generator[None]:
     """Fail a test that logs more than one line, another line, or a key."""
+    caplog.set_level(logging.DEBUG)
     yield
     records = [*caplog.get_records("setup"), *caplog.get_records("call")]
     said = [
@@ -53,6 +90,7 @@ def _only_expected_logs(
         and "has not been tested by Home Assistant" not in record.getMessage()
         and record.name not in {"aiohttp_fast_zlib", "asyncio"}
     ]
+    record_property("lines", len(said))
     assert len(said) <= 1, said
     assert all(any(part in text for part in _EXPECTED) for text in said), said
     formatter = logging.Formatter()

@@ -126,6 +126,8 @@ COMMANDS: Final = (
         data={"remove_proxy": True},
     ),
 )
+# The API itself does the same with all of them.
+SOME_COMMANDS: Final = COMMANDS[:3]
 # Those that are answered with JSON, the others with a sentence or nothing.
 JSON_COMMANDS: Final = tuple(
     command

@@ -242,6 +242,13 @@ class Question:
         """The method and the path that are asked."""
         return self.endpoint.method, self.endpoint.path
 
+    @property
+    def occasion(self) -> str:
+        """When something goes wrong with it, in words."""
+        return (
+            f"while polling {'`/v1/device`' if self.is_vital else 'another endpoint'}"
+        )
+
     def is_lost(self, case: Case) -> bool:
         """Return whether a case leaves the question unanswered."""
         return case.read is not None and not (self.success_tells and case.is_success)

@@ -10,6 +10,8 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from simulator import Device, SupervisorServer
 
+from .conftest import Note
+from .report import difference
 from .table import (
     BAD_KEY,
     CASES,
@@ -54,6 +56,7 @@ async def test_polling(
     server: SupervisorServer,
     question: Question,
     case: Case,
+    note: Note,
 ) -> None:
     """What one endpoint tells is lost, all else is there, and the next good answer heals it."""
     usual = states(hass)
@@ -61,7 +64,9 @@ async def test_polling(
         await poll(hass, clock, 601)
         assert states(hass) == question.seen(case, usual)
         await poll(hass, clock)
-        assert states(hass) == question.seen(case, usual)
+        during = states(hass)
+        assert during == question.seen(case, usual)
+    note(case, question.occasion, difference(usual, during))
     await poll(hass, clock, 601)
     assert states(hass) == usual
     assert ("GET", "/elsewhere") not in asked(server)
@@ -75,13 +80,16 @@ async def test_polling_with_a_key_that_is_refused(
     device: Device,
     server: SupervisorServer,
     case: Case,
+    note: Note,
 ) -> None:
     """The person is asked for another key, once, and all is there again when it was entered."""
     usual = states(hass)
     async with trouble_with(server, case, DEVICE):
         await poll(hass, clock)
         await poll(hass, clock)
-        assert states(hass) == DEVICE.seen(case, usual)
+        during = states(hass)
+        assert during == DEVICE.seen(case, usual)
+    note(case, DEVICE.occasion, difference(usual, during))
     (flow,) = hass.config_entries.flow.async_progress()
     await hass.config_entries.flow.async_configure(
         flow["flow_id"], {"api_key": device.api_key}
@@ -99,6 +107,7 @@ async def test_setup(
     server: SupervisorServer,
     question: Question,
     case: Case,
+    note: Note,
 ) -> None:
     """A device is set up without what one endpoint tells, which comes with its next good answer."""
     async with trouble_with(server, case, question):
@@ -109,6 +118,7 @@ async def test_setup(
     usual = states(hass)
     assert question.concerned <= usual.keys()
     assert at_setup == question.seen_at_setup(case, usual)
+    note(case, "at setup, another endpoint", difference(usual, at_setup))
 
 
 @pytest.mark.parametrize("case", matrix(OF_ALL))
@@ -119,12 +129,15 @@ async def test_setup_without_the_device(
     device: Device,
     server: SupervisorServer,
     case: Case,
+    note: Note,
 ) -> None:
     """A device that does not tell of itself is set up when it does, and the person is told why not before."""
     async with trouble_with(server, case, DEVICE):
         await hass.config_entries.async_setup(entry.entry_id)
         await poll(hass, clock, 100)
-        assert entry.error_reason_translation_key == case.read
+        reason = entry.error_reason_translation_key
+        assert reason == case.read
+    note(case, "at setup, `/v1/device`", reason)
     await poll(hass, clock, 100)
     assert entry.state is ConfigEntryState.LOADED
     assert states(hass)["binary_sensor.holy_wildflower_online"] == "on"
@@ -140,6 +153,7 @@ async def test_command(
     server: SupervisorServer,
     command: Command,
     case: Case,
+    note: Note,
 ) -> None:
     """A command is sent once and says how it ended; nothing else changes, and the next one is obeyed."""
     usual = states(hass)
@@ -148,6 +162,7 @@ async def test_command(
         said = await give(hass, command, device_id)
         assert commanded(server) == command.sent(case)
     assert said.key == case.command
+    note(case, "in a command", said.key)
     assert said.text.isprintable()
     assert device.api_key not in said.text
     assert asks_for_key(hass) == case.asks_for_key
@@ -170,6 +185,7 @@ async def test_query(
     server: SupervisorServer,
     query: Command,
     case: Case,
+    note: Note,
 ) -> None:
     """A question of a person says what went wrong, changes nothing, and can be asked again."""
     usual = states(hass)
@@ -177,6 +193,7 @@ async def test_query(
     async with trouble_with(server, case, query):
         said = await give(hass, query, device_id, asks=True)
     assert said.key == case.read
+    note(case, "in a question by an action", said.key)
     assert said.text.isprintable()
     assert device.api_key not in said.text
     assert asks_for_key(hass) == case.asks_for_key
@@ -193,10 +210,12 @@ async def test_new_key(
     device_id: str,
     server: SupervisorServer,
     case: Case,
+    note: Note,
 ) -> None:
     """Whether there is a new key is unknown unless the device tells it, and it is not asked for another."""
     server.requests.clear()
     async with trouble_with(server, case, NEW_KEY):
         said = await give(hass, NEW_KEY, device_id)
     assert said.key == NEW_KEY_SAID.get(case.name, case.command)
+    note(case, "in a command for a new key", said.key)
     assert commanded(server) == NEW_KEY.sent(case)

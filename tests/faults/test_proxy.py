@@ -9,16 +9,18 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from simulator import CloudDevice, CloudServer
 
+from .conftest import Note
 from .proxied import (
     AT_API,
     BEHIND,
     BEHIND_JSON,
-    COMMANDS,
     JSON_COMMANDS,
     NAME,
     QUESTIONS,
+    SOME_COMMANDS,
     TEXT_COMMANDS,
 )
+from .report import difference
 from .table import Case, Command, Question, matrix
 from .trouble import asked, asks_for_key, commanded, give, poll, states, trouble
 
@@ -57,6 +59,7 @@ async def test_polling(
     token: str,
     question: Question,
     case: Case,
+    note: Note,
 ) -> None:
     """What one endpoint tells is lost, all else and the other device are there, and the next good answer heals it."""
     usual = states(hass)
@@ -64,7 +67,9 @@ async def test_polling(
     key = cloud_device.device.api_key
     async with trouble(server, case, question.request, key, limit):
         await poll(hass, clock, 601)
-        assert states(hass) == question.seen(case, usual)
+        during = states(hass)
+        assert during == question.seen(case, usual)
+    note(case, "while polling", difference(usual, during))
     await poll(hass, clock, 601)
     assert states(hass) == usual
     assert not commanded(server)
@@ -79,6 +84,7 @@ async def test_setup(
     cloud_device: CloudDevice,
     question: Question,
     case: Case,
+    note: Note,
 ) -> None:
     """A device is set up without what one endpoint tells, which comes with its next good answer."""
     server, limit = cloud_device.supervisor, (cloud, "proxy_timeout")
@@ -91,6 +97,7 @@ async def test_setup(
     usual = states(hass)
     assert question.concerned <= usual.keys()
     assert at_setup == question.seen_at_setup(case, usual)
+    note(case, "at setup", difference(usual, at_setup))
 
 
 @pytest.mark.parametrize(
@@ -105,6 +112,7 @@ async def test_command(
     lobby: str,
     command: Command,
     case: Case,
+    note: Note,
 ) -> None:
     """A command reaches the Supervisor once and says how it ended; nothing else changes, and the next one is obeyed."""
     usual = states(hass)
@@ -115,6 +123,7 @@ async def test_command(
         said = await give(hass, command, lobby)
         assert commanded(server) == [command.request]
     assert said.key == case.command
+    note(case, "in a command", said.key)
     assert said.text.isprintable()
     assert key not in said.text
     assert not asks_for_key(hass)
@@ -127,7 +136,7 @@ async def test_command(
     assert commanded(server) == [command.request] * 2
 
 
-@pytest.mark.parametrize(("command", "case"), matrix(COMMANDS, AT_API))
+@pytest.mark.parametrize(("command", "case"), matrix(SOME_COMMANDS, AT_API))
 async def test_command_at_the_api(
     hass: HomeAssistant,
     clock: FrozenDateTimeFactory,
@@ -137,6 +146,7 @@ async def test_command_at_the_api(
     lobby: str,
     command: Command,
     case: Case,
+    note: Note,
 ) -> None:
     """A command is sent to the API once and says how it ended, and the next one is obeyed."""
     usual = states(hass)
@@ -148,6 +158,7 @@ async def test_command_at_the_api(
         said = await give(hass, command, lobby)
         assert asked(cloud).count(request) == len(command.sent(case))
     assert said.key == case.command
+    note(case, "in a command, at the API", said.key)
     assert said.text.isprintable()
     assert token not in said.text
     assert not asks_for_key(hass)
