@@ -24,6 +24,7 @@ _EXPECTED = (
     "Error fetching",
     "Authentication failed while fetching",
     "not ready yet",
+    "could not authenticate",
 )
 _REPORT = pytest.StashKey[Report]()
 
@@ -61,6 +62,8 @@ async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
     """Stop the clock, but not that of the event loop, by which requests end in time."""
     running = time.monotonic
     loop = asyncio.get_running_loop()
+    # Otherwise everything that waits remembers where it came from, which takes time.
+    loop.set_debug(False)
     with freeze_time() as clock, patch.object(loop, "time", running):
         yield clock
 
@@ -81,6 +84,8 @@ def _only_expected_logs(
 ) -> Generator[None]:
     """Fail a test that logs more than one line, another line, or a key."""
     caplog.set_level(logging.DEBUG)
+    # It tells of every state, and of nothing else.
+    caplog.set_level(logging.INFO, "homeassistant.core")
     yield
     records = [*caplog.get_records("setup"), *caplog.get_records("call")]
     said = [

@@ -22,7 +22,16 @@ from .proxied import (
 )
 from .report import difference
 from .table import Case, Command, Question, matrix
-from .trouble import asked, asks_for_key, commanded, give, poll, states, trouble
+from .trouble import (
+    asked,
+    asks_for_key,
+    commanded,
+    give,
+    poll,
+    registered,
+    states,
+    trouble,
+)
 
 HEALTHY, *OTHERS = QUESTIONS
 EVERY_QUESTION = matrix([HEALTHY], BEHIND) + matrix(OTHERS, BEHIND_JSON)
@@ -43,10 +52,7 @@ def _neighbour(cloud: CloudServer, cloud_device: CloudDevice) -> None:
 @pytest.fixture
 def lobby(account: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
     """Return the id of the device in the registry."""
-    entity = entity_registry.async_get(f"binary_sensor.{NAME}_online")
-    assert entity is not None
-    assert entity.device_id is not None
-    return entity.device_id
+    return registered(entity_registry, NAME)
 
 
 @pytest.mark.parametrize(("question", "case"), EVERY_QUESTION)

@@ -15,6 +15,7 @@ from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.config_entries import SOURCE_REAUTH
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 from simulator.server import HttpServer
 
@@ -105,3 +106,11 @@ def asks_for_key(hass: HomeAssistant) -> bool:
     """Return whether the person is asked for another key."""
     flows = hass.config_entries.flow.async_progress()
     return SOURCE_REAUTH in [flow["context"]["source"] for flow in flows]
+
+
+def registered(registry: er.EntityRegistry, name: str) -> str:
+    """Return the id of a device that has an entity Online."""
+    entity = registry.async_get(f"binary_sensor.{name}_online")
+    assert entity is not None
+    assert entity.device_id is not None
+    return entity.device_id
