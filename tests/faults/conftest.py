@@ -83,9 +83,10 @@ def _only_expected_logs(
     entity_registry_enabled_by_default: None,
 ) -> Generator[None]:
     """Fail a test that logs more than one line, another line, or a key."""
-    caplog.set_level(logging.DEBUG)
     # It tells of every state, and of nothing else.
     caplog.set_level(logging.INFO, "homeassistant.core")
+    # The last level that is set is that of what is kept.
+    caplog.set_level(logging.DEBUG)
     yield
     records = [*caplog.get_records("setup"), *caplog.get_records("call")]
     said = [

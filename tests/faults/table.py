@@ -421,11 +421,11 @@ QUERIES: Final = (
 )
 
 # One of so many runs every time.
-_SAMPLE: Final = 41
+_SAMPLE: Final = 101
 
 
 def matrix(*axes: Iterable[Any]) -> list[Any]:
-    """Return every combination of what is asked and what goes wrong; every 41st is of the sample."""
+    """Return every combination of what is asked and what goes wrong; every 101st is of the sample."""
     return [
         pytest.param(
             *items,
