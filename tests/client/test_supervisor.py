@@ -217,6 +217,11 @@ async def test_new_key_that_is_none(
     [
         ("/v1/device", Supervisor.device),
         ("/v1/device/host-config", Supervisor.host_config),
+        (f"/v1/apps/{APP_ID}", lambda supervisor: supervisor.app(APP_ID)),
+        (
+            f"/v2/applications/{APP_ID}/state",
+            lambda supervisor: supervisor.app_state(APP_ID),
+        ),
         ("/v2/applications/state", Supervisor.apps),
         ("/v2/containerId", Supervisor.container_ids),
         ("/v2/device/name", Supervisor.device_name),

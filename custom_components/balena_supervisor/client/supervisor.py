@@ -183,7 +183,7 @@ class Supervisor:
         GET /v1/apps/:appId, Supervisor 1.8. Raises NotFound, and Unsupported when the app
         has several containers.
         """
-        return App.from_json((await self._call(Endpoint.APP, app_id=app_id)).json())
+        return App.from_json(await self._told(Endpoint.APP, "appId", app_id=app_id))
 
     async def stop_app(self, app_id: int, *, force: bool = False) -> str | None:
         """Stop the only container of an app; returns its id.
@@ -246,8 +246,8 @@ class Supervisor:
 
         GET /v2/applications/:appId/state, Supervisor 7.12. Raises NotFound.
         """
-        answer = await self._call(Endpoint.APP_STATE, app_id=app_id)
-        return ImageReports.from_json(answer.json())
+        answer = await self._told(Endpoint.APP_STATE, "local", app_id=app_id)
+        return ImageReports.from_json(answer)
 
     async def state_status(self) -> StateStatus:
         """Return containers, images and the progress of an update.
@@ -459,9 +459,11 @@ class Supervisor:
             endpoint.label, request, keeps_body=endpoint in KEPT
         )
 
-    async def _told(self, endpoint: Endpoint, name: str) -> object:
-        """Return an object that has what an endpoint tells. Raises InvalidAnswer when it is of something else."""
-        value = (await self._call(endpoint)).json()
+    async def _told(
+        self, endpoint: Endpoint, name: str, *, app_id: int | None = None
+    ) -> object:
+        """Return an object that has a field by name. Raises InvalidAnswer when it is of something else."""
+        value = (await self._call(endpoint, app_id=app_id)).json()
         if name not in as_object(value):
             raise InvalidAnswer("The answer is not one of a Supervisor")
         return value
