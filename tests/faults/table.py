@@ -102,13 +102,13 @@ CASES: Final = (
         "503 as JSON with a message",
         "supervisor_error",
         503,
-        '{"status":"failed","message":"Volume is in use, <the key>"}',
+        '{"status":"failed","message":"Volume is in use, apikey=<the key>"}',
     ),
     _told(
         "500 as JSON with an error",
         "supervisor_error",
         500,
-        '{"Data":"","Error":"Something broke, <the key>"}',
+        '{"Data":"","Error":"Something broke, apikey=<the key>"}',
     ),
     _told("500 as JSON without words", "supervisor_error", 500, "[]"),
     _told(
@@ -342,7 +342,7 @@ class Command:
 
     def sent(self, case: Case) -> list[tuple[str, str]]:
         """Return the requests that are sent in a case: one, and no other after it."""
-        return [] if case is REFUSED else [self.request]
+        return [] if case.fault is None else [self.request]
 
     def seen(self, case: Case, usual: States) -> States:
         """Return the states that must be seen after a case, but for what shows that it was done."""

@@ -34,7 +34,11 @@ from .trouble import (
 )
 
 HEALTHY, *OTHERS = QUESTIONS
-EVERY_QUESTION = matrix([HEALTHY], BEHIND) + matrix(OTHERS, BEHIND_JSON)
+# It passes for a wish of the API, and concerns all of its devices.
+(PAUSE,) = (case for case in BEHIND if case.command == "rate_limited")
+EVERY_QUESTION = matrix(
+    [HEALTHY], [case for case in BEHIND if case is not PAUSE]
+) + matrix(OTHERS, [case for case in BEHIND_JSON if case != PAUSE])
 
 
 @pytest.fixture
@@ -79,6 +83,29 @@ async def test_polling(
     await poll(hass, clock, 601)
     assert states(hass) == usual
     assert not commanded(server)
+
+
+@pytest.mark.parametrize(("question", "case"), matrix(QUESTIONS, [PAUSE]))
+async def test_polling_in_a_pause(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    question: Question,
+    case: Case,
+    note: Note,
+) -> None:
+    """What is not asked in a pause stays as it was, of all devices."""
+    usual = states(hass)
+    server, limit = cloud_device.supervisor, (cloud, "proxy_timeout")
+    async with trouble(server, case, question.request, "", limit):
+        await poll(hass, clock, 601)
+        during = states(hass)
+        assert during == usual
+    await poll(hass, clock, 601)
+    assert states(hass) == usual
+    note(case, "while polling", difference(usual, during))
 
 
 @pytest.mark.parametrize(("question", "case"), EVERY_QUESTION)
