@@ -17,6 +17,18 @@ from .table import CASES, States
 _TEXTS: Final = Path(balena_supervisor.__file__).parent / "translations/en.json"
 
 NOTHING: Final = "nothing"
+# What is shown of each case, in this order; the others are counted only.
+_COLUMNS: Final = (
+    "while polling `/v1/device`",
+    "while polling another endpoint",
+    "while polling",
+    "while polling the devices",
+    "at setup, `/v1/device`",
+    "at setup",
+    "in a command",
+    "in a command, at the API",
+    "in a command for tags",
+)
 
 
 def difference(usual: States, now: States) -> str:
@@ -52,14 +64,14 @@ class Report:
 
     def write(self, path: str, name: str) -> None:
         """Write the block of that name of a file."""
-        columns = list(self.runs)
+        columns = [column for column in _COLUMNS if column in self.runs]
         rows = [
             (case.name, *(self._cell(case.name, column) for column in columns))
             for case in CASES
             if any((case.name, column) in self.seen for column in columns)
         ]
         figures = {
-            **{f"Cases {column}": number for column, number in self.runs.items()},
+            **{f"Cases {column}": self.runs[column] for column in sorted(self.runs)},
             "Warnings and errors in the log, at most": self.most_lines,
             "Keys in the log, also at debug level": 0,
             "Commands that were sent more than once": 0,
@@ -88,5 +100,6 @@ def _words(seen: str) -> str:
     if seen not in messages:
         return seen
     text = re.sub(r" \(\{reason\}\)|: \{reason\}", "", messages[seen]["message"])
-    text = text.format(device="The device", account="the account", reason="")
-    return f"“{re.split(r'(?<=[.]) ', text)[0]}”"
+    text = text.format(device="the device", account="the account", reason="")
+    (sentence, *_) = re.split(r"(?<=[.]) ", text)
+    return f"“{sentence[0].upper()}{sentence[1:]}”"

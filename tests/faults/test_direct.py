@@ -143,6 +143,31 @@ async def test_setup_without_the_device(
     assert states(hass)["binary_sensor.holy_wildflower_online"] == "on"
 
 
+@pytest.mark.parametrize("case", matrix([BAD_KEY]))
+async def test_setup_with_a_key_that_is_refused(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    case: Case,
+    note: Note,
+) -> None:
+    """The person is asked for another key, and the device is set up when it was entered."""
+    async with trouble_with(server, case, DEVICE):
+        await hass.config_entries.async_setup(entry.entry_id)
+        await poll(hass, clock, 100)
+    reason = entry.error_reason_translation_key
+    assert reason == case.read
+    note(case, "at setup, `/v1/device`", reason)
+    (flow,) = hass.config_entries.flow.async_progress()
+    await hass.config_entries.flow.async_configure(
+        flow["flow_id"], {"api_key": device.api_key}
+    )
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert entry.state is ConfigEntryState.LOADED
+
+
 @pytest.mark.parametrize(("command", "case"), matrix(COMMANDS, CASES))
 async def test_command(
     hass: HomeAssistant,
