@@ -169,7 +169,7 @@ class CloudServer(HttpServer):
         if self._is_limited():
             return Reply(429, headers={"Retry-After": str(self._retry_after)})
         fault = self.faults.take(request.method, request.path)
-        if fault is not None and not fault.resets_after:
+        if fault is not None and not fault.is_of_answer:
             spoilt = await self.faults.spoil(fault, is_over)
             if spoilt is not None:
                 return spoilt
@@ -177,7 +177,7 @@ class CloudServer(HttpServer):
             return Reply(431)
         reply = await self._reply(request)
         if fault is not None:
-            await self.faults.spoil_answer(fault, is_over)
+            return await self.faults.spoil_answer(fault, reply, is_over)
         return reply
 
     @override

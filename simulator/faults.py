@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 import gzip
 import json
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from .replies import Hangup, Reply, Stream
 
@@ -27,8 +27,11 @@ class Fault:
     # Seconds between two bytes of an answer.
     drips: float = 0
     status_code: int | None = None
+    # Makes another body of the usual one.
+    rewrites: Callable[[bytes], bytes] | None = None
     body: bytes = b""
-    content_type: str = "text/plain"
+    # None is the usual one.
+    content_type: str | None = "text/plain"
     headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -63,7 +66,7 @@ class Fault:
 
     @classmethod
     def huge(cls) -> Self:
-        """Send a body without end."""
+        """Send a body of 100 MB."""
         return cls(is_huge=True)
 
     @classmethod
@@ -102,6 +105,78 @@ class Fault:
             status_code=200,
             body=json.dumps(value).encode(),
             content_type="application/json",
+        )
+
+    @classmethod
+    def rewrite(
+        cls, change: Callable[[bytes], bytes], content_type: str | None = None
+    ) -> Self:
+        """Do what was asked, and make something else of the answer."""
+        return cls(rewrites=change, content_type=content_type)
+
+    @classmethod
+    def halve(cls) -> Self:
+        """Do what was asked, and answer with the first half of the body."""
+        return cls.rewrite(lambda body: body[: len(body) // 2])
+
+    @classmethod
+    def mislabel(cls, content_type: str = "image/png") -> Self:
+        """Do what was asked, and say that the answer is of another kind."""
+        return cls.rewrite(lambda body: body, content_type)
+
+    @classmethod
+    def recode(cls, charset: str = "utf-16") -> Self:
+        """Do what was asked, and answer in another charset, which is named."""
+        return cls.rewrite(
+            lambda body: body.decode().encode(charset),
+            f"application/json; charset={charset}",
+        )
+
+    @classmethod
+    def duplicate(cls) -> Self:
+        """Do what was asked, and have every field of an object there before, as something else."""
+        return cls.rewrite(_with_duplicates)
+
+    @classmethod
+    def extend(cls, json_text: str) -> Self:
+        """Do what was asked, and add a field with any text to an object."""
+        return cls.rewrite(lambda body: _extended(body, json_text.encode()))
+
+    @classmethod
+    def control(cls) -> Self:
+        """Do what was asked, and have control characters at the end of every text."""
+        return cls.rewrite(_with_controls)
+
+    @classmethod
+    def nul(cls) -> Self:
+        """Do what was asked, and write NUL after every quotation mark, which no JSON may have."""
+        return cls.rewrite(lambda body: body.replace(b'"', b'"\x00'))
+
+    @classmethod
+    def nest(cls) -> Self:
+        """Answer with an array in an array, 100,000 times."""
+        depth = 100_000
+        return cls(
+            status_code=200,
+            body=b"[" * depth + b"]" * depth,
+            content_type="application/json",
+        )
+
+    @property
+    def is_of_answer(self) -> bool:
+        """Whether what was asked is done, and only the answer goes wrong."""
+        return self.is_held or self.resets_after or self.rewrites is not None
+
+    def end(self, reply: Reply | Stream) -> Reply | Stream:
+        """Return what comes of the usual answer. Raises Hangup."""
+        if self.resets_after:
+            raise Hangup
+        if self.rewrites is None or isinstance(reply, Stream):
+            return reply
+        return replace(
+            reply,
+            body=self.rewrites(reply.body),
+            content_type=self.content_type or reply.content_type,
         )
 
     @classmethod
@@ -181,12 +256,43 @@ class Faults:
         await asyncio.sleep(fault.delay)
         return None
 
-    async def spoil_answer(self, fault: Fault, is_over: Callable[[], bool]) -> None:
-        """Let go wrong what does so when everything is done already. Raises Hangup."""
+    async def spoil_answer(
+        self, fault: Fault, reply: Reply | Stream, is_over: Callable[[], bool]
+    ) -> Reply | Stream:
+        """Return what comes of an answer when everything is done already. Raises Hangup."""
         while fault.is_held and self.holds(fault) and not is_over():
             await asyncio.sleep(0.05)
-        if fault.resets_after:
-            raise Hangup
+        return fault.end(reply)
+
+
+def _with_duplicates(body: bytes) -> bytes:
+    if not body.startswith(b"{"):
+        return body
+    fields = (f"{json.dumps(name)}:[0]," for name in json.loads(body))
+    return b"{" + "".join(fields).encode() + body[1:]
+
+
+def _extended(body: bytes, text: bytes) -> bytes:
+    if not body.endswith(b"}"):
+        return body
+    return body[:-1] + b',"more":' + text + b"}"
+
+
+def _with_controls(body: bytes) -> bytes:
+    if not body.startswith((b"{", b"[")):
+        return body
+    return json.dumps(_controlled(json.loads(body))).encode()
+
+
+def _controlled(value: Any) -> Any:
+    match value:
+        case str():
+            return f"{value}\x00\x07\x1b"
+        case list():
+            return [_controlled(item) for item in value]
+        case dict():
+            return {name: _controlled(item) for name, item in value.items()}
+    return value
 
 
 async def _truncated() -> AsyncGenerator[bytes]:
@@ -206,5 +312,5 @@ def _packed() -> bytes:
 
 
 async def _huge() -> AsyncGenerator[bytes]:
-    for _ in range(1024):
+    for _ in range(100):
         yield _MEGABYTE

@@ -806,7 +806,7 @@ class SupervisorServer(HttpServer):
             # A connection from before the device went away.
             raise Hangup
         fault = self.faults.take(request.method, request.path)
-        if fault is not None and not fault.resets_after:
+        if fault is not None and not fault.is_of_answer:
             spoilt = await self.faults.spoil(fault, is_over)
             if spoilt is not None:
                 return spoilt
@@ -817,7 +817,7 @@ class SupervisorServer(HttpServer):
                 self.device.spawn(self.device.crash())
             raise
         if fault is not None:
-            await self.faults.spoil_answer(fault, is_over)
+            return await self.faults.spoil_answer(fault, reply, is_over)
         return reply
 
     @property

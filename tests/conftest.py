@@ -65,7 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "expects_log(text): a warning or an error of ours that must be logged",
     )
+    config.addinivalue_line(
+        "markers", "faults: of the fault matrix, which -m faults runs"
+    )
     config.addinivalue_line("markers", "long: takes minutes, and runs with -m long")
+    config.addinivalue_line("markers", "sample: of the fault matrix, and runs always")
 
 
 @pytest.fixture(autouse=True)

@@ -1338,3 +1338,42 @@ async def test_entity_is_updated_by_hand(
     )
     await hass.async_block_till_done(wait_background_tasks=True)
     assert "/v7/device" in paths(cloud)
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_pause_while_a_supervisor_is_asked(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """What is not asked since the API wants a pause stays as it was, and is asked when that is over."""
+    await hass.async_block_till_done(wait_background_tasks=True)
+    cloud.faults.add("POST", "/supervisor/v1/healthy", Fault.status(429))
+    await pass_time(hass, freezer, 601)
+    assert state_of(hass, "binary_sensor.kiosk_lobby_supervisor") == "off"
+    cloud.faults.clear()
+    cloud.requests.clear()
+    await pass_time(hass, freezer, 61)
+    assert "/supervisor/v1/healthy" in {request.path for request in cloud.requests}
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_state_is_asked_for_in_a_pause(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """Who asks for a state in a pause is told that there is one."""
+    entity = entity_registry.async_get("binary_sensor.kiosk_lobby_online")
+    assert entity is not None
+    cloud.faults.add("POST", "/supervisor/v2/applications/state", Fault.status(429))
+    with pytest.raises(HomeAssistantError, match="was asked too often"):
+        await hass.services.async_call(
+            DOMAIN,
+            "get_state",
+            {"device_id": entity.device_id},
+            blocking=True,
+            return_response=True,
+        )

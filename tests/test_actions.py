@@ -495,6 +495,24 @@ async def test_observer_sets_no_tags(
         )
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.status(200, "<html>log in</html>", "text/html"),
+        Fault.status(502, "<html>Bad Gateway</html>", "text/html"),
+    ],
+)
+async def test_tags_that_something_else_answers(
+    hass: HomeAssistant, cloud: CloudServer, account_device_id: str, fault: Fault
+) -> None:
+    """Whether a tag was set, only the balena API itself can tell."""
+    cloud.faults.add("POST", "/v7/device_tag", fault)
+    with pytest.raises(HomeAssistantError, match="not known whether kiosk-lobby"):
+        await call(
+            hass, "set_tags", device_id=account_device_id, tags={"colour": "red"}
+        )
+
+
 @pytest.mark.parametrize("tags", [{}, {"a b": "c"}, {"": "c"}, {"a": ["b"]}, "a"])
 async def test_wrong_tags(
     hass: HomeAssistant, server: SupervisorServer, device_id: str, tags: Any

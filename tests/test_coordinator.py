@@ -240,6 +240,25 @@ async def test_something_else_answers(
     assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
 
 
+@pytest.mark.parametrize("value", [[1], None, 42, {"status": "ok"}])
+async def test_something_else_answers_for_the_apps(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    device_registry: dr.DeviceRegistry,
+    freezer: FrozenDateTimeFactory,
+    value: object,
+) -> None:
+    """Services whose device tells nothing of its apps are not known at the moment, and stay registered."""
+    services = dr.async_child_entries_for_config_entry(device_registry, loaded.entry_id)
+    server.faults.add("GET", "/v2/applications/state", Fault.json(value))
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "unavailable"
+    assert services == dr.async_child_entries_for_config_entry(
+        device_registry, loaded.entry_id
+    )
+
+
 async def test_wrongly_typed_fields_are_absent(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

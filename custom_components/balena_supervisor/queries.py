@@ -63,7 +63,8 @@ class DeviceQueries:
         """
         supervisor = self._supervisor
         report = await self._call(supervisor.device)
-        apps = await self._coordinator.reader.read_apps(report)
+        reader = self._coordinator.reader
+        apps = await self._call(partial(reader.read_apps, report))
         # It can crash a Supervisor that does not answer the question before.
         status = StateStatus()
         if apps is not None and supervisor.supports(Endpoint.APPS_STATE):

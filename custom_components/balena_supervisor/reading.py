@@ -16,6 +16,7 @@ from .client import (
     DeviceReport,
     Endpoint,
     HostConfig,
+    Paused,
     StateStatus,
     Supervisor,
     Unsupported,
@@ -58,7 +59,18 @@ class SupervisorReader:
         self._supervisor = supervisor
 
     async def read(self) -> DeviceState:
-        """Return the device's state. Raises BalenaError only when /v1/device fails."""
+        """Return the device's state. Raises BalenaError only when /v1/device fails, and Paused.
+
+        What is not asked because of a pause, is no missing answer: all is read again later.
+        """
+        try:
+            return await self._read()
+        except ExceptionGroup as group:
+            # Also what seldom changes may not have been asked for.
+            self.expect_other_details()
+            raise group.exceptions[0] from group
+
+    async def _read(self) -> DeviceState:
         supervisor = self._supervisor
         previous = supervisor.version
         if monotonic() >= self._details_due:
@@ -66,17 +78,12 @@ class SupervisorReader:
             self._missing.clear()
         # An unknown version is not asked for what it may not have.
         first = await supervisor.device() if previous is None else None
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                device = tasks.create_task(self._report(first))
-                apps = tasks.create_task(
-                    self._ask(Endpoint.APPS_STATE, supervisor.apps)
-                )
-                healthy = tasks.create_task(
-                    self._ask(Endpoint.HEALTHY, supervisor.is_healthy)
-                )
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group
+        async with asyncio.TaskGroup() as tasks:
+            device = tasks.create_task(self._report(first))
+            apps = tasks.create_task(self._ask(Endpoint.APPS_STATE, supervisor.apps))
+            healthy = tasks.create_task(
+                self._ask(Endpoint.HEALTHY, supervisor.is_healthy)
+            )
         if supervisor.version != previous:
             self._missing.clear()
             self.expect_other_details()
@@ -121,6 +128,8 @@ class SupervisorReader:
             return await read()
         except Unsupported:
             self._missing.add(endpoint)
+        except Paused:
+            raise
         except BalenaError as err:
             LOGGER.debug("%s of %s failed: %s", endpoint.path, self._name, err)
             if endpoint in _CAN_CRASH and isinstance(err, _CRASHES):

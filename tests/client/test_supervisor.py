@@ -201,13 +201,49 @@ async def test_new_key_that_is_lost(
         await supervisor.regenerate_api_key()
 
 
+@pytest.mark.parametrize("text", ["", "<html>", "OK", "null", "42"])
 async def test_new_key_that_is_none(
-    supervisor: Supervisor, server: SupervisorServer
+    supervisor: Supervisor, server: SupervisorServer, text: str
 ) -> None:
     """An answer without a key leaves open which key is good."""
-    server.faults.add("POST", "/v1/regenerate-api-key", Fault.status(200, "<html>"))
+    server.faults.add("POST", "/v1/regenerate-api-key", Fault.status(200, text))
     with pytest.raises(OutcomeUnknown):
         await supervisor.regenerate_api_key()
+
+
+@pytest.mark.parametrize("value", [[1], "OK", 42, None, {"status": "success"}])
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/v1/device", Supervisor.device),
+        ("/v1/device/host-config", Supervisor.host_config),
+        (f"/v1/apps/{APP_ID}", lambda supervisor: supervisor.app(APP_ID)),
+        (
+            f"/v2/applications/{APP_ID}/state",
+            lambda supervisor: supervisor.app_state(APP_ID),
+        ),
+        ("/v2/applications/state", Supervisor.apps),
+        ("/v2/containerId", Supervisor.container_ids),
+        ("/v2/device/name", Supervisor.device_name),
+        ("/v2/device/tags", Supervisor.tags),
+        ("/v2/device/vpn", Supervisor.vpn),
+        ("/v2/local/device-info", Supervisor.device_info),
+        ("/v2/local/target-state", Supervisor.target_state),
+        ("/v2/state/status", Supervisor.state_status),
+        ("/v2/version", Supervisor.supervisor_version),
+    ],
+)
+async def test_answer_of_something_else(
+    supervisor: Supervisor,
+    server: SupervisorServer,
+    path: str,
+    method: Method,
+    value: object,
+) -> None:
+    """An answer that has nothing of what was asked is none."""
+    server.faults.add("GET", path, Fault.json(value))
+    with pytest.raises(InvalidAnswer):
+        await method(supervisor)
 
 
 async def test_stopped_container_that_is_not_told(

@@ -1,8 +1,8 @@
 """Writes the figures of long lives into the documentation."""
 
 from collections.abc import Mapping
-from pathlib import Path
-import re
+
+from tests.report import table, write_block
 
 from .account import ACCOUNT_EVENTS
 from .events import EVENTS
@@ -13,16 +13,7 @@ def write_report(path: str | None, name: str, rows: Mapping[str, object]) -> Non
     """Write a table into the generated block of that name of a file, if there is one to write."""
     if path is None:
         return
-    begin, end = f"<!-- {name}: by scripts/long-life -->", f"<!-- {name}: end -->"
-    table = "\n".join(
-        f"| {title} | {f'{value:,}' if isinstance(value, int) else value} |"
-        for title, value in rows.items()
-    )
-    block = f"{begin}\n\n| | |\n|---|---|\n{table}\n\n{end}"
-    pattern = re.escape(begin) + r".*?" + re.escape(end)
-    file = Path(path)
-    text = re.sub(pattern, lambda _: block, file.read_text(), flags=re.DOTALL)
-    file.write_text(text)
+    write_block(path, name, "scripts/long-life", table(("", ""), rows.items()))
 
 
 def figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:

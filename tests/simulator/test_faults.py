@@ -52,6 +52,54 @@ async def test_broken_answers(
 
 
 @pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (Fault.halve(), '{"status":"success","devi'),
+        (Fault.mislabel(), '{"status":"success","deviceName":"holy-wildflower"}'),
+        (Fault.recode(), '{"status":"success","deviceName":"holy-wildflower"}'),
+        (
+            Fault.duplicate(),
+            '{"status":[0],"deviceName":[0],"status":"success","deviceName":"holy-wildflower"}',
+        ),
+        (
+            Fault.extend("1e400"),
+            '{"status":"success","deviceName":"holy-wildflower","more":1e400}',
+        ),
+        (
+            Fault.control(),
+            '{"status": "success\\u0000\\u0007\\u001b", "deviceName": "holy-wildflower\\u0000\\u0007\\u001b"}',
+        ),
+        (
+            Fault.nul(),
+            '{"\0status"\0:"\0success"\0,"\0deviceName"\0:"\0holy-wildflower"\0}',
+        ),
+        (Fault.nest(), "[" * 100_000 + "]" * 100_000),
+    ],
+    ids=["half", "kind", "charset", "twice", "more", "control", "nul", "nested"],
+)
+async def test_other_answers(client: Client, fault: Fault, text: str) -> None:
+    """A fault can make something else of the usual answer, until faults are cleared."""
+    client.server.faults.add("GET", "/v2/device/name", fault)
+    assert (await client.ask("GET", "/v2/device/name")).text == text
+    client.server.faults.clear()
+    answer = await client.ask("GET", "/v2/device/name")
+    assert answer.json == {"status": "success", "deviceName": "holy-wildflower"}
+
+
+async def test_only_the_answer_goes_wrong(client: Client) -> None:
+    """A command is obeyed whose answer becomes something else."""
+    client.server.faults.add("POST", "/v1/reboot", Fault.halve())
+    assert (await client.ask("POST", "/v1/reboot")).text == '{"Data":"OK",'
+    assert client.server.device.commands == [("reboot", {"force": False})]
+
+
+async def test_huge(client: Client) -> None:
+    """A body can have 100 MB."""
+    client.server.faults.add("GET", "/v1/device", Fault.huge())
+    assert len((await client.ask("GET", "/v1/device")).text) == 100 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
     ("fault", "commands"),
     [(Fault.reset(), []), (Fault.reset_after(), [("blink", {})])],
 )

@@ -20,6 +20,7 @@ from .errors import (
     BalenaError,
     CloudError,
     InvalidAnswer,
+    OutcomeUnknown,
     RateLimited,
     TokenRefused,
     Unsupported,
@@ -182,7 +183,7 @@ class BalenaCloud:
         answer = await self._http.request(
             method, f"/v7/{resource}", json=json, timeout=READ_TIMEOUT, command=True
         )
-        if error := _error_of(answer):
+        if error := _error_of(answer, command=True):
             raise error
 
     async def _pages(
@@ -260,12 +261,20 @@ class _UnknownField(CloudError):
     """The API failed without a word, which is how it says that it does not know a field."""
 
 
-def _error_of(answer: Answer) -> BalenaError | None:
-    """Return the error that an answer of the balena API stands for, None for a success."""
+def _error_of(answer: Answer, *, command: bool = False) -> BalenaError | None:
+    """Return the error that an answer of the balena API stands for, None for a success.
+
+    `command` tells whether the request was to change something, of which only the API itself
+    can tell.
+    """
     status = answer.status
     if 200 <= status < 300:
+        if command and answer.is_page:
+            return OutcomeUnknown("Something else answered")
         return None
     match status:
+        case HTTPStatus.BAD_GATEWAY | HTTPStatus.GATEWAY_TIMEOUT if command:
+            return OutcomeUnknown("The balena API went away before it answered")
         case HTTPStatus.UNAUTHORIZED:
             return TokenRefused("The token is not valid, or lacks the right for this")
         case HTTPStatus.FORBIDDEN:

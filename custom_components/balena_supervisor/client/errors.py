@@ -84,6 +84,10 @@ class RateLimited(BalenaError):
         self.retry_after = retry_after
 
 
+class Paused(RateLimited):
+    """The balena API lets nothing pass to any device for a while."""
+
+
 class Unsupported(BalenaError):
     """The Supervisor is too old for this, or the way to it cannot carry it."""
 

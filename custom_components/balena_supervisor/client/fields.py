@@ -39,9 +39,11 @@ def as_text(value: object) -> str | None:
 
 
 def as_texts(value: object) -> Mapping[str, str]:
-    """Return the texts of an object, by name."""
+    """Return the texts of an object that are not empty, by name."""
     return {
-        name: text for name, text in as_object(value).items() if isinstance(text, str)
+        name: text
+        for name, item in as_object(value).items()
+        if (text := as_text(item)) is not None
     }
 
 

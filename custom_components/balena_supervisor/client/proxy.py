@@ -19,7 +19,7 @@ from .errors import (
     InvalidAnswer,
     NotFound,
     OutcomeUnknown,
-    RateLimited,
+    Paused,
     TokenRefused,
     Unsupported,
 )
@@ -108,7 +108,7 @@ class ProxyTransport:
                 throttle.commands if command else throttle.reads
             )
             if not command and (seconds := throttle.quiet_for):
-                raise RateLimited("The balena API wants a pause", seconds)
+                raise Paused("The balena API wants a pause", seconds)
             answer = await self._http.request(
                 "POST",
                 f"/supervisor{path}",
@@ -117,7 +117,7 @@ class ProxyTransport:
                 command=command,
             )
         error = _error_of(answer, command=command)
-        if isinstance(error, RateLimited):
+        if isinstance(error, Paused):
             throttle.be_quiet(error.retry_after)
         if error is not None:
             raise error
@@ -155,7 +155,7 @@ def _error_of(answer: Answer, *, command: bool) -> BalenaError | None:
         case HTTPStatus.NOT_FOUND:
             return NotFound(message)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return RateLimited("Too many requests", answer.retry_after)
+            return Paused("Too many requests", answer.retry_after)
         case HTTPStatus.INTERNAL_SERVER_ERROR if _UNREADABLE in answer.text:
             # Also what an old Supervisor says of a path that it does not know.
             return _unclear(

@@ -20,6 +20,7 @@ from .endpoints import (
     format_version,
 )
 from .errors import InvalidAnswer, OutcomeUnknown, SupervisorError, Unsupported
+from .fields import as_object
 from .http import JsonObject
 from .models import (
     App,
@@ -40,6 +41,9 @@ from .models import (
 from .record import Record
 from .transport import Transport
 
+# "null", "42" or "OK" would be words, too.
+_KEY: Final = re.compile(r"\w{32,}", re.ASCII)
+
 # A longer line of a log is cut.
 MAX_LINE: Final = 64 * 1024
 
@@ -48,7 +52,8 @@ class Supervisor:
     """The Supervisor of one device.
 
     Every method raises a BalenaError when it fails: reads ConnectionFailed,
-    RequestTimeout or DeviceOffline without an answer, commands OutcomeUnknown when they
+    RequestTimeout or DeviceOffline without an answer, InvalidAnswer when it has nothing
+    of what was asked; commands OutcomeUnknown when they
     were sent and no answer came; all of them AuthenticationFailed, and Unsupported when
     the Supervisor is older than what is asked. `force` overrides update locks; what is
     locked raises UpdateLocked without it.
@@ -153,7 +158,7 @@ class Supervisor:
         holds no key.
         """
         answer = await self._call(Endpoint.REGENERATE_API_KEY)
-        if not re.fullmatch(r"\w+", key := answer.text.strip(), re.ASCII):
+        if not _KEY.fullmatch(key := answer.text.strip()):
             raise OutcomeUnknown("The answer holds no key")
         return key
 
@@ -178,7 +183,7 @@ class Supervisor:
         GET /v1/apps/:appId, Supervisor 1.8. Raises NotFound, and Unsupported when the app
         has several containers.
         """
-        return App.from_json((await self._call(Endpoint.APP, app_id=app_id)).json())
+        return App.from_json(await self._told(Endpoint.APP, "appId", app_id=app_id))
 
     async def stop_app(self, app_id: int, *, force: bool = False) -> str | None:
         """Stop the only container of an app; returns its id.
@@ -199,7 +204,7 @@ class Supervisor:
 
         GET /v1/device/host-config, Supervisor 6.6.
         """
-        return HostConfig.from_json((await self._call(Endpoint.HOST_CONFIG)).json())
+        return HostConfig.from_json(await self._told(Endpoint.HOST_CONFIG, "network"))
 
     async def set_host_config(
         self,
@@ -227,17 +232,22 @@ class Supervisor:
     async def apps(self) -> AppReports:
         """Return all apps as they should run, with their services.
 
-        GET /v2/applications/state, Supervisor 7.12.
+        GET /v2/applications/state, Supervisor 7.12. Raises InvalidAnswer when it is of
+        something else: that there are no apps, an empty object says.
         """
-        return AppReports.from_json((await self._call(Endpoint.APPS_STATE)).json())
+        value = (await self._call(Endpoint.APPS_STATE)).json()
+        reports = AppReports.from_json(value)
+        if not reports.apps and value != {}:
+            raise InvalidAnswer("The answer is not one of a Supervisor")
+        return reports
 
     async def app_state(self, app_id: int) -> ImageReports:
         """Return the services of one app by image id.
 
         GET /v2/applications/:appId/state, Supervisor 7.12. Raises NotFound.
         """
-        answer = await self._call(Endpoint.APP_STATE, app_id=app_id)
-        return ImageReports.from_json(answer.json())
+        answer = await self._told(Endpoint.APP_STATE, "local", app_id=app_id)
+        return ImageReports.from_json(answer)
 
     async def state_status(self) -> StateStatus:
         """Return containers, images and the progress of an update.
@@ -245,7 +255,8 @@ class Supervisor:
         GET /v2/state/status, Supervisor 9.7. Can crash the Supervisor while the
         container engine fails.
         """
-        return StateStatus.from_json((await self._call(Endpoint.STATE_STATUS)).json())
+        answer = await self._told(Endpoint.STATE_STATUS, "containers")
+        return StateStatus.from_json(answer)
 
     async def restart_service(
         self, app_id: int, service: str | int, *, force: bool = False
@@ -296,8 +307,8 @@ class Supervisor:
 
         GET /v2/version, Supervisor 7.21.
         """
-        answer = await self._call(Endpoint.VERSION)
-        return text_from_json(answer.json(), "version")
+        answer = await self._told(Endpoint.VERSION, "version")
+        return text_from_json(answer, "version")
 
     async def container_ids(self) -> Mapping[str, str]:
         """Return the container ids of all services by name.
@@ -305,8 +316,8 @@ class Supervisor:
         GET /v2/containerId, Supervisor 8.6. Can crash the Supervisor while the container
         engine fails.
         """
-        answer = await self._call(Endpoint.CONTAINER_ID)
-        return container_ids_from_json(answer.json())
+        answer = await self._told(Endpoint.CONTAINER_ID, "services")
+        return container_ids_from_json(answer)
 
     async def target_state(self) -> Mapping[str, object]:
         """Return what should run, with the environment and the keys of every service.
@@ -314,8 +325,8 @@ class Supervisor:
         GET /v2/local/target-state, Supervisor 7.21. Raises InvalidAnswer when it is nested
         so deeply that it could not be passed on.
         """
-        answer = await self._call(Endpoint.TARGET_STATE)
-        state = object_from_json(answer.json(), "state")
+        answer = await self._told(Endpoint.TARGET_STATE, "state")
+        state = object_from_json(answer, "state")
         try:
             orjson.dumps(state)
         except orjson.JSONEncodeError as err:
@@ -334,7 +345,7 @@ class Supervisor:
 
         GET /v2/local/device-info, Supervisor 7.21.
         """
-        return DeviceInfo.from_json((await self._call(Endpoint.DEVICE_INFO)).json())
+        return DeviceInfo.from_json(await self._told(Endpoint.DEVICE_INFO, "info"))
 
     async def local_logs(self) -> AsyncGenerator[LogLine]:
         """Yield the log lines of all services as they come, without end.
@@ -357,15 +368,15 @@ class Supervisor:
 
         GET /v2/device/name, Supervisor 9.11.
         """
-        answer = await self._call(Endpoint.DEVICE_NAME)
-        return text_from_json(answer.json(), "deviceName")
+        answer = await self._told(Endpoint.DEVICE_NAME, "deviceName")
+        return text_from_json(answer, "deviceName")
 
     async def tags(self) -> Mapping[str, str]:
         """Return the device's tags by name.
 
         GET /v2/device/tags, Supervisor 9.11. The device asks its cloud for them.
         """
-        return tags_from_json((await self._call(Endpoint.TAGS)).json())
+        return tags_from_json(await self._told(Endpoint.TAGS, "tags"))
 
     async def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the device; it reports them to its cloud later.
@@ -379,7 +390,7 @@ class Supervisor:
 
         GET /v2/device/vpn, Supervisor 11.4.
         """
-        return Vpn.from_json((await self._call(Endpoint.VPN)).json())
+        return Vpn.from_json(await self._told(Endpoint.VPN, "vpn"))
 
     async def cleanup_volumes(self) -> None:
         """Delete every volume that no container uses.
@@ -447,6 +458,15 @@ class Supervisor:
         return await self.record.of(
             endpoint.label, request, keeps_body=endpoint in KEPT
         )
+
+    async def _told(
+        self, endpoint: Endpoint, name: str, *, app_id: int | None = None
+    ) -> object:
+        """Return an object that has a field by name. Raises InvalidAnswer when it is of something else."""
+        value = (await self._call(endpoint, app_id=app_id)).json()
+        if name not in as_object(value):
+            raise InvalidAnswer("The answer is not one of a Supervisor")
+        return value
 
     async def _container(
         self, endpoint: Endpoint, app_id: int, json: JsonObject

@@ -1,0 +1,197 @@
+"""An account, of which one request to the balena API goes wrong."""
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.balena_supervisor.client import Endpoint, cloud as client
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
+from simulator import CloudDevice, CloudServer, Fault
+
+from .conftest import Note
+from .report import difference
+from .table import CASES, Case, Command, States, matrix
+from .trouble import asked, asks_for_key, give, poll, registered, states, trouble
+
+DEVICES = ("GET", "/v7/device")
+FLEETS = ("GET", "/v7/application")
+LIMIT = (client, "QUERY_TIMEOUT")
+
+# What is said of an account, by what would be said of a device.
+SAID = {
+    None: None,
+    "access_denied": "account_lacks_right",
+    "authentication_failed": "account_lacks_right",
+    "cannot_connect": "account_unreachable",
+    "device_offline": "account_failed",
+    "rate_limited": "account_rate_limited",
+    "supervisor_error": "account_failed",
+    "timeout": "account_timeout",
+    "unsupported": "account_too_old",
+}
+# The API has fewer shapes than a Supervisor.
+SAID_OF = {
+    "404 as JSON": "account_too_old",
+    "503 that finds nothing": "account_failed",
+    "504 of the front process": "account_failed",
+}
+
+
+def said_of(case: Case) -> str | None:
+    """Return the key of what must be said of an account."""
+    return SAID_OF.get(case.name, SAID.get(case.read, "account_invalid_answer"))
+
+
+def seen(case: Case, usual: States) -> States:
+    """Return the states that must be seen while devices are not told: none."""
+    return usual if case.read is None else dict.fromkeys(usual, "unavailable")
+
+
+# A tag is set by the API itself.
+TAGS = Command(
+    action="set_tags", endpoint=Endpoint.SET_TAGS, data={"tags": {"room": "attic"}}
+)
+TAG = ("POST", "/v7/device_tag")
+TAG_SAID = {
+    "authentication_failed": "token_lacks_right",
+    "access_denied": "token_lacks_right",
+    "supervisor_error": "cloud_failed",
+    "not_found": "bad_request",
+    "locked": "invalid_answer",
+    "locked_by_host_update": "invalid_answer",
+    "locked_by_supervisor": "invalid_answer",
+}
+TAG_SAID_OF = {"404 as JSON": "unsupported", "503 that finds nothing": "cloud_failed"}
+
+
+@pytest.fixture
+def secrets(token: str, cloud_device: CloudDevice) -> list[str]:
+    """Return the keys that nobody may read."""
+    return [token, cloud_device.device.api_key]
+
+
+@pytest.mark.parametrize("case", matrix(CASES))
+async def test_polling(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    case: Case,
+    note: Note,
+) -> None:
+    """All devices and fleets are unavailable when the account is not told, and there with the next good answer."""
+    usual = states(hass)
+    async with trouble(cloud, case, DEVICES, token, LIMIT):
+        await poll(hass, clock, 61)
+        await poll(hass, clock, 61)
+        during = states(hass)
+        assert during == seen(case, usual)
+    assert not asks_for_key(hass)
+    await poll(hass, clock, 61)
+    assert states(hass) == usual
+    assert ("GET", "/elsewhere") not in asked(cloud)
+    note(case, "while polling the devices", difference(usual, during))
+
+
+@pytest.mark.parametrize("case", matrix(CASES[1:]))
+async def test_polling_the_fleets(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    case: Case,
+    note: Note,
+) -> None:
+    """What seldom changes of fleets stays as it was."""
+    usual = states(hass)
+    async with trouble(cloud, case, FLEETS, token, LIMIT):
+        await poll(hass, clock, 601)
+        during = states(hass)
+        assert during == usual
+    await poll(hass, clock, 61)
+    assert states(hass) == usual
+    note(case, "while polling the fleets", difference(usual, during))
+
+
+@pytest.mark.parametrize("case", matrix(CASES[1:]))
+async def test_command(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    entity_registry: er.EntityRegistry,
+    cloud: CloudServer,
+    token: str,
+    case: Case,
+    note: Note,
+) -> None:
+    """A tag is set once, and what comes of it is said."""
+    device_id = registered(entity_registry, "kiosk_lobby")
+    cloud.requests.clear()
+    async with trouble(cloud, case, TAG, token, (client, "READ_TIMEOUT")):
+        said = await give(hass, TAGS, device_id)
+    assert asked(cloud).count(TAG) == 1
+    known = TAG_SAID.get(str(case.command), case.command)
+    assert said.key == TAG_SAID_OF.get(case.name, known)
+    assert said.text.isprintable()
+    assert token not in said.text
+    assert (await give(hass, TAGS, device_id)).key is None
+    note(case, "in a command for tags", said.key)
+
+
+@pytest.mark.parametrize("request_", [DEVICES, FLEETS], ids=["devices", "fleets"])
+@pytest.mark.parametrize("case", matrix(CASES))
+async def test_setup(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    case: Case,
+    request_: tuple[str, str],
+    note: Note,
+) -> None:
+    """An account that does not tell is set up when it does, and the person is told why not before."""
+    async with trouble(cloud, case, request_, token, LIMIT):
+        await hass.config_entries.async_setup(account_entry.entry_id)
+        await poll(hass, clock, 100)
+        reason = account_entry.error_reason_translation_key
+        assert reason == said_of(case)
+    assert not asks_for_key(hass)
+    await poll(hass, clock, 100)
+    assert account_entry.state is ConfigEntryState.LOADED
+    assert states(hass)["sensor.kiosks_devices"] == "1"
+    note(case, "at setup", reason)
+
+
+# Who does not let the token see devices, is asked who it is.
+WHOAMI = ("GET", "/actor/v1/whoami")
+WHOAMI_SAID = {
+    None: "account_lacks_right",
+    "account_lacks_right": "account_token_refused",
+}
+
+
+@pytest.mark.parametrize("case", matrix(CASES[1:]))
+async def test_setup_with_a_doubtful_token(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    case: Case,
+    note: Note,
+) -> None:
+    """Another token is asked for only when it is known that this one is bad."""
+    async with trouble(cloud, case, WHOAMI, token, (client, "READ_TIMEOUT")):
+        cloud.faults.add(*DEVICES, Fault.status(401))
+        await hass.config_entries.async_setup(account_entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        reason = account_entry.error_reason_translation_key
+    said = said_of(case)
+    assert reason == WHOAMI_SAID.get(said, said)
+    assert asks_for_key(hass) == (reason == "account_token_refused")
+    note(case, "at setup, who the token is of", reason)

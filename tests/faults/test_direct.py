@@ -1,0 +1,246 @@
+"""A device in reach, of which one endpoint goes wrong."""
+
+from contextlib import AbstractAsyncContextManager
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from simulator import Device, SupervisorServer
+
+from .conftest import Note
+from .report import difference
+from .table import (
+    BAD_KEY,
+    CASES,
+    COMMANDS,
+    DEVICE,
+    NEW_KEY,
+    NEW_KEY_SAID,
+    QUERIES,
+    QUESTIONS,
+    REFUSED,
+    Case,
+    Command,
+    Question,
+    matrix,
+)
+from .trouble import asked, asks_for_key, commanded, give, poll, states, trouble
+
+type Asked = Question | Command
+
+OTHERS = QUESTIONS[1:]
+# A device is refused as a whole, and a key that is refused is asked for.
+OF_ONE = tuple(case for case in CASES if case is not REFUSED)
+OF_ALL = tuple(case for case in CASES if case is not BAD_KEY)
+
+
+def trouble_with(
+    server: SupervisorServer, case: Case, asked: Asked
+) -> AbstractAsyncContextManager[None]:
+    """Have something go wrong at the endpoint that is asked."""
+    limit = (asked.endpoint, "timeout")
+    return trouble(server, case, asked.request, server.device.api_key, limit)
+
+
+@pytest.mark.parametrize(
+    ("question", "case"), matrix(OTHERS, OF_ONE) + matrix([DEVICE], OF_ALL)
+)
+async def test_polling(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    question: Question,
+    case: Case,
+    note: Note,
+) -> None:
+    """What one endpoint tells is lost, all else is there, and the next good answer heals it."""
+    usual = states(hass)
+    async with trouble_with(server, case, question):
+        await poll(hass, clock, 601)
+        assert states(hass) == question.seen(case, usual)
+        await poll(hass, clock)
+        during = states(hass)
+        assert during == question.seen(case, usual)
+    note(case, question.occasion, difference(usual, during))
+    await poll(hass, clock, 601)
+    assert states(hass) == usual
+    assert ("GET", "/elsewhere") not in asked(server)
+
+
+@pytest.mark.parametrize("case", matrix([BAD_KEY]))
+async def test_polling_with_a_key_that_is_refused(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    case: Case,
+    note: Note,
+) -> None:
+    """The person is asked for another key, once, and all is there again when it was entered."""
+    usual = states(hass)
+    async with trouble_with(server, case, DEVICE):
+        await poll(hass, clock)
+        await poll(hass, clock)
+        during = states(hass)
+        assert during == DEVICE.seen(case, usual)
+    note(case, DEVICE.occasion, difference(usual, during))
+    (flow,) = hass.config_entries.flow.async_progress()
+    await hass.config_entries.flow.async_configure(
+        flow["flow_id"], {"api_key": device.api_key}
+    )
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert states(hass) == usual
+
+
+@pytest.mark.parametrize(("question", "case"), matrix(OTHERS, OF_ONE))
+async def test_setup(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    question: Question,
+    case: Case,
+    note: Note,
+) -> None:
+    """A device is set up without what one endpoint tells, which comes with its next good answer."""
+    async with trouble_with(server, case, question):
+        assert await hass.config_entries.async_setup(entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+        at_setup = states(hass)
+    await poll(hass, clock, 601)
+    usual = states(hass)
+    assert question.concerned <= usual.keys()
+    assert at_setup == question.seen_at_setup(case, usual)
+    note(case, "at setup, another endpoint", difference(usual, at_setup))
+
+
+@pytest.mark.parametrize("case", matrix(OF_ALL))
+async def test_setup_without_the_device(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    case: Case,
+    note: Note,
+) -> None:
+    """A device that does not tell of itself is set up when it does, and the person is told why not before."""
+    async with trouble_with(server, case, DEVICE):
+        await hass.config_entries.async_setup(entry.entry_id)
+        await poll(hass, clock, 100)
+        reason = entry.error_reason_translation_key
+        assert reason == case.read
+    note(case, "at setup, `/v1/device`", reason)
+    await poll(hass, clock, 100)
+    assert entry.state is ConfigEntryState.LOADED
+    assert states(hass)["binary_sensor.holy_wildflower_online"] == "on"
+
+
+@pytest.mark.parametrize("case", matrix([BAD_KEY]))
+async def test_setup_with_a_key_that_is_refused(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    case: Case,
+    note: Note,
+) -> None:
+    """The person is asked for another key, and the device is set up when it was entered."""
+    async with trouble_with(server, case, DEVICE):
+        await hass.config_entries.async_setup(entry.entry_id)
+        await poll(hass, clock, 100)
+    reason = entry.error_reason_translation_key
+    assert reason == case.read
+    note(case, "at setup, `/v1/device`", reason)
+    (flow,) = hass.config_entries.flow.async_progress()
+    await hass.config_entries.flow.async_configure(
+        flow["flow_id"], {"api_key": device.api_key}
+    )
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert entry.state is ConfigEntryState.LOADED
+
+
+@pytest.mark.parametrize(("command", "case"), matrix(COMMANDS, CASES))
+async def test_command(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_id: str,
+    server: SupervisorServer,
+    command: Command,
+    case: Case,
+    note: Note,
+) -> None:
+    """A command is sent once and says how it ended; nothing else changes, and the next one is obeyed."""
+    usual = states(hass)
+    server.requests.clear()
+    async with trouble_with(server, case, command):
+        said = await give(hass, command, device_id)
+        assert commanded(server) == command.sent(case)
+    assert said.key == case.command
+    note(case, "in a command", said.key)
+    assert said.text.isprintable()
+    assert device.api_key not in said.text
+    assert asks_for_key(hass) == case.asks_for_key
+    # One that was switched off after all is switched on.
+    await device.power_on()
+    await poll(hass, clock, 100)
+    now = states(hass)
+    assert command.seen(case, usual).items() <= now.items()
+    assert (await give(hass, command, device_id)).key is None
+    assert commanded(server) == [*command.sent(case), command.request]
+
+
+@pytest.mark.parametrize(("query", "case"), matrix(QUERIES, CASES))
+async def test_query(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_id: str,
+    server: SupervisorServer,
+    query: Command,
+    case: Case,
+    note: Note,
+) -> None:
+    """A question of a person says what went wrong, changes nothing, and can be asked again."""
+    usual = states(hass)
+    server.requests.clear()
+    async with trouble_with(server, case, query):
+        said = await give(hass, query, device_id, asks=True)
+    assert said.key == case.read
+    note(case, "in a question by an action", said.key)
+    assert said.text.isprintable()
+    assert device.api_key not in said.text
+    assert asks_for_key(hass) == case.asks_for_key
+    assert states(hass) == query.seen(case, usual)
+    assert (await give(hass, query, device_id, asks=True)).key is None
+    assert not commanded(server)
+
+
+@pytest.mark.parametrize("case", matrix(CASES))
+async def test_new_key(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_id: str,
+    server: SupervisorServer,
+    case: Case,
+    note: Note,
+) -> None:
+    """Whether there is a new key is unknown unless the device tells it, and it is not asked for another."""
+    server.requests.clear()
+    async with trouble_with(server, case, NEW_KEY):
+        said = await give(hass, NEW_KEY, device_id)
+    assert said.key == NEW_KEY_SAID.get(case.name, case.command)
+    note(case, "in a command for a new key", said.key)
+    assert commanded(server) == NEW_KEY.sent(case)

@@ -1,0 +1,66 @@
+"""A device in local mode, whose target state is replaced."""
+
+from typing import Any, Final
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.balena_supervisor.client import Endpoint
+from homeassistant.core import HomeAssistant
+from simulator import Device, SupervisorServer
+
+from .table import CASES, Case, Command, matrix
+from .trouble import commanded, give, poll, states, trouble
+
+SERVICE: Final = {
+    "environment": {},
+    "labels": {},
+    "imageId": 1,
+    "serviceName": "one",
+    "serviceId": 1,
+    "image": "local_image_one:latest",
+    "running": True,
+}
+APP: Final[dict[str, Any]] = {
+    "name": "localapp",
+    "commit": "localcommit",
+    "releaseId": "1",
+    "services": {"1": SERVICE},
+    "volumes": {},
+    "networks": {},
+}
+REPLACE: Final = Command(
+    action="set_target_state",
+    endpoint=Endpoint.SET_TARGET_STATE,
+    data={"state": {"local": {"apps": {"1": APP}}}},
+)
+
+
+@pytest.mark.parametrize("case", matrix(CASES))
+async def test_command(
+    hass: HomeAssistant,
+    clock: FrozenDateTimeFactory,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_id: str,
+    server: SupervisorServer,
+    case: Case,
+) -> None:
+    """A target state is sent once, what comes of it is said, and the next one is obeyed."""
+    device.local_mode = True
+    server.requests.clear()
+    limit = (REPLACE.endpoint, "timeout")
+    async with trouble(server, case, REPLACE.request, device.api_key, limit):
+        said = await give(hass, REPLACE, device_id)
+        assert commanded(server) == REPLACE.sent(case)
+    assert said.key == case.command
+    assert said.text.isprintable()
+    assert device.api_key not in said.text
+    assert (await give(hass, REPLACE, device_id)).key is None
+    assert commanded(server) == [*REPLACE.sent(case), REPLACE.request]
+    await poll(hass, clock, 100)
+    shown = states(hass).items()
+    assert [state for name, state in shown if name.endswith("_one_status")] == [
+        "running"
+    ]

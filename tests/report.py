@@ -1,0 +1,33 @@
+"""Writes what a run has measured into the documentation."""
+
+from collections.abc import Iterable
+from pathlib import Path
+import re
+
+
+def write_block(path: str, name: str, script: str, lines: Iterable[str]) -> None:
+    """Write lines between the marks of the block of that name, which a script writes."""
+    begin, end = f"<!-- {name}: by {script} -->", f"<!-- {name}: end -->"
+    block = "\n".join((begin, "", *lines, "", end))
+    pattern = re.escape(begin) + r".*?" + re.escape(end)
+    file = Path(path)
+    text = re.sub(pattern, lambda _: block, file.read_text(), flags=re.DOTALL)
+    file.write_text(text)
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
+    """Return the lines of a table; numbers are written with commas."""
+    heads = list(heads)
+    return [
+        _line(heads),
+        f"|{'---|' * len(heads)}",
+        *(
+            _line(f"{cell:,}" if isinstance(cell, int) else cell for cell in row)
+            for row in rows
+        ),
+    ]
+
+
+def _line(cells: Iterable[object]) -> str:
+    # An empty head has one space, not two.
+    return "|" + "".join(f" {cell} |" if cell != "" else " |" for cell in cells)
