@@ -14,7 +14,12 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import BalenaConfigEntry
-from .entity import BalenaEntity, BalenaEntityDescription, async_add_device_entities
+from .entity import (
+    BalenaEntity,
+    BalenaEntityDescription,
+    async_add_device_entities,
+    device_entities,
+)
 from .state import DeviceState
 
 PARALLEL_UPDATES = 0
@@ -107,10 +112,10 @@ async def async_setup_entry(
 ) -> None:
     """Set up the binary sensors of an entry's devices."""
     await async_add_device_entities(
-        entry, async_add_entities, BalenaOnlineSensor, (ONLINE,)
-    )
-    await async_add_device_entities(
-        entry, async_add_entities, BalenaBinarySensor, BINARY_SENSORS
+        entry,
+        async_add_entities,
+        device_entities(BalenaOnlineSensor, (ONLINE,)),
+        device_entities(BalenaBinarySensor, BINARY_SENSORS),
     )
 
 
