@@ -75,6 +75,14 @@ class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
 
     _attr_has_entity_name = True
     _written: object = None
+    # Each entity would keep what Home Assistant reads of these; there may be thousands.
+    assumed_state = False
+    attribution = None
+    entity_registry_visible_default = True
+    extra_state_attributes = None
+    force_update = False
+    icon = None
+    should_poll = False
 
     def _told(self) -> object:
         """Return what the state is made of, while the entity is available."""
@@ -108,11 +116,14 @@ class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
         super().__init__(coordinator)
         self.entity_description = description
         self._attr_unique_id = f"{coordinator.device_id}_{description.key}"
-        self._attr_device_info = DeviceInfo(
-            identifiers={(DOMAIN, coordinator.device_id)}
-        )
         if coordinator.is_in_fleet:
             self._attr_entity_registry_enabled_default = description.vital
+
+    @property
+    @override
+    def device_info(self) -> DeviceInfo:
+        """The device, which its coordinator has registered."""
+        return DeviceInfo(identifiers={(DOMAIN, self.coordinator.device_id)})
 
     @property
     @override
@@ -321,7 +332,7 @@ class _Follower[CoordinatorT]:
                 self._known.add(key)
                 entities.append(entity := create())
                 # A service that is gone takes its entities along; it may come again.
-                entity.async_on_remove(partial(self._forget, key, entity))
+                entity.async_on_remove(partial(_forget, self._known, key, entity))
         return entities
 
     @callback
@@ -330,7 +341,8 @@ class _Follower[CoordinatorT]:
         if entities := self.create_new():
             self._async_add_entities(entities)
 
-    def _forget(self, key: Hashable, entity: Entity) -> None:
-        # One that is disabled is turned away at once, and must not be tried again.
-        if entity.registry_entry is None or not entity.registry_entry.disabled:
-            self._known.discard(key)
+
+def _forget(known: set[Hashable], key: Hashable, entity: Entity) -> None:
+    # One that is disabled is turned away at once, and must not be tried again.
+    if entity.registry_entry is None or not entity.registry_entry.disabled:
+        known.discard(key)
