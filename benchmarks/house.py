@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
+from itertools import batched
 from tempfile import TemporaryDirectory
 from typing import Any, Final, override
 from unittest.mock import patch
@@ -33,9 +34,13 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.loader import DATA_CUSTOM_COMPONENTS
 from homeassistant.setup import async_setup_component
 
-from .bare import Bare, bare
+from .bare import AT_ONCE, Bare, bare
+from .measure import IDLE
 from .served import Served, served
 from .way import Way
+
+# Seconds in which every device in reach is polled.
+_WAIT: Final = 18
 
 
 class _Resolver(ThreadedResolver):
@@ -50,12 +55,10 @@ class House(ABC):
     """A Home Assistant, and what it is to poll; nothing is set up yet."""
 
     def __init__(self, hass: HomeAssistant, api: Served, about: Any) -> None:
-        """Add the entries, as the config flow does."""
+        """Remember what is there."""
         self.hass = hass
         self.api = api
         self.about = about
-        for entry in self._entries():
-            entry.add_to_hass(hass)
 
     @abstractmethod
     def _entries(self) -> Iterable[MockConfigEntry]:
@@ -71,24 +74,40 @@ class House(ABC):
         """Return the address and the key of each server that is polled."""
 
     async def set_up(self) -> None:
-        """Set up all entries at once, as a start of Home Assistant does."""
+        """Set up all entries, many at once, as a start of Home Assistant does."""
         if not await async_setup_component(self.hass, DOMAIN, {}):
             raise RuntimeError("The integration could not be set up")
+        for entries in batched(self._entries(), AT_ONCE, strict=False):
+            for entry in entries:
+                entry.add_to_hass(self.hass)
+            setup = self.hass.config_entries.async_setup
+            await asyncio.gather(*(setup(entry.entry_id) for entry in entries))
         await self.hass.async_block_till_done()
 
     async def poll(self) -> None:
-        """Poll everything at once, whether or not it answers."""
-        await asyncio.gather(*(poller.async_refresh() for poller in self.pollers))
+        """Poll everything, many at once, whether or not it answers."""
+        for pollers in batched(self.pollers, AT_ONCE, strict=False):
+            await asyncio.gather(*(poller.async_refresh() for poller in pollers))
 
     async def refresh(self) -> None:
-        """Poll everything at once. Raises RuntimeError when a poll fails."""
+        """Poll everything. Raises RuntimeError when a poll fails."""
         await self.poll()
         if not all(poller.last_update_success for poller in self.pollers):
             raise RuntimeError("Something could not be polled")
 
+    async def wait(self) -> None:
+        """Wait while everything polls when it is due, as it does every day."""
+        await asyncio.sleep(_WAIT)
+
+    async def next_polls(self) -> None:
+        """Have everything polled once as it is every day."""
+        await self.poll()
+
     async def settle(self) -> None:
         """Wait for what the setup did not wait for: what seldom changes, and Supervisors."""
         await self.hass.async_block_till_done(wait_background_tasks=True)
+        # A request on a connection that is just being closed fails.
+        await asyncio.sleep(IDLE)
         await self.refresh()
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
@@ -133,6 +152,11 @@ class _Devices(House):
     @override
     def pollers(self) -> Iterable[DataUpdateCoordinator[Any]]:
         return [device for data in self.loaded for device in data.devices.values()]
+
+    @override
+    async def next_polls(self) -> None:
+        # Each has its own time.
+        await self.wait()
 
     @override
     def _addresses(self) -> Iterable[tuple[str, str]]:
@@ -191,7 +215,10 @@ async def home_assistant() -> AsyncGenerator[HomeAssistant]:
 
 
 @asynccontextmanager
-async def house(way: Way, devices: int) -> AsyncGenerator[House]:
-    """Run a Home Assistant and so many devices that it is to reach this way."""
-    async with served(way, devices) as api, home_assistant() as hass:
+async def house(way: Way, devices: int, keep_alive: float = 5) -> AsyncGenerator[House]:
+    """Run a Home Assistant and so many devices that it is to reach this way.
+
+    These keep a connection that idles for some seconds, as real ones do.
+    """
+    async with served(way, devices, keep_alive) as api, home_assistant() as hass:
         yield _HOUSES[way](hass, api, await api.tell("introduce"))

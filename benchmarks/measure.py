@@ -97,13 +97,14 @@ class StatesWritten:
 class Blocking:
     """The longest time for which the loop ran nothing else, to a millisecond.
 
-    What the processor did meanwhile tells it from a time that the machine took for others.
+    What the processor did meanwhile tells it from a time that the machine took for others,
+    `uncollected` is that without passes of the garbage collector.
     """
 
     def __init__(self) -> None:
         """Prepare to watch the loop."""
         self.longest = Taken(0, 0)
-        # The longest pass of the garbage collector, which is part of a block.
+        self.uncollected = 0.0
         self.collecting = 0.0
 
     @contextmanager
@@ -111,17 +112,20 @@ class Blocking:
         """Watch the loop."""
         loop = asyncio.get_running_loop()
         before = Taken(perf_counter(), thread_time())
-        collecting_since = 0.0
+        collecting_since = collected = 0.0
         handle: asyncio.Handle | None = None
 
         def look() -> None:
-            nonlocal before
+            nonlocal before, collected
             now = Taken(perf_counter(), thread_time())
+            processor = now.processor - before.processor
             self.longest = Taken(
                 max(self.longest.clock, now.clock - before.clock),
-                max(self.longest.processor, now.processor - before.processor),
+                max(self.longest.processor, processor),
             )
-            before = now
+            self.uncollected = max(self.uncollected, processor - collected)
+            self.collecting = max(self.collecting, collected)
+            before, collected = now, 0.0
 
         def tick() -> None:
             nonlocal handle
@@ -129,12 +133,11 @@ class Blocking:
             handle = loop.call_later(_TICK, tick)
 
         def collect(phase: str, info: dict[str, int]) -> None:
-            nonlocal collecting_since
+            nonlocal collecting_since, collected
             if phase == "start":
-                collecting_since = perf_counter()
+                collecting_since = thread_time()
             else:
-                taken = perf_counter() - collecting_since
-                self.collecting = max(self.collecting, taken)
+                collected += thread_time() - collecting_since
 
         gc.callbacks.append(collect)
         tick()
@@ -158,8 +161,8 @@ async def time(work: Work, repeats: int = 1) -> Taken:
     )
 
 
-async def longest_block(work: Work, rounds: int, before: Work | None = None) -> Taken:
-    """Return the longest time for which something kept the loop from all else, in several rounds."""
+async def watch(work: Work, rounds: int, before: Work | None = None) -> Blocking:
+    """Watch the loop in several rounds."""
     blocking = Blocking()
     for _ in range(rounds):
         if before is not None:
@@ -167,7 +170,7 @@ async def longest_block(work: Work, rounds: int, before: Work | None = None) -> 
         gc.collect()
         with blocking.watch():
             await work()
-    return blocking.longest
+    return blocking
 
 
 async def compare(ours: Work, bare: Work, rounds: int, repeats: int) -> Comparison:

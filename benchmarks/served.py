@@ -38,10 +38,13 @@ class Served:
 
 
 @asynccontextmanager
-async def served(way: Way, devices: int) -> AsyncGenerator[Served]:
-    """Serve so many devices that are reached this way, to which nothing happens by itself."""
+async def served(way: Way, devices: int, keep_alive: float) -> AsyncGenerator[Served]:
+    """Serve so many devices that are reached this way, to which nothing happens by itself.
+
+    Connections may idle for `keep_alive` seconds.
+    """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", __name__, way, str(devices)),
+        *(sys.executable, "-m", __name__, way, str(devices), str(keep_alive)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**24,
@@ -168,17 +171,16 @@ class _Account(_Servers):
             item.storage_usage = 1700 + self._metrics
 
 
-async def _serve_devices(stack: AsyncExitStack, count: int) -> _Servers:
-    return _Devices(
-        [
-            await stack.enter_async_context(
-                SupervisorServer(
-                    make_device(index, _SUPERVISOR_VERSION, None, [_app()])
-                )
-            )
-            for index in range(count)
-        ]
-    )
+async def _serve_devices(
+    stack: AsyncExitStack, count: int, keep_alive: float
+) -> _Servers:
+    servers = []
+    for index in range(count):
+        device = make_device(index, _SUPERVISOR_VERSION, None, [_app()])
+        server = SupervisorServer(device)
+        server.keep_alive = keep_alive
+        servers.append(await stack.enter_async_context(server))
+    return _Devices(servers)
 
 
 def _app() -> App:
@@ -186,8 +188,12 @@ def _app() -> App:
     return replace(recorded_app(), release=RECORDED_NEXT_RELEASE)
 
 
-async def _serve_account(stack: AsyncExitStack, count: int) -> _Servers:
-    cloud = await stack.enter_async_context(CloudServer())
+async def _serve_account(
+    stack: AsyncExitStack, count: int, keep_alive: float
+) -> _Servers:
+    cloud = CloudServer()
+    cloud.keep_alive = keep_alive
+    await stack.enter_async_context(cloud)
     make_fleets(cloud, _FLEETS, count)
     return _Account(cloud)
 
@@ -195,7 +201,7 @@ async def _serve_account(stack: AsyncExitStack, count: int) -> _Servers:
 _SERVE: Final = {Way.DIRECT: _serve_devices, Way.ACCOUNT: _serve_account}
 
 
-async def _serve(way: Way, devices: int) -> None:
+async def _serve(way: Way, devices: int, keep_alive: float) -> None:
     """Serve until the input ends."""
     many_files()
     reader = asyncio.StreamReader()
@@ -203,7 +209,7 @@ async def _serve(way: Way, devices: int) -> None:
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
     async with AsyncExitStack() as stack:
-        servers = await _SERVE[way](stack, devices)
+        servers = await _SERVE[way](stack, devices, keep_alive)
         async for line in reader:
             command = line.decode().strip()
             print(json.dumps(servers.commands[command]()), flush=True)
@@ -213,5 +219,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("way", type=Way)
     parser.add_argument("devices", type=int)
-    arguments = parser.parse_args()
-    asyncio.run(_serve(arguments.way, arguments.devices))
+    parser.add_argument("keep_alive", type=float)
+    asyncio.run(_serve(**vars(parser.parse_args())))

@@ -31,12 +31,11 @@ from .measure import (
     IDLE,
     Blocking,
     StatesWritten,
-    Taken,
     compare,
     held,
-    longest_block,
     many_files,
     time,
+    watch,
 )
 from .way import Way
 
@@ -44,9 +43,9 @@ type Figures = dict[str, float]
 
 # A round of few devices takes several polls in a row, to be long enough to be timed.
 _POLLS_PER_ROUND: Final = 20
-_OUTAGES: Final = 3
-# Seconds for which devices are watched that poll when they are due.
-_DAILY_LIFE: Final = 20
+_OUTAGES: Final = 2
+# A round may take longer than connections are kept in daily life.
+_KEEP_ALIVE: Final = 60.0
 _DAY: Final = timedelta(days=1)
 _INTERVALS: Final = {Way.DIRECT: POLL_INTERVAL, Way.ACCOUNT: ACCOUNT_INTERVAL}
 # How often it is imported.
@@ -103,7 +102,7 @@ async def _warm_up(way: Way) -> Figures:
 
 
 async def _costs(way: Way, devices: int, rounds: int) -> Figures:
-    async with house(way, devices) as home:
+    async with house(way, devices, _KEEP_ALIVE) as home:
         written = StatesWritten(home.hass)
         figures = await _setup(home)
         await home.settle()
@@ -114,9 +113,12 @@ async def _costs(way: Way, devices: int, rounds: int) -> Figures:
         figures |= await _news(home, written, rounds)
         figures |= await _outages(home)
         figures |= {"collection": _collection()}
-    figures["block"] = max(
-        figure for name, figure in figures.items() if name.startswith("block by ")
-    )
+    for kind in ("block", "uncollected block"):
+        figures[kind] = max(
+            figure
+            for name, figure in figures.items()
+            if name.startswith(f"{kind} by ") and not name.endswith("floor")
+        )
     figures["poll processor"] = figures["refresh processor"] / devices
     figures["setup per device"] = figures["setup"] / devices
     return figures
@@ -131,11 +133,7 @@ async def _setup(home: House) -> Figures:
             await home.set_up()
 
     taken = await time(watched)
-    return {
-        "setup": taken.clock,
-        "setup collecting": blocking.collecting,
-        **_block("setup", blocking.longest),
-    }
+    return {"setup": taken.clock, **_block("setup", blocking)}
 
 
 async def _polls(
@@ -148,7 +146,7 @@ async def _polls(
     report = await home.api.tell("report")
     async with home.floor(report["paths"]) as floor:
         taken = await compare(home.refresh, floor.poll, rounds, repeats)
-        floor_block = await longest_block(floor.poll, rounds)
+        floor_blocking = await watch(floor.poll, rounds)
     requests = sum(map(len, report["paths"]))
     return {
         "refresh": taken.ours.clock,
@@ -160,17 +158,13 @@ async def _polls(
         "requests": requests / len(report["paths"]),
         "body bytes": report["body_bytes"],
         "unchanged writes": written.count,
-        "floor's block": floor_block.processor,
+        **_block("the floor", floor_blocking),
     }
 
 
 async def _daily_life(home: House) -> Figures:
     """Watch the loop while everything polls when it is due."""
-    blocking = Blocking()
-    gc.collect()
-    with blocking.watch():
-        await asyncio.sleep(_DAILY_LIFE)
-    return _block("polls", blocking.longest)
+    return _block("polls", await watch(home.wait, 1))
 
 
 async def _change(home: House, written: StatesWritten) -> Figures:
@@ -222,21 +216,23 @@ async def _outages(home: House) -> Figures:
 
     async def recover() -> None:
         await fail()
-        await home.poll()
+        await home.next_polls()
         await home.api.tell("recover")
 
     # An outage goes into the log.
     logging.disable(logging.ERROR)
-    failing = await longest_block(home.poll, _OUTAGES, fail)
-    recovering = await longest_block(home.poll, _OUTAGES, recover)
+    failing = await watch(home.next_polls, _OUTAGES, fail)
+    recovering = await watch(home.next_polls, _OUTAGES, recover)
     logging.disable(logging.NOTSET)
     return _block("failure", failing) | _block("recovery", recovering)
 
 
-def _block(what: str, longest: Taken) -> Figures:
+def _block(what: str, blocking: Blocking) -> Figures:
     return {
-        f"block by {what}": longest.processor,
-        f"clock of block by {what}": longest.clock,
+        f"block by {what}": blocking.longest.processor,
+        f"clock of block by {what}": blocking.longest.clock,
+        f"uncollected block by {what}": blocking.uncollected,
+        f"collecting in block by {what}": blocking.collecting,
     }
 
 
