@@ -1,9 +1,9 @@
 """Supervisor: one method per endpoint of the Supervisor API."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 import re
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -59,6 +59,8 @@ class Supervisor:
         self._transport = transport
         self.record = Record()
         self.version: Version | None = None
+        # What the last answers were made into; their bodies are kept anyway.
+        self._models: dict[Endpoint, tuple[bytes, Any]] = {}
 
     def supports(self, endpoint: Endpoint) -> bool:
         """Return whether the Supervisor's version has an endpoint, True while unknown."""
@@ -166,7 +168,7 @@ class Supervisor:
 
         GET /v1/device, Supervisor 1.6. Raises InvalidAnswer when it is of something else.
         """
-        report = DeviceReport.from_json((await self._call(Endpoint.DEVICE)).json())
+        report = await self._model(Endpoint.DEVICE, DeviceReport.from_json)
         if report.supervisor_version is None and report.api_port is None:
             raise InvalidAnswer("The answer is not one of a Supervisor")
         self.version = report.version or self.version
@@ -229,7 +231,7 @@ class Supervisor:
 
         GET /v2/applications/state, Supervisor 7.12.
         """
-        return AppReports.from_json((await self._call(Endpoint.APPS_STATE)).json())
+        return await self._model(Endpoint.APPS_STATE, AppReports.from_json)
 
     async def app_state(self, app_id: int) -> ImageReports:
         """Return the services of one app by image id.
@@ -245,7 +247,7 @@ class Supervisor:
         GET /v2/state/status, Supervisor 9.7. Can crash the Supervisor while the
         container engine fails.
         """
-        return StateStatus.from_json((await self._call(Endpoint.STATE_STATUS)).json())
+        return await self._model(Endpoint.STATE_STATUS, StateStatus.from_json)
 
     async def restart_service(
         self, app_id: int, service: str | int, *, force: bool = False
@@ -379,7 +381,7 @@ class Supervisor:
 
         GET /v2/device/vpn, Supervisor 11.4.
         """
-        return Vpn.from_json((await self._call(Endpoint.VPN)).json())
+        return await self._model(Endpoint.VPN, Vpn.from_json)
 
     async def cleanup_volumes(self) -> None:
         """Delete every volume that no container uses.
@@ -447,6 +449,18 @@ class Supervisor:
         return await self.record.of(
             endpoint.label, request, keeps_body=endpoint in KEPT
         )
+
+    async def _model[ModelT](
+        self, endpoint: Endpoint, make: Callable[[object], ModelT]
+    ) -> ModelT:
+        """Return what an answer is made into: the same object for the same answer as before."""
+        answer = await self._call(endpoint)
+        body, model = self._models.get(endpoint, (b"", None))
+        if model is None or body != answer.body:
+            model = make(answer.json())
+        self._models[endpoint] = answer.body, model
+        made: ModelT = model
+        return made
 
     async def _container(
         self, endpoint: Endpoint, app_id: int, json: JsonObject
