@@ -9,7 +9,7 @@ import resource
 from statistics import median
 from time import perf_counter, process_time, thread_time
 import tracemalloc
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
@@ -188,20 +188,29 @@ async def compare(ours: Work, bare: Work, rounds: int, repeats: int) -> Comparis
     return Comparison(times)
 
 
-@contextmanager
-def held() -> Generator[Callable[[], int]]:
-    """Count the bytes that Python holds of what it allocates meanwhile."""
+class Held:
+    """The bytes that Python holds of what it allocates meanwhile."""
 
-    def count() -> int:
+    def __enter__(self) -> Self:
+        """Begin to count."""
+        gc.collect()
+        tracemalloc.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Count no more."""
+        tracemalloc.stop()
+
+    def count(self) -> int:
+        """Return how many there are."""
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
 
-    gc.collect()
-    tracemalloc.start()
-    try:
-        yield count
-    finally:
-        tracemalloc.stop()
+    def count_of(self, files: str) -> int:
+        """Return how many the code of some files allocated."""
+        wanted = tracemalloc.Filter(True, files)
+        traces = tracemalloc.take_snapshot().filter_traces([wanted]).traces
+        return sum(trace.size for trace in traces)
 
 
 def many_files() -> None:

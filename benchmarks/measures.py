@@ -201,6 +201,11 @@ DETAILS: Final = (
         unit=MILLISECONDS,
     ),
     Measure(
+        name="Memory per device that the integration's own code allocated",
+        figure="own memory",
+        unit=KILOBYTES,
+    ),
+    Measure(
         name="Longest block by the setup",
         figure="block by setup",
         unit=MILLISECONDS,

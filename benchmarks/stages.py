@@ -30,9 +30,9 @@ from .house import House, house
 from .measure import (
     IDLE,
     Blocking,
+    Held,
     StatesWritten,
     compare,
-    held,
     many_files,
     time,
     watch,
@@ -242,11 +242,14 @@ def _collection() -> float:
 
 async def _memory(way: Way, devices: int) -> Figures:
     async with house(way, devices) as home:
-        with held() as held_bytes:
+        with Held() as held:
             await home.set_up()
             await home.settle()
             await asyncio.sleep(IDLE)
-            return {"memory per device": held_bytes() / devices}
+            return {
+                "memory per device": held.count() / devices,
+                "own memory": held.count_of("*/custom_components/*") / devices,
+            }
 
 
 async def _day(way: Way) -> Figures:
