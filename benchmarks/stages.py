@@ -43,7 +43,7 @@ type Figures = dict[str, float]
 
 # A round of few devices takes several polls in a row, to be long enough to be timed.
 _POLLS_PER_ROUND: Final = 20
-_OUTAGES: Final = 2
+_OUTAGES: Final = 1
 # A round may take longer than connections are kept in daily life.
 _KEEP_ALIVE: Final = 60.0
 _DAY: Final = timedelta(days=1)
