@@ -145,18 +145,24 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
         super().__init__(coordinator)
         self.entity_description = description
         self._service_key = service_key
-        identifier = coordinator.service_identifier(service_key)
-        self._attr_unique_id = f"{identifier[1]}_{description.key}"
+        _, identifier = coordinator.service_identifier(service_key)
+        self._attr_unique_id = f"{identifier}_{description.key}"
         service = self.service
         names = [service.name]
         if len(coordinator.data.apps or ()) > 1:
             names.insert(0, service.app_name)
         if not _NAMES_PARENT:
             names.insert(0, coordinator.device_name)
-        self._attr_device_info = ChildDeviceInfo(
-            identifiers={identifier},
-            name=" ".join(names),
-            parent_device_id=coordinator.registry_id,
+        self._device_name = " ".join(names)
+
+    @property
+    @override
+    def device_info(self) -> ChildDeviceInfo:
+        """The device of the service."""
+        return ChildDeviceInfo(
+            identifiers={self.coordinator.service_identifier(self._service_key)},
+            name=self._device_name,
+            parent_device_id=self.coordinator.registry_id,
         )
 
     @property
