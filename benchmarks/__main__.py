@@ -59,7 +59,9 @@ def main() -> None:
             _add_growth(figures)
         for way, figures in measured.items():
             figures[devices[0]] |= run(stages.day, way)
-        measured[next(iter(measured))][devices[0]] |= run(stages.imports)
+        if Way.DIRECT in measured:
+            # It is the same whichever way devices are reached.
+            measured[Way.DIRECT][devices[0]] |= run(stages.imports)
     tables = {"targets": report.targets(TARGETS, measured)} | {
         way: report.details(DETAILS, measured, way) for way in measured
     }
