@@ -169,7 +169,7 @@ TARGETS: Final = (
         limit=_at_most(20),
     ),
     Measure(
-        name="Import, over Home Assistant's own",
+        name="Processor time of the import, over Home Assistant's own",
         figure="import",
         unit=MILLISECONDS,
         target="≤ 150 ms",
