@@ -39,6 +39,8 @@ from .measure import IDLE
 from .served import Served, served
 from .way import Way
 
+# That are enabled of a device, whichever way it is reached.
+_FEWEST_ENTITIES: Final = 7
 # Seconds in which every device in reach is polled.
 _WAIT: Final = 18
 
@@ -104,7 +106,14 @@ class House(ABC):
         await self.poll()
 
     async def settle(self) -> None:
-        """Wait for what the setup did not wait for: what seldom changes, and Supervisors."""
+        """Wait for what the setup did not wait for: what seldom changes, and Supervisors.
+
+        Raises RuntimeError when entities are missing: Home Assistant gives up a platform that
+        takes longer than a minute to set up.
+        """
+        devices = sum(len(data.devices) for data in self.loaded)
+        if len(self.hass.states.async_all()) < _FEWEST_ENTITIES * devices:
+            raise RuntimeError("Not all entities are there")
         await self.hass.async_block_till_done(wait_background_tasks=True)
         # A request on a connection that is just being closed fails.
         await asyncio.sleep(IDLE)
