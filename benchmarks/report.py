@@ -23,9 +23,17 @@ def targets(measures: Iterable[Measure], measured: Measured) -> str:
         for way in (way for way in measure.ways if way in measured):
             cells = [_judged(measure, way, n, measured[way].get(n, {})) for n in counts]
             row = [measure.name, measure.target, _WAYS[way]]
-            missed = any(cell.startswith("**") for cell in cells)
-            rows.append([*row, *cells, "**no**" if missed else "yes"])
+            due = [measure.limit and measure.limit(way, n) is not None for n in counts]
+            rows.append([*row, *cells, _verdict(cells, due)])
     return _table(titles, rows, text=3)
+
+
+def _verdict(cells: Iterable[str], due: Iterable[bool | None]) -> str:
+    """Return whether all is reached that is due, as far as it was measured."""
+    judged = [cell for cell, is_due in zip(cells, due, strict=True) if is_due]
+    if any(cell.startswith("**") for cell in judged):
+        return "**no**"
+    return "yes" if all(judged) else "as far as measured"
 
 
 def details(measures: Iterable[Measure], measured: Measured, way: Way) -> str:
