@@ -1,42 +1,89 @@
-"""Measures what the integration costs, for several numbers of devices."""
+"""Measures what the integration costs, beside what it cannot cost less than."""
 
 import argparse
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 import os
+from pathlib import Path
+from typing import Final
 
-from .account import ACCOUNT, WITH_SERVICES
-from .direct import DIRECT
+from . import report, stages
+from .measures import DETAILS, GROWING, TARGETS
+from .stages import Figures
+from .way import Way
+
+_REPORT: Final = Path("docs/performance.md")
+_DEVICES: Final = (1, 10, 100, 1000)
 
 
 def main() -> None:
-    """Measure, and print tables in Markdown."""
+    """Measure, and print or write tables in Markdown."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("devices", nargs="*", type=int, help="1 10 100")
     parser.add_argument(
-        "--account", action="store_true", help="of an account (1 10 100 1000)"
+        "devices", nargs="*", type=int, help="how many; 1 10 100 1000 if not given"
     )
     parser.add_argument(
-        "--services", action="store_true", help="of an account, also with services"
+        "--way", type=Way, choices=list(Way), action="append", help="only one way"
     )
     parser.add_argument("--rounds", type=int, default=41)
+    parser.add_argument(
+        "--write", action="store_true", help=f"write the tables into {_REPORT}"
+    )
     options = parser.parse_args()
-    if min(options.devices, default=1) < 1 or options.rounds < 2:
+    devices = options.devices or _DEVICES
+    if min(devices) < 1 or options.rounds < 2:
         parser.error("it takes a device and two rounds")
-    if options.services and not options.account:
-        parser.error("--services needs --account")
     for name in list(os.environ):
         # Nothing here is the device that this may run on.
         if name.startswith(("BALENA_", "RESIN_")):
             del os.environ[name]
-    tables = [ACCOUNT] if options.account else [DIRECT]
-    if options.services:
-        tables.append(WITH_SERVICES)
-    with ProcessPoolExecutor(
-        1, mp_context=get_context("spawn"), max_tasks_per_child=1
-    ) as pool:
-        for table in tables:
-            table.print(pool, options.devices, options.rounds)
+    # Every measurement wants a fresh process.
+    context = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
+
+        def run[*ArgumentTs](
+            stage: Callable[[*ArgumentTs], Figures], *arguments: *ArgumentTs
+        ) -> Figures:
+            return pool.submit(stage, *arguments).result()
+
+        measured = {
+            way: {
+                count: run(stages.costs, way, count, _rounds(options.rounds, count))
+                | run(stages.memory, way, count)
+                for count in devices
+            }
+            for way in options.way or Way
+        }
+        for figures in measured.values():
+            _add_growth(figures)
+        for way, figures in measured.items():
+            figures[devices[0]] |= run(stages.day, way)
+        if Way.DIRECT in measured:
+            # It is the same whichever way devices are reached.
+            measured[Way.DIRECT][devices[0]] |= run(stages.imports)
+    tables = {"targets": report.targets(TARGETS, measured)} | {
+        way: report.details(DETAILS, measured, way) for way in measured
+    }
+    if options.write:
+        report.write(_REPORT, tables)
+    print(*(f"{name}\n\n{table}\n" for name, table in tables.items()), sep="\n")
+
+
+def _rounds(rounds: int, devices: int) -> int:
+    """Return how many rounds are enough: one of many devices is many polls."""
+    return rounds if devices < 1000 else max(2, rounds // 3)
+
+
+def _add_growth(figures: dict[int, Figures]) -> None:
+    """Compare what a device costs among many with what it costs alone."""
+    alone = figures.get(1)
+    if alone is None:
+        return
+    for count, item in figures.items():
+        for name in GROWING:
+            if count > 1:
+                item[f"growth of {name}"] = item[name] / alone[name]
 
 
 if __name__ == "__main__":

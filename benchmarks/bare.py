@@ -1,88 +1,52 @@
-"""The yardstick: the requests of a poll, and nothing else."""
+"""The floor: the requests of a poll, and nothing else."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from itertools import batched
+from typing import Final
 
 from aiohttp import ClientSession, TCPConnector
 import orjson
 from yarl import URL
 
-from simulator import SupervisorServer
+# More would have to wait for so long that they give up.
+AT_ONCE: Final = 100
 
 
-class BareDevices:
-    """Asks every device what a poll asks, and reads the answers without a look at them."""
+class Bare:
+    """Asks what a poll asks, and parses the answers without a look at them."""
 
-    def __init__(
-        self,
-        session: ClientSession,
-        polls: Mapping[SupervisorServer, Sequence[str]],
-    ) -> None:
-        """Remember the paths that each device is asked for."""
+    def __init__(self, session: ClientSession) -> None:
+        """Remember the session; nothing is asked yet."""
         self._session = session
-        self._polls = [
-            (
-                [f"{server.url}{path}" for path in paths],
-                _authorization(server.device.api_key),
-            )
-            for server, paths in polls.items()
-        ]
+        self._servers: list[tuple[list[URL], Mapping[str, str]]] = []
+
+    def add(self, url: str, paths: Iterable[str], key: str) -> None:
+        """Ask a server for paths."""
+        headers = {"Authorization": f"Bearer {key}"}
+        urls = [URL(f"{url}{path}", encoded=True) for path in paths]
+        self._servers.append((urls, headers))
 
     async def poll(self) -> None:
-        """Ask all devices at once, each for everything at once."""
-        async with asyncio.TaskGroup() as tasks:
-            for urls, headers in self._polls:
-                for url in urls:
-                    tasks.create_task(_get(self._session, url, headers))
+        """Ask for everything, of many servers at once."""
+        for servers in batched(self._servers, AT_ONCE, strict=False):
+            async with asyncio.TaskGroup() as tasks:
+                for urls, headers in servers:
+                    for url in urls:
+                        tasks.create_task(self._get(url, headers))
 
-
-class BareAccount:
-    """Asks a balena API what a poll asks, and parses the answer without a look at it."""
-
-    def __init__(self, session: ClientSession, url: str, path: str, key: str) -> None:
-        """Remember the query."""
-        self._session = session
-        self._url = URL(f"{url}{path}", encoded=True)
-        self._headers = _authorization(key)
-
-    async def poll(self) -> None:
-        """Ask for all devices."""
-        orjson.loads(await _get(self._session, self._url, self._headers))
-
-
-def _authorization(key: str) -> Mapping[str, str]:
-    return {"Authorization": f"Bearer {key}"}
-
-
-async def _get(
-    session: ClientSession, url: str | URL, headers: Mapping[str, str]
-) -> bytes:
-    async with session.get(url, headers=headers) as response:
-        body = await response.read()
-        response.raise_for_status()
-        return body
+    async def _get(self, url: URL, headers: Mapping[str, str]) -> object:
+        async with self._session.get(url, headers=headers) as response:
+            body = await response.read()
+            response.raise_for_status()
+            is_json = response.content_type == "application/json"
+            return orjson.loads(body) if is_json else body
 
 
 @asynccontextmanager
-async def _session() -> AsyncGenerator[ClientSession]:
-    """Open a session that keeps its connections; its limits are Home Assistant's."""
+async def bare() -> AsyncGenerator[Bare]:
+    """Open a client that keeps its connections; its limits are Home Assistant's."""
     connector = TCPConnector(limit=4096, limit_per_host=100)
     async with ClientSession(connector=connector) as session:
-        yield session
-
-
-@asynccontextmanager
-async def bare_devices(
-    polls: Mapping[SupervisorServer, Sequence[str]],
-) -> AsyncGenerator[BareDevices]:
-    """Open a client of devices."""
-    async with _session() as session:
-        yield BareDevices(session, polls)
-
-
-@asynccontextmanager
-async def bare_account(url: str, path: str, key: str) -> AsyncGenerator[BareAccount]:
-    """Open a client of a balena API."""
-    async with _session() as session:
-        yield BareAccount(session, url, path, key)
+        yield Bare(session)

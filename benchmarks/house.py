@@ -1,8 +1,12 @@
-"""A Home Assistant in a temporary folder, and devices or an account for it."""
+"""A Home Assistant in a temporary folder, with devices or an account that are simulated."""
 
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from abc import ABC, abstractmethod
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from itertools import batched
 from tempfile import TemporaryDirectory
+from typing import Any, Final, override
 from unittest.mock import patch
 
 from aiohttp.resolver import ThreadedResolver
@@ -11,7 +15,6 @@ from pytest_homeassistant_custom_component.common import (  # type: ignore[impor
     async_test_home_assistant,
 )
 
-from custom_components.balena_supervisor.account import AccountCoordinator
 from custom_components.balena_supervisor.const import (
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
@@ -22,22 +25,24 @@ from custom_components.balena_supervisor.const import (
     CONNECTION_DIRECT,
     DOMAIN,
 )
-from custom_components.balena_supervisor.coordinator import (
-    BalenaData,
-    DeviceCoordinator,
-)
+from custom_components.balena_supervisor.coordinator import BalenaData
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_TOKEN, CONF_URL, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import format_mac
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.loader import DATA_CUSTOM_COMPONENTS
 from homeassistant.setup import async_setup_component
-from simulator import SupervisorServer
-from simulator.__main__ import make_device
 
-from .served import Served
+from .bare import AT_ONCE, Bare, bare
+from .measure import IDLE
+from .served import Served, served
+from .way import Way
 
-_SUPERVISOR_VERSION = "19.0.5"
+# That are enabled of a device, whichever way it is reached.
+_FEWEST_ENTITIES: Final = 7
+# Seconds in which every device in reach is polled.
+_WAIT: Final = 18
 
 
 class _Resolver(ThreadedResolver):
@@ -48,16 +53,156 @@ class _Resolver(ThreadedResolver):
         await self.close()
 
 
-@asynccontextmanager
-async def devices(count: int) -> AsyncGenerator[list[SupervisorServer]]:
-    """Serve so many devices, to which nothing happens."""
-    async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(
-                SupervisorServer(make_device(index, _SUPERVISOR_VERSION, None))
+class House(ABC):
+    """A Home Assistant, and what it is to poll; nothing is set up yet."""
+
+    def __init__(self, hass: HomeAssistant, api: Served, about: Any) -> None:
+        """Remember what is there."""
+        self.hass = hass
+        self.api = api
+        self.about = about
+
+    @abstractmethod
+    def _entries(self) -> Iterable[MockConfigEntry]:
+        """Return the entries."""
+
+    @property
+    @abstractmethod
+    def pollers(self) -> Iterable[DataUpdateCoordinator[Any]]:
+        """What polls by itself."""
+
+    @abstractmethod
+    def _addresses(self) -> Iterable[tuple[str, str]]:
+        """Return the address and the key of each server that is polled."""
+
+    async def set_up(self) -> None:
+        """Set up all entries, many at once, as a start of Home Assistant does."""
+        if not await async_setup_component(self.hass, DOMAIN, {}):
+            raise RuntimeError("The integration could not be set up")
+        for entries in batched(self._entries(), AT_ONCE, strict=False):
+            for entry in entries:
+                entry.add_to_hass(self.hass)
+            setup = self.hass.config_entries.async_setup
+            await asyncio.gather(*(setup(entry.entry_id) for entry in entries))
+        await self.hass.async_block_till_done()
+
+    async def poll(self) -> None:
+        """Poll everything, many at once, whether or not it answers."""
+        for pollers in batched(self.pollers, AT_ONCE, strict=False):
+            await asyncio.gather(*(poller.async_refresh() for poller in pollers))
+
+    async def refresh(self) -> None:
+        """Poll everything. Raises RuntimeError when a poll fails."""
+        await self.poll()
+        if not all(poller.last_update_success for poller in self.pollers):
+            raise RuntimeError("Something could not be polled")
+
+    async def wait(self) -> None:
+        """Wait while everything polls when it is due, as it does every day."""
+        await asyncio.sleep(_WAIT)
+
+    async def next_polls(self) -> None:
+        """Have everything polled once as it is every day."""
+        await self.poll()
+
+    async def settle(self) -> None:
+        """Wait for what the setup did not wait for: what seldom changes, and Supervisors.
+
+        Raises RuntimeError when entities are missing: Home Assistant gives up a platform that
+        takes longer than a minute to set up.
+        """
+        devices = sum(len(data.devices) for data in self.loaded)
+        if len(self.hass.states.async_all()) < _FEWEST_ENTITIES * devices:
+            raise RuntimeError("Not all entities are there")
+        await self.hass.async_block_till_done(wait_background_tasks=True)
+        # A request on a connection that is just being closed fails.
+        await asyncio.sleep(IDLE)
+        await self.refresh()
+        await self.hass.async_block_till_done(wait_background_tasks=True)
+
+    @asynccontextmanager
+    async def floor(self, paths: Iterable[Iterable[str]]) -> AsyncGenerator[Bare]:
+        """Open a client that asks each server for its paths."""
+        async with bare() as client:
+            for (url, key), asked in zip(self._addresses(), paths, strict=True):
+                client.add(url, asked, key)
+            yield client
+
+    @property
+    def loaded(self) -> list[BalenaData]:
+        """What all entries hold. Raises RuntimeError when one is not loaded."""
+        entries = self.hass.config_entries.async_entries(DOMAIN)
+        if any(entry.state is not ConfigEntryState.LOADED for entry in entries):
+            raise RuntimeError("An entry could not be set up")
+        return [entry.runtime_data for entry in entries]
+
+
+class _Devices(House):
+    """A Home Assistant with an entry for each device."""
+
+    @override
+    def _entries(self) -> Iterable[MockConfigEntry]:
+        for device in self.about:
+            addresses = [format_mac(address) for address in device["addresses"]]
+            yield MockConfigEntry(
+                domain=DOMAIN,
+                title=device["name"],
+                unique_id=addresses[0],
+                data={
+                    CONF_CONNECTION: CONNECTION_DIRECT,
+                    CONF_MAC_ADDRESSES: addresses,
+                    CONF_API_KEY: device["key"],
+                    CONF_URL: device["url"],
+                    CONF_VERIFY_SSL: True,
+                },
             )
-            for index in range(count)
-        ]
+
+    @property
+    @override
+    def pollers(self) -> Iterable[DataUpdateCoordinator[Any]]:
+        return [device for data in self.loaded for device in data.devices.values()]
+
+    @override
+    async def next_polls(self) -> None:
+        # Each has its own time.
+        await self.wait()
+
+    @override
+    def _addresses(self) -> Iterable[tuple[str, str]]:
+        return [(device["url"], device["key"]) for device in self.about]
+
+
+class _Account(House):
+    """A Home Assistant with the entry of an account and all of its fleets, without services."""
+
+    @override
+    def _entries(self) -> Iterable[MockConfigEntry]:
+        about = self.about
+        yield MockConfigEntry(
+            domain=DOMAIN,
+            title=about["account"],
+            unique_id=f"{about['url'].removeprefix('http://')}_{about['account']}",
+            data={
+                CONF_CONNECTION: CONNECTION_ACCOUNT,
+                CONF_CA_CERTIFICATE: None,
+                CONF_TOKEN: about["token"],
+                CONF_URL: about["url"],
+                CONF_VERIFY_SSL: True,
+            },
+            options={CONF_FLEETS: about["fleet_ids"], CONF_SERVICES: False},
+        )
+
+    @property
+    @override
+    def pollers(self) -> Iterable[DataUpdateCoordinator[Any]]:
+        return [data.account for data in self.loaded if data.account is not None]
+
+    @override
+    def _addresses(self) -> Iterable[tuple[str, str]]:
+        return [(self.about["url"], self.about["token"])]
+
+
+_HOUSES: Final = {Way.DIRECT: _Devices, Way.ACCOUNT: _Account}
 
 
 @asynccontextmanager
@@ -78,64 +223,11 @@ async def home_assistant() -> AsyncGenerator[HomeAssistant]:
                 await hass.async_stop(force=True)
 
 
-def add_devices(hass: HomeAssistant, servers: list[SupervisorServer]) -> None:
-    """Add an entry for each device, as the config flow does; none is set up yet."""
-    for server in servers:
-        addresses = [format_mac(address) for address in server.device.mac_addresses]
-        MockConfigEntry(
-            domain=DOMAIN,
-            title=server.device.name,
-            unique_id=addresses[0],
-            data={
-                CONF_CONNECTION: CONNECTION_DIRECT,
-                CONF_MAC_ADDRESSES: addresses,
-                CONF_API_KEY: server.device.api_key,
-                CONF_URL: server.url,
-                CONF_VERIFY_SSL: True,
-            },
-        ).add_to_hass(hass)
+@asynccontextmanager
+async def house(way: Way, devices: int, keep_alive: float = 5) -> AsyncGenerator[House]:
+    """Run a Home Assistant and so many devices that it is to reach this way.
 
-
-def add_account(hass: HomeAssistant, api: Served, *, services: bool) -> None:
-    """Add the entry of an account with all of its fleets; it is not set up yet."""
-    MockConfigEntry(
-        domain=DOMAIN,
-        title=api.account,
-        unique_id=f"{api.url.removeprefix('http://')}_{api.account}",
-        data={
-            CONF_CONNECTION: CONNECTION_ACCOUNT,
-            CONF_CA_CERTIFICATE: None,
-            CONF_TOKEN: api.token,
-            CONF_URL: api.url,
-            CONF_VERIFY_SSL: True,
-        },
-        options={CONF_FLEETS: list(api.fleet_ids), CONF_SERVICES: services},
-    ).add_to_hass(hass)
-
-
-async def set_up(hass: HomeAssistant) -> None:
-    """Set up all entries at once, as a start of Home Assistant does."""
-    if not await async_setup_component(hass, DOMAIN, {}):
-        raise RuntimeError("The integration could not be set up")
-    await hass.async_block_till_done()
-
-
-def coordinators(hass: HomeAssistant) -> list[DeviceCoordinator]:
-    """Return the coordinators of all devices."""
-    return [device for data in _loaded(hass) for device in data.devices.values()]
-
-
-def account(hass: HomeAssistant) -> AccountCoordinator:
-    """Return the coordinator of the account."""
-    (data,) = _loaded(hass)
-    if data.account is None:
-        raise RuntimeError("The entry is not of an account")
-    return data.account
-
-
-def _loaded(hass: HomeAssistant) -> list[BalenaData]:
-    """Return what all entries hold. Raises RuntimeError when one is not loaded."""
-    entries = hass.config_entries.async_entries(DOMAIN)
-    if any(entry.state is not ConfigEntryState.LOADED for entry in entries):
-        raise RuntimeError("An entry could not be set up")
-    return [entry.runtime_data for entry in entries]
+    These keep a connection that idles for some seconds, as real ones do.
+    """
+    async with served(way, devices, keep_alive) as api, home_assistant() as hass:
+        yield _HOUSES[way](hass, api, await api.tell("introduce"))

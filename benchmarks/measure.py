@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 import gc
-import logging
 import resource
-from statistics import median, quantiles
+from statistics import median
 from time import perf_counter, process_time, thread_time
 import tracemalloc
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
@@ -48,21 +47,14 @@ class Comparison:
         return _median(bare for _, bare in self.rounds)
 
     @property
-    def own_processor(self) -> float:
-        """The median of what the processor did for us beyond the bare requests."""
-        return median(ours.processor - bare.processor for ours, bare in self.rounds)
+    def ratio(self) -> float:
+        """The median of our time by that of the bare requests."""
+        return median(ours.clock / bare.clock for ours, bare in self.rounds)
 
     @property
-    def ratio(self) -> list[float]:
-        """Our time by that of the bare requests: lower quartile, median, upper."""
-        return quantiles((ours.clock / bare.clock for ours, bare in self.rounds), n=4)
-
-    @property
-    def processor_ratio(self) -> list[float]:
+    def processor_ratio(self) -> float:
         """The same of the processor's time."""
-        return quantiles(
-            (ours.processor / bare.processor for ours, bare in self.rounds), n=4
-        )
+        return median(ours.processor / bare.processor for ours, bare in self.rounds)
 
 
 def _median(times: Generator[Taken]) -> Taken:
@@ -105,39 +97,55 @@ class StatesWritten:
 class Blocking:
     """The longest time for which the loop ran nothing else, to a millisecond.
 
-    What the processor did meanwhile tells it from a time that the machine took for others.
+    What the processor did meanwhile tells it from a time that the machine took for others,
+    `uncollected` is that without passes of the garbage collector.
     """
 
     def __init__(self) -> None:
         """Prepare to watch the loop."""
         self.longest = Taken(0, 0)
+        self.uncollected = 0.0
+        self.collecting = 0.0
 
     @contextmanager
     def watch(self) -> Generator[None]:
         """Watch the loop."""
         loop = asyncio.get_running_loop()
         before = Taken(perf_counter(), thread_time())
+        collecting_since = collected = 0.0
         handle: asyncio.Handle | None = None
 
         def look() -> None:
-            nonlocal before
+            nonlocal before, collected
             now = Taken(perf_counter(), thread_time())
+            processor = now.processor - before.processor
             self.longest = Taken(
                 max(self.longest.clock, now.clock - before.clock),
-                max(self.longest.processor, now.processor - before.processor),
+                max(self.longest.processor, processor),
             )
-            before = now
+            self.uncollected = max(self.uncollected, processor - collected)
+            self.collecting = max(self.collecting, collected)
+            before, collected = now, 0.0
 
         def tick() -> None:
             nonlocal handle
             look()
             handle = loop.call_later(_TICK, tick)
 
+        def collect(phase: str, info: dict[str, int]) -> None:
+            nonlocal collecting_since, collected
+            if phase == "start":
+                collecting_since = thread_time()
+            else:
+                collected += thread_time() - collecting_since
+
+        gc.callbacks.append(collect)
         tick()
         try:
             yield
         finally:
             look()
+            gc.callbacks.remove(collect)
             if handle is not None:
                 handle.cancel()
 
@@ -153,8 +161,8 @@ async def time(work: Work, repeats: int = 1) -> Taken:
     )
 
 
-async def longest_block(work: Work, rounds: int, before: Work | None = None) -> Taken:
-    """Return the longest time for which something kept the loop from all else, in several rounds."""
+async def watch(work: Work, rounds: int, before: Work | None = None) -> Blocking:
+    """Watch the loop in several rounds."""
     blocking = Blocking()
     for _ in range(rounds):
         if before is not None:
@@ -162,54 +170,50 @@ async def longest_block(work: Work, rounds: int, before: Work | None = None) -> 
         gc.collect()
         with blocking.watch():
             await work()
-    return blocking.longest
+    return blocking
 
 
-async def compare(
-    ours: Work, bare: Work, rounds: int, repeats: int, after_round: Callable[[], None]
-) -> Comparison:
+async def compare(ours: Work, bare: Work, rounds: int, repeats: int) -> Comparison:
     """Time both in turns, of which neither is always the first."""
     # Both open their connections before the clock runs.
     await ours()
     await bare()
-    times = []
+    times: list[tuple[Taken, Taken]] = []
     for number in range(rounds):
         pair = [ours, bare]
         if number % 2:
             pair.reverse()
         taken = {work: await time(work, repeats) for work in pair}
         times.append((taken[ours], taken[bare]))
-        after_round()
     return Comparison(times)
 
 
-@contextmanager
-def held() -> Generator[Callable[[], int]]:
-    """Count the bytes that Python holds of what it allocates meanwhile."""
+class Held:
+    """The bytes that Python holds of what it allocates meanwhile."""
 
-    def count() -> int:
+    def __enter__(self) -> Self:
+        """Begin to count."""
+        gc.collect()
+        tracemalloc.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Count no more."""
+        tracemalloc.stop()
+
+    def count(self) -> int:
+        """Return how many there are."""
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
 
-    gc.collect()
-    tracemalloc.start()
-    try:
-        yield count
-    finally:
-        tracemalloc.stop()
+    def count_of(self, files: str) -> int:
+        """Return how many the code of some files allocated."""
+        wanted = tracemalloc.Filter(True, files)
+        traces = tracemalloc.take_snapshot().filter_traces([wanted]).traces
+        return sum(trace.size for trace in traces)
 
 
-def run[ResultT](warm_up: Work, measurement: Awaitable[ResultT]) -> ResultT:
-    """Measure in a loop of its own, when everything is imported."""
-    # What is expected goes without saying: a custom integration is not tested by Home Assistant.
-    logging.basicConfig(level=logging.WARNING)
-    logging.getLogger("homeassistant.loader").setLevel(logging.ERROR)
-    # A hundred devices keep about two thousand connections' ends.
+def many_files() -> None:
+    """Allow as many open files as the machine does: a device in reach has several connections."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-    async def warmed_up() -> ResultT:
-        await warm_up()
-        return await measurement
-
-    return asyncio.run(warmed_up())

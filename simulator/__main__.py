@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+from collections.abc import Iterable
 import contextlib
 import signal
 import sys
@@ -9,6 +10,7 @@ import uuid as uuid_module
 
 from aiohttp import web
 
+from .apps import App
 from .cloud import CloudServer
 from .control import control
 from .device import Device, Timings
@@ -19,10 +21,14 @@ from .supervisor import SupervisorServer
 _NAMES = ("holy-wildflower", "silent-river", "bold-meadow", "quiet-harbour", "red-lake")
 
 
-def make_device(index: int, version: str, key: str | None) -> Device:
+def make_device(
+    index: int, version: str, key: str | None, apps: Iterable[App] | None = None
+) -> Device:
     """Return a device that is the same in every run."""
     if index == 0:
-        return Device(supervisor_version=version, api_key=key, timings=Timings())
+        return Device(
+            supervisor_version=version, api_key=key, apps=apps, timings=Timings()
+        )
     identity = uuid_module.uuid5(uuid_module.NAMESPACE_OID, str(index)).hex
     octets = ":".join(identity[place : place + 2].upper() for place in range(0, 10, 2))
     name = _NAMES[index % len(_NAMES)]
@@ -33,6 +39,7 @@ def make_device(index: int, version: str, key: str | None) -> Device:
         api_key=key,
         mac_addresses=(f"02:{octets}",),
         ip_addresses=(f"192.0.2.{index % 250 + 3}",),
+        apps=apps,
         timings=Timings(),
     )
 

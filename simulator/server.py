@@ -52,6 +52,8 @@ class HttpServer:
         """Prepare to listen."""
         self.host = host
         self.port = port
+        # For so many seconds a connection may idle; what is set counts from the next start.
+        self.keep_alive = 5.0
         self.faults = Faults()
         self.requests: list[Request] = []
         # How many of them are not answered yet, or not to the end.
@@ -80,7 +82,7 @@ class HttpServer:
         self._stopping.clear()
         server = web.Server(
             self._handle,
-            keepalive_timeout=5,
+            keepalive_timeout=self.keep_alive,
             access_log=None,
             max_line_size=_MAX_LINE,
             max_field_size=_MAX_LINE,

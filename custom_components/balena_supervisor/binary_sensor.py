@@ -15,7 +15,12 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import ATTR_REFUSED_AT
 from .coordinator import BalenaConfigEntry
-from .entity import BalenaEntity, BalenaEntityDescription, async_add_device_entities
+from .entity import (
+    BalenaEntity,
+    BalenaEntityDescription,
+    async_add_device_entities,
+    device_entities,
+)
 from .state import DeviceState
 
 PARALLEL_UPDATES = 0
@@ -110,10 +115,10 @@ async def async_setup_entry(
 ) -> None:
     """Set up the binary sensors of an entry's devices."""
     await async_add_device_entities(
-        entry, async_add_entities, BalenaOnlineSensor, (ONLINE,)
-    )
-    await async_add_device_entities(
-        entry, async_add_entities, BalenaBinarySensor, BINARY_SENSORS
+        entry,
+        async_add_entities,
+        device_entities(BalenaOnlineSensor, (ONLINE,)),
+        device_entities(BalenaBinarySensor, BINARY_SENSORS),
     )
 
 

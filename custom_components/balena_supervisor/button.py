@@ -22,7 +22,8 @@ from .entity import (
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
     async_add_device_entities,
-    async_add_service_entities,
+    device_entities,
+    service_entities,
 )
 from .state import ServiceState
 
@@ -126,9 +127,11 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the buttons of an entry's devices and their services."""
-    await async_add_device_entities(entry, async_add_entities, BalenaButton, BUTTONS)
-    await async_add_service_entities(
-        entry, async_add_entities, BalenaServiceButton, SERVICE_BUTTONS
+    await async_add_device_entities(
+        entry,
+        async_add_entities,
+        device_entities(BalenaButton, BUTTONS),
+        service_entities(BalenaServiceButton, SERVICE_BUTTONS),
     )
 
 

@@ -1,7 +1,7 @@
 """What all entities of balena devices have in common, and how they come and go."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import batched
@@ -28,6 +28,11 @@ from .state import DeviceState, FleetState, ServiceKey, ServiceState
 _AT_ONCE: Final = 5
 # Since 2026.10 Home Assistant names what belongs to a part of a device after the device, too.
 _NAMES_PARENT: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
+
+# What tells which entities a coordinator has by now, and how they are made.
+type Wanted[CoordinatorT] = Callable[
+    [CoordinatorT], Mapping[Hashable, Callable[[], Entity]]
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,13 @@ class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
 
     _attr_has_entity_name = True
     _written: object = None
+    # Each entity would keep what Home Assistant reads of these; there may be thousands.
+    assumed_state = False
+    attribution = None
+    entity_registry_visible_default = True
+    force_update = False
+    icon = None
+    should_poll = False
 
     def _told(self) -> object:
         """Return what the state is made of, while the entity is available."""
@@ -103,11 +115,14 @@ class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
         super().__init__(coordinator)
         self.entity_description = description
         self._attr_unique_id = f"{coordinator.device_id}_{description.key}"
-        self._attr_device_info = DeviceInfo(
-            identifiers={(DOMAIN, coordinator.device_id)}
-        )
         if coordinator.is_in_fleet:
             self._attr_entity_registry_enabled_default = description.vital
+
+    @property
+    @override
+    def device_info(self) -> DeviceInfo:
+        """The device, which its coordinator has registered."""
+        return DeviceInfo(identifiers={(DOMAIN, self.coordinator.device_id)})
 
     @property
     @override
@@ -129,18 +144,24 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
         super().__init__(coordinator)
         self.entity_description = description
         self._service_key = service_key
-        identifier = coordinator.service_identifier(service_key)
-        self._attr_unique_id = f"{identifier[1]}_{description.key}"
+        _, identifier = coordinator.service_identifier(service_key)
+        self._attr_unique_id = f"{identifier}_{description.key}"
         service = self.service
         names = [service.name]
         if len(coordinator.data.apps or ()) > 1:
             names.insert(0, service.app_name)
         if not _NAMES_PARENT:
             names.insert(0, coordinator.device_name)
-        self._attr_device_info = ChildDeviceInfo(
-            identifiers={identifier},
-            name=" ".join(names),
-            parent_device_id=coordinator.registry_id,
+        self._device_name = " ".join(names)
+
+    @property
+    @override
+    def device_info(self) -> ChildDeviceInfo:
+        """The device of the service."""
+        return ChildDeviceInfo(
+            identifiers={self.coordinator.service_identifier(self._service_key)},
+            name=self._device_name,
+            parent_device_id=self.coordinator.registry_id,
         )
 
     @property
@@ -185,13 +206,11 @@ class BalenaFleetEntity(_CoordinatedEntity[AccountCoordinator]):
         return super().available and self.fleet.devices is not None
 
 
-async def async_add_device_entities[DescriptionT: BalenaEntityDescription](
-    entry: BalenaConfigEntry,
-    async_add_entities: AddConfigEntryEntitiesCallback,
+def device_entities[DescriptionT: BalenaEntityDescription](
     entity: Callable[[DeviceCoordinator, DescriptionT], Entity],
     descriptions: Iterable[DescriptionT],
-) -> None:
-    """Add the entities of all devices, now and when there are more or they tell more."""
+) -> Wanted[DeviceCoordinator]:
+    """Return what tells the entities of a device itself."""
 
     def wanted(
         coordinator: DeviceCoordinator,
@@ -202,16 +221,14 @@ async def async_add_device_entities[DescriptionT: BalenaEntityDescription](
             if description.is_of(coordinator)
         }
 
-    await _async_add_as_they_appear(entry, async_add_entities, wanted)
+    return wanted
 
 
-async def async_add_service_entities[DescriptionT: BalenaServiceEntityDescription](
-    entry: BalenaConfigEntry,
-    async_add_entities: AddConfigEntryEntitiesCallback,
+def service_entities[DescriptionT: BalenaServiceEntityDescription](
     entity: Callable[[DeviceCoordinator, DescriptionT, ServiceKey], Entity],
     descriptions: Iterable[DescriptionT],
-) -> None:
-    """Add the entities of all devices' services, now and when there are new ones."""
+) -> Wanted[DeviceCoordinator]:
+    """Return what tells the entities of a device's services."""
 
     def wanted(
         coordinator: DeviceCoordinator,
@@ -223,37 +240,16 @@ async def async_add_service_entities[DescriptionT: BalenaServiceEntityDescriptio
             if description.is_of(coordinator, key)
         }
 
-    await _async_add_as_they_appear(entry, async_add_entities, wanted)
+    return wanted
 
 
-@callback
-def async_add_fleet_entities[DescriptionT: EntityDescription](
+async def async_add_device_entities(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    entity: Callable[[AccountCoordinator, DescriptionT, int], Entity],
-    descriptions: Iterable[DescriptionT],
+    *wanted: Wanted[DeviceCoordinator],
 ) -> None:
-    """Add the entities of an account's fleets, now and when one is there that was gone."""
-    account = entry.runtime_data.account
-    if account is None:
-        return
+    """Add the entities of all devices, now and when there are more or they tell more."""
 
-    def wanted() -> Mapping[Hashable, Callable[[], Entity]]:
-        return {
-            (fleet_id, description.key): partial(entity, account, description, fleet_id)
-            for fleet_id, fleet in account.data.items()
-            if fleet.devices is not None
-            for description in descriptions
-        }
-
-    async_add_entities(_async_follow(async_add_entities, account, wanted))
-
-
-async def _async_add_as_they_appear(
-    entry: BalenaConfigEntry,
-    async_add_entities: AddConfigEntryEntitiesCallback,
-    wanted_fn: Callable[[DeviceCoordinator], Mapping[Hashable, Callable[[], Entity]]],
-) -> None:
     @callback
     def add(coordinators: Iterable[DeviceCoordinator]) -> None:
         # Several at once: every call costs Home Assistant a task.
@@ -261,9 +257,7 @@ async def _async_add_as_they_appear(
             [
                 entity
                 for coordinator in coordinators
-                for entity in _async_follow(
-                    async_add_entities, coordinator, partial(wanted_fn, coordinator)
-                )
+                for entity in _async_follow(async_add_entities, coordinator, wanted)
             ]
         )
 
@@ -279,35 +273,78 @@ async def _async_add_as_they_appear(
 
 
 @callback
-def _async_follow(
+def async_add_fleet_entities[DescriptionT: EntityDescription](
+    entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    coordinator: BalenaCoordinator[Any],
-    wanted_fn: Callable[[], Mapping[Hashable, Callable[[], Entity]]],
+    entity: Callable[[AccountCoordinator, DescriptionT, int], Entity],
+    descriptions: Iterable[DescriptionT],
+) -> None:
+    """Add the entities of an account's fleets, now and when one is there that was gone."""
+
+    def wanted(
+        account: AccountCoordinator,
+    ) -> Mapping[Hashable, Callable[[], Entity]]:
+        return {
+            (fleet_id, description.key): partial(entity, account, description, fleet_id)
+            for fleet_id, fleet in account.data.items()
+            if fleet.devices is not None
+            for description in descriptions
+        }
+
+    if (account := entry.runtime_data.account) is not None:
+        async_add_entities(_async_follow(async_add_entities, account, [wanted]))
+
+
+@callback
+def _async_follow[CoordinatorT: BalenaCoordinator[Any]](
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    coordinator: CoordinatorT,
+    wanted: Sequence[Wanted[CoordinatorT]],
 ) -> list[Entity]:
     """Return the entities that are wanted now, and add others when they are wanted."""
-    known: set[Hashable] = set()
+    follower = _Follower(async_add_entities, coordinator, wanted)
+    coordinator.async_listen(follower.async_add_new)
+    return follower.create_new()
 
-    @callback
-    def forget(key: Hashable, entity: Entity) -> None:
-        # One that is disabled is turned away at once, and must not be tried again.
-        if entity.registry_entry is None or not entity.registry_entry.disabled:
-            known.discard(key)
 
-    def create_new() -> list[Entity]:
+class _Follower[CoordinatorT]:
+    """Adds the entities of a coordinator when they are wanted; there are thousands of it."""
+
+    __slots__ = ("_async_add_entities", "_coordinator", "_known", "_wanted")
+
+    def __init__(
+        self,
+        async_add_entities: AddConfigEntryEntitiesCallback,
+        coordinator: CoordinatorT,
+        wanted: Sequence[Wanted[CoordinatorT]],
+    ) -> None:
+        """Begin with no entities."""
+        self._async_add_entities = async_add_entities
+        self._coordinator = coordinator
+        self._known: set[Hashable] = set()
+        self._wanted = wanted
+
+    def create_new(self) -> list[Entity]:
+        """Return the entities that are wanted, and are not there yet."""
         entities = []
-        for key, create in wanted_fn().items():
-            if key in known:
-                continue
-            known.add(key)
-            entities.append(entity := create())
-            # A service that is gone takes its entities along; it may come again.
-            entity.async_on_remove(partial(forget, key, entity))
+        for wanted in self._wanted:
+            for key, create in wanted(self._coordinator).items():
+                if key in self._known:
+                    continue
+                self._known.add(key)
+                entities.append(entity := create())
+                # A service that is gone takes its entities along; it may come again.
+                entity.async_on_remove(partial(_forget, self._known, key, entity))
         return entities
 
     @callback
-    def add_new() -> None:
-        if entities := create_new():
-            async_add_entities(entities)
+    def async_add_new(self) -> None:
+        """Add the entities that are wanted, and are not there yet."""
+        if entities := self.create_new():
+            self._async_add_entities(entities)
 
-    coordinator.async_listen(add_new)
-    return create_new()
+
+def _forget(known: set[Hashable], key: Hashable, entity: Entity) -> None:
+    # One that is disabled is turned away at once, and must not be tried again.
+    if entity.registry_entry is None or not entity.registry_entry.disabled:
+        known.discard(key)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from .client import (
     AppReports,
@@ -52,6 +52,8 @@ class SupervisorReader:
         # When what seemed to crash the Supervisor may be asked again.
         self._crash_pauses: dict[Endpoint, float] = {}
         self._details_due = 0.0
+        # The last answers, and what they meant.
+        self._known: tuple[object, DeviceState] | None = None
         self._missing: set[Endpoint] = set()
         self._name = name
         self._on_details = on_details
@@ -94,7 +96,7 @@ class SupervisorReader:
         async with asyncio.TaskGroup() as tasks:
             vpn = tasks.create_task(self._ask(Endpoint.VPN, supervisor.vpn))
             containers = tasks.create_task(self._ask_containers(apps.result()))
-        return from_supervisor(
+        return self._judged(
             device.result(),
             apps=apps.result() or await self._read_single_app(device.result()),
             containers=containers.result(),
@@ -102,6 +104,13 @@ class SupervisorReader:
             healthy=healthy.result(),
             vpn=vpn.result(),
         )
+
+    def _judged(self, device: DeviceReport, **others: Any) -> DeviceState:
+        """Return what answers mean: the same object while they are the same."""
+        answers = device, others
+        if self._known is None or self._known[0] != answers:
+            self._known = answers, from_supervisor(device, **others)
+        return self._known[1]
 
     def expect_other_details(self) -> None:
         """Ask for what seldom changes the next time, since it may have changed."""

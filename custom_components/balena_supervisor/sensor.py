@@ -30,7 +30,8 @@ from .entity import (
     BalenaServiceEntityDescription,
     async_add_device_entities,
     async_add_fleet_entities,
-    async_add_service_entities,
+    device_entities,
+    service_entities,
 )
 from .state import (
     DeviceState,
@@ -258,9 +259,11 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the sensors of an entry's devices, services and fleets."""
-    await async_add_device_entities(entry, async_add_entities, BalenaSensor, SENSORS)
-    await async_add_service_entities(
-        entry, async_add_entities, BalenaServiceSensor, SERVICE_SENSORS
+    await async_add_device_entities(
+        entry,
+        async_add_entities,
+        device_entities(BalenaSensor, SENSORS),
+        service_entities(BalenaServiceSensor, SERVICE_SENSORS),
     )
     async_add_fleet_entities(
         entry, async_add_entities, BalenaFleetSensor, FLEET_SENSORS

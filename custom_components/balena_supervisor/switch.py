@@ -12,7 +12,8 @@ from .coordinator import BalenaConfigEntry
 from .entity import (
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
-    async_add_service_entities,
+    async_add_device_entities,
+    service_entities,
 )
 
 # Commands wait for each other by device, not by platform.
@@ -39,8 +40,10 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the switches of the services of an entry's devices."""
-    await async_add_service_entities(
-        entry, async_add_entities, BalenaServiceSwitch, SERVICE_SWITCHES
+    await async_add_device_entities(
+        entry,
+        async_add_entities,
+        service_entities(BalenaServiceSwitch, SERVICE_SWITCHES),
     )
 
 

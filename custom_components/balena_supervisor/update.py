@@ -13,7 +13,12 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .client import Endpoint
 from .coordinator import BalenaConfigEntry
-from .entity import BalenaEntity, BalenaEntityDescription, async_add_device_entities
+from .entity import (
+    BalenaEntity,
+    BalenaEntityDescription,
+    async_add_device_entities,
+    device_entities,
+)
 from .state import Status, label
 
 # Commands wait for each other by device, not by platform.
@@ -43,7 +48,9 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the updates of an entry's devices."""
-    await async_add_device_entities(entry, async_add_entities, BalenaUpdate, UPDATES)
+    await async_add_device_entities(
+        entry, async_add_entities, device_entities(BalenaUpdate, UPDATES)
+    )
 
 
 class BalenaUpdate(BalenaEntity, UpdateEntity):

@@ -38,6 +38,7 @@ from custom_components.balena_supervisor.client import (
     Vpn,
 )
 from simulator import (
+    RECORDED_NEXT_RELEASE,
     App,
     CloudServer,
     Device,
@@ -104,6 +105,26 @@ READS: dict[str, tuple[Method, object]] = {
 async def test_read(supervisor: Supervisor, read: Method, expected: object) -> None:
     """A read returns what the device tells, typed."""
     assert await read(supervisor) == expected
+
+
+@pytest.mark.parametrize(
+    "read",
+    [Supervisor.device, Supervisor.apps, Supervisor.state_status, Supervisor.vpn],
+    ids=["device", "apps", "state_status", "vpn"],
+)
+async def test_same_answer(
+    supervisor: Supervisor,
+    read: Callable[[Supervisor], Awaitable[object]],
+    device: Device,
+) -> None:
+    """What is polled is made anew only when the device tells something else."""
+    first = await read(supervisor)
+    assert await read(supervisor) is first
+    device.vpn_connected = False
+    device.ip_addresses = ("192.0.2.9",)
+    device.apps[APP_ID].name = "another name"
+    device.apps[APP_ID].release = RECORDED_NEXT_RELEASE
+    assert await read(supervisor) != first
 
 
 @both_ways

@@ -1,9 +1,9 @@
 """Supervisor: one method per endpoint of the Supervisor API."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 import re
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -64,6 +64,8 @@ class Supervisor:
         self._transport = transport
         self.record = Record()
         self.version: Version | None = None
+        # What the last answers were made into; their bodies are kept anyway.
+        self._models: dict[Endpoint, tuple[bytes, Any]] = {}
 
     def supports(self, endpoint: Endpoint) -> bool:
         """Return whether the Supervisor's version has an endpoint, True while unknown."""
@@ -171,7 +173,7 @@ class Supervisor:
 
         GET /v1/device, Supervisor 1.6. Raises InvalidAnswer when it is of something else.
         """
-        report = DeviceReport.from_json((await self._call(Endpoint.DEVICE)).json())
+        report = await self._model(Endpoint.DEVICE, DeviceReport.from_json)
         if report.supervisor_version is None and report.api_port is None:
             raise InvalidAnswer("The answer is not one of a Supervisor")
         self.version = report.version or self.version
@@ -235,11 +237,7 @@ class Supervisor:
         GET /v2/applications/state, Supervisor 7.12. Raises InvalidAnswer when it is of
         something else: that there are no apps, an empty object says.
         """
-        value = (await self._call(Endpoint.APPS_STATE)).json()
-        reports = AppReports.from_json(value)
-        if not reports.apps and value != {}:
-            raise InvalidAnswer("The answer is not one of a Supervisor")
-        return reports
+        return await self._model(Endpoint.APPS_STATE, _apps)
 
     async def app_state(self, app_id: int) -> ImageReports:
         """Return the services of one app by image id.
@@ -255,8 +253,10 @@ class Supervisor:
         GET /v2/state/status, Supervisor 9.7. Can crash the Supervisor while the
         container engine fails.
         """
-        answer = await self._told(Endpoint.STATE_STATUS, "containers")
-        return StateStatus.from_json(answer)
+        return await self._model(
+            Endpoint.STATE_STATUS,
+            lambda value: StateStatus.from_json(_having("containers", value)),
+        )
 
     async def restart_service(
         self, app_id: int, service: str | int, *, force: bool = False
@@ -390,7 +390,9 @@ class Supervisor:
 
         GET /v2/device/vpn, Supervisor 11.4.
         """
-        return Vpn.from_json(await self._told(Endpoint.VPN, "vpn"))
+        return await self._model(
+            Endpoint.VPN, lambda value: Vpn.from_json(_having("vpn", value))
+        )
 
     async def cleanup_volumes(self) -> None:
         """Delete every volume that no container uses.
@@ -463,10 +465,19 @@ class Supervisor:
         self, endpoint: Endpoint, name: str, *, app_id: int | None = None
     ) -> object:
         """Return an object that has a field by name. Raises InvalidAnswer when it is of something else."""
-        value = (await self._call(endpoint, app_id=app_id)).json()
-        if name not in as_object(value):
-            raise InvalidAnswer("The answer is not one of a Supervisor")
-        return value
+        return _having(name, (await self._call(endpoint, app_id=app_id)).json())
+
+    async def _model[ModelT](
+        self, endpoint: Endpoint, make: Callable[[object], ModelT]
+    ) -> ModelT:
+        """Return what an answer is made into: the same object for the same answer as before."""
+        answer = await self._call(endpoint)
+        body, model = self._models.get(endpoint, (b"", None))
+        if model is None or body != answer.body:
+            model = make(answer.json())
+        self._models[endpoint] = answer.body, model
+        made: ModelT = model
+        return made
 
     async def _container(
         self, endpoint: Endpoint, app_id: int, json: JsonObject
@@ -511,3 +522,17 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         del line[MAX_LINE:]
     if line:
         yield bytes(line)
+
+
+def _apps(value: object) -> AppReports:
+    reports = AppReports.from_json(value)
+    if not reports.apps and value != {}:
+        raise InvalidAnswer("The answer is not one of a Supervisor")
+    return reports
+
+
+def _having(name: str, value: object) -> object:
+    """Return an answer that has a field. Raises InvalidAnswer."""
+    if name not in as_object(value):
+        raise InvalidAnswer("The answer is not one of a Supervisor")
+    return value

@@ -1,0 +1,85 @@
+"""Tables in Markdown."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+import re
+from typing import Final
+
+from .measures import Measure
+from .stages import Figures
+from .way import Way
+
+type Measured = Mapping[Way, Mapping[int, Figures]]
+
+_WAYS: Final = {Way.DIRECT: "direct", Way.ACCOUNT: "by account"}
+
+
+def targets(measures: Iterable[Measure], measured: Measured) -> str:
+    """Return the table of what must be reached."""
+    counts = _counts(measured)
+    titles = ["Measure", "Must reach", "Way", *_titles(counts), "Reached"]
+    rows = []
+    for measure in measures:
+        for way in (way for way in measure.ways if way in measured):
+            cells = [_judged(measure, way, n, measured[way].get(n, {})) for n in counts]
+            row = [measure.name, measure.target, _WAYS[way]]
+            due = [measure.limit and measure.limit(way, n) is not None for n in counts]
+            rows.append([*row, *cells, _verdict(cells, due)])
+    return _table(titles, rows, text=3)
+
+
+def _verdict(cells: Iterable[str], due: Iterable[bool | None]) -> str:
+    """Return whether all is reached that is due, as far as it was measured."""
+    judged = [cell for cell, is_due in zip(cells, due, strict=True) if is_due]
+    if any(cell.startswith("**") for cell in judged):
+        return "**no**"
+    return "yes" if all(judged) else "as far as measured"
+
+
+def details(measures: Iterable[Measure], measured: Measured, way: Way) -> str:
+    """Return the table of what else is told of a way."""
+    figures = measured[way]
+    rows = [
+        [measure.name, *(_cell(measure, item) for item in figures.values())]
+        for measure in measures
+        if way in measure.ways
+    ]
+    return _table(["Devices", *_titles(figures)], rows, text=1)
+
+
+def write(path: Path, blocks: Mapping[str, str]) -> None:
+    """Write tables into the generated blocks of a file."""
+    text = path.read_text()
+    for name, table in blocks.items():
+        begin, end = f"<!-- {name}: by scripts/bench -->", f"<!-- {name}: end -->"
+        block = f"{begin}\n\n{table}\n\n{end}"
+        pattern = re.escape(begin) + r".*?" + re.escape(end)
+        # A table has no backslashes, which would mean something here.
+        text = re.sub(pattern, block, text, flags=re.DOTALL)
+    path.write_text(text)
+
+
+def _counts(measured: Measured) -> list[int]:
+    return sorted({count for figures in measured.values() for count in figures})
+
+
+def _titles(counts: Iterable[int]) -> list[str]:
+    return [f"{count:,}" for count in counts]
+
+
+def _cell(measure: Measure, figures: Figures) -> str:
+    figure = figures.get(measure.figure)
+    return "" if figure is None else measure.unit.write(figure)
+
+
+def _judged(measure: Measure, way: Way, count: int, figures: Figures) -> str:
+    """Return a figure as it is written, in bold where it is more than it may be."""
+    text = _cell(measure, figures)
+    limit = measure.limit and measure.limit(way, count)
+    is_missed = text and limit is not None and figures[measure.figure] > limit
+    return f"**{text}**" if is_missed else text
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, text: int) -> str:
+    rules = ["---" if place < text else "--:" for place in range(len(titles))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (titles, rules, *rows))
