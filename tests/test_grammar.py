@@ -4,7 +4,7 @@ from typing import Final
 
 from hassil.intents import Intents, WildcardSlotList
 from hassil.recognize import recognize_all
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given, settings, strategies as st
 import pytest
 
 from custom_components.balena_supervisor.grammar import KINDS, Grammar
@@ -31,6 +31,7 @@ def listening_for(sentences: list[str]) -> Intents:
 
 
 @pytest.mark.parametrize(("language", "sentence"), SENTENCES)
+@settings(deadline=None)
 @given(name=st.text(), service=st.text(), area=st.text())
 @example(name="kiosk {lobby}", service="<redis>", area="[hall]")
 @example(name="a|b(c", service="main;", area="\\")

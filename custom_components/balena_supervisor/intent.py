@@ -402,12 +402,20 @@ class _WhichDevices(BalenaIntentHandler):
         told = [
             (name, state) for name, state in exposed if state.state == request.asked
         ]
+        silent = [
+            (name, state)
+            for name, state in exposed
+            if request.asked == STATE_OFF and state.state == STATE_UNAVAILABLE
+        ]
         request.slots.update(
             count=len(told),
             devices=request.enumeration(name for name, _ in told),
+            silent=request.enumeration(name for name, _ in silent),
+            silent_count=len(silent),
             state=request.asked,
         )
-        return "default" if told else "none", [state for _, state in told]
+        key = "silent" if silent else "default" if told else "none"
+        return key, [state for _, state in (*told, *silent)]
 
 
 def _is_known(state: State) -> bool:
