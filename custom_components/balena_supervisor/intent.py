@@ -216,8 +216,9 @@ class BalenaIntentHandler(intent.IntentHandler):
     """Handles an intent; `is_read_only` is whether nothing happens by it."""
 
     is_read_only = True
-    # Whether something that runs is interrupted, and whether twice is the same as once.
-    is_disruptive = False
+    # Whether nothing undoes it by itself, and whether twice is the same as once. No tool
+    # of a language model is destructive.
+    is_destructive = False
     is_idempotent = True
 
     def __init__(
@@ -322,14 +323,14 @@ class _Command(BalenaIntentHandler):
         description: str,
         *,
         action: str,
-        is_disruptive: bool = False,
+        is_destructive: bool = False,
         is_idempotent: bool = False,
         done: frozenset[str] = frozenset(),
     ) -> None:
         """Describe the intent, with the action and what says that there is nothing to do."""
         super().__init__(intent_type, kind, title, description)
         self._action = action
-        self.is_disruptive = is_disruptive
+        self.is_destructive = is_destructive
         self.is_idempotent = is_idempotent
         self._done = done
 
@@ -497,7 +498,6 @@ HANDLERS: Final[tuple[BalenaIntentHandler, ...]] = (
         "Reboot balena device",
         "Reboots a balena device; it is away for some minutes",
         action="press",
-        is_disruptive=True,
     ),
     _Command(
         "BalenaIdentify",
@@ -513,7 +513,6 @@ HANDLERS: Final[tuple[BalenaIntentHandler, ...]] = (
         "Restart service of balena device",
         "Restarts a service (container) of a balena device",
         action="press",
-        is_disruptive=True,
     ),
     _Command(
         "BalenaStartService",
@@ -529,7 +528,7 @@ HANDLERS: Final[tuple[BalenaIntentHandler, ...]] = (
         "Stop service of balena device",
         "Stops a service (container) of a balena device, until the device restarts",
         action=SERVICE_TURN_OFF,
-        is_disruptive=True,
+        is_destructive=True,
         is_idempotent=True,
     ),
     _Command(
@@ -538,7 +537,6 @@ HANDLERS: Final[tuple[BalenaIntentHandler, ...]] = (
         "Update balena device",
         "Has a balena device install the release that is pending",
         action="install",
-        is_disruptive=True,
         done=frozenset({STATE_OFF, "installing"}),
     ),
     _Question(
