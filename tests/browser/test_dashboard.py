@@ -1,7 +1,7 @@
 """The dashboard that the integration makes of whatever devices there are."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from playwright.sync_api import Locator, Page, Route, expect
 import pytest
@@ -62,6 +62,9 @@ def test_a_device_has_the_first_page(
     expect(page.locator("balena-logs-card .line").first).to_be_visible()
     expect(page.locator("hui-error-card, hui-warning")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+RED: Final = re.compile(r"--tile-color:\s*var\(--red-color\)")
 
 
 def _spread(text: str) -> str:
@@ -129,8 +132,10 @@ def test_fleets_and_what_needs_attention(
         expect(title(page, text)).to_have_count(2)
     expect(tile(page, re.compile(r"Devices\s*7 devices"))).to_be_visible()
     # Among those who need attention, and among the devices of its fleet.
-    expect(tile(page, "kiosk-showroom")).to_have_count(2)
-    expect(tile(page, "kiosk-showroom").last).to_contain_text("Disconnected")
+    away = page.locator("hui-shortcut-card:visible").filter(has_text="kiosk-showroom")
+    expect(away).to_contain_text("Offline")
+    expect(away.locator("ha-card")).to_have_attribute("style", RED)
+    expect(tile(page, "kiosk-showroom")).to_contain_text("Disconnected")
     expect(tile(page, "kiosk-reception")).to_contain_text("Operational")
 
     # Updates take their time to fail.
