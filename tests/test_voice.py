@@ -205,7 +205,7 @@ ENGLISH: Final = [
     ),
     (
         "reboot the kitchen kiosk",
-        "Kitchen kiosk does not answer: It is not connected to balena.",
+        "Kitchen kiosk does not answer. Try again when it is back.",
         "",
     ),
     ("reboot the gateway", "gateway cannot be reached at the moment.", ""),
@@ -379,6 +379,11 @@ GERMAN: Final = [
         "könntest du bitte Kiosk Lobby neu starten",
         "kiosk-lobby startet neu.",
         "kiosk-lobby reboot",
+    ),
+    (
+        "starte den Kitchen Kiosk neu",
+        "Kitchen kiosk antwortet nicht. Versuche es erneut, wenn das Gerät wieder da ist.",
+        "",
     ),
     ("boote den Kiosk neu", "kiosk startet neu.", "kiosk reboot"),
     ("starte den Kiosk jetzt bitte neu", "kiosk startet neu.", "kiosk reboot"),
