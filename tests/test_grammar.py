@@ -80,3 +80,15 @@ def test_name_is_understood(language: str, sentence: str, name: str) -> None:
     assert meaning.intent_type == "BalenaReboot"
     heard = normalized(meaning.slots["device"], ARTICLES)
     assert heard == normalized(name, ARTICLES)
+
+
+def test_sentences_that_end_alike() -> None:
+    """Of sentences that end alike, one may begin with the name itself."""
+    sentences = ["<balena_device> afresh", "begin <balena_device> afresh"]
+    data = load_yaml_dict(FOLDER / "en.yaml")
+    data["intents"] = {"BalenaReboot": {"data": [{"sentences": sentences}]}}
+    names = Names(frozenset({"kiosk"}), frozenset(), frozenset())
+    grammar = Grammar(Phrases("en", data))
+    intents = listening_for(grammar.sentences(dict.fromkeys(KINDS.values(), names)))
+    for text in ("the kiosk afresh", "begin the kiosk afresh"):
+        assert list(recognize_all(text, intents)), text

@@ -287,6 +287,32 @@ def test_others_see_no_logs(demo: Demo, page: Page) -> None:
     assert "/config/" not in str(view)
 
 
+@pytest.mark.parametrize(
+    ("state", "told"), [("off", "Offline"), ("unavailable", "Unavailable")]
+)
+def test_a_device_that_is_away(demo: Demo, page: Page, state: str, told: str) -> None:
+    """A device that is away is red wherever it is shown, and no time is told that nobody knows."""
+    open_start_page(demo, page)
+    hass = f"""{{...hass, states: {{
+        ...hass.states,
+        "binary_sensor.holy_wildflower_online": {{state: "{state}"}},
+        "{STATUS}": {{state: "unavailable"}},
+    }}}}"""
+    for section in ("section-balena-attention", "section-balena-devices"):
+        card = generate(page, section, {}, hass)["cards"][-1]
+        del card["icon"]
+        assert card == {
+            "type": "shortcut",
+            "label": "holy-wildflower",
+            "description": told,
+            "color": "red",
+            "tap_action": {
+                "action": "navigate",
+                "navigation_path": f"device-{device_ids(page)['holy-wildflower']}",
+            },
+        }
+
+
 def test_a_thousand_devices(demo: Demo, page: Page) -> None:
     """With many devices, the overview has counts and some who need attention, and no more."""
     open_start_page(demo, page)
