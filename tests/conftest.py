@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from inspect import currentframe
 import logging
 import re
 from typing import Any
@@ -111,7 +112,7 @@ def _only_expected_logs(
 
 
 @pytest.fixture(autouse=True)
-def _everything_shown_has_its_text() -> Generator[None]:
+def shown_without_text() -> Generator[list[str]]:
     """Fail a test in which a person is shown something without a text, or with a gap in it."""
     missing: list[str] = []
     inits = {
@@ -139,7 +140,8 @@ def _everything_shown_has_its_text() -> Generator[None]:
 
     def begin_error(error: HomeAssistantError, *args: Any, **kwargs: Any) -> None:
         begin(error, *args, **kwargs)
-        missing.extend(texts.missing_in_exception(error))
+        frame = currentframe()
+        missing.extend(texts.missing_in_exception(error, frame and frame.f_back))
 
     def create_issue(
         hass: HomeAssistant, domain: str, *args: Any, **issue: Any
@@ -155,7 +157,7 @@ def _everything_shown_has_its_text() -> Generator[None]:
         patch.object(HomeAssistantError, "__init__", begin_error),
         patch.object(ir, "async_create_issue", create_issue),
     ):
-        yield
+        yield missing
     assert not missing
 
 

@@ -143,9 +143,7 @@ async def test_offline_device(
     await cloud_device.device.power_off()
     await pass_time(hass, freezer, MINUTE)
     cloud.requests.clear()
-    with pytest.raises(
-        HomeAssistantError, match="kiosk-lobby does not answer: It is not"
-    ):
+    with pytest.raises(HomeAssistantError, match="kiosk-lobby does not answer"):
         await call(hass, "reboot", device_id=device_ids(hass, account)["kiosk-lobby"])
     assert not cloud.requests
 
@@ -155,9 +153,7 @@ async def test_device_went_offline_since(
 ) -> None:
     """A device that went offline since the last poll is told in the same words."""
     cloud_device.device.vpn_connected = False
-    with pytest.raises(
-        HomeAssistantError, match="kiosk-lobby does not answer: It is not"
-    ):
+    with pytest.raises(HomeAssistantError, match="kiosk-lobby does not answer"):
         await press(hass, "reboot")
     assert not cloud_device.device.commands
 

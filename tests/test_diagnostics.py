@@ -1,6 +1,9 @@
 """Diagnostics and the system's report tell what helps, and nothing that is secret."""
 
-from typing import Any
+import json
+from pathlib import Path
+import re
+from typing import Any, Final
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -14,17 +17,21 @@ from pytest_homeassistant_custom_component.components.diagnostics import (
 )
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from custom_components.balena_supervisor import system_health
 from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.redact import REDACTED
 from homeassistant.setup import async_setup_component
-from simulator import CloudDevice, CloudServer, Device, Fault, SupervisorServer
+from simulator import CloudDevice, Device, Fault, SupervisorServer
 
 from . import pass_time, service_name
 from .secrecy import keys_of
 
 pytestmark = pytest.mark.usefixtures("entity_registry_enabled_by_default")
+
+FOLDER: Final = Path(system_health.__file__).parent
 
 
 def assert_discreet(told: object, device: Device) -> None:
@@ -225,21 +232,51 @@ async def test_entry_that_is_not_loaded(
 
 
 async def test_system_health(
+    hass: HomeAssistant, loaded: MockConfigEntry, account: MockConfigEntry
+) -> None:
+    """The system's report tells of each entry its devices, how it is reached and what it costs."""
+    assert await async_setup_component(hass, "system_health", {})
+    await hass.async_block_till_done()
+    info = await get_system_health_info(hass, DOMAIN)
+    assert info["devices"] == "direct 1: 1, account 2: 1"
+    assert info["requests_per_poll"] == "direct 1: 10, account 2: 2"
+    assert re.fullmatch(
+        r"direct 1: [\d.]+ ms, account 2: [\d.]+ ms", await info["reach"]
+    )
+    texts = json.loads((FOLDER / "translations/en.json").read_text("utf-8"))
+    assert set(info) == set(texts["system_health"]["info"])
+
+
+async def test_system_health_of_what_is_away(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     account: MockConfigEntry,
     device: Device,
-    cloud: CloudServer,
 ) -> None:
-    """The system's report tells how long devices and accounts take to answer."""
+    """What is away is in the report, too, also what has been since Home Assistant started."""
     assert await async_setup_component(hass, "system_health", {})
-    await hass.async_block_till_done()
-    info = await get_system_health_info(hass, DOMAIN)
-    assert info["devices"] == 2
-    assert info["requests_per_poll"] == "10, 2"
-    assert (await info["direct 1"]).endswith(" ms")
-    assert (await info["account 2"]).endswith(" ms")
     await device.power_off()
     info = await get_system_health_info(hass, DOMAIN)
-    assert (await info["direct 1"])["type"] == "failed"
-    assert (await info["account 2"]).endswith(" ms")
+    assert (await info["reach"]).startswith("direct 1: ConnectionFailed, account 2: ")
+    await hass.config_entries.async_reload(loaded.entry_id)
+    info = await get_system_health_info(hass, DOMAIN)
+    assert (await info["reach"]).startswith("direct 1: setup_retry, account 2: ")
+    assert info["devices"] == "account 2: 1"
+    await hass.config_entries.async_set_disabled_by(
+        loaded.entry_id, ConfigEntryDisabler.USER
+    )
+    info = await get_system_health_info(hass, DOMAIN)
+    assert (await info["reach"]).startswith("account 1: ")
+
+
+async def test_system_health_is_discreet(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+) -> None:
+    """What a device says of itself in an error is not in the report."""
+    assert await async_setup_component(hass, "system_health", {})
+    told = "AA:BB:CC:DD:EE:FF at 192.0.2.2"
+    server.faults.add("GET", "/ping", Fault.status(503, told))
+    info = await get_system_health_info(hass, DOMAIN)
+    assert await info["reach"] == "direct 1: SupervisorError"

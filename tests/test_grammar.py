@@ -4,7 +4,7 @@ from typing import Final
 
 from hassil.intents import Intents, WildcardSlotList
 from hassil.recognize import recognize_all
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given, settings, strategies as st
 import pytest
 
 from custom_components.balena_supervisor.grammar import KINDS, Grammar
@@ -31,6 +31,7 @@ def listening_for(sentences: list[str]) -> Intents:
 
 
 @pytest.mark.parametrize(("language", "sentence"), SENTENCES)
+@settings(deadline=None)
 @given(name=st.text(), service=st.text(), area=st.text())
 @example(name="kiosk {lobby}", service="<redis>", area="[hall]")
 @example(name="a|b(c", service="main;", area="\\")
@@ -79,3 +80,15 @@ def test_name_is_understood(language: str, sentence: str, name: str) -> None:
     assert meaning.intent_type == "BalenaReboot"
     heard = normalized(meaning.slots["device"], ARTICLES)
     assert heard == normalized(name, ARTICLES)
+
+
+def test_sentences_that_end_alike() -> None:
+    """Of sentences that end alike, one may begin with the name itself."""
+    sentences = ["<balena_device> afresh", "begin <balena_device> afresh"]
+    data = load_yaml_dict(FOLDER / "en.yaml")
+    data["intents"] = {"BalenaReboot": {"data": [{"sentences": sentences}]}}
+    names = Names(frozenset({"kiosk"}), frozenset(), frozenset())
+    grammar = Grammar(Phrases("en", data))
+    intents = listening_for(grammar.sentences(dict.fromkeys(KINDS.values(), names)))
+    for text in ("the kiosk afresh", "begin the kiosk afresh"):
+        assert list(recognize_all(text, intents)), text

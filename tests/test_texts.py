@@ -3,14 +3,17 @@
 import json
 from pathlib import Path
 import re
+from types import FunctionType
 from typing import Any, Final
 
 import pytest
+import voluptuous as vol
 import yaml
 
 from custom_components.balena_supervisor import (
     binary_sensor,
     button,
+    const,
     sensor,
     switch,
     update,
@@ -28,7 +31,14 @@ from custom_components.balena_supervisor.state import (
     Status,
     UpdateStatus,
 )
+from homeassistant.config_entries import ConfigEntriesFlowManager
+from homeassistant.data_entry_flow import FlowResultType, section
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
+from . import texts
+from .texts import missing_in_flow
+
+OF_OURS: Final = {"translation_domain": const.DOMAIN}
 FOLDER: Final = Path(sensor.__file__).parent
 TEXTS: Final[dict[str, Any]] = json.loads(
     (FOLDER / "translations/en.json").read_text("utf-8")
@@ -179,3 +189,82 @@ def test_every_endpoint_is_documented() -> None:
         ]
         since = ".".join(map(str, endpoint.since))
         assert any(since in row.split("|")[2] for row in rows), endpoint
+
+
+# What the fixture looks at in every test finds what is missing.
+
+
+@pytest.mark.parametrize(
+    ("made", "problem"),
+    [
+        (lambda: HomeAssistantError("plain English"), "HomeAssistantError"),
+        (lambda: ServiceValidationError("plain English"), "ServiceValidationError"),
+        (
+            lambda: HomeAssistantError(**OF_OURS, translation_key="none"),
+            "none has no text",
+        ),
+        (
+            lambda: HomeAssistantError(**OF_OURS, translation_key="device_offline"),
+            "device_offline is shown without ['device']",
+        ),
+    ],
+)
+def test_untranslated_exception(
+    shown_without_text: list[str], made: FunctionType, problem: str
+) -> None:
+    """An exception of ours without a text fails a test."""
+    module = globals() | {"__name__": f"{const.__package__}.any"}
+    FunctionType(made.__code__, module)()
+    (found,) = shown_without_text
+    assert problem in found
+    shown_without_text.clear()
+
+
+def test_exception_of_others() -> None:
+    """What others raise is theirs to translate."""
+    HomeAssistantError("plain English")
+
+
+def menu(options: list[str], **given: str) -> list[str]:
+    """Return what is wrong with the texts of a menu of our flow."""
+    return missing_in_flow(
+        ConfigEntriesFlowManager.__new__(ConfigEntriesFlowManager),
+        {
+            "type": FlowResultType.MENU,
+            "handler": const.DOMAIN,
+            "step_id": "user",
+            "menu_options": options,
+            "description_placeholders": given,
+        },
+    )
+
+
+def test_option_of_a_menu_without_texts() -> None:
+    """An option of a menu needs its name and its description."""
+    assert not menu(["direct", "account"])
+    assert menu(["direct", "smoke_signals"]) == [
+        "config.step.user.menu_options.smoke_signals has no text",
+        "config.step.user.menu_option_descriptions.smoke_signals has no text",
+    ]
+
+
+def test_section_without_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A section, and each field in it, needs its texts with all that stands in them."""
+    inner = {"name": "More", "description": "Of {it}", "data": {"field": "{this}"}}
+    step = {"title": "Any", "sections": {"more": inner}}
+    monkeypatch.setitem(texts.TEXTS["config"]["step"], "any", step)
+    schema = vol.Schema({"more": section(vol.Schema({"field": str}))})
+    result = {
+        "type": FlowResultType.FORM,
+        "handler": const.DOMAIN,
+        "step_id": "any",
+        "errors": {},
+        "data_schema": schema,
+    }
+    manager = ConfigEntriesFlowManager.__new__(ConfigEntriesFlowManager)
+    where = "config.step.any.sections.more"
+    assert missing_in_flow(manager, result) == [
+        f"{where}.description is shown without ['it']",
+        f"{where}.data.field is shown without ['this']",
+        f"{where}.data_description.field has no text",
+    ]

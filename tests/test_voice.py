@@ -20,6 +20,7 @@ from homeassistant.auth.const import GROUP_ID_READ_ONLY
 from homeassistant.components import conversation
 from homeassistant.components.conversation import get_agent_manager
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.helpers import (
     area_registry as ar,
@@ -183,6 +184,19 @@ ENGLISH: Final = [
         "I do not know a balena device called kitchen. Do you mean Kitchen kiosk?",
         "",
     ),
+    # Other words around it
+    ("could you restart the kiosk", "kiosk is rebooting.", "kiosk reboot"),
+    (
+        "can you please reboot kiosk lobby",
+        "kiosk-lobby is rebooting.",
+        "kiosk-lobby reboot",
+    ),
+    ("reboot the kiosk lobby now", "kiosk-lobby is rebooting.", "kiosk-lobby reboot"),
+    (
+        "would you restart the browser on the kiosk right now please",
+        "Restarted browser on kiosk.",
+        "kiosk restart_service browser",
+    ),
     # Commands that are refused
     (
         "reboot the kiosk lobby 2",
@@ -191,7 +205,7 @@ ENGLISH: Final = [
     ),
     (
         "reboot the kitchen kiosk",
-        "Kitchen kiosk does not answer: It is not connected to balena.",
+        "Kitchen kiosk does not answer. Try again when it is back.",
         "",
     ),
     ("reboot the gateway", "gateway cannot be reached at the moment.", ""),
@@ -295,6 +309,13 @@ ENGLISH: Final = [
         "No, the VPN of Kitchen kiosk is not connected.",
         "",
     ),
+    ("is kiosk lobby's VPN connected", "Yes, the VPN of kiosk-lobby is connected.", ""),
+    (
+        "is the kitchen kiosk\N{RIGHT SINGLE QUOTATION MARK}s VPN connection still up",
+        "No, the VPN of Kitchen kiosk is not connected.",
+        "",
+    ),
+    ("what's the kiosk's status", "kiosk is idle.", ""),
     (
         "is the kitchen kiosk disconnected from the VPN",
         "Yes, the VPN of Kitchen kiosk is not connected.",
@@ -353,6 +374,24 @@ GERMAN: Final = [
         "kiosk-lobby reboot",
     ),
     ("Kiosk-Lobby bitte neu starten", "kiosk-lobby startet neu.", "kiosk-lobby reboot"),
+    ("kannst du den Kiosk neu starten?", "kiosk startet neu.", "kiosk reboot"),
+    (
+        "könntest du bitte Kiosk Lobby neu starten",
+        "kiosk-lobby startet neu.",
+        "kiosk-lobby reboot",
+    ),
+    (
+        "starte den Kitchen Kiosk neu",
+        "Kitchen kiosk antwortet nicht. Versuche es erneut, wenn das Gerät wieder da ist.",
+        "",
+    ),
+    ("boote den Kiosk neu", "kiosk startet neu.", "kiosk reboot"),
+    ("starte den Kiosk jetzt bitte neu", "kiosk startet neu.", "kiosk reboot"),
+    (
+        "kannst du den Browser auf dem Kiosk neu starten",
+        "browser auf kiosk wurde neu gestartet.",
+        "kiosk restart_service browser",
+    ),
     ("finde das Kiosk_Lobby 2", "Kiosk_Lobby 2 blinkt.", "Kiosk_Lobby 2 blink"),
     ("lass meinen Kiosk blinken", "kiosk blinkt.", "kiosk blink"),
     ("starte das Office neu", "Was ist gemeint: office north oder office south?", ""),
@@ -419,6 +458,11 @@ GERMAN: Final = [
     ("ist das Gateway offline", "Ja, gateway ist offline.", ""),
     ("ist das Gateway wieder online", "Nein, gateway ist offline.", ""),
     ("ist das VPN vom Kiosk verbunden", "Ja, das VPN von kiosk ist verbunden.", ""),
+    (
+        "ist Kiosk Lobbys VPN verbunden",
+        "Ja, das VPN von kiosk-lobby ist verbunden.",
+        "",
+    ),
     (
         "ist der Kitchen Kiosk mit dem VPN verbunden",
         "Nein, das VPN von Kitchen kiosk ist nicht verbunden.",
@@ -933,6 +977,37 @@ async def test_device_in_reach(
         "Yes, main and redis are running on holy-wildflower."
     )
     assert device.commands == [("blink", {})]
+
+
+async def test_device_off_since_the_start(
+    hass: HomeAssistant,
+    assist: None,
+    account: MockConfigEntry,
+    loaded: MockConfigEntry,
+    cloud_device: CloudDevice,
+    device: Device,
+) -> None:
+    """A device that was off when Home Assistant started is known, and cannot be reached."""
+    await device.power_off()
+    await hass.config_entries.async_reload(loaded.entry_id)
+    assert loaded.state is ConfigEntryState.SETUP_RETRY
+    for entry in (account, loaded):
+        expose(hass, entry)
+    silent = "holy-wildflower cannot be reached at the moment."
+    assert await answer(hass, "which balena devices are offline") == silent
+    assert await answer(hass, "is the holy wildflower online") == silent
+    assert await answer(hass, "stop redis on holy wildflower") == silent
+    assert await answer(hass, "which balena devices are online") == (
+        "kiosk-lobby is online."
+    )
+    await cloud_device.device.power_off()
+    await hass.config_entries.async_reload(account.entry_id)
+    assert await answer(hass, "which balena devices are offline") == (
+        f"kiosk-lobby is offline, and {silent}"
+    )
+    assert await answer(hass, "welche balena-Geräte sind offline", "de") == (
+        "kiosk-lobby ist offline, und holy-wildflower ist gerade nicht erreichbar."
+    )
 
 
 async def test_services_of_two_apps(

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping
 import json
 from pathlib import Path
 from string import Formatter
+from types import FrameType
 from typing import Any, Final
 
 from custom_components.balena_supervisor import const
 from homeassistant.components.repairs.issue_handler import RepairsFlowManager
 from homeassistant.config_entries import ConfigEntriesFlowManager, OptionsFlowManager
 from homeassistant.data_entry_flow import FlowResultType, section
+from homeassistant.exceptions import Unauthorized
 
 FOLDER: Final = Path(const.__file__).parent
 TEXTS: Final[dict[str, Any]] = json.loads(
@@ -55,14 +57,19 @@ def missing_in_flow(manager: object, result: Mapping[str, Any]) -> list[str]:
         case FlowResultType.MENU:
             step = texts["step"].get(result["step_id"], {})
             where = f"{kind}.step.{result['step_id']}"
-            options = step.get("menu_options", {})
+            parts = [
+                part
+                for part in ("menu_options", "menu_option_descriptions")
+                if part == "menu_options" or part in step
+            ]
             return [
                 *_missing_in_head(where, step, given),
                 *(
                     problem
+                    for part in parts
                     for option in result["menu_options"]
                     for problem in missing_in(
-                        f"{where}.menu_options", options, option, given
+                        f"{where}.{part}", step.get(part, {}), option, given
                     )
                 ),
             ]
@@ -93,7 +100,8 @@ def _missing_in_form(
             yield from _missing_in_field(where, step, str(field), given)
             continue
         inner = step.get("sections", {}).get(str(field), {})
-        yield from missing_in(f"{where}.sections.{field}", inner, "name", given)
+        for part in ("name", *(["description"] if "description" in inner else [])):
+            yield from missing_in(f"{where}.sections.{field}", inner, part, given)
         for name in value.schema.schema:
             yield from _missing_in_field(
                 f"{where}.sections.{field}", inner, str(name), given
@@ -114,8 +122,12 @@ def _missing_in_field(
         yield from missing_in(f"{where}.{part}", step.get(part, {}), name, given)
 
 
-def missing_in_exception(error: Any) -> list[str]:
-    """Return what is wrong with the text of one of our exceptions."""
+def missing_in_exception(error: Any, frame: FrameType | None) -> list[str]:
+    """Return what is wrong with the text of an exception that is made in a frame."""
+    # Home Assistant's own word for a lacking right has no text anywhere.
+    is_told = not isinstance(error, Unauthorized)
+    if is_told and error.translation_domain is None and _is_ours(error, frame):
+        return [f"{type(error).__name__}({error.args}) has no translation"]
     if error.translation_domain != const.DOMAIN:
         return []
     texts = {key: item["message"] for key, item in TEXTS["exceptions"].items()}
@@ -135,3 +147,14 @@ def missing_in_issue(issue: Mapping[str, Any]) -> list[str]:
         for part, where in shown.items()
         for problem in missing_in(f"issues.{key}", where, part, given)
     ]
+
+
+def _is_ours(error: object, frame: FrameType | None) -> bool:
+    """Return whether the integration makes an exception; its class may have its own way to begin."""
+    while frame is not None and any(
+        value is error for value in frame.f_locals.values()
+    ):
+        frame = frame.f_back
+    return frame is not None and frame.f_globals["__name__"].startswith(
+        const.__package__
+    )

@@ -27,7 +27,7 @@ from .state import DeviceState, FleetState, ServiceKey, ServiceState
 # Devices whose entities are added before something else may run.
 _AT_ONCE: Final = 5
 # Since 2026.10 Home Assistant names what belongs to a part of a device after the device, too.
-_NAMES_PARENT: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
+NAMES_PARENT: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
 
 # What tells which entities a coordinator has by now, and how they are made.
 type Wanted[CoordinatorT] = Callable[
@@ -150,7 +150,7 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
         names = [service.name]
         if len(coordinator.data.apps or ()) > 1:
             names.insert(0, service.app_name)
-        if not _NAMES_PARENT:
+        if not NAMES_PARENT:
             names.insert(0, coordinator.device_name)
         self._device_name = " ".join(names)
 

@@ -85,7 +85,8 @@ class Grammar:
                 else:
                     sentences.append(self._spelled_out(sentence, sounds[known]))
         for (known, end), alike in beginnings.items():
-            beginning = f"({'|'.join(alike)})" if all(alike) else ""
+            said = "|".join(filter(None, alike))
+            beginning = f"({said})" if all(alike) else f"[{said}]" if said else ""
             sentence = f"{beginning}{_DEVICE}{end}"
             sentences.append(self._spelled_out(sentence, sounds[known]))
         return sentences

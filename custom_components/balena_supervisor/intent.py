@@ -219,8 +219,9 @@ class BalenaIntentHandler(intent.IntentHandler):
     """Handles an intent; `is_read_only` is whether nothing happens by it."""
 
     is_read_only = True
-    # Whether something that runs is interrupted, and whether twice is the same as once.
-    is_disruptive = False
+    # Whether nothing undoes it by itself, and whether twice is the same as once. No tool
+    # of a language model is destructive.
+    is_destructive = False
     is_idempotent = True
 
     def __init__(
@@ -325,14 +326,14 @@ class _Command(BalenaIntentHandler):
         description: str,
         *,
         action: str,
-        is_disruptive: bool = False,
+        is_destructive: bool = False,
         is_idempotent: bool = False,
         done: frozenset[str] = frozenset(),
     ) -> None:
         """Describe the intent, with the action and what says that there is nothing to do."""
         super().__init__(intent_type, kind, title, description)
         self._action = action
-        self.is_disruptive = is_disruptive
+        self.is_destructive = is_destructive
         self.is_idempotent = is_idempotent
         self._done = done
 
@@ -405,12 +406,20 @@ class _WhichDevices(BalenaIntentHandler):
         told = [
             (name, state) for name, state in exposed if state.state == request.asked
         ]
+        silent = [
+            (name, state)
+            for name, state in exposed
+            if request.asked == STATE_OFF and state.state == STATE_UNAVAILABLE
+        ]
         request.slots.update(
             count=len(told),
             devices=request.enumeration(name for name, _ in told),
+            silent=request.enumeration(name for name, _ in silent),
+            silent_count=len(silent),
             state=request.asked,
         )
-        return "default" if told else "none", [state for _, state in told]
+        key = "silent" if silent else "default" if told else "none"
+        return key, [state for _, state in (*told, *silent)]
 
 
 def _is_known(state: State) -> bool:
@@ -492,7 +501,6 @@ HANDLERS: Final[tuple[BalenaIntentHandler, ...]] = (
         "Reboot balena device",
         "Reboots a balena device; it is away for some minutes",
         action="press",
-        is_disruptive=True,
     ),
     _Command(
         "BalenaIdentify",
@@ -508,7 +516,6 @@ HANDLERS: Final[tuple[BalenaIntentHandler, ...]] = (
         "Restart service of balena device",
         "Restarts a service (container) of a balena device",
         action="press",
-        is_disruptive=True,
     ),
     _Command(
         "BalenaStartService",
@@ -524,7 +531,7 @@ HANDLERS: Final[tuple[BalenaIntentHandler, ...]] = (
         "Stop service of balena device",
         "Stops a service (container) of a balena device, until the device restarts",
         action=SERVICE_TURN_OFF,
-        is_disruptive=True,
+        is_destructive=True,
         is_idempotent=True,
     ),
     _Command(
@@ -533,7 +540,6 @@ HANDLERS: Final[tuple[BalenaIntentHandler, ...]] = (
         "Update balena device",
         "Has a balena device install the release that is pending",
         action="install",
-        is_disruptive=True,
         done=frozenset({STATE_OFF, "installing"}),
     ),
     _Question(

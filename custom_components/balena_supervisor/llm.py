@@ -1,18 +1,19 @@
 """Tools for language models: the questions and the commands that one can also speak."""
 
+from typing import Final
+
 from homeassistant.components.homeassistant.exposed_entities import async_should_expose
 from homeassistant.components.llm import LLMTools
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.llm import (
-    LLM_API_ASSIST,
-    IntentTool,
-    LLMContext,
-    ToolAnnotations,
-)
+from homeassistant.helpers import llm
+from homeassistant.helpers.llm import LLM_API_ASSIST, IntentTool, LLMContext
 
 from .const import DOMAIN
-from .intent import HANDLERS
+from .intent import HANDLERS, BalenaIntentHandler
 from .naming import Bearer, Kind, all_devices
+
+# Since 2026.10 tools tell what they are.
+_HAS_ANNOTATIONS: Final = hasattr(llm, "ToolAnnotations")
 
 
 @callback
@@ -48,20 +49,28 @@ def async_get_tools(
         return None
     return LLMTools(
         tools=[
-            IntentTool(
-                f"{DOMAIN}__{handler.intent_type}",
-                handler,
-                title=handler.title,
-                integration=DOMAIN,
-                annotations=ToolAnnotations(
-                    read_only=handler.is_read_only,
-                    destructive=handler.is_disruptive,
-                    idempotent=handler.is_idempotent,
-                    open_world=False,
-                ),
-            )
+            _tool(handler)
             for handler in HANDLERS
-            if exposed[handler.kind]
+            if exposed[handler.kind] and not handler.is_destructive
         ],
         prompt=f"balena devices: {', '.join(sorted(names))}",
+    )
+
+
+def _tool(handler: BalenaIntentHandler) -> IntentTool:
+    """Return the tool for an intent."""
+    name = f"{DOMAIN}__{handler.intent_type}"
+    if not _HAS_ANNOTATIONS:
+        return IntentTool(name, handler)
+    return IntentTool(
+        name,
+        handler,
+        title=handler.title,
+        integration=DOMAIN,
+        annotations=llm.ToolAnnotations(
+            read_only=handler.is_read_only,
+            destructive=handler.is_destructive,
+            idempotent=handler.is_idempotent,
+            open_world=False,
+        ),
     )

@@ -6,6 +6,7 @@ from functools import cached_property
 import re
 from typing import Self
 
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import (
@@ -15,8 +16,8 @@ from homeassistant.helpers import (
 )
 
 from .const import DOMAIN
-from .coordinator import BalenaConfigEntry, DeviceCoordinator
-from .state import ServiceKey
+from .coordinator import BalenaConfigEntry
+from .entity import NAMES_PARENT
 
 _SEPARATORS = re.compile(r"[\W_]+")
 
@@ -32,48 +33,46 @@ class Kind:
 
 @dataclass(frozen=True)
 class Bearer:
-    """What bears a name: a device, or a service of one."""
+    """What bears a name: a device, or a service of one.
+
+    The registry knows of it also while the device cannot be reached.
+    """
 
     hass: HomeAssistant
-    coordinator: DeviceCoordinator
-    service_key: ServiceKey | None = None
+    registered: dr.AnyDeviceEntry
+    device: Bearer | None = None
 
     @cached_property
-    def _identifier(self) -> tuple[str, str]:
-        if self.service_key is None:
-            return DOMAIN, self.coordinator.device_id
-        return self.coordinator.service_identifier(self.service_key)
-
-    @cached_property
-    def _registered(self) -> dr.AnyDeviceEntry | None:
-        registry = dr.async_get(self.hass)
-        find = (
-            registry.async_get_device_by_identifier
-            if self.service_key is None
-            else registry.async_get_child_device_by_identifier
+    def identifier(self) -> str:
+        """What it is called in identifiers."""
+        return next(
+            own for domain, own in self.registered.identifiers if domain == DOMAIN
         )
-        return find(self._identifier, self.coordinator.config_entry.entry_id)
 
     @cached_property
     def name(self) -> str:
-        """The name that the person sees."""
-        registered = self._registered
-        own = self.service_key[1] if self.service_key else self.coordinator.device_name
-        return (registered and (registered.name_by_user or registered.name)) or own
+        """The name that the person sees; of a service, without that of its device."""
+        return self.registered.name_by_user or self._own_name
+
+    @cached_property
+    def _own_name(self) -> str:
+        name = self.registered.name or ""
+        if self.device is None or NAMES_PARENT:
+            return name
+        return name.removeprefix(f"{self.device.registered.name} ")
 
     @cached_property
     def other_names(self) -> list[str]:
-        """What it was called before the person called it something else."""
-        registered = self._registered
-        names = [registered.name] if registered and registered.name else []
-        return [*names, self.service_key[1]] if self.service_key else names
+        """What it was called before the person called it something else, and by balena."""
+        if self.device is None:
+            return [self._own_name]
+        app_and_service = self.identifier.removeprefix(f"{self.device.identifier}_")
+        return [self._own_name, app_and_service.partition("_")[2]]
 
     @cached_property
     def area(self) -> ar.AreaEntry | None:
         """The area that it is in."""
-        if self._registered is None:
-            return None
-        area_id = dr.async_get_effective_area_id(self.hass, self._registered)
+        area_id = dr.async_get_effective_area_id(self.hass, self.registered)
         return (area_id and ar.async_get(self.hass).async_get_area(area_id)) or None
 
     @property
@@ -85,7 +84,7 @@ class Bearer:
         """Return the entities of a kind that it has in the registry."""
         registry = er.async_get(self.hass)
         for key in kind.keys:
-            unique_id = f"{self._identifier[1]}_{key}"
+            unique_id = f"{self.identifier}_{key}"
             entity_id = registry.async_get_entity_id(kind.platform, DOMAIN, unique_id)
             if entity_id and (entity := registry.async_get(entity_id)) is not None:
                 yield entity
@@ -102,8 +101,9 @@ class Bearer:
     @property
     def services(self) -> list[Bearer]:
         """The services of the device."""
-        keys = self.coordinator.data.services
-        return [Bearer(self.hass, self.coordinator, key) for key in keys]
+        registry = dr.async_get(self.hass)
+        services = dr.async_entries_for_parent_device(registry, self.registered.id)
+        return [Bearer(self.hass, service, self) for service in services]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +149,34 @@ def _all_aliases(bearers: Iterable[Bearer], kind: Kind) -> frozenset[str]:
     return frozenset(
         alias
         for bearer in bearers
-        if (bearer.service_key is not None) == kind.is_of_service
+        if (bearer.device is not None) == kind.is_of_service
         for alias in bearer.aliases(kind)
     )
 
 
 def all_devices(hass: HomeAssistant) -> list[Bearer]:
-    """Return all devices of the entries that are loaded."""
-    entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
+    """Return all devices, also those that cannot be reached since Home Assistant started."""
+    registry = dr.async_get(hass)
     return [
-        Bearer(hass, coordinator)
-        for entry in entries
-        for coordinator in entry.runtime_data.devices.values()
+        Bearer(hass, device)
+        for entry in entries_in_use(hass)
+        for device in dr.async_entries_for_config_entry(registry, entry.entry_id)
+        if _is_balena_device(device)
     ]
+
+
+def entries_in_use(hass: HomeAssistant) -> list[BalenaConfigEntry]:
+    """Return the entries that are loaded, or would be if what they are of answered."""
+    entries: list[BalenaConfigEntry] = hass.config_entries.async_entries(DOMAIN)
+    return [
+        entry for entry in entries if entry.state is not ConfigEntryState.NOT_LOADED
+    ]
+
+
+def _is_balena_device(device: dr.DeviceEntry) -> bool:
+    """Return whether it is a device, not a fleet."""
+    is_ours = any(domain == DOMAIN for domain, *_ in device.identifiers)
+    return is_ours and device.entry_type is None
 
 
 def normalized(name: str, articles: Collection[str]) -> str:

@@ -1,9 +1,12 @@
 """Tells in Home Assistant's own report how well devices and accounts are reached."""
 
+import asyncio
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
 from homeassistant.components import system_health
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
 
 from .client import BalenaError
@@ -35,23 +38,46 @@ async def async_ping(entry: BalenaConfigEntry) -> float:
 
 
 async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
-    """Return how many devices there are, and of each entry what polls and answers cost."""
-    entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
+    """Return how many devices each entry has, how it is reached, and what a poll costs."""
     # Names are for nobody else: people paste this into reports.
+    entries = {
+        f"{entry.data[CONF_CONNECTION]} {number}": entry
+        for number, entry in enumerate(
+            hass.config_entries.async_entries(DOMAIN, include_disabled=False), 1
+        )
+    }
+    loaded = {
+        name: entry.runtime_data
+        for name, entry in entries.items()
+        if entry.state is ConfigEntryState.LOADED
+    }
     return {
-        "devices": sum(len(entry.runtime_data.devices) for entry in entries),
-        "requests_per_poll": ", ".join(
-            str(entry.runtime_data.polls.requests) for entry in entries
+        "devices": _joined({name: len(data.devices) for name, data in loaded.items()}),
+        "reach": _async_reaches(entries),
+        "requests_per_poll": _joined(
+            {name: data.polls.requests for name, data in loaded.items()}
         ),
-        **{
-            f"{entry.data[CONF_CONNECTION]} {number}": _async_reach(entry)
-            for number, entry in enumerate(entries, 1)
-        },
     }
 
 
-async def _async_reach(entry: BalenaConfigEntry) -> str | dict[str, str]:
+async def _async_reaches(entries: Mapping[str, BalenaConfigEntry]) -> str:
+    reaches = await asyncio.gather(*map(_async_reach, entries.values()))
+    return _joined(dict(zip(entries, reaches, strict=True)))
+
+
+async def _async_reach(entry: BalenaConfigEntry) -> str:
+    """Return how long an answer takes, or the kind of what is in the way.
+
+    The message of an error may hold what a device says, and so anything.
+    """
+    if entry.state is not ConfigEntryState.LOADED:
+        return str(entry.state.value)
     try:
         return f"{await async_ping(entry)} ms"
     except BalenaError as err:
-        return {"type": "failed", "error": str(err)}
+        return type(err).__name__
+
+
+def _joined(values: Mapping[str, object]) -> str:
+    """Return a value of each entry in a row: the report's keys are fixed."""
+    return ", ".join(f"{name}: {value}" for name, value in values.items())

@@ -29,7 +29,7 @@ from homeassistant.setup import async_when_setup
 from homeassistant.util.language import matches
 
 from .const import DOMAIN, LOGGER
-from .naming import Kind, Names, all_devices
+from .naming import Kind, Names, all_devices, entries_in_use
 from .phrases import Phrases, async_load_phrases
 
 # What is of Assist is imported where it is known to be there.
@@ -48,7 +48,7 @@ _NAMES: Final = {"area_id", "name", "name_by_user"}
 
 @callback
 def async_setup_voice(hass: HomeAssistant) -> None:
-    """Have Assist understand our sentences as long as an entry is loaded."""
+    """Have Assist understand our sentences as long as an entry is in use."""
 
     async def setup(hass: HomeAssistant, _: str) -> None:
         await _Sentences(hass).async_start()
@@ -114,7 +114,7 @@ class _Sentences:
         from .grammar import KINDS
 
         sentences: dict[str, list[str]] = {}
-        if self._hass.config_entries.async_loaded_entries(DOMAIN):
+        if entries_in_use(self._hass):
             self._names = Names.of(all_devices(self._hass), set(KINDS.values()))
             sentences = {
                 language: grammar.sentences(self._names)

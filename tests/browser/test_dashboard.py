@@ -1,7 +1,7 @@
 """The dashboard that the integration makes of whatever devices there are."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from playwright.sync_api import Locator, Page, Route, expect
 import pytest
@@ -72,6 +72,9 @@ def test_a_device_has_the_first_page(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+RED: Final = re.compile(r"--tile-color:\s*var\(--red-color\)")
+
+
 def _spread(text: str) -> str:
     """Return a pattern of a tile's name and state, with the space between them."""
     return re.sub(r"(?<=[a-zN])(?=[A-Z])", r"\\s*", text)
@@ -137,8 +140,10 @@ def test_fleets_and_what_needs_attention(
         expect(title(page, text)).to_have_count(2)
     expect(tile(page, re.compile(r"Devices\s*7 devices"))).to_be_visible()
     # Among those who need attention, and among the devices of its fleet.
-    expect(tile(page, "kiosk-showroom")).to_have_count(2)
-    expect(tile(page, "kiosk-showroom").last).to_contain_text("Disconnected")
+    away = page.locator("hui-shortcut-card:visible").filter(has_text="kiosk-showroom")
+    expect(away).to_contain_text("Offline")
+    expect(away.locator("ha-card")).to_have_attribute("style", RED)
+    expect(tile(page, "kiosk-showroom")).to_contain_text("Disconnected")
     expect(tile(page, "kiosk-reception")).to_contain_text("Operational")
 
     # Updates take their time to fail.
@@ -288,6 +293,32 @@ def test_others_see_no_logs(demo: Demo, page: Page) -> None:
     view = generate(page, "view-balena-device", config, guest)
     assert "custom:balena-logs-card" not in str(view)
     assert "/config/" not in str(view)
+
+
+@pytest.mark.parametrize(
+    ("state", "told"), [("off", "Offline"), ("unavailable", "Unavailable")]
+)
+def test_a_device_that_is_away(demo: Demo, page: Page, state: str, told: str) -> None:
+    """A device that is away is red wherever it is shown, and no time is told that nobody knows."""
+    open_start_page(demo, page)
+    hass = f"""{{...hass, states: {{
+        ...hass.states,
+        "binary_sensor.holy_wildflower_online": {{state: "{state}"}},
+        "{STATUS}": {{state: "unavailable"}},
+    }}}}"""
+    for section in ("section-balena-attention", "section-balena-devices"):
+        card = generate(page, section, {}, hass)["cards"][-1]
+        del card["icon"]
+        assert card == {
+            "type": "shortcut",
+            "label": "holy-wildflower",
+            "description": told,
+            "color": "red",
+            "tap_action": {
+                "action": "navigate",
+                "navigation_path": f"device-{device_ids(page)['holy-wildflower']}",
+            },
+        }
 
 
 def test_a_thousand_devices(demo: Demo, page: Page) -> None:

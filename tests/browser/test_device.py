@@ -46,14 +46,17 @@ def test_a_service_has_a_page(demo: Demo, page: Page, picture: Picture) -> None:
 
 
 def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
-    """The dashboard's switch of a service stops it and starts it, and its status follows."""
+    """The dashboard asks before it stops a service, starts one at once, and its status follows."""
     open_start_page(demo, page)
-    switch = page.locator("hui-button-card").get_by_role("button", name="main Running")
+    buttons = page.locator("hui-button-card:visible")
     status = page.locator("hui-tile-card").filter(has_text=re.compile(r"^\s*main"))
     expect(status).to_contain_text("Running")
-    switch.click()
+    buttons.get_by_role("button", name="Stop main").click()
+    expect(page.get_by_text("Stop main? It stays stopped until")).to_be_visible()
+    expect(status).to_contain_text("Running")
+    page.get_by_role("button", name="OK").click()
     expect(status).to_contain_text("Exited")
-    switch.click()
+    buttons.get_by_role("button", name="Start main").click()
     expect(status).to_contain_text("Running")
 
 

@@ -70,11 +70,12 @@ const COMMANDS = {
 // What a device is away for on purpose.
 const AWAY = ["rebooting", "shutting_down", "updating"];
 const STOPPED = ["dead", "exited"];
+const ONLINE = "binary_sensor.online";
 
 // Who is concerned by a trouble: entities of the device, and of its services.
 const TROUBLES = [
-  { key: "binary_sensor.online", states: ["off"], text: "offline", icon: "mdi:lan-disconnect" },
-  { key: "binary_sensor.online", states: ["unavailable"], icon: "mdi:help-network-outline" },
+  { key: ONLINE, states: ["off"], text: "offline", icon: "mdi:lan-disconnect" },
+  { key: ONLINE, states: ["unavailable"], icon: "mdi:help-network-outline" },
   { key: "binary_sensor.update_failed", states: ["on"], icon: "mdi:package-variant-remove" },
   { key: "binary_sensor.update_locked", states: ["on"], icon: "mdi:lock-alert" },
   { key: "binary_sensor.supervisor_problem", states: ["on"], icon: "mdi:shield-alert-outline" },
@@ -85,11 +86,11 @@ const TROUBLES = [
 // How a device looks; the first that fits is shown.
 const LOOKS = [
   { key: "sensor.status", states: AWAY, color: "blue" },
-  { key: "binary_sensor.online", states: ["off", "unavailable"], color: "red" },
+  { key: ONLINE, states: ["off", "unavailable"], color: "red" },
   { key: "binary_sensor.update_failed", states: ["on"], color: "deep-orange", icon: "mdi:alert" },
   { key: "sensor.overall_status", states: ["reduced_functionality"], color: "amber" },
   { key: "sensor.overall_status", states: ["updating"], color: "blue" },
-  { key: "binary_sensor.online", states: ["on"], color: "green" },
+  { key: ONLINE, states: ["on"], color: "green" },
 ];
 
 // What there is
@@ -183,6 +184,8 @@ function grouped(found) {
 }
 
 const stateOf = (hass, { entities }, key) => hass.states[entities[key]]?.state;
+const isKnown = (hass, item, key) =>
+  ![undefined, "unavailable", "unknown"].includes(stateOf(hass, item, key));
 
 /** Return whether one of the entities that a table of keys names is in another state. */
 function isChanged(items, table, before, hass) {
@@ -223,10 +226,29 @@ function tile(entities, key, more = {}) {
 const tiles = (entities, table) =>
   Object.entries(table).flatMap(([key, more]) => tile(entities, key, more));
 
-function button(entities, key, action) {
+function button(entities, key, action, more = {}) {
   const entity = entities[key];
   const look = { show_name: false, icon_height: "24px", grid_options: { columns: 3, rows: 1 } };
-  return entity ? [{ type: "button", entity, tap_action: action, ...look }] : [];
+  return entity ? [{ type: "button", entity, tap_action: action, ...look, ...more }] : [];
+}
+
+/** Return two buttons, of which one is seen: each shows what it does, and only to stop is asked about. */
+function startAndStop({ name: service, entities }, text) {
+  const key = "switch.running";
+  const runs = isIn(entities[key], "on");
+  const question = text("confirm_stop_service", { service });
+  return [
+    ...button(entities, key, perform("switch.turn_off", entities[key], question), {
+      name: text("stop_service", { service }),
+      icon: "mdi:stop",
+      visibility: [runs],
+    }),
+    ...button(entities, key, perform("switch.turn_on", entities[key]), {
+      name: text("start_service", { service }),
+      icon: "mdi:play",
+      visibility: [{ condition: "not", conditions: [runs] }],
+    }),
+  ];
 }
 
 const under = (head, cards) => (cards.length ? [head, ...cards] : []);
@@ -235,14 +257,16 @@ const goTo = (path) => ({ action: "navigate", navigation_path: path });
 const viewOf = ({ id }) => `device-${id}`;
 const fleetViewOf = ({ fleet }) => `fleet-${fleet?.id ?? "none"}`;
 
-function press(entity, text) {
+function perform(action, entity, text) {
   return {
     action: "perform-action",
-    perform_action: "button.press",
+    perform_action: action,
     target: { entity_id: entity },
     ...(text && { confirmation: { text } }),
   };
 }
+
+const press = (entity, text) => perform("button.press", entity, text);
 
 function look(hass, device) {
   return LOOKS.find(({ key, states }) => states.includes(stateOf(hass, device, key))) ?? {};
@@ -260,16 +284,28 @@ function deviceTile(device, { key: telling, color, icon } = {}) {
   return [{ ...shown, icon_tap_action: { action: "none" }, ...(color && { color }), ...(icon && { icon }) }];
 }
 
+/** Return what looks like a tile of a device that is away: tiles of what is off are grey. */
+function awayTile(device, description, icon) {
+  const shown = { type: "shortcut", label: device.name, description, icon, color: "red" };
+  return { ...shown, tap_action: goTo(viewOf(device)) };
+}
+
+/** Return the entity that tells of a trouble; of devices that are away, none may be there. */
+function tellingOf(hass, item, key) {
+  // Since when a device is away, balena itself knows; Home Assistant may only have started since.
+  const telling = key === ONLINE ? "sensor.last_seen" : key;
+  return isKnown(hass, item, telling) ? item.entities[telling] : undefined;
+}
+
 /** Return those whom a trouble concerns, each with the name under which it is shown. */
 function concerned(hass, devices, { key, states }) {
   return devices.flatMap((device) =>
     [device, ...device.services]
       .filter((item) => states.includes(stateOf(hass, item, key)))
-      .filter(() => key !== "binary_sensor.online" || !AWAY.includes(stateOf(hass, device, "sensor.status")))
+      .filter(() => key !== ONLINE || !AWAY.includes(stateOf(hass, device, "sensor.status")))
       .map((item) => ({
         device,
-        // Since when a device is away, balena itself knows best.
-        entity: (key === "binary_sensor.online" && device.entities["sensor.last_seen"]) || item.entities[key],
+        entity: tellingOf(hass, item, key),
         name: item === device ? device.name : `${device.name} ${item.name}`,
         more: item === device ? {} : WIDE,
       })),
@@ -303,17 +339,21 @@ class AttentionSection extends HTMLElement {
       const rest = found.length - SHOWN;
       return [
         subtitle(`${name} (${found.length})`, trouble.icon),
-        ...found.slice(0, SHOWN).map((item) => ({
-          type: "tile",
-          entity: item.entity,
-          name: item.name,
-          icon: trouble.icon,
-          color: "red",
-          state_content: item.entity.startsWith("sensor.") ? "state" : "last_changed",
-          tap_action: goTo(viewOf(item.device)),
-          icon_tap_action: { action: "none" },
-          ...item.more,
-        })),
+        ...found.slice(0, SHOWN).map((item) =>
+          item.entity
+            ? {
+                type: "tile",
+                entity: item.entity,
+                name: item.name,
+                icon: trouble.icon,
+                color: "red",
+                state_content: "state",
+                tap_action: goTo(viewOf(item.device)),
+                icon_tap_action: { action: "none" },
+                ...item.more,
+              }
+            : awayTile(item.device, name, trouble.icon),
+        ),
         ...(rest > 0 ? [subtitle(text("more", { count: rest }))] : []),
       ];
     });
@@ -339,7 +379,15 @@ class DevicesSection extends HTMLElement {
     const text = await textsOf(hass);
     const { fleet, devices } = DevicesSection.group(config, hass);
     const isMany = devices.length > MANY;
-    const tiles = devices.flatMap((device) => deviceTile(device, isMany ? {} : look(hass, device)));
+    const tiles = devices.flatMap((device) => {
+      const seen = isMany ? {} : look(hass, device);
+      if (seen.color !== "red" || isKnown(hass, device, "sensor.overall_status")) {
+        return deviceTile(device, seen);
+      }
+      const isOff = stateOf(hass, device, ONLINE) === "off";
+      const state = isOff ? text("offline") : hass.localize("state.default.unavailable");
+      return [awayTile(device, state, "mdi:lan-disconnect")];
+    });
     return grid([heading(fleet?.name ?? text("devices"), "mdi:developer-board"), ...tiles]);
   }
 }
@@ -448,10 +496,14 @@ class DeviceView extends HTMLElement {
   }
 
   static services({ services }, text) {
-    const cards = services.flatMap(({ name, entities }) => [
-      ...tile(entities, "sensor.service_status", { name }),
-      ...button(entities, "switch.running", { action: "toggle" }),
-      ...button(entities, "button.restart_service", press(entities["button.restart_service"])),
+    const cards = services.flatMap((service) => [
+      ...tile(service.entities, "sensor.service_status", { name: service.name }),
+      ...startAndStop(service, text),
+      ...button(
+        service.entities,
+        "button.restart_service",
+        press(service.entities["button.restart_service"]),
+      ),
     ]);
     return under(heading(text("services"), "mdi:docker"), cards);
   }
