@@ -637,7 +637,7 @@ class TestStop:
         )
         await asyncio.sleep(0.05)
         await hass.async_stop(force=True)
-        with pytest.raises(ServiceValidationError, match="Nothing was sent"):
+        with pytest.raises(ServiceValidationError, match="nothing was sent"):
             await waiting
         await eventually(lambda: not reach.supervisor.under_way)
         await browser.close()
@@ -784,6 +784,23 @@ class TestTwoEntries:
         suffix = ("_2", "")[gone]
         assert state_of(hass, f"{SWITCH}{suffix}") == "off"
         assert state_of(hass, f"binary_sensor.kiosk_lobby_online{suffix}") == "on"
+
+    async def test_stop_is_known_to_both(
+        self,
+        hass: HomeAssistant,
+        entries: tuple[MockConfigEntry, MockConfigEntry],
+        ids: list[str],
+    ) -> None:
+        """A service that was stopped through one entry did not stop by itself for the other either."""
+        await call(hass, "stop_service", device_id=ids[0], service="browser")
+        for _ in range(2):
+            async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
+            await hass.async_block_till_done(wait_background_tasks=True)
+        assert self.states(hass) == ["off", "off"]
+        for entity_id in (SWITCH, f"{SWITCH}_2"):
+            state = hass.states.get(entity_id)
+            assert state is not None
+            assert state.attributes["stopped_by_itself"] is False
 
     async def test_each_has_a_device(
         self, ids: list[str], device_registry: dr.DeviceRegistry

@@ -2,17 +2,25 @@
 
 from typing import Any
 
+from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_socket import socket_allow_hosts
 from yarl import URL
 
 from custom_components.balena_supervisor.const import DOMAIN
-from homeassistant.config_entries import SOURCE_DHCP, ConfigEntryState
+from homeassistant.config_entries import (
+    SOURCE_DHCP,
+    ConfigEntryDisabler,
+    ConfigEntryState,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
 from homeassistant.loader import async_get_dhcp
 from simulator import Device, SupervisorServer
+
+from . import pass_time, state_of
+from .certificates import certify
 
 MAC_ADDRESS = "02:fc:00:00:00:01"
 # Of the same machine, where nothing listens.
@@ -110,12 +118,84 @@ async def test_an_impostor(
 
 
 async def test_a_device_that_is_not_ready(
-    hass: HomeAssistant, lost: MockConfigEntry, device: Device
+    hass: HomeAssistant,
+    lost: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
 ) -> None:
-    """Where nothing answers yet, nothing is changed."""
+    """A device has its address long before its Supervisor answers there."""
     await device.power_off()
     await lease(hass)
     assert URL(lost.data["url"]).host == FORMER
+    await device.power_on()
+    await pass_time(hass, freezer, 3600)
+    assert lost.data["url"] == server.url
+    assert lost.state is ConfigEntryState.LOADED
+
+
+@pytest.mark.expects_log("could not be reached")
+async def test_a_device_that_moves(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A device that was still there when it got another address is followed when it is not any more."""
+    await lease(hass, FORMER)
+    await server.stop()
+    server.host = FORMER
+    await server.start()
+    await pass_time(hass, freezer)
+    assert URL(loaded.data["url"]).host == FORMER
+    await pass_time(hass, freezer)
+    assert state_of(hass, "binary_sensor.holy_wildflower_online") == "on"
+
+
+async def test_a_device_that_is_rebooting(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """A device that gets another address while it reboots as it was told is followed."""
+    hass.config_entries.async_update_entry(
+        loaded, data={**loaded.data, "mac_addresses": [MAC_ADDRESS]}
+    )
+    reboot = {"entity_id": "button.holy_wildflower_reboot"}
+    await hass.services.async_call("button", "press", reboot, blocking=True)
+    await server.stop()
+    server.host = FORMER
+    await server.start()
+    await device.power_on()
+    await lease(hass, FORMER)
+    assert URL(loaded.data["url"]).host == FORMER
+
+
+async def test_an_entry_that_is_disabled(
+    hass: HomeAssistant, entry: MockConfigEntry, server: SupervisorServer
+) -> None:
+    """The key of an entry that a person has disabled is sent nowhere."""
+    url = str(URL(server.url).with_host(FORMER))
+    await set_up(hass, entry, url=url)
+    await hass.config_entries.async_set_disabled_by(
+        entry.entry_id, ConfigEntryDisabler.USER
+    )
+    await lease(hass)
+    assert not server.requests
+    assert entry.data["url"] == url
+
+
+async def test_https_that_proves_nothing(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """Where certificates are not verified, https does not tell an impostor from the device."""
+    async with SupervisorServer(device, ssl=certify().of_server()) as server:
+        url = str(URL(server.url).with_host(FORMER))
+        await set_up(hass, entry, url=url, verify_ssl=False)
+        await lease(hass)
+        assert not server.requests
+        assert entry.data["url"] == url
 
 
 @pytest.mark.usefixtures("names_lead_here")

@@ -367,6 +367,22 @@ async def test_entry_is_disabled(
     assert not told(issue_registry)
 
 
+async def test_entry_is_disabled_before_it_could_be_set_up(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """Also of one that could not be set up, nothing is told any more."""
+    cloud.faults.add("GET", "/v7/device", Fault.status(401))
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    assert set(told(issue_registry)) == {"right_lost"}
+    await hass.config_entries.async_set_disabled_by(
+        account_entry.entry_id, ConfigEntryDisabler.USER
+    )
+    assert not told(issue_registry)
+
+
 @pytest.mark.usefixtures("_told")
 async def test_entry_is_removed(
     hass: HomeAssistant, entry: MockConfigEntry, issue_registry: ir.IssueRegistry

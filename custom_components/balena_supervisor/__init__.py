@@ -13,11 +13,16 @@ from .browser import async_setup_browser
 from .client import DirectTransport, Supervisor
 from .connection import async_open_account
 from .const import CONF_CONNECTION, CONNECTION_ACCOUNT, CONNECTION_ENVIRONMENT, DOMAIN
-from .coordinator import BalenaConfigEntry, BalenaData, DirectCoordinator
+from .coordinator import (
+    BalenaConfigEntry,
+    BalenaData,
+    DirectCoordinator,
+    async_forget_devices,
+)
 from .environment import Environment
 from .keys import async_forget_key, async_recover_key
 from .services import async_setup_services
-from .troubles import async_forget_troubles, async_watch_troubles
+from .troubles import async_forget_troubles, async_setup_troubles, async_watch_troubles
 from .voice import async_setup_voice
 from .websocket_api import async_setup_websocket_api
 
@@ -37,6 +42,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     async_setup_services(hass)
     async_setup_websocket_api(hass)
     await async_setup_browser(hass)
+    async_setup_troubles(hass)
     async_setup_voice(hass)
     return True
 
@@ -64,9 +70,6 @@ async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bo
 
 async def async_unload_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
     """Unload a device or an account."""
-    if entry.disabled_by is not None:
-        # Otherwise what is wrong stays told while it is loaded anew.
-        async_forget_troubles(hass, entry)
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
@@ -89,6 +92,7 @@ async def async_remove_config_entry_device(
 
 async def async_remove_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Forget what is kept of an entry besides itself."""
+    async_forget_devices(hass, entry)
     async_forget_troubles(hass, entry)
     await async_forget_key(hass, entry)
 

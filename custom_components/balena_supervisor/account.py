@@ -43,7 +43,12 @@ from .const import (
     MANUFACTURER,
     SMALL_FLEET,
 )
-from .coordinator import BalenaConfigEntry, BalenaCoordinator, fleet_identifier
+from .coordinator import (
+    BalenaConfigEntry,
+    BalenaCoordinator,
+    async_forget_device,
+    fleet_identifier,
+)
 from .environment import Environment
 from .exceptions import account_translated
 from .markdown import as_words
@@ -243,11 +248,15 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             fleets = self._fleets
             await self._refresh_fleets(rows)
         except BalenaError as err:
+            if self._shutdown_requested:
+                return self.data
             self.update_interval = ACCOUNT_INTERVAL
             failure = await self._failure(err)
             async for device in in_turns(list(self.devices.values())):
                 device.async_follow(False)
             raise failure from err
+        if self._shutdown_requested:
+            return self.data
         ir.async_delete_issue(self.hass, DOMAIN, self._right_issue_id)
         await self._feed(rows, asked, is_anew=fleets is not self._fleets)
         restless = [device for device in self.devices.values() if device.is_restless]
@@ -448,6 +457,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             registry.async_remove_device(device.id)
             if known is not None:
                 del self.devices[known.device_id]
+                async_forget_device(self.hass, known.device_id)
                 self._to_ask.pop(uuid, None)
                 await known.async_shutdown()
         self._missing = missing

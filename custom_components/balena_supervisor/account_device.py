@@ -174,6 +174,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             return
         try:
             async with self._one_reader:
+                asked = monotonic()
                 self._told = await self.reader.read()
         except RateLimited:
             self._ask_due = 0.0
@@ -183,9 +184,8 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             LOGGER.debug("The Supervisor of %s told nothing: %s", self.name, err)
             await self.async_see_refusal(err)
             return
-        now = monotonic()
-        self._fresh_until = now + _FRESH_TIME
-        self._told_until = now + _TOLD_TIME
+        self._fresh_until = asked + _FRESH_TIME
+        self._told_until = asked + _TOLD_TIME
         self._tell()
 
     @property

@@ -143,7 +143,7 @@ class DeviceCommands:
             if self._is_commanded_by_app(app_id, service)
             else partial(supervisor.stop_service, app_id, service)
         )
-        self._coordinator.stops.dismiss((app_id, service))
+        self._coordinator.async_dismiss((app_id, service))
         await self._through_locks(partial(stop, force=force), [(app_id, service)])
 
     async def cleanup_volumes(self) -> None:
@@ -254,7 +254,7 @@ class DeviceCommands:
                 if departure is not None:
                     self._coordinator.async_expect_departure(departure)
         finally:
-            self._coordinator.stops.expect(services)
+            self._coordinator.async_expect_stops(services)
             self._coordinator.async_expect_change()
         return result
 

@@ -36,7 +36,6 @@ from homeassistant.helpers.selector import (
     TextSelectorType,
 )
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
-from homeassistant.util.network import is_ip_address
 
 from .client import Fleet
 from .const import (
@@ -54,6 +53,7 @@ from .const import (
 from .coordinator import BalenaConfigEntry, fleet_identifier
 from .environment import Environment
 from .keys import async_forget_key
+from .leases import async_note_lease
 from .markdown import as_words
 from .probe import (
     Errors,
@@ -220,23 +220,17 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_dhcp(
         self, discovery_info: DhcpServiceInfo
     ) -> ConfigFlowResult:
-        """Follow a device in reach that has another address now; none is ever added."""
+        """Look for a device in reach that may have another address now; none is ever added."""
+        async_note_lease(self.hass, discovery_info.macaddress, discovery_info.ip)
+        mac_address = format_mac(discovery_info.macaddress)
         for entry in self._async_current_entries(include_ignore=False):
-            url = _new_url(entry, discovery_info)
-            if url is None:
+            if mac_address not in entry.data.get(CONF_MAC_ADDRESSES, ()):
                 continue
-            device, _ = await async_probe_device(
-                self.hass,
-                url,
-                entry.data[CONF_API_KEY],
-                verify_ssl=entry.data[CONF_VERIFY_SSL],
-            )
-            if device is not None and device.is_of(entry):
-                return self.async_update_reload_and_abort(
-                    entry,
-                    data_updates={CONF_URL: str(url)},
-                    reason="already_configured",
-                )
+            if entry.state is ConfigEntryState.SETUP_RETRY:
+                self.hass.config_entries.async_schedule_reload(entry.entry_id)
+            elif entry.state is ConfigEntryState.LOADED:
+                for device in entry.runtime_data.devices.values():
+                    await device.async_look()
         return self.async_abort(reason="already_configured")
 
     async def async_step_reauth(
@@ -463,20 +457,6 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             },
             description_placeholders=_PLACEHOLDERS,
         )
-
-
-def _new_url(entry: ConfigEntry, lease: DhcpServiceInfo) -> URL | None:
-    """Return where to look for an entry's device that is not where it was, None if it is not that one."""
-    if format_mac(lease.macaddress) not in entry.data.get(CONF_MAC_ADDRESSES, ()):
-        return None
-    url = URL(entry.data.get(CONF_URL, ""))
-    is_reached = entry.state is ConfigEntryState.LOADED and all(
-        device.last_update_success for device in entry.runtime_data.devices.values()
-    )
-    # A device may have several addresses, and one that was given a name is found by it.
-    if is_reached or url.host == lease.ip or not is_ip_address(url.host or ""):
-        return None
-    return url.with_host(lease.ip)
 
 
 class BalenaOptionsFlow(OptionsFlowWithReload):

@@ -2,9 +2,9 @@
 
 from abc import ABC, abstractmethod
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, override
@@ -52,6 +52,7 @@ from .const import (
 from .environment import Environment
 from .exceptions import translated
 from .keys import async_key_lock, async_record_key, async_replace_key
+from .leases import async_find_again
 from .logs import DeviceLogs
 from .polls import Polls
 from .queries import DeviceQueries
@@ -87,6 +88,21 @@ def device_in(
     return next((item for item in devices if item.registry_id == registry_id), None)
 
 
+@callback
+def async_forget_device(hass: HomeAssistant, device_id: str) -> None:
+    """Forget what happened to a device that is gone."""
+    hass.data.get(_EXPERIENCES, {}).pop(device_id, None)
+
+
+@callback
+def async_forget_devices(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
+    """Forget what happened to the devices of an entry that is removed."""
+    owner = entry.unique_id or entry.entry_id
+    for device_id in list(hass.data.get(_EXPERIENCES, ())):
+        if device_id == owner or device_id.startswith(f"{owner}_"):
+            async_forget_device(hass, device_id)
+
+
 def fleet_identifier(entry: BalenaConfigEntry, fleet_id: int) -> tuple[str, str]:
     """Return the identifier of the device of a fleet of an account."""
     return DOMAIN, f"{entry.unique_id}_{fleet_id}"
@@ -94,14 +110,24 @@ def fleet_identifier(entry: BalenaConfigEntry, fleet_id: int) -> tuple[str, str]
 
 _WRONG_USE: Final = (BadRequest, NotFound, Unsupported)
 
-# When a lock refused the last attempt, by device: it is not forgotten when an entry is reloaded.
-_REFUSED_AT: Final[HassKey[dict[str, datetime]]] = HassKey(f"{DOMAIN}_refused_at")
+# By the ids of devices: what happened is not forgotten when an entry is reloaded.
+_EXPERIENCES: Final[HassKey[dict[str, _Experience]]] = HassKey(f"{DOMAIN}_experiences")
 # Home Assistant would wait twice as long at most, and complain.
 _LONGEST_STOP: Final = 10.0
 # What was sent before a key changed is answered by then.
 _KEY_ECHO: Final = 60.0
 # A device that answers this long after it accepted a reboot does not reboot.
 _DEPARTURE_LIMIT: Final = 90.0
+
+
+@dataclass(slots=True)
+class _Experience:
+    """What is known of a device by what happened to it."""
+
+    # When a lock was in the way of the last attempt to do something.
+    refused_at: datetime | None = None
+    was_up_to_date: bool = True
+    stops: Stops = field(default_factory=Stops)
 
 
 @dataclass(slots=True)
@@ -166,15 +192,19 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         self.commands = DeviceCommands(self)
         self.logs = DeviceLogs(self)
         self.queries = DeviceQueries(self)
-        self.stops = Stops()
         self.registry_id = ""
         self._busy_since: float | None = None
         self._departure: _Departure | None = None
         self._echo_until = 0.0
-        self._refused_at = hass.data.setdefault(_REFUSED_AT, {})
-        self._was_up_to_date = True
+        experiences = hass.data.setdefault(_EXPERIENCES, {})
+        self._experience = experiences.setdefault(device_id, _Experience())
         self._registered: DeviceInfo | None = None
         self._registered_services: set[ServiceKey] | None = None
+
+    @property
+    def stops(self) -> Stops:
+        """Which services stopped by themselves."""
+        return self._experience.stops
 
     @property
     @abstractmethod
@@ -216,7 +246,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
             return None
         return ServiceValidationError(
             translation_domain=DOMAIN,
-            translation_key="unloaded",
+            translation_key="stopping" if self.hass.is_stopping else "unloaded",
             translation_placeholders={"device": self.device_name},
         )
 
@@ -279,10 +309,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @callback
     def async_note_lock(self, *, is_held: bool) -> None:
         """Remember whether an update lock was in the way of the last attempt to do something."""
-        if is_held:
-            self._refused_at[self.device_id] = dt_util.utcnow()
-        else:
-            self._refused_at.pop(self.device_id, None)
+        self._experience.refused_at = dt_util.utcnow() if is_held else None
         self._show(self._with_refusal(self.data))
 
     @callback
@@ -300,13 +327,13 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         )
         if tells_all:
             is_up_to_date = state.update_status == UpdateStatus.UP_TO_DATE
-            if is_up_to_date and not self._was_up_to_date:
-                self._refused_at.pop(self.device_id, None)
-            self._was_up_to_date = is_up_to_date
+            if is_up_to_date and not self._experience.was_up_to_date:
+                self._experience.refused_at = None
+            self._experience.was_up_to_date = is_up_to_date
         return self._with_refusal(state)
 
     def _with_refusal(self, state: DeviceState) -> DeviceState:
-        return replace(state, refused_at=self._refused_at.get(self.device_id))
+        return replace(state, refused_at=self._experience.refused_at)
 
     @abstractmethod
     async def async_look(self) -> None:
@@ -323,6 +350,28 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     def async_expect_change(self) -> None:
         """Look at the device soon and often, since a command was given."""
         self._echo_until = monotonic() + COMMAND_ECHO.total_seconds()
+
+    @callback
+    def async_expect_stops(self, services: Iterable[ServiceKey]) -> None:
+        """Expect services to stop and start, as that was commanded just now."""
+        for stops in self._stops_in_all_entries():
+            stops.expect(services)
+
+    @callback
+    def async_dismiss(self, service: ServiceKey) -> None:
+        """Expect a service to stop for good."""
+        for stops in self._stops_in_all_entries():
+            stops.dismiss(service)
+
+    def _stops_in_all_entries(self) -> list[Stops]:
+        """Return what each entry knows that has the device: who commands it through one, tells all."""
+        identities = self.identities
+        return [self.stops] + [
+            device.stops
+            for entry in self.hass.config_entries.async_loaded_entries(DOMAIN)
+            for device in entry.runtime_data.devices.values()
+            if device is not self and not identities.isdisjoint(device.identities)
+        ]
 
     def _with_stops(self, state: DeviceState) -> DeviceState:
         """Return a state with which services stopped by themselves."""
@@ -604,11 +653,14 @@ class DirectCoordinator(DeviceCoordinator):
         try:
             async with self._key_in_use:
                 state = await self.reader.read()
+            if self._shutdown_requested:
+                return self.data
         except AuthenticationFailed as err:
             raise translated(ConfigEntryAuthFailed, err, self.device_name) from err
         except BalenaError as err:
             # What it tells of itself may have changed when it is back.
             self.reader.expect_other_details()
+            await async_find_again(self.hass, self.config_entry)
             if self.last_update_success:
                 self._expect_return()
             status = self._departure_status(is_there=False)

@@ -261,28 +261,27 @@ class DeviceLogs:
     ) -> None:
         """Follow services where the Supervisor does not tell the journal, or not with times."""
         self._require(Endpoint.LOCAL_LOGS)
-        services = await self._services_of_app(selection)
+        # A Supervisor that does not tell of containers is too old to run several apps.
+        has_status = self._supervisor.supports(Endpoint.STATE_STATUS)
+        app_id = selection.app_id if has_status else None
+        apps: dict[int | None, int | None] = {}
         async with aclosing(self._supervisor.local_logs()) as lines:
             async for line in lines:
                 if line.is_system and line.message == _GREETING:
                     continue
-                is_of_app = services is None or line.service_id in services
-                if selection.service in (None, line.service) and is_of_app:
+                if selection.service not in (None, line.service):
+                    continue
+                if app_id is not None and line.service_id not in apps:
+                    apps |= await self._apps_by_service(selection)
+                if app_id is None or apps.get(line.service_id) == app_id:
                     tell(_entry_of_service(line))
 
-    async def _services_of_app(self, selection: LogSelection) -> set[int | None] | None:
-        """Return the ids of the services that are meant, None when the app does not matter.
-
-        A Supervisor that does not tell of containers is too old to run several apps.
-        """
-        has_status = self._supervisor.supports(Endpoint.STATE_STATUS)
-        if selection.service is None or selection.app_id is None or not has_status:
-            return None
-        return {
-            container.service_id
-            for container in await self._containers(selection)
-            if container.app_id == selection.app_id
-        }
+    async def _apps_by_service(
+        self, selection: LogSelection
+    ) -> dict[int | None, int | None]:
+        """Return the app of each service that has the name and a container, by its id."""
+        containers = await self._containers(selection)
+        return {container.service_id: container.app_id for container in containers}
 
     @property
     def _is_json(self) -> bool:

@@ -56,6 +56,12 @@ class Stops:
         self._commanded = {
             key: until for key, until in self._commanded.items() if now < until
         }
+        if state.apps is not None and state.is_settled:
+            # Releases drop services, and others bring them back.
+            self._wanted &= state.services.keys()
+            self._by_themselves &= state.services.keys()
+        for key in self._stopped.keys() - state.services.keys():
+            del self._stopped[key]
         is_excused = is_busy or state.update_status == UpdateStatus.APPLYING
         for key, service in state.services.items():
             is_commanded = key in self._commanded

@@ -6,8 +6,14 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
 
+from homeassistant.config_entries import (
+    SIGNAL_CONFIG_ENTRY_CHANGED,
+    ConfigEntry,
+    ConfigEntryChange,
+)
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.util.hass_dict import HassKey
 
@@ -66,6 +72,18 @@ TROUBLES: Final = (
 
 
 @callback
+def async_setup_troubles(hass: HomeAssistant) -> None:
+    """Tell nothing more of entries that are disabled, however far they had come."""
+
+    @callback
+    def look(_: ConfigEntryChange, entry: ConfigEntry) -> None:
+        if entry.domain == DOMAIN and entry.disabled_by is not None:
+            async_forget_troubles(hass, entry)
+
+    async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, look)
+
+
+@callback
 def async_watch_troubles(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Tell of troubles with an entry's devices, each once, for as long as they last."""
     since = _since(hass, entry.entry_id)
@@ -83,8 +101,8 @@ def async_watch_troubles(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
 
 
 @callback
-def async_forget_troubles(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
-    """Tell nothing more of an entry: it is removed or disabled."""
+def async_forget_troubles(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Tell nothing more of an entry."""
     hass.data.get(_SINCE, {}).pop(entry.entry_id, None)
     for domain, issue_id in list(ir.async_get(hass).issues):
         if domain == DOMAIN and entry.entry_id in issue_id:
