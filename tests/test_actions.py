@@ -299,6 +299,25 @@ async def test_lock_is_over_when_an_update_is_done(
     assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "off"
 
 
+async def test_lock_is_not_forgotten_by_a_reload(
+    hass: HomeAssistant, loaded: MockConfigEntry, device: Device, device_id: str
+) -> None:
+    """A reload tells nothing of a lock; who removes a device and adds it again begins anew."""
+    device.lock()
+    with pytest.raises(HomeAssistantError, match="holds an update lock"):
+        await call(hass, "restart", device_id=device_id)
+    await hass.config_entries.async_reload(loaded.entry_id)
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "on"
+    await hass.config_entries.async_remove(loaded.entry_id)
+    again = MockConfigEntry(
+        domain=DOMAIN, unique_id=loaded.unique_id, data=dict(loaded.data)
+    )
+    again.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(again.entry_id)
+    await hass.async_block_till_done()
+    assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "off"
+
+
 async def test_host_update_is_no_update_lock(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:

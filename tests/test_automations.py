@@ -502,6 +502,22 @@ async def test_service_that_stopped_while_away(
     assert len(fired) == 1
 
 
+async def test_crash_before_a_reload(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A service that stopped by itself did so also when the entry is reloaded since."""
+    await service_stopped(device)
+    await pass_time(hass, freezer)
+    await hass.config_entries.async_reload(loaded.entry_id)
+    await hass.async_block_till_done()
+    state = hass.states.get(MAIN["entity_id"])
+    assert state is not None
+    assert state.attributes["stopped_by_itself"] is True
+
+
 async def test_service_of_an_account(
     hass: HomeAssistant,
     account: MockConfigEntry,

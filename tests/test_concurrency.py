@@ -785,6 +785,7 @@ class TestTwoEntries:
         assert state_of(hass, f"{SWITCH}{suffix}") == "off"
         assert state_of(hass, f"binary_sensor.kiosk_lobby_online{suffix}") == "on"
 
+    @pytest.mark.parametrize("entries", ["direct"], indirect=True)
     async def test_stop_is_known_to_both(
         self,
         hass: HomeAssistant,

@@ -489,6 +489,17 @@ class TestOldSupervisor:
         device.log("main", "of this one", app_id=APP_ID)
         assert await browser.messages("of this one") == ["of this one"]
 
+    async def test_service_without_a_container(
+        self, browser: Browser, device: Device, device_id: str
+    ) -> None:
+        """A service that is not there yet when it is followed is heard when it is."""
+        container = device.containers.pop((APP_ID, "main"))
+        await browser.subscribe(device_id, service="main", app_id=APP_ID)
+        await eventually(lambda: device.followers == 1)
+        device.containers[APP_ID, "main"] = container
+        device.log("main", "is there")
+        assert await browser.messages("is there") == ["is there"]
+
     @pytest.mark.parametrize("device", ["7.21.0"], indirect=True)
     async def test_service_of_the_only_app(
         self, browser: Browser, device: Device, device_id: str
