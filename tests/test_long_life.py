@@ -202,6 +202,8 @@ async def account_life(
         life.join(uuid, fleets[number % 2])
     await house.start(entry)
     yield life
+    # Before 2026.10, Home Assistant leaves the timers of entries when it stops.
+    await house.unload()
     await house.stop()
 
 

@@ -90,10 +90,10 @@ class DeviceQueries:
             "supervisor_version": report.supervisor_version,
             "ip_addresses": list(report.ip_addresses),
             "mac_addresses": list(report.mac_addresses),
-            "status": state.status,
+            "status": _plain(state.status),
             "release": status.release or report.commit or state.release,
             "target_release": state.target_release,
-            "update_status": state.update_status,
+            "update_status": _plain(state.update_status),
             "apps": [
                 _app(app, await self._running_commit(app.app_id), status, ids)
                 for app in (apps.apps.values() if apps else ())
@@ -141,6 +141,11 @@ class DeviceQueries:
             return await ask()
         except BalenaError:
             return otherwise
+
+
+def _plain(word: str | None) -> str | None:
+    """Return a word that templates can read also where it is one of ours, of an enumeration."""
+    return None if word is None else str(word)
 
 
 def _app(

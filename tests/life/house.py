@@ -72,6 +72,12 @@ class House:
         self.hass = hass
         await self.calm()
 
+    async def unload(self) -> None:
+        """Unload the entry."""
+        assert self.hass is not None
+        assert self.entry is not None
+        await self.hass.config_entries.async_unload(self.entry.entry_id)
+
     async def stop(self) -> None:
         """Stop Home Assistant, which writes what it has to store."""
         assert self.hass is not None

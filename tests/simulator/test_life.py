@@ -76,8 +76,9 @@ async def test_update_in_real_time(client: Client, device: Device) -> None:
     assert device.current_update is begun
     await client.ask("POST", "/v1/update", {"cancel": True})
     assert device.current_update is not begun
-    await asyncio.sleep(0.3)
-    assert device.settled
+    async with asyncio.timeout(10):
+        while not device.settled:
+            await asyncio.sleep(0.01)
     assert device.apps[1658654].release == RECORDED_NEXT_RELEASE
 
 
