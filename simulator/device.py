@@ -36,7 +36,8 @@ class Timings:
     start: float = 1.0
     # Of everything that makes new containers.
     restart: float = 2.0
-    boot: float | None = 15.0
+    # Longer than an account waits from poll to poll while something is under way.
+    boot: float | None = 20.0
     settle: float = 3.0
     # How long an operation waits for another one that holds the locks of its app.
     lock_wait: float = 10.0
