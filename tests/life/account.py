@@ -35,6 +35,8 @@ from .oracle import ABSENT, UNAVAILABLE
 POLL: Final = 60.0 + 1.0
 # For how long what a Supervisor told is believed over an older row.
 FRESH: Final = 12.0
+# For how long a device may take to reboot.
+REBOOT: Final = 600.0
 # Devices that come and go, by what makes their uuids: they come again as themselves.
 POOL: Final = tuple(f"{number:032x}" for number in range(1, 13))
 FEWEST: Final = 3
@@ -99,6 +101,8 @@ class AccountOracle:
     cloud: CloudServer
     account_id: str
     is_failing: bool = False
+    # When devices were last told to reboot.
+    rebooted: dict[str, float] = field(default_factory=dict)
     # All that ever was to be shown.
     known: set[tuple[str, str]] = field(default_factory=set)
     _lately: deque[tuple[float, Shown]] = field(default_factory=deque)
@@ -156,12 +160,19 @@ class AccountOracle:
                 return (ABSENT,)
         return (ABSENT, UNAVAILABLE)
 
+    def _is_awaited(self, device: CloudDevice) -> bool:
+        """Return whether a device may be said to reboot yet: without VPN, nobody knows that it is back."""
+        rebooted = self.rebooted.get(device.device.uuid, -REBOOT)
+        return not device.is_connected_to_vpn and monotonic() < rebooted + REBOOT
+
     def _truth(self) -> Shown:
         """Return what should be shown: nothing when the balena API tells nothing."""
         if self.is_failing:
             return {}
         shown = {
-            (domain, f"{self.account_id}_{uuid}_{end}"): state
+            (domain, f"{self.account_id}_{uuid}_{end}"): (
+                _ANYTHING if self._is_awaited(device) else state
+            )
             for uuid, device in self.cloud.devices.items()
             for (domain, end), state in _of_device(device).items()
         }
@@ -395,6 +406,7 @@ async def _switch(life: AccountLife) -> None:
 
 async def _reboot(life: AccountLife) -> None:
     device = life.any_device()
+    life.oracle.rebooted[device.device.uuid] = monotonic()
     if entity_id := _entity(life, "button", f"{device.device.uuid}_reboot"):
         await _command(life, "button", "press", entity_id=entity_id)
 
