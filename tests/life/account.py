@@ -180,7 +180,9 @@ class AccountOracle:
             end = f"{self.account_id}_{fleet.id}"
             online = sum(device.is_online for device in fleet.devices)
             shown["sensor", f"{end}_devices"] = str(len(fleet.devices))
-            shown["sensor", f"{end}_devices_online"] = str(online)
+            shown["sensor", f"{end}_devices_online"] = (
+                _ANYTHING if any(map(self._is_awaited, fleet.devices)) else str(online)
+            )
         return shown
 
 
