@@ -24,7 +24,6 @@ from homeassistant.const import (
 from homeassistant.core import callback
 from homeassistant.data_entry_flow import section
 from homeassistant.helpers import device_registry as dr
-from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.selector import (
     BooleanSelector,
     SelectOptionDict,
@@ -222,7 +221,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Look for a device in reach that may have another address now; none is ever added."""
         async_note_lease(self.hass, discovery_info.macaddress, discovery_info.ip)
-        mac_address = format_mac(discovery_info.macaddress)
+        mac_address = dr.format_mac(discovery_info.macaddress)
         for entry in self._async_current_entries(include_ignore=False):
             if mac_address not in entry.data.get(CONF_MAC_ADDRESSES, ()):
                 continue

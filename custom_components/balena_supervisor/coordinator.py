@@ -9,7 +9,7 @@ from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, override
 
-from homeassistant.config_entries import ConfigEntry
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_URL
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
 from homeassistant.exceptions import (
@@ -83,7 +83,9 @@ class BalenaData:
 def device_in(
     entry: BalenaConfigEntry, registry_id: str | None
 ) -> DeviceCoordinator | None:
-    """Return the device of an entry that is registered under an id, None if there is none."""
+    """Return the device of an entry that is registered under an id, None if none is loaded."""
+    if entry.state is not ConfigEntryState.LOADED:
+        return None
     devices = entry.runtime_data.devices.values()
     return next((item for item in devices if item.registry_id == registry_id), None)
 

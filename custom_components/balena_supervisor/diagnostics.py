@@ -98,8 +98,7 @@ async def async_get_device_diagnostics(
     registry_id = (
         device.parent_device_id if isinstance(device, ChildDeviceEntry) else device.id
     )
-    is_loaded = entry.state is ConfigEntryState.LOADED
-    coordinator = device_in(entry, registry_id) if is_loaded else None
+    coordinator = device_in(entry, registry_id)
     return {"devices": [_device(coordinator)] if coordinator else []}
 
 

@@ -25,17 +25,17 @@ def async_note_lease(hass: HomeAssistant, mac_address: str, ip_address: str) -> 
     leases[format_mac(mac_address)] = ip_address
 
 
-async def async_find_again(hass: HomeAssistant, entry: ConfigEntry) -> bool:
-    """Return whether a device that is not found any more is at another address now.
+async def async_find_again(hass: HomeAssistant, entry: ConfigEntry) -> None:
+    """Look for a device that is not found any more where the router says that it is now.
 
-    Then its entry is changed, and set up anew. A device with a name is found by that, and
+    When it is there, its entry is changed, and set up anew. A device with a name is found by that, and
     where nobody proves who answers to https, the key is for nobody there.
     """
     data = entry.data
     url = URL(data.get(CONF_URL, ""))
     is_safe = url.scheme == "http" or data.get(CONF_VERIFY_SSL)
     if not is_safe or not is_ip_address(url.host or ""):
-        return False
+        return
     leases = hass.data.get(_LEASES, {})
     for mac_address in data[CONF_MAC_ADDRESSES]:
         ip_address = leases.get(mac_address)
@@ -50,5 +50,4 @@ async def async_find_again(hass: HomeAssistant, entry: ConfigEntry) -> bool:
                 entry, data={**data, CONF_URL: str(there)}
             )
             hass.config_entries.async_schedule_reload(entry.entry_id)
-            return True
-    return False
+            return
