@@ -429,9 +429,8 @@ UPDATE: Final = ("update", {"force": False, "cancel": False})
 JOURNAL: Final = ("POST", "/v2/journal-logs")
 
 
-@pytest.mark.parametrize("interrupt", INTERRUPTIONS)
-class TestInterruptedEntry:
-    """An entry ends, for a while or for good, in the middle of something."""
+class _EitherWay:
+    """What is so whichever way a device is reached."""
 
     @pytest.fixture(params=["direct", "account"])
     async def entry(
@@ -445,6 +444,11 @@ class TestInterruptedEntry:
         entry = direct_entry(reach) if request.param == "direct" else account_entry
         await set_up(hass, entry)
         return entry
+
+
+@pytest.mark.parametrize("interrupt", INTERRUPTIONS)
+class TestInterruptedEntry(_EitherWay):
+    """An entry ends, for a while or for good, in the middle of something."""
 
     @pytest.fixture
     def registry_id(self, hass: HomeAssistant, entry: MockConfigEntry) -> str:
@@ -587,26 +591,13 @@ class TestInterruptedLogs:
         assert tasks_at_work() <= before
 
 
-class TestStop:
+class TestStop(_EitherWay):
     """Home Assistant stops in the middle of something: it does not wait, and leaves nothing behind."""
 
     @pytest.fixture
     def expected_lingering_timers(self) -> bool:
         """Return that the tests' own server leaves a timer of each websocket."""
         return True
-
-    @pytest.fixture(params=["direct", "account"])
-    async def entry(
-        self,
-        request: pytest.FixtureRequest,
-        hass: HomeAssistant,
-        account_entry: MockConfigEntry,
-        reach: CloudDevice,
-    ) -> MockConfigEntry:
-        """Return the entry of the device, be it in reach or of an account."""
-        entry = direct_entry(reach) if request.param == "direct" else account_entry
-        await set_up(hass, entry)
-        return entry
 
     @pytest.fixture
     async def browser(
