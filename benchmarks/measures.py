@@ -64,6 +64,11 @@ def _at_most(
     return limit
 
 
+def _linear(_: Way, count: int) -> float | None:
+    """Return that many devices cost no more each than one."""
+    return 1 if count > 1 else None
+
+
 def _memory(way: Way, count: int) -> float | None:
     """Return how much a device may hold, among many: few hold what all share."""
     return {Way.DIRECT: 250e3, Way.ACCOUNT: 100e3}[way] if count >= 100 else None
@@ -146,21 +151,21 @@ TARGETS: Final = (
         figure="growth of poll processor",
         unit=RATIO,
         target="≤ 1 (linear or better)",
-        limit=lambda _, count: 1 if count > 1 else None,
+        limit=_linear,
     ),
     Measure(
         name="Growth of the setup, per device, over that with 1",
         figure="growth of setup per device",
         unit=RATIO,
         target="≤ 1 (linear or better)",
-        limit=lambda _, count: 1 if count > 1 else None,
+        limit=_linear,
     ),
     Measure(
         name="Growth of memory, per device, over that with 1",
         figure="growth of memory per device",
         unit=RATIO,
         target="≤ 1 (linear or better)",
-        limit=lambda _, count: 1 if count > 1 else None,
+        limit=_linear,
     ),
     Measure(
         name="Rows that the recorder writes of an idle device in a day",
