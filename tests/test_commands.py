@@ -505,3 +505,51 @@ async def test_old_app_during_its_update(
     with pytest.raises(ServiceValidationError, match="needs Supervisor 8.2.2"):
         await call(hass, "restart_service", device_id=parent.id, service="main")
     assert not device.commands
+
+
+@pytest.mark.parametrize(
+    ("action", "data"),
+    [
+        ("cleanup_volumes", {}),
+        ("purge", {}),
+        ("reboot", {}),
+        ("regenerate_api_key", {}),
+        ("restart", {}),
+        ("restart_service", {"service": "main"}),
+        ("set_host_config", {"hostname": "other"}),
+        (
+            "set_target_state",
+            {"state": {"local": {"apps": {"1": {"services": {"a": {}}}}}}},
+        ),
+        ("shutdown", {}),
+        ("stop_service", {"service": "main"}),
+    ],
+)
+async def test_command_for_a_device_that_lost_its_address(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_id: str,
+    action: str,
+    data: dict[str, Any],
+) -> None:
+    """A destructive command does not reach a device that took over the address since the last poll."""
+    device.mac_addresses = ("02:00:00:00:00:99",)
+    with pytest.raises(ServiceValidationError, match="Another device answers"):
+        await call(hass, action, device_id=device_id, **data)
+    assert not device.commands
+
+
+async def test_command_for_a_device_that_does_not_answer(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_id: str,
+    server: SupervisorServer,
+) -> None:
+    """A command is not sent while nobody can say whether it would reach the right device."""
+    server.faults.add("GET", "/v1/device", Fault.reset())
+    with pytest.raises(HomeAssistantError) as error:
+        await call(hass, "reboot", device_id=device_id)
+    assert error.value.translation_key == "cannot_connect"
+    assert not device.commands

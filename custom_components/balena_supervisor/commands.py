@@ -148,11 +148,13 @@ class DeviceCommands:
 
     async def cleanup_volumes(self) -> None:
         """Delete every volume that no container uses."""
-        await self._alone(self._supervisor.cleanup_volumes)
+        await self._alone(self._supervisor.cleanup_volumes, is_destructive=True)
 
     async def regenerate_api_key(self) -> None:
         """Give the device a new API key; its containers restart to get theirs."""
-        await self._alone(self._coordinator.async_renew_key, self._services)
+        await self._alone(
+            self._coordinator.async_renew_key, self._services, is_destructive=True
+        )
 
     async def set_host_config(
         self,
@@ -185,7 +187,7 @@ class DeviceCommands:
         if self._coordinator.is_own_device and own not in target_apps(state):
             raise self._refusal("own_app_removed")
         change = partial(self._supervisor.set_target_state, state)
-        await self._alone(change, self._services)
+        await self._alone(change, self._services, is_destructive=True)
 
     @property
     def _services(self) -> Iterable[ServiceKey]:
@@ -203,7 +205,7 @@ class DeviceCommands:
         departure: Status | None = None,
     ) -> None:
         """Give a command that update locks refuse."""
-        await self._alone(command, services, departure)
+        await self._alone(command, services, departure, is_destructive=True)
         self._coordinator.async_note_lock(is_held=False)
 
     async def _alone[ResultT](
@@ -211,16 +213,21 @@ class DeviceCommands:
         command: Callable[[], Awaitable[ResultT]],
         services: Iterable[ServiceKey] = (),
         departure: Status | None = None,
+        *,
+        is_destructive: bool = False,
     ) -> ResultT:
         """Give a command when no other one is under way, and look what it does.
 
-        `services` are those that it stops or starts again.
+        `services` are those that it stops or starts again. A destructive command is sent
+        only after the device has confirmed who it is.
         """
         if (obstacle := self._coordinator.obstacle) is not None:
             raise obstacle
         turn = await self._turn()
         giving = self._coordinator.hass.async_create_background_task(
-            self._give(command, services, departure, turn),
+            self._give(
+                command, services, departure, turn, is_destructive=is_destructive
+            ),
             f"{self._coordinator.name} command",
         )
         giving.add_done_callback(_retrieve)
@@ -245,11 +252,16 @@ class DeviceCommands:
         services: Iterable[ServiceKey],
         departure: Status | None,
         turn: AsyncExitStack,
+        *,
+        is_destructive: bool,
     ) -> ResultT:
         """Give a command, and end its turn when it is done."""
         self._coordinator.async_expect_change()
         try:
             async with turn:
+                if is_destructive:
+                    confirm = self._coordinator.async_confirm_identity
+                    await self._coordinator.async_call(confirm)
                 result = await self._coordinator.async_call(command)
                 if departure is not None:
                     self._coordinator.async_expect_departure(departure)

@@ -9,6 +9,8 @@ from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, override
 
+from yarl import URL
+
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_URL
 from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant, callback
@@ -22,6 +24,7 @@ from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC, Device
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
+from homeassistant.util.network import is_ip_address
 
 from .client import (
     AuthenticationFailed,
@@ -308,6 +311,12 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     async def async_set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the device beside those that there are. Raises BalenaError."""
 
+    async def async_confirm_identity(self) -> None:
+        """Make sure that a command reaches this device and no other one.
+
+        Raises ServiceValidationError when another device answers, and BalenaError when none does.
+        """
+
     @callback
     def async_note_lock(self, *, is_held: bool) -> None:
         """Remember whether an update lock was in the way of the last attempt to do something."""
@@ -571,6 +580,14 @@ class DirectCoordinator(DeviceCoordinator):
         return True
 
     @override
+    async def async_confirm_identity(self) -> None:
+        # A router may have given the address to another device since the last poll.
+        url = URL(self.config_entry.data.get(CONF_URL, ""))
+        if is_ip_address(url.host or ""):
+            report = await self.supervisor.device()
+            self._refuse_another_device(report.mac_addresses, ServiceValidationError)
+
+    @override
     async def async_renew_key(self) -> None:
         if not self.config_entry.data.get(CONF_API_KEY):
             raise Unsupported("It is reached without an API key of its own")
@@ -675,7 +692,7 @@ class DirectCoordinator(DeviceCoordinator):
                 raise failure from err
             state = replace(self.data, online=False, status=status)
         else:
-            self._refuse_another_device(state)
+            self._refuse_another_device(state.mac_addresses, UpdateFailed)
             state = self._with_lock(self._with_release(state))
             if (status := self._departure_status(is_there=True)) is not None:
                 state = replace(state, status=status)
@@ -692,13 +709,15 @@ class DirectCoordinator(DeviceCoordinator):
             return replace(state, release=self.data.release)
         return state
 
-    def _refuse_another_device(self, state: DeviceState) -> None:
-        """Raise UpdateFailed when another device answers at the address of this one."""
+    def _refuse_another_device(
+        self, mac_addresses: Iterable[str], kind: type[HomeAssistantError]
+    ) -> None:
+        """Raise an error of a kind when another device answers at the address of this one."""
         known = set(self.config_entry.data[CONF_MAC_ADDRESSES])
-        told = {dr.format_mac(address) for address in state.mac_addresses}
+        told = {dr.format_mac(address) for address in mac_addresses}
         self._is_another_device = bool(known and told and known.isdisjoint(told))
         if self._is_another_device:
-            raise self._another_device(UpdateFailed)
+            raise self._another_device(kind)
 
     def _another_device[ErrorT: HomeAssistantError](self, kind: type[ErrorT]) -> ErrorT:
         return kind(
