@@ -15,6 +15,7 @@ from pytest_homeassistant_custom_component.common import (  # type: ignore[impor
     async_test_home_assistant,
 )
 
+from custom_components.balena_supervisor.account.coordinator import AccountCoordinator
 from custom_components.balena_supervisor.const import (
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
@@ -25,7 +26,7 @@ from custom_components.balena_supervisor.const import (
     CONNECTION_DIRECT,
     DOMAIN,
 )
-from custom_components.balena_supervisor.coordinator import BalenaData
+from custom_components.balena_supervisor.device.entry import BalenaData
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_TOKEN, CONF_URL, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
@@ -160,7 +161,11 @@ class _Devices(House):
     @property
     @override
     def pollers(self) -> Iterable[DataUpdateCoordinator[Any]]:
-        return [device for data in self.loaded for device in data.devices.values()]
+        return [
+            device.coordinator
+            for data in self.loaded
+            for device in data.devices.values()
+        ]
 
     @override
     async def next_polls(self) -> None:
@@ -195,7 +200,11 @@ class _Account(House):
     @property
     @override
     def pollers(self) -> Iterable[DataUpdateCoordinator[Any]]:
-        return [data.account for data in self.loaded if data.account is not None]
+        return [
+            data.account
+            for data in self.loaded
+            if isinstance(data.account, AccountCoordinator)
+        ]
 
     @override
     def _addresses(self) -> Iterable[tuple[str, str]]:

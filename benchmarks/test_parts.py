@@ -9,10 +9,14 @@ import orjson
 import pytest
 from pytest_codspeed import BenchmarkFixture
 
+from custom_components.balena_supervisor.account.fleet import fleet_state_from_devices
+from custom_components.balena_supervisor.account.state import state_from_account
 from custom_components.balena_supervisor.client import DeviceRow, Supervisor
-from custom_components.balena_supervisor.client.answers import Answer, error_of
-from custom_components.balena_supervisor.reading import SupervisorReader
-from custom_components.balena_supervisor.state import from_account, from_devices
+from custom_components.balena_supervisor.client.responses import (
+    Response,
+    error_from_response,
+)
+from custom_components.balena_supervisor.device.reader import SupervisorReader
 from simulator import Device, Request, SupervisorServer
 from simulator.replies import Reply
 
@@ -27,7 +31,7 @@ class Memory:
     def __init__(self) -> None:
         """Begin with a device, and no answers."""
         self._server = SupervisorServer(Device())
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, Response] = {}
 
     async def request(
         self,
@@ -37,7 +41,7 @@ class Memory:
         json: Mapping[str, Any] | None = None,
         timeout: float,
         command: bool,
-    ) -> Answer:
+    ) -> Response:
         """Return the answer to a read."""
         answer = self._answers.get(path)
         if answer is None:
@@ -45,9 +49,9 @@ class Memory:
             headers = {"Authorization": f"Bearer {key}"}
             reply = await self._server.answer(Request(method, path, {}, headers, b""))
             assert isinstance(reply, Reply)
-            answer = Answer(reply.status, reply.content_type or "", reply.body)
+            answer = Response(reply.status, reply.content_type or "", reply.body)
             self._answers[path] = answer
-        if error := error_of(answer, command=command):
+        if error := error_from_response(answer, command=command):
             raise error
         return answer
 
@@ -126,8 +130,8 @@ def test_account(benchmark: BenchmarkFixture) -> None:
     made = rows(page())
 
     def judge() -> int | None:
-        states = [from_account(row, "fleet", None) for row in made]
-        return from_devices(states, None).online
+        states = [state_from_account(row, "fleet", None) for row in made]
+        return fleet_state_from_devices(states, None).online
 
     assert benchmark(judge) == DEVICES
 

@@ -19,7 +19,7 @@ from pytest_homeassistant_custom_component.typing import (
     MockHAClientWebSocket,
 )
 
-from custom_components.balena_supervisor.actions import ACTIONS
+from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.const import EVENT_CALL_SERVICE, MATCH_ALL
 from homeassistant.core import Event, HomeAssistant

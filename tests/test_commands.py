@@ -32,6 +32,13 @@ async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
     return await hass.services.async_call(DOMAIN, action, data, blocking=True)
 
 
+async def until_commanded(device: Device) -> None:
+    """Wait until the device executes a command."""
+    async with asyncio.timeout(5):
+        while not device.commands:
+            await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize(
     ("button", "command"),
     [
@@ -421,7 +428,7 @@ async def test_command_outlives_its_entry(
     """An entry is unloaded while a command runs; nothing is left behind."""
     device.timings = Timings(restart=0.1)
     restart = hass.async_create_task(call(hass, "restart", device_id=device_id))
-    await asyncio.sleep(0.02)
+    await until_commanded(device)
     assert await hass.config_entries.async_unload(loaded.entry_id)
     await restart
     assert device.commands == [("restart", {"app_id": APP_ID, "force": False})]
@@ -433,7 +440,7 @@ async def test_cancelled_command_keeps_the_next_one_waiting(
     """A script that is cancelled does not free a device that is still at work."""
     device.timings = Timings(restart=0.1)
     first = hass.async_create_task(call(hass, "restart", device_id=device_id))
-    await asyncio.sleep(0.03)
+    await until_commanded(device)
     first.cancel()
     await call(hass, "restart_service", device_id=device_id, service="main")
     assert [name for name, _ in device.commands] == ["restart", "restart_service"]

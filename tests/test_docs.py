@@ -12,7 +12,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 import yaml
 
-from custom_components.balena_supervisor.actions import ACTIONS
+from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.condition import CONDITIONS
 from custom_components.balena_supervisor.const import DOMAIN
 from custom_components.balena_supervisor.trigger import TRIGGERS

@@ -7,13 +7,16 @@ from hassil.recognize import recognize_all
 from hypothesis import example, given, settings, strategies as st
 import pytest
 
-from custom_components.balena_supervisor.grammar import KINDS, Grammar
-from custom_components.balena_supervisor.naming import Names, normalized
-from custom_components.balena_supervisor.phrases import FOLDER, Phrases
+from custom_components.balena_supervisor.voice.grammar import KINDS, Grammar
+from custom_components.balena_supervisor.voice.targets import SpokenNames, normalized
+from custom_components.balena_supervisor.voice.templates import (
+    FOLDER,
+    LanguageTemplates,
+)
 from homeassistant.util.yaml import load_yaml_dict
 
 GRAMMARS: Final = {
-    path.stem: Grammar(Phrases(path.stem, load_yaml_dict(path)))
+    path.stem: Grammar(LanguageTemplates(path.stem, load_yaml_dict(path)))
     for path in FOLDER.glob("*.yaml")
 }
 SENTENCES: Final = [("en", "restart {}"), ("de", "starte {} neu")]
@@ -42,7 +45,7 @@ def test_any_name(
     language: str, sentence: str, name: str, service: str, area: str
 ) -> None:
     """Sentences about any name can be parsed, and Home Assistant goes on understanding."""
-    names = Names(frozenset([name]), frozenset([service]), frozenset([area]))
+    names = SpokenNames(frozenset([name]), frozenset([service]), frozenset([area]))
     known = dict.fromkeys(KINDS.values(), names)
     listening = listening_for(GRAMMARS[language].sentences(known))
     for text in (sentence.format(name), sentence.format("washing machine")):
@@ -70,7 +73,7 @@ def test_any_name(
 )
 def test_name_is_understood(language: str, sentence: str, name: str) -> None:
     """A name is understood as it is written, by Home Assistant and by us."""
-    names = Names(frozenset([name, "other"]), frozenset(), frozenset())
+    names = SpokenNames(frozenset([name, "other"]), frozenset(), frozenset())
     known = dict.fromkeys(KINDS.values(), names)
     grammar = GRAMMARS[language]
     text = sentence.format(name)
@@ -87,8 +90,8 @@ def test_sentences_that_end_alike() -> None:
     sentences = ["<balena_device> afresh", "begin <balena_device> afresh"]
     data = load_yaml_dict(FOLDER / "en.yaml")
     data["intents"] = {"BalenaReboot": {"data": [{"sentences": sentences}]}}
-    names = Names(frozenset({"kiosk"}), frozenset(), frozenset())
-    grammar = Grammar(Phrases("en", data))
+    names = SpokenNames(frozenset({"kiosk"}), frozenset(), frozenset())
+    grammar = Grammar(LanguageTemplates("en", data))
     intents = listening_for(grammar.sentences(dict.fromkeys(KINDS.values(), names)))
     for text in ("the kiosk afresh", "begin the kiosk afresh"):
         assert list(recognize_all(text, intents)), text

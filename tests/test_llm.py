@@ -4,7 +4,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.intent import HANDLERS
+from custom_components.balena_supervisor.voice.intents import HANDLERS
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.helpers import entity_registry as er, llm

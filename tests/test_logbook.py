@@ -10,7 +10,7 @@ from pytest_homeassistant_custom_component.components.recorder.common import (
 )
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-from custom_components.balena_supervisor.actions import ACTIONS
+from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.const import DOMAIN, EVENT_ACTION
 from homeassistant.components.recorder import Recorder
 from homeassistant.core import HomeAssistant

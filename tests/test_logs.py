@@ -269,7 +269,7 @@ async def test_what_is_kept_is_bounded(
     """Of long lines fewer are kept, the last ones."""
     for _ in range(5):
         device.log("main", "x" * 1000)
-    with patch("custom_components.balena_supervisor.logs._MAX_KEPT", 2500):
+    with patch("custom_components.balena_supervisor.device.logs._MAX_KEPT", 2500):
         answer = await logs(hass, device_id=device_id)
     assert (answer["lines"], answer["truncated"]) == (2, True)
 
@@ -280,7 +280,7 @@ async def test_what_is_read_is_bounded(
     """A device that does not end is not listened to for ever."""
     line = json.dumps({"MESSAGE": "x" * 50}) + "\n"
     server.faults.add(*JOURNAL, Fault.status(200, line * 1000))
-    with patch("custom_components.balena_supervisor.logs._MAX_READ", 10_000):
+    with patch("custom_components.balena_supervisor.device.logs._MAX_READ", 10_000):
         answer = await logs(hass, device_id=device_id, lines=10_000)
     assert answer["truncated"] is True
     assert 100 < answer["lines"] < 200
@@ -289,7 +289,7 @@ async def test_what_is_read_is_bounded(
 @pytest.fixture
 def impatient() -> Iterator[None]:
     """Have nobody wait for long."""
-    with patch("custom_components.balena_supervisor.logs._MAX_SECONDS", 0.3):
+    with patch("custom_components.balena_supervisor.device.logs._MAX_SECONDS", 0.3):
         yield
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from custom_components.balena_supervisor.account.state import state_from_account
 from custom_components.balena_supervisor.client import DeviceRow, models
-from custom_components.balena_supervisor.state import from_account, from_supervisor
+from custom_components.balena_supervisor.device.state import state_from_supervisor
 
 
 def apps(update_status: str | None, **services: str) -> models.AppReports:
@@ -47,7 +48,7 @@ def test_update_status(
     report: dict[str, object], update_status: str | None, expected: str | None
 ) -> None:
     """The most telling of flags and words tells how an update stands."""
-    state = from_supervisor(device(**report), apps=apps(update_status))
+    state = state_from_supervisor(device(**report), apps=apps(update_status))
     assert state.update_status == expected
 
 
@@ -64,7 +65,7 @@ def test_update_status(
 )
 def test_running_by_words_alone(word: str, is_running: bool | None) -> None:
     """Where no containers are told, words about images leave it open."""
-    state = from_supervisor(device(), apps=apps("done", main=word))
+    state = state_from_supervisor(device(), apps=apps("done", main=word))
     assert state.services[1, "main"].is_running is is_running
 
 
@@ -78,7 +79,7 @@ def test_container_that_runs_counts_at_a_handover() -> None:
             ]
         }
     )
-    state = from_supervisor(
+    state = state_from_supervisor(
         device(), apps=apps("done", main="Downloaded"), containers=containers
     )
     assert state.services[1, "main"].status == "running"
@@ -93,7 +94,7 @@ def test_container_that_runs_counts_at_a_handover() -> None:
 )
 def test_progress_of_no_download(report: dict[str, object], words: str) -> None:
     """What a device still tells of a download that is over is no progress."""
-    state = from_supervisor(device(**report), apps=apps(words, main="Running"))
+    state = state_from_supervisor(device(**report), apps=apps(words, main="Running"))
     assert state.download_progress is None
 
 
@@ -131,7 +132,7 @@ def test_words_of_a_row_agree(
     values: dict[str, object], update_status: str, status: str
 ) -> None:
     """What a device does and how its update stands do not contradict each other."""
-    state = from_account(row(**values), "fleet")
+    state = state_from_account(row(**values), "fleet")
     assert (state.update_status, state.status) == (update_status, status)
 
 
@@ -162,10 +163,10 @@ def test_words_of_a_row_and_of_its_supervisor_agree(
     expected: tuple[str, str, bool],
 ) -> None:
     """A Supervisor that has just told is believed over a row of before."""
-    told = from_supervisor(
+    told = state_from_supervisor(
         device(update_failed=False), apps=apps(told_words, main="Running")
     )
-    state = from_account(row(**values), "fleet", told, is_fresh=True)
+    state = state_from_account(row(**values), "fleet", told, is_fresh=True)
     assert (state.update_status, state.status, state.update_failed) == expected
 
 
@@ -182,4 +183,4 @@ def test_progress_without_a_total() -> None:
             }
         }
     )
-    assert from_supervisor(device(), apps=reports).download_progress == 30
+    assert state_from_supervisor(device(), apps=reports).download_progress == 30

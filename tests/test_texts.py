@@ -18,18 +18,21 @@ from custom_components.balena_supervisor import (
     switch,
     update,
 )
-from custom_components.balena_supervisor.actions import ACTIONS
+from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.client import Endpoint
+from custom_components.balena_supervisor.device.state import (
+    OverallStatus,
+    Status,
+    UpdateStatus,
+)
 from custom_components.balena_supervisor.exceptions import (
     _ACCOUNT_KEYS,
     _DEVICE_KEYS,
     _LOCK_KEYS,
 )
-from custom_components.balena_supervisor.probe import _ACCOUNT_ERRORS, _DEVICE_ERRORS
-from custom_components.balena_supervisor.state import (
-    OverallStatus,
-    Status,
-    UpdateStatus,
+from custom_components.balena_supervisor.flow_helpers import (
+    _ACCOUNT_ERRORS,
+    _DEVICE_ERRORS,
 )
 from homeassistant.config_entries import ConfigEntriesFlowManager
 from homeassistant.data_entry_flow import FlowResultType, section

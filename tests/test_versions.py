@@ -7,7 +7,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from syrupy.assertion import SnapshotAssertion
 
-from custom_components.balena_supervisor.actions import ACTIONS
+from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError

@@ -13,9 +13,9 @@ from pytest_homeassistant_custom_component.common import (
 )
 import yaml
 
-from custom_components.balena_supervisor import intent as spoken_intents
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.intent import HANDLERS
+from custom_components.balena_supervisor.voice import intents as spoken_intents
+from custom_components.balena_supervisor.voice.intents import HANDLERS
 from homeassistant.auth.const import GROUP_ID_READ_ONLY
 from homeassistant.components import conversation
 from homeassistant.components.conversation import get_agent_manager

@@ -554,7 +554,7 @@ def frontend() -> Iterator[set[str]]:
     """Have a frontend; returns the addresses that it loads."""
     urls: set[str] = set()
     with patch(
-        "custom_components.balena_supervisor.browser.add_extra_js_url",
+        "custom_components.balena_supervisor.frontend.add_extra_js_url",
         lambda hass, url: urls.add(url),
     ):
         yield urls

@@ -8,22 +8,19 @@ from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.typing import ConfigType
 
-from .account import AccountCoordinator
-from .browser import async_setup_browser
+from .account.connection import async_open_account
+from .account.coordinator import AccountCoordinator
 from .client import DirectTransport, Supervisor
-from .connection import async_open_account
 from .const import CONF_CONNECTION, CONNECTION_ACCOUNT, CONNECTION_ENVIRONMENT, DOMAIN
-from .coordinator import (
-    BalenaConfigEntry,
-    BalenaData,
-    DirectCoordinator,
-    async_forget_devices,
-)
-from .environment import Environment
-from .keys import async_forget_key, async_recover_key
+from .device.api_key import async_delete_key_record, async_recover_key
+from .device.direct import DirectCoordinator
+from .device.entry import BalenaConfigEntry, BalenaData, BalenaDevice
+from .device.environment import Environment
+from .device.history import async_delete_histories
+from .frontend import async_setup_frontend
+from .issues import async_delete_issues, async_monitor_issues, async_setup_issues
 from .services import async_setup_services
-from .troubles import async_forget_troubles, async_setup_troubles, async_watch_troubles
-from .voice import async_setup_voice
+from .voice.sentences import async_setup_voice
 from .websocket_api import async_setup_websocket_api
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
@@ -41,18 +38,9 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     """Set up what exists whether or not a device is set up: actions, commands, pages, voice."""
     async_setup_services(hass)
     async_setup_websocket_api(hass)
-    await async_setup_browser(hass)
-    async_setup_troubles(hass)
+    await async_setup_frontend(hass)
+    async_setup_issues(hass)
     async_setup_voice(hass)
-    return True
-
-
-async def async_migrate_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
-    """Return whether an entry of another version is understood.
-
-    There is no older one yet, and what a newer minor version added does no harm. Home
-    Assistant itself refuses a newer major one.
-    """
     return True
 
 
@@ -64,7 +52,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bo
     else:
         entry.runtime_data = await _async_device(hass, entry, environment)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    async_watch_troubles(hass, entry)
+    async_monitor_issues(hass, entry)
     return True
 
 
@@ -80,21 +68,21 @@ async def async_remove_config_entry_device(
     if entry.state is not ConfigEntryState.LOADED:
         return False
     data = entry.runtime_data
-    there = {
+    existing = {
         identifier
-        for coordinator in data.devices.values()
-        for identifier in coordinator.identifiers
+        for balena_device in data.devices.values()
+        for identifier in balena_device.identifiers
     }
     if data.account is not None:
-        there |= data.account.fleet_identifiers
-    return not device.identifiers & there
+        existing |= data.account.fleet_identifiers
+    return not device.identifiers & existing
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Forget what is kept of an entry besides itself."""
-    async_forget_devices(hass, entry)
-    async_forget_troubles(hass, entry)
-    await async_forget_key(hass, entry)
+    async_delete_histories(hass, entry.unique_id or entry.entry_id)
+    async_delete_issues(hass, entry)
+    await async_delete_key_record(hass, entry)
 
 
 async def _async_account(
@@ -103,7 +91,7 @@ async def _async_account(
     cloud = await async_open_account(hass, entry.data)
     account = AccountCoordinator(hass, entry, cloud, environment)
     await account.async_config_entry_first_refresh()
-    return BalenaData(account.devices, account.polls, account)
+    return BalenaData(account.devices.by_id, account.poll_statistics, account)
 
 
 async def _async_device(
@@ -120,6 +108,7 @@ async def _async_device(
         )
     session = async_get_clientsession(hass, data.get(CONF_VERIFY_SSL, True))
     supervisor = Supervisor(DirectTransport(url, session, api_key))
-    device = DirectCoordinator(hass, entry, supervisor, environment)
-    await device.async_config_entry_first_refresh()
-    return BalenaData({device.device_id: device}, device.polls)
+    coordinator = DirectCoordinator(hass, entry, supervisor, environment)
+    await coordinator.async_config_entry_first_refresh()
+    device = BalenaDevice.create(coordinator)
+    return BalenaData({device.device_id: device}, coordinator.poll_statistics)

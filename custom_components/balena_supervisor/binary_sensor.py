@@ -14,14 +14,14 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import ATTR_REFUSED_AT
-from .coordinator import BalenaConfigEntry
+from .device.entry import BalenaConfigEntry
+from .device.state import DeviceState
 from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
     async_add_device_entities,
     device_entities,
 )
-from .state import DeviceState
 
 PARALLEL_UPDATES = 0
 
@@ -47,7 +47,7 @@ BINARY_SENSORS = (
         key="update_failed",
         translation_key="update_failed",
         device_class=BinarySensorDeviceClass.PROBLEM,
-        vital=True,
+        enabled_in_fleet=True,
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=lambda state: state.update_failed,
     ),
@@ -70,7 +70,7 @@ BINARY_SENSORS = (
         key="vpn",
         translation_key="vpn",
         device_class=BinarySensorDeviceClass.CONNECTIVITY,
-        vital=True,
+        enabled_in_fleet=True,
         exists_fn=lambda state: state.vpn is not None,
         value_fn=lambda state: state.vpn.connected if state.vpn else None,
     ),
@@ -104,7 +104,7 @@ ONLINE = BalenaEntityDescription(
     key="online",
     translation_key="online",
     device_class=BinarySensorDeviceClass.CONNECTIVITY,
-    vital=True,
+    enabled_in_fleet=True,
 )
 
 
@@ -131,16 +131,16 @@ class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
     @override
     def is_on(self) -> bool | None:
         """What the device tells."""
-        return self.entity_description.value_fn(self.coordinator.data)
+        return self.entity_description.value_fn(self.device.state)
 
     @property
     @override
     def extra_state_attributes(self) -> dict[str, Any]:
         """What else there is to tell of it."""
-        return self.entity_description.attributes_fn(self.coordinator.data)
+        return self.entity_description.attributes_fn(self.device.state)
 
     @override
-    def _told(self) -> object:
+    def _state_values(self) -> object:
         return self.is_on, self.extra_state_attributes
 
 
@@ -160,5 +160,5 @@ class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
         return self.coordinator.is_online
 
     @override
-    def _told(self) -> object:
+    def _state_values(self) -> object:
         return self.is_on

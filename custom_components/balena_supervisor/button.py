@@ -14,8 +14,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .client import Endpoint
-from .commands import DeviceCommands
-from .coordinator import BalenaConfigEntry
+from .device.commands import DeviceCommands
+from .device.entry import BalenaConfigEntry
+from .device.state import ServiceState
 from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
@@ -25,7 +26,6 @@ from .entity import (
     device_entities,
     service_entities,
 )
-from .state import ServiceState
 
 # Commands wait for each other by device, not by platform.
 PARALLEL_UPDATES = 0
@@ -52,7 +52,7 @@ BUTTONS = (
         key="reboot",
         translation_key="reboot",
         endpoint=Endpoint.REBOOT,
-        vital=True,
+        enabled_in_fleet=True,
         device_class=ButtonDeviceClass.RESTART,
         entity_category=EntityCategory.CONFIG,
         press_fn=lambda commands: commands.reboot(),
@@ -143,7 +143,7 @@ class BalenaButton(BalenaEntity, ButtonEntity):
     @override
     async def async_press(self) -> None:
         """Have the device do it."""
-        await self.entity_description.press_fn(self.coordinator.commands)
+        await self.entity_description.press_fn(self.device.commands)
 
 
 class BalenaServiceButton(BalenaServiceEntity, ButtonEntity):
@@ -154,4 +154,4 @@ class BalenaServiceButton(BalenaServiceEntity, ButtonEntity):
     @override
     async def async_press(self) -> None:
         """Have the device do it to the service."""
-        await self.entity_description.press_fn(self.coordinator.commands, self.service)
+        await self.entity_description.press_fn(self.device.commands, self.service)

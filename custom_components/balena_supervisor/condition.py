@@ -6,10 +6,10 @@ from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.condition import Condition, EntityStateConditionBase
 
-from .subjects import Subject
+from .automation import EntityFilter
 
 
-def _condition(subject: Subject) -> type[Condition]:
+def _condition(subject: EntityFilter) -> type[Condition]:
     """Return a condition for that entities have a state."""
 
     class BalenaCondition(EntityStateConditionBase):
@@ -28,11 +28,13 @@ def _condition(subject: Subject) -> type[Condition]:
 
 
 CONDITIONS: Final = {
-    "is_online": _condition(Subject(Platform.BINARY_SENSOR, "online")),
-    "is_service_running": _condition(Subject(Platform.SWITCH, "running")),
-    "is_update_pending": _condition(Subject(Platform.BINARY_SENSOR, "update_pending")),
-    "is_vpn_connected": _condition(Subject(Platform.BINARY_SENSOR, "vpn")),
-    "is_vpn_lost": _condition(Subject(Platform.BINARY_SENSOR, "vpn", is_on=False)),
+    "is_online": _condition(EntityFilter(Platform.BINARY_SENSOR, "online")),
+    "is_service_running": _condition(EntityFilter(Platform.SWITCH, "running")),
+    "is_update_pending": _condition(
+        EntityFilter(Platform.BINARY_SENSOR, "update_pending")
+    ),
+    "is_vpn_connected": _condition(EntityFilter(Platform.BINARY_SENSOR, "vpn")),
+    "is_vpn_lost": _condition(EntityFilter(Platform.BINARY_SENSOR, "vpn", is_on=False)),
 }
 
 

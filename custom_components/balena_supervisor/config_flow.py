@@ -7,7 +7,6 @@ import voluptuous as vol
 from yarl import URL
 
 from homeassistant.config_entries import (
-    ConfigEntry,
     ConfigEntryState,
     ConfigFlow,
     ConfigFlowResult,
@@ -49,21 +48,21 @@ from .const import (
     CONNECTION_ENVIRONMENT,
     DOMAIN,
 )
-from .coordinator import BalenaConfigEntry, fleet_identifier
-from .environment import Environment
-from .keys import async_forget_key
-from .leases import async_note_lease
-from .markdown import as_words
-from .probe import (
+from .device.address import async_remember_lease
+from .device.api_key import async_delete_key_record
+from .device.entry import BalenaConfigEntry, fleet_identifier
+from .device.environment import Environment
+from .device.probe import ProbedDevice
+from .flow_helpers import (
     Errors,
     ProbedAccount,
-    ProbedDevice,
-    async_probe_account,
-    async_probe_device,
+    async_try_account,
+    async_try_device,
     is_readable_by_others,
     parse_api_url,
     parse_device_url,
 )
+from .markdown import escape_markdown
 
 _SERVER: Final = "server"
 
@@ -125,14 +124,14 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     @classmethod
     @callback
     @override
-    def async_supports_options_flow(cls, config_entry: ConfigEntry) -> bool:
+    def async_supports_options_flow(cls, config_entry: BalenaConfigEntry) -> bool:
         """Return whether there is something to choose: the fleets of an account."""
         return bool(config_entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT)
 
     @staticmethod
     @callback
     @override
-    def async_get_options_flow(config_entry: ConfigEntry) -> OptionsFlow:
+    def async_get_options_flow(config_entry: BalenaConfigEntry) -> OptionsFlow:
         """Return the flow to choose other fleets."""
         return BalenaOptionsFlow()
 
@@ -151,7 +150,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Register the device that Home Assistant runs on; the form only shows errors."""
         environment = Environment.read()
-        device, errors = await self._async_probe_environment(environment)
+        device, errors = await self._async_try_environment(environment)
         if device is None:
             return self._show_form("environment", vol.Schema({}), errors)
         return await self._async_create(
@@ -166,7 +165,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         """Register a device in reach."""
         errors: Errors = {}
         if user_input is not None:
-            device, data, errors = await self._async_probe_input(user_input)
+            device, data, errors = await self._async_try_input(user_input)
             if device is not None:
                 environment = Environment.read()
                 is_own = data[CONF_URL] == environment.address
@@ -181,7 +180,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         """Ask for the token of an account."""
         errors: Errors = {}
         if user_input is not None:
-            account, data, errors = await self._async_probe_account(
+            account, data, errors = await self._async_try_account(
                 user_input[CONF_TOKEN], user_input[_SERVER]
             )
             if account is not None and not account.fleets:
@@ -220,7 +219,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         self, discovery_info: DhcpServiceInfo
     ) -> ConfigFlowResult:
         """Look for a device in reach that may have another address now; none is ever added."""
-        async_note_lease(self.hass, discovery_info.macaddress, discovery_info.ip)
+        async_remember_lease(self.hass, discovery_info.macaddress, discovery_info.ip)
         mac_address = dr.format_mac(discovery_info.macaddress)
         for entry in self._async_current_entries(include_ignore=False):
             if mac_address not in entry.data.get(CONF_MAC_ADDRESSES, ()):
@@ -229,7 +228,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
                 self.hass.config_entries.async_schedule_reload(entry.entry_id)
             elif entry.state is ConfigEntryState.LOADED:
                 for device in entry.runtime_data.devices.values():
-                    await device.async_look()
+                    await device.coordinator.async_refresh()
         return self.async_abort(reason="already_configured")
 
     async def async_step_reauth(
@@ -249,7 +248,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reauth_entry()
         errors: Errors = {}
         if user_input is not None:
-            device, data, errors = await self._async_probe_input(
+            device, data, errors = await self._async_try_input(
                 {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}
             )
             if device is not None:
@@ -263,7 +262,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reauth_entry()
         errors: Errors = {}
         if user_input is not None:
-            account, data, errors = await self._async_probe_account(
+            account, data, errors = await self._async_try_account(
                 user_input[CONF_TOKEN], entry.data
             )
             if account is not None:
@@ -289,7 +288,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             return await self.async_step_reconfigure_account()
         errors: Errors = {}
         if user_input is not None:
-            device, data, errors = await self._async_probe_input(user_input)
+            device, data, errors = await self._async_try_input(user_input)
             if device is not None:
                 return await self._async_correct(entry, device, data)
         suggested = user_input or {
@@ -305,7 +304,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reconfigure_entry()
         errors: Errors = {}
         if user_input is not None:
-            account, data, errors = await self._async_probe_account(
+            account, data, errors = await self._async_try_account(
                 user_input.get(CONF_TOKEN) or entry.data[CONF_TOKEN],
                 user_input[_SERVER],
             )
@@ -328,11 +327,11 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     async def _async_retry_environment(
-        self, step_id: str, entry: ConfigEntry, user_input: dict[str, Any] | None
+        self, step_id: str, entry: BalenaConfigEntry, user_input: dict[str, Any] | None
     ) -> ConfigFlowResult:
         errors: Errors = {}
         if user_input is not None:
-            device, errors = await self._async_probe_environment(Environment.read())
+            device, errors = await self._async_try_environment(Environment.read())
             if device is not None:
                 return await self._async_correct(
                     entry, device, {CONF_CONNECTION: CONNECTION_ENVIRONMENT}
@@ -358,26 +357,25 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     async def _async_correct(
-        self, entry: ConfigEntry, device: ProbedDevice, data: dict[str, Any]
+        self, entry: BalenaConfigEntry, device: ProbedDevice, data: dict[str, Any]
     ) -> ConfigFlowResult:
         """Store the corrected registration, unless another device answered."""
-        can_tell = entry.data[CONF_MAC_ADDRESSES] and device.mac_addresses
-        if can_tell and not device.is_of(entry):
+        if device.contradicts(entry):
             return self.async_abort(
                 reason="wrong_device",
                 description_placeholders={
-                    "device": as_words(device.name),
-                    "title": as_words(entry.title),
+                    "device": escape_markdown(device.name),
+                    "title": escape_markdown(entry.title),
                 },
             )
-        await async_forget_key(self.hass, entry)
+        await async_delete_key_record(self.hass, entry)
         mac_addresses = device.mac_addresses or entry.data[CONF_MAC_ADDRESSES]
         return self.async_update_reload_and_abort(
             entry, data={**data, CONF_MAC_ADDRESSES: mac_addresses}
         )
 
     async def _async_correct_account(
-        self, entry: ConfigEntry, account: ProbedAccount, data: Mapping[str, Any]
+        self, entry: BalenaConfigEntry, account: ProbedAccount, data: Mapping[str, Any]
     ) -> ConfigFlowResult:
         """Store the corrected registration, unless it is of another account."""
         await self.async_set_unique_id(account.unique_id)
@@ -385,13 +383,13 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         self._abort_if_unique_id_mismatch(
             reason="wrong_server" if is_same_person else "wrong_account",
             description_placeholders={
-                "account": as_words(account.name),
-                "title": as_words(entry.title),
+                "account": escape_markdown(account.name),
+                "title": escape_markdown(entry.title),
             },
         )
         return self.async_update_reload_and_abort(entry, data=data)
 
-    async def _async_probe_account(
+    async def _async_try_account(
         self, token: str, server: Mapping[str, Any]
     ) -> tuple[ProbedAccount | None, Mapping[str, Any], Errors]:
         """Return the account, what to store of it, and the errors by field."""
@@ -407,19 +405,19 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             CONF_CA_CERTIFICATE: server.get(CONF_CA_CERTIFICATE),
             CONF_VERIFY_SSL: server[CONF_VERIFY_SSL],
         }
-        account, errors = await async_probe_account(self.hass, data)
+        account, errors = await async_try_account(self.hass, data)
         return account, data, errors
 
-    async def _async_probe_environment(
+    async def _async_try_environment(
         self, environment: Environment
     ) -> tuple[ProbedDevice | None, Errors]:
         if environment.address is None:
             return None, {"base": "no_environment"}
-        return await async_probe_device(
+        return await async_try_device(
             self.hass, URL(environment.address), environment.api_key, verify_ssl=True
         )
 
-    async def _async_probe_input(
+    async def _async_try_input(
         self, user_input: dict[str, Any]
     ) -> tuple[ProbedDevice | None, dict[str, Any], Errors]:
         """Return the device, what to store of it, and the errors by field."""
@@ -428,7 +426,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             return None, {}, {CONF_HOST: "invalid_address"}
         api_key = user_input.get(CONF_API_KEY, "").strip() or None
         verify_ssl = user_input[CONF_VERIFY_SSL]
-        device, errors = await async_probe_device(
+        device, errors = await async_try_device(
             self.hass, url, api_key, verify_ssl=verify_ssl
         )
         data = {
@@ -466,7 +464,7 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
     ) -> ConfigFlowResult:
         """Ask which fleets are wanted."""
         entry = self.config_entry
-        account, errors = await async_probe_account(self.hass, entry.data)
+        account, errors = await async_try_account(self.hass, entry.data)
         if account is None:
             return self.async_abort(reason=next(iter(errors.values())))
         if user_input is not None:

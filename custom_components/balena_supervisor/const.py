@@ -37,7 +37,7 @@ POLL_INTERVAL: Final = timedelta(seconds=15)
 BUSY_INTERVAL: Final = timedelta(seconds=3)
 BUSY_LIMIT: Final = timedelta(minutes=10)
 # A command shows up in the device's answers only some time after it was accepted.
-COMMAND_ECHO: Final = timedelta(seconds=30)
+COMMAND_EFFECT_DELAY: Final = timedelta(seconds=30)
 DETAILS_INTERVAL: Final = timedelta(minutes=10)
 # An endpoint that can crash the Supervisor is left alone this long after it failed.
 CRASH_PAUSE: Final = timedelta(minutes=5)

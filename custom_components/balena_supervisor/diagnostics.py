@@ -13,8 +13,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import AnyDeviceEntry, ChildDeviceEntry
 from homeassistant.helpers.redact import REDACTED
 
-from .client import BalenaError, Endpoint, Exchange, Record
-from .coordinator import BalenaConfigEntry, DeviceCoordinator, device_in
+from .account.coordinator import AccountCoordinator
+from .client import BalenaError, Endpoint, Exchange, RequestLog
+from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
 from .system_health import async_ping
 
 _REDACTED: Final = {
@@ -84,9 +85,13 @@ async def async_get_config_entry_diagnostics(
     account = data.account
     return told | {
         "ping": ping,
-        "polls": asdict(data.polls),
-        "requests": _requests(account.cloud.record) if account else {},
-        "fleets": [asdict(fleet) for fleet in account.data.values()] if account else [],
+        "polls": asdict(data.poll_statistics),
+        "requests": _requests(account.request_log) if account else {},
+        "fleets": (
+            [asdict(fleet) for fleet in account.data.values()]
+            if isinstance(account, AccountCoordinator)
+            else []
+        ),
         "devices": [_device(device) for device in data.devices.values()],
     }
 
@@ -98,13 +103,14 @@ async def async_get_device_diagnostics(
     registry_id = (
         device.parent_device_id if isinstance(device, ChildDeviceEntry) else device.id
     )
-    coordinator = device_in(entry, registry_id)
-    return {"devices": [_device(coordinator)] if coordinator else []}
+    balena_device = find_device(entry, registry_id)
+    return {"devices": [_device(balena_device)] if balena_device else []}
 
 
-def _device(coordinator: DeviceCoordinator) -> Mapping[str, Any]:
-    """Return the state of a device, and what its Supervisor can do."""
-    supervisor, state = coordinator.supervisor, coordinator.data
+def _device(device: BalenaDevice) -> Mapping[str, Any]:
+    """Return the state of a device and the endpoints of its Supervisor."""
+    coordinator, state = device.coordinator, device.state
+    supervisor = coordinator.supervisor
     # Keys of JSON are texts.
     told = asdict(replace(state, apps=None, services={}))
     return {
@@ -116,14 +122,16 @@ def _device(coordinator: DeviceCoordinator) -> Mapping[str, Any]:
         ],
         "supervisor_version": supervisor.version,
         "endpoints": {
-            endpoint.label: (way.path if (way := supervisor.way_to(endpoint)) else None)
+            endpoint.label: (
+                way.path if (way := supervisor.endpoint_for(endpoint)) else None
+            )
             for endpoint in Endpoint
         },
-        "requests": _requests(supervisor.record),
+        "requests": _requests(supervisor.request_log),
     }
 
 
-def _requests(record: Record) -> Mapping[str, Any]:
+def _requests(record: RequestLog) -> Mapping[str, Any]:
     """Return how each path answered the last time."""
     return {path: _exchange(item) for path, item in record.exchanges.items()}
 

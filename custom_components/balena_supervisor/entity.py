@@ -1,4 +1,4 @@
-"""What all entities of balena devices have in common, and how they come and go."""
+"""Base entities of balena devices, and how entities are added and removed."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -18,20 +18,23 @@ from homeassistant.helpers.update_coordinator import (
     DataUpdateCoordinator,
 )
 
-from .account import AccountCoordinator, signal_new_devices
+from .account.coordinator import AccountCoordinator
+from .account.devices import signal_new_devices
+from .account.fleet import FleetState
 from .client import Endpoint
 from .const import DOMAIN
-from .coordinator import BalenaConfigEntry, BalenaCoordinator, DeviceCoordinator
-from .state import DeviceState, FleetState, ServiceKey, ServiceState
+from .device.coordinator import BalenaCoordinator, DeviceCoordinator
+from .device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
+from .device.state import DeviceState, ServiceKey, ServiceState
 
-# Devices whose entities are added before something else may run.
-_AT_ONCE: Final = 5
-# Since 2026.10 Home Assistant names what belongs to a part of a device after the device, too.
+# Devices whose entities are added before the event loop runs something else.
+_BATCH: Final = 5
+# Since 2026.10 Home Assistant puts the name of the parent before the name of a child device.
 NAMES_PARENT: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
 
-# What tells which entities a coordinator has by now, and how they are made.
-type Wanted[CoordinatorT] = Callable[
-    [CoordinatorT], Mapping[Hashable, Callable[[], Entity]]
+# Returns the factories of the entities that a device or account currently has, by key.
+type EntityFactories[OwnerT] = Callable[
+    [OwnerT], Mapping[Hashable, Callable[[], Entity]]
 ]
 
 
@@ -39,43 +42,45 @@ type Wanted[CoordinatorT] = Callable[
 class BalenaEntityDescription(EntityDescription):
     """Describes an entity of a device.
 
-    It exists where the Supervisor has a way to its `endpoint`. Of the many devices of a
-    fleet, only the entities are enabled that are `vital`.
+    The entity exists if the Supervisor supports its `endpoint`, or a fallback of it. In a
+    fleet, only entities that are `enabled_in_fleet` are enabled by default.
     """
 
     endpoint: Endpoint | None = None
     exists_fn: Callable[[DeviceState], bool] = lambda _: True
-    vital: bool = False
+    enabled_in_fleet: bool = False
 
-    def is_of(self, coordinator: DeviceCoordinator) -> bool:
-        """Return whether a device has it."""
-        if self.endpoint and coordinator.supervisor.way_to(self.endpoint) is None:
+    def exists(self, device: BalenaDevice) -> bool:
+        """Return whether a device has the entity."""
+        supervisor = device.coordinator.supervisor
+        if self.endpoint and supervisor.endpoint_for(self.endpoint) is None:
             return False
-        return self.exists_fn(coordinator.data)
+        return self.exists_fn(device.state)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BalenaServiceEntityDescription(EntityDescription):
-    """Describes an entity of a service; `is_command` is whether it commands the service."""
+    """Describes an entity of a service. `is_command` is whether it commands the service."""
 
     is_command: bool = False
 
-    def is_of(self, coordinator: DeviceCoordinator, key: ServiceKey) -> bool:
-        """Return whether a service has it."""
-        return not self.is_command or coordinator.commands.can_command_services(key[0])
+    def exists(self, device: BalenaDevice, key: ServiceKey) -> bool:
+        """Return whether a service has the entity."""
+        app_id, _ = key
+        return not self.is_command or device.commands.apps.can_command_services(app_id)
 
 
 class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
     CoordinatorEntity[CoordinatorT]
 ):
-    """An entity that writes its state when that is another one.
+    """An entity that writes its state only if it changed.
 
-    A device of an account has news every minute, of which most concern few entities.
+    A device of an account has a new state every minute, which concerns few entities.
     """
 
     _attr_has_entity_name = True
-    _written: object = None
-    # Each entity would keep what Home Assistant reads of these; there may be thousands.
+    _last_values: object = None
+    # Without these, each of thousands of entities would cache what Home Assistant reads.
     assumed_state = False
     attribution = None
     entity_registry_visible_default = True
@@ -83,98 +88,102 @@ class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
     icon = None
     should_poll = False
 
-    def _told(self) -> object:
-        """Return what the state is made of, while the entity is available."""
+    def _state_values(self) -> object:
+        """Return the values that make up the state of an available entity."""
         return None
 
     @override
     async def async_added_to_hass(self) -> None:
         """Remember the first state, which Home Assistant writes."""
         await super().async_added_to_hass()
-        self._written = self._to_write()
+        self._last_values = self._current_values()
 
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        """Write the state when it is another one."""
-        if (written := self._to_write()) != self._written:
-            self._written = written
+        """Write the state if it changed."""
+        if (values := self._current_values()) != self._last_values:
+            self._last_values = values
             self.async_write_ha_state()
 
-    def _to_write(self) -> object:
-        return (True, self._told()) if self.available else (False, None)
+    def _current_values(self) -> object:
+        return (True, self._state_values()) if self.available else (False, None)
 
 
 class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
     """An entity of a device."""
 
     def __init__(
-        self, coordinator: DeviceCoordinator, description: BalenaEntityDescription
+        self, device: BalenaDevice, description: BalenaEntityDescription
     ) -> None:
         """Attach the entity to its device."""
-        super().__init__(coordinator)
+        super().__init__(device.coordinator)
+        self.device = device
         self.entity_description = description
-        self._attr_unique_id = f"{coordinator.device_id}_{description.key}"
-        if coordinator.is_in_fleet:
-            self._attr_entity_registry_enabled_default = description.vital
+        self._attr_unique_id = f"{device.device_id}_{description.key}"
+        if device.coordinator.is_in_fleet:
+            self._attr_entity_registry_enabled_default = description.enabled_in_fleet
 
     @property
     @override
     def device_info(self) -> DeviceInfo:
         """The device, which its coordinator has registered."""
-        return DeviceInfo(identifiers={(DOMAIN, self.coordinator.device_id)})
+        return DeviceInfo(identifiers={(DOMAIN, self.device.device_id)})
 
     @property
     @override
     def available(self) -> bool:
-        """Whether the device answers."""
-        return super().available and self.coordinator.data.online
+        """Whether the device is online."""
+        return super().available and self.device.state.online
 
 
 class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
-    """An entity of a service, which is a device of its own below its device."""
+    """An entity of a service, which is a child device of its device."""
 
     def __init__(
         self,
-        coordinator: DeviceCoordinator,
+        device: BalenaDevice,
         description: BalenaServiceEntityDescription,
         service_key: ServiceKey,
     ) -> None:
-        """Attach the entity to the device of its service."""
-        super().__init__(coordinator)
+        """Attach the entity to the child device of its service."""
+        super().__init__(device.coordinator)
+        self.device = device
         self.entity_description = description
         self._service_key = service_key
-        _, identifier = coordinator.service_identifier(service_key)
-        self._attr_unique_id = f"{identifier}_{description.key}"
+        self._identifier = device.coordinator.registry.service_identifier(service_key)
+        self._attr_unique_id = f"{self._identifier[1]}_{description.key}"
         service = self.service
         names = [service.name]
-        if len(coordinator.data.apps or ()) > 1:
+        if len(device.state.apps or ()) > 1:
             names.insert(0, service.app_name)
         if not NAMES_PARENT:
-            names.insert(0, coordinator.device_name)
+            names.insert(0, device.name)
         self._device_name = " ".join(names)
 
     @property
     @override
     def device_info(self) -> ChildDeviceInfo:
-        """The device of the service."""
+        """The child device of the service."""
         return ChildDeviceInfo(
-            identifiers={self.coordinator.service_identifier(self._service_key)},
+            identifiers={self._identifier},
             name=self._device_name,
-            parent_device_id=self.coordinator.registry_id,
+            parent_device_id=self.device.registry_id,
         )
 
     @property
     def service(self) -> ServiceState:
-        """The service's state, while the entity is available."""
-        return self.coordinator.data.services[self._service_key]
+        """The state of the service of an available entity."""
+        return self.device.state.services[self._service_key]
 
     @property
     @override
     def available(self) -> bool:
-        """Whether the device answers, and tells of the service."""
-        data = self.coordinator.data
-        return super().available and data.online and self._service_key in data.services
+        """Whether the device is online and reports the service."""
+        state = self.device.state
+        return (
+            super().available and state.online and self._service_key in state.services
+        )
 
 
 class BalenaFleetEntity(_CoordinatedEntity[AccountCoordinator]):
@@ -190,83 +199,82 @@ class BalenaFleetEntity(_CoordinatedEntity[AccountCoordinator]):
         super().__init__(coordinator)
         self.entity_description = description
         self._fleet_id = fleet_id
-        identifier = coordinator.fleet_identifier(fleet_id)
+        identifier = fleet_identifier(coordinator.entry, fleet_id)
         self._attr_unique_id = f"{identifier[1]}_{description.key}"
         self._attr_device_info = DeviceInfo(identifiers={identifier})
 
     @property
     def fleet(self) -> FleetState:
-        """The fleet's state."""
+        """The state of the fleet."""
         return self.coordinator.data[self._fleet_id]
 
     @property
     @override
     def available(self) -> bool:
-        """Whether the account tells of the fleet."""
+        """Whether the fleet exists."""
         return super().available and self.fleet.devices is not None
 
 
 def device_entities[DescriptionT: BalenaEntityDescription](
-    entity: Callable[[DeviceCoordinator, DescriptionT], Entity],
+    entity: Callable[[BalenaDevice, DescriptionT], Entity],
     descriptions: Iterable[DescriptionT],
-) -> Wanted[DeviceCoordinator]:
-    """Return what tells the entities of a device itself."""
+) -> EntityFactories[BalenaDevice]:
+    """Return the factories of the entities of a device itself."""
 
-    def wanted(
-        coordinator: DeviceCoordinator,
-    ) -> Mapping[Hashable, Callable[[], Entity]]:
+    def factories(device: BalenaDevice) -> Mapping[Hashable, Callable[[], Entity]]:
         return {
-            description.key: partial(entity, coordinator, description)
+            description.key: partial(entity, device, description)
             for description in descriptions
-            if description.is_of(coordinator)
+            if description.exists(device)
         }
 
-    return wanted
+    return factories
 
 
 def service_entities[DescriptionT: BalenaServiceEntityDescription](
-    entity: Callable[[DeviceCoordinator, DescriptionT, ServiceKey], Entity],
+    entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], Entity],
     descriptions: Iterable[DescriptionT],
-) -> Wanted[DeviceCoordinator]:
-    """Return what tells the entities of a device's services."""
+) -> EntityFactories[BalenaDevice]:
+    """Return the factories of the entities of the services of a device."""
 
-    def wanted(
-        coordinator: DeviceCoordinator,
-    ) -> Mapping[Hashable, Callable[[], Entity]]:
+    def factories(device: BalenaDevice) -> Mapping[Hashable, Callable[[], Entity]]:
         return {
-            (key, description.key): partial(entity, coordinator, description, key)
-            for key in coordinator.data.services
+            (key, description.key): partial(entity, device, description, key)
+            for key in device.state.services
             for description in descriptions
-            if description.is_of(coordinator, key)
+            if description.exists(device, key)
         }
 
-    return wanted
+    return factories
 
 
 async def async_add_device_entities(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    *wanted: Wanted[DeviceCoordinator],
+    *factories: EntityFactories[BalenaDevice],
 ) -> None:
-    """Add the entities of all devices, now and when there are more or they tell more."""
+    """Add the entities of all devices, now and when devices or their entities appear."""
 
     @callback
-    def add(coordinators: Iterable[DeviceCoordinator]) -> None:
-        # Several at once: every call costs Home Assistant a task.
+    def add(devices: Iterable[BalenaDevice]) -> None:
+        # Each call costs Home Assistant a task: add the entities of several devices at once.
         async_add_entities(
             [
                 entity
-                for coordinator in coordinators
-                for entity in _async_follow(async_add_entities, coordinator, wanted)
+                for device in devices
+                for entity in _async_track_entities(
+                    async_add_entities, device.coordinator, device, factories
+                )
             ]
         )
 
-    for coordinators in batched(
-        list(entry.runtime_data.devices.values()), _AT_ONCE, strict=False
+    for devices in batched(
+        list(entry.runtime_data.devices.values()), _BATCH, strict=False
     ):
-        add(coordinators)
+        add(devices)
         await asyncio.sleep(0)
-    if (account := entry.runtime_data.account) is not None:
+    account = entry.runtime_data.account
+    if isinstance(account, AccountCoordinator):
         entry.async_on_unload(
             async_dispatcher_connect(account.hass, signal_new_devices(entry), add)
         )
@@ -279,9 +287,9 @@ def async_add_fleet_entities[DescriptionT: EntityDescription](
     entity: Callable[[AccountCoordinator, DescriptionT, int], Entity],
     descriptions: Iterable[DescriptionT],
 ) -> None:
-    """Add the entities of an account's fleets, now and when one is there that was gone."""
+    """Add the entities of the fleets of an account, now and when a fleet reappears."""
 
-    def wanted(
+    def factories(
         account: AccountCoordinator,
     ) -> Mapping[Hashable, Callable[[], Entity]]:
         return {
@@ -291,60 +299,64 @@ def async_add_fleet_entities[DescriptionT: EntityDescription](
             for description in descriptions
         }
 
-    if (account := entry.runtime_data.account) is not None:
-        async_add_entities(_async_follow(async_add_entities, account, [wanted]))
+    account = entry.runtime_data.account
+    if isinstance(account, AccountCoordinator):
+        async_add_entities(
+            _async_track_entities(async_add_entities, account, account, [factories])
+        )
 
 
 @callback
-def _async_follow[CoordinatorT: BalenaCoordinator[Any]](
+def _async_track_entities[OwnerT](
     async_add_entities: AddConfigEntryEntitiesCallback,
-    coordinator: CoordinatorT,
-    wanted: Sequence[Wanted[CoordinatorT]],
+    coordinator: BalenaCoordinator[Any],
+    owner: OwnerT,
+    factories: Sequence[EntityFactories[OwnerT]],
 ) -> list[Entity]:
-    """Return the entities that are wanted now, and add others when they are wanted."""
-    follower = _Follower(async_add_entities, coordinator, wanted)
-    coordinator.async_listen(follower.async_add_new)
-    return follower.create_new()
+    """Return the entities that exist now, and add others when they appear."""
+    adder = _EntityAdder(async_add_entities, owner, factories)
+    coordinator.async_listen(adder.async_add_new)
+    return adder.create_new()
 
 
-class _Follower[CoordinatorT]:
-    """Adds the entities of a coordinator when they are wanted; there are thousands of it."""
+class _EntityAdder[OwnerT]:
+    """Adds the entities of one device or account when they appear. There are thousands of adders."""
 
-    __slots__ = ("_async_add_entities", "_coordinator", "_known", "_wanted")
+    __slots__ = ("_async_add_entities", "_factories", "_known", "_owner")
 
     def __init__(
         self,
         async_add_entities: AddConfigEntryEntitiesCallback,
-        coordinator: CoordinatorT,
-        wanted: Sequence[Wanted[CoordinatorT]],
+        owner: OwnerT,
+        factories: Sequence[EntityFactories[OwnerT]],
     ) -> None:
-        """Begin with no entities."""
+        """Start without entities."""
         self._async_add_entities = async_add_entities
-        self._coordinator = coordinator
+        self._factories = factories
         self._known: set[Hashable] = set()
-        self._wanted = wanted
+        self._owner = owner
 
     def create_new(self) -> list[Entity]:
-        """Return the entities that are wanted, and are not there yet."""
+        """Return the entities that exist and were not added yet."""
         entities = []
-        for wanted in self._wanted:
-            for key, create in wanted(self._coordinator).items():
+        for factories in self._factories:
+            for key, create in factories(self._owner).items():
                 if key in self._known:
                     continue
                 self._known.add(key)
                 entities.append(entity := create())
-                # A service that is gone takes its entities along; it may come again.
+                # A service that is removed takes its entities along, and may come back.
                 entity.async_on_remove(partial(_forget, self._known, key, entity))
         return entities
 
     @callback
     def async_add_new(self) -> None:
-        """Add the entities that are wanted, and are not there yet."""
+        """Add the entities that exist and were not added yet."""
         if entities := self.create_new():
             self._async_add_entities(entities)
 
 
 def _forget(known: set[Hashable], key: Hashable, entity: Entity) -> None:
-    # One that is disabled is turned away at once, and must not be tried again.
+    # Home Assistant removes a disabled entity at once; it must not be added again.
     if entity.registry_entry is None or not entity.registry_entry.disabled:
         known.discard(key)

@@ -14,7 +14,7 @@ from .client import (
     ConnectionFailed,
     DeviceKeyRefused,
     DeviceOffline,
-    InvalidAnswer,
+    InvalidResponse,
     LockHolder,
     NotFound,
     OutcomeUnknown,
@@ -37,7 +37,7 @@ _DEVICE_KEYS: Final[dict[type[BalenaError], str]] = {
     ConnectionFailed: "cannot_connect",
     DeviceKeyRefused: "device_key_refused",
     DeviceOffline: "device_offline",
-    InvalidAnswer: "invalid_answer",
+    InvalidResponse: "invalid_answer",
     NotFound: "not_found",
     OutcomeUnknown: "outcome_unknown",
     RateLimited: "rate_limited",
@@ -64,7 +64,7 @@ _LOCK_KEYS: Final = {
 }
 
 
-def translated[ErrorT: HomeAssistantError](
+def translate_error[ErrorT: HomeAssistantError](
     kind: type[ErrorT], error: BalenaError, device: str
 ) -> ErrorT:
     """Return the exception of Home Assistant that tells what went wrong on which device."""
@@ -80,7 +80,7 @@ def translated[ErrorT: HomeAssistantError](
     )
 
 
-def account_translated[ErrorT: HomeAssistantError](
+def translate_account_error[ErrorT: HomeAssistantError](
     kind: type[ErrorT], error: BalenaError, account: str
 ) -> ErrorT:
     """Return the exception of Home Assistant that tells what went wrong with an account."""

@@ -9,8 +9,8 @@ from homeassistant.helpers import llm
 from homeassistant.helpers.llm import LLM_API_ASSIST, IntentTool, LLMContext
 
 from .const import DOMAIN
-from .intent import HANDLERS, BalenaIntentHandler
-from .naming import Bearer, Kind, all_devices
+from .voice.intents import HANDLERS, BalenaIntentHandler
+from .voice.targets import EntityKind, VoiceTarget, all_devices
 
 # Since 2026.10 tools tell what they are.
 _HAS_ANNOTATIONS: Final = hasattr(llm, "ToolAnnotations")
@@ -26,7 +26,7 @@ def async_get_tools(
         return None
     devices = all_devices(hass)
 
-    def is_exposed(bearer: Bearer, kind: Kind) -> bool:
+    def is_exposed(bearer: VoiceTarget, kind: EntityKind) -> bool:
         return any(
             not entity.disabled
             and async_should_expose(hass, assistant, entity.entity_id)

@@ -12,7 +12,7 @@ from homeassistant.const import ATTR_NAME
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.translation import async_get_cached_translations
 
-from .actions import ACTIONS, ATTR_SERVICE
+from .action_schemas import ACTIONS, ATTR_SERVICE
 from .const import (
     ATTR_ACTION,
     ATTR_MESSAGE,

@@ -11,6 +11,6 @@ _BEGINNINGS: Final = re.compile(
 _WORD_JOINER: Final = "\N{WORD JOINER}"
 
 
-def as_words(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Return a text on one line of which no link, image or HTML is made, whatever a device says."""
     return _BEGINNINGS.sub(_WORD_JOINER, " ".join(text.split()))

@@ -9,9 +9,9 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import service as service_helper
 
 from .const import DOMAIN
-from .coordinator import BalenaConfigEntry, DeviceCoordinator
-from .markdown import as_words
-from .troubles import UPDATE_FAILS, async_troubled_devices, async_wait_anew
+from .device.entry import BalenaConfigEntry, BalenaDevice
+from .issues import UPDATE_FAILS, async_affected_devices, async_restart_delay
+from .markdown import escape_markdown
 
 
 async def async_create_fix_flow(
@@ -38,8 +38,8 @@ class UpdateFailsFlow(RepairsFlow):
             entry = self._entry()
         except HomeAssistantError as err:
             return self._failed([err])
-        devices = async_troubled_devices(self.hass, entry, UPDATE_FAILS)
-        self._names = {device.device_id: device.device_name for device in devices}
+        devices = async_affected_devices(self.hass, entry, UPDATE_FAILS)
+        self._names = {device.device_id: device.name for device in devices}
         return self.async_show_menu(
             step_id="init",
             menu_options=["again", "force"],
@@ -64,7 +64,9 @@ class UpdateFailsFlow(RepairsFlow):
 
     @property
     def _placeholders(self) -> dict[str, str]:
-        return {"devices": ", ".join(map(as_words, sorted(self._names.values())))}
+        return {
+            "devices": ", ".join(map(escape_markdown, sorted(self._names.values())))
+        }
 
     def _entry(self) -> BalenaConfigEntry:
         return service_helper.async_get_config_entry(self.hass, DOMAIN, self._entry_id)
@@ -77,25 +79,27 @@ class UpdateFailsFlow(RepairsFlow):
         devices = [
             device
             for device_id, device in entry.runtime_data.devices.items()
-            if device_id in self._names and device.data.update_failed
+            if device_id in self._names and device.state.update_failed
         ]
         answers = await asyncio.gather(
             *(_async_update(device, force=force) for device in devices)
         )
         if errors := [error for error in answers if error is not None]:
             return self._failed(errors)
-        async_wait_anew(self.hass, entry, UPDATE_FAILS, devices)
+        async_restart_delay(self.hass, entry, UPDATE_FAILS, devices)
         return self.async_create_entry(data={})
 
     def _failed(self, errors: list[HomeAssistantError]) -> RepairsFlowResult:
         return self.async_abort(
             reason="failed",
-            description_placeholders={"reasons": as_words(" ".join(map(str, errors)))},
+            description_placeholders={
+                "reasons": escape_markdown(" ".join(map(str, errors)))
+            },
         )
 
 
 async def _async_update(
-    device: DeviceCoordinator, *, force: bool
+    device: BalenaDevice, *, force: bool
 ) -> HomeAssistantError | None:
     try:
         await device.commands.update(force=force)

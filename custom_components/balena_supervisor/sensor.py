@@ -21,7 +21,16 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
 
-from .coordinator import BalenaConfigEntry
+from .account.fleet import FleetState
+from .device.entry import BalenaConfigEntry
+from .device.state import (
+    DeviceState,
+    OverallStatus,
+    ServiceState,
+    Status,
+    UpdateStatus,
+    short_commit,
+)
 from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
@@ -32,15 +41,6 @@ from .entity import (
     async_add_fleet_entities,
     device_entities,
     service_entities,
-)
-from .state import (
-    DeviceState,
-    FleetState,
-    OverallStatus,
-    ServiceState,
-    Status,
-    UpdateStatus,
-    short,
 )
 
 PARALLEL_UPDATES = 0
@@ -98,14 +98,16 @@ SENSORS = (
     BalenaSensorDescription(
         key="release",
         translation_key="release",
-        vital=True,
-        value_fn=lambda state: state.release and short(state.release),
+        enabled_in_fleet=True,
+        value_fn=lambda state: state.release and short_commit(state.release),
     ),
     BalenaSensorDescription(
         key="target_release",
         translation_key="target_release",
         exists_fn=lambda state: state.target_release is not None,
-        value_fn=lambda state: state.target_release and short(state.target_release),
+        value_fn=lambda state: (
+            state.target_release and short_commit(state.target_release)
+        ),
     ),
     BalenaSensorDescription(
         key="os_version",
@@ -156,7 +158,7 @@ SENSORS = (
         exists_fn=lambda state: state.overall_status is not None,
         value_fn=lambda state: state.overall_status,
         is_shown_offline=True,
-        vital=True,
+        enabled_in_fleet=True,
     ),
     BalenaSensorDescription(
         key="last_seen",
@@ -310,10 +312,10 @@ class BalenaSensor(BalenaEntity, _WordSensor):
     @override
     def native_value(self) -> StateType | datetime:
         """What the device tells."""
-        return _fitting(self.entity_description.value_fn(self.coordinator.data))
+        return _fitting(self.entity_description.value_fn(self.device.state))
 
     @override
-    def _told(self) -> object:
+    def _state_values(self) -> object:
         return self.native_value
 
 
@@ -329,7 +331,7 @@ class BalenaServiceSensor(BalenaServiceEntity, _WordSensor):
         return _fitting(self.entity_description.value_fn(self.service))
 
     @override
-    def _told(self) -> object:
+    def _state_values(self) -> object:
         return self.native_value
 
 
@@ -345,5 +347,5 @@ class BalenaFleetSensor(BalenaFleetEntity, SensorEntity):
         return _fitting(self.entity_description.value_fn(self.fleet))
 
     @override
-    def _told(self) -> object:
+    def _state_values(self) -> object:
         return self.native_value

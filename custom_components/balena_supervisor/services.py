@@ -30,7 +30,7 @@ from homeassistant.helpers import (
     service as service_helper,
 )
 
-from .actions import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, Fields
+from .action_schemas import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, Fields
 from .const import (
     ATTR_ACTION,
     ATTR_MESSAGE,
@@ -39,7 +39,7 @@ from .const import (
     EVENT_ACTION,
     RESULT_OK,
 )
-from .coordinator import BalenaConfigEntry, DeviceCoordinator, device_in
+from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
 
 _DEVICES: Final[Fields] = {
     vol.Required(ATTR_DEVICE_ID): vol.All(
@@ -73,7 +73,7 @@ class Target:
     """A device, or a service of one, that a command is for."""
 
     device_id: str
-    coordinator: DeviceCoordinator
+    device: BalenaDevice
     app_id: int | None = None
     service: str | None = None
 
@@ -208,13 +208,13 @@ def _key(
     target: Target, fields: Mapping[str, Any]
 ) -> tuple[str, int | None, str | None]:
     """Return what is the same for a target that is named in two ways."""
-    coordinator = target.coordinator
+    device = target.device
     service = target.service or fields.get(ATTR_SERVICE)
     app_id = target.app_id or fields.get(ATTR_APP_ID)
-    apps = coordinator.data.apps or {}
+    apps = device.state.apps or {}
     if app_id is None and service is not None and len(apps) == 1:
         app_id = next(iter(apps))
-    return coordinator.device_id, app_id, service
+    return device.device_id, app_id, service
 
 
 def _arguments(action: Action, fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -239,18 +239,18 @@ async def _async_command(
     target: Target,
 ) -> Outcome:
     """Give the command to one device."""
-    coordinator = target.coordinator
+    device = target.device
     answer: object = None
     error: HomeAssistantError | None = None
     try:
         if target.service is not None:
             own = {ATTR_APP_ID: target.app_id, ATTR_SERVICE: target.service}
             arguments = _arguments(action, {**fields, **own})
-        answer = await action.command(coordinator)(**arguments)
+        answer = await action.command(device)(**arguments)
     except HomeAssistantError as err:
         error = err
     service = arguments.get(ATTR_SERVICE)
-    return Outcome(target.device_id, coordinator.device_name, error, service, answer)
+    return Outcome(target.device_id, device.name, error, service, answer)
 
 
 def _targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:
@@ -268,48 +268,44 @@ def _targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:
     )
     if service is not None:
         return [_service(action, service, entry)]
-    coordinators = _coordinators(device, entry)
+    devices = _devices(device, entry)
     needs_service = action.is_for_services and not action.is_optional_for_services
     if needs_service and ATTR_SERVICE not in call.data:
         raise _refusal("service_needed", device)
-    return [
-        Target(coordinator.registry_id, coordinator) for coordinator in coordinators
-    ]
+    return [Target(item.registry_id, item) for item in devices]
 
 
-def _coordinators(
-    device: dr.AnyDeviceEntry, entry: BalenaConfigEntry
-) -> list[DeviceCoordinator]:
+def _devices(device: dr.AnyDeviceEntry, entry: BalenaConfigEntry) -> list[BalenaDevice]:
     """Return a device, or all devices of a fleet. Raises when there is none."""
     data = entry.runtime_data
     ids = {identifier for domain, identifier in device.identifiers if domain == DOMAIN}
-    coordinators = [data.devices[item] for item in ids if item in data.devices]
-    if not coordinators and data.account is not None:
+    devices = [data.devices[item] for item in ids if item in data.devices]
+    if not devices and data.account is not None:
         fleet_id = data.account.fleet_of(device.identifiers)
         if fleet_id is not None:
-            coordinators = list(data.account.devices_of(fleet_id))
-            if not coordinators:
+            devices = list(data.account.devices_of(fleet_id))
+            if not devices:
                 raise _refusal("empty_fleet", device)
-    if not coordinators:
+    if not devices:
         raise _refusal("device_gone", device)
-    return coordinators
+    return devices
 
 
 def _service(
     action: Action, device: dr.ChildDeviceEntry, entry: BalenaConfigEntry
 ) -> Target:
     """Return the service that a child device stands for. Raises when it is not known."""
-    coordinator = device_in(entry, device.parent_device_id)
-    if coordinator is None:
+    parent = find_device(entry, device.parent_device_id)
+    if parent is None:
         raise _refusal("device_gone", device)
-    for app_id, service in coordinator.data.services if action.is_for_services else ():
-        identifier = coordinator.service_identifier((app_id, service))
+    for app_id, service in parent.state.services if action.is_for_services else ():
+        identifier = parent.coordinator.registry.service_identifier((app_id, service))
         if identifier in device.identifiers:
-            return Target(device.id, coordinator, app_id, service)
+            return Target(device.id, parent, app_id, service)
     raise _refusal(
         "unavailable_service" if action.is_for_services else "not_a_device",
         device,
-        device=coordinator.device_name,
+        device=parent.name,
     )
 
 

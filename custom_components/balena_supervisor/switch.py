@@ -8,7 +8,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .const import ATTR_STOPPED_BY_ITSELF
-from .coordinator import BalenaConfigEntry
+from .device.entry import BalenaConfigEntry
 from .entity import (
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
@@ -63,17 +63,17 @@ class BalenaServiceSwitch(BalenaServiceEntity, SwitchEntity):
         return {ATTR_STOPPED_BY_ITSELF: self.service.stopped_by_itself}
 
     @override
-    def _told(self) -> object:
+    def _state_values(self) -> object:
         return self.is_on, self.service.stopped_by_itself
 
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
         """Start the service."""
         service = self.service
-        await self.coordinator.commands.start_service(service.name, service.app_id)
+        await self.device.commands.start_service(service.name, service.app_id)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         """Stop the service."""
         service = self.service
-        await self.coordinator.commands.stop_service(service.name, service.app_id)
+        await self.device.commands.stop_service(service.name, service.app_id)

@@ -9,9 +9,10 @@ from homeassistant.components import system_health
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
 
+from .account.coordinator import AccountCoordinator
 from .client import BalenaError
 from .const import CONF_CONNECTION, DOMAIN
-from .coordinator import BalenaConfigEntry
+from .device.entry import BalenaConfigEntry
 
 
 @callback
@@ -29,11 +30,11 @@ async def async_ping(entry: BalenaConfigEntry) -> float:
     """
     data = entry.runtime_data
     began = perf_counter()
-    if data.account is not None:
+    if isinstance(data.account, AccountCoordinator):
         await data.account.cloud.whoami()
     else:
         (device,) = data.devices.values()
-        await device.supervisor.ping()
+        await device.coordinator.supervisor.ping()
     return round((perf_counter() - began) * 1000, 1)
 
 
@@ -55,7 +56,7 @@ async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
         "devices": _joined({name: len(data.devices) for name, data in loaded.items()}),
         "reach": _async_reaches(entries),
         "requests_per_poll": _joined(
-            {name: data.polls.requests for name, data in loaded.items()}
+            {name: data.poll_statistics.requests for name, data in loaded.items()}
         ),
     }
 

@@ -16,14 +16,14 @@ from homeassistant.helpers.trigger import (
     TriggerConfig,
 )
 
+from .automation import EntityFilter
 from .const import ATTR_REFUSED_AT, ATTR_STOPPED_BY_ITSELF
-from .subjects import Subject
 
 
 class _BalenaTrigger(EntityTriggerBase):
     """Triggers when something happens to our entities."""
 
-    _subject: Subject
+    _subject: EntityFilter
     # A device's problems are told by diagnostic entities.
     _primary_entities_only = False
 
@@ -33,7 +33,7 @@ class _BalenaTrigger(EntityTriggerBase):
         return self._subject.among(self._hass, entities)
 
 
-def _trigger(subject: Subject) -> type[Trigger]:
+def _trigger(subject: EntityFilter) -> type[Trigger]:
     """Return a trigger for when an entity takes a state."""
 
     class StateTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
@@ -49,7 +49,7 @@ def _trigger(subject: Subject) -> type[Trigger]:
 class _ServiceStoppedTrigger(_BalenaTrigger, EntityTransitionTriggerBase):
     """Triggers when a service is known to have stopped by itself, which may be later."""
 
-    _subject = Subject(Platform.SWITCH, "running")
+    _subject = EntityFilter(Platform.SWITCH, "running")
     _domain_specs = {Platform.SWITCH: DomainSpec(value_source=ATTR_STOPPED_BY_ITSELF)}
     _from_states = {False}
     _to_states = {True}
@@ -61,7 +61,7 @@ class _UpdateFinishedTrigger(_BalenaTrigger):
     Who skips a release, or has the device run no other one, finishes nothing.
     """
 
-    _subject = Subject(Platform.UPDATE, "release")
+    _subject = EntityFilter(Platform.UPDATE, "release")
     _domain_specs = {Platform.UPDATE: DomainSpec(value_source=ATTR_INSTALLED_VERSION)}
     # A device may be away while it is updated.
     _excluded_from_states = frozenset()
@@ -107,7 +107,7 @@ class _UpdateFinishedTrigger(_BalenaTrigger):
 class _RefusedByLockTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
     """Triggers with each refusal by an update lock, or once when locks were in the way for a while."""
 
-    _subject = Subject(Platform.BINARY_SENSOR, "update_locked")
+    _subject = EntityFilter(Platform.BINARY_SENSOR, "update_locked")
     _domain_specs = _subject.domain_specs
     _to_states = {_subject.state}
 
@@ -122,15 +122,17 @@ class _RefusedByLockTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
 
 
 TRIGGERS: Final[dict[str, type[Trigger]]] = {
-    "came_back": _trigger(Subject(Platform.BINARY_SENSOR, "online")),
+    "came_back": _trigger(EntityFilter(Platform.BINARY_SENSOR, "online")),
     "service_stopped": _ServiceStoppedTrigger,
-    "update_available": _trigger(Subject(Platform.UPDATE, "release")),
-    "update_failed": _trigger(Subject(Platform.BINARY_SENSOR, "update_failed")),
+    "update_available": _trigger(EntityFilter(Platform.UPDATE, "release")),
+    "update_failed": _trigger(EntityFilter(Platform.BINARY_SENSOR, "update_failed")),
     "update_finished": _UpdateFinishedTrigger,
     "refused_by_lock": _RefusedByLockTrigger,
-    "vpn_lost": _trigger(Subject(Platform.BINARY_SENSOR, "vpn", is_on=False)),
-    "vpn_restored": _trigger(Subject(Platform.BINARY_SENSOR, "vpn")),
-    "went_offline": _trigger(Subject(Platform.BINARY_SENSOR, "online", is_on=False)),
+    "vpn_lost": _trigger(EntityFilter(Platform.BINARY_SENSOR, "vpn", is_on=False)),
+    "vpn_restored": _trigger(EntityFilter(Platform.BINARY_SENSOR, "vpn")),
+    "went_offline": _trigger(
+        EntityFilter(Platform.BINARY_SENSOR, "online", is_on=False)
+    ),
 }
 
 

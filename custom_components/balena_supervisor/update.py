@@ -12,14 +12,14 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .client import Endpoint
-from .coordinator import BalenaConfigEntry
+from .device.entry import BalenaConfigEntry
+from .device.state import Status, release_label
 from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
     async_add_device_entities,
     device_entities,
 )
-from .state import Status, label
 
 # Commands wait for each other by device, not by platform.
 PARALLEL_UPDATES = 0
@@ -37,7 +37,7 @@ UPDATES = (
         endpoint=Endpoint.UPDATE,
         # What does not tell which release should run has nothing to compare.
         exists_fn=lambda state: state.target_release is not None,
-        vital=True,
+        enabled_in_fleet=True,
     ),
 )
 
@@ -74,28 +74,28 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
     @override
     def installed_version(self) -> str | None:
         """The release that runs."""
-        state = self.coordinator.data
-        return label(state.release, state.release_version)
+        state = self.device.state
+        return release_label(state.release, state.release_version)
 
     @property
     @override
     def latest_version(self) -> str | None:
         """The release that should run."""
-        state = self.coordinator.data
-        return label(state.target_release, state.target_version)
+        state = self.device.state
+        return release_label(state.target_release, state.target_version)
 
     @property
     @override
     def in_progress(self) -> bool:
         """Whether the release is downloaded or applied just now."""
-        state = self.coordinator.data
+        state = self.device.state
         return state.is_updating or state.status == Status.UPDATING
 
     @property
     @override
     def update_percentage(self) -> float | None:
         """How much is downloaded; the rest has no measure."""
-        state = self.coordinator.data
+        state = self.device.state
         return state.download_progress if state.is_updating else None
 
     @override
@@ -108,10 +108,10 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
         self, version: str | None, backup: bool, **kwargs: Any
     ) -> None:
         """Have the device apply what should run."""
-        await self.coordinator.commands.update()
+        await self.device.commands.update()
 
     @override
-    def _told(self) -> object:
+    def _state_values(self) -> object:
         return (
             self.installed_version,
             self.latest_version,

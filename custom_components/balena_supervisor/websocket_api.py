@@ -18,12 +18,12 @@ from homeassistant.helpers import (
     service as service_helper,
 )
 
-from .actions import ATTR_APP_ID, ATTR_SERVICE
+from .action_schemas import ATTR_APP_ID, ATTR_SERVICE
 from .client import DeviceOffline
 from .const import DOMAIN
-from .coordinator import BalenaConfigEntry, DeviceCoordinator, device_in
-from .exceptions import translated
-from .logs import DEFAULT_LINES, LogEntry, LogSelection
+from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
+from .device.logs import DEFAULT_LINES, LogEntry, LogSelection
+from .exceptions import translate_error
 
 # As many lines of before as a browser shows; more is not kept for one that is slow either.
 MAX_BACKLOG: Final = 1000
@@ -52,11 +52,11 @@ def handle_devices(
     entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     devices = []
     for entry in entries:
-        for coordinator in entry.runtime_data.devices.values():
-            device = registry.async_get(coordinator.registry_id)
-            if device is None or not coordinator.logs.are_supported:
+        for balena_device in entry.runtime_data.devices.values():
+            device = registry.async_get(balena_device.registry_id)
+            if device is None or not balena_device.logs.are_supported:
                 continue
-            services = coordinator.data.services.values()
+            services = balena_device.state.services.values()
             devices.append(
                 {
                     ATTR_DEVICE_ID: device.id,
@@ -97,7 +97,7 @@ def handle_subscribe(
 ) -> None:
     """Send lines of a device as they come, until the browser has enough of it."""
     try:
-        coordinator = _coordinator(hass, msg[ATTR_DEVICE_ID])
+        device, entry = _device(hass, msg[ATTR_DEVICE_ID])
     except HomeAssistantError as err:
         connection.send_error(
             msg["id"],
@@ -108,7 +108,7 @@ def handle_subscribe(
             translation_placeholders=err.translation_placeholders,
         )
         return
-    stream = _LogStream(coordinator, connection, msg["id"])
+    stream = _LogStream(device, entry, connection, msg["id"])
     connection.subscriptions[msg["id"]] = stream.stop
     connection.send_result(msg["id"])
     sources = {name: msg.get(name) for name in (ATTR_SERVICE, ATTR_APP_ID, "unit")}
@@ -116,14 +116,16 @@ def handle_subscribe(
     stream.start(selection, msg["lines"])
 
 
-def _coordinator(hass: HomeAssistant, device_id: str) -> DeviceCoordinator:
-    """Return a device. Raises ServiceValidationError."""
+def _device(
+    hass: HomeAssistant, device_id: str
+) -> tuple[BalenaDevice, BalenaConfigEntry]:
+    """Return a device and its entry. Raises ServiceValidationError."""
     entry: BalenaConfigEntry
     device, entry = service_helper.async_get_device_and_config_entry(
         hass, DOMAIN, device_id
     )
-    if (coordinator := device_in(entry, device.id)) is not None:
-        return coordinator
+    if (balena_device := find_device(entry, device.id)) is not None:
+        return balena_device, entry
     raise ServiceValidationError(
         translation_domain=DOMAIN,
         translation_key="device_gone",
@@ -135,11 +137,17 @@ class _LogStream:
     """The lines of a device on their way to one browser, which may be slower than they come."""
 
     def __init__(
-        self, coordinator: DeviceCoordinator, connection: ActiveConnection, msg_id: int
+        self,
+        device: BalenaDevice,
+        entry: BalenaConfigEntry,
+        connection: ActiveConnection,
+        msg_id: int,
     ) -> None:
         """Begin with nothing."""
         self._connection = connection
-        self._coordinator = coordinator
+        self._coordinator = device.coordinator
+        self._entry = entry
+        self._logs = device.logs
         self._msg_id = msg_id
         self._waiting: deque[LogEntry] = deque()
         self._size = 0
@@ -153,7 +161,7 @@ class _LogStream:
     def start(self, selection: LogSelection, lines: int) -> None:
         """Begin to follow; the entry ends it when it is unloaded."""
         coordinator = self._coordinator
-        self._task = coordinator.config_entry.async_create_background_task(
+        self._task = self._entry.async_create_background_task(
             coordinator.hass,
             self._run(selection, lines),
             f"{coordinator.name} logs",
@@ -174,7 +182,7 @@ class _LogStream:
         coordinator = self._coordinator
         unsubscribe = coordinator.async_add_listener(self._see_device)
         try:
-            await coordinator.logs.follow(selection, lines, self._tell)
+            await self._logs.follow(selection, lines, self._tell)
         except HomeAssistantError as err:
             self._end(err)
         except asyncio.CancelledError:
@@ -189,7 +197,7 @@ class _LogStream:
     def _see_device(self) -> None:
         """End it when the device is gone: the connection to it may look well for hours."""
         if self._coordinator.is_online is False and self._task is not None:
-            self._reason = translated(
+            self._reason = translate_error(
                 HomeAssistantError,
                 DeviceOffline("it is offline"),
                 self._coordinator.device_name,

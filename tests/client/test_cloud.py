@@ -22,7 +22,7 @@ from custom_components.balena_supervisor.client import (
     DeviceRow,
     Fleet,
     InstalledImage,
-    InvalidAnswer,
+    InvalidResponse,
     RateLimited,
     Release,
     RequestTimeout,
@@ -535,7 +535,7 @@ async def test_old_api(
         (Fault.status(400, "\"Malformed url: '/v7/device?x'\"", JSON), BadRequest),
         (Fault.status(404), Unsupported),
         (Fault.status(404, PAGE, HTML), Unsupported),
-        (Fault.status(418), InvalidAnswer),
+        (Fault.status(418), InvalidResponse),
         (Fault.status(429), RateLimited),
         (Fault.status(500, PAGE, HTML), CloudError),
         (Fault.status(500, '{"error":"x"}', JSON), CloudError),
@@ -543,13 +543,13 @@ async def test_old_api(
         (Fault.status(503), CloudError),
         (Fault.status(504, PAGE, HTML), CloudError),
         (Fault.status(524, "error code: 524"), CloudError),
-        (Fault.redirect("http://127.0.0.1:1/"), InvalidAnswer),
-        (Fault.garbage(), InvalidAnswer),
-        (Fault.status(200), InvalidAnswer),
-        (Fault.status(200, PAGE, HTML), InvalidAnswer),
-        (Fault.json(None), InvalidAnswer),
-        (Fault.json([]), InvalidAnswer),
-        (Fault.json({"d": {}}), InvalidAnswer),
+        (Fault.redirect("http://127.0.0.1:1/"), InvalidResponse),
+        (Fault.garbage(), InvalidResponse),
+        (Fault.status(200), InvalidResponse),
+        (Fault.status(200, PAGE, HTML), InvalidResponse),
+        (Fault.json(None), InvalidResponse),
+        (Fault.json([]), InvalidResponse),
+        (Fault.json({"d": {}}), InvalidResponse),
         (Fault.truncate(), ConnectionFailed),
     ],
 )
@@ -617,7 +617,7 @@ async def test_answer_without_end(
 ) -> None:
     """An answer that does not end is given up."""
     cloud.faults.add("*", "/*", Fault.huge())
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(InvalidResponse):
         await query(account)
 
 

@@ -3,7 +3,7 @@
 from aiohttp import ClientSession
 import pytest
 
-from custom_components.balena_supervisor.client import ConnectionFailed, InvalidAnswer
+from custom_components.balena_supervisor.client import ConnectionFailed, InvalidResponse
 from custom_components.balena_supervisor.client.http import HttpClient
 from simulator import CloudServer, Fault
 
@@ -23,7 +23,7 @@ async def test_size_of_an_answer(cloud: CloudServer, session: ClientSession) -> 
     cloud.faults.add("GET", "/too-large", Fault.status(200, "x" * 11))
     answer = await http.request("GET", "/fits", timeout=1, command=False)
     assert answer.text == "x" * 10
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(InvalidResponse):
         await http.request("GET", "/too-large", timeout=1, command=False)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from custom_components.balena_supervisor.client import models
 from custom_components.balena_supervisor.client.endpoints import parse_version
-from custom_components.balena_supervisor.state import from_supervisor
+from custom_components.balena_supervisor.device.state import state_from_supervisor
 
 _NAMES = [
     "api_port",
@@ -128,7 +128,7 @@ def test_any_answers_make_a_state(
     device: object, apps: object, containers: object, vpn: object
 ) -> None:
     """Any combination of answers makes a state."""
-    state = from_supervisor(
+    state = state_from_supervisor(
         models.DeviceReport.from_json(device),
         apps=models.AppReports.from_json(apps),
         containers=models.StateStatus.from_json(containers),

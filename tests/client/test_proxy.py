@@ -21,7 +21,7 @@ from custom_components.balena_supervisor.client import (
     ConnectionRefused,
     DeviceKeyRefused,
     DeviceOffline,
-    InvalidAnswer,
+    InvalidResponse,
     LockHolder,
     NotFound,
     OutcomeUnknown,
@@ -308,7 +308,7 @@ async def test_old_supervisor(
 ) -> None:
     """Of a path that an old Supervisor does not know, the API passes no words on."""
     device.supervisor_version = "6.4.0"
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(InvalidResponse):
         await supervisor.apps()
     with pytest.raises(OutcomeUnknown):
         await supervisor.restart_app(fleet.id)
@@ -343,7 +343,7 @@ async def test_old_supervisor(
         (Fault.status(429, PAGE, HTML), Paused, Paused),
         (Fault.status(500), CloudError, OutcomeUnknown),
         (Fault.status(500, PAGE, HTML), CloudError, OutcomeUnknown),
-        (Fault.status(500, UNREADABLE, JSON), InvalidAnswer, OutcomeUnknown),
+        (Fault.status(500, UNREADABLE, JSON), InvalidResponse, OutcomeUnknown),
         (
             Fault.status(500, '{"Data":"","Error":"no bus"}', JSON),
             SupervisorError,
@@ -375,8 +375,8 @@ async def test_old_supervisor(
         (Fault.status(504, "upstream timeout"), CloudError, OutcomeUnknown),
         (Fault.status(524, PAGE, HTML), CloudError, OutcomeUnknown),
         (Fault.status(524, "error code: 524"), CloudError, OutcomeUnknown),
-        (Fault.redirect("http://127.0.0.1:1/"), InvalidAnswer, InvalidAnswer),
-        (Fault.huge(), InvalidAnswer, OutcomeUnknown),
+        (Fault.redirect("http://127.0.0.1:1/"), InvalidResponse, InvalidResponse),
+        (Fault.huge(), InvalidResponse, OutcomeUnknown),
         (Fault.truncate(), ConnectionFailed, OutcomeUnknown),
         (Fault.reset(), ConnectionFailed, OutcomeUnknown),
         (Fault.reset_after(), ConnectionFailed, OutcomeUnknown),
@@ -416,7 +416,7 @@ async def test_answer_that_cannot_be_read(
 ) -> None:
     """A read that is answered by something else than JSON has failed."""
     cloud.faults.add("*", "/supervisor/*", fault)
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(InvalidResponse):
         await read(supervisor)
     assert len(cloud.requests) == 1
 
@@ -683,7 +683,7 @@ async def test_keys_are_not_repeated(
     """Neither the token nor the device's own key comes through in an error."""
     words = (
         f"error for url (http://10.114.104.1:48480/v1/device?apikey={device.api_key})"
-        f" with Bearer {token}"
+        f" with VoiceTarget {token}"
     )
     fault = Fault.status(status, body.format(words=words), content_type)
     cloud.faults.add("*", "/*", fault)

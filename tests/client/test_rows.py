@@ -13,8 +13,8 @@ from custom_components.balena_supervisor.client import (
     InstalledImage,
     Release,
 )
-from custom_components.balena_supervisor.client.fields import as_object
-from custom_components.balena_supervisor.client.rows import fleets_from_json
+from custom_components.balena_supervisor.client.cloud_models import parse_fleets
+from custom_components.balena_supervisor.client.parsing import parse_object
 
 _NAMES = [
     "__id",
@@ -103,9 +103,9 @@ DEVICES = st.builds(
 MAKERS: list[Callable[[object], object]] = [
     Actor.from_json,
     Release.from_json,
-    lambda value: list(fleets_from_json(value)),
-    lambda value: InstalledImage.from_json(as_object(value)),
-    lambda value: DeviceRow.from_json(as_object(value)),
+    lambda value: list(parse_fleets(value)),
+    lambda value: InstalledImage.from_json(parse_object(value)),
+    lambda value: DeviceRow.from_json(parse_object(value)),
 ]
 
 
@@ -274,7 +274,7 @@ def test_fleets() -> None:
             "should_track_latest_release": False,
         },
     ]
-    assert list(fleets_from_json(value)) == [
+    assert list(parse_fleets(value)) == [
         Fleet(id=1, name="kiosks", slug="kiosks"),
         Fleet(
             id=3,

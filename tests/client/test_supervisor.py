@@ -24,7 +24,7 @@ from custom_components.balena_supervisor.client import (
     DirectTransport,
     Endpoint,
     HostConfig,
-    InvalidAnswer,
+    InvalidResponse,
     LockHolder,
     NotFound,
     OutcomeUnknown,
@@ -263,7 +263,7 @@ async def test_answer_of_something_else(
 ) -> None:
     """An answer that has nothing of what was asked is none."""
     server.faults.add("GET", path, Fault.json(value))
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(InvalidResponse):
         await method(supervisor)
 
 
@@ -413,8 +413,8 @@ async def test_stream_is_refused(
         (Fault.status(500, "boom"), SupervisorError, SupervisorError),
         (Fault.status(502, "http://x?apikey=k"), DeviceOffline, OutcomeUnknown),
         (Fault.status(504), RequestTimeout, OutcomeUnknown),
-        (Fault.redirect("http://127.0.0.1:1/"), InvalidAnswer, InvalidAnswer),
-        (Fault.huge(), InvalidAnswer, OutcomeUnknown),
+        (Fault.redirect("http://127.0.0.1:1/"), InvalidResponse, InvalidResponse),
+        (Fault.huge(), InvalidResponse, OutcomeUnknown),
         (Fault.reset(), ConnectionFailed, OutcomeUnknown),
     ],
 )

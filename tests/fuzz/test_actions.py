@@ -10,7 +10,7 @@ import orjson
 import pytest
 import voluptuous as vol
 
-from custom_components.balena_supervisor.actions import ACTIONS
+from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError

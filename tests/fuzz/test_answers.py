@@ -17,7 +17,10 @@ from custom_components.balena_supervisor.client import (
     Supervisor,
     models,
 )
-from custom_components.balena_supervisor.client.answers import Answer, error_of
+from custom_components.balena_supervisor.client.responses import (
+    Response,
+    error_from_response,
+)
 from simulator import CloudServer, Fault
 
 from .values import JSON, Place, differences, places, recorded, spoiled
@@ -146,19 +149,19 @@ STATUSES = st.one_of(
     st.integers(200, 599),
 )
 KINDS = st.sampled_from(("application/json", "text/html", "text/plain"))
-ANSWERS = st.builds(Answer, status=STATUSES, content_type=KINDS, body=TEXTS)
+ANSWERS = st.builds(Response, status=STATUSES, content_type=KINDS, body=TEXTS)
 
 
 class Canned:
     """A way to a device that always gives the same answer."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Response) -> None:
         """Remember the answer."""
         self._answer = answer
 
-    async def request(self, *_: object, command: bool, **__: object) -> Answer:
+    async def request(self, *_: object, command: bool, **__: object) -> Response:
         """Return the answer, or raise what it means."""
-        if error := error_of(self._answer, command=command):
+        if error := error_from_response(self._answer, command=command):
             raise error
         return self._answer
 
@@ -211,7 +214,7 @@ CALLS: dict[str, Callable[[Supervisor], Awaitable[object]]] = {
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @given(answer=ANSWERS)
 async def test_any_answer_of_a_device(
-    call: Callable[[Supervisor], Awaitable[object]], answer: Answer
+    call: Callable[[Supervisor], Awaitable[object]], answer: Response
 ) -> None:
     """Whatever a device answers, it is understood or one of our errors."""
     with suppress(BalenaError):

@@ -6,13 +6,13 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 
+from custom_components.balena_supervisor.account.state import state_from_account
 from custom_components.balena_supervisor.client import DeviceRow, models
-from custom_components.balena_supervisor.client.fields import as_object
-from custom_components.balena_supervisor.state import (
+from custom_components.balena_supervisor.client.parsing import parse_object
+from custom_components.balena_supervisor.device.state import (
     DeviceDetails,
     DeviceState,
-    from_account,
-    from_supervisor,
+    state_from_supervisor,
 )
 
 from .values import JSON, misfits
@@ -85,7 +85,7 @@ STATUSES = of(
     release=st.just("c0ffee"),
 )
 STATES = st.builds(
-    lambda device, apps, status, healthy: from_supervisor(
+    lambda device, apps, status, healthy: state_from_supervisor(
         models.DeviceReport.from_json(device),
         apps=None if apps is None else models.AppReports.from_json(apps),
         containers=None if status is None else models.StateStatus.from_json(status),
@@ -102,7 +102,9 @@ RELEASES = st.one_of(
 )
 ROWS = st.builds(
     lambda rest: DeviceRow.from_json(
-        as_object({"id": 7, "uuid": "c0ffee", "belongs_to__application": {"__id": 1}})
+        parse_object(
+            {"id": 7, "uuid": "c0ffee", "belongs_to__application": {"__id": 1}}
+        )
         | rest
     ),
     of(
@@ -183,7 +185,7 @@ def test_any_row_of_an_account(
     row: DeviceRow, told: DeviceState | None, is_fresh: bool
 ) -> None:
     """Whatever an account tells beside its Supervisor, the same holds."""
-    state = from_account(row, "fleet", told, is_fresh=is_fresh)
+    state = state_from_account(row, "fleet", told, is_fresh=is_fresh)
     assert not list(misfits(state, DeviceState))
     assert not contradictions(state)
 

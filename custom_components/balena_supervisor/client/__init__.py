@@ -1,6 +1,7 @@
 """Client of the balena Supervisor API and of the balena API."""
 
 from .cloud import BalenaCloud
+from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Release
 from .endpoints import Endpoint, Version, parse_version
 from .errors import (
     AccessDenied,
@@ -13,7 +14,7 @@ from .errors import (
     ConnectionRefused,
     DeviceKeyRefused,
     DeviceOffline,
-    InvalidAnswer,
+    InvalidResponse,
     LockHolder,
     NotFound,
     OutcomeUnknown,
@@ -26,6 +27,7 @@ from .errors import (
     UpdateLocked,
 )
 from .http import KEY_IN_URL
+from .iteration import iterate_cooperatively
 from .journal import ENGINE_UNIT, JournalEntry, container_tag
 from .models import (
     App,
@@ -44,11 +46,9 @@ from .models import (
     target_apps,
 )
 from .proxy import ProxyTransport
-from .record import Exchange, Record
-from .rows import Actor, DeviceRow, Fleet, InstalledImage, Release
+from .request_log import Exchange, RequestLog
 from .supervisor import Supervisor
 from .transport import DirectTransport, Transport
-from .turns import in_turns
 
 __all__ = [
     "ENGINE_UNIT",
@@ -79,7 +79,7 @@ __all__ = [
     "HostConfig",
     "Image",
     "InstalledImage",
-    "InvalidAnswer",
+    "InvalidResponse",
     "JournalEntry",
     "LockHolder",
     "LogLine",
@@ -89,8 +89,8 @@ __all__ = [
     "Proxy",
     "ProxyTransport",
     "RateLimited",
-    "Record",
     "Release",
+    "RequestLog",
     "RequestTimeout",
     "ServiceReport",
     "StateStatus",
@@ -103,7 +103,7 @@ __all__ = [
     "Version",
     "Vpn",
     "container_tag",
-    "in_turns",
+    "iterate_cooperatively",
     "parse_version",
     "target_apps",
 ]

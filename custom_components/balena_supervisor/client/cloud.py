@@ -13,25 +13,25 @@ from aiohttp import ClientSession
 import orjson
 from yarl import URL
 
-from .answers import Answer
+from .cloud_models import Actor, DeviceRow, Fleet, parse_fleets, parse_tag_rows
 from .errors import (
     AuthenticationFailed,
     BadRequest,
     BalenaError,
     CloudError,
-    InvalidAnswer,
+    InvalidResponse,
     OutcomeUnknown,
     RateLimited,
     TokenRefused,
     Unsupported,
 )
-from .fields import as_object
 from .http import HttpClient, JsonObject
+from .iteration import iterate_cooperatively
+from .parsing import parse_object
 from .proxy import ProxyTransport, Throttle
-from .record import Record
-from .rows import Actor, DeviceRow, Fleet, fleets_from_json, tags_from_rows
+from .request_log import RequestLog
+from .responses import Response
 from .supervisor import Supervisor
-from .turns import in_turns
 
 READ_TIMEOUT: Final = 30.0
 # The database behind the API gives up after 60 s.
@@ -86,7 +86,7 @@ class BalenaCloud:
     """The API of one account.
 
     Every method raises a BalenaError when it fails: ConnectionFailed or RequestTimeout
-    without an answer, CloudError when the API failed, RateLimited, InvalidAnswer when
+    without an answer, CloudError when the API failed, RateLimited, InvalidResponse when
     something else answers at its address, and TokenRefused when the token may not.
     """
 
@@ -103,7 +103,7 @@ class BalenaCloud:
             base_url, session, token, ssl=ssl, max_answer=MAX_ANSWER
         )
         self._lean_until = 0.0
-        self.record = Record()
+        self.request_log = RequestLog()
         # As they were last told, by what they are made of.
         self._rows: Mapping[bytes, DeviceRow] = {}
         self._throttle = Throttle()
@@ -127,7 +127,7 @@ class BalenaCloud:
         except TokenRefused as err:
             raise AuthenticationFailed("The token is not valid") from err
         if (actor := Actor.from_json(value)) is None:
-            raise InvalidAnswer("The answer is not one of the balena API")
+            raise InvalidResponse("The answer is not one of the balena API")
         return actor
 
     async def fleets(self) -> tuple[Fleet, ...]:
@@ -135,7 +135,7 @@ class BalenaCloud:
 
         A token that is not valid sees none. Raises Unsupported when the API is too old.
         """
-        return tuple(fleets_from_json(await self._query("application", _FLEETS)))
+        return tuple(parse_fleets(await self._query("application", _FLEETS)))
 
     async def devices(
         self, fleet_ids: Iterable[int], *, with_images: bool
@@ -149,10 +149,10 @@ class BalenaCloud:
         rows: dict[bytes, DeviceRow] = {}
         for batch in batched(sorted(fleet_ids), _FLEETS_PER_QUERY, strict=False):
             async for page in self._pages(batch, with_images=with_images):
-                async for data in in_turns(page):
+                async for data in iterate_cooperatively(page):
                     written = _written(data)
                     row = self._rows.get(written) or DeviceRow.from_json(
-                        as_object(data)
+                        parse_object(data)
                     )
                     if row is not None:
                         rows[written] = row
@@ -162,7 +162,7 @@ class BalenaCloud:
     async def tags(self, device_id: int) -> Mapping[str, str]:
         """Return a device's tags by name. GET /v7/device_tag."""
         query = {"$select": "tag_key,value", "$filter": f"device eq {device_id}"}
-        return tags_from_rows(await self._query("device_tag", query))
+        return parse_tag_rows(await self._query("device_tag", query))
 
     async def set_tags(self, device_id: int, tags: Mapping[str, str]) -> None:
         """Set tags of a device beside those that there are. POST and PATCH /v7/device_tag.
@@ -223,20 +223,22 @@ class BalenaCloud:
 
     async def _query(self, resource: str, query: Mapping[str, str]) -> list[object]:
         value = await self._get(f"/v7/{resource}", query, timeout=QUERY_TIMEOUT)
-        items = as_object(value).get("d")
+        items = parse_object(value).get("d")
         if not isinstance(items, list):
-            raise InvalidAnswer("The answer is not one of the balena API")
+            raise InvalidResponse("The answer is not one of the balena API")
         return items
 
     async def _get(
         self, path: str, query: Mapping[str, str] | None = None, *, timeout: float
     ) -> object:
-        answer = await self.record.of(f"GET {path}", self._read(path, query, timeout))
+        answer = await self.request_log.record(
+            f"GET {path}", self._read(path, query, timeout)
+        )
         return answer.json()
 
     async def _read(
         self, path: str, query: Mapping[str, str] | None, timeout: float
-    ) -> Answer:
+    ) -> Response:
         answer = await self._http.request(
             "GET", path, params=query, timeout=timeout, command=False
         )
@@ -258,10 +260,10 @@ def _written(data: object) -> bytes:
 
 
 class _UnknownField(CloudError):
-    """The API failed without a word, which is how it says that it does not know a field."""
+    """The API failed without a state_key, which is how it says that it does not know a field."""
 
 
-def _error_of(answer: Answer, *, command: bool = False) -> BalenaError | None:
+def _error_of(answer: Response, *, command: bool = False) -> BalenaError | None:
     """Return the error that an answer of the balena API stands for, None for a success.
 
     `command` tells whether the request was to change something, of which only the API itself
@@ -293,4 +295,4 @@ def _error_of(answer: Answer, *, command: bool = False) -> BalenaError | None:
             return _UnknownField("The API failed without a word (HTTP status 500)")
     if status >= 500:
         return CloudError(f"The API failed with HTTP status {status}")
-    return InvalidAnswer(f"The answer is not one of the balena API (HTTP {status})")
+    return InvalidResponse(f"The answer is not one of the balena API (HTTP {status})")

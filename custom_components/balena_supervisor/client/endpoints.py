@@ -109,7 +109,7 @@ class Endpoint(Enum):
 
 # What does the same on a Supervisor that does not have an endpoint yet; for services,
 # where an app has only one.
-INSTEAD: Final[Mapping[Endpoint, Endpoint]] = {
+FALLBACKS: Final[Mapping[Endpoint, Endpoint]] = {
     Endpoint.APPS_STATE: Endpoint.APP,
     Endpoint.JOURNAL_LOGS: Endpoint.LOCAL_LOGS,
     Endpoint.PURGE_APP: Endpoint.PURGE,

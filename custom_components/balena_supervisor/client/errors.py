@@ -100,5 +100,5 @@ class CloudError(BalenaError):
     """The balena API, or what stands before it, answered that it failed."""
 
 
-class InvalidAnswer(BalenaError):
+class InvalidResponse(BalenaError):
     """The answer is not what was asked for: a redirect, too large, or of something else."""

@@ -27,16 +27,16 @@ from aiohttp import (
 )
 from yarl import URL
 
-from .answers import Answer
 from .errors import (
     AuthenticationFailed,
     CertificateInvalid,
     ConnectionFailed,
     ConnectionRefused,
-    InvalidAnswer,
+    InvalidResponse,
     OutcomeUnknown,
     RequestTimeout,
 )
+from .responses import Response
 
 # The process in front of the Supervisor sends agents named "Supervisor/..." elsewhere.
 USER_AGENT: Final = "HomeAssistant-balena"
@@ -93,7 +93,7 @@ class HttpClient:
         params: Mapping[str, str] | None = None,
         timeout: float,
         command: bool,
-    ) -> Answer:
+    ) -> Response:
         """Return the answer to a request, whatever its status.
 
         `timeout` is in seconds. `command` tells that the request changes something: when
@@ -106,7 +106,7 @@ class HttpClient:
             ) as response:
                 try:
                     return await self.read(response)
-                except InvalidAnswer as err:
+                except InvalidResponse as err:
                     if command:
                         raise OutcomeUnknown(str(err)) from err
                     raise
@@ -120,24 +120,24 @@ class HttpClient:
             async with self._open(method, path, json) as response:
                 yield response
 
-    async def read(self, response: ClientResponse) -> Answer:
-        """Return a whole answer. Raises InvalidAnswer when it is too large."""
+    async def read(self, response: ClientResponse) -> Response:
+        """Return a whole answer. Raises InvalidResponse when it is too large."""
         if (response.content_length or 0) > self._max_answer:
             response.close()
-            raise InvalidAnswer("The answer is too large")
+            raise InvalidResponse("The answer is too large")
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk
             if len(body) > self._max_answer:
                 response.close()
-                raise InvalidAnswer("The answer is too large")
+                raise InvalidResponse("The answer is too large")
         content = bytes(body)
         if not response.ok:
             # Errors may repeat what was sent, and end up in a log.
             content = _KEY_IN_URL.sub(rb"\1***", content)
             if self._key is not None:
                 content = content.replace(self._key.encode(), b"***")
-        return Answer(
+        return Response(
             response.status,
             response.content_type,
             content,

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import orjson
 
-from .fields import as_integer, as_object, as_text, in_every_zone
+from .parsing import in_every_zone, parse_int, parse_object, parse_text
 
 # The unit of the container engine: what containers say is part of its journal.
 ENGINE_UNIT: Final = "balena"
@@ -46,15 +46,15 @@ class JournalEntry:
             value = orjson.loads(line)
         except orjson.JSONDecodeError:
             return cls(message=line)
-        data = as_object(value)
+        data = parse_object(value)
         return cls(
             message=_message(data) if data else line,
             time=_time(data.get("__REALTIME_TIMESTAMP")),
-            priority=as_integer(data.get("PRIORITY")),
-            identifier=as_text(data.get("SYSLOG_IDENTIFIER")),
-            unit=as_text(data.get("_SYSTEMD_UNIT")),
-            container_id=as_text(data.get("CONTAINER_ID")),
-            container_name=as_text(data.get("CONTAINER_NAME")),
+            priority=parse_int(data.get("PRIORITY")),
+            identifier=parse_text(data.get("SYSLOG_IDENTIFIER")),
+            unit=parse_text(data.get("_SYSTEMD_UNIT")),
+            container_id=parse_text(data.get("CONTAINER_ID")),
+            container_name=parse_text(data.get("CONTAINER_NAME")),
         )
 
 
@@ -77,7 +77,7 @@ def _message(data: Mapping[str, object]) -> str | bytes | None:
 
 
 def _time(value: object) -> datetime | None:
-    microseconds = as_integer(value)
+    microseconds = parse_int(value)
     if microseconds is None:
         return None
     try:

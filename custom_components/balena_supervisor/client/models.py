@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 from typing import Self
 
 from .endpoints import Version, parse_version
-from .fields import (
-    as_flag,
-    as_integer,
+from .parsing import (
     as_named_objects,
-    as_object,
-    as_objects,
-    as_percentage,
-    as_text,
     as_texts,
-    as_words,
     in_every_zone,
+    parse_bool,
+    parse_int,
+    parse_object,
+    parse_objects,
+    parse_percentage,
+    parse_text,
+    parse_words,
 )
 
 
@@ -46,19 +46,19 @@ class DeviceReport:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = as_object(value)
+        data = parse_object(value)
         return cls(
-            api_port=as_integer(data.get("api_port")),
-            commit=as_text(data.get("commit")),
-            download_progress=as_percentage(data.get("download_progress")),
-            ip_addresses=as_words(data.get("ip_address")),
-            mac_addresses=as_words(data.get("mac_address")),
-            os_version=as_text(data.get("os_version")),
-            status=as_text(data.get("status")),
-            supervisor_version=as_text(data.get("supervisor_version")),
-            update_downloaded=as_flag(data.get("update_downloaded")),
-            update_failed=as_flag(data.get("update_failed")),
-            update_pending=as_flag(data.get("update_pending")),
+            api_port=parse_int(data.get("api_port")),
+            commit=parse_text(data.get("commit")),
+            download_progress=parse_percentage(data.get("download_progress")),
+            ip_addresses=parse_words(data.get("ip_address")),
+            mac_addresses=parse_words(data.get("mac_address")),
+            os_version=parse_text(data.get("os_version")),
+            status=parse_text(data.get("status")),
+            supervisor_version=parse_text(data.get("supervisor_version")),
+            update_downloaded=parse_bool(data.get("update_downloaded")),
+            update_failed=parse_bool(data.get("update_failed")),
+            update_pending=parse_bool(data.get("update_pending")),
         )
 
     @property
@@ -81,14 +81,14 @@ class App:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = as_object(value)
+        data = parse_object(value)
         return cls(
-            app_id=as_integer(data.get("appId")),
-            commit=as_text(data.get("commit")),
-            container_id=as_text(data.get("containerId")),
+            app_id=parse_int(data.get("appId")),
+            commit=parse_text(data.get("commit")),
+            container_id=parse_text(data.get("containerId")),
             environment=as_texts(data.get("env")),
-            image_id=as_text(data.get("imageId")),
-            release_id=as_integer(data.get("releaseId")),
+            image_id=parse_text(data.get("imageId")),
+            release_id=parse_int(data.get("releaseId")),
         )
 
 
@@ -107,21 +107,21 @@ class Proxy:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = as_object(value)
+        data = parse_object(value)
         no_proxy = data.get("noProxy")
         dns = data.get("dns")
         return cls(
-            type=as_text(data.get("type")),
-            ip=as_text(data.get("ip")),
-            port=as_integer(data.get("port")),
-            login=as_text(data.get("login")),
-            password=as_text(data.get("password")),
+            type=parse_text(data.get("type")),
+            ip=parse_text(data.get("ip")),
+            port=parse_int(data.get("port")),
+            login=parse_text(data.get("login")),
+            password=parse_text(data.get("password")),
             no_proxy=tuple(
                 item
                 for item in (no_proxy if isinstance(no_proxy, list) else ())
                 if isinstance(item, str)
             ),
-            dns=dns if isinstance(dns, bool) else as_text(dns),
+            dns=dns if isinstance(dns, bool) else parse_text(dns),
         )
 
     def as_json(self) -> Mapping[str, object]:
@@ -151,10 +151,10 @@ class HostConfig:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        network = as_object(as_object(value).get("network"))
-        proxy = as_object(network.get("proxy"))
+        network = parse_object(parse_object(value).get("network"))
+        proxy = parse_object(network.get("proxy"))
         return cls(
-            hostname=as_text(network.get("hostname")),
+            hostname=parse_text(network.get("hostname")),
             proxy=Proxy.from_json(proxy) if proxy else None,
         )
 
@@ -171,12 +171,12 @@ class ServiceReport:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = as_object(value)
+        data = parse_object(value)
         return cls(
-            status=as_text(data.get("status")),
-            image=as_text(data.get("image")),
-            release_id=as_integer(data.get("releaseId")),
-            download_progress=as_percentage(
+            status=parse_text(data.get("status")),
+            image=parse_text(data.get("image")),
+            release_id=parse_int(data.get("releaseId")),
+            download_progress=parse_percentage(
                 data.get("downloadProgress", data.get("download_progress"))
             ),
         )
@@ -207,16 +207,16 @@ class AppReports:
             AppReport(
                 app_id=app_id,
                 name=name,
-                commit=as_text(data.get("commit")),
-                update_status=as_text(data.get("updateStatus")),
-                uuid=as_text(data.get("appUuid")),
+                commit=parse_text(data.get("commit")),
+                update_status=parse_text(data.get("updateStatus")),
+                uuid=parse_text(data.get("appUuid")),
                 services={
                     service: ServiceReport.from_json(report)
                     for service, report in as_named_objects(data.get("services"))
                 },
             )
             for name, data in as_named_objects(value)
-            if (app_id := as_integer(data.get("appId"))) is not None
+            if (app_id := parse_int(data.get("appId"))) is not None
         )
         return cls({report.app_id: report for report in reports})
 
@@ -231,14 +231,14 @@ class ImageReports:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = as_object(value)
+        data = parse_object(value)
         return cls(
-            commit=as_text(data.get("commit")),
+            commit=parse_text(data.get("commit")),
             services={
                 image_id: ServiceReport.from_json(report)
                 for _, app in as_named_objects(data.get("local"))
                 for image, report in as_named_objects(app.get("services"))
-                if (image_id := as_integer(image)) is not None
+                if (image_id := parse_int(image)) is not None
             },
         )
 
@@ -257,14 +257,14 @@ class Container:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = as_object(value)
+        data = parse_object(value)
         return cls(
-            app_id=as_integer(data.get("appId")),
-            container_id=as_text(data.get("containerId")),
-            image_id=as_integer(data.get("imageId")),
-            service=as_text(data.get("serviceName")),
-            service_id=as_integer(data.get("serviceId")),
-            status=as_text(data.get("status")),
+            app_id=parse_int(data.get("appId")),
+            container_id=parse_text(data.get("containerId")),
+            image_id=parse_int(data.get("imageId")),
+            service=parse_text(data.get("serviceName")),
+            service_id=parse_int(data.get("serviceId")),
+            status=parse_text(data.get("status")),
         )
 
 
@@ -282,14 +282,14 @@ class Image:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = as_object(value)
+        data = parse_object(value)
         return cls(
-            app_id=as_integer(data.get("appId")),
-            download_progress=as_percentage(data.get("downloadProgress")),
-            image_id=as_integer(data.get("imageId")),
-            name=as_text(data.get("name")),
-            service=as_text(data.get("serviceName")),
-            status=as_text(data.get("status")),
+            app_id=parse_int(data.get("appId")),
+            download_progress=parse_percentage(data.get("downloadProgress")),
+            image_id=parse_int(data.get("imageId")),
+            name=parse_text(data.get("name")),
+            service=parse_text(data.get("serviceName")),
+            status=parse_text(data.get("status")),
         )
 
 
@@ -310,15 +310,15 @@ class StateStatus:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = as_object(value)
+        data = parse_object(value)
         return cls(
-            app_state=as_text(data.get("appState")),
+            app_state=parse_text(data.get("appState")),
             containers=tuple(
-                map(Container.from_json, as_objects(data.get("containers")))
+                map(Container.from_json, parse_objects(data.get("containers")))
             ),
-            download_progress=as_percentage(data.get("overallDownloadProgress")),
-            images=tuple(map(Image.from_json, as_objects(data.get("images")))),
-            release=as_text(data.get("release")),
+            download_progress=parse_percentage(data.get("overallDownloadProgress")),
+            images=tuple(map(Image.from_json, parse_objects(data.get("images")))),
+            release=parse_text(data.get("release")),
         )
 
 
@@ -332,9 +332,10 @@ class DeviceInfo:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        info = as_object(as_object(value).get("info"))
+        info = parse_object(parse_object(value).get("info"))
         return cls(
-            arch=as_text(info.get("arch")), device_type=as_text(info.get("deviceType"))
+            arch=parse_text(info.get("arch")),
+            device_type=parse_text(info.get("deviceType")),
         )
 
 
@@ -348,9 +349,10 @@ class Vpn:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        vpn = as_object(as_object(value).get("vpn"))
+        vpn = parse_object(parse_object(value).get("vpn"))
         return cls(
-            enabled=as_flag(vpn.get("enabled")), connected=as_flag(vpn.get("connected"))
+            enabled=parse_bool(vpn.get("enabled")),
+            connected=parse_bool(vpn.get("connected")),
         )
 
 
@@ -368,15 +370,15 @@ class LogLine:
     @classmethod
     def from_json(cls, value: object) -> Self:
         """Make it of any JSON value."""
-        data = as_object(value)
+        data = parse_object(value)
         message = data.get("message")
         return cls(
             # Colours of a terminal are made of control characters.
             message=message if isinstance(message, str) else "",
-            is_stderr=as_flag(data.get("isStdErr")) or False,
-            is_system=as_flag(data.get("isSystem")) or False,
-            service=as_text(data.get("serviceName")),
-            service_id=as_integer(data.get("serviceId")),
+            is_stderr=parse_bool(data.get("isStdErr")) or False,
+            is_system=parse_bool(data.get("isSystem")) or False,
+            service=parse_text(data.get("serviceName")),
+            service_id=parse_int(data.get("serviceId")),
             timestamp=_moment(data.get("timestamp")),
         )
 
@@ -393,27 +395,29 @@ def _moment(milliseconds: object) -> datetime | None:
 def tags_from_json(value: object) -> Mapping[str, str]:
     """Return the device's tags by name: /v2/device/tags."""
     return {
-        name: as_text(tag.get("value")) or ""
-        for tag in as_objects(as_object(value).get("tags"))
-        if (name := as_text(tag.get("name")))
+        name: parse_text(tag.get("value")) or ""
+        for tag in parse_objects(parse_object(value).get("tags"))
+        if (name := parse_text(tag.get("name")))
     }
 
 
 def container_ids_from_json(value: object) -> Mapping[str, str]:
     """Return the container ids by service name: /v2/containerId."""
-    return as_texts(as_object(value).get("services"))
+    return as_texts(parse_object(value).get("services"))
 
 
 def target_apps(state: object) -> Mapping[str, Mapping[str, object]]:
     """Return the apps of a target state by id."""
-    return dict(as_named_objects(as_object(as_object(state).get("local")).get("apps")))
+    return dict(
+        as_named_objects(parse_object(parse_object(state).get("local")).get("apps"))
+    )
 
 
 def text_from_json(value: object, name: str) -> str | None:
     """Return one text of an object."""
-    return as_text(as_object(value).get(name))
+    return parse_text(parse_object(value).get(name))
 
 
 def object_from_json(value: object, name: str) -> Mapping[str, object]:
     """Return one object of an object, empty when there is none."""
-    return as_object(as_object(value).get(name))
+    return parse_object(parse_object(value).get(name))

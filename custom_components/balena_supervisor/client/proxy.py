@@ -8,7 +8,6 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Final
 
-from .answers import Answer, error_of
 from .endpoints import Endpoint
 from .errors import (
     BadRequest,
@@ -16,7 +15,7 @@ from .errors import (
     CloudError,
     DeviceKeyRefused,
     DeviceOffline,
-    InvalidAnswer,
+    InvalidResponse,
     NotFound,
     OutcomeUnknown,
     Paused,
@@ -24,6 +23,7 @@ from .errors import (
     Unsupported,
 )
 from .http import HttpClient, JsonObject
+from .responses import Response, error_from_response
 
 # The API waits 50 s for a device, and what stands before it cuts after 60 s.
 PROXY_TIMEOUT: Final = 65.0
@@ -88,7 +88,7 @@ class ProxyTransport:
         json: JsonObject | None = None,
         timeout: float,
         command: bool,
-    ) -> Answer:
+    ) -> Response:
         """Return the answer to a request when it is a success (2xx).
 
         `timeout` does not count here: the API has limits of its own.
@@ -133,7 +133,7 @@ class ProxyTransport:
         """Do nothing: the API itself knows the keys of Supervisors."""
 
 
-def _error_of(answer: Answer, *, command: bool) -> BalenaError | None:
+def _error_of(answer: Response, *, command: bool) -> BalenaError | None:
     """Return the error that an answer stands for: one of the API, or one of the Supervisor."""
     # The Supervisor's HTML arrives as plain text.
     is_of_device = answer.content_type != "text/html"
@@ -159,7 +159,7 @@ def _error_of(answer: Answer, *, command: bool) -> BalenaError | None:
         case HTTPStatus.INTERNAL_SERVER_ERROR if _UNREADABLE in answer.text:
             # Also what an old Supervisor says of a path that it does not know.
             return _unclear(
-                InvalidAnswer,
+                InvalidResponse,
                 "The balena API could not pass the Supervisor's answer on",
                 command=command,
             )
@@ -178,7 +178,7 @@ def _error_of(answer: Answer, *, command: bool) -> BalenaError | None:
             f"The balena API failed with HTTP status {answer.status}",
             command=command,
         )
-    return error_of(answer, command=command)
+    return error_from_response(answer, command=command)
 
 
 def _unclear(kind: type[BalenaError], message: str, *, command: bool) -> BalenaError:

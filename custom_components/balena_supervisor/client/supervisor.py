@@ -7,9 +7,8 @@ from typing import Any, Final
 
 import orjson
 
-from .answers import Answer
 from .endpoints import (
-    INSTEAD,
+    FALLBACKS,
     JOURNAL_FORMAT_SINCE,
     JOURNAL_SINCE_UNTIL_SINCE,
     KEPT,
@@ -19,8 +18,7 @@ from .endpoints import (
     Version,
     format_version,
 )
-from .errors import InvalidAnswer, OutcomeUnknown, SupervisorError, Unsupported
-from .fields import as_object
+from .errors import InvalidResponse, OutcomeUnknown, SupervisorError, Unsupported
 from .http import JsonObject
 from .models import (
     App,
@@ -38,7 +36,9 @@ from .models import (
     tags_from_json,
     text_from_json,
 )
-from .record import Record
+from .parsing import parse_object
+from .request_log import RequestLog
+from .responses import Response
 from .transport import Transport
 
 # "null", "42" or "OK" would be words, too.
@@ -52,7 +52,7 @@ class Supervisor:
     """The Supervisor of one device.
 
     Every method raises a BalenaError when it fails: reads ConnectionFailed,
-    RequestTimeout or DeviceOffline without an answer, InvalidAnswer when it has nothing
+    RequestTimeout or DeviceOffline without an answer, InvalidResponse when it has nothing
     of what was asked; commands OutcomeUnknown when they
     were sent and no answer came; all of them AuthenticationFailed, and Unsupported when
     the Supervisor is older than what is asked. `force` overrides update locks; what is
@@ -62,7 +62,7 @@ class Supervisor:
     def __init__(self, transport: Transport) -> None:
         """Remember the way to the Supervisor."""
         self._transport = transport
-        self.record = Record()
+        self.request_log = RequestLog()
         self.version: Version | None = None
         # What the last answers were made into; their bodies are kept anyway.
         self._models: dict[Endpoint, tuple[bytes, Any]] = {}
@@ -72,12 +72,12 @@ class Supervisor:
         return endpoint.is_supported_by(self.version)
 
     @property
-    def knows_services_by_name(self) -> bool:
+    def supports_services_by_name(self) -> bool:
         """Whether services can be commanded by their names, True while unknown."""
         return self.version is None or self.version >= SERVICE_BY_NAME_SINCE
 
     @property
-    def tells_journal_as_json(self) -> bool:
+    def supports_json_journal(self) -> bool:
         """Whether the journal can be had in JSON, True while unknown."""
         return self.version is None or self.version >= JOURNAL_FORMAT_SINCE
 
@@ -85,11 +85,11 @@ class Supervisor:
         """Raise Unsupported when the Supervisor's version lacks an endpoint."""
         self._require(endpoint.since)
 
-    def way_to(self, endpoint: Endpoint) -> Endpoint | None:
+    def endpoint_for(self, endpoint: Endpoint) -> Endpoint | None:
         """Return an endpoint, or what does the same on this version; None when nothing does."""
         if self.supports(endpoint):
             return endpoint
-        instead = INSTEAD.get(endpoint)
+        instead = FALLBACKS.get(endpoint)
         return instead if instead is not None and self.supports(instead) else None
 
     async def ping(self) -> None:
@@ -171,11 +171,11 @@ class Supervisor:
     async def device(self) -> DeviceReport:
         """Return what the Supervisor reports of the device.
 
-        GET /v1/device, Supervisor 1.6. Raises InvalidAnswer when it is of something else.
+        GET /v1/device, Supervisor 1.6. Raises InvalidResponse when it is of something else.
         """
         report = await self._model(Endpoint.DEVICE, DeviceReport.from_json)
         if report.supervisor_version is None and report.api_port is None:
-            raise InvalidAnswer("The answer is not one of a Supervisor")
+            raise InvalidResponse("The answer is not one of a Supervisor")
         self.version = report.version or self.version
         return report
 
@@ -234,7 +234,7 @@ class Supervisor:
     async def apps(self) -> AppReports:
         """Return all apps as they should run, with their services.
 
-        GET /v2/applications/state, Supervisor 7.12. Raises InvalidAnswer when it is of
+        GET /v2/applications/state, Supervisor 7.12. Raises InvalidResponse when it is of
         something else: that there are no apps, an empty object says.
         """
         return await self._model(Endpoint.APPS_STATE, _apps)
@@ -322,7 +322,7 @@ class Supervisor:
     async def target_state(self) -> Mapping[str, object]:
         """Return what should run, with the environment and the keys of every service.
 
-        GET /v2/local/target-state, Supervisor 7.21. Raises InvalidAnswer when it is nested
+        GET /v2/local/target-state, Supervisor 7.21. Raises InvalidResponse when it is nested
         so deeply that it could not be passed on.
         """
         answer = await self._told(Endpoint.TARGET_STATE, "state")
@@ -330,7 +330,7 @@ class Supervisor:
         try:
             orjson.dumps(state)
         except orjson.JSONEncodeError as err:
-            raise InvalidAnswer("It is nested too deeply") from err
+            raise InvalidResponse("It is nested too deeply") from err
         return state
 
     async def set_target_state(self, state: JsonObject) -> None:
@@ -448,7 +448,7 @@ class Supervisor:
         *,
         app_id: int | None = None,
         json: JsonObject | None = None,
-    ) -> Answer:
+    ) -> Response:
         self._require(endpoint.since)
         request = self._transport.request(
             endpoint.method,
@@ -457,14 +457,14 @@ class Supervisor:
             timeout=endpoint.timeout,
             command=endpoint.is_command,
         )
-        return await self.record.of(
+        return await self.request_log.record(
             endpoint.label, request, keeps_body=endpoint in KEPT
         )
 
     async def _told(
         self, endpoint: Endpoint, name: str, *, app_id: int | None = None
     ) -> object:
-        """Return an object that has a field by name. Raises InvalidAnswer when it is of something else."""
+        """Return an object that has a field by name. Raises InvalidResponse when it is of something else."""
         return _having(name, (await self._call(endpoint, app_id=app_id)).json())
 
     async def _model[ModelT](
@@ -485,7 +485,7 @@ class Supervisor:
         answer = await self._call(endpoint, app_id=app_id, json=json)
         try:
             return text_from_json(answer.json(), "containerId")
-        except InvalidAnswer:
+        except InvalidResponse:
             # The command succeeded; only its container id is lost.
             return None
 
@@ -527,12 +527,12 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
 def _apps(value: object) -> AppReports:
     reports = AppReports.from_json(value)
     if not reports.apps and value != {}:
-        raise InvalidAnswer("The answer is not one of a Supervisor")
+        raise InvalidResponse("The answer is not one of a Supervisor")
     return reports
 
 
 def _having(name: str, value: object) -> object:
-    """Return an answer that has a field. Raises InvalidAnswer."""
-    if name not in as_object(value):
-        raise InvalidAnswer("The answer is not one of a Supervisor")
+    """Return an answer that has a field. Raises InvalidResponse."""
+    if name not in parse_object(value):
+        raise InvalidResponse("The answer is not one of a Supervisor")
     return value

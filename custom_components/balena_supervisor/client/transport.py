@@ -7,9 +7,9 @@ from typing import Protocol
 from aiohttp import ClientSession
 from yarl import URL
 
-from .answers import Answer, error_of
-from .errors import InvalidAnswer
+from .errors import InvalidResponse
 from .http import HttpClient, JsonObject
+from .responses import Response, error_from_response
 
 
 class Transport(Protocol):
@@ -23,7 +23,7 @@ class Transport(Protocol):
         json: JsonObject | None = None,
         timeout: float,
         command: bool,
-    ) -> Answer:
+    ) -> Response:
         """Return the answer to a request when it is a success (2xx).
 
         `timeout` is in seconds. `command` tells that the request changes something.
@@ -64,12 +64,12 @@ class DirectTransport:
         json: JsonObject | None = None,
         timeout: float,
         command: bool,
-    ) -> Answer:
+    ) -> Response:
         """Return the answer to a request when it is a success (2xx)."""
         answer = await self._http.request(
             method, path, json=json, timeout=timeout, command=command
         )
-        if error := error_of(answer, command=command):
+        if error := error_from_response(answer, command=command):
             raise error
         return answer
 
@@ -80,8 +80,10 @@ class DirectTransport:
         """Open a request whose answer has no end; yields its bytes as they come."""
         async with self._http.stream(method, path, json=json) as response:
             if not response.ok or response.status >= 300:
-                error = error_of(await self._http.read(response), command=False)
-                raise error or InvalidAnswer(f"HTTP status {response.status}")
+                error = error_from_response(
+                    await self._http.read(response), command=False
+                )
+                raise error or InvalidResponse(f"HTTP status {response.status}")
             yield response.content.iter_any()
 
     def use_key(self, key: str) -> None:

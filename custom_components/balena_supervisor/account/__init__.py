@@ -1,0 +1,1 @@
+"""One balena account: its poll, its fleets and its devices."""

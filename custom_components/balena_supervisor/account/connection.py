@@ -1,0 +1,55 @@
+"""Open the balena API of an account."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+import ssl
+from typing import Any
+
+import jwt
+
+from homeassistant.const import CONF_TOKEN, CONF_URL, CONF_VERIFY_SSL
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.aiohttp_client import async_get_clientsession
+
+from ..client import BalenaCloud
+from ..const import CONF_CA_CERTIFICATE
+
+
+async def async_open_account(
+    hass: HomeAssistant, data: Mapping[str, Any]
+) -> BalenaCloud:
+    """Return the API of an account, out of an entry's data; nothing is sent yet.
+
+    Raises ValueError when its certificate authority is not one.
+    """
+    context: ssl.SSLContext | None = None
+    if data[CONF_VERIFY_SSL] and (authority := data.get(CONF_CA_CERTIFICATE)):
+        # It reads files.
+        context = await hass.async_add_executor_job(_trust, authority)
+    session = async_get_clientsession(hass, data[CONF_VERIFY_SSL])
+    return BalenaCloud(data[CONF_URL], data[CONF_TOKEN], session, ssl=context)
+
+
+def token_expiry(token: str) -> datetime | None:
+    """Return when a token expires, which only those of sessions tell; None if it does not tell."""
+    try:
+        told = jwt.decode(token, options={"verify_signature": False})
+        return datetime.fromtimestamp(told["exp"], UTC)
+    except (
+        jwt.InvalidTokenError,
+        KeyError,
+        OSError,
+        OverflowError,
+        TypeError,
+        ValueError,
+    ):
+        return None
+
+
+def _trust(authority: str) -> ssl.SSLContext:
+    """Return a context that trusts a certificate authority, given as PEM, and no other."""
+    try:
+        return ssl.create_default_context(cadata=authority)
+    except (ssl.SSLError, TypeError, ValueError) as err:
+        # It takes no text beyond ASCII.
+        raise ValueError("This is no certificate") from err

@@ -1,0 +1,314 @@
+"""Coordinator of an account: one poll for all devices of its chosen fleets."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from time import monotonic
+from typing import override
+
+from yarl import URL
+
+from homeassistant.const import CONF_URL
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import ConfigEntryAuthFailed, HomeAssistantError
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.device_registry import DeviceEntryType
+from homeassistant.helpers.update_coordinator import UpdateFailed
+
+from ..client import (
+    AuthenticationFailed,
+    BalenaCloud,
+    BalenaError,
+    DeviceRow,
+    Fleet,
+    RateLimited,
+    RequestLog,
+    TokenRefused,
+    iterate_cooperatively,
+)
+from ..const import (
+    ACCOUNT_BUSY_INTERVAL,
+    ACCOUNT_INTERVAL,
+    BALENA_CLOUD_URL,
+    CONF_FLEETS,
+    CONF_SERVICES,
+    DETAILS_INTERVAL,
+    SMALL_FLEET,
+)
+from ..device.coordinator import BalenaCoordinator
+from ..device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
+from ..device.environment import Environment
+from ..device.poll_statistics import PollStatistics
+from ..exceptions import translate_account_error
+from .device import AccountDeviceCoordinator
+from .devices import AccountDevices
+from .fleet import FleetRegistry, FleetState, fleet_state_from_devices
+from .issues import AccountIssues
+from .supervisor_polls import SupervisorPolls
+from .token import TokenChecker
+
+
+class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
+    """Polls an account, passes the rows to its devices, and holds the states of its fleets by id."""
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: BalenaConfigEntry,
+        cloud: BalenaCloud,
+        environment: Environment,
+    ) -> None:
+        """Prepare to poll; nothing is sent yet."""
+        super().__init__(hass, entry, entry.title, ACCOUNT_INTERVAL)
+        self.cloud = cloud
+        self.entry = entry
+        self.environment = environment
+        self.fleet_ids: tuple[int, ...] = tuple(entry.options[CONF_FLEETS])
+        self.has_dashboard = (
+            URL(entry.data[CONF_URL]).host == URL(BALENA_CLOUD_URL).host
+        )
+        self.devices = AccountDevices(hass, entry, self._create_device)
+        self.fleets = FleetRegistry(hass, entry, has_dashboard=self.has_dashboard)
+        self.poll_statistics = PollStatistics()
+        self._fleets_due = 0.0
+        self._is_recount_due = True
+        self._issues = AccountIssues(hass, entry)
+        self._populated: set[int] = set()
+        # Devices whose Supervisors are read regularly.
+        self._regularly_read: list[AccountDeviceCoordinator] = []
+        self._supervisor_polls = SupervisorPolls(
+            hass, entry, lambda: bool(cloud.quiet_for)
+        )
+        self._token = TokenChecker(hass, entry, cloud)
+        # Fleets that lost all devices while the list of fleets could not be read.
+        self._uncertain_fleets: set[int] = set()
+
+    @property
+    def request_log(self) -> RequestLog:
+        """The log of the requests to the balena API."""
+        return self.cloud.request_log
+
+    @property
+    def fleet_identifiers(self) -> set[tuple[str, str]]:
+        """The device identifiers of the existing fleets."""
+        return {
+            fleet_identifier(self.entry, fleet_id)
+            for fleet_id, fleet in self.data.items()
+            if fleet.devices is not None
+        }
+
+    def fleet_of(self, identifiers: set[tuple[str, str]]) -> int | None:
+        """Return the id of the fleet with a device identifier, or None."""
+        return next(
+            (
+                fleet_id
+                for fleet_id in self.fleet_ids
+                if fleet_identifier(self.entry, fleet_id) in identifiers
+            ),
+            None,
+        )
+
+    def devices_of(self, fleet_id: int) -> list[BalenaDevice]:
+        """Return the devices of a fleet."""
+        return [
+            self.devices.by_id[coordinator.device_id]
+            for coordinator in self.devices.coordinators.values()
+            if coordinator.fleet_id == fleet_id
+        ]
+
+    def device_id(self, uuid: str) -> str:
+        """Return the id of a device in identifiers. Another account may have the same device."""
+        return f"{self.entry.unique_id}_{uuid}"
+
+    @callback
+    def async_read_supervisor_now(self, device: AccountDeviceCoordinator) -> None:
+        """Read the Supervisor of a device in the background."""
+        self._supervisor_polls.async_read_now(device)
+
+    @callback
+    def async_read_supervisor_later(self, device: AccountDeviceCoordinator) -> None:
+        """Read the Supervisor of a device when the balena API allows requests again."""
+        self._supervisor_polls.add(device)
+
+    @callback
+    def async_poll_soon(self) -> None:
+        """Poll sooner because of a command, unless the balena API wants a pause."""
+        is_idle = self.update_interval == ACCOUNT_INTERVAL and self.last_update_success
+        if is_idle and not self._shutdown_requested:
+            self.update_interval = ACCOUNT_BUSY_INTERVAL
+            self._schedule_refresh()
+
+    @callback
+    def async_schedule_recount(self) -> None:
+        """Count the devices of the fleets with the next poll."""
+        self._is_recount_due = True
+
+    async def async_check_token(self) -> HomeAssistantError | None:
+        """Return an error if the token of the account is refused."""
+        return await self._token.async_check()
+
+    @override
+    async def async_shutdown(self) -> None:
+        """Stop polling, and stop all devices."""
+        await super().async_shutdown()
+        await self.devices.shutdown()
+
+    def _create_device(self, row: DeviceRow) -> AccountDeviceCoordinator:
+        return AccountDeviceCoordinator(self, row)
+
+    @override
+    async def _async_setup(self) -> None:
+        """Remove fleets that are not chosen any more, with their devices and issues."""
+        self._issues.async_delete_other_fleets(self.fleet_ids)
+        self._issues.async_update_token_expiry()
+        registry = dr.async_get(self.hass)
+        chosen = {fleet_identifier(self.entry, fleet_id) for fleet_id in self.fleet_ids}
+        entries = [
+            device
+            for device in dr.async_entries_for_config_entry(
+                registry, self.entry.entry_id
+            )
+            if isinstance(device, dr.DeviceEntry)
+        ]
+        fleets = {
+            device.id
+            for device in entries
+            if device.entry_type is DeviceEntryType.SERVICE
+            and not device.identifiers & chosen
+        }
+        devices = [device.id for device in entries if device.via_device_id in fleets]
+        async for device_id in iterate_cooperatively((*devices, *fleets)):
+            registry.async_remove_device(device_id)
+
+    @override
+    async def _async_update_data(self) -> Mapping[int, FleetState]:
+        with self.poll_statistics.measure(self.cloud.request_log):
+            return await self._poll()
+
+    async def _poll(self) -> Mapping[int, FleetState]:
+        asked = monotonic()
+        try:
+            rows = await self.cloud.devices(
+                self.fleet_ids, with_images=self.entry.options[CONF_SERVICES]
+            )
+            has_new_fleets = await self._refresh_fleets(rows)
+        except BalenaError as err:
+            if self._shutdown_requested:
+                return self.data
+            self.update_interval = ACCOUNT_INTERVAL
+            failure = await self._failure(err)
+            await self.devices.set_unavailable()
+            raise failure from err
+        if self._shutdown_requested:
+            return self.data
+        self._issues.async_set_right_lost(is_lost=False)
+        existing_fleets = {
+            self.fleets.registry_id(fleet_id)
+            for fleet_id in self.fleet_ids
+            if fleet_id in self.fleets.fleets and fleet_id not in self._uncertain_fleets
+        }
+        if await self.devices.update(
+            rows, asked, is_full_update=has_new_fleets, existing_fleets=existing_fleets
+        ):
+            self.async_schedule_recount()
+        coordinators = self.devices.coordinators.values()
+        urgent = [device for device in coordinators if device.is_poll_urgent]
+        self.update_interval = ACCOUNT_BUSY_INTERVAL if urgent else ACCOUNT_INTERVAL
+        states = self._count() if self._is_recount_due else self.data
+        due = [device for device in self._regularly_read if device.is_read_due]
+        self._supervisor_polls.async_read((*urgent, *due))
+        return states
+
+    @callback
+    @override
+    def _async_refresh_finished(self) -> None:
+        if not self.last_update_success:
+            for device in self.devices.coordinators.values():
+                device.async_set_available(is_available=False)
+
+    async def _failure(self, err: BalenaError) -> HomeAssistantError:
+        """Return the error to raise for a failed poll. Only whoami shows which token is bad."""
+        if isinstance(err, TokenRefused):
+            try:
+                await self.cloud.whoami()
+            except AuthenticationFailed as refusal:
+                return translate_account_error(
+                    ConfigEntryAuthFailed, refusal, self.name
+                )
+            except BalenaError as other:
+                err = other
+            else:
+                # The token is valid, but may not list devices any more.
+                self._issues.async_set_right_lost(is_lost=True)
+        failure = translate_account_error(UpdateFailed, err, self.name)
+        if isinstance(err, RateLimited):
+            failure.retry_after = err.retry_after or None
+        return failure
+
+    async def _refresh_fleets(self, rows: Iterable[DeviceRow]) -> bool:
+        """Read the fleets regularly, and when a fleet has lost all devices.
+
+        Returns whether the fleets were read.
+        """
+        populated = {row.fleet_id for row in rows}
+        lost = self._populated - populated
+        self._populated |= populated
+        if not lost and monotonic() < self._fleets_due:
+            return False
+        try:
+            fleets = await self.cloud.fleets()
+        except BalenaError:
+            if not self.fleets.fleets:
+                raise
+            # The fleets seldom change and may be read with the next poll.
+            self._uncertain_fleets = lost
+            return False
+        self._fleets_due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        self._uncertain_fleets = set()
+        self.async_schedule_recount()
+        self._populated = populated
+        self.fleets.update(fleets, self.fleet_ids)
+        for fleet_id in self.fleet_ids:
+            self._issues.async_set_fleet_gone(
+                fleet_id,
+                self.fleets.registered_name(fleet_id),
+                is_gone=fleet_id not in self.fleets.fleets,
+            )
+        return True
+
+    def _count(self) -> Mapping[int, FleetState]:
+        """Return the states of the fleets, and choose the Supervisors that are read regularly."""
+        self._is_recount_due = False
+        by_fleet: defaultdict[int, list[AccountDeviceCoordinator]] = defaultdict(list)
+        for uuid, device in self.devices.coordinators.items():
+            if uuid not in self.devices.missing:
+                by_fleet[device.fleet_id].append(device)
+        self._regularly_read = [
+            device
+            for devices in by_fleet.values()
+            for device in _devices_to_read(devices)
+        ]
+        return {
+            fleet_id: (
+                _fleet_state(fleet, by_fleet[fleet_id])
+                if (fleet := self.fleets.fleets.get(fleet_id)) is not None
+                else FleetState()
+            )
+            for fleet_id in self.fleet_ids
+        }
+
+
+def _devices_to_read(
+    devices: list[AccountDeviceCoordinator],
+) -> list[AccountDeviceCoordinator]:
+    """Return the devices of a fleet whose Supervisors are read regularly."""
+    if len(devices) <= SMALL_FLEET:
+        return devices
+    # Only the Supervisor reports that a lock holds up an update.
+    return [device for device in devices if device.data.update_failed][:SMALL_FLEET]
+
+
+def _fleet_state(fleet: Fleet, devices: list[AccountDeviceCoordinator]) -> FleetState:
+    # The devices report a new release before the fleets are read again.
+    tracked = (device.tracked_release for device in devices)
+    release = next((release for release in tracked if release), fleet.release)
+    return fleet_state_from_devices((device.data for device in devices), release)

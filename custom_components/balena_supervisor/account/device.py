@@ -1,0 +1,314 @@
+"""Coordinator of a device of an account: its row and the report of its Supervisor."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from math import inf
+from time import monotonic
+from typing import Final, Protocol, override
+
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
+
+from ..client import (
+    AuthenticationFailed,
+    BalenaCloud,
+    BalenaError,
+    DeviceOffline,
+    DeviceRow,
+    Endpoint,
+    RateLimited,
+    Release,
+    TokenRefused,
+    parse_version,
+)
+from ..const import DETAILS_INTERVAL, LOGGER
+from ..device.coordinator import DeviceCoordinator
+from ..device.entry import BalenaConfigEntry
+from ..device.environment import Environment
+from ..device.reader import SupervisorReader
+from ..device.state import DeviceState
+from ..exceptions import translate_error
+from .fleet import FleetRegistry
+from .state import state_from_account
+
+# Rows contain what these endpoints answer.
+_IN_ROWS: Final = frozenset(
+    {Endpoint.DEVICE_INFO, Endpoint.DEVICE_NAME, Endpoint.VERSION}
+)
+# A change reaches the balena API some seconds after it happened.
+_FRESH_TIME: Final = 12.0
+# A report of a Supervisor is not shown for longer than this.
+_VALID_TIME: Final = 2 * DETAILS_INTERVAL.total_seconds()
+
+
+class AccountContext(Protocol):
+    """The part of an account that its devices use."""
+
+    hass: HomeAssistant
+    cloud: BalenaCloud
+    entry: BalenaConfigEntry
+    environment: Environment
+    fleets: FleetRegistry
+    has_dashboard: bool
+
+    def device_id(self, uuid: str) -> str:
+        """Return the id of a device in identifiers and unique ids."""
+        ...
+
+    def async_read_supervisor_now(self, device: AccountDeviceCoordinator) -> None:
+        """Read the Supervisor of a device in the background."""
+        ...
+
+    def async_read_supervisor_later(self, device: AccountDeviceCoordinator) -> None:
+        """Read the Supervisor of a device when the balena API allows requests again."""
+        ...
+
+    def async_poll_soon(self) -> None:
+        """Poll the account soon."""
+        ...
+
+    def async_schedule_recount(self) -> None:
+        """Count the devices of the fleets with the next poll."""
+        ...
+
+    async def async_request_refresh(self) -> None:
+        """Poll the account."""
+        ...
+
+    async def async_check_token(self) -> HomeAssistantError | None:
+        """Return an error if the token of the account is refused."""
+        ...
+
+
+class SupervisorReport:
+    """The last report of a Supervisor.
+
+    For some seconds it is fresher than the row of the balena API. Later it is used only
+    for what the row does not contain.
+    """
+
+    def __init__(self) -> None:
+        """Start without a report."""
+        self.state: DeviceState | None = None
+        self._fresh_until = 0.0
+        self._valid_until = 0.0
+
+    def set(self, state: DeviceState, asked: float) -> None:
+        """Store a report, and when it was asked for."""
+        self.state = state
+        self._fresh_until = asked + _FRESH_TIME
+        self._valid_until = asked + _VALID_TIME
+
+    def state_at(self, moment: float) -> DeviceState | None:
+        """Return the report, or None if it is too old."""
+        return self.state if moment < self._valid_until else None
+
+    def is_fresh_at(self, moment: float) -> bool:
+        """Return whether the report is fresher than a row that was asked for then."""
+        return moment < self._fresh_until
+
+    def next_change(self, moment: float) -> float:
+        """Return when the report stops to be fresh or valid."""
+        ends = (self._fresh_until, self._valid_until)
+        return min((end for end in ends if moment < end), default=inf)
+
+
+class AccountDeviceCoordinator(DeviceCoordinator):
+    """Holds the state of a device of an account. The account passes it each new row."""
+
+    is_in_fleet = True
+    has_own_tags = False
+    supports_logs = False
+
+    def __init__(self, account: AccountContext, row: DeviceRow) -> None:
+        """Prepare for rows."""
+        # Registered with the entry, a device that leaves the account would stay in memory.
+        super().__init__(
+            account.hass,
+            None,
+            row.name or row.uuid,
+            device_id=account.device_id(row.uuid),
+            entry_id=account.entry.entry_id,
+            environment=account.environment,
+            supervisor=account.cloud.supervisor(row.uuid),
+        )
+        self._account = account
+        self.reader = SupervisorReader(
+            self.supervisor, self.name, app_id=row.fleet_id, skips=_IN_ROWS
+        )
+        self._read_due = 0.0
+        self._read_lock = asyncio.Lock()
+        self._report = SupervisorReport()
+        self._row = row
+        self._row_asked = 0.0
+        self._valid_until = 0.0
+
+    @property
+    @override
+    def device_name(self) -> str:
+        return self._row.name or self._row.uuid[:7]
+
+    @property
+    @override
+    def uuid(self) -> str:
+        return self._row.uuid
+
+    @property
+    def fleet_id(self) -> int:
+        """The id of the fleet of the device."""
+        return self._row.fleet_id
+
+    @property
+    @override
+    def is_own_device(self) -> bool:
+        return self.uuid == self.environment.device_uuid
+
+    @property
+    @override
+    def is_online(self) -> bool | None:
+        return self.data.online if self.last_update_success else None
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the balena API can pass requests to the Supervisor."""
+        return self._row.is_connected_to_vpn is not False
+
+    @property
+    @override
+    def reports_services(self) -> bool:
+        return self._row.images is not None
+
+    @property
+    @override
+    def command_blocker(self) -> HomeAssistantError | None:
+        if self.is_reachable:
+            return super().command_blocker
+        error = DeviceOffline("It is not connected to balena")
+        return translate_error(HomeAssistantError, error, self.device_name)
+
+    @property
+    def tracked_release(self) -> Release | None:
+        """The release that the fleet tracks, or None if the device is pinned to another."""
+        return None if self._row.is_pinned else self._row.target_release
+
+    @property
+    def is_read_due(self) -> bool:
+        """Whether the Supervisor was not read for a while."""
+        return monotonic() >= self._read_due
+
+    def is_current(self, row: DeviceRow, asked: float) -> bool:
+        """Return whether the state is made of this row and is still valid."""
+        return (
+            row is self._row
+            and not self.reboot.is_active
+            and not self.history.services.is_undecided
+            and asked < self._valid_until
+        )
+
+    @callback
+    def async_update_row(self, row: DeviceRow, asked: float) -> None:
+        """Update the state from a new row. `asked` is when the row was requested."""
+        was_reachable = self.is_reachable
+        self._row = row
+        self._row_asked = asked
+        self.supervisor.version = parse_version(row.supervisor_version)
+        if not self.is_reachable:
+            self._report.state = None
+            self._read_due = 0.0
+            if was_reachable:
+                self.reboot.expect_if_applying(self.data)
+        self._update_state()
+
+    @callback
+    def async_set_available(self, *, is_available: bool) -> None:
+        """Set whether the account lists the device."""
+        if self.last_update_success != is_available:
+            self.last_update_success = is_available
+            self.async_update_listeners()
+
+    async def async_read_supervisor(self) -> None:
+        """Read the Supervisor for what the row does not contain."""
+        self._read_due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        if not self.is_reachable or self._shutdown_requested:
+            return
+        try:
+            async with self._read_lock:
+                asked = monotonic()
+                state = await self.reader.read()
+        except RateLimited:
+            self._read_due = 0.0
+            self._account.async_read_supervisor_later(self)
+            return
+        except BalenaError as err:
+            LOGGER.debug("Reading the Supervisor of %s failed: %s", self.name, err)
+            await self.async_handle_auth_error(err)
+            return
+        self._report.set(state, asked)
+        self._update_state()
+
+    @override
+    async def async_renew_key(self) -> None:
+        # The transport refuses this with the reason.
+        await self.supervisor.regenerate_api_key()
+
+    @override
+    async def async_tags(self) -> Mapping[str, str]:
+        return await self._account.cloud.tags(self._row.id)
+
+    @override
+    async def async_set_tags(self, tags: Mapping[str, str]) -> None:
+        await self._account.cloud.set_tags(self._row.id, tags)
+
+    @override
+    async def async_refresh_after_command(self) -> None:
+        # The caller of a command does not wait for this.
+        if not self._shutdown_requested:
+            self._account.async_read_supervisor_now(self)
+
+    @override
+    async def async_request_refresh(self) -> None:
+        """Poll the account."""
+        await self._account.async_request_refresh()
+
+    @override
+    async def async_handle_auth_error(
+        self, error: BalenaError
+    ) -> HomeAssistantError | None:
+        if isinstance(error, TokenRefused | AuthenticationFailed):
+            return await self._account.async_check_token()
+        return None
+
+    @callback
+    @override
+    def async_expect_change(self) -> None:
+        super().async_expect_change()
+        self._account.async_poll_soon()
+
+    @callback
+    def _update_state(self) -> None:
+        """Combine row and report into a state, and show it if it changed."""
+        if self._shutdown_requested:
+            return
+        # A row may take long to arrive: it is as old as the request.
+        asked = self._row_asked
+        state = state_from_account(
+            self._row,
+            self._account.fleets.name(self.fleet_id),
+            self._report.state_at(asked),
+            is_fresh=self._report.is_fresh_at(asked),
+        )
+        status = self.reboot.update(is_reachable=self.is_reachable)
+        if status is not None:
+            state = replace(
+                state, online=state.online and self.is_reachable, status=status
+            )
+        state = self._with_history(state)
+        info = self._device_info(state, has_dashboard=self._account.has_dashboard)
+        fleet_entry_id = self._account.fleets.registry_id(self.fleet_id)
+        if fleet_entry_id is not None:
+            info["via_device_id"] = fleet_entry_id
+        self.registry.update(info, state)
+        self._show(state)
+        self._valid_until = self._report.next_change(asked)
+        self._account.async_schedule_recount()

@@ -1,0 +1,206 @@
+"""State of a device of an account: its row in the balena API, and what its Supervisor reported."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from ..client import DeviceRow, InstalledImage, Vpn
+from ..device.state import (
+    GIVEN_UP,
+    IMAGE_STATUSES,
+    ONGOING,
+    UPDATE_STATUSES,
+    DeviceDetails,
+    DeviceState,
+    ServiceKey,
+    ServiceState,
+    Status,
+    UpdateStatus,
+    device_status,
+    is_running_status,
+    state_key,
+)
+
+_DOWNLOADED: Final = {UpdateStatus.DOWNLOADED, UpdateStatus.APPLYING}
+
+
+def state_from_account(
+    row: DeviceRow,
+    fleet: str,
+    reported: DeviceState | None = None,
+    *,
+    is_fresh: bool = False,
+) -> DeviceState:
+    """Return the state of a device out of its row in the balena API.
+
+    `fleet` is the name of its fleet, and `reported` what its Supervisor reported lately. When that
+    `is_fresh`, it is also believed where the balena API hears of a change only later.
+    """
+    pending = _is_pending(row)
+    update_status = _update_status(row, pending, reported)
+    is_online = row.is_online is not False
+    state = DeviceState(
+        online=is_online,
+        apps={row.fleet_id: fleet},
+        cpu_temperature=row.cpu_temperature,
+        cpu_usage=row.cpu_usage,
+        details=DeviceDetails(
+            device_type=row.device_type,
+            hostname=reported.details.hostname if reported else None,
+            name=row.name,
+        ),
+        download_progress=(
+            row.overall_progress if update_status == UpdateStatus.DOWNLOADING else None
+        ),
+        healthy=reported.healthy if reported else None,
+        ip_addresses=row.ip_addresses,
+        last_seen=row.last_connectivity_event,
+        mac_addresses=row.mac_addresses,
+        memory_usage=_percentage(row.memory_usage, row.memory_total),
+        os_version=row.os_version,
+        overall_status=state_key(row.overall_status) if row.overall_status else None,
+        release=row.running_release.commit if row.running_release else None,
+        release_version=row.running_release.version if row.running_release else None,
+        services=_services(row, fleet),
+        # What it did when it was last heard of is no news.
+        status=(
+            device_status(state_key(row.status) if row.status else None, update_status)
+            if is_online
+            else None
+        ),
+        storage_usage=_percentage(row.storage_usage, row.storage_total),
+        supervisor_version=row.supervisor_version,
+        target_release=row.target_release.commit if row.target_release else None,
+        target_version=row.target_release.version if row.target_release else None,
+        undervolted=row.is_undervolted,
+        update_downloaded=_update_downloaded(row, update_status, reported),
+        update_failed=_update_failed(row, pending, update_status, reported),
+        update_pending=pending,
+        update_status=update_status,
+        vpn=Vpn(
+            enabled=reported.vpn.enabled if reported and reported.vpn else None,
+            connected=row.is_connected_to_vpn,
+        ),
+    )
+    if reported is None or not is_fresh or not is_online:
+        return state
+    # What the Supervisor alone does not know, stays: which release should run, and
+    # which services there are.
+    update_status = _fresh_update_status(update_status, pending, reported)
+    state = replace(
+        state,
+        services={
+            key: reported.services.get(key, service)
+            for key, service in state.services.items()
+        },
+        update_downloaded=reported.update_downloaded,
+        update_failed=update_status in GIVEN_UP or reported.update_failed,
+        update_status=update_status,
+    )
+    if reported.update_status is None:
+        return state
+    return replace(
+        state, download_progress=reported.download_progress, status=reported.status
+    )
+
+
+def _fresh_update_status(
+    update_status: str | None, pending: bool | None, reported: DeviceState
+) -> str | None:
+    """Return how the update stands, of which a Supervisor has just reported, too."""
+    if reported.update_status in ONGOING | {UpdateStatus.FAILED}:
+        return reported.update_status
+    if reported.update_status is None or update_status not in ONGOING:
+        return update_status
+    # It was under way when the balena API last heard of it.
+    if reported.update_status == UpdateStatus.UP_TO_DATE and pending:
+        return UpdateStatus.PENDING
+    return reported.update_status
+
+
+def _percentage(part: float | None, whole: float | None) -> float | None:
+    """Return a part of a whole in percent, to be read by people."""
+    return round(100 * part / whole, 1) if part is not None and whole else None
+
+
+def _is_pending(row: DeviceRow) -> bool | None:
+    """Return whether a device runs another release than it should."""
+    if row.target_release is None:
+        return None if row.running_release else False
+    running = row.running_release.id if row.running_release else None
+    return running != row.target_release.id
+
+
+def _update_status(
+    row: DeviceRow, pending: bool | None, reported: DeviceState | None
+) -> str | None:
+    """Return how the update stands: Supervisors before 17.7 have no word for it.
+
+    An update that a lock holds up is reported as being applied, over and over.
+    """
+    text = state_key(row.update_status) if row.update_status else None
+    stage = UPDATE_STATUSES.get(text, text) if text else None
+    words = (row.status, *(image.status for image in row.images or ()))
+    if stage is None and Status.DOWNLOADING in map(state_key, filter(None, words)):
+        stage = UpdateStatus.DOWNLOADING
+    if stage == UpdateStatus.DOWNLOADING:
+        return stage
+    if pending and reported and reported.update_failed:
+        return UpdateStatus.FAILED
+    if stage == UpdateStatus.APPLYING:
+        return stage
+    if pending is False:
+        return UpdateStatus.UP_TO_DATE
+    if stage not in (None, UpdateStatus.UP_TO_DATE):
+        return stage
+    return UpdateStatus.PENDING if pending else stage
+
+
+def _update_downloaded(
+    row: DeviceRow, update_status: str | None, reported: DeviceState | None
+) -> bool | None:
+    if row.update_status is not None:
+        return update_status in _DOWNLOADED
+    return reported.update_downloaded if reported else None
+
+
+def _update_failed(
+    row: DeviceRow,
+    pending: bool | None,
+    update_status: str | None,
+    reported: DeviceState | None,
+) -> bool | None:
+    if update_status in GIVEN_UP:
+        return True
+    if row.update_status is not None or pending is False:
+        return False
+    return reported.update_failed if reported else None
+
+
+def _services(row: DeviceRow, fleet: str) -> Mapping[ServiceKey, ServiceState]:
+    """Return the services of the fleet: of several images of one, that with a container."""
+    images: dict[str, InstalledImage] = {}
+    for image in row.images or ():
+        if image.app_id not in (None, row.fleet_id):
+            continue
+        known = images.get(image.service)
+        if known is None or _rank(image) > _rank(known):
+            images[image.service] = image
+    return {
+        (row.fleet_id, name): ServiceState(
+            app_id=row.fleet_id,
+            app_name=fleet,
+            name=name,
+            status=(status := state_key(image.status) if image.status else None),
+            is_running=False if status in IMAGE_STATUSES else is_running_status(status),
+        )
+        for name, image in images.items()
+    }
+
+
+def _rank(image: InstalledImage) -> int:
+    """Return how much an image tells of its service's container."""
+    status = state_key(image.status) if image.status else None
+    if status is None or status in IMAGE_STATUSES:
+        return 0
+    return 2 if status == Status.RUNNING else 1

@@ -1,0 +1,74 @@
+"""Read the Supervisors of the devices of an account through the balena API."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final
+
+from homeassistant.core import HomeAssistant, callback
+
+from ..const import SMALL_FLEET
+from ..device.entry import BalenaConfigEntry
+from .device import AccountDeviceCoordinator
+
+# A Supervisor that hangs blocks only one of these workers.
+_WORKERS: Final = 4
+
+
+class SupervisorPolls:
+    """Reads few Supervisors at a time, and none while the balena API wants a pause.
+
+    `is_paused` returns whether it does.
+    """
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: BalenaConfigEntry,
+        is_paused: Callable[[], bool],
+    ) -> None:
+        """Read nothing yet."""
+        self._entry = entry
+        self._hass = hass
+        self._is_paused = is_paused
+        # In the order of reading.
+        self._waiting: dict[str, AccountDeviceCoordinator] = {}
+        self._workers: set[asyncio.Task[Any]] = set()
+        self._immediate: set[asyncio.Task[Any]] = set()
+
+    @callback
+    def async_read_now(self, device: AccountDeviceCoordinator) -> None:
+        """Read a Supervisor now. Of many at once, some wait for the next poll instead."""
+        if len(self._immediate) < SMALL_FLEET:
+            reading = device.async_read_supervisor()
+            self._start(self._immediate, reading, f"{device.name} Supervisor")
+
+    @callback
+    def add(self, device: AccountDeviceCoordinator) -> None:
+        """Read a Supervisor when a worker is free."""
+        self._waiting.setdefault(device.uuid, device)
+
+    @callback
+    def async_read(self, devices: Iterable[AccountDeviceCoordinator]) -> None:
+        """Read the Supervisors of devices that can be reached, and those that wait."""
+        for device in devices:
+            if device.data.online and device.is_reachable:
+                self.add(device)
+        while self._waiting and len(self._workers) < _WORKERS and not self._is_paused():
+            name = f"{self._entry.title} Supervisors"
+            self._start(self._workers, self._read_waiting(), name)
+
+    async def _read_waiting(self) -> None:
+        """Read one Supervisor after the other until the balena API wants a pause."""
+        while self._waiting and not self._is_paused():
+            uuid = next(iter(self._waiting))
+            await self._waiting.pop(uuid).async_read_supervisor()
+            if uuid in self._waiting:
+                # The request was refused and waits for the next poll.
+                return
+
+    def _start(
+        self, tasks: set[asyncio.Task[Any]], work: Coroutine[Any, Any, None], name: str
+    ) -> None:
+        task = self._entry.async_create_background_task(self._hass, work, name)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)

@@ -1,0 +1,233 @@
+"""What comes back from the balena API; made of any JSON value, as the models of a Supervisor are."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from .parsing import (
+    parse_bool,
+    parse_int,
+    parse_number,
+    parse_object,
+    parse_objects,
+    parse_percentage,
+    parse_text,
+    parse_timestamp,
+    parse_words,
+)
+
+
+def _linked(value: object) -> Mapping[str, object]:
+    """Return what a navigation leads to: expanded it is an array of one or none."""
+    return next(parse_objects(value), {})
+
+
+def _linked_id(value: object) -> int | None:
+    """Return the id that a navigation leads to, expanded or not."""
+    return parse_int(parse_object(value).get("__id", _linked(value).get("id")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who a token stands for: /actor/v1/whoami.
+
+    `kind` is "user", "device" or "application"; `name` that of the user, else None.
+    """
+
+    id: int
+    kind: str
+    name: str | None = None
+
+    @classmethod
+    def from_json(cls, value: object) -> Self | None:
+        """Make it of any JSON value, None when it tells of nobody."""
+        data = parse_object(value)
+        actor_id, kind = parse_int(data.get("id")), parse_text(data.get("actorType"))
+        if actor_id is None or kind is None:
+            return None
+        return cls(id=actor_id, kind=kind, name=parse_text(data.get("username")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A release of a fleet. `version` is what people call it."""
+
+    id: int
+    commit: str
+    version: str | None = None
+
+    @classmethod
+    def from_json(cls, value: object) -> Self | None:
+        """Make it of an expanded navigation, None when there is no release."""
+        data = _linked(value)
+        release_id, commit = parse_int(data.get("id")), parse_text(data.get("commit"))
+        if release_id is None or commit is None:
+            return None
+        return cls(
+            id=release_id, commit=commit, version=parse_text(data.get("raw_version"))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """A fleet that the account can reach; `release` is the one that it tracks."""
+
+    id: int
+    name: str
+    slug: str
+    device_count: int = 0
+    device_type: str | None = None
+    is_archived: bool = False
+    release: Release | None = None
+    tracks_latest: bool | None = None
+
+
+def parse_fleets(value: object) -> Iterator[Fleet]:
+    """Go through the fleets of an array; one without id or name is left out."""
+    for data in parse_objects(value):
+        fleet_id, name = parse_int(data.get("id")), parse_text(data.get("app_name"))
+        if fleet_id is None or name is None:
+            continue
+        yield Fleet(
+            id=fleet_id,
+            name=name,
+            slug=parse_text(data.get("slug")) or name,
+            device_count=parse_int(data.get("owns__device")) or 0,
+            device_type=parse_text(
+                _linked(data.get("is_for__device_type")).get("name")
+            ),
+            is_archived=parse_bool(data.get("is_archived")) or False,
+            release=Release.from_json(data.get("should_be_running__release")),
+            tracks_latest=parse_bool(data.get("should_track_latest_release")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledImage:
+    """An image of a service on a device, with its container's status once there is one.
+
+    While an update downloads, a service has one of each release. A device has those of
+    other apps, too, among them its Supervisor.
+    """
+
+    service: str
+    app_id: int | None = None
+    status: str | None = None
+    download_progress: float | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Self | None:
+        """Make it of any JSON object, None when it tells of no service."""
+        image = _linked(data.get("installs__image"))
+        service = parse_text(
+            _linked(image.get("is_a_build_of__service")).get("service_name")
+        )
+        if service is None:
+            return None
+        return cls(
+            service=service,
+            app_id=_linked_id(
+                _linked(data.get("is_provided_by__release")).get(
+                    "belongs_to__application"
+                )
+            ),
+            status=parse_text(data.get("status")),
+            download_progress=parse_percentage(data.get("download_progress")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRow:
+    """What the balena API knows of a device.
+
+    Memory and storage are in MB, the temperature in °C, the processor's usage and both
+    progresses in percent. `images` is None when it was not asked for.
+    """
+
+    id: int
+    uuid: str
+    fleet_id: int
+    cpu_temperature: float | None = None
+    cpu_usage: float | None = None
+    device_type: str | None = None
+    download_progress: float | None = None
+    images: tuple[InstalledImage, ...] | None = None
+    ip_addresses: tuple[str, ...] = ()
+    is_connected_to_vpn: bool | None = None
+    is_online: bool | None = None
+    is_pinned: bool = False
+    is_undervolted: bool | None = None
+    last_connectivity_event: datetime | None = None
+    mac_addresses: tuple[str, ...] = ()
+    memory_total: float | None = None
+    memory_usage: float | None = None
+    name: str | None = None
+    os_version: str | None = None
+    overall_progress: float | None = None
+    overall_status: str | None = None
+    running_release: Release | None = None
+    status: str | None = None
+    storage_total: float | None = None
+    storage_usage: float | None = None
+    supervisor_version: str | None = None
+    target_release: Release | None = None
+    update_status: str | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Self | None:
+        """Make it of any JSON object, None when it does not tell which device it is of."""
+        device_id, uuid = parse_int(data.get("id")), parse_text(data.get("uuid"))
+        fleet_id = _linked_id(data.get("belongs_to__application"))
+        if device_id is None or uuid is None or fleet_id is None:
+            return None
+        images = data.get("image_install")
+        return cls(
+            id=device_id,
+            uuid=uuid,
+            fleet_id=fleet_id,
+            cpu_temperature=parse_number(data.get("cpu_temp")),
+            cpu_usage=parse_percentage(data.get("cpu_usage")),
+            device_type=parse_text(_linked(data.get("is_of__device_type")).get("name")),
+            download_progress=parse_percentage(data.get("download_progress")),
+            images=(
+                tuple(
+                    image
+                    for item in parse_objects(images)
+                    if (image := InstalledImage.from_json(item)) is not None
+                )
+                if isinstance(images, list)
+                else None
+            ),
+            ip_addresses=parse_words(data.get("ip_address")),
+            is_connected_to_vpn=parse_bool(data.get("is_connected_to_vpn")),
+            is_online=parse_bool(data.get("is_online")),
+            is_pinned=_linked_id(data.get("is_pinned_on__release")) is not None,
+            is_undervolted=parse_bool(data.get("is_undervolted")),
+            last_connectivity_event=parse_timestamp(
+                data.get("last_connectivity_event")
+            ),
+            mac_addresses=parse_words(data.get("mac_address")),
+            memory_total=parse_number(data.get("memory_total")),
+            memory_usage=parse_number(data.get("memory_usage")),
+            name=parse_text(data.get("device_name")),
+            os_version=parse_text(data.get("os_version")),
+            overall_progress=parse_percentage(data.get("overall_progress")),
+            overall_status=parse_text(data.get("overall_status")),
+            running_release=Release.from_json(data.get("is_running__release")),
+            status=parse_text(data.get("status")),
+            storage_total=parse_number(data.get("storage_total")),
+            storage_usage=parse_number(data.get("storage_usage")),
+            supervisor_version=parse_text(data.get("supervisor_version")),
+            target_release=Release.from_json(data.get("should_be_running__release")),
+            update_status=parse_text(data.get("update_status")),
+        )
+
+
+def parse_tag_rows(value: object) -> Mapping[str, str]:
+    """Return tags by name; one without a name is left out."""
+    return {
+        name: parse_text(tag.get("value")) or ""
+        for tag in parse_objects(value)
+        if (name := parse_text(tag.get("tag_key")))
+    }

@@ -1,0 +1,1 @@
+"""One balena device: its state, identity, polling, commands and logs."""

@@ -1,0 +1,203 @@
+"""The commands that a device understands."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from ..client import Endpoint, Proxy, target_apps
+from .app_resolver import AppResolver
+from .command_sender import CommandSender, Effect
+from .coordinator import DeviceCoordinator
+from .state import ServiceKey, Status
+
+
+class DeviceCommands:
+    """Commands for one device.
+
+    A method returns when the device has answered. Commands that recreate containers are
+    answered when the containers run. `force` overrides update locks.
+
+    Raises:
+        ServiceValidationError: The command cannot be sent to this device.
+        HomeAssistantError: The command failed, or its outcome is unknown.
+    """
+
+    def __init__(self, coordinator: DeviceCoordinator) -> None:
+        """Send commands to the device of a coordinator."""
+        self.apps = AppResolver(coordinator)
+        self._coordinator = coordinator
+        self._sender = CommandSender(coordinator)
+        self._supervisor = coordinator.supervisor
+
+    async def blink(self) -> None:
+        """Blink a LED. This does not wait for other commands."""
+        await self._coordinator.async_call(self._supervisor.blink)
+
+    async def update(self, *, force: bool = False, cancel: bool = False) -> None:
+        """Check for a new release and apply it. `cancel` restarts a running update."""
+        update = partial(self._supervisor.update, force=force, cancel=cancel)
+        if not await self._sender.send(update, Effect()):
+            raise self.apps.refusal("update_ignored")
+
+    async def reboot(self, *, force: bool = False) -> None:
+        """Reboot the device."""
+        reboot = partial(self._supervisor.reboot, force=force)
+        await self._sender.send(reboot, self._interrupts(reboots=Status.REBOOTING))
+
+    async def shutdown(self, *, force: bool = False) -> None:
+        """Shut the device down."""
+        shutdown = partial(self._supervisor.shutdown, force=force)
+        effect = self._interrupts(reboots=Status.SHUTTING_DOWN)
+        await self._sender.send(shutdown, effect)
+
+    async def restart(self, app_id: int | None = None, *, force: bool = False) -> None:
+        """Recreate all containers of an app."""
+        app_id = self.apps.app_id(app_id)
+        supervisor = self._supervisor
+        restart = (
+            supervisor.restart_app
+            if supervisor.supports(Endpoint.RESTART_APP)
+            else supervisor.restart
+        )
+        await self._sender.send(
+            partial(restart, app_id, force=force), self._interrupts(app_id)
+        )
+
+    async def restart_all(self) -> None:
+        """Recreate all containers of all apps."""
+        for app_id in self.apps.app_ids():
+            await self.restart(app_id)
+
+    async def purge(self, app_id: int | None = None, *, force: bool = False) -> None:
+        """Delete the data of an app. The app of Home Assistant is refused."""
+        app_id = self.apps.app_id(app_id)
+        self.apps.refuse_own_app(app_id)
+        supervisor = self._supervisor
+        purge = (
+            supervisor.purge_app
+            if supervisor.supports(Endpoint.PURGE_APP)
+            else supervisor.purge
+        )
+        await self._sender.send(
+            partial(purge, app_id, force=force), self._interrupts(app_id)
+        )
+
+    async def purge_all(self) -> None:
+        """Delete the data of all apps, or of none if Home Assistant belongs to one of them."""
+        app_ids = self.apps.app_ids()
+        for app_id in app_ids:
+            self.apps.refuse_own_app(app_id)
+        for app_id in app_ids:
+            await self.purge(app_id)
+
+    async def restart_service(
+        self, service: str, app_id: int | None = None, *, force: bool = False
+    ) -> None:
+        """Recreate the container of a service."""
+        app_id = self.apps.app_id(app_id, service)
+        supervisor = self._supervisor
+        restart = (
+            partial(supervisor.restart, app_id)
+            if self.apps.is_commanded_by_app(app_id, service)
+            else partial(supervisor.restart_service, app_id, service)
+        )
+        await self._sender.send(
+            partial(restart, force=force), self._interrupts(app_id, service)
+        )
+
+    async def start_service(self, service: str, app_id: int | None = None) -> None:
+        """Start a service."""
+        app_id = self.apps.app_id(app_id, service)
+        supervisor = self._supervisor
+        start = (
+            partial(supervisor.start_app, app_id)
+            if self.apps.is_commanded_by_app(app_id, service)
+            else partial(supervisor.start_service, app_id, service)
+        )
+        await self._sender.send(start, Effect())
+
+    async def stop_service(
+        self, service: str, app_id: int | None = None, *, force: bool = False
+    ) -> None:
+        """Stop a service. The service of Home Assistant is refused."""
+        app_id = self.apps.app_id(app_id, service)
+        self.apps.refuse_own_service(app_id, service)
+        supervisor = self._supervisor
+        stop = (
+            partial(supervisor.stop_app, app_id)
+            if self.apps.is_commanded_by_app(app_id, service)
+            else partial(supervisor.stop_service, app_id, service)
+        )
+        self._coordinator.async_expect_stop((app_id, service))
+        await self._sender.send(
+            partial(stop, force=force), self._interrupts(app_id, service)
+        )
+
+    async def cleanup_volumes(self) -> None:
+        """Delete all volumes that no container uses."""
+        effect = Effect(is_destructive=True)
+        await self._sender.send(self._supervisor.cleanup_volumes, effect)
+
+    async def regenerate_api_key(self) -> None:
+        """Create a new API key. The containers that use the old key are recreated."""
+        effect = Effect(restarts=self._services(), is_destructive=True)
+        await self._sender.send(self._coordinator.async_renew_key, effect)
+
+    async def set_host_config(
+        self,
+        *,
+        hostname: str | None = None,
+        proxy: Proxy | None = None,
+        force: bool = False,
+    ) -> None:
+        """Change hostname or proxy. None keeps a value, an empty proxy removes the proxy."""
+        change = partial(
+            self._supervisor.set_host_config,
+            hostname=hostname,
+            proxy=proxy,
+            force=force,
+        )
+        await self._sender.send(change, self._interrupts())
+        self._coordinator.reader.expect_other_details()
+
+    async def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags and keep the others."""
+        change = partial(self._coordinator.async_set_tags, tags)
+        if self._coordinator.has_own_tags:
+            await self._sender.send(change, Effect())
+        else:
+            await self._coordinator.async_call(change, is_for_device=False)
+
+    async def set_target_state(self, state: Mapping[str, object]) -> None:
+        """Replace the target state, in local mode only. The app of Home Assistant must stay."""
+        own = str(self._coordinator.environment.app_id)
+        if self._coordinator.is_own_device and own not in target_apps(state):
+            raise self.apps.refusal("own_app_removed")
+        change = partial(self._supervisor.set_target_state, state)
+        effect = Effect(restarts=self._services(), is_destructive=True)
+        await self._sender.send(change, effect)
+
+    def _services(self, app_id: int | None = None) -> Iterable[ServiceKey]:
+        """Return the services of an app, or of the device."""
+        services = self._coordinator.data.services
+        return [key for key in services if app_id in (None, key[0])]
+
+    def _interrupts(
+        self,
+        app_id: int | None = None,
+        service: str | None = None,
+        *,
+        reboots: Status | None = None,
+    ) -> Effect:
+        """Return the effect of a command that update locks refuse.
+
+        It interrupts a service, an app, or the whole device.
+        """
+        restarts = self._services(app_id)
+        if app_id is not None and service is not None:
+            restarts = [(app_id, service)]
+        return Effect(
+            restarts=restarts,
+            reboots=reboots,
+            proves_unlocked=True,
+            is_destructive=True,
+        )

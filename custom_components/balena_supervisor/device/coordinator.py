@@ -1,0 +1,302 @@
+"""Coordinator of one device: its state, whichever way the device is reached."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final, override
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers.device_registry import DeviceInfo
+from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
+
+from ..client import (
+    BadRequest,
+    BalenaError,
+    Endpoint,
+    LockHolder,
+    NotFound,
+    Supervisor,
+    Unsupported,
+    UpdateLocked,
+)
+from ..const import DASHBOARD_URL, DOMAIN, LOGGER, MANUFACTURER
+from ..exceptions import translate_error
+from .command_queue import CommandQueue
+from .environment import Environment
+from .history import async_get_history, async_histories_of
+from .identity import queue_keys
+from .poll_schedule import PollSchedule
+from .reader import SupervisorReader
+from .reboot_tracker import RebootTracker
+from .registry import DeviceRegistryUpdater
+from .state import DeviceState, ServiceKey, Status
+
+_WRONG_USE: Final = (BadRequest, NotFound, Unsupported)
+
+
+class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
+    """Coordinator that removes its listeners on shutdown."""
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: ConfigEntry[Any] | None,
+        name: str,
+        update_interval: timedelta | None = None,
+    ) -> None:
+        """Prepare to poll. Without an entry nothing stops it but its owner."""
+        super().__init__(
+            hass,
+            LOGGER,
+            config_entry=entry,
+            name=name,
+            update_interval=update_interval,
+            always_update=False,
+        )
+        self._remove_listeners: list[CALLBACK_TYPE] = []
+
+    @callback
+    def async_listen(self, listener: CALLBACK_TYPE) -> None:
+        """Call a listener with each update until the shutdown."""
+        self._remove_listeners.append(self.async_add_listener(listener))
+
+    @override
+    async def async_shutdown(self) -> None:
+        """Stop updates and remove the listeners."""
+        await super().async_shutdown()
+        while self._remove_listeners:
+            self._remove_listeners.pop()()
+
+
+class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
+    """Holds the state of one device."""
+
+    reader: SupervisorReader
+    # Whether the device is one of many: few of its entities are enabled by default.
+    is_in_fleet = False
+    # Whether the device itself is asked for its tags.
+    has_own_tags = True
+    # Whether logs can be read this way.
+    supports_logs = True
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: ConfigEntry[Any] | None,
+        name: str,
+        *,
+        device_id: str,
+        entry_id: str,
+        environment: Environment,
+        supervisor: Supervisor,
+    ) -> None:
+        """Prepare; nothing is sent yet."""
+        super().__init__(hass, entry, name)
+        self.device_id = device_id
+        self.environment = environment
+        self.supervisor = supervisor
+        self.command_queue = CommandQueue(hass)
+        self.history = async_get_history(hass, device_id)
+        self.reboot = RebootTracker(self._expect_restart_of_services)
+        self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
+        self.schedule = PollSchedule()
+
+    @property
+    @abstractmethod
+    def device_name(self) -> str:
+        """The name of the device in messages."""
+
+    @property
+    @abstractmethod
+    def uuid(self) -> str | None:
+        """The uuid of the device, or None if it is unknown."""
+
+    @property
+    @abstractmethod
+    def is_own_device(self) -> bool:
+        """Whether Home Assistant runs on the device."""
+
+    @property
+    @abstractmethod
+    def is_online(self) -> bool | None:
+        """Whether the device is online, or None if that is unknown."""
+
+    @property
+    def reports_services(self) -> bool:
+        """Whether the state lists all services of the device."""
+        return True
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the command queue, which all entries of this device share."""
+        return self.history.keys
+
+    @property
+    def command_blocker(self) -> HomeAssistantError | None:
+        """The error to raise instead of sending a command, or None."""
+        if not self._shutdown_requested and not self.hass.is_stopping:
+            return None
+        return ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="stopping" if self.hass.is_stopping else "unloaded",
+            translation_placeholders={"device": self.device_name},
+        )
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command is running or the device is away for a known reason."""
+        return self.reboot.is_active or self.command_queue.is_busy(self.keys)
+
+    @property
+    def is_poll_urgent(self) -> bool:
+        """Whether to poll the device often."""
+        return self._is_poll_urgent(self.data)
+
+    @abstractmethod
+    async def async_renew_key(self) -> None:
+        """Let the device create a new API key and use it from now on. Raises BalenaError."""
+
+    @abstractmethod
+    async def async_tags(self) -> Mapping[str, str]:
+        """Return the tags of the device. Raises BalenaError."""
+
+    @abstractmethod
+    async def async_set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags and keep the others. Raises BalenaError."""
+
+    @abstractmethod
+    async def async_refresh_after_command(self) -> None:
+        """Read the device again to show the effect of a command."""
+
+    @abstractmethod
+    async def async_handle_auth_error(
+        self, error: BalenaError
+    ) -> HomeAssistantError | None:
+        """Ask the person for a new key or token if the current one was refused.
+
+        Returns an error that explains the cause better, or None.
+        """
+
+    async def async_confirm_identity(self) -> None:
+        """Make sure that a command reaches this device and no other one.
+
+        Raises ServiceValidationError when another device answers, and BalenaError when none does.
+        """
+
+    async def async_call[ResultT](
+        self, call: Callable[[], Awaitable[ResultT]], *, is_for_device: bool = True
+    ) -> ResultT:
+        """Return the result of a call, or raise a translated error.
+
+        With `is_for_device` False the call is not sent to the device, and works while the
+        device is unreachable.
+        """
+        if is_for_device and (blocker := self.command_blocker) is not None:
+            raise blocker
+        try:
+            return await call()
+        except _WRONG_USE as err:
+            raise translate_error(
+                ServiceValidationError, err, self.device_name
+            ) from err
+        except BalenaError as err:
+            if isinstance(err, UpdateLocked) and err.holder is LockHolder.APP:
+                self.async_set_locked(is_locked=True)
+            better: HomeAssistantError | None = None
+            # The key of an entry that was unloaded meanwhile concerns nobody.
+            if not self._shutdown_requested:
+                better = await self.async_handle_auth_error(err)
+            raise (
+                better or translate_error(HomeAssistantError, err, self.device_name)
+            ) from err
+
+    @callback
+    def async_set_locked(self, *, is_locked: bool) -> None:
+        """Show whether an update lock refused the last attempt."""
+        self.history.set_locked(is_locked=is_locked)
+        self._show(self.history.with_refusal(self.data))
+
+    @callback
+    def async_expect_change(self) -> None:
+        """Poll soon and often: a command was sent."""
+        self.schedule.expect_change()
+
+    @callback
+    def async_expect_restart(self, services: Iterable[ServiceKey]) -> None:
+        """Expect services to stop and start because of a command."""
+        for history in async_histories_of(self.hass, self.keys):
+            history.services.expect_restart(services)
+
+    @callback
+    def async_expect_stop(self, service: ServiceKey) -> None:
+        """Expect a service to stop and stay stopped."""
+        for history in async_histories_of(self.hass, self.keys):
+            history.services.expect_stop(service)
+
+    @callback
+    def async_expect_reboot(self, status: Status) -> None:
+        """Expect the device to leave; `status` is shown meanwhile."""
+        self.reboot.expect(status)
+        self._show(replace(self.data, status=status))
+
+    def _expect_restart_of_services(self) -> None:
+        self.history.services.expect_restart(self.data.services)
+
+    @callback
+    def _show(self, state: DeviceState) -> None:
+        """Update the entities if the state changed."""
+        if state != self.data:
+            self.data = state
+            self.async_update_listeners()
+
+    def _with_history(self, state: DeviceState) -> DeviceState:
+        """Return a state with what a single poll cannot tell: locks and unexpected stops."""
+        if self.data is None or state.mac_addresses != self.data.mac_addresses:
+            self.history.keys = queue_keys(
+                self.device_id, self.uuid, state.mac_addresses
+            )
+        # Without the answer about apps it is unknown whether an update is done.
+        is_complete = state.apps is not None or not self.supervisor.supports(
+            Endpoint.APPS_STATE
+        )
+        if is_complete:
+            self.history.update_lock(state)
+        state = self.history.with_refusal(state)
+        monitor = self.history.services
+        if not state.online:
+            if not self.reboot.is_active:
+                monitor.reset_running()
+            return state
+        stopped = monitor.update(state, is_busy=self.is_busy)
+        if not stopped:
+            return state
+        services = {
+            key: replace(service, stopped_by_itself=key in stopped)
+            for key, service in state.services.items()
+        }
+        return replace(state, services=services)
+
+    def _is_poll_urgent(self, state: DeviceState) -> bool:
+        return self.schedule.is_urgent(is_busy=state.may_change_soon or self.is_busy)
+
+    def _device_info(self, state: DeviceState, *, has_dashboard: bool) -> DeviceInfo:
+        """Return the registry info of the device.
+
+        `has_dashboard` is whether balenaCloud's dashboard has a page of the device.
+        """
+        return DeviceInfo(
+            identifiers={(DOMAIN, self.device_id)},
+            configuration_url=(
+                f"{DASHBOARD_URL}/devices/{self.uuid}"
+                if self.uuid and has_dashboard
+                else None
+            ),
+            manufacturer=MANUFACTURER,
+            model=state.details.device_type,
+            name=self.device_name,
+            serial_number=self.uuid,
+            sw_version=state.os_version,
+        )

@@ -1,0 +1,217 @@
+"""Everything one can ask a device that no entity shows."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from homeassistant.helpers.redact import REDACTED
+
+from ..client import (
+    AppReport,
+    BalenaError,
+    Container,
+    DeviceInfo,
+    Endpoint,
+    HostConfig,
+    Image,
+    ServiceReport,
+    StateStatus,
+)
+from .coordinator import DeviceCoordinator
+
+# Objects of a target state whose values are secrets, and secrets themselves.
+_SECRET_OBJECTS: Final = {"args", "env", "environment"}
+_SECRETS: Final = {"apiKey", "deviceApiKey", "password"}
+
+
+class DeviceDetailReader:
+    """Questions to one device; the answers are made of plain objects, lists and texts.
+
+    They raise ServiceValidationError for what cannot be asked of this device, and
+    HomeAssistantError for what failed.
+    """
+
+    def __init__(self, coordinator: DeviceCoordinator) -> None:
+        """Remember the device."""
+        self._call = coordinator.async_call
+        self._coordinator = coordinator
+        self._supervisor = coordinator.supervisor
+
+    async def host_config(self) -> dict[str, Any]:
+        """Return hostname and proxy of the host; the password is masked."""
+        config = await self._call(self._supervisor.host_config)
+        answer: dict[str, Any] = {"hostname": config.hostname, "proxy": None}
+        if (proxy := config.proxy) is not None:
+            answer["proxy"] = {
+                "type": proxy.type,
+                "ip": proxy.ip,
+                "port": proxy.port,
+                "login": proxy.login,
+                "password": proxy.password and REDACTED,
+                "no_proxy": list(proxy.no_proxy),
+                "dns": proxy.dns,
+            }
+        return answer
+
+    async def state(self) -> dict[str, Any]:
+        """Return a picture of the device: versions, releases, apps with their services, tags.
+
+        What the device does not answer is null or empty; only the report of the device
+        itself must be answered.
+        """
+        supervisor = self._supervisor
+        report = await self._call(supervisor.device)
+        reader = self._coordinator.reader
+        apps = await self._call(partial(reader.read_apps, report))
+        # It can crash a Supervisor that does not answer the question before.
+        status = StateStatus()
+        if apps is not None and supervisor.supports(Endpoint.APPS_STATE):
+            status = await self._optional(
+                Endpoint.STATE_STATUS, supervisor.state_status, status
+            )
+        ids = await self._container_ids()
+        info = await self._optional(
+            Endpoint.DEVICE_INFO, supervisor.device_info, DeviceInfo()
+        )
+        host = await self._optional(
+            Endpoint.HOST_CONFIG, supervisor.host_config, HostConfig()
+        )
+        tags = await self._optional(None, self._coordinator.async_tags, None)
+        coordinator, state = self._coordinator, self._coordinator.data
+        return {
+            "name": coordinator.device_name,
+            "uuid": coordinator.uuid,
+            "device_type": info.device_type or state.details.device_type,
+            "architecture": info.arch,
+            "hostname": host.hostname,
+            "os_version": report.os_version,
+            "supervisor_version": report.supervisor_version,
+            "ip_addresses": list(report.ip_addresses),
+            "mac_addresses": list(report.mac_addresses),
+            "status": _plain(state.status),
+            "release": status.release or report.commit or state.release,
+            "target_release": state.target_release,
+            "update_status": _plain(state.update_status),
+            "apps": [
+                _app(app, await self._running_commit(app.app_id), status, ids)
+                for app in (apps.apps.values() if apps else ())
+            ],
+            "tags": None if tags is None else dict(tags),
+        }
+
+    async def target_state(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """Return what should run; environments and keys are masked unless asked for."""
+        state = await self._call(self._supervisor.target_state)
+        return dict(state) if show_secrets else _masked(state)
+
+    async def tags(self) -> dict[str, Any]:
+        """Return the device's tags."""
+        coordinator = self._coordinator
+        tags = await coordinator.async_call(
+            coordinator.async_tags, is_for_device=coordinator.has_own_tags
+        )
+        return dict(tags)
+
+    async def _running_commit(self, app_id: int) -> str | None:
+        """Return the release that an app has settled on, None while it changes."""
+        state = await self._optional(
+            Endpoint.APP_STATE, partial(self._supervisor.app_state, app_id), None
+        )
+        return state.commit if state else None
+
+    async def _container_ids(self) -> Mapping[str, str]:
+        """Return the container ids by service, where containers do not tell them themselves."""
+        supervisor = self._supervisor
+        if supervisor.endpoint_for(Endpoint.STATE_STATUS) is not Endpoint.CONTAINER_ID:
+            return {}
+        return await self._optional(Endpoint.CONTAINER_ID, supervisor.container_ids, {})
+
+    async def _optional[AnswerT, OtherwiseT](
+        self,
+        endpoint: Endpoint | None,
+        ask: Callable[[], Awaitable[AnswerT]],
+        otherwise: OtherwiseT,
+    ) -> AnswerT | OtherwiseT:
+        """Return an answer that the picture may do without."""
+        if endpoint is not None and not self._supervisor.supports(endpoint):
+            return otherwise
+        try:
+            return await ask()
+        except BalenaError:
+            return otherwise
+
+
+def _plain(word: str | None) -> str | None:
+    """Return a word that templates can read also where it is one of ours, of an enumeration."""
+    return None if word is None else str(word)
+
+
+def _app(
+    app: AppReport,
+    running_commit: str | None,
+    status: StateStatus,
+    container_ids: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the picture of an app with its services."""
+    own = [item for item in status.containers if item.app_id == app.app_id]
+    # Of two at a handover the one that runs counts.
+    own.sort(key=lambda item: item.status == "Running")
+    containers = {item.service: item for item in own if item.service}
+    images = [item for item in status.images if item.app_id == app.app_id]
+    services = []
+    for name in sorted({*app.services, *containers}):
+        service = app.services.get(name, ServiceReport())
+        container = containers.get(name, Container())
+        named = [item for item in images if item.service == name]
+        image = next(
+            (item for item in named if item.image_id == container.image_id),
+            named[0] if named else Image(),
+        )
+        services.append(
+            {
+                "name": name,
+                "status": container.status or service.status,
+                "container_id": container.container_id or container_ids.get(name),
+                "image": service.image or image.name,
+                "image_id": container.image_id or image.image_id,
+                "image_status": image.status,
+                "download_progress": service.download_progress,
+                "release_id": service.release_id,
+            }
+        )
+    return {
+        "app_id": app.app_id,
+        "name": app.name,
+        "uuid": app.uuid,
+        "running_commit": running_commit,
+        "target_commit": app.commit,
+        "update_status": app.update_status,
+        "services": services,
+    }
+
+
+def _masked(value: Any) -> Any:
+    """Return a copy of a target state without what is secret in it."""
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: (
+            REDACTED
+            if name in _SECRETS
+            else _values_masked(item)
+            if name in _SECRET_OBJECTS
+            else _masked(item)
+        )
+        for name, item in value.items()
+    }
+
+
+def _values_masked(value: Any) -> Any:
+    """Return the names of an environment, which may be a mapping or a list of NAME=VALUE."""
+    if isinstance(value, Mapping):
+        return dict.fromkeys(value, REDACTED)
+    if isinstance(value, list):
+        return [f"{str(item).partition('=')[0]}={REDACTED}" for item in value]
+    return REDACTED

@@ -1,0 +1,115 @@
+"""Runtime data of a config entry."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from homeassistant.config_entries import ConfigEntry, ConfigEntryState
+
+from ..client import RequestLog
+from ..const import DOMAIN
+from .commands import DeviceCommands
+from .coordinator import DeviceCoordinator
+from .details import DeviceDetailReader
+from .logs import DeviceLogs
+from .poll_statistics import PollStatistics
+from .state import DeviceState
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class BalenaDevice:
+    """One device: its coordinator, its commands, its logs and its on-demand reads."""
+
+    coordinator: DeviceCoordinator
+    commands: DeviceCommands
+    details: DeviceDetailReader
+    logs: DeviceLogs
+
+    @classmethod
+    def create(cls, coordinator: DeviceCoordinator) -> Self:
+        """Return the device of a coordinator."""
+        return cls(
+            coordinator,
+            DeviceCommands(coordinator),
+            DeviceDetailReader(coordinator),
+            DeviceLogs(coordinator),
+        )
+
+    @property
+    def device_id(self) -> str:
+        """The id of the device in identifiers and unique ids."""
+        return self.coordinator.device_id
+
+    @property
+    def name(self) -> str:
+        """The name of the device in messages."""
+        return self.coordinator.device_name
+
+    @property
+    def registry_id(self) -> str:
+        """The id of the device in the device registry."""
+        return self.coordinator.registry.device_entry_id
+
+    @property
+    def state(self) -> DeviceState:
+        """The last known state of the device."""
+        return self.coordinator.data
+
+    @property
+    def identifiers(self) -> set[tuple[str, str]]:
+        """The identifiers of the device and of its existing services."""
+        coordinator = self.coordinator
+        state = coordinator.data if coordinator.last_update_success else None
+        return coordinator.registry.identifiers(state)
+
+
+class Account(Protocol):
+    """The account of an entry, as the rest of the integration uses it."""
+
+    @property
+    def fleet_identifiers(self) -> set[tuple[str, str]]:
+        """The device identifiers of the existing fleets."""
+        ...
+
+    @property
+    def request_log(self) -> RequestLog:
+        """The log of the requests to the balena API."""
+        ...
+
+    def fleet_of(self, identifiers: set[tuple[str, str]]) -> int | None:
+        """Return the id of the fleet with a device identifier, or None."""
+        ...
+
+    def devices_of(self, fleet_id: int) -> Sequence[BalenaDevice]:
+        """Return the devices of a fleet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BalenaData:
+    """Runtime data of an entry: its devices by id, and the account if it is one.
+
+    The devices of an account come and go.
+    """
+
+    devices: Mapping[str, BalenaDevice]
+    poll_statistics: PollStatistics
+    account: Account | None = None
+
+
+type BalenaConfigEntry = ConfigEntry[BalenaData]
+
+
+def find_device(
+    entry: BalenaConfigEntry, registry_id: str | None
+) -> BalenaDevice | None:
+    """Return the loaded device of an entry with an id of the device registry, or None."""
+    if entry.state is not ConfigEntryState.LOADED:
+        return None
+    devices = entry.runtime_data.devices.values()
+    return next((item for item in devices if item.registry_id == registry_id), None)
+
+
+def fleet_identifier(entry: BalenaConfigEntry, fleet_id: int) -> tuple[str, str]:
+    """Return the identifier of the device of a fleet of an account."""
+    return DOMAIN, f"{entry.unique_id}_{fleet_id}"

@@ -1,0 +1,33 @@
+"""Decide how often to poll a device."""
+
+from time import monotonic
+
+from ..const import BUSY_LIMIT, COMMAND_EFFECT_DELAY
+
+
+class PollSchedule:
+    """Poll often while something is under way, but not forever."""
+
+    def __init__(self) -> None:
+        """Start with an idle device."""
+        self._busy_since: float | None = None
+        self._command_until = 0.0
+
+    def expect_change(self) -> None:
+        """Poll often for a while: a command was sent."""
+        self._command_until = monotonic() + COMMAND_EFFECT_DELAY.total_seconds()
+
+    def is_urgent(self, *, is_busy: bool) -> bool:
+        """Return whether to poll often.
+
+        `is_busy` is whether an update, a reboot or a command is under way.
+        """
+        now = monotonic()
+        if not is_busy:
+            self._busy_since = None
+        elif self._busy_since is None:
+            self._busy_since = now
+        return now < self._command_until or (
+            self._busy_since is not None
+            and now - self._busy_since < BUSY_LIMIT.total_seconds()
+        )

@@ -1,0 +1,55 @@
+"""Track a device that is away because it reboots, shuts down or applies an update."""
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+from ..const import BUSY_LIMIT
+from .state import DeviceState, Status, UpdateStatus
+
+# A device that still answers this long after it accepted a reboot does not reboot.
+_DEPARTURE_LIMIT: Final = 90.0
+
+
+class RebootTracker:
+    """Track whether a device is away for a known reason.
+
+    `on_return` is called when the device is back, or when it was away for too long.
+    """
+
+    def __init__(self, on_return: Callable[[], None]) -> None:
+        """Start with a device that is not expected to leave."""
+        self._on_return = on_return
+        self._status: Status | None = None
+        self._since = 0.0
+        self._was_away = False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the device is expected to leave, or away for a known reason."""
+        return self._status is not None
+
+    def expect(self, status: Status) -> None:
+        """Expect the device to leave; `status` is shown meanwhile."""
+        self._status = status
+        self._since = monotonic()
+        self._was_away = False
+
+    def expect_if_applying(self, state: DeviceState | None) -> None:
+        """Expect a device that just left to return soon if it was applying an update."""
+        is_applying = state is not None and state.update_status == UpdateStatus.APPLYING
+        if state is not None and is_applying and state.online and not self.is_active:
+            self.expect(Status.UPDATING)
+
+    def update(self, *, is_reachable: bool) -> Status | None:
+        """Return the status to show, or None if the device is not away for a known reason."""
+        if self._status is None:
+            return None
+        age = monotonic() - self._since
+        is_back = is_reachable and (self._was_away or age >= _DEPARTURE_LIMIT)
+        if is_back or age >= BUSY_LIMIT.total_seconds():
+            self._status = None
+            self._on_return()
+            return None
+        self._was_away = self._was_away or not is_reachable
+        return self._status

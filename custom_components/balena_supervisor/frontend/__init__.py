@@ -1,0 +1,34 @@
+"""Frontend modules: the log card and the dashboard, loaded by every page."""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from homeassistant.components.frontend import add_extra_js_url
+from homeassistant.components.http import StaticPathConfig
+from homeassistant.core import HomeAssistant
+
+from ..const import DOMAIN
+
+_FOLDER: Final = Path(__file__).parent
+# This module loads the others.
+_ENTRY_MODULE: Final = "balena.js"
+
+
+async def async_setup_frontend(hass: HomeAssistant) -> None:
+    """Let every page load our modules, if there is a frontend."""
+    if "frontend" not in hass.config.components:
+        return
+    paths, version = await hass.async_add_executor_job(_read_modules)
+    await hass.http.async_register_static_paths(
+        [StaticPathConfig(f"/{DOMAIN}/{path.name}", str(path)) for path in paths]
+    )
+    # Browsers cache a module for long. The version in the URL changes with its content.
+    add_extra_js_url(hass, f"/{DOMAIN}/{_ENTRY_MODULE}?v={version}")
+
+
+def _read_modules() -> tuple[list[Path], str]:
+    """Return the paths of the modules, and a version of their content."""
+    paths = sorted(_FOLDER.glob("*.js"))
+    content = b"".join(path.read_bytes() for path in paths)
+    return paths, hashlib.sha256(content).hexdigest()[:12]
