@@ -38,10 +38,17 @@ def comparable(value: object, world: World) -> Any:
     return json.loads(world.with_placeholders(as_json(value, 0)))
 
 
+def by_item(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return all items of all parts, so that a failure names those that differ."""
+    return {
+        f"{part} {name}": parts[part][name] for part in parts for name in parts[part]
+    }
+
+
 async def test_nothing_changes(upgraded: HomeAssistant, world: World) -> None:
     """A user has the same entries, devices, entities, states and repairs as before."""
     found = comparable(view(upgraded), world)
-    assert found == {name: expected()[name] for name in found}
+    assert by_item(found) == by_item({part: expected()[part] for part in found})
 
 
 async def test_new_installation(load: Load) -> None:
