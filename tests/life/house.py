@@ -39,9 +39,15 @@ class House:
     `idle` is another Home Assistant of the same loop, which has nothing to do.
     """
 
-    def __init__(self, idle: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
-        """Begin without Home Assistant."""
+    def __init__(
+        self,
+        idle: HomeAssistant,
+        freezer: FrozenDateTimeFactory,
+        components: tuple[str, ...] = (),
+    ) -> None:
+        """Begin without Home Assistant; `components` are set up before the integration."""
         self.hass: HomeAssistant | None = None
+        self._components = components
         self._freezer = freezer
         self._idle = idle
         self._stack = AsyncExitStack()
@@ -66,7 +72,8 @@ class House:
         hass.data[DATA_REGISTRIES_LOADED] = None
         await translation.async_load_integrations(hass, {"homeassistant"})
         await hass.config_entries.async_initialize()
-        assert await async_setup_component(hass, DOMAIN, {})
+        for component in (*self._components, DOMAIN):
+            assert await async_setup_component(hass, component, {})
         if first_entry is not None:
             await hass.config_entries.async_add(first_entry)
         self.hass = hass

@@ -1,0 +1,72 @@
+"""Home Assistant with what the first release stored."""
+
+from collections.abc import AsyncGenerator, Set as AbstractSet
+import json
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.core import HomeAssistant
+from tests.life.house import House
+
+from .world import RECORDED_AT, World
+
+STORAGE: Final = Path(__file__).parent / "recording/storage.json"
+AUTOMATIONS: Final = STORAGE.with_name("automations.json")
+EXPECTED: Final = Path(__file__).parent / "expected.json"
+REGISTRIES: Final = frozenset({"core.device_registry", "core.entity_registry"})
+
+
+class Load(Protocol):
+    """Starts Home Assistant with the recording, but without some of its stores."""
+
+    async def __call__(self, without: AbstractSet[str] = frozenset()) -> HomeAssistant:
+        """Return Home Assistant."""
+
+
+@pytest.fixture
+async def world(freezer: FrozenDateTimeFactory) -> AsyncGenerator[World]:
+    """Serve the recorded devices at the time of the recording."""
+    freezer.move_to(RECORDED_AT)
+    async with World.run() as world:
+        yield world
+
+
+@pytest.fixture
+async def house(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory
+) -> AsyncGenerator[House]:
+    """Return a Home Assistant that is not started."""
+    components = ("homeassistant", "conversation", "llm", "websocket_api")
+    house = House(hass, freezer, components)
+    yield house
+    if house.hass is not None:
+        await house.stop()
+
+
+@pytest.fixture
+def load(house: House, world: World, hass_storage: dict[str, Any]) -> Load:
+    """Return a function that starts Home Assistant with the recording."""
+
+    async def load(without: AbstractSet[str] = frozenset()) -> HomeAssistant:
+        stored = json.loads(world.with_addresses(STORAGE.read_text()))
+        hass_storage.clear()
+        hass_storage.update(
+            {name: stored[name] for name in stored if name not in without}
+        )
+        (keys,) = stored[f"{DOMAIN}.keys"]["data"].values()
+        world.device.api_key = keys["new"]
+        await house.start()
+        assert house.hass is not None
+        return house.hass
+
+    return load
+
+
+@pytest.fixture
+async def upgraded(load: Load) -> HomeAssistant:
+    """Return Home Assistant that continues the recording."""
+    return await load()

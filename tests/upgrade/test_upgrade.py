@@ -1,0 +1,182 @@
+"""The code loads what the first release stored, and continues. record.py explains the files."""
+
+from collections.abc import Awaitable, Callable
+import json
+from typing import Any
+
+import pytest
+from pytest_homeassistant_custom_component.common import async_capture_events
+
+from homeassistant.core import Event, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import entity_registry as er
+from homeassistant.setup import async_setup_component
+from simulator import Device
+from tests.life.house import House
+
+from .conftest import AUTOMATIONS, EXPECTED, REGISTRIES, Load
+from .surface import surface
+from .view import as_json, new_entities, view
+from .world import MAIN_APP, NEXT, World
+
+pytestmark = pytest.mark.skipif(
+    "PARENT_DEVICE" not in er.EntityNamePart.__members__,
+    reason="Home Assistant 2026.10 stored the recording, and an older one names otherwise",
+)
+
+type Happening = Callable[[HomeAssistant, Device], Awaitable[None]]
+
+
+def expected() -> dict[str, Any]:
+    """Return what a user should have."""
+    result: dict[str, Any] = json.loads(EXPECTED.read_text())
+    return result
+
+
+def comparable(value: object, world: World) -> Any:
+    """Return a value as the expected result has it."""
+    return json.loads(world.with_placeholders(as_json(value, 0)))
+
+
+def by_item(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return all items of all parts, so that a failure names those that differ."""
+    return {
+        f"{part} {name}": parts[part][name] for part in parts for name in parts[part]
+    }
+
+
+async def test_nothing_changes(upgraded: HomeAssistant, world: World) -> None:
+    """A user has the same entries, devices, entities, states and repairs as before."""
+    found = comparable(view(upgraded), world)
+    assert by_item(found) == by_item({part: expected()[part] for part in found})
+
+
+async def test_new_installation(load: Load) -> None:
+    """Without registries, the same entities come, with the same ids."""
+    assert new_entities(await load(REGISTRIES)) == expected()["new_entities"]
+
+
+async def test_surface(upgraded: HomeAssistant, world: World) -> None:
+    """What automations, dashboards and scripts name is the same."""
+    found = comparable(await surface(upgraded), world)
+    assert found == {name: expected()[name] for name in found}
+
+
+@pytest.fixture
+async def automated(upgraded: HomeAssistant, house: House) -> HomeAssistant:
+    """Return Home Assistant with the recorded automations."""
+    config = {"automation": json.loads(AUTOMATIONS.read_text())}
+    assert await async_setup_component(upgraded, "automation", config)
+    await house.calm()
+    return upgraded
+
+
+async def came_back(hass: HomeAssistant, device: Device) -> None:
+    """Switch the device on."""
+    await device.power_on()
+
+
+async def refused_by_lock(hass: HomeAssistant, device: Device) -> None:
+    """Restart services while an update lock is held."""
+    restart = {"entity_id": "button.holy_wildflower_demo_fleet_main_restart"}
+    device.lock(MAIN_APP)
+    with pytest.raises(HomeAssistantError, match="holds an update lock"):
+        await hass.services.async_call("button", "press", restart, blocking=True)
+
+
+async def service_stopped(hass: HomeAssistant, device: Device) -> None:
+    """Let a service end."""
+    device.container_exit("main", MAIN_APP)
+
+
+async def update_available(hass: HomeAssistant, device: Device) -> None:
+    """Release to the device."""
+    device.begin_update(NEXT, MAIN_APP)
+
+
+async def update_failed(hass: HomeAssistant, device: Device) -> None:
+    """Have the update fail."""
+    device.fail_update("the image could not be pulled")
+
+
+async def update_finished(hass: HomeAssistant, device: Device) -> None:
+    """Try the update again, and finish it."""
+    device.begin_update(NEXT, MAIN_APP)
+    device.finish_download()
+    device.apply()
+    device.settle()
+
+
+async def vpn_lost(hass: HomeAssistant, device: Device) -> None:
+    """Disconnect the VPN."""
+    device.vpn_connected = False
+
+
+async def vpn_restored(hass: HomeAssistant, device: Device) -> None:
+    """Connect the VPN."""
+    device.vpn_connected = True
+
+
+async def went_offline(hass: HomeAssistant, device: Device) -> None:
+    """Switch the device off."""
+    await device.power_off()
+
+
+async def happen(house: House, world: World, *happenings: Happening) -> None:
+    """Let something happen to the local device, and each time the next poll notice it."""
+    assert house.hass is not None
+    for happening in happenings:
+        await happening(house.hass, world.device)
+        await house.pass_time(16)
+
+
+@pytest.mark.expects_log("The connection was refused")
+async def test_triggers(automated: HomeAssistant, house: House, world: World) -> None:
+    """What happens to the recorded device triggers the recorded automation, and no other."""
+    happenings = (
+        vpn_lost,
+        vpn_restored,
+        went_offline,
+        came_back,
+        update_available,
+        update_failed,
+        update_finished,
+        service_stopped,
+        refused_by_lock,
+    )
+    fired = {}
+    for happening in happenings:
+        events = async_capture_events(automated, "triggered")
+        await happen(house, world, happening)
+        fired[happening.__name__] = [event.data["by"] for event in events]
+    assert fired == {name: [name] for name in fired}
+
+
+def passed(events: list[Event]) -> set[str]:
+    """Return the conditions of the automations that went on."""
+    return {event.data["condition"] for event in events}
+
+
+@pytest.mark.parametrize(
+    ("happenings", "true"),
+    [
+        ([], {"is_online", "is_service_running", "is_vpn_connected"}),
+        (
+            [service_stopped, update_available, vpn_lost],
+            {"is_online", "is_update_pending", "is_vpn_lost"},
+        ),
+    ],
+)
+async def test_conditions(
+    automated: HomeAssistant,
+    house: House,
+    world: World,
+    happenings: list[Happening],
+    true: set[str],
+) -> None:
+    """Of the recorded automations with conditions, those go on whose condition is true."""
+    await happen(house, world, *happenings)
+    events = async_capture_events(automated, "passed")
+    automated.bus.async_fire("ask")
+    await house.calm()
+    assert passed(events) == true
