@@ -37,7 +37,7 @@ def make_device(
         uuid=identity,
         supervisor_version=version,
         api_key=key,
-        mac_addresses=(f"02:{octets}",),
+        mac_addresses=(f"DC:{octets}",),
         ip_addresses=(f"192.0.2.{index % 250 + 3}",),
         apps=apps,
         timings=Timings(),

@@ -124,7 +124,7 @@ class CloudServer(HttpServer):
         made = {
             "device_type": fleet.device_type,
             "arch": "aarch64" if "raspberrypi" in fleet.device_type else "amd64",
-            "mac_addresses": (f"02:{address}",),
+            "mac_addresses": (f"DC:{address}",),
             "ip_addresses": (f"192.0.2.{number % 250 + 3}",),
             "apps": apps,
         }

@@ -163,8 +163,9 @@ def shown_without_text() -> Generator[list[str]]:
 
 @pytest.fixture
 def device() -> Device:
-    """Return the device that was recorded."""
-    return Device()
+    """Return the recorded device, with a network card whose maker assigned the address."""
+    made_up = ("CA:9F:9A:26:3D:08", "EA:89:F6:11:4B:00")
+    return Device(mac_addresses=("DC:A6:32:00:00:01", *made_up))
 
 
 @pytest.fixture
@@ -211,7 +212,7 @@ def entry(
     entry = MockConfigEntry(
         domain=DOMAIN,
         title=device.name,
-        unique_id="02:fc:00:00:00:01",
+        unique_id="dc:a6:32:00:00:01",
         data={
             CONF_CONNECTION: CONNECTION_DIRECT,
             CONF_MAC_ADDRESSES: [address.lower() for address in device.mac_addresses],

@@ -541,7 +541,7 @@ async def test_command_for_a_device_that_lost_its_address(
     data: dict[str, Any],
 ) -> None:
     """A destructive command does not reach a device that took over the address since the last poll."""
-    device.mac_addresses = ("02:00:00:00:00:99",)
+    device.mac_addresses = ("dc:a6:32:00:00:99",)
     with pytest.raises(ServiceValidationError, match="Another device answers"):
         await call(hass, action, device_id=device_id, **data)
     assert not device.commands

@@ -15,7 +15,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from simulator import Device, Fault, SupervisorServer
 
-MAC_ADDRESSES = ["02:fc:00:00:00:01", "ca:9f:9a:26:3d:08", "ea:89:f6:11:4b:00"]
+MAC_ADDRESSES = ["dc:a6:32:00:00:01", "ca:9f:9a:26:3d:08", "ea:89:f6:11:4b:00"]
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ async def test_direct(
     result = await submit(hass, result, **direct(server, device))
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "holy-wildflower"
-    assert result["result"].unique_id == "02:fc:00:00:00:01"
+    assert result["result"].unique_id == "dc:a6:32:00:00:01"
     assert result["data"] == {
         "api_key": device.api_key,
         "connection": "direct",
@@ -268,7 +268,7 @@ async def test_same_device_twice(
     server: SupervisorServer,
 ) -> None:
     """A device that shares a MAC address with a registered one is the same."""
-    device.mac_addresses = ("02:00:00:00:00:99", "CA:9F:9A:26:3D:08")
+    device.mac_addresses = ("dc:a6:32:00:00:99", "CA:9F:9A:26:3D:08")
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "already_configured"
@@ -362,7 +362,7 @@ async def test_reconfigure_to_another_device(
     server: SupervisorServer,
 ) -> None:
     """Another device does not take the place of a registered one."""
-    device.mac_addresses = ("02:00:00:00:00:99",)
+    device.mac_addresses = ("dc:a6:32:00:00:99",)
     device.name = "<b>other</b>"
     result = await entry.start_reconfigure_flow(hass)
     result = await submit(hass, result, **direct(server, device))

@@ -434,7 +434,7 @@ async def test_another_device_at_the_address(
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A device that took over the address is neither shown nor commanded."""
-    device.mac_addresses = ("02:00:00:00:00:99",)
+    device.mac_addresses = ("dc:a6:32:00:00:99",)
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
     (entry,) = dr.async_entries_for_config_entry(dr.async_get(hass), loaded.entry_id)

@@ -55,7 +55,7 @@ async def test_device_registry(
 ) -> None:
     """The device is registered with all that is known of it, its services below it."""
     entry = device_registry.async_get_device_by_identifier(
-        (DOMAIN, "02:fc:00:00:00:01"), loaded.entry_id
+        (DOMAIN, "dc:a6:32:00:00:01"), loaded.entry_id
     )
     assert entry is not None
     assert entry.name == "holy-wildflower"

@@ -100,7 +100,7 @@ class TestSecrets:
     ) -> AsyncGenerator[SupervisorServer]:
         """Run in a container of a device."""
         device = Device(
-            name="own-device", uuid="c" * 32, mac_addresses=("02:00:5E:00:53:01",)
+            name="own-device", uuid="c" * 32, mac_addresses=("00:00:5E:00:53:01",)
         )
         async with SupervisorServer(device) as server:
             monkeypatch.setenv("BALENA_SUPERVISOR_ADDRESS", server.url)

@@ -48,10 +48,11 @@ from .const import (
     CONNECTION_ENVIRONMENT,
     DOMAIN,
 )
-from .device.address import async_remember_lease
 from .device.api_key import async_delete_key_record
 from .device.entry import BalenaConfigEntry, fleet_identifier
 from .device.environment import Environment
+from .device.identity import Match
+from .device.lease import async_remember_lease
 from .device.probe import ProbedDevice
 from .flow_helpers import (
     Errors,
@@ -343,7 +344,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Create the entry, unless the device has one already."""
         entries = self._async_current_entries()
-        if any(device.is_of(entry) for entry in entries):
+        if any(device.is_registered_as(self.hass, entry) for entry in entries):
             return self.async_abort(reason="already_configured")
         unique_id = uuid or next(iter(device.mac_addresses), None)
         await self.async_set_unique_id(unique_id)
@@ -360,7 +361,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         self, entry: BalenaConfigEntry, device: ProbedDevice, data: dict[str, Any]
     ) -> ConfigFlowResult:
         """Store the corrected registration, unless another device answered."""
-        if device.contradicts(entry):
+        if device.compare(self.hass, entry) is Match.DIFFERENT:
             return self.async_abort(
                 reason="wrong_device",
                 description_placeholders={

@@ -36,6 +36,8 @@ POLL_INTERVAL: Final = timedelta(seconds=15)
 # While something is under way, but never for longer than BUSY_LIMIT.
 BUSY_INTERVAL: Final = timedelta(seconds=3)
 BUSY_LIMIT: Final = timedelta(minutes=10)
+# While a key or token is refused.
+REFUSED_INTERVAL: Final = timedelta(seconds=60)
 # A command shows up in the device's answers only some time after it was accepted.
 COMMAND_EFFECT_DELAY: Final = timedelta(seconds=30)
 DETAILS_INTERVAL: Final = timedelta(minutes=10)

@@ -1,6 +1,6 @@
 """Coordinator of an account: one poll for all devices of its chosen fleets."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import override
@@ -68,6 +68,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         )
         self.devices = AccountDevices(hass, entry, self._create_device)
         self.fleets = FleetRegistry(hass, entry, has_dashboard=self.has_dashboard)
+        self.mac_address_counts: Counter[str] = Counter()
         self.poll_statistics = PollStatistics()
         self._fleets_due = 0.0
         self._is_recount_due = True

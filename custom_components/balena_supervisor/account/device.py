@@ -1,7 +1,8 @@
 """Coordinator of a device of an account: its row and the report of its Supervisor."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import inf
 from time import monotonic
@@ -26,6 +27,7 @@ from ..const import DETAILS_INTERVAL, LOGGER
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
+from ..device.identity import normalize_mac
 from ..device.reader import SupervisorReader
 from ..device.state import DeviceState
 from ..exceptions import translate_error
@@ -51,6 +53,8 @@ class AccountContext(Protocol):
     environment: Environment
     fleets: FleetRegistry
     has_dashboard: bool
+    # How many devices of the account report each normalized MAC address.
+    mac_address_counts: Counter[str]
 
     def device_id(self, uuid: str) -> str:
         """Return the id of a device in identifiers and unique ids."""
@@ -137,6 +141,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self.reader = SupervisorReader(
             self.supervisor, self.name, app_id=row.fleet_id, skips=_IN_ROWS
         )
+        self._mac_addresses: list[str] = []
         self._read_due = 0.0
         self._read_lock = asyncio.Lock()
         self._report = SupervisorReport()
@@ -197,6 +202,10 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         """Whether the Supervisor was not read for a while."""
         return monotonic() >= self._read_due
 
+    @override
+    def is_shared_mac_address(self, mac_address: str) -> bool:
+        return self._account.mac_address_counts[mac_address] > 1
+
     def is_current(self, row: DeviceRow, asked: float) -> bool:
         """Return whether the state is made of this row and is still valid."""
         return (
@@ -211,6 +220,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         """Update the state from a new row. `asked` is when the row was requested."""
         was_reachable = self.is_reachable
         self._row = row
+        self._count_mac_addresses(row.mac_addresses)
         self._row_asked = asked
         self.supervisor.version = parse_version(row.supervisor_version)
         if not self.is_reachable:
@@ -219,6 +229,19 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             if was_reachable:
                 self.reboot.expect_if_applying(self.data)
         self._update_state()
+
+    @override
+    async def async_shutdown(self) -> None:
+        """Stop updates of the state."""
+        await super().async_shutdown()
+        self._count_mac_addresses(())
+
+    def _count_mac_addresses(self, addresses: Iterable[str]) -> None:
+        normalized = [normalize_mac(address) for address in addresses]
+        if normalized != self._mac_addresses:
+            self._account.mac_address_counts.subtract(self._mac_addresses)
+            self._account.mac_address_counts.update(normalized)
+            self._mac_addresses = normalized
 
     @callback
     def async_set_available(self, *, is_available: bool) -> None:

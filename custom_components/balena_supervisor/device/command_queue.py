@@ -28,9 +28,14 @@ class CommandQueue:
         """Use the locks that all entries share."""
         self._locks = hass.data.setdefault(_LOCKS, WeakValueDictionary())
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no command for any device is running."""
+        return not self._locks
+
     def is_busy(self, keys: Iterable[str]) -> bool:
         """Return whether a command for the device with these keys is running."""
-        return bool(self._locks) and any(
+        return any(
             lock.locked() for key in keys if (lock := self._locks.get(key)) is not None
         )
 

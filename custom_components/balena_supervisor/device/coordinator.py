@@ -27,7 +27,7 @@ from ..exceptions import translate_error
 from .command_queue import CommandQueue
 from .environment import Environment
 from .history import async_get_history, async_histories_of
-from .identity import queue_keys
+from .identity import DeviceIdentity, normalize_mac, queue_keys
 from .poll_schedule import PollSchedule
 from .reader import SupervisorReader
 from .reboot_tracker import RebootTracker
@@ -132,7 +132,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @property
     def keys(self) -> frozenset[str]:
         """The keys of the command queue, which all entries of this device share."""
-        return self.history.keys
+        return self._keys(self.data.mac_addresses if self.data else ())
 
     @property
     def command_blocker(self) -> HomeAssistantError | None:
@@ -148,12 +148,19 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @property
     def is_busy(self) -> bool:
         """Whether a command is running or the device is away for a known reason."""
-        return self.reboot.is_active or self.command_queue.is_busy(self.keys)
+        if self.reboot.is_active:
+            return True
+        # Most of the time no device is busy, and there may be thousands.
+        return not self.command_queue.is_idle and self.command_queue.is_busy(self.keys)
 
     @property
     def is_poll_urgent(self) -> bool:
         """Whether to poll the device often."""
         return self._is_poll_urgent(self.data)
+
+    @abstractmethod
+    def is_shared_mac_address(self, mac_address: str) -> bool:
+        """Return whether several known devices report a normalized MAC address."""
 
     @abstractmethod
     async def async_renew_key(self) -> None:
@@ -242,6 +249,11 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         self.reboot.expect(status)
         self._show(replace(self.data, status=status))
 
+    def _keys(self, addresses: Iterable[str]) -> frozenset[str]:
+        shared = filter(self.is_shared_mac_address, map(normalize_mac, addresses))
+        identity = DeviceIdentity.create(addresses, shared=shared)
+        return queue_keys(self.device_id, self.uuid, identity)
+
     def _expect_restart_of_services(self) -> None:
         self.history.services.expect_restart(self.data.services)
 
@@ -255,9 +267,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     def _with_history(self, state: DeviceState) -> DeviceState:
         """Return a state with what a single poll cannot tell: locks and unexpected stops."""
         if self.data is None or state.mac_addresses != self.data.mac_addresses:
-            self.history.keys = queue_keys(
-                self.device_id, self.uuid, state.mac_addresses
-            )
+            self.history.keys = self._keys(state.mac_addresses)
         # Without the answer about apps it is unknown whether an update is done.
         is_complete = state.apps is not None or not self.supervisor.supports(
             Endpoint.APPS_STATE

@@ -1,35 +1,49 @@
 """Coordinator that polls a local device, or the device that Home Assistant runs on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import override
+from typing import Final, override
 
 from yarl import URL
 
 from homeassistant.const import CONF_API_KEY, CONF_URL
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import (
-    ConfigEntryAuthFailed,
-    HomeAssistantError,
-    ServiceValidationError,
-)
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC
 from homeassistant.helpers.update_coordinator import UpdateFailed
 from homeassistant.util.network import is_ip_address
 
 from ..client import AuthenticationFailed, BalenaError, RateLimited, Supervisor
-from ..const import BUSY_INTERVAL, CONF_CONNECTION, DOMAIN, POLL_INTERVAL
+from ..const import (
+    BUSY_INTERVAL,
+    CONF_CONNECTION,
+    CONF_MAC_ADDRESSES,
+    DOMAIN,
+    POLL_INTERVAL,
+    REFUSED_INTERVAL,
+)
 from ..exceptions import translate_error
 from .address import async_follow_address
 from .api_key import ApiKeyManager
 from .coordinator import DeviceCoordinator
 from .entry import BalenaConfigEntry
 from .environment import Environment
-from .identity import DeviceIdentity, is_maker_assigned, is_own_device, normalize_mac
+from .identity import (
+    DeviceIdentity,
+    Match,
+    is_maker_assigned,
+    is_own_device,
+    normalize_mac,
+)
+from .lease import is_leased_to_another
 from .poll_statistics import PollStatistics
-from .probe import identity_of
+from .probe import async_confirm_device, identity_of, shared_mac_addresses
 from .reader import SupervisorReader
+from .reauthentication import Reauthentication
 from .state import DeviceState
+
+# A device whose network cards are replaced keeps its latest addresses.
+_MAX_ADDRESSES: Final = 16
 
 
 class DirectCoordinator(DeviceCoordinator):
@@ -66,6 +80,8 @@ class DirectCoordinator(DeviceCoordinator):
             device_id=device_id,
         )
         self._api_key = ApiKeyManager(hass, entry, supervisor)
+        self._reauthentication = Reauthentication(hass, entry)
+        self._url = URL(entry.data.get(CONF_URL, ""))
         self.poll_statistics = PollStatistics()
         self.reader = SupervisorReader(
             supervisor,
@@ -102,12 +118,18 @@ class DirectCoordinator(DeviceCoordinator):
         return super().command_blocker
 
     @override
+    def is_shared_mac_address(self, mac_address: str) -> bool:
+        return mac_address in shared_mac_addresses(self.hass, self.config_entry)
+
+    @override
     async def async_confirm_identity(self) -> None:
         # The router may have given the address to another device since the last poll.
-        url = URL(self.config_entry.data.get(CONF_URL, ""))
-        if is_ip_address(url.host or ""):
-            report = await self.supervisor.device()
-            self._refuse_another_device(report.mac_addresses, ServiceValidationError)
+        if self._is_own_device or not is_ip_address(self._url.host or ""):
+            return
+        match = await async_confirm_device(self.hass, self.config_entry, self._url)
+        self._is_another_device = match is Match.DIFFERENT
+        if self._is_another_device:
+            raise self._another_device(ServiceValidationError)
 
     @override
     async def async_renew_key(self) -> None:
@@ -129,8 +151,7 @@ class DirectCoordinator(DeviceCoordinator):
     async def async_handle_auth_error(
         self, error: BalenaError
     ) -> HomeAssistantError | None:
-        if isinstance(error, AuthenticationFailed) and not self._api_key.is_changing:
-            self.config_entry.async_start_reauth(self.hass)
+        # The next poll decides whether the key is refused, and by whom.
         return None
 
     @callback
@@ -150,19 +171,72 @@ class DirectCoordinator(DeviceCoordinator):
 
     async def _poll(self) -> DeviceState:
         try:
+            if self._is_stranger_expected:
+                await self._refuse_another_device()
             async with self._api_key.lock:
                 state = await self.reader.read()
+            if self._shutdown_requested:
+                return self.data
+            await self._check_identity(state)
         except AuthenticationFailed as err:
-            raise translate_error(ConfigEntryAuthFailed, err, self.device_name) from err
+            raise await self._refusal(err) from err
         except BalenaError as err:
             state = await self._state_while_away(err)
         else:
-            if self._shutdown_requested:
-                return self.data
+            self._reauthentication.async_accepted()
             state = self._process(state)
         is_urgent = self._is_poll_urgent(state)
         self.update_interval = BUSY_INTERVAL if is_urgent else POLL_INTERVAL
         return state
+
+    @property
+    def _is_stranger_expected(self) -> bool:
+        """Whether the address was leased to another device, which must not receive the key."""
+        return (
+            not self._is_own_device
+            and self.config_entry.data.get(CONF_API_KEY) is not None
+            and is_leased_to_another(self.hass, self.config_entry, self._url)
+        )
+
+    async def _check_identity(self, state: DeviceState) -> None:
+        """Raise UpdateFailed if another device answered, else learn the MAC addresses."""
+        entry = self.config_entry
+        stored = entry.data[CONF_MAC_ADDRESSES]
+        reported = filter(is_maker_assigned, map(normalize_mac, state.mac_addresses))
+        new = [address for address in reported if address not in stored]
+        if new and not self._is_own_device:
+            shared = shared_mac_addresses(self.hass, entry)
+            identity = DeviceIdentity.create(state.mac_addresses, shared=shared)
+            if identity.compare(identity_of(self.hass, entry)) is not Match.SAME:
+                await self._refuse_another_device()
+        self._is_another_device = False
+        if new:
+            addresses = [*stored, *new][-_MAX_ADDRESSES:]
+            self.hass.config_entries.async_update_entry(
+                entry, data={**entry.data, CONF_MAC_ADDRESSES: addresses}
+            )
+
+    async def _refuse_another_device(self) -> None:
+        """Raise UpdateFailed if another device answers, and look for the device elsewhere."""
+        match = await async_confirm_device(self.hass, self.config_entry, self._url)
+        self._is_another_device = match is Match.DIFFERENT
+        if self._is_another_device:
+            await async_follow_address(self.hass, self.config_entry)
+            raise self._another_device(UpdateFailed)
+
+    async def _refusal(self, err: AuthenticationFailed) -> HomeAssistantError:
+        """Return the error to raise for a refused key.
+
+        A person is asked for another key only if no stranger can have refused this one.
+        """
+        if await async_follow_address(self.hass, self.config_entry):
+            self._is_another_device = True
+            return self._another_device(UpdateFailed)
+        if not self._api_key.is_changing:
+            self._reauthentication.async_refused()
+        self.history.services.reset_running()
+        self.update_interval = REFUSED_INTERVAL
+        return translate_error(UpdateFailed, err, self.device_name)
 
     async def _state_while_away(self, err: BalenaError) -> DeviceState:
         """Return the state of a device that is away for a known reason.
@@ -185,11 +259,7 @@ class DirectCoordinator(DeviceCoordinator):
         raise failure from err
 
     def _process(self, state: DeviceState) -> DeviceState:
-        """Return the state of a device that answered, and register the device.
-
-        Raises UpdateFailed if another device answered.
-        """
-        self._refuse_another_device(state.mac_addresses, UpdateFailed)
+        """Return the state of the device after a successful poll, and register the device."""
         # Old Supervisors report no release while they apply another one.
         if state.release is None and state.apps and self.data is not None:
             state = replace(state, release=self.data.release)
@@ -205,15 +275,6 @@ class DirectCoordinator(DeviceCoordinator):
         }
         self.registry.update(info, state)
         return state
-
-    def _refuse_another_device(
-        self, mac_addresses: Iterable[str], kind: type[HomeAssistantError]
-    ) -> None:
-        """Raise an error of a kind if another device answers at the address."""
-        answering = DeviceIdentity.from_mac_addresses(mac_addresses)
-        self._is_another_device = answering.contradicts(identity_of(self.config_entry))
-        if self._is_another_device:
-            raise self._another_device(kind)
 
     def _another_device[ErrorT: HomeAssistantError](self, kind: type[ErrorT]) -> ErrorT:
         return kind(
