@@ -8,7 +8,6 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.const import DOMAIN
-from homeassistant.config_entries import SOURCE_REAUTH
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -215,16 +214,15 @@ async def test_unreachable_is_told(
         await call(hass, "reboot", device_id=device_id)
 
 
-async def test_refused_key_asks_for_another(
+async def test_refused_key(
     hass: HomeAssistant, device: Device, server: SupervisorServer, device_id: str
 ) -> None:
-    """A key that is refused for a command starts reauthentication."""
+    """A single command that is refused asks nobody for another key: the polls decide."""
     server.faults.add("POST", "/v1/blink", Fault.status(401, "Unauthorized"))
     with pytest.raises(HomeAssistantError, match="refused the API key"):
         await call(hass, "blink", device_id=device_id)
     await hass.async_block_till_done()
-    flows = hass.config_entries.flow.async_progress()
-    assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
+    assert not hass.config_entries.flow.async_progress()
 
 
 async def test_several_devices(
@@ -542,6 +540,7 @@ async def test_command_for_a_device_that_lost_its_address(
 ) -> None:
     """A destructive command does not reach a device that took over the address since the last poll."""
     device.mac_addresses = ("dc:a6:32:00:00:99",)
+    device.local_mode = True
     with pytest.raises(ServiceValidationError, match="Another device answers"):
         await call(hass, action, device_id=device_id, **data)
     assert not device.commands

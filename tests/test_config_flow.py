@@ -302,7 +302,7 @@ async def test_environment_fails_and_recovers(
     hass: HomeAssistant, server: SupervisorServer
 ) -> None:
     """What is wrong stands above the form, which can be tried again."""
-    server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=1)
+    server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=2)
     result = await choose(hass, "environment")
     assert result["type"] is FlowResultType.FORM
     assert result["errors"] == {"base": "invalid_auth"}
@@ -388,7 +388,7 @@ async def test_environment_is_read_again(
     entry.add_to_hass(hass)
     result = await getattr(entry, f"start_{kind}_flow")(hass)
     assert result["step_id"] == f"{kind}_environment"
-    server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=1)
+    server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=2)
     result = await submit(hass, result)
     assert result["errors"] == {"base": "invalid_auth"}
     result = await submit(hass, result)

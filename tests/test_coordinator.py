@@ -403,11 +403,31 @@ async def test_key_refused_later(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A key that is refused while running asks for another one."""
+    """A key that is refused for more than a minute asks for another one."""
     device.api_key = "0" * 32
     await pass_time(hass, freezer)
+    assert not hass.config_entries.flow.async_progress()
+    await pass_time(hass, freezer, 61)
     (flow,) = hass.config_entries.flow.async_progress()
     assert flow["step_id"] == "reauth_confirm"
+
+
+@pytest.mark.expects_log("refused the API key")
+async def test_key_refused_for_a_while(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """Polling goes on while a key is refused, and the form closes when the key works again."""
+    key, device.api_key = device.api_key, "0" * 32
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 61)
+    assert hass.config_entries.flow.async_progress()
+    device.api_key = key
+    await pass_time(hass, freezer, 61)
+    assert not hass.config_entries.flow.async_progress()
+    assert state_of(hass, f"sensor.{NAME}_status") == "idle"
 
 
 async def test_key_is_nowhere_in_the_log(

@@ -113,6 +113,7 @@ async def test_an_impostor(
 ) -> None:
     """A device that turns out to be another one is not taken for it."""
     device.mac_addresses = ["dc:a6:32:00:00:99"]
+    device.api_key = "f" * 32
     await lease(hass)
     assert URL(lost.data["url"]).host == FORMER
 
