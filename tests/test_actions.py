@@ -196,11 +196,20 @@ async def test_wrong_host_config(
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({}, "hostname is not valid: There is nothing to change"),
-        ({"proxy_type": "socks4"}, "proxy_ip is not valid: A proxy needs it"),
-        ({"proxy_ip": "192.0.2.9"}, "proxy_type is not valid: A proxy needs it"),
+        ({}, "hostname is not valid: The action must change"),
+        (
+            {"proxy_type": "socks4"},
+            "proxy_ip is not valid: A proxy requires this field",
+        ),
+        (
+            {"proxy_ip": "192.0.2.9"},
+            "proxy_type is not valid: A proxy requires this field",
+        ),
         ({"proxy_login": "me"}, "proxy_type is not valid"),
-        (PROXY | {"remove_proxy": True}, "proxy_type is not valid: A proxy is either"),
+        (
+            PROXY | {"remove_proxy": True},
+            "proxy_type is not valid: A proxy cannot be both",
+        ),
     ],
 )
 async def test_host_config_that_does_not_fit(
@@ -652,7 +661,9 @@ async def test_state_that_is_none(
     """What is no target state is not sent, confirmed or not."""
     device.local_mode = True
     server.requests.clear()
-    with pytest.raises(ServiceValidationError, match="state is not valid: Its apps"):
+    with pytest.raises(
+        ServiceValidationError, match="state is not valid: Each app must"
+    ):
         await call(
             hass,
             "set_target_state",

@@ -160,5 +160,5 @@ async def test_button(
 
 def test_texts() -> None:
     """Every action that commands has a line."""
-    commands = {name for name, action in ACTIONS.items() if not action.answers}
+    commands = {name for name, action in ACTIONS.items() if not action.response_key}
     assert commands == set(TEXTS["config_panel"]["activity"])

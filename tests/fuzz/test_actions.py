@@ -73,7 +73,7 @@ async def call(hass: HomeAssistant, action: str, data: dict[str, Any]) -> str:
             action,
             data,
             blocking=True,
-            return_response=bool(ACTIONS[action].answers),
+            return_response=bool(ACTIONS[action].response_key),
         )
     except vol.Invalid:
         return "refused"
