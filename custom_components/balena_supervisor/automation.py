@@ -1,4 +1,4 @@
-"""What triggers and conditions look at: one kind of our entities, whichever the target."""
+"""Select the entities that a trigger or a condition is about."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from .const import DOMAIN
 
 @dataclass(frozen=True, slots=True)
 class EntityFilter:
-    """A kind of our entities, and the state that they take."""
+    """The entities with one translation key, and the state to compare with."""
 
     platform: Platform
     key: str
@@ -20,16 +20,16 @@ class EntityFilter:
 
     @property
     def domain_specs(self) -> dict[str, DomainSpec]:
-        """Which domain the entities are of."""
+        """The domain of the entities, as Home Assistant's base classes expect it."""
         return {self.platform: DomainSpec()}
 
     @property
     def state(self) -> str:
-        """The state that they take."""
+        """The state to compare with."""
         return STATE_ON if self.is_on else STATE_OFF
 
-    def among(self, hass: HomeAssistant, entities: set[str]) -> set[str]:
-        """Return those of some entities that are of the kind."""
+    def apply(self, hass: HomeAssistant, entities: set[str]) -> set[str]:
+        """Return the entities of this integration with the platform and the translation key."""
         registry = er.async_get(hass)
         return {
             entity_id

@@ -1,4 +1,4 @@
-"""Triggers of balena devices, for automations."""
+"""Triggers for balena devices."""
 
 from datetime import datetime
 from typing import Final, override
@@ -21,60 +21,63 @@ from .const import ATTR_REFUSED_AT, ATTR_STOPPED_BY_ITSELF
 
 
 class _BalenaTrigger(EntityTriggerBase):
-    """Triggers when something happens to our entities."""
+    """Trigger for the entities that a filter selects."""
 
-    _subject: EntityFilter
-    # A device's problems are told by diagnostic entities.
+    _filter: EntityFilter
+    # Some triggers are about diagnostic entities.
     _primary_entities_only = False
 
     @override
     def entity_filter(self, entities: set[str]) -> set[str]:
-        """Return those of some entities that the trigger is about."""
-        return self._subject.among(self._hass, entities)
+        """Return the entities that the trigger is about."""
+        return self._filter.apply(self._hass, entities)
 
 
-def _trigger(subject: EntityFilter) -> type[Trigger]:
-    """Return a trigger for when an entity takes a state."""
+def _state_trigger(state_filter: EntityFilter) -> type[Trigger]:
+    """Return a trigger that fires when a selected entity changes to a state."""
 
     class StateTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
-        """Triggers when one of our entities takes a state."""
+        """Trigger that fires when a selected entity changes to a state."""
 
-        _subject = subject
-        _domain_specs = subject.domain_specs
-        _to_states = {subject.state}
+        _filter = state_filter
+        _domain_specs = state_filter.domain_specs
+        _to_states = {state_filter.state}
 
     return StateTrigger
 
 
 class _ServiceStoppedTrigger(_BalenaTrigger, EntityTransitionTriggerBase):
-    """Triggers when a service is known to have stopped by itself, which may be later."""
+    """Trigger that fires when it is certain that a service stopped by itself.
 
-    _subject = EntityFilter(Platform.SWITCH, "running")
+    This can be later than the stop itself.
+    """
+
+    _filter = EntityFilter(Platform.SWITCH, "running")
     _domain_specs = {Platform.SWITCH: DomainSpec(value_source=ATTR_STOPPED_BY_ITSELF)}
     _from_states = {False}
     _to_states = {True}
 
 
 class _UpdateFinishedTrigger(_BalenaTrigger):
-    """Triggers when a device runs a release that it did not run before, and should.
+    """Trigger that fires when a device runs its target release after it ran another one.
 
-    Who skips a release, or has the device run no other one, finishes nothing.
+    It does not fire if the target release changes to the running one.
     """
 
-    _subject = EntityFilter(Platform.UPDATE, "release")
+    _filter = EntityFilter(Platform.UPDATE, "release")
     _domain_specs = {Platform.UPDATE: DomainSpec(value_source=ATTR_INSTALLED_VERSION)}
-    # A device may be away while it is updated.
+    # A device can be unavailable during its update.
     _excluded_from_states = frozenset()
 
     def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
-        """Prepare."""
+        """Initialize without known releases."""
         super().__init__(hass, config)
-        # By entity, since one that is unavailable does not tell it.
+        # The last known release by entity id. An unavailable entity has no attributes.
         self._installed: dict[str, str] = {}
 
     @override
     def entity_filter(self, entities: set[str]) -> set[str]:
-        """Return the updates among some entities, and remember what runs on their devices."""
+        """Return the update entities, and remember the running releases of new ones."""
         updates = super().entity_filter(entities)
         for entity_id in updates - self._installed.keys():
             if (state := self._hass.states.get(entity_id)) is not None:
@@ -85,7 +88,7 @@ class _UpdateFinishedTrigger(_BalenaTrigger):
     def is_valid_state(
         self, state: State, report_not_triggered: NotTriggeredReasonReporter
     ) -> bool:
-        """Return whether a device runs the release that it should."""
+        """Return whether the device runs its target release."""
         latest = state.attributes.get(ATTR_LATEST_VERSION)
         is_finished: bool = self._get_tracked_value(state) == latest
         if not is_finished:
@@ -94,7 +97,7 @@ class _UpdateFinishedTrigger(_BalenaTrigger):
 
     @override
     def is_valid_transition(self, from_state: State, to_state: State) -> bool:
-        """Return whether a device ran another release before, also if it was away since."""
+        """Return whether the device ran another release before, also if it was unavailable since."""
         before = self._installed.get(to_state.entity_id)
         self._remember(to_state)
         return before not in (None, self._installed.get(to_state.entity_id))
@@ -105,15 +108,18 @@ class _UpdateFinishedTrigger(_BalenaTrigger):
 
 
 class _RefusedByLockTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
-    """Triggers with each refusal by an update lock, or once when locks were in the way for a while."""
+    """Trigger that fires for each refusal by an update lock.
 
-    _subject = EntityFilter(Platform.BINARY_SENSOR, "update_locked")
-    _domain_specs = _subject.domain_specs
-    _to_states = {_subject.state}
+    With a duration, it fires once when the entity has been on for that long.
+    """
+
+    _filter = EntityFilter(Platform.BINARY_SENSOR, "update_locked")
+    _domain_specs = _filter.domain_specs
+    _to_states = {_filter.state}
 
     @override
     def is_valid_transition(self, from_state: State, to_state: State) -> bool:
-        """Return whether a lock was in the way, also if one was before."""
+        """Return whether there is a new refusal, also if the entity was already on."""
         if self._duration:
             return super().is_valid_transition(from_state, to_state)
         before = from_state.attributes.get(ATTR_REFUSED_AT)
@@ -122,20 +128,24 @@ class _RefusedByLockTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
 
 
 TRIGGERS: Final[dict[str, type[Trigger]]] = {
-    "came_back": _trigger(EntityFilter(Platform.BINARY_SENSOR, "online")),
+    "came_back": _state_trigger(EntityFilter(Platform.BINARY_SENSOR, "online")),
     "service_stopped": _ServiceStoppedTrigger,
-    "update_available": _trigger(EntityFilter(Platform.UPDATE, "release")),
-    "update_failed": _trigger(EntityFilter(Platform.BINARY_SENSOR, "update_failed")),
+    "update_available": _state_trigger(EntityFilter(Platform.UPDATE, "release")),
+    "update_failed": _state_trigger(
+        EntityFilter(Platform.BINARY_SENSOR, "update_failed")
+    ),
     "update_finished": _UpdateFinishedTrigger,
     "refused_by_lock": _RefusedByLockTrigger,
-    "vpn_lost": _trigger(EntityFilter(Platform.BINARY_SENSOR, "vpn", is_on=False)),
-    "vpn_restored": _trigger(EntityFilter(Platform.BINARY_SENSOR, "vpn")),
-    "went_offline": _trigger(
+    "vpn_lost": _state_trigger(
+        EntityFilter(Platform.BINARY_SENSOR, "vpn", is_on=False)
+    ),
+    "vpn_restored": _state_trigger(EntityFilter(Platform.BINARY_SENSOR, "vpn")),
+    "went_offline": _state_trigger(
         EntityFilter(Platform.BINARY_SENSOR, "online", is_on=False)
     ),
 }
 
 
 async def async_get_triggers(hass: HomeAssistant) -> dict[str, type[Trigger]]:
-    """Return our triggers."""
+    """Return the triggers of the integration."""
     return TRIGGERS
