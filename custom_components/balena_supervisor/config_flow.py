@@ -64,7 +64,7 @@ from .flow_helpers import (
 )
 from .markdown import escape_markdown
 
-_SERVER: Final = "server"
+_SECTION_SERVER: Final = "server"
 
 _KEY_SELECTOR: Final = TextSelector(
     TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off")
@@ -91,18 +91,18 @@ _SERVER_SCHEMA: Final = vol.Schema(
 _ACCOUNT_SCHEMA: Final = vol.Schema(
     {
         vol.Required(CONF_TOKEN): _KEY_SELECTOR,
-        vol.Required(_SERVER): section(_SERVER_SCHEMA, {"collapsed": True}),
+        vol.Required(_SECTION_SERVER): section(_SERVER_SCHEMA, {"collapsed": True}),
     }
 )
 _RECONFIGURE_ACCOUNT_SCHEMA: Final = vol.Schema(
     {
         vol.Optional(CONF_TOKEN): _KEY_SELECTOR,
-        vol.Required(_SERVER): section(_SERVER_SCHEMA, {"collapsed": False}),
+        vol.Required(_SECTION_SERVER): section(_SERVER_SCHEMA, {"collapsed": False}),
     }
 )
 _REAUTH_ACCOUNT_SCHEMA: Final = vol.Schema({vol.Required(CONF_TOKEN): _KEY_SELECTOR})
 
-# With this many devices, the option to include services is off by default.
+# With this many devices or more, the option to include services is off by default.
 _MANY_DEVICES: Final = 100
 
 _PLACEHOLDERS: Final = {
@@ -181,7 +181,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             account, data, errors = await self._async_validate_account_input(
-                user_input[CONF_TOKEN], user_input[_SERVER]
+                user_input[CONF_TOKEN], user_input[_SECTION_SERVER]
             )
             if account is not None and not account.fleets:
                 errors = {CONF_TOKEN: "no_fleets"}
@@ -306,7 +306,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None:
             account, data, errors = await self._async_validate_account_input(
                 user_input.get(CONF_TOKEN) or entry.data[CONF_TOKEN],
-                user_input[_SERVER],
+                user_input[_SECTION_SERVER],
             )
             if account is not None:
                 return await self._async_update_account_entry(entry, account, data)
@@ -315,7 +315,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             "reconfigure_account",
             _RECONFIGURE_ACCOUNT_SCHEMA,
             errors,
-            user_input or {_SERVER: fields},
+            user_input or {_SECTION_SERVER: fields},
         )
 
     async def async_step_reconfigure_environment(

@@ -36,6 +36,7 @@ from .client import (
 from .const import CONF_CA_CERTIFICATE, DEFAULT_PORT
 from .device.probe import ProbedDevice, async_probe_device
 
+# Translation keys by form field.
 type Errors = dict[str, str]
 
 _MAX_HOST_LENGTH: Final = 253
