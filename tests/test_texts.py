@@ -26,9 +26,9 @@ from custom_components.balena_supervisor.device.state import (
     UpdateStatus,
 )
 from custom_components.balena_supervisor.exceptions import (
-    _ACCOUNT_KEYS,
-    _DEVICE_KEYS,
-    _LOCK_KEYS,
+    _ACCOUNT_TRANSLATION_KEYS,
+    _DEVICE_TRANSLATION_KEYS,
+    _LOCK_TRANSLATION_KEYS,
 )
 from custom_components.balena_supervisor.flow_helpers import (
     _ACCOUNT_ERRORS,
@@ -98,9 +98,9 @@ def test_exceptions_have_texts() -> None:
     refusals = set(re.findall(r'_?(?:refusal|ending)\(\s*"(\w+)"', SOURCE))
     chosen = {"not_a_device", "stopping", "unavailable_service", "unloaded"}
     keys = {
-        *_DEVICE_KEYS.values(),
-        *_ACCOUNT_KEYS.values(),
-        *_LOCK_KEYS.values(),
+        *_DEVICE_TRANSLATION_KEYS.values(),
+        *_ACCOUNT_TRANSLATION_KEYS.values(),
+        *_LOCK_TRANSLATION_KEYS.values(),
         *refusals,
         *chosen,
     }
