@@ -95,13 +95,13 @@ def test_words_have_texts(key: str, words: Any) -> None:
 def test_exceptions_have_texts() -> None:
     """Every exception has a message, and every message an exception."""
     literal = set(re.findall(r'translation_key=\s*"(\w+)",?\s*(?:\)|trans)', SOURCE))
-    refusals = set(re.findall(r'_?(?:refusal|ending)\(\s*"(\w+)"', SOURCE))
+    built = set(re.findall(r'(?:refusal|_error)\(\s*"(\w+)"', SOURCE))
     chosen = {"not_a_device", "stopping", "unavailable_service", "unloaded"}
     keys = {
         *_DEVICE_TRANSLATION_KEYS.values(),
         *_ACCOUNT_TRANSLATION_KEYS.values(),
         *_LOCK_TRANSLATION_KEYS.values(),
-        *refusals,
+        *built,
         *chosen,
     }
     assert keys | (literal & set(TEXTS["exceptions"])) == set(TEXTS["exceptions"])

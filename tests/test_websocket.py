@@ -349,7 +349,8 @@ async def test_device_is_offline(
     await browser.subscribe(device_id)
     await eventually(lambda: device.followers == 1)
     server.faults.add("GET", "/v1/device", Fault.reset())
-    await loaded.runtime_data.devices["02:fc:00:00:00:01"].async_refresh()
+    balena_device = loaded.runtime_data.devices["02:fc:00:00:00:01"]
+    await balena_device.coordinator.async_refresh()
     assert "holy-wildflower does not answer" in (await browser.end())["message"]
     await eventually(lambda: device.followers == 0)
 
