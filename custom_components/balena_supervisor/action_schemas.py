@@ -12,7 +12,7 @@ import voluptuous as vol
 from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util
 
-from .client import Proxy, target_apps
+from .client import Proxy, parse_target_apps
 from .device.entry import BalenaDevice
 from .device.logs import DEFAULT_LINES, MAX_LINES, LogSelection
 
@@ -157,7 +157,7 @@ def _target_state(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     state = fields["state"]
     local = state.get("local", {})
     told = local.get("apps", {}) if isinstance(local, dict) else local
-    apps = target_apps(state)
+    apps = parse_target_apps(state)
     if not isinstance(told, dict) or len(apps) < len(told):
         raise vol.Invalid("Its apps are objects by their ids", ["state"])
     if (

@@ -14,7 +14,7 @@ from homeassistant.helpers.device_registry import AnyDeviceEntry, ChildDeviceEnt
 from homeassistant.helpers.redact import REDACTED
 
 from .account.coordinator import AccountCoordinator
-from .client import BalenaError, Endpoint, Exchange, RequestLog
+from .client import BalenaError, Endpoint, RequestLog, RequestStatistics
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
 from .system_health import async_ping
 
@@ -133,13 +133,13 @@ def _device(device: BalenaDevice) -> Mapping[str, Any]:
 
 def _requests(record: RequestLog) -> Mapping[str, Any]:
     """Return how each path answered the last time."""
-    return {path: _exchange(item) for path, item in record.exchanges.items()}
+    return {path: _request_statistics(item) for path, item in record.endpoints.items()}
 
 
-def _exchange(exchange: Exchange) -> Mapping[str, Any]:
-    told = asdict(exchange)
+def _request_statistics(statistics: RequestStatistics) -> Mapping[str, Any]:
+    told = asdict(statistics)
     body = told.pop("body")
-    error = exchange.error
+    error = statistics.error
     told["error"] = _impersonal(error) if error else None
     if body is not None:
         try:

@@ -475,7 +475,8 @@ async def test_missing_field_that_comes(
 ) -> None:
     """After a while all is asked for again, as the API may have been updated."""
     monkeypatch.setattr(
-        "custom_components.balena_supervisor.client.cloud._LEAN_TIME", 0.0
+        "custom_components.balena_supervisor.client.cloud._OPTIONAL_FIELDS_RETRY_INTERVAL",
+        0.0,
     )
     cloud.missing_fields = {"cpu_temp"}
     await account.devices([cloud_device.fleet.id], with_images=False)
@@ -662,12 +663,12 @@ async def test_page_that_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """When a page of devices fails, there are no devices rather than some of them."""
-    monkeypatch.setattr("custom_components.balena_supervisor.client.cloud.PAGE", 1)
+    monkeypatch.setattr("custom_components.balena_supervisor.client.cloud.PAGE_SIZE", 1)
     cloud.limit(1, retry_after=30)
     with pytest.raises(RateLimited) as limited:
         await account.devices([cloud_device.fleet.id], with_images=False)
     assert limited.value.retry_after == 30
-    assert account.quiet_for > 25
+    assert account.remaining_backoff > 25
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from custom_components.balena_supervisor.client import JournalEntry, container_tag
+from custom_components.balena_supervisor.client import JournalEntry, short_container_id
 
 
 def entry(**fields: Any) -> JournalEntry:
@@ -83,4 +83,4 @@ def test_services(name: str | None, service: str | None) -> None:
 
 def test_tag() -> None:
     """Lines of a container are tagged with the beginning of its id."""
-    assert container_tag("0123456789ABCDEF") == "0123456789ab"
+    assert short_container_id("0123456789ABCDEF") == "0123456789ab"

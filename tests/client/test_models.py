@@ -111,8 +111,8 @@ MODELS = [
     models.ServiceReport.from_json,
     models.StateStatus.from_json,
     models.Vpn.from_json,
-    models.container_ids_from_json,
-    models.tags_from_json,
+    models.parse_container_ids,
+    models.parse_tags,
 ]
 
 

@@ -17,6 +17,7 @@ from custom_components.balena_supervisor.client import (
     BalenaCloud,
     BalenaError,
     CloudError,
+    CloudRateLimited,
     ConnectionFailed,
     ConnectionRefused,
     DeviceKeyRefused,
@@ -25,7 +26,6 @@ from custom_components.balena_supervisor.client import (
     LockHolder,
     NotFound,
     OutcomeUnknown,
-    Paused,
     ProxyTransport,
     RateLimited,
     RequestTimeout,
@@ -143,7 +143,7 @@ async def test_query_does_not_pass(
         transport = ProxyTransport(http, device.uuid, Throttle())
         with pytest.raises(Unsupported):
             await transport.request(
-                "GET", "/v2/containerId?service=main", timeout=1, command=False
+                "GET", "/v2/containerId?service=main", timeout=1, is_command=False
             )
     assert cloud.requests == []
 
@@ -339,8 +339,8 @@ async def test_old_supervisor(
         (Fault.status(404, "Service not found"), NotFound, NotFound),
         (Fault.status(207, "[]", JSON), DeviceOffline, DeviceOffline),
         (Fault.status(423, '{"message":"locked"}', JSON), UpdateLocked, UpdateLocked),
-        (Fault.status(429), Paused, Paused),
-        (Fault.status(429, PAGE, HTML), Paused, Paused),
+        (Fault.status(429), CloudRateLimited, CloudRateLimited),
+        (Fault.status(429, PAGE, HTML), CloudRateLimited, CloudRateLimited),
         (Fault.status(500), CloudError, OutcomeUnknown),
         (Fault.status(500, PAGE, HTML), CloudError, OutcomeUnknown),
         (Fault.status(500, UNREADABLE, JSON), InvalidResponse, OutcomeUnknown),
@@ -501,7 +501,7 @@ async def test_pause(
     with pytest.raises(RateLimited) as paused:
         await read(supervisor)
     assert 25 < (paused.value.retry_after or 0) <= 30
-    assert 25 < account.quiet_for <= 30
+    assert 25 < account.remaining_backoff <= 30
     assert len(cloud.requests) == 1
     await command(supervisor)
     assert device.commands == [("blink", {})]
@@ -579,8 +579,8 @@ async def test_pause_is_over(cloud: CloudServer, token: str, device: Device) -> 
         throttle = Throttle()
         http = HttpClient(cloud.url, session, token)
         supervisor = Supervisor(ProxyTransport(http, device.uuid, throttle))
-        throttle.be_quiet(0.2)
-        throttle.be_quiet(0.0)
+        throttle.back_off(0.2)
+        throttle.back_off(0.0)
         with pytest.raises(RateLimited):
             await read(supervisor)
         await asyncio.sleep(0.21)
@@ -683,7 +683,7 @@ async def test_keys_are_not_repeated(
     """Neither the token nor the device's own key comes through in an error."""
     words = (
         f"error for url (http://10.114.104.1:48480/v1/device?apikey={device.api_key})"
-        f" with VoiceTarget {token}"
+        f" with Bearer {token}"
     )
     fault = Fault.status(status, body.format(words=words), content_type)
     cloud.faults.add("*", "/*", fault)

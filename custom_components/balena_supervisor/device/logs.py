@@ -14,15 +14,15 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.util import dt as dt_util
 
 from ..client import (
+    API_KEY_PATTERN,
     ENGINE_UNIT,
-    KEY_IN_URL,
     Container,
     Endpoint,
     JournalEntry,
     LogLine,
     RequestTimeout,
     Unsupported,
-    container_tag,
+    short_container_id,
 )
 from ..const import DOMAIN
 from .coordinator import DeviceCoordinator
@@ -46,7 +46,7 @@ _INVISIBLE: Final = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 # Of a device itself, which got it from the balena API in a URL.
-_KEY: Final = re.compile(KEY_IN_URL, re.IGNORECASE)
+_KEY: Final = re.compile(API_KEY_PATTERN, re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class DeviceLogs:
                         break
         except TimeoutError as err:
             if not kept.entries:
-                raise RequestTimeout("No answer came in time") from err
+                raise RequestTimeout("No response arrived in time") from err
             kept.is_truncated = True
         return kept
 
@@ -245,7 +245,7 @@ class DeviceLogs:
                 if entry.service != selection.service or not is_new:
                     continue
                 if selection.app_id is not None:
-                    tag = container_tag(entry.container_id or "")
+                    tag = short_container_id(entry.container_id or "")
                     if tag not in apps:
                         # It was made since; or is gone already, and then it is nobody's.
                         found = await self._containers(selection)
@@ -306,7 +306,7 @@ class DeviceLogs:
     def _require(self, endpoint: Endpoint) -> None:
         """Raise Unsupported when logs do not come this way, or not from this Supervisor."""
         if not self._coordinator.supports_logs:
-            raise Unsupported("The balena API passes no logs on")
+            raise Unsupported("The balena API does not forward logs")
         self._supervisor.require(endpoint)
 
     def _require_service(self, selection: LogSelection) -> None:
@@ -321,7 +321,7 @@ class DeviceLogs:
     async def _container_id(self, selection: LogSelection) -> str | None:
         """Return the tag of the container that is meant, None when none is meant."""
         if selection.container_id is not None:
-            return container_tag(selection.container_id)
+            return short_container_id(selection.container_id)
         if selection.service is None:
             return None
         containers = await self._containers(selection)
@@ -331,7 +331,7 @@ class DeviceLogs:
         if not found:
             self._require_service(selection)
             raise self._refusal("unavailable_service", service=selection.service)
-        return container_tag(next(iter(found.values())))
+        return short_container_id(next(iter(found.values())))
 
     async def _containers(self, selection: LogSelection) -> list[Container]:
         """Return the containers of a service, of whichever app."""
@@ -368,7 +368,7 @@ def _newest(
 
 def _apps_by_tag(containers: Iterable[Container]) -> dict[str, int | None]:
     return {
-        container_tag(container.container_id): container.app_id
+        short_container_id(container.container_id): container.app_id
         for container in containers
         if container.container_id
     }

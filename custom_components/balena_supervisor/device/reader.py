@@ -10,13 +10,13 @@ from typing import Any, Final
 from ..client import (
     AppReports,
     BalenaError,
+    CloudRateLimited,
     ConnectionFailed,
     DeviceInfo,
     DeviceOffline,
     DeviceReport,
     Endpoint,
     HostConfig,
-    Paused,
     StateStatus,
     Supervisor,
     Unsupported,
@@ -66,7 +66,7 @@ class SupervisorReader:
         self._supervisor = supervisor
 
     async def read(self) -> DeviceState:
-        """Return the device's state. Raises BalenaError only when /v1/device fails, and Paused.
+        """Return the device's state. Raises BalenaError only when /v1/device fails, and CloudRateLimited.
 
         What is not asked because of a pause, is no missing answer: all is read again later.
         """
@@ -142,7 +142,7 @@ class SupervisorReader:
             return await read()
         except Unsupported:
             self._missing.add(endpoint)
-        except Paused:
+        except CloudRateLimited:
             raise
         except BalenaError as err:
             LOGGER.debug("%s of %s failed: %s", endpoint.path, self._name, err)
