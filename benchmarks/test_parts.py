@@ -95,7 +95,6 @@ def page() -> bytes:
                     "overall_status": "operational",
                     "overall_progress": None,
                     "update_status": "done",
-                    "download_progress": None,
                     "last_connectivity_event": "2026-11-28T03:54:13.000Z",
                     "cpu_usage": 14,
                     "cpu_temp": 47,

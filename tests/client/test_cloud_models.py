@@ -25,7 +25,6 @@ _NAMES = [
     "cpu_temp",
     "cpu_usage",
     "device_name",
-    "download_progress",
     "id",
     "image_install",
     "installs__image",
@@ -51,7 +50,6 @@ _NAMES = [
     "raw_version",
     "service_name",
     "should_be_running__release",
-    "should_track_latest_release",
     "slug",
     "status",
     "storage_total",
@@ -197,7 +195,6 @@ def test_images() -> None:
             "image_install": [
                 {
                     "status": "Running",
-                    "download_progress": None,
                     "is_provided_by__release": [
                         {"belongs_to__application": {"__id": 3}}
                     ],
@@ -269,7 +266,6 @@ def test_fleets() -> None:
             "should_be_running__release": [
                 {"id": 9, "commit": "c0ffee", "raw_version": "1.2.3"}
             ],
-            "should_track_latest_release": False,
         },
     ]
     assert list(parse_fleets(value)) == [
@@ -281,7 +277,6 @@ def test_fleets() -> None:
             device_count=12,
             device_type="Raspberry Pi 4",
             release=Release(id=9, commit="c0ffee", version="1.2.3"),
-            tracks_latest=False,
         ),
     ]
 

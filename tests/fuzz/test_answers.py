@@ -55,7 +55,6 @@ ROW = {
     "overall_status": "operational",
     "overall_progress": None,
     "update_status": "done",
-    "download_progress": None,
     "last_connectivity_event": "2026-11-23T09:25:00.000Z",
     "cpu_usage": 12,
     "cpu_temp": 50,
@@ -72,7 +71,6 @@ ROW = {
     "image_install": [
         {
             "status": "Running",
-            "download_progress": None,
             "is_provided_by__release": [{"belongs_to__application": {"__id": 1}}],
             "installs__image": [
                 {"is_a_build_of__service": [{"service_name": service}]}

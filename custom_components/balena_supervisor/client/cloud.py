@@ -45,7 +45,7 @@ _FLEETS_PER_QUERY: Final = 500
 # An openBalena that lacks optional fields may be updated meanwhile.
 _OPTIONAL_FIELDS_RETRY_INTERVAL: Final = 600.0
 _FLEET_QUERY: Final = {
-    "$select": "id,app_name,slug,is_archived,should_track_latest_release",
+    "$select": "id,app_name,slug,is_archived",
     "$expand": (
         "is_for__device_type($select=name),"
         "should_be_running__release($select=id,commit,raw_version),"
@@ -66,7 +66,7 @@ _DEVICE_FIELDS: Final = (
 )
 # An older openBalena lacks some of these.
 _OPTIONAL_DEVICE_FIELDS: Final = (
-    "update_status,download_progress,last_connectivity_event,cpu_usage,cpu_temp,"
+    "update_status,last_connectivity_event,cpu_usage,cpu_temp,"
     "memory_usage,memory_total,storage_usage,storage_total,is_undervolted"
 )
 _DEVICE_EXPANSIONS: Final = (
@@ -75,7 +75,7 @@ _DEVICE_EXPANSIONS: Final = (
     "should_be_running__release($select=id,commit,raw_version)"
 )
 _IMAGE_EXPANSION: Final = (
-    "image_install($select=status,download_progress;$filter=status ne 'deleted';"
+    "image_install($select=status;$filter=status ne 'deleted';"
     "$expand=is_provided_by__release($select=belongs_to__application),"
     "installs__image($select=id;"
     "$expand=is_a_build_of__service($select=service_name)))"

@@ -84,7 +84,6 @@ class Fleet:
     device_type: str | None = None
     is_archived: bool = False
     release: Release | None = None
-    tracks_latest: bool | None = None
 
 
 def parse_fleets(value: object) -> Iterator[Fleet]:
@@ -103,7 +102,6 @@ def parse_fleets(value: object) -> Iterator[Fleet]:
             ),
             is_archived=parse_bool(data.get("is_archived")) or False,
             release=Release.from_json(data.get("should_be_running__release")),
-            tracks_latest=parse_bool(data.get("should_track_latest_release")),
         )
 
 
@@ -118,7 +116,6 @@ class InstalledImage:
     service: str
     app_id: int | None = None
     status: str | None = None
-    download_progress: float | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Self | None:
@@ -137,7 +134,6 @@ class InstalledImage:
                 )
             ),
             status=parse_text(data.get("status")),
-            download_progress=parse_percentage(data.get("download_progress")),
         )
 
 
@@ -155,7 +151,6 @@ class DeviceRow:
     cpu_temperature: float | None = None
     cpu_usage: float | None = None
     device_type: str | None = None
-    download_progress: float | None = None
     images: tuple[InstalledImage, ...] | None = None
     ip_addresses: tuple[str, ...] = ()
     is_connected_to_vpn: bool | None = None
@@ -195,7 +190,6 @@ class DeviceRow:
             device_type=parse_text(
                 _expanded_object(data.get("is_of__device_type")).get("name")
             ),
-            download_progress=parse_percentage(data.get("download_progress")),
             images=(
                 tuple(
                     image
