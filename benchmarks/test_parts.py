@@ -40,7 +40,7 @@ class Memory:
         *,
         json: Mapping[str, Any] | None = None,
         timeout: float,
-        command: bool,
+        is_command: bool,
     ) -> Response:
         """Return the answer to a read."""
         answer = self._answers.get(path)
@@ -51,7 +51,7 @@ class Memory:
             assert isinstance(reply, Reply)
             answer = Response(reply.status, reply.content_type or "", reply.body)
             self._answers[path] = answer
-        if error := error_from_response(answer, command=command):
+        if error := error_from_response(answer, is_command=is_command):
             raise error
         return answer
 
@@ -61,7 +61,7 @@ class Memory:
         """Refuse what has no end."""
         raise NotImplementedError
 
-    def use_key(self, key: str) -> None:
+    def set_api_key(self, api_key: str) -> None:
         """Refuse another key."""
         raise NotImplementedError
 
@@ -95,7 +95,6 @@ def page() -> bytes:
                     "overall_status": "operational",
                     "overall_progress": None,
                     "update_status": "done",
-                    "download_progress": None,
                     "last_connectivity_event": "2026-11-28T03:54:13.000Z",
                     "cpu_usage": 14,
                     "cpu_temp": 47,

@@ -607,7 +607,7 @@ OUTAGES = {
     "redirect": (Fault.redirect("https://example.com"), "What answers for the balena"),
     "reset": (Fault.reset(), "could not be reached"),
     "cut": (Fault.truncate(), "could not be reached"),
-    "403": (Fault.status(403, "<html>", "text/html"), "Something on the way refused"),
+    "403": (Fault.status(403, "<html>", "text/html"), "A proxy or firewall refused"),
     "404": (Fault.status(404), "is too old, or not at this address"),
     "400": (Fault.status(400, '"Malformed url"'), "What answers for the balena API"),
     "429": (Fault.status(429), "was asked too often"),

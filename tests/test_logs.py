@@ -380,11 +380,11 @@ async def test_several_devices(
     assert first["logs"]["lines"] == 4
     assert (second["device_id"], second["result"]) == (member_id, "unsupported")
     assert second["message"] == (
-        "kiosk-lobby cannot do this: The balena API passes no logs on"
+        "kiosk-lobby cannot do this: The balena API does not forward logs"
     )
     assert second["logs"] is None
 
-    with pytest.raises(ServiceValidationError, match="passes no logs on"):
+    with pytest.raises(ServiceValidationError, match="does not forward logs"):
         await logs(hass, device_id=member_id, service="browser")
 
 

@@ -396,7 +396,7 @@ async def test_device_of_an_account(
     )
     for source in ({}, {"service": "browser"}, {"unit": "balena"}):
         await browser.subscribe(member.id, **source)
-        assert "passes no logs on" in (await browser.event())["message"]
+        assert "does not forward logs" in (await browser.event())["message"]
 
 
 async def test_unknown_device(browser: Browser) -> None:

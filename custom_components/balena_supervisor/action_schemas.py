@@ -12,7 +12,7 @@ import voluptuous as vol
 from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util
 
-from .client import Proxy, target_apps
+from .client import Proxy, parse_target_apps
 from .device.entry import BalenaDevice
 from .device.logs import DEFAULT_LINES, MAX_LINES, LogSelection
 
@@ -208,7 +208,7 @@ def _target_state_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     state = fields["state"]
     local = state.get("local", {})
     given_apps = local.get("apps", {}) if isinstance(local, dict) else local
-    apps = target_apps(state)
+    apps = parse_target_apps(state)
     if not isinstance(given_apps, dict) or len(apps) < len(given_apps):
         raise vol.Invalid("Each app must be an object under its app ID", ["state"])
     has_services = any(app.get("services") for app in apps.values())

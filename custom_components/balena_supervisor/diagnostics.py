@@ -14,7 +14,7 @@ from homeassistant.helpers.device_registry import AnyDeviceEntry, ChildDeviceEnt
 from homeassistant.helpers.redact import REDACTED
 
 from .account.coordinator import AccountCoordinator
-from .client import BalenaError, Endpoint, Exchange, RequestLog
+from .client import BalenaError, Endpoint, RequestLog, RequestStatistics
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
 from .system_health import async_ping
 
@@ -137,15 +137,15 @@ def _device_diagnostics(device: BalenaDevice) -> Mapping[str, Any]:
 def _request_diagnostics(request_log: RequestLog) -> Mapping[str, Any]:
     """Return the statistics and the last response of each path."""
     return {
-        path: _exchange_diagnostics(exchange)
-        for path, exchange in request_log.exchanges.items()
+        path: _statistics_diagnostics(statistics)
+        for path, statistics in request_log.endpoints.items()
     }
 
 
-def _exchange_diagnostics(exchange: Exchange) -> Mapping[str, Any]:
-    diagnostics = asdict(exchange)
+def _statistics_diagnostics(statistics: RequestStatistics) -> Mapping[str, Any]:
+    diagnostics = asdict(statistics)
     body = diagnostics.pop("body")
-    error = exchange.error
+    error = statistics.error
     diagnostics["error"] = _redact_text(error) if error else None
     if body is not None:
         try:

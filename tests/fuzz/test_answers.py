@@ -36,8 +36,8 @@ MODELS: list[tuple[str, Make]] = [
     ("/v2/state/status", models.StateStatus.from_json),
     ("/v2/local/device-info", models.DeviceInfo.from_json),
     ("/v2/device/vpn", models.Vpn.from_json),
-    ("/v2/device/tags", models.tags_from_json),
-    ("/v2/containerId", models.container_ids_from_json),
+    ("/v2/device/tags", models.parse_tags),
+    ("/v2/containerId", models.parse_container_ids),
 ]
 ROW = {
     "id": 7,
@@ -55,7 +55,6 @@ ROW = {
     "overall_status": "operational",
     "overall_progress": None,
     "update_status": "done",
-    "download_progress": None,
     "last_connectivity_event": "2026-11-23T09:25:00.000Z",
     "cpu_usage": 12,
     "cpu_temp": 50,
@@ -72,7 +71,6 @@ ROW = {
     "image_install": [
         {
             "status": "Running",
-            "download_progress": None,
             "is_provided_by__release": [{"belongs_to__application": {"__id": 1}}],
             "installs__image": [
                 {"is_a_build_of__service": [{"service_name": service}]}
@@ -102,7 +100,7 @@ def answers(draw: st.DrawFn, path: str) -> tuple[Any, Place]:
 
 
 # Made of what is passed on as it is.
-OTHERS: list[tuple[str, Make]] = [("/v2/local/target-state", models.target_apps)]
+OTHERS: list[tuple[str, Make]] = [("/v2/local/target-state", models.parse_target_apps)]
 
 
 @pytest.mark.parametrize(
@@ -159,9 +157,9 @@ class Canned:
         """Remember the answer."""
         self._answer = answer
 
-    async def request(self, *_: object, command: bool, **__: object) -> Response:
+    async def request(self, *_: object, is_command: bool, **__: object) -> Response:
         """Return the answer, or raise what it means."""
-        if error := error_from_response(self._answer, command=command):
+        if error := error_from_response(self._answer, is_command=is_command):
             raise error
         return self._answer
 
@@ -177,7 +175,7 @@ class Canned:
         yield self._answer.body[:middle]
         yield self._answer.body[middle:]
 
-    def use_key(self, key: str) -> None:
+    def set_api_key(self, api_key: str) -> None:
         """Need no key."""
 
 
