@@ -1,8 +1,9 @@
 """Generates the sentences to register, and recognizes the intent of a sentence.
 
-Only this module parses sentences with hassil, whose version Home Assistant pins: `Intents.from_dict`,
-`TextSlotList.from_tuples`, `parse_sentence` and `recognize_all`, including the field
-`text_chunks_matched` of its results. tests/test_private_api.py checks them.
+Only this module parses sentences with hassil. Home Assistant pins its version, and it
+documents no stable API. The parts in use are `Intents.from_dict`, `parse_sentence`,
+`TextSlotList.from_tuples`, `recognize_all`, and `text_chunks_matched` of the results.
+tests/test_private_api.py checks them.
 """
 
 from collections import defaultdict
