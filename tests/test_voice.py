@@ -14,8 +14,9 @@ from pytest_homeassistant_custom_component.common import (
 import yaml
 
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.voice import intents as spoken_intents
+from custom_components.balena_supervisor.voice import commands as voice_commands
 from custom_components.balena_supervisor.voice.intents import HANDLERS
+from custom_components.balena_supervisor.voice.templates import FOLDER as SHIPPED
 from homeassistant.auth.const import GROUP_ID_READ_ONLY
 from homeassistant.components import conversation
 from homeassistant.components.conversation import get_agent_manager
@@ -42,9 +43,6 @@ from simulator import (
 )
 
 from . import pass_time, state_of
-
-SHIPPED: Final = Path(spoken_intents.__file__).parent / "sentences"
-COPIES: Final = Path(__file__).parents[1] / "custom_sentences"
 
 # The devices of the fleet; Assist may know of all but the cellar.
 NAMES: Final = (
@@ -924,7 +922,7 @@ async def test_slow_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A command that takes long goes on while the person is told so."""
-    monkeypatch.setattr(spoken_intents, "_PATIENCE", 0.05)
+    monkeypatch.setattr(voice_commands, "RESPONSE_TIMEOUT", 0.05)
     cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
     assert await answer(hass, "restart the kiosk lobby") == (
         "kiosk-lobby was told, but has not answered yet."
@@ -941,7 +939,7 @@ async def test_slow_command_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One that fails after that is logged."""
-    monkeypatch.setattr(spoken_intents, "_PATIENCE", 0.0)
+    monkeypatch.setattr(voice_commands, "RESPONSE_TIMEOUT", 0.0)
     cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.reset_after())
     await answer(hass, "restart the kiosk lobby")
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -1071,13 +1069,6 @@ def keys(value: object, path: str = "") -> Iterator[str]:
                 yield from keys(item, f"{path}.{key}")
         case _:
             yield path
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_copy_is_in_step(language: str) -> None:
-    """The files that can be copied are those that are used."""
-    copy = COPIES / language / f"{DOMAIN}.yaml"
-    assert copy.read_bytes() == (SHIPPED / f"{language}.yaml").read_bytes()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -20,7 +20,7 @@ from .device.history import async_delete_histories
 from .frontend import async_setup_frontend
 from .issues import async_delete_issues, async_monitor_issues, async_setup_issues
 from .services import async_setup_services
-from .voice.sentences import async_setup_voice
+from .voice import async_setup_voice
 from .websocket_api import async_setup_websocket_api
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)

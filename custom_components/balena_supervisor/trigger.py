@@ -1,4 +1,4 @@
-"""Triggers for balena devices."""
+"""Triggers of automations."""
 
 from datetime import datetime
 from typing import Final, override
@@ -6,81 +6,80 @@ from typing import Final, override
 from homeassistant.components.update import ATTR_INSTALLED_VERSION, ATTR_LATEST_VERSION
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, State
-from homeassistant.helpers.automation import DomainSpec
 from homeassistant.helpers.trigger import (
-    EntityTargetStateTriggerBase,
-    EntityTransitionTriggerBase,
-    EntityTriggerBase,
     NotTriggeredReasonReporter,
     Trigger,
     TriggerConfig,
 )
 
-from .automation import EntityFilter
+from .automation import BalenaTrigger, BalenaTriggerFromAnyState, EntityFilter
 from .const import ATTR_REFUSED_AT, ATTR_STOPPED_BY_ITSELF
 
 
-class _BalenaTrigger(EntityTriggerBase):
-    """Trigger for the entities that a filter selects."""
-
-    _filter: EntityFilter
-    # Some triggers are about diagnostic entities.
-    _primary_entities_only = False
+class _StateTrigger(BalenaTrigger):
+    """Triggers when an entity changes to the watched state."""
 
     @override
-    def entity_filter(self, entities: set[str]) -> set[str]:
-        """Return the entities that the trigger is about."""
-        return self._filter.apply(self._hass, entities)
+    def is_valid_state(
+        self, state: State, report_not_triggered: NotTriggeredReasonReporter
+    ) -> bool:
+        """Return whether the entity has the watched state."""
+        return state.state == self.watched.state
 
 
-def _state_trigger(state_filter: EntityFilter) -> type[Trigger]:
-    """Return a trigger that fires when a selected entity changes to a state."""
+def _state_trigger(entity_filter: EntityFilter) -> type[Trigger]:
+    """Return a trigger for entities that change to a state."""
 
-    class StateTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
-        """Trigger that fires when a selected entity changes to a state."""
+    class StateTrigger(_StateTrigger):
+        """Triggers when an entity changes to the watched state."""
 
-        _filter = state_filter
-        _domain_specs = state_filter.domain_specs
-        _to_states = {state_filter.state}
+        watched = entity_filter
 
     return StateTrigger
 
 
-class _ServiceStoppedTrigger(_BalenaTrigger, EntityTransitionTriggerBase):
-    """Trigger that fires when it is certain that a service stopped by itself.
+class _ServiceStoppedTrigger(BalenaTrigger):
+    """Triggers when a service turns out to have stopped without a command or an update.
 
-    This can be later than the stop itself.
+    The switch turns off before that is certain, so its attribute triggers instead of its state.
     """
 
-    _filter = EntityFilter(Platform.SWITCH, "running")
-    _domain_specs = {Platform.SWITCH: DomainSpec(value_source=ATTR_STOPPED_BY_ITSELF)}
-    _from_states = {False}
-    _to_states = {True}
+    watched = EntityFilter(Platform.SWITCH, "running")
+
+    @override
+    def is_valid_state(
+        self, state: State, report_not_triggered: NotTriggeredReasonReporter
+    ) -> bool:
+        """Return whether the service stopped by itself."""
+        return state.attributes.get(ATTR_STOPPED_BY_ITSELF) is True
+
+    @override
+    def is_valid_transition(self, from_state: State, to_state: State) -> bool:
+        """Return whether the service had not stopped by itself before."""
+        return from_state.attributes.get(ATTR_STOPPED_BY_ITSELF) is False
 
 
-class _UpdateFinishedTrigger(_BalenaTrigger):
-    """Trigger that fires when a device runs its target release after it ran another one.
+class _UpdateFinishedTrigger(BalenaTriggerFromAnyState):
+    """Triggers when a device starts to run another release, which is its target release.
 
-    It does not fire if the target release changes to the running one.
+    Skipping a release, or a change of the target release alone, does not trigger.
+    A device may be unavailable during the update.
     """
 
-    _filter = EntityFilter(Platform.UPDATE, "release")
-    _domain_specs = {Platform.UPDATE: DomainSpec(value_source=ATTR_INSTALLED_VERSION)}
-    # A device can be unavailable during its update.
-    _excluded_from_states = frozenset()
+    watched = EntityFilter(Platform.UPDATE, "release")
 
     def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
-        """Initialize without known releases."""
+        """Initialize the trigger."""
         super().__init__(hass, config)
-        # The last known release by entity id. An unavailable entity has no attributes.
+        # The attributes of an unavailable entity lack the installed release.
         self._installed: dict[str, str] = {}
 
     @override
     def entity_filter(self, entities: set[str]) -> set[str]:
-        """Return the update entities, and remember the running releases of new ones."""
+        """Return the watched entities, and remember the installed releases of new ones."""
         updates = super().entity_filter(entities)
         for entity_id in updates - self._installed.keys():
-            if (state := self._hass.states.get(entity_id)) is not None:
+            if (state := self.hass.states.get(entity_id)) is not None:
                 self._remember(state)
         return updates
 
@@ -88,39 +87,34 @@ class _UpdateFinishedTrigger(_BalenaTrigger):
     def is_valid_state(
         self, state: State, report_not_triggered: NotTriggeredReasonReporter
     ) -> bool:
-        """Return whether the device runs its target release."""
+        """Return whether a device runs its target release."""
         latest = state.attributes.get(ATTR_LATEST_VERSION)
-        is_finished: bool = self._get_tracked_value(state) == latest
+        is_finished: bool = state.attributes.get(ATTR_INSTALLED_VERSION) == latest
         if not is_finished:
             self._remember(state)
         return is_finished
 
     @override
     def is_valid_transition(self, from_state: State, to_state: State) -> bool:
-        """Return whether the device ran another release before, also if it was unavailable since."""
+        """Return whether the device ran another release when it was last available."""
         before = self._installed.get(to_state.entity_id)
         self._remember(to_state)
         return before not in (None, self._installed.get(to_state.entity_id))
 
     def _remember(self, state: State) -> None:
-        if (installed := self._get_tracked_value(state)) is not None:
+        if (installed := state.attributes.get(ATTR_INSTALLED_VERSION)) is not None:
             self._installed[state.entity_id] = installed
 
 
-class _RefusedByLockTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
-    """Trigger that fires for each refusal by an update lock.
+class _RefusedByLockTrigger(_StateTrigger):
+    """Triggers on each refusal by an update lock; with a duration, once per locked period."""
 
-    With a duration, it fires once when the entity has been on for that long.
-    """
-
-    _filter = EntityFilter(Platform.BINARY_SENSOR, "update_locked")
-    _domain_specs = _filter.domain_specs
-    _to_states = {_filter.state}
+    watched = EntityFilter(Platform.BINARY_SENSOR, "update_locked")
 
     @override
     def is_valid_transition(self, from_state: State, to_state: State) -> bool:
-        """Return whether there is a new refusal, also if the entity was already on."""
-        if self._duration:
+        """Return whether a lock refused something again."""
+        if self.duration:
             return super().is_valid_transition(from_state, to_state)
         before = from_state.attributes.get(ATTR_REFUSED_AT)
         refused_at: datetime | None = to_state.attributes.get(ATTR_REFUSED_AT)
@@ -147,5 +141,5 @@ TRIGGERS: Final[dict[str, type[Trigger]]] = {
 
 
 async def async_get_triggers(hass: HomeAssistant) -> dict[str, type[Trigger]]:
-    """Return the triggers of the integration."""
+    """Return the triggers by name."""
     return TRIGGERS
