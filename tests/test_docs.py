@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 import re
+from textwrap import dedent
 from typing import Any, Final
 
 import pytest
@@ -182,7 +183,7 @@ def test_cards(example: dict[str, Any]) -> None:
 def test_python() -> None:
     """Python in the pages is Python."""
     for language, text in BLOCKS.values():
-        ast.parse(text if language == "python" else "")
+        ast.parse(dedent(text) if language == "python" else "")
 
 
 def test_everything_has_an_example() -> None:

@@ -47,7 +47,7 @@ TEXTS: Final[dict[str, Any]] = json.loads(
     (FOLDER / "translations/en.json").read_text("utf-8")
 )
 ICONS: Final[dict[str, Any]] = json.loads((FOLDER / "icons.json").read_text("utf-8"))
-SOURCE: Final = "\n".join(path.read_text("utf-8") for path in FOLDER.glob("*.py"))
+SOURCE: Final = "\n".join(path.read_text("utf-8") for path in FOLDER.rglob("*.py"))
 
 DESCRIPTIONS: Final = {
     "binary_sensor": (*binary_sensor.BINARY_SENSORS, binary_sensor.ONLINE),
@@ -95,7 +95,7 @@ def test_words_have_texts(key: str, words: Any) -> None:
 def test_exceptions_have_texts() -> None:
     """Every exception has a message, and every message an exception."""
     literal = set(re.findall(r'translation_key=\s*"(\w+)",?\s*(?:\)|trans)', SOURCE))
-    refusals = set(re.findall(r'_(?:refusal|ending)\(\s*"(\w+)"', SOURCE))
+    refusals = set(re.findall(r'_?(?:refusal|ending)\(\s*"(\w+)"', SOURCE))
     chosen = {"not_a_device", "stopping", "unavailable_service", "unloaded"}
     keys = {
         *_DEVICE_KEYS.values(),
@@ -110,7 +110,7 @@ def test_exceptions_have_texts() -> None:
 def test_flow_errors_have_texts() -> None:
     """Every error of the flows has a text, and every text an error."""
     flow = "".join(
-        (FOLDER / name).read_text("utf-8") for name in ("config_flow.py", "probe.py")
+        (FOLDER / name).read_text("utf-8") for name in ("config_flow.py", "flow_helpers.py")
     )
     used = set(re.findall(r'"(\w+)"', flow))
     account = {text for _, _, text in _ACCOUNT_ERRORS}

@@ -22,7 +22,8 @@ from .action_schemas import ATTR_APP_ID, ATTR_SERVICE
 from .client import DeviceOffline
 from .const import DOMAIN
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
-from .device.logs import DEFAULT_LINES, LogEntry, LogSelection
+from .device.log_entry import LogEntry
+from .device.logs import DEFAULT_LINES, LogSelection
 from .exceptions import translate_error
 
 # As many lines of before as a browser shows; more is not kept for one that is slow either.

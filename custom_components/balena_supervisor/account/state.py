@@ -31,10 +31,10 @@ def state_from_account(
     *,
     is_fresh: bool = False,
 ) -> DeviceState:
-    """Return the state of a device out of its row in the balena API.
+    """Return the state of a device from its row in the balena API.
 
-    `fleet` is the name of its fleet, and `reported` what its Supervisor reported lately. When that
-    `is_fresh`, it is also believed where the balena API hears of a change only later.
+    `fleet` is the name of its fleet, `reported` the last report of its Supervisor. A report
+    that `is_fresh` wins over the row, which shows changes late.
     """
     pending = _is_pending(row)
     update_status = _update_status(row, pending, reported)
@@ -62,7 +62,7 @@ def state_from_account(
         release=row.running_release.commit if row.running_release else None,
         release_version=row.running_release.version if row.running_release else None,
         services=_services(row, fleet),
-        # What it did when it was last heard of is no news.
+        # The status of an offline device is outdated.
         status=(
             device_status(state_key(row.status) if row.status else None, update_status)
             if is_online
@@ -84,8 +84,7 @@ def state_from_account(
     )
     if reported is None or not is_fresh or not is_online:
         return state
-    # What the Supervisor alone does not know, stays: which release should run, and
-    # which services there are.
+    # The row still decides which release should run, and which services exist.
     update_status = _fresh_update_status(update_status, pending, reported)
     state = replace(
         state,
@@ -107,19 +106,19 @@ def state_from_account(
 def _fresh_update_status(
     update_status: str | None, pending: bool | None, reported: DeviceState
 ) -> str | None:
-    """Return how the update stands, of which a Supervisor has just reported, too."""
+    """Return the stage of the update from the row and a fresh report."""
     if reported.update_status in ONGOING | {UpdateStatus.FAILED}:
         return reported.update_status
     if reported.update_status is None or update_status not in ONGOING:
         return update_status
-    # It was under way when the balena API last heard of it.
+    # The row is outdated: the update has ended meanwhile.
     if reported.update_status == UpdateStatus.UP_TO_DATE and pending:
         return UpdateStatus.PENDING
     return reported.update_status
 
 
 def _percentage(part: float | None, whole: float | None) -> float | None:
-    """Return a part of a whole in percent, to be read by people."""
+    """Return a part of a whole in percent, rounded to one decimal."""
     return round(100 * part / whole, 1) if part is not None and whole else None
 
 

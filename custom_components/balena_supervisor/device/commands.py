@@ -157,7 +157,7 @@ class DeviceCommands:
             force=force,
         )
         await self._sender.send(change, self._interrupts())
-        self._coordinator.reader.expect_other_details()
+        self._coordinator.reader.expire_details()
 
     async def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags and keep the others."""

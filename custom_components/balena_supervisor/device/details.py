@@ -1,4 +1,4 @@
-"""Everything one can ask a device that no entity shows."""
+"""On-demand reads for actions that return a response."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -19,26 +19,27 @@ from ..client import (
 )
 from .coordinator import DeviceCoordinator
 
-# Objects of a target state whose values are secrets, and secrets themselves.
+# Fields of a target state: objects with secret values, and secrets.
 _SECRET_OBJECTS: Final = {"args", "env", "environment"}
 _SECRETS: Final = {"apiKey", "deviceApiKey", "password"}
 
 
 class DeviceDetailReader:
-    """Questions to one device; the answers are made of plain objects, lists and texts.
+    """Reads of one device. Results consist of JSON values only.
 
-    They raise ServiceValidationError for what cannot be asked of this device, and
-    HomeAssistantError for what failed.
+    Raises:
+        ServiceValidationError: The device does not support the read.
+        HomeAssistantError: The read failed.
     """
 
     def __init__(self, coordinator: DeviceCoordinator) -> None:
-        """Remember the device."""
+        """Read the device of a coordinator."""
         self._call = coordinator.async_call
         self._coordinator = coordinator
         self._supervisor = coordinator.supervisor
 
     async def host_config(self) -> dict[str, Any]:
-        """Return hostname and proxy of the host; the password is masked."""
+        """Return hostname and proxy of the host, with the password redacted. GET /v1/device/host-config."""
         config = await self._call(self._supervisor.host_config)
         answer: dict[str, Any] = {"hostname": config.hostname, "proxy": None}
         if (proxy := config.proxy) is not None:
@@ -54,16 +55,15 @@ class DeviceDetailReader:
         return answer
 
     async def state(self) -> dict[str, Any]:
-        """Return a picture of the device: versions, releases, apps with their services, tags.
+        """Return versions, releases, apps with their services, and tags.
 
-        What the device does not answer is null or empty; only the report of the device
-        itself must be answered.
+        Missing responses result in null or empty values. Only GET /v1/device must succeed.
         """
         supervisor = self._supervisor
         report = await self._call(supervisor.device)
         reader = self._coordinator.reader
         apps = await self._call(partial(reader.read_apps, report))
-        # It can crash a Supervisor that does not answer the question before.
+        # This can crash a Supervisor that cannot read the apps.
         status = StateStatus()
         if apps is not None and supervisor.supports(Endpoint.APPS_STATE):
             status = await self._optional(
@@ -100,12 +100,12 @@ class DeviceDetailReader:
         }
 
     async def target_state(self, *, show_secrets: bool = False) -> dict[str, Any]:
-        """Return what should run; environments and keys are masked unless asked for."""
+        """Return the target state. Environments and keys are redacted by default."""
         state = await self._call(self._supervisor.target_state)
-        return dict(state) if show_secrets else _masked(state)
+        return dict(state) if show_secrets else _redacted(state)
 
     async def tags(self) -> dict[str, Any]:
-        """Return the device's tags."""
+        """Return the tags of the device."""
         coordinator = self._coordinator
         tags = await coordinator.async_call(
             coordinator.async_tags, is_for_device=coordinator.has_own_tags
@@ -113,37 +113,37 @@ class DeviceDetailReader:
         return dict(tags)
 
     async def _running_commit(self, app_id: int) -> str | None:
-        """Return the release that an app has settled on, None while it changes."""
+        """Return the commit of the release that an app runs, or None during an update."""
         state = await self._optional(
             Endpoint.APP_STATE, partial(self._supervisor.app_state, app_id), None
         )
         return state.commit if state else None
 
     async def _container_ids(self) -> Mapping[str, str]:
-        """Return the container ids by service, where containers do not tell them themselves."""
+        """Return the container ids by service if the containers do not report them."""
         supervisor = self._supervisor
         if supervisor.endpoint_for(Endpoint.STATE_STATUS) is not Endpoint.CONTAINER_ID:
             return {}
         return await self._optional(Endpoint.CONTAINER_ID, supervisor.container_ids, {})
 
-    async def _optional[AnswerT, OtherwiseT](
+    async def _optional[ResponseT, DefaultT](
         self,
         endpoint: Endpoint | None,
-        ask: Callable[[], Awaitable[AnswerT]],
-        otherwise: OtherwiseT,
-    ) -> AnswerT | OtherwiseT:
-        """Return an answer that the picture may do without."""
+        read: Callable[[], Awaitable[ResponseT]],
+        default: DefaultT,
+    ) -> ResponseT | DefaultT:
+        """Return an optional response, or the default."""
         if endpoint is not None and not self._supervisor.supports(endpoint):
-            return otherwise
+            return default
         try:
-            return await ask()
+            return await read()
         except BalenaError:
-            return otherwise
+            return default
 
 
-def _plain(word: str | None) -> str | None:
-    """Return a word that templates can read also where it is one of ours, of an enumeration."""
-    return None if word is None else str(word)
+def _plain(status: str | None) -> str | None:
+    """Return a status as a plain string: templates cannot read a StrEnum."""
+    return None if status is None else str(status)
 
 
 def _app(
@@ -152,9 +152,9 @@ def _app(
     status: StateStatus,
     container_ids: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the picture of an app with its services."""
+    """Return an app with its services."""
     own = [item for item in status.containers if item.app_id == app.app_id]
-    # Of two at a handover the one that runs counts.
+    # At a handover a service has two containers. The one that runs counts.
     own.sort(key=lambda item: item.status == "Running")
     containers = {item.service: item for item in own if item.service}
     images = [item for item in status.images if item.app_id == app.app_id]
@@ -190,26 +190,26 @@ def _app(
     }
 
 
-def _masked(value: Any) -> Any:
-    """Return a copy of a target state without what is secret in it."""
+def _redacted(value: Any) -> Any:
+    """Return a copy of a target state without its secrets."""
     if isinstance(value, list):
-        return [_masked(item) for item in value]
+        return [_redacted(item) for item in value]
     if not isinstance(value, Mapping):
         return value
     return {
         name: (
             REDACTED
             if name in _SECRETS
-            else _values_masked(item)
+            else _values_redacted(item)
             if name in _SECRET_OBJECTS
-            else _masked(item)
+            else _redacted(item)
         )
         for name, item in value.items()
     }
 
 
-def _values_masked(value: Any) -> Any:
-    """Return the names of an environment, which may be a mapping or a list of NAME=VALUE."""
+def _values_redacted(value: Any) -> Any:
+    """Return an environment without its values. It may be a mapping or a list of NAME=VALUE."""
     if isinstance(value, Mapping):
         return dict.fromkeys(value, REDACTED)
     if isinstance(value, list):

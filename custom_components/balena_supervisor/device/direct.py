@@ -170,7 +170,7 @@ class DirectCoordinator(DeviceCoordinator):
         Raises UpdateFailed if it is away for no known reason.
         """
         # The details may have changed when the device is back.
-        self.reader.expect_other_details()
+        self.reader.expire_details()
         await async_follow_address(self.hass, self.config_entry)
         if self.last_update_success:
             self.reboot.expect_if_applying(self.data)

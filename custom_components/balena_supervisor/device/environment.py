@@ -1,4 +1,4 @@
-"""What balena tells a container about the device it runs on."""
+"""Environment variables that balena sets in a container."""
 
 from dataclasses import dataclass, field
 import os
@@ -6,16 +6,16 @@ from typing import Self
 
 
 def _variable(name: str) -> str | None:
-    """Return a variable of the Supervisor; before 7.22 its names began with RESIN_."""
+    """Return a variable of the Supervisor. Before 7.22 the names began with RESIN_."""
     return os.environ.get(f"BALENA_{name}") or os.environ.get(f"RESIN_{name}") or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """The device that Home Assistant itself runs on, and its own place there.
+    """The device, app and service that Home Assistant runs in.
 
     Address and key are None in a container without the label
-    `io.balena.features.supervisor-api`, everything is None outside of balena.
+    `io.balena.features.supervisor-api`. Everything is None outside of balena.
     """
 
     address: str | None
@@ -26,7 +26,7 @@ class Environment:
 
     @classmethod
     def read(cls) -> Self:
-        """Read it anew: the Supervisor gives a container a new key by recreating it."""
+        """Read the variables."""
         app_id = _variable("APP_ID")
         return cls(
             address=_variable("SUPERVISOR_ADDRESS"),

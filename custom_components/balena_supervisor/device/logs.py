@@ -1,4 +1,4 @@
-"""The logs of one device: what was written, and what is written just now."""
+"""Read and follow the logs of one device."""
 
 import asyncio
 from collections import deque
@@ -7,80 +7,39 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-import re
 from typing import Any, Final
 
 from homeassistant.exceptions import ServiceValidationError
-from homeassistant.util import dt as dt_util
 
 from ..client import (
     ENGINE_UNIT,
-    KEY_IN_URL,
     Container,
     Endpoint,
     JournalEntry,
-    LogLine,
     RequestTimeout,
     Unsupported,
     container_tag,
 )
 from ..const import DOMAIN
 from .coordinator import DeviceCoordinator
+from .log_entry import LogEntry, clean
 
 DEFAULT_LINES: Final = 100
 MAX_LINES: Final = 10_000
-# What one reading takes from a device, at most, and what it keeps of that.
+# Limits of one read: seconds, characters received and characters kept.
 _MAX_SECONDS: Final = 30.0
 _MAX_READ: Final = 64 * 1024 * 1024
 _MAX_KEPT: Final = 4 * 1024 * 1024
-_MAX_MESSAGE: Final = 16 * 1024
-# Lines of the engine among which those are that a service wrote between two requests.
+# Lines of the engine that are read twice, so that none is lost between two requests.
 _OVERLAP: Final = 200
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
-# journald's words for what is at least an error.
-_ERROR: Final = 3
 _GREETING: Final = "Streaming logs"
-# Colours and other commands to a terminal, and other characters that nobody can see.
-_INVISIBLE: Final = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
-# Of a device itself, which got it from the balena API in a URL.
-_KEY: Final = re.compile(KEY_IN_URL, re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """A line of a log, which may have several lines itself; `source` is who wrote it."""
-
-    time: datetime | None
-    source: str | None
-    message: str
-    is_error: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {
-            "time": self.time.isoformat() if self.time else None,
-            "source": self.source,
-            "message": self.message,
-            "is_error": self.is_error,
-        }
-
-    def parse_text(self) -> str:
-        """Return it as people read it, in Home Assistant's time zone."""
-        time = (
-            dt_util.as_local(self.time).isoformat(timespec="milliseconds")
-            if self.time
-            else None
-        )
-        head = " ".join(filter(None, (time, self.source)))
-        return f"{head}: {self.message}" if head else self.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSelection:
-    """Whose lines are meant: those of one of these, else all; `app_id` says whose `service`."""
+    """The source of the lines: one of these, or everything. `app_id` is the app of `service`."""
 
     service: str | None = None
     app_id: int | None = None
@@ -88,18 +47,18 @@ class LogSelection:
     container_id: str | None = None
 
 
-class _Kept:
-    """The last lines of those that were read."""
+class _LastEntries:
+    """Keeps the last entries of a read within the limits."""
 
     def __init__(self, limit: int) -> None:
-        """Begin with none."""
+        """Start without entries."""
         self.entries: deque[LogEntry] = deque()
         self.is_truncated = False
         self._limit = limit
         self._read = self._size = 0
 
     def add(self, line: str, entry: LogEntry) -> bool:
-        """Keep an entry; returns whether to read on."""
+        """Keep an entry. Returns whether to read on."""
         self._read += len(line)
         self._size += len(entry.message)
         self.entries.append(entry)
@@ -115,18 +74,19 @@ class _Kept:
 class DeviceLogs:
     """Reads and follows the logs of one device.
 
-    It raises ServiceValidationError for what cannot be asked of this device, and
-    HomeAssistantError for what failed.
+    Raises:
+        ServiceValidationError: The device does not support the read.
+        HomeAssistantError: The read failed.
     """
 
     def __init__(self, coordinator: DeviceCoordinator) -> None:
-        """Remember the device."""
+        """Read the logs of the device of a coordinator."""
         self._coordinator = coordinator
         self._supervisor = coordinator.supervisor
 
     @property
     def are_supported(self) -> bool:
-        """Whether the device tells its logs at all."""
+        """Whether the logs of the device can be read or followed."""
         supports = self._supervisor.supports
         return self._coordinator.supports_logs and (
             supports(Endpoint.JOURNAL_LOGS) or supports(Endpoint.LOCAL_LOGS)
@@ -142,7 +102,7 @@ class DeviceLogs:
         show_all: bool = False,
         as_entries: bool = False,
     ) -> dict[str, Any]:
-        """Return the last lines that were written, as one text or as entries."""
+        """Return the last lines, as one text or as entries. GET /v2/journal-logs."""
         kept = await self._coordinator.async_call(
             partial(self._read, selection, lines, since, until, show_all=show_all)
         )
@@ -151,15 +111,15 @@ class DeviceLogs:
         if as_entries:
             answer["entries"] = [entry.as_dict() for entry in entries]
         else:
-            answer["text"] = "\n".join(entry.parse_text() for entry in entries)
+            answer["text"] = "\n".join(entry.as_text() for entry in entries)
         return answer
 
     async def follow(
-        self, selection: LogSelection, lines: int, tell: Callable[[LogEntry], None]
+        self, selection: LogSelection, lines: int, on_entry: Callable[[LogEntry], None]
     ) -> None:
-        """Tell of some lines that were written, then of each as it comes, until the device ends it."""
+        """Pass the last lines and each new entry to a callback until the device ends the stream."""
         await self._coordinator.async_call(
-            partial(self._follow, selection, lines, tell)
+            partial(self._follow, selection, lines, on_entry)
         )
 
     async def _read(
@@ -170,11 +130,11 @@ class DeviceLogs:
         until: datetime | None,
         *,
         show_all: bool,
-    ) -> _Kept:
+    ) -> _LastEntries:
         self._require(Endpoint.JOURNAL_LOGS)
         container_id = await self._container_id(selection)
-        kept = _Kept(lines)
-        # Where times are given, some versions of journalctl count from the wrong end.
+        kept = _LastEntries(lines)
+        # With times, some versions of journalctl count the lines from the wrong end.
         has_times = since is not None or until is not None
         journal = self._journal(
             show_all=show_all,
@@ -182,7 +142,7 @@ class DeviceLogs:
             unit=selection.unit,
             container_id=container_id,
             since=since,
-            until=_up(until),
+            until=_round_up(until),
         )
         try:
             async with asyncio.timeout(_MAX_SECONDS), aclosing(journal):
@@ -197,16 +157,16 @@ class DeviceLogs:
         return kept
 
     async def _follow(
-        self, selection: LogSelection, lines: int, tell: Callable[[LogEntry], None]
+        self, selection: LogSelection, lines: int, on_entry: Callable[[LogEntry], None]
     ) -> None:
         if selection.service is not None:
             self._require_service(selection)
         is_of_services = selection.unit is None and selection.container_id is None
         has_journal = self._supervisor.supports(Endpoint.JOURNAL_LOGS)
         if is_of_services and not (has_journal and self._is_json):
-            await self._follow_services(selection, tell)
+            await self._follow_services(selection, on_entry)
         elif selection.service is not None:
-            await self._follow_service(selection, lines, tell)
+            await self._follow_service(selection, lines, on_entry)
         else:
             self._require(Endpoint.JOURNAL_LOGS)
             container_id = await self._container_id(selection)
@@ -215,16 +175,15 @@ class DeviceLogs:
             )
             async with aclosing(journal):
                 async for line in journal:
-                    tell(self._entry(line, selection))
+                    on_entry(self._entry(line, selection))
 
     async def _follow_service(
-        self, selection: LogSelection, lines: int, tell: Callable[[LogEntry], None]
+        self, selection: LogSelection, lines: int, on_entry: Callable[[LogEntry], None]
     ) -> None:
-        """Follow a service in all of its containers: a restart makes another one.
+        """Follow a service across restarts, which create new containers.
 
-        Lines of containers are those of the engine, too, among which the service's are
-        found by name, and by container where an app is meant. What its present containers
-        wrote before is read by itself.
+        The lines of all containers are lines of the engine. The service is found by its name,
+        and its app by the container. The lines of the current containers are read first.
         """
         backlog: list[LogEntry] = []
         containers = await self._containers(selection)
@@ -233,8 +192,8 @@ class DeviceLogs:
             kept = await self._read(of_container, lines, None, None, show_all=False)
             backlog += kept.entries
         backlog.sort(key=lambda entry: entry.time or _EPOCH)
-        for written in backlog:
-            tell(written)
+        for earlier in backlog:
+            on_entry(earlier)
         last = backlog[-1].time if backlog else None
         apps = _apps_by_tag(containers)
         journal = self._journal(follow=True, count=_OVERLAP, unit=ENGINE_UNIT)
@@ -247,19 +206,19 @@ class DeviceLogs:
                 if selection.app_id is not None:
                     tag = container_tag(entry.container_id or "")
                     if tag not in apps:
-                        # It was made since; or is gone already, and then it is nobody's.
+                        # The container is new, or already gone and belongs to no app.
                         found = await self._containers(selection)
                         apps |= {tag: None} | _apps_by_tag(found)
                     if apps[tag] != selection.app_id:
                         continue
-                tell(_log_entry(entry))
+                on_entry(LogEntry.from_journal(entry))
 
     async def _follow_services(
-        self, selection: LogSelection, tell: Callable[[LogEntry], None]
+        self, selection: LogSelection, on_entry: Callable[[LogEntry], None]
     ) -> None:
-        """Follow services where the Supervisor does not tell the journal, or not with times."""
+        """Follow services of a Supervisor without a journal in JSON. GET /v2/local/logs."""
         self._require(Endpoint.LOCAL_LOGS)
-        # A Supervisor that does not tell of containers is too old to run several apps.
+        # A Supervisor that does not report containers runs one app only.
         has_status = self._supervisor.supports(Endpoint.STATE_STATUS)
         app_id = selection.app_id if has_status else None
         apps: dict[int | None, int | None] = {}
@@ -272,12 +231,12 @@ class DeviceLogs:
                 if app_id is not None and line.service_id not in apps:
                     apps |= await self._apps_by_service(selection)
                 if app_id is None or apps.get(line.service_id) == app_id:
-                    tell(_entry_of_service(line))
+                    on_entry(LogEntry.from_service(line))
 
     async def _apps_by_service(
         self, selection: LogSelection
     ) -> dict[int | None, int | None]:
-        """Return the app of each service that has the name and a container, by its id."""
+        """Return the app ids of the services with the selected name, by service id."""
         containers = await self._containers(selection)
         return {container.service_id: container.app_id for container in containers}
 
@@ -288,10 +247,10 @@ class DeviceLogs:
     def _journal(
         self, *, show_all: bool = False, **options: Any
     ) -> AsyncGenerator[str]:
-        """Return the lines of the journal, in JSON where that can be."""
+        """Return the lines of the journal, in JSON if the Supervisor supports it."""
         if not self._is_json:
             return self._supervisor.journal_logs(show_all=show_all, **options)
-        # Otherwise long messages are kept back.
+        # Without `show_all` the journal leaves out long messages.
         return self._supervisor.journal_logs(
             show_all=True, output_format="json", **options
         )
@@ -300,17 +259,17 @@ class DeviceLogs:
         self, line: str, selection: LogSelection, *, show_all: bool = False
     ) -> LogEntry:
         if not self._is_json:
-            return LogEntry(None, selection.service, _clean(line))
-        return _log_entry(JournalEntry.from_line(line), show_all=show_all)
+            return LogEntry(None, selection.service, clean(line))
+        return LogEntry.from_journal(JournalEntry.from_line(line), show_all=show_all)
 
     def _require(self, endpoint: Endpoint) -> None:
-        """Raise Unsupported when logs do not come this way, or not from this Supervisor."""
+        """Raise Unsupported if the connection or the Supervisor does not support logs."""
         if not self._coordinator.supports_logs:
             raise Unsupported("The balena API passes no logs on")
         self._supervisor.require(endpoint)
 
     def _require_service(self, selection: LogSelection) -> None:
-        """Raise when the device is known not to have a service."""
+        """Raise ServiceValidationError if the device does not have the service."""
         services = self._coordinator.data.services
         if services and not any(
             name == selection.service and selection.app_id in (None, app_id)
@@ -319,7 +278,7 @@ class DeviceLogs:
             raise self._refusal("unknown_service", service=selection.service or "")
 
     async def _container_id(self, selection: LogSelection) -> str | None:
-        """Return the tag of the container that is meant, None when none is meant."""
+        """Return the tag of the selected container, or None if none is selected."""
         if selection.container_id is not None:
             return container_tag(selection.container_id)
         if selection.service is None:
@@ -334,8 +293,8 @@ class DeviceLogs:
         return container_tag(next(iter(found.values())))
 
     async def _containers(self, selection: LogSelection) -> list[Container]:
-        """Return the containers of a service, of whichever app."""
-        # The other question can crash a Supervisor that does not answer this one.
+        """Return the containers of the selected service in all apps."""
+        # Reading the status can crash a Supervisor that cannot read the apps.
         await self._supervisor.apps()
         status = await self._supervisor.state_status()
         return [
@@ -358,7 +317,7 @@ class DeviceLogs:
 def _newest(
     containers: Iterable[Container], selection: LogSelection
 ) -> dict[int | None, str]:
-    """Return the ids of the containers that are meant by app, the newest of each."""
+    """Return the ids of the selected containers by app, the newest of each app."""
     return {
         container.app_id: container.container_id
         for container in containers
@@ -374,41 +333,8 @@ def _apps_by_tag(containers: Iterable[Container]) -> dict[str, int | None]:
     }
 
 
-def _up(moment: datetime | None) -> datetime | None:
-    """Return a time in whole seconds, which is all that the Supervisor is told, not before it."""
+def _round_up(moment: datetime | None) -> datetime | None:
+    """Return a time rounded up to seconds, the precision of the Supervisor."""
     if moment is None or not moment.microsecond:
         return moment
     return moment.replace(microsecond=0) + timedelta(seconds=1)
-
-
-def _log_entry(entry: JournalEntry, *, show_all: bool = False) -> LogEntry:
-    return LogEntry(
-        entry.time,
-        entry.service or entry.container_name or entry.identifier or entry.unit,
-        _message(entry.message, show_all=show_all),
-        entry.priority is not None and entry.priority <= _ERROR,
-    )
-
-
-def _entry_of_service(line: LogLine) -> LogEntry:
-    source = line.service or ("Supervisor" if line.is_system else None)
-    return LogEntry(line.timestamp, source, _clean(line.message), line.is_stderr)
-
-
-def _message(message: str | bytes | None, *, show_all: bool) -> str:
-    if message is None:
-        return "[a message that is too long]"
-    if isinstance(message, str):
-        return _clean(message)
-    try:
-        return _clean(message.decode())
-    except UnicodeDecodeError:
-        if show_all:
-            return _clean(message.decode(errors="replace"))
-        return f"[{len(message)} bytes that are no text]"
-
-
-def _clean(text: str) -> str:
-    """Return a text without what nobody can see, or may see; a very long one is cut."""
-    text = _KEY.sub(r"\1***", _INVISIBLE.sub("", text)).rstrip("\n")
-    return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"

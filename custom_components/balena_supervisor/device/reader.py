@@ -1,11 +1,11 @@
-"""Reads a Supervisor: everything that a device tells, in as few requests as that takes."""
+"""Read a Supervisor with as few requests as possible."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from ..client import (
     AppReports,
@@ -20,6 +20,7 @@ from ..client import (
     StateStatus,
     Supervisor,
     Unsupported,
+    Vpn,
 )
 from ..const import CRASH_PAUSE, DETAILS_INTERVAL, LOGGER
 from .state import (
@@ -29,17 +30,17 @@ from .state import (
     state_from_supervisor,
 )
 
-# What can crash a Supervisor, which then looks like this.
+# Endpoints that can crash a Supervisor, and the errors that a crash looks like.
 _CAN_CRASH: Final = {Endpoint.DEVICE_NAME, Endpoint.STATE_STATUS, Endpoint.VPN}
-_CRASHES: Final = (ConnectionFailed, DeviceOffline)
+_CRASH_ERRORS: Final = (ConnectionFailed, DeviceOffline)
 
 
 class SupervisorReader:
-    """Reads one Supervisor again and again, and knows what it need not ask for.
+    """Reads the state of one device, and skips requests that cannot help.
 
-    `app_id` is that of the device's app, where it is known from elsewhere: Supervisors
-    before 7.12 do not tell it. `skips` are endpoints whose answers somebody else has. `on_details` is called when
-    what seldom changes was read anew.
+    `app_id` is the app of the device if it is known: Supervisors before 7.12 do not report
+    it. `skips` are endpoints that are not needed. `on_details` is called after the details,
+    which seldom change, were read.
     """
 
     def __init__(
@@ -51,89 +52,106 @@ class SupervisorReader:
         skips: frozenset[Endpoint] = frozenset(),
         on_details: Callable[[], None] | None = None,
     ) -> None:
-        """Remember the Supervisor; nothing is sent yet."""
+        """Prepare to read; nothing is sent yet."""
         self.details = DeviceDetails()
         self._app_id = app_id
-        # When what seemed to crash the Supervisor may be asked again.
+        # When an endpoint that seemed to crash the Supervisor may be read again.
         self._crash_pauses: dict[Endpoint, float] = {}
         self._details_due = 0.0
-        # The last answers, and what they meant.
-        self._known: tuple[object, DeviceState] | None = None
-        self._missing: set[Endpoint] = set()
+        # The last responses, and the state that they resulted in.
+        self._last: tuple[object, DeviceState] | None = None
+        self._unsupported: set[Endpoint] = set()
         self._name = name
         self._on_details = on_details
         self._skips = skips
         self._supervisor = supervisor
 
     async def read(self) -> DeviceState:
-        """Return the device's state. Raises BalenaError only when /v1/device fails, and Paused.
+        """Return the state of the device.
 
-        What is not asked because of a pause, is no missing answer: all is read again later.
+        Raises:
+            Paused: The balena API wants a pause. No response counts as missing.
+            BalenaError: GET /v1/device failed.
         """
         try:
             return await self._read()
         except ExceptionGroup as group:
-            # Also what seldom changes may not have been asked for.
-            self.expect_other_details()
+            # The details may not have been read.
+            self.expire_details()
             raise group.exceptions[0] from group
 
     async def _read(self) -> DeviceState:
         supervisor = self._supervisor
         previous = supervisor.version
         if monotonic() >= self._details_due:
-            # Something else may have answered for the Supervisor while it was away.
-            self._missing.clear()
-        # An unknown version is not asked for what it may not have.
+            # A proxy may have answered for the Supervisor while it was away.
+            self._unsupported.clear()
+        # The version decides which endpoints are read.
         first = await supervisor.device() if previous is None else None
         async with asyncio.TaskGroup() as tasks:
-            device = tasks.create_task(self._report(first))
+            device = tasks.create_task(self._device_report(first))
             apps = tasks.create_task(self._ask(Endpoint.APPS_STATE, supervisor.apps))
             healthy = tasks.create_task(
                 self._ask(Endpoint.HEALTHY, supervisor.is_healthy)
             )
         if supervisor.version != previous:
-            self._missing.clear()
-            self.expect_other_details()
+            self._unsupported.clear()
+            self.expire_details()
         if monotonic() >= self._details_due:
             self._details_due = monotonic() + DETAILS_INTERVAL.total_seconds()
             await self._refresh_details()
-        # Not before the Supervisor has answered well: they can crash it.
+        # These can crash a Supervisor that is not well. Read them last.
         async with asyncio.TaskGroup() as tasks:
             vpn = tasks.create_task(self._ask(Endpoint.VPN, supervisor.vpn))
             containers = tasks.create_task(self._ask_containers(apps.result()))
-        return self._judged(
+        return self._state(
             device.result(),
-            apps=apps.result() or await self._read_single_app(device.result()),
-            containers=containers.result(),
-            details=self.details,
+            apps.result() or await self._read_single_app(device.result()),
+            containers.result(),
             healthy=healthy.result(),
             vpn=vpn.result(),
         )
 
-    def _judged(self, device: DeviceReport, **others: Any) -> DeviceState:
-        """Return what answers mean: the same object while they are the same."""
-        answers = device, others
-        if self._known is None or self._known[0] != answers:
-            self._known = answers, state_from_supervisor(device, **others)
-        return self._known[1]
+    def _state(
+        self,
+        device: DeviceReport,
+        apps: AppReports | None,
+        containers: StateStatus | None,
+        *,
+        healthy: bool | None,
+        vpn: Vpn | None,
+    ) -> DeviceState:
+        """Return the state of the device: the same object while the responses are the same."""
+        responses = (device, apps, containers, self.details, healthy, vpn)
+        if self._last is None or self._last[0] != responses:
+            state = state_from_supervisor(
+                device,
+                apps=apps,
+                containers=containers,
+                details=self.details,
+                healthy=healthy,
+                vpn=vpn,
+            )
+            self._last = responses, state
+        return self._last[1]
 
-    def expect_other_details(self) -> None:
-        """Ask for what seldom changes the next time, since it may have changed."""
+    def expire_details(self) -> None:
+        """Read the details with the next poll: they may have changed."""
         self._details_due = 0.0
 
     async def refresh_tags(self) -> None:
-        """Ask for the tags; the device asks its cloud for them, which may take long."""
+        """Read the tags. The device gets them from the balena API, which may take up to a minute."""
         tags = await self._ask(Endpoint.TAGS, self._supervisor.tags)
         if tags is not None and tags != self.details.tags:
             self.details = replace(self.details, tags=tags)
 
-    async def _ask[AnswerT](
-        self, endpoint: Endpoint, read: Callable[[], Awaitable[AnswerT]]
-    ) -> AnswerT | None:
-        """Return an answer that the device may do without, None when there is none."""
+    async def _ask[ResponseT](
+        self, endpoint: Endpoint, read: Callable[[], Awaitable[ResponseT]]
+    ) -> ResponseT | None:
+        """Return an optional response, or None without one."""
         if (
             endpoint in self._skips
-            or endpoint in self._missing
+            or endpoint in self._unsupported
             or not self._supervisor.supports(endpoint)
             or monotonic() < self._crash_pauses.get(endpoint, 0.0)
         ):
@@ -141,27 +159,27 @@ class SupervisorReader:
         try:
             return await read()
         except Unsupported:
-            self._missing.add(endpoint)
+            self._unsupported.add(endpoint)
         except Paused:
             raise
         except BalenaError as err:
             LOGGER.debug("%s of %s failed: %s", endpoint.path, self._name, err)
-            if endpoint in _CAN_CRASH and isinstance(err, _CRASHES):
+            if endpoint in _CAN_CRASH and isinstance(err, _CRASH_ERRORS):
                 pause = CRASH_PAUSE.total_seconds()
                 self._crash_pauses[endpoint] = monotonic() + pause
         return None
 
-    async def _report(self, known: DeviceReport | None) -> DeviceReport:
-        """Return what the device reports, unless that is known already."""
+    async def _device_report(self, known: DeviceReport | None) -> DeviceReport:
+        """Return the given report, or read it."""
         return known or await self._supervisor.device()
 
     async def read_apps(self, device: DeviceReport) -> AppReports | None:
-        """Return the apps of a device that has reported itself, None when it does not tell."""
+        """Return the apps of a device with this report, or None if it does not report them."""
         apps = await self._ask(Endpoint.APPS_STATE, self._supervisor.apps)
         return apps or await self._read_single_app(device)
 
     async def _read_single_app(self, device: DeviceReport) -> AppReports | None:
-        """Return the app of an old Supervisor, which tells of it when its id is known."""
+        """Return the app of an old Supervisor, which reports it only by its id."""
         endpoint = self._supervisor.endpoint_for(Endpoint.APPS_STATE)
         if endpoint is not Endpoint.APP or self._app_id is None:
             return None
@@ -169,14 +187,14 @@ class SupervisorReader:
         return apps_from_single_app(self._app_id, app, device) if app else None
 
     async def _ask_containers(self, apps: AppReports | None) -> StateStatus | None:
-        """Return the containers, unless the engine seems to fail: it tells of no apps."""
+        """Return the containers, unless the apps are missing: the engine may fail."""
         if apps is None:
             return None
         endpoint = Endpoint.STATE_STATUS
         return await self._ask(endpoint, self._supervisor.state_status)
 
     async def _refresh_details(self) -> None:
-        """Ask for what seldom changes; what is not answered stays as it was."""
+        """Read the details. Missing responses keep the old values."""
         supervisor = self._supervisor
         async with asyncio.TaskGroup() as tasks:
             info = tasks.create_task(

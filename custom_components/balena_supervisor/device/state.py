@@ -1,4 +1,4 @@
-"""What we know of a device, and the only place that judges what its answers mean."""
+"""State of a device, and the rules that derive it from the responses of its Supervisor."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from ..client import (
 
 
 class Status(StrEnum):
-    """Words for what a device or a service does; the Supervisor may have others."""
+    """Known statuses of a device or a service. A Supervisor may report others."""
 
     AWAITING_HANDOVER = "awaiting_handover"
     DEAD = "dead"
@@ -44,7 +44,7 @@ class Status(StrEnum):
 
 
 class UpdateStatus(StrEnum):
-    """How an update stands; the Supervisor may have other words."""
+    """Known stages of an update. A Supervisor may report others."""
 
     UP_TO_DATE = "up_to_date"
     PENDING = "pending"
@@ -57,7 +57,7 @@ class UpdateStatus(StrEnum):
 
 
 class OverallStatus(StrEnum):
-    """How balena sums a device up; it may have other words."""
+    """Known summaries of a device by balenaCloud, which may report others."""
 
     CONFIGURING = "configuring"
     DISCONNECTED = "disconnected"
@@ -70,7 +70,7 @@ class OverallStatus(StrEnum):
 
 type ServiceKey = tuple[int, str]
 
-# A service runs while its container does, also when the word is of a step in between.
+# A service runs while its container runs, also in a transitional status.
 _RUNNING: Final = {
     Status.RUNNING: True,
     Status.STOPPING: True,
@@ -86,7 +86,7 @@ _RUNNING: Final = {
     Status.RESTARTING: False,
     Status.STARTING: False,
 }
-# These tell of an image; a container of the release before may run all the while.
+# Statuses of an image. The container of the previous release may still run.
 IMAGE_STATUSES: Final = {Status.DOWNLOADED, Status.DOWNLOADING}
 
 UPDATE_STATUSES: Final = {
@@ -99,9 +99,9 @@ GIVEN_UP: Final = {UpdateStatus.REJECTED, UpdateStatus.ABORTED, UpdateStatus.FAI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceState:
-    """A service of a device. `is_running` is None when no answer tells of its container.
+    """A service of a device. `is_running` is None while its container is unknown.
 
-    `stopped_by_itself` is whether it should run, and does not for no reason that is known.
+    `stopped_by_itself` is whether it should run, and stopped for no known reason.
     """
 
     app_id: int
@@ -114,28 +114,27 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceDetails:
-    """What seldom changes of a device, and is asked for seldom."""
+    """Facts about a device that seldom change and are seldom read."""
 
     arch: str | None = None
     device_type: str | None = None
     hostname: str | None = None
     name: str | None = None
     supervisor_version: str | None = None
-    # They arrive after all else, and no entity shows them: no reason to write states.
+    # Tags arrive later than the rest. No entity shows them, so they cause no state write.
     tags: Mapping[str, str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceState:
-    """What is true of a device; None is what no answer tells.
+    """State of a device. None means unknown.
 
-    `apps` are the names of the device's apps by id, None while they are unknown.
-    `release` is the commit that runs, `target_release` the one that should; an account
-    tells their versions, too. `refused_at` is when an update lock was last in the way of
-    what the device was told to do, None when it did the last such thing.
-    `download_progress` is in percent, None while nothing downloads. Only an account tells
-    `last_seen`, `overall_status`, undervoltage, the temperature in °C, and the usage of
-    processor, memory and storage in percent.
+    `apps` are the names of the apps by id. `release` is the commit that runs,
+    `target_release` the commit that should run; only an account reports their versions.
+    `refused_at` is when an update lock refused the last command, None after a success.
+    `download_progress` is in percent, None while nothing downloads. Only an account reports
+    `last_seen`, `overall_status`, undervoltage, the temperature in °C, and the usage of CPU,
+    memory and storage in percent.
     """
 
     online: bool = True
@@ -169,29 +168,29 @@ class DeviceState:
 
     @property
     def is_updating(self) -> bool:
-        """Whether an update downloads or is applied just now."""
+        """Whether an update is being downloaded or applied."""
         return self.online and self.update_status in ONGOING
 
     @property
     def update_locked(self) -> bool:
-        """Whether an update lock was in the way of the last attempt to do something."""
+        """Whether an update lock refused the last command."""
         return self.refused_at is not None
 
     @property
     def is_settled(self) -> bool:
-        """Whether no update is in any stage, as far as is told."""
+        """Whether no update is known to be in any stage."""
         return self.update_status in (None, UpdateStatus.UP_TO_DATE)
 
     @property
     def may_change_soon(self) -> bool:
-        """Whether an update is under way: what was downloaded is about to be applied."""
+        """Whether an update is under way. A downloaded update is about to be applied."""
         return self.is_updating or (
             self.online and self.update_status == UpdateStatus.DOWNLOADED
         )
 
 
 def state_key(text: str) -> str:
-    """Return a word of the Supervisor as Home Assistant writes states: "Handing over" is handing_over."""
+    """Return a status of the Supervisor as a state key: "Handing over" becomes "handing_over"."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
@@ -204,7 +203,7 @@ def state_from_supervisor(
     healthy: bool | None = None,
     vpn: Vpn | None = None,
 ) -> DeviceState:
-    """Return the state of a device out of the answers of one poll; None is an answer that is missing."""
+    """Return the state of a device from the responses of one poll. None is a missing response."""
     first = (
         min(apps.apps.values(), key=lambda app: app.app_id, default=None)
         if apps
@@ -223,7 +222,7 @@ def state_from_supervisor(
         ip_addresses=device.ip_addresses,
         mac_addresses=device.mac_addresses,
         os_version=device.os_version,
-        # The device leaves its commit out while anything is applied.
+        # /v1/device has no commit while anything is applied.
         release=(containers and containers.release) or device.commit,
         services={
             (app.app_id, name): _service(app, name, containers)
@@ -244,9 +243,9 @@ def state_from_supervisor(
 
 
 def device_status(own: str | None, update_status: str | None) -> str | None:
-    """Return what the device does.
+    """Return the status of a device from its own status and its update.
 
-    Its own word is that of one service, and Idle while another one downloads.
+    Its own status is that of one service, and "Idle" while another service downloads.
     """
     if update_status == UpdateStatus.DOWNLOADING:
         return Status.DOWNLOADING
@@ -260,10 +259,10 @@ def device_status(own: str | None, update_status: str | None) -> str | None:
 
 
 def apps_from_single_app(app_id: int, app: App, device: DeviceReport) -> AppReports:
-    """Return the only app of an old device with its only service, whose word is the device's."""
+    """Return the only app of an old Supervisor. Its only service has the status of the device."""
     status = "Running" if device.status == "Idle" else device.status
     environment = app.environment
-    # Which release should run is told nowhere.
+    # The target release is not reported anywhere.
     report = AppReport(
         app_id=app_id,
         name=environment.get("RESIN_APP_NAME") or str(app_id),
@@ -277,12 +276,12 @@ def apps_from_single_app(app_id: int, app: App, device: DeviceReport) -> AppRepo
 
 
 def short_commit(commit: str) -> str:
-    """Return what people call a commit."""
+    """Return the short form of a commit."""
     return commit[:7]
 
 
 def release_label(commit: str | None, version: str | None) -> str | None:
-    """Return what people call a release: its version, else its commit."""
+    """Return the version of a release, or its short commit without one."""
     return version or (short_commit(commit) if commit else None)
 
 
@@ -294,7 +293,7 @@ def is_running_status(status: str | None) -> bool | None:
 def _update_status(
     device: DeviceReport, apps: AppReports | None, containers: StateStatus | None
 ) -> str | None:
-    """Return how the update stands: the most telling of the flags and of all apps' words."""
+    """Return the stage of the update, from the flags of the device and the stages of all apps."""
     words = [state_key(app.update_status) for app in _apps(apps) if app.update_status]
     stages = {UPDATE_STATUSES.get(text, text) for text in words}
     services = [
@@ -305,12 +304,12 @@ def _update_status(
         for image in containers.images
     ):
         stages.add(UpdateStatus.DOWNLOADING)
-    # Supervisors without words for updates tell by their services.
+    # Supervisors before 17.7 report the stage only by the statuses of services.
     if Status.DOWNLOADING in (*services, device.status and state_key(device.status)):
         stages.add(UpdateStatus.DOWNLOADING)
     stages.discard(UpdateStatus.UP_TO_DATE)
     if device.update_pending is False:
-        # In local mode the app of the cloud stays downloaded, and never is applied.
+        # In local mode the app of the fleet stays downloaded and is never applied.
         stages.discard(UpdateStatus.DOWNLOADED)
     if UpdateStatus.DOWNLOADING in stages:
         return UpdateStatus.DOWNLOADING
@@ -342,7 +341,7 @@ def _update_status(
 def _download_progress(
     device: DeviceReport, apps: AppReports | None, containers: StateStatus | None
 ) -> float | None:
-    """Return the progress over all images, else of the services that download, in percent."""
+    """Return the download progress of all images, or of the downloading services, in percent."""
     if containers is not None and containers.download_progress is not None:
         return containers.download_progress
     parts = [
@@ -356,7 +355,7 @@ def _download_progress(
 
 
 def _service(app: AppReport, name: str, containers: StateStatus | None) -> ServiceState:
-    """Return the state of a service: that of its container, where that is known."""
+    """Return the state of a service, from its container if that is known."""
     report = app.services[name]
     status = state_key(report.status) if report.status else None
     container = _container(app.app_id, name, containers)
@@ -377,7 +376,7 @@ def _service(app: AppReport, name: str, containers: StateStatus | None) -> Servi
 def _container(
     app_id: int, service: str, containers: StateStatus | None
 ) -> Container | None:
-    """Return the container of a service; of two at a handover the one that runs."""
+    """Return the container of a service. At a handover, prefer the one that runs."""
     own = [
         container
         for container in (containers.containers if containers else ())
