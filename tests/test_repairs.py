@@ -483,7 +483,7 @@ async def test_many_devices(
     assert devices.endswith("kiosk-09 (+2)")
 
 
-@pytest.mark.expects_log("may not see its devices any more")
+@pytest.mark.expects_log("no longer has permission to read its devices")
 async def test_right_is_lost(
     hass: HomeAssistant,
     account: MockConfigEntry,
