@@ -203,7 +203,7 @@ async def test_unknown_outcome_is_told_and_not_repeated(
     assert device.commands == [("blink", {})]
 
 
-@pytest.mark.expects_log("holy-wildflower could not be reached")
+@pytest.mark.expects_log("could not reach holy-wildflower")
 async def test_unreachable_is_told(
     hass: HomeAssistant,
     device: Device,
@@ -287,7 +287,7 @@ async def test_reboot_until_the_device_is_back(
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
 
 
-@pytest.mark.expects_log("holy-wildflower could not be reached")
+@pytest.mark.expects_log("could not reach holy-wildflower")
 async def test_reboot_that_never_ends(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

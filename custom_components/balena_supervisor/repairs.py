@@ -93,7 +93,7 @@ class UpdateFailsFlow(RepairsFlow):
         return self.async_abort(
             reason="failed",
             description_placeholders={
-                "reasons": escape_markdown(" ".join(map(str, errors)))
+                "reasons": escape_markdown(" ".join(f"{error}." for error in errors))
             },
         )
 
