@@ -134,7 +134,7 @@ async def test_a_device_that_is_not_ready(
     assert lost.state is ConfigEntryState.LOADED
 
 
-@pytest.mark.expects_log("could not be reached")
+@pytest.mark.expects_log("could not reach")
 async def test_a_device_that_moves(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

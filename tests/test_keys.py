@@ -237,7 +237,9 @@ async def test_answer_is_lost(
     before = dict(loaded.data)
     server.faults.add("POST", "/v1/regenerate-api-key", Fault.reset_after())
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), loaded.entry_id)
-    with pytest.raises(HomeAssistantError, match="not known whether holy-wildflower"):
+    with pytest.raises(
+        HomeAssistantError, match="command to holy-wildflower, but received no answer"
+    ):
         await hass.services.async_call(
             DOMAIN, "regenerate_api_key", {"device_id": devices[0].id}, blocking=True
         )

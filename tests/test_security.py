@@ -767,7 +767,9 @@ class TestCertificatesOfDevices:
         async with SupervisorServer(device, ssl=wrong.of_server()) as server:
             use(hass, entry, url=server.url)
             assert not await hass.config_entries.async_setup(entry.entry_id)
-            assert "on the way to holy-wildflower could not be" in str(entry.reason)
+            assert "could not verify the certificate of holy-wildflower" in str(
+                entry.reason
+            )
             assert not server.requests
             use(hass, entry, verify_ssl=False)
             assert await hass.config_entries.async_reload(entry.entry_id)

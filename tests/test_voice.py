@@ -198,12 +198,12 @@ ENGLISH: Final = [
     # Commands that are refused
     (
         "reboot the kiosk lobby 2",
-        "Kiosk_Lobby 2 is locked: an app on it holds an update lock (Lockfile exists",
+        "An app on Kiosk_Lobby 2 holds an update lock. Wait until",
         "",
     ),
     (
         "reboot the kitchen kiosk",
-        "Kitchen kiosk does not answer. Try again when it is back.",
+        "Kitchen kiosk does not answer. Check its connection",
         "",
     ),
     ("reboot the gateway", "gateway cannot be reached at the moment.", ""),
@@ -886,7 +886,9 @@ async def test_outcome_is_unknown(
     """A command without an answer is told as such, and not repeated."""
     cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.reset_after())
     spoken = await answer(hass, "restart the kiosk lobby")
-    assert spoken.startswith("It is not known whether kiosk-lobby did it")
+    assert spoken.startswith(
+        "Home Assistant sent a command to kiosk-lobby, but received"
+    )
     await hass.async_block_till_done(wait_background_tasks=True)
     sent = [item for item in cloud.requests if item.path == "/supervisor/v1/reboot"]
     assert len(sent) == 1
@@ -931,7 +933,7 @@ async def test_slow_command(
     assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "on"
 
 
-@pytest.mark.expects_log("A spoken command failed: It is not known whether kiosk-lobby")
+@pytest.mark.expects_log("A spoken command failed: Home Assistant sent a command to")
 async def test_slow_command_fails(
     hass: HomeAssistant,
     lobby: MockConfigEntry,

@@ -94,7 +94,7 @@ class UpdateFailsRepairFlow(RepairsFlow):
         return self.async_abort(
             reason="failed",
             description_placeholders={
-                "reasons": escape_markdown(" ".join(map(str, errors)))
+                "reasons": escape_markdown(" ".join(f"{error}." for error in errors))
             },
         )
 

@@ -163,7 +163,7 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
             translation_placeholders={
                 "failed": str(len(errors)),
                 "total": str(len(outcomes)),
-                "reasons": " ".join(map(str, errors)),
+                "reasons": " ".join(f"{error}." for error in errors),
             },
         )
     return None

@@ -277,7 +277,7 @@ def test_nothing_is_set_up(demo: Demo, page: Page) -> None:
             await hass.callApi("DELETE", `${path}/${entry.entry_id}`);
         }"""
     )
-    expect(page.get_by_text("No balena device is set up")).to_be_visible()
+    expect(page.get_by_text("No balena devices are set up")).to_be_visible()
     page.get_by_role("button", name="Add devices").click()
     expect(page.get_by_text("Do you want to set up balena?")).to_be_visible()
 

@@ -78,7 +78,7 @@ def test_lines_are_followed_chosen_and_filtered(
     happen(demo, "log", source="redis", message="while paused")
     expect(card.get_by_text(re.compile("new lines while paused"))).to_be_visible()
     expect(lines(card, "while paused")).to_have_count(0)
-    card.get_by_role("button", name="Follow").click()
+    card.get_by_role("button", name="Resume").click()
     expect(lines(card, "while paused")).to_be_visible()
 
     card.get_by_role("button", name="Clear").click()
@@ -151,7 +151,7 @@ def test_device_comes_back(demo: Demo, page: Page) -> None:
     card = show(demo, page)
     expect(lines(card, "main is ready")).to_be_visible()
     happen(demo, "off")
-    expect(card.get_by_text(re.compile("could not be reached"))).to_be_visible()
+    expect(card.get_by_text(re.compile("could not reach"))).to_be_visible()
     happen(demo, "on")
     happen(demo, "log", source="main", message="back again")
     expect(lines(card, "back again")).to_be_visible()
@@ -162,7 +162,7 @@ def test_device_comes_back(demo: Demo, page: Page) -> None:
 def test_nothing_to_choose(demo: Demo, page: Page) -> None:
     """Where no device tells its logs, the card says so."""
     card = show(demo, page)
-    expect(card.get_by_text("No device that tells its logs")).to_be_visible()
+    expect(card.get_by_text("No device with logs is set up")).to_be_visible()
 
 
 def test_card_is_offered_and_configured(demo: Demo, page: Page) -> None:
@@ -177,7 +177,7 @@ def test_card_is_offered_and_configured(demo: Demo, page: Page) -> None:
     page.locator("hui-card-edit-mode").first.hover()
     page.locator("hui-card-edit-mode").first.click()
     form = page.locator("hui-form-editor")
-    for label in ("Device", "Service", "App ID", "Title", "Lines at first"):
+    for label in ("Device", "Service", "App ID", "Title", "Lines to load"):
         expect(form.get_by_text(label).first).to_be_visible()
 
 

@@ -30,9 +30,9 @@ def test_names_in_issues_are_text(demo: Demo, page: Page) -> None:
         service_data={"entry_id": entry["entry_id"]},
     )
     page.goto(f"{demo.url}/config/repairs")
-    page.get_by_text("An old Supervisor tells little").click()
+    page.get_by_text("Outdated Supervisor").click()
     text = page.locator("ha-markdown-element")
-    expect(text).to_contain_text("is older than 7.12")
+    expect(text).to_contain_text("is older than version 7.12")
     shown = text.inner_text().replace("\N{WORD JOINER}", "")
     assert f"The Supervisor of {MARKDOWN_ATTACK} is older" in shown
     expect(page.locator(ATTACKED)).to_have_count(0)
