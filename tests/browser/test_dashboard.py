@@ -6,18 +6,9 @@ from typing import Any, Final
 from playwright.sync_api import Locator, Page, Route, expect
 import pytest
 
-from tests.demo.running import Demo
-
-from . import (
-    ATTACKED,
-    MARKDOWN_ATTACK,
-    command,
-    device_ids,
-    happen,
-    open_start_page,
-    refresh,
-)
+from . import ATTACKED, MARKDOWN_ATTACK, command, device_ids, open_start_page, refresh
 from .conftest import Picture
+from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -96,8 +87,8 @@ def test_a_command_asks_first(demo: Demo, page: Page) -> None:
 def test_troubles_of_a_device(demo: Demo, page: Page, picture: Picture) -> None:
     """An update that waits at a lock is seen with what there is to do, and goes when it is over."""
     page.set_viewport_size({"width": 1300, "height": 900})
-    happen(demo, "lock")
-    happen(demo, "update")
+    demo.simulate("lock")
+    demo.simulate("update")
     open_start_page(demo, page)
     failed = tile(page, "Update failed")
     expect(failed).to_contain_text("Problem")
@@ -109,7 +100,7 @@ def test_troubles_of_a_device(demo: Demo, page: Page, picture: Picture) -> None:
     expect(locked).to_contain_text("Problem")
     picture("dashboard-trouble", page)
 
-    happen(demo, "unlock")
+    demo.simulate("unlock")
     update.get_by_role("button", name="Install").click()
     expect(failed).to_have_count(0)
     expect(locked).to_have_count(0)
@@ -121,8 +112,8 @@ def test_a_download_is_seen(demo: Demo, page: Page, picture: Picture) -> None:
     open_start_page(demo, page)
     progress = tile(page, "Download progress")
     expect(progress).to_have_count(0)
-    happen(demo, "begin-update")
-    happen(demo, "download", percent=45)
+    demo.simulate("begin-update")
+    demo.simulate("download", percent=45)
     refresh(page, STATUS)
     expect(progress).to_contain_text("45%")
     picture("dashboard", page)
@@ -220,7 +211,7 @@ def test_entities_that_are_renamed_hidden_or_disabled(demo: Demo, page: Page) ->
 def test_names_are_text(demo: Demo, page: Page) -> None:
     """Names of devices and services that look like HTML or Markdown are shown as they are."""
     open_start_page(demo, page)
-    happen(demo, "add-service", service=MARKDOWN_ATTACK)
+    demo.simulate("add-service", service=MARKDOWN_ATTACK)
     refresh(page, STATUS)
     expect(tile(page, MARKDOWN_ATTACK)).to_be_visible()
     command(
