@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
 import pytest
 import pytest_socket
 
@@ -81,17 +81,24 @@ def verify_cleanup() -> None:
 
 
 @pytest.fixture(scope="package")
-def browser() -> Generator[Browser]:
-    """Start a browser."""
+def context() -> Generator[BrowserContext]:
+    """Start a browser that is logged in and has the frontend in its cache from the second test on."""
     if BROWSER is None:
         pytest.skip("No browser was found; scripts/browser installs one")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(
             executable_path=BROWSER,
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()
+        ) as browser,
+        browser.new_context(
+            viewport={"width": 1400, "height": 1000},
+            reduced_motion="reduce",
+            # A service worker would answer requests that a test wants to delay.
+            service_workers="block",
+        ) as context,
+    ):
+        yield context
 
 
 @pytest.fixture(scope="package")
@@ -122,11 +129,10 @@ def demo(
 
 
 @pytest.fixture
-def page(demo: Demo, browser: Browser) -> Generator[Page]:
-    """Open a page without cookies and cache. Fail if the page asks anything of the internet."""
+def page(demo: Demo, context: BrowserContext) -> Generator[Page]:
+    """Open a page. Fail if it asks anything of the internet."""
     foreign: list[str] = []
-    with browser.new_context(viewport={"width": 1400, "height": 1000}) as context:
-        page = context.new_page()
+    with context.new_page() as page:
         page.set_default_timeout(30_000)
         page.on(
             "request",
@@ -137,4 +143,5 @@ def page(demo: Demo, browser: Browser) -> Generator[Page]:
             ),
         )
         yield page
+    context.clear_permissions()
     assert not foreign

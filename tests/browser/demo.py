@@ -1,6 +1,6 @@
 """Simulated devices in the Home Assistant of the demo."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -15,7 +15,7 @@ from demo import dashboard, voice
 from demo.home_assistant import HomeAssistant
 from demo.registration import Registration, register
 from simulator import CloudServer, Device, SupervisorServer, Timings
-from simulator.control import HAPPENINGS
+from simulator.control import HAPPENINGS, Controllable
 from simulator.fleets import demo_account
 
 # Quick enough for a test, and slow enough for Home Assistant to poll in between.
@@ -31,21 +31,46 @@ class Demo:
     api_url: str
     # The API key of the device, or the token of the account.
     api_key: str
-    _device: SupervisorServer | None
+    _devices: Mapping[str, Controllable]
     _portal: BlockingPortal
 
-    def simulate(self, event: str, **arguments: Any) -> None:
-        """Let something happen to the device."""
-        self._portal.call(self._simulate, event, arguments)
+    def simulate(
+        self, event: str, device: str = "holy-wildflower", **arguments: Any
+    ) -> None:
+        """Let something happen to a device."""
+        self._portal.call(self._simulate, event, self._devices[device], arguments)
 
-    async def _simulate(self, event: str, arguments: dict[str, Any]) -> None:
-        assert self._device is not None
-        result = HAPPENINGS[event](self._device, arguments)
+    async def _simulate(
+        self, event: str, device: Controllable, arguments: dict[str, Any]
+    ) -> None:
+        result = HAPPENINGS[event](device, arguments)
         if result is not None:
             await result
 
 
+# The URL, the key, the devices, and what Home Assistant is to add.
+type Started = tuple[str, str, Iterable[Controllable], Registration]
+
 _mac_addresses = (f"02:FC:00:00:01:{number:02X}" for number in count(1))
+
+
+async def _start_device(stack: AsyncExitStack) -> Started:
+    # Home Assistant restores the names of a device that it had before. Each device is
+    # another one.
+    address = next(_mac_addresses)
+    device = Device(uuid=uuid4().hex, mac_addresses=[address], timings=TIMINGS)
+    server = await stack.enter_async_context(SupervisorServer(device))
+    registration = Registration.of_device(device.name, server.url, device.api_key)
+    return server.url, device.api_key, [server], registration
+
+
+async def _start_account(stack: AsyncExitStack) -> Started:
+    cloud = await stack.enter_async_context(CloudServer())
+    demo_account(cloud, TIMINGS)
+    token = cloud.add_token()
+    user = cloud.tokens[token].username
+    registration = Registration.of_account(user, cloud.url, token, cloud.fleets)
+    return cloud.url, token, cloud.devices.values(), registration
 
 
 @asynccontextmanager
@@ -56,27 +81,18 @@ async def set_up(
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(ClientSession())
         home_assistant = await HomeAssistant.log_in(url, folder, session)
-        device: SupervisorServer | None = None
-        if scenario == "fleet":
-            cloud = await stack.enter_async_context(CloudServer())
-            demo_account(cloud, TIMINGS)
-            api_url, key = cloud.url, cloud.add_token()
-            user = cloud.tokens[key].username
-            registration = Registration.of_account(user, api_url, key, cloud.fleets)
-        else:
-            # Home Assistant restores the names of a device that it had before. Each device
-            # is another one.
-            address = next(_mac_addresses)
-            device = SupervisorServer(
-                Device(uuid=uuid4().hex, mac_addresses=[address], timings=TIMINGS)
-            )
-            await stack.enter_async_context(device)
-            api_url, key = device.url, device.device.api_key
-            registration = Registration.of_device(device.device.name, api_url, key)
+        start = _start_account if scenario == "fleet" else _start_device
+        api_url, api_key, devices, registration = await start(stack)
         await register(home_assistant, folder, [registration])
         await dashboard.show(home_assistant)
         await voice.expose(home_assistant)
-        yield Demo(url, api_url, key, device, portal)
+        yield Demo(
+            url,
+            api_url,
+            api_key,
+            {item.device.name: item for item in devices},
+            portal,
+        )
         await register(home_assistant, folder, [])
         for item in await home_assistant.command("lovelace/dashboards/list"):
             if item["url_path"] != dashboard.PATH:

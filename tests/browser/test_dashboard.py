@@ -87,9 +87,11 @@ def test_a_command_asks_first(demo: Demo, page: Page) -> None:
 def test_troubles_of_a_device(demo: Demo, page: Page, picture: Picture) -> None:
     """An update that waits at a lock is seen with what there is to do, and goes when it is over."""
     page.set_viewport_size({"width": 1300, "height": 900})
-    demo.simulate("lock")
-    demo.simulate("update")
     open_start_page(demo, page)
+    demo.simulate("lock")
+    for step in ("begin-update", "finish-download", "apply"):
+        demo.simulate(step)
+    refresh(page, STATUS)
     failed = tile(page, "Update failed")
     expect(failed).to_contain_text("Problem")
     # A lock is known when it has refused something.
@@ -137,8 +139,10 @@ def test_fleets_and_what_needs_attention(
     expect(tile(page, "kiosk-showroom")).to_contain_text("Disconnected")
     expect(tile(page, "kiosk-reception")).to_contain_text("Operational")
 
-    # Updates take their time to fail.
-    expect(title(page, "Update failed (1)")).to_be_visible(timeout=120_000)
+    demo.simulate("begin-update", "kiosk-warehouse")
+    demo.simulate("fail-update", "kiosk-warehouse")
+    refresh(page, "sensor.kiosks_devices")
+    expect(title(page, "Update failed (1)")).to_be_visible()
     picture("fleet", page)
 
     tile(page, "kiosk-reception").click()

@@ -6,7 +6,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 import pytest
 
-from . import ATTACKED, MARKDOWN_ATTACK, command, open_start_page
+from . import ATTACKED, MARKDOWN_ATTACK, command, open_start_page, refresh
 from .conftest import Picture
 from .demo import Demo
 
@@ -100,6 +100,7 @@ def test_services_of_the_same_name(demo: Demo, page: Page) -> None:
     demo.simulate("run-app", app_id=7, name="another", service="main")
     card = show(demo, page, service="main", app_id=7)
     expect(lines(card, "main is ready")).to_have_count(1)
+    refresh(page, "sensor.holy_wildflower_status")
     expect(card.get_by_label("Service").locator("option")).to_have_text(
         ["All", "main (another)", "main (demo-fleet)", "redis"]
     )
