@@ -79,6 +79,14 @@ def _own_integration(socket_enabled: None, enable_custom_integrations: None) -> 
 
 
 @pytest.fixture(autouse=True)
+def enable_event_loop_debug() -> None:
+    """Replace a fixture that makes most tests four times as slow.
+
+    PYTHONASYNCIODEBUG=1 enables the debug mode of asyncio, as the nightly job does.
+    """
+
+
+@pytest.fixture(autouse=True)
 def _outside_of_balena(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run outside of a balena container, wherever the tests run."""
     for variable in _VARIABLES:
