@@ -38,7 +38,7 @@ from simulator import (
     SupervisorServer,
 )
 
-from . import texts
+from . import translations
 
 _VARIABLES = (
     "SUPERVISOR_ADDRESS",
@@ -120,7 +120,7 @@ def _only_expected_logs(
 
 
 @pytest.fixture(autouse=True)
-def shown_without_text() -> Generator[list[str]]:
+def missing_translations() -> Generator[list[str]]:
     """Fail a test in which a person is shown something without a text, or with a gap in it."""
     missing: list[str] = []
     inits = {
@@ -136,7 +136,7 @@ def shown_without_text() -> Generator[list[str]]:
     create = ir.async_create_issue
 
     def seen(manager: object, result: Any) -> Any:
-        missing.extend(texts.missing_in_flow(manager, result))
+        missing.extend(translations.missing_in_flow(manager, result))
         return result
 
     async def init_flow(manager: Any, *args: Any, **kwargs: Any) -> Any:
@@ -149,13 +149,13 @@ def shown_without_text() -> Generator[list[str]]:
     def begin_error(error: HomeAssistantError, *args: Any, **kwargs: Any) -> None:
         begin(error, *args, **kwargs)
         frame = currentframe()
-        missing.extend(texts.missing_in_exception(error, frame and frame.f_back))
+        missing.extend(translations.missing_in_exception(error, frame and frame.f_back))
 
     def create_issue(
         hass: HomeAssistant, domain: str, *args: Any, **issue: Any
     ) -> None:
         create(hass, domain, *args, **issue)
-        missing.extend(texts.missing_in_issue(issue) if domain == DOMAIN else [])
+        missing.extend(translations.missing_in_issue(issue) if domain == DOMAIN else [])
 
     with (
         patch.object(ConfigEntriesFlowManager, "async_init", init_flow),
