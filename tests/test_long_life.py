@@ -4,7 +4,6 @@ LIFE_SEED chooses another run. With LIFE_REPORT, the long ones write their figur
 file, each between the marks of its generated block.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import replace
@@ -65,8 +64,8 @@ EXPECTED: Final = (
 )
 
 
-class Said(logging.Handler):
-    """Counts warnings and errors, without keeping them."""
+class LogCounter(logging.Handler):
+    """Counts warnings and errors without storing them."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -88,7 +87,7 @@ def _only_expected_logs() -> None:
 
 
 @pytest.fixture
-def said(
+def log_counts(
     caplog: pytest.LogCaptureFixture, pytestconfig: pytest.Config
 ) -> Generator[Counter[str]]:
     """Count what the log says; pytest itself would keep it, with all that its errors hold."""
@@ -100,7 +99,7 @@ def said(
     root.setLevel(logging.WARNING)
     # Callbacks look slow to it where a test moves the clock.
     caplog.set_level(NOTHING, "asyncio")
-    root.addHandler(handler := Said())
+    root.addHandler(handler := LogCounter())
     yield handler.counts
     root.removeHandler(handler)
     plugin.report_handler.setLevel(logging.NOTSET)
@@ -122,7 +121,7 @@ def device() -> Device:
 
 
 @pytest.fixture
-async def life(
+async def run(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     entry: MockConfigEntry,
@@ -131,10 +130,8 @@ async def life(
     entity_registry_enabled_by_default: None,
     pytestconfig: pytest.Config,
 ) -> AsyncGenerator[LongRun]:
-    """Return a life that begins with a Home Assistant of its own."""
+    """Return a long run with its own Home Assistant."""
     pytestconfig.get_terminal_writer().line(f"LIFE_SEED={SEED}")
-    # Otherwise everything that waits remembers where it came from.
-    asyncio.get_running_loop().set_debug(False)
     home_assistant = RestartableHomeAssistant(hass, freezer)
     await home_assistant.start(entry)
     oracle = Oracle(device, device.api_key)
@@ -176,7 +173,6 @@ async def account_life(
 ) -> AsyncGenerator[AccountRun]:
     """Return the life of an account of two fleets, in which all devices were once."""
     pytestconfig.get_terminal_writer().line(f"LIFE_SEED={SEED}")
-    asyncio.get_running_loop().set_debug(False)
     fleets = [
         cloud.add_fleet(name, release=releases(name)[0])
         for name in ("kiosks", "gateways")
@@ -207,30 +203,32 @@ async def account_life(
     await home_assistant.stop()
 
 
-def assert_log_is_brief(run: LongRun, said: Counter[str]) -> None:
+def assert_log_is_brief(run: LongRun, log_counts: Counter[str]) -> None:
     """Fail when the log has other warnings, or more than one of each absence."""
-    assert set(said) <= set(EXPECTED)
-    assert said[ABSENCE] + said[REFUSAL] <= run.counts["troubles"]
+    assert set(log_counts) <= set(EXPECTED)
+    assert log_counts[ABSENCE] + log_counts[REFUSAL] <= run.counts["troubles"]
 
 
 @pytest.mark.timeout(240)
-async def test_hour(run: LongRun, said: Counter[str]) -> None:
+async def test_hour(run: LongRun, log_counts: Counter[str]) -> None:
     """Whatever happens, what is shown was true at the last poll or later, and the log is brief."""
     await live(run, 1, EVENTS)
-    assert_log_is_brief(run, said)
+    assert_log_is_brief(run, log_counts)
 
 
 @pytest.mark.timeout(240)
-async def test_hour_of_an_account(account_life: AccountRun, said: Counter[str]) -> None:
+async def test_hour_of_an_account(
+    account_life: AccountRun, log_counts: Counter[str]
+) -> None:
     """Devices of an account come, go and move, and what is shown is true within a poll."""
     await live(account_life, 1, ACCOUNT_EVENTS)
-    assert set(said) <= set(EXPECTED)
+    assert set(log_counts) <= set(EXPECTED)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_nothing_is_left_behind(
-    traced: None, run: LongRun, said: Counter[str]
+    traced: None, run: LongRun, log_counts: Counter[str]
 ) -> None:
     """After a day there is no more than after two hours: no memory, no connection, no task.
 
@@ -254,7 +252,7 @@ async def test_nothing_is_left_behind(
         "what is left behind",
         figures(SEED, run.counts) | belongings(early, late),
     )
-    assert_log_is_brief(run, said)
+    assert_log_is_brief(run, log_counts)
     assert late.sockets <= early.sockets
     assert late.tasks <= early.tasks
     assert late.memory <= early.memory * (1 + TOLERANCE)
@@ -262,17 +260,17 @@ async def test_nothing_is_left_behind(
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-async def test_day(run: LongRun, said: Counter[str]) -> None:
+async def test_day(run: LongRun, log_counts: Counter[str]) -> None:
     """The same holds for a whole day."""
     await live(run, 24, EVENTS)
-    assert_log_is_brief(run, said)
+    assert_log_is_brief(run, log_counts)
     write_report(REPORT, "a day", figures(SEED, run.counts))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_day_of_an_account(
-    traced: None, account_life: AccountRun, said: Counter[str]
+    traced: None, account_life: AccountRun, log_counts: Counter[str]
 ) -> None:
     """The same holds for a whole day, and there is no more after it than after two hours."""
     events = {
@@ -289,6 +287,6 @@ async def test_day_of_an_account(
         "an account",
         account_figures(SEED, account_life.counts) | belongings(early, late),
     )
-    assert set(said) <= set(EXPECTED)
+    assert set(log_counts) <= set(EXPECTED)
     assert late.tasks <= early.tasks
     assert late.memory <= early.memory * (1 + TOLERANCE)

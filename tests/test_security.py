@@ -591,7 +591,7 @@ redirects = pytest.mark.parametrize(
 
 
 @redirects
-@pytest.mark.usefixtures("names_lead_here")
+@pytest.mark.usefixtures("resolve_to_loopback")
 class TestRedirects:
     """Whoever answers at the address cannot have the key sent to another one."""
 

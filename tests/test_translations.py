@@ -173,7 +173,7 @@ def test_actions_have_texts_and_fields() -> None:
 def test_card_has_texts() -> None:
     """The card has the same English as the translations, until those are there."""
     card = (FOLDER / "frontend/balena-logs-card.js").read_text("utf-8")
-    table = card.partition("const TRANSLATIONS = {")[2].partition("};")[0]
+    table = card.partition("const TEXTS = {")[2].partition("};")[0]
     own = dict(re.findall(r'(\w+):\s+"([^"]*)",', table))
     assert own == TRANSLATIONS["config_panel"]["logs_card"]
     assert set(own) <= set(re.findall(r'"(\w+)"', card))

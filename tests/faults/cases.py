@@ -42,7 +42,7 @@ class Case:
     is_slow: bool = False
 
     @property
-    def is_reauth_in_progress(self) -> bool:
+    def starts_reauth(self) -> bool:
         """Whether the fault starts a reauthentication flow."""
         return self.read == "authentication_failed"
 
