@@ -133,7 +133,7 @@ def test_a_wrong_value_of_a_row_costs_itself(place: Place, value: object) -> Non
     assert len(lost) <= 1
 
 
-TRANSLATIONS = st.one_of(
+TEXTS = st.one_of(
     st.binary(),
     st.text().map(str.encode),
     JSON.map(lambda value: json.dumps(value).encode()),
@@ -146,7 +146,7 @@ STATUSES = st.one_of(
     st.integers(200, 599),
 )
 KINDS = st.sampled_from(("application/json", "text/html", "text/plain"))
-ANSWERS = st.builds(Answer, status=STATUSES, content_type=KINDS, body=TRANSLATIONS)
+ANSWERS = st.builds(Answer, status=STATUSES, content_type=KINDS, body=TEXTS)
 
 
 class Canned:
@@ -230,7 +230,7 @@ ACCOUNT_CALLS: dict[str, Callable[[BalenaCloud], Awaitable[object]]] = {
 @pytest.mark.parametrize("call", ACCOUNT_CALLS.values(), ids=ACCOUNT_CALLS)
 @given(
     status=STATUSES,
-    body=TRANSLATIONS,
+    body=TEXTS,
     kind=KINDS,
     pause=st.one_of(st.integers(), st.text("0123456789 :,-abGMT", max_size=30)),
 )

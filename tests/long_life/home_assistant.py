@@ -41,7 +41,7 @@ class RestartableHomeAssistant:
     """
 
     def __init__(self, idle: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
-        """Prepare to start; Home Assistant is stopped."""
+        """Begin without Home Assistant."""
         self.hass: HomeAssistant | None = None
         self._freezer = freezer
         self._idle = idle
