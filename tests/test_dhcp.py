@@ -198,7 +198,7 @@ async def test_https_that_proves_nothing(
         assert entry.data["url"] == url
 
 
-@pytest.mark.usefixtures("names_lead_here")
+@pytest.mark.usefixtures("resolve_to_loopback")
 async def test_a_name(
     hass: HomeAssistant,
     entry: MockConfigEntry,

@@ -27,7 +27,7 @@ from homeassistant.setup import async_setup_component
 from simulator import CloudDevice, Device, Fault, SupervisorServer
 
 from . import pass_time, service_name
-from .secrecy import keys_of
+from .secret_leaks import secrets_of
 
 pytestmark = pytest.mark.usefixtures("entity_registry_enabled_by_default")
 
@@ -38,7 +38,7 @@ def assert_discreet(told: object, device: Device) -> None:
     """Assert that nothing is told that is secret or personal."""
     text = str(told).lower()
     for secret in (
-        *keys_of(device),
+        *secrets_of(device),
         device.name,
         device.uuid,
         device.hostname,

@@ -19,7 +19,7 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from simulator import Device
 
-from .texts import TEXTS
+from .translations import TRANSLATIONS
 
 
 @pytest.fixture(autouse=True)
@@ -161,4 +161,4 @@ async def test_button(
 def test_texts() -> None:
     """Every action that sends a command has a text."""
     commands = {name for name, action in ACTIONS.items() if not action.response_key}
-    assert commands == set(TEXTS["config_panel"]["activity"])
+    assert commands == set(TRANSLATIONS["config_panel"]["activity"])

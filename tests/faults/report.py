@@ -12,7 +12,7 @@ import pytest
 from custom_components import balena_supervisor
 from tests.report import table, write_block
 
-from .table import CASES, States
+from .cases import CASES, States
 
 _TEXTS: Final = Path(balena_supervisor.__file__).parent / "translations/en.json"
 

@@ -16,7 +16,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from simulator import Device, Fault, SupervisorServer
 
-from .values import JSON, json_values
+from .strategies import JSON, json_values
 
 # What passes for a value of some field.
 PLAUSIBLE: Final = st.sampled_from(

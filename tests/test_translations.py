@@ -38,12 +38,12 @@ from homeassistant.config_entries import ConfigEntriesFlowManager
 from homeassistant.data_entry_flow import FlowResultType, section
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
-from . import texts
-from .texts import missing_in_flow
+from . import translations
+from .translations import missing_in_flow
 
 OF_OURS: Final = {"translation_domain": const.DOMAIN}
 FOLDER: Final = Path(sensor.__file__).parent
-TEXTS: Final[dict[str, Any]] = json.loads(
+TRANSLATIONS: Final[dict[str, Any]] = json.loads(
     (FOLDER / "translations/en.json").read_text("utf-8")
 )
 ICONS: Final[dict[str, Any]] = json.loads((FOLDER / "icons.json").read_text("utf-8"))
@@ -62,7 +62,7 @@ DESCRIPTIONS: Final = {
 def test_entities_have_names(platform: str, descriptions: tuple[Any, ...]) -> None:
     """Every entity has a name, unless its device class gives one."""
     keys = {item.translation_key for item in descriptions} - {None}
-    assert keys == set(TEXTS["entity"][platform])
+    assert keys == set(TRANSLATIONS["entity"][platform])
 
 
 @pytest.mark.parametrize(("platform", "descriptions"), DESCRIPTIONS.items())
@@ -87,7 +87,7 @@ def test_entities_have_icons(platform: str, descriptions: tuple[Any, ...]) -> No
 )
 def test_words_have_texts(key: str, words: Any) -> None:
     """Every word for a status has a text."""
-    assert set(TEXTS["entity"]["sensor"][key]["state"]) == {
+    assert set(TRANSLATIONS["entity"]["sensor"][key]["state"]) == {
         word.value for word in words
     }
 
@@ -104,7 +104,9 @@ def test_exceptions_have_texts() -> None:
         *built,
         *chosen,
     }
-    assert keys | (literal & set(TEXTS["exceptions"])) == set(TEXTS["exceptions"])
+    assert keys | (literal & set(TRANSLATIONS["exceptions"])) == set(
+        TRANSLATIONS["exceptions"]
+    )
 
 
 def test_flow_errors_have_texts() -> None:
@@ -115,11 +117,13 @@ def test_flow_errors_have_texts() -> None:
     )
     used = set(re.findall(r'"(\w+)"', flow))
     account = {text for _, _, text in _ACCOUNT_ERRORS}
-    assert set(TEXTS["config"]["error"]) <= used
-    assert {text for _, _, text in _DEVICE_ERRORS} <= set(TEXTS["config"]["error"])
-    assert account <= set(TEXTS["config"]["error"])
-    assert account <= set(TEXTS["options"]["abort"])
-    assert set(TEXTS["options"]["error"]) <= used
+    assert set(TRANSLATIONS["config"]["error"]) <= used
+    assert {text for _, _, text in _DEVICE_ERRORS} <= set(
+        TRANSLATIONS["config"]["error"]
+    )
+    assert account <= set(TRANSLATIONS["config"]["error"])
+    assert account <= set(TRANSLATIONS["options"]["abort"])
+    assert set(TRANSLATIONS["options"]["error"]) <= used
 
 
 def _fields(texts: dict[str, Any]) -> tuple[set[str], set[str]]:
@@ -131,8 +135,11 @@ def _fields(texts: dict[str, Any]) -> tuple[set[str], set[str]]:
 
 
 STEPS: Final = {
-    **{step: TEXTS["config"]["step"][step] for step in TEXTS["config"]["step"]},
-    "options": TEXTS["options"]["step"]["init"],
+    **{
+        step: TRANSLATIONS["config"]["step"][step]
+        for step in TRANSLATIONS["config"]["step"]
+    },
+    "options": TRANSLATIONS["options"]["step"]["init"],
 }
 
 
@@ -155,7 +162,9 @@ def test_actions_have_texts_and_fields() -> None:
     """Actions, their fields and their icons are told everywhere alike."""
     described = yaml.safe_load((FOLDER / "services.yaml").read_text("utf-8"))
     described = {name: _flat(action["fields"]) for name, action in described.items()}
-    told = {name: set(action["fields"]) for name, action in TEXTS["services"].items()}
+    told = {
+        name: set(action["fields"]) for name, action in TRANSLATIONS["services"].items()
+    }
     taken = {
         name: {"device_id", *(str(field) for field in action.fields)}
         for name, action in ACTIONS.items()
@@ -170,7 +179,7 @@ def test_card_has_texts() -> None:
     card = (FOLDER / "frontend/balena-logs-card.js").read_text("utf-8")
     table = card.partition("const TEXTS = {")[2].partition("};")[0]
     own = dict(re.findall(r'(\w+):\s+"([^"]*)",', table))
-    assert own == TEXTS["config_panel"]["logs_card"]
+    assert own == TRANSLATIONS["config_panel"]["logs_card"]
     assert set(own) <= set(re.findall(r'"(\w+)"', card))
 
 
@@ -178,7 +187,9 @@ def test_dashboard_has_texts() -> None:
     """The dashboard uses all of its texts, and no others."""
     dashboard = (FOLDER / "frontend/balena-dashboard.js").read_text("utf-8")
     used = set(re.findall(r'text\("(\w+)"|text: "(\w+)"|(confirm_\w+)', dashboard))
-    assert {"".join(names) for names in used} == set(TEXTS["config_panel"]["dashboard"])
+    assert {"".join(names) for names in used} == set(
+        TRANSLATIONS["config_panel"]["dashboard"]
+    )
 
 
 def test_every_endpoint_is_documented() -> None:
@@ -214,14 +225,14 @@ def test_every_endpoint_is_documented() -> None:
     ],
 )
 def test_untranslated_exception(
-    shown_without_text: list[str], made: FunctionType, problem: str
+    missing_translations: list[str], made: FunctionType, problem: str
 ) -> None:
     """An exception of ours without a text fails a test."""
     module = globals() | {"__name__": f"{const.__package__}.any"}
     FunctionType(made.__code__, module)()
-    (found,) = shown_without_text
+    (found,) = missing_translations
     assert problem in found
-    shown_without_text.clear()
+    missing_translations.clear()
 
 
 def test_exception_of_others() -> None:
@@ -256,7 +267,7 @@ def test_section_without_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A section, and each field in it, needs its texts with all that stands in them."""
     inner = {"name": "More", "description": "Of {it}", "data": {"field": "{this}"}}
     step = {"title": "Any", "sections": {"more": inner}}
-    monkeypatch.setitem(texts.TEXTS["config"]["step"], "any", step)
+    monkeypatch.setitem(translations.TRANSLATIONS["config"]["step"], "any", step)
     schema = vol.Schema({"more": section(vol.Schema({"field": str}))})
     result = {
         "type": FlowResultType.FORM,

@@ -1,4 +1,4 @@
-"""The floor: the requests of a poll, and nothing else."""
+"""The baseline ("floor" in the report): the requests of a poll, and nothing else."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -10,27 +10,27 @@ from aiohttp import ClientSession, TCPConnector
 import orjson
 from yarl import URL
 
-# More would have to wait for so long that they give up.
-AT_ONCE: Final = 100
+# With more, requests wait so long that they time out.
+CONCURRENCY: Final = 100
 
 
-class Bare:
-    """Asks what a poll asks, and parses the answers without a look at them."""
+class Baseline:
+    """Sends the requests of a poll, and parses the JSON without using it."""
 
     def __init__(self, session: ClientSession) -> None:
-        """Remember the session; nothing is asked yet."""
+        """Store the session."""
         self._session = session
         self._servers: list[tuple[list[URL], Mapping[str, str]]] = []
 
     def add(self, url: str, paths: Iterable[str], key: str) -> None:
-        """Ask a server for paths."""
+        """Add requests to a server."""
         headers = {"Authorization": f"Bearer {key}"}
         urls = [URL(f"{url}{path}", encoded=True) for path in paths]
         self._servers.append((urls, headers))
 
     async def poll(self) -> None:
-        """Ask for everything, of many servers at once."""
-        for servers in batched(self._servers, AT_ONCE, strict=False):
+        """Send all requests, to many servers at once."""
+        for servers in batched(self._servers, CONCURRENCY, strict=False):
             async with asyncio.TaskGroup() as tasks:
                 for urls, headers in servers:
                     for url in urls:
@@ -45,8 +45,8 @@ class Bare:
 
 
 @asynccontextmanager
-async def bare() -> AsyncGenerator[Bare]:
-    """Open a client that keeps its connections; its limits are Home Assistant's."""
+async def open_baseline() -> AsyncGenerator[Baseline]:
+    """Open a client with the connection limits of Home Assistant."""
     connector = TCPConnector(limit=4096, limit_per_host=100)
     async with ClientSession(connector=connector) as session:
-        yield Bare(session)
+        yield Baseline(session)

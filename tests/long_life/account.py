@@ -27,8 +27,8 @@ from simulator import (
 )
 
 from .events import Event
-from .house import House
-from .life import LONGEST_TICK, Belongings
+from .home_assistant import RestartableHomeAssistant
+from .long_run import LONGEST_TICK, ResourceUsage
 from .oracle import ABSENT, UNAVAILABLE
 
 # How often an account is asked, in seconds; Home Assistant adds up to one.
@@ -187,11 +187,11 @@ class AccountOracle:
 
 
 @dataclass(slots=True)
-class AccountLife:
+class AccountRun:
     """An account, Home Assistant, and what happened so far."""
 
     cloud: CloudServer
-    house: House
+    home_assistant: RestartableHomeAssistant
     oracle: AccountOracle
     random: random.Random
     timings: Timings
@@ -228,7 +228,7 @@ class AccountLife:
             tick = min(seconds, self.random.uniform(0.5, LONGEST_TICK))
             seconds -= tick
             self.oracle.see(monotonic(), tick)
-            await self.house.pass_time(tick)
+            await self.home_assistant.pass_time(tick)
             self.oracle.see(monotonic(), tick)
             self.check()
             self.counts["looks"] += 1
@@ -239,11 +239,11 @@ class AccountLife:
                 device.supervisor.requests.clear()
                 device.device.commands.clear()
                 device.device.journal.clear()
-            self.house.forget_calls()
+            self.home_assistant.forget_calls()
 
     def check(self) -> None:
         """Compare what Home Assistant shows with what is true. Raises AssertionError."""
-        hass, entry = self.house.hass, self.house.entry
+        hass, entry = self.home_assistant.hass, self.home_assistant.entry
         if hass is None or entry is None or entry.state is not ConfigEntryState.LOADED:
             return
         registry = er.async_get(hass)
@@ -259,10 +259,12 @@ class AccountLife:
 
     def check_registry(self) -> None:
         """Compare the devices of the registry with those that there are. Raises AssertionError."""
-        assert self.house.hass is not None
-        assert self.house.entry is not None
-        registry = dr.async_get(self.house.hass)
-        devices = dr.async_entries_for_config_entry(registry, self.house.entry.entry_id)
+        assert self.home_assistant.hass is not None
+        assert self.home_assistant.entry is not None
+        registry = dr.async_get(self.home_assistant.hass)
+        devices = dr.async_entries_for_config_entry(
+            registry, self.home_assistant.entry.entry_id
+        )
         names = {device.id: device.name for device in devices}
         assert {
             device.serial_number: (device.name, names.get(device.via_device_id or ""))
@@ -294,13 +296,13 @@ class AccountLife:
         await self.wait(4 * POLL)
         self.check_registry()
 
-    async def belongings(self) -> Belongings:
+    async def belongings(self) -> ResourceUsage:
         """Return the least that is held while one poll follows the other."""
         stocks = []
         for _ in range(70):
             await self.wait(1)
-            stocks.append(Belongings.take_stock())
-        return Belongings(
+            stocks.append(ResourceUsage.measure())
+        return ResourceUsage(
             min(stock.memory for stock in stocks),
             min(stock.sockets for stock in stocks),
             min(stock.tasks for stock in stocks),
@@ -321,114 +323,116 @@ def move(device: CloudDevice, fleet: Fleet) -> None:
     device.device.settle()
 
 
-async def _join(life: AccountLife) -> None:
-    gone = [uuid for uuid in POOL if uuid not in life.cloud.devices]
+async def _join(run: AccountRun) -> None:
+    gone = [uuid for uuid in POOL if uuid not in run.cloud.devices]
     if gone:
-        life.join(life.random.choice(gone), life.any_fleet())
+        run.join(run.random.choice(gone), run.any_fleet())
 
 
-async def _leave(life: AccountLife) -> None:
-    device = life.any_device()
+async def _leave(run: AccountRun) -> None:
+    device = run.any_device()
     # Of a fleet without devices, the integration asks whether it is there.
-    if len(device.fleet.devices) > 1 and len(life.devices) > FEWEST:
-        life.cloud.remove_device(device.device.uuid)
+    if len(device.fleet.devices) > 1 and len(run.devices) > FEWEST:
+        run.cloud.remove_device(device.device.uuid)
 
 
-async def _move(life: AccountLife) -> None:
-    device = life.any_device()
+async def _move(run: AccountRun) -> None:
+    device = run.any_device()
     if len(device.fleet.devices) > 1 and device.device.is_on:
-        move(device, life.any_fleet())
+        move(device, run.any_fleet())
 
 
-async def _rename(life: AccountLife) -> None:
-    device = life.any_device().device
-    device.name = f"{device.name.partition(' ')[0]} {life.random.choice('abc')}"
+async def _rename(run: AccountRun) -> None:
+    device = run.any_device().device
+    device.name = f"{device.name.partition(' ')[0]} {run.random.choice('abc')}"
 
 
-async def _power(life: AccountLife) -> None:
+async def _power(run: AccountRun) -> None:
     """Switch a device off, and on again up to half an hour later."""
-    device = life.any_device().device
+    device = run.any_device().device
     if device.is_on:
         await device.power_off()
-        await life.wait(life.random.uniform(1, 1800))
+        await run.wait(run.random.uniform(1, 1800))
         device.spawn(device.power_on())
 
 
-async def _vpn(life: AccountLife) -> None:
-    device = life.any_device().device
+async def _vpn(run: AccountRun) -> None:
+    device = run.any_device().device
     device.vpn_connected = not device.vpn_connected
 
 
-async def _release(life: AccountLife) -> None:
-    fleet = life.any_fleet()
-    life.cloud.release(fleet, life.random.choice(releases(fleet.name)))
+async def _release(run: AccountRun) -> None:
+    fleet = run.any_fleet()
+    run.cloud.release(fleet, run.random.choice(releases(fleet.name)))
 
 
-async def _container(life: AccountLife) -> None:
-    device = life.any_device().device
-    key = life.random.choice(list(device.containers))
-    device.containers[key].status = life.random.choice(["exited", "Running"])
+async def _container(run: AccountRun) -> None:
+    device = run.any_device().device
+    key = run.random.choice(list(device.containers))
+    device.containers[key].status = run.random.choice(["exited", "Running"])
 
 
-async def _no_api(life: AccountLife) -> None:
+async def _no_api(run: AccountRun) -> None:
     """Have the balena API fail for up to ten minutes."""
-    life.cloud.faults.add("*", "*", Fault.status(503))
-    life.oracle.fail(True)
-    await life.wait(life.random.uniform(1, 600))
-    life.cloud.faults.clear()
-    life.oracle.fail(False)
+    run.cloud.faults.add("*", "*", Fault.status(503))
+    run.oracle.fail(True)
+    await run.wait(run.random.uniform(1, 600))
+    run.cloud.faults.clear()
+    run.oracle.fail(False)
 
 
-async def _command(life: AccountLife, domain: str, action: str, **data: Any) -> None:
-    hass, entry = life.house.hass, life.house.entry
+async def _command(run: AccountRun, domain: str, action: str, **data: Any) -> None:
+    hass, entry = run.home_assistant.hass, run.home_assistant.entry
     if hass is None or entry is None or entry.state is not ConfigEntryState.LOADED:
         return
     try:
         await hass.services.async_call(domain, action, data, blocking=True)
     except HomeAssistantError as err:
-        life.counts[f"commands failed: {err.translation_key}"] += 1
+        run.counts[f"commands failed: {err.translation_key}"] += 1
     else:
-        life.counts["commands given"] += 1
+        run.counts["commands given"] += 1
 
 
-def _entity(life: AccountLife, domain: str, end: str) -> str | None:
-    assert life.house.hass is not None
-    registry = er.async_get(life.house.hass)
-    unique_id = f"{life.oracle.account_id}_{end}"
+def _entity(run: AccountRun, domain: str, end: str) -> str | None:
+    assert run.home_assistant.hass is not None
+    registry = er.async_get(run.home_assistant.hass)
+    unique_id = f"{run.oracle.account_id}_{end}"
     return registry.async_get_entity_id(domain, DOMAIN, unique_id)
 
 
-async def _switch(life: AccountLife) -> None:
-    device = life.any_device()
+async def _switch(run: AccountRun) -> None:
+    device = run.any_device()
     end = f"{device.device.uuid}_{device.fleet.id}_browser_running"
-    if entity_id := _entity(life, "switch", end):
-        action = life.random.choice(["turn_on", "turn_off"])
-        await _command(life, "switch", action, entity_id=entity_id)
+    if entity_id := _entity(run, "switch", end):
+        action = run.random.choice(["turn_on", "turn_off"])
+        await _command(run, "switch", action, entity_id=entity_id)
 
 
-async def _reboot(life: AccountLife) -> None:
-    device = life.any_device()
-    life.oracle.rebooted[device.device.uuid] = monotonic()
-    if entity_id := _entity(life, "button", f"{device.device.uuid}_reboot"):
-        await _command(life, "button", "press", entity_id=entity_id)
+async def _reboot(run: AccountRun) -> None:
+    device = run.any_device()
+    run.oracle.rebooted[device.device.uuid] = monotonic()
+    if entity_id := _entity(run, "button", f"{device.device.uuid}_reboot"):
+        await _command(run, "button", "press", entity_id=entity_id)
 
 
-async def _reload(life: AccountLife) -> None:
-    assert life.house.hass is not None
-    assert life.house.entry is not None
-    life.oracle.forget()
-    await life.house.hass.config_entries.async_reload(life.house.entry.entry_id)
+async def _reload(run: AccountRun) -> None:
+    assert run.home_assistant.hass is not None
+    assert run.home_assistant.entry is not None
+    run.oracle.forget()
+    await run.home_assistant.hass.config_entries.async_reload(
+        run.home_assistant.entry.entry_id
+    )
 
 
-async def _restart_home_assistant(life: AccountLife) -> None:
+async def _restart_home_assistant(run: AccountRun) -> None:
     """Stop Home Assistant, and start it again a while later."""
-    await life.house.stop()
-    await life.wait(life.random.choice([0, 1, 30, 600]))
-    life.oracle.forget()
-    await life.house.start()
+    await run.home_assistant.stop()
+    await run.wait(run.random.choice([0, 1, 30, 600]))
+    run.oracle.forget()
+    await run.home_assistant.start()
 
 
-ACCOUNT_EVENTS: Final[dict[str, Event[AccountLife]]] = {
+ACCOUNT_EVENTS: Final[dict[str, Event[AccountRun]]] = {
     "a device joins": Event(_join, 10),
     "a device leaves": Event(_leave, 8),
     "a device moves": Event(_move, 6),

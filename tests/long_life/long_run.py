@@ -1,4 +1,4 @@
-"""A life that a device and its Home Assistant lead together, and how well they agree."""
+"""A long run of a simulated device with Home Assistant, which compares states all the time."""
 
 import asyncio
 from collections import Counter
@@ -15,10 +15,10 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.exceptions import HomeAssistantError
 from simulator import Device, SupervisorServer
 
-from .house import House
+from .home_assistant import RestartableHomeAssistant
 from .oracle import UNAVAILABLE, Oracle
 
-# Home Assistant tries again to set an entry up after at most so many seconds.
+# Home Assistant retries the setup of an entry after at most this many seconds.
 RETRY: Final = 90.0
 LONGEST_TICK: Final = 5.0
 # Services that come and go.
@@ -29,16 +29,16 @@ _DOMAINS: Final = ("binary_sensor.", "sensor.", "switch.", "update.")
 
 
 @dataclass(frozen=True, slots=True)
-class Belongings:
-    """What a process holds at one time: bytes of Python, sockets, tasks."""
+class ResourceUsage:
+    """The resources that a process uses: bytes of Python objects, sockets, tasks."""
 
     memory: int
     sockets: int
     tasks: int
 
     @classmethod
-    def take_stock(cls) -> Self:
-        """Count, after everything was thrown away that nobody needs."""
+    def measure(cls) -> Self:
+        """Measure after a garbage collection."""
         gc.collect()
         links = (_target(link) for link in Path("/proc/self/fd").iterdir())
         return cls(
@@ -52,17 +52,17 @@ def _target(link: Path) -> str:
     try:
         return str(link.readlink())
     except FileNotFoundError:
-        # The one through which they are listed.
+        # This was the descriptor of the directory listing.
         return ""
 
 
 @dataclass(slots=True)
-class Life:
-    """A device, Home Assistant, and what happened so far."""
+class LongRun:
+    """A simulated device, Home Assistant, and the events so far."""
 
     device: Device
     server: SupervisorServer
-    house: House
+    home_assistant: RestartableHomeAssistant
     oracle: Oracle
     random: random.Random
     counts: Counter[str] = field(default_factory=Counter)
@@ -71,23 +71,23 @@ class Life:
     _trouble: float = 0.0
 
     def count(self, what: str, number: int = 1) -> None:
-        """Count something that happened."""
+        """Add to a counter."""
         self.counts[what] += number
 
     def note(self, event: str) -> None:
-        """Take note of an event, for those who look what went before a fault."""
+        """Record an event. The last ten are part of failure messages."""
         self.count(event)
         self.history.append(f"{monotonic():.0f} {event}")
         del self.history[:-10]
 
     def see_refusal(self, error: HomeAssistantError) -> None:
-        """Count why a command failed, and remember that a lock was in the way."""
+        """Count the error of a command, and remember an update lock."""
         self.count(f"commands failed: {error.translation_key}")
         if error.translation_key == "locked":
             self.oracle.may_be_locked = frozenset({True})
 
     def see_success(self) -> None:
-        """Remember what the device obeyed."""
+        """Record the commands that the device carried out."""
         obeyed = {name for name, _ in self.device.commands}
         self.count("commands given", len(obeyed))
         if obeyed & _PASS_LOCKS:
@@ -96,12 +96,12 @@ class Life:
             self.oracle.rebooted = monotonic()
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass in small steps; whatever is shown then must be right."""
+        """Advance the clock in small steps, and check the states after each."""
         while seconds > 0:
             tick = min(seconds, self.random.uniform(0.5, LONGEST_TICK))
             seconds -= tick
             self._see(tick)
-            await self.house.pass_time(tick)
+            await self.home_assistant.pass_time(tick)
             self._see(tick)
             await self._person()
             self.check()
@@ -110,15 +110,15 @@ class Life:
             # What only tests remember.
             self.server.requests.clear()
             self.device.journal.clear()
-            self.house.forget_calls()
+            self.home_assistant.forget_calls()
 
-    async def belongings(self) -> Belongings:
+    async def belongings(self) -> ResourceUsage:
         """Return the least that is held while one poll follows the other."""
         stocks = []
         for _ in range(20):
             await self.wait(1)
-            stocks.append(Belongings.take_stock())
-        return Belongings(
+            stocks.append(ResourceUsage.measure())
+        return ResourceUsage(
             min(stock.memory for stock in stocks),
             min(stock.sockets for stock in stocks),
             min(stock.tasks for stock in stocks),
@@ -137,12 +137,12 @@ class Life:
             device.remove_service(name)
         # Keys that others made are noticed, and retries of Home Assistant happen.
         await self.wait(RETRY)
-        assert self.house.entry is not None
-        assert self.house.entry.state is ConfigEntryState.LOADED
+        assert self.home_assistant.entry is not None
+        assert self.home_assistant.entry.state is ConfigEntryState.LOADED
 
     def check(self) -> None:
         """Compare what Home Assistant shows with what is true. Raises AssertionError."""
-        hass, entry = self.house.hass, self.house.entry
+        hass, entry = self.home_assistant.hass, self.home_assistant.entry
         if hass is None or entry is None:
             return
         found = {
@@ -170,7 +170,7 @@ class Life:
 
     async def _person(self) -> None:
         """Enter the key, some time after Home Assistant asked for it."""
-        hass = self.house.hass
+        hass = self.home_assistant.hass
         if hass is None:
             return
         flows = [
@@ -184,7 +184,7 @@ class Life:
         result = await hass.config_entries.flow.async_configure(
             flows[0]["flow_id"], {"api_key": self.device.api_key}
         )
-        await self.house.calm()
+        await self.home_assistant.calm()
         if result["type"] is FlowResultType.ABORT:
             assert result["reason"] == "reauth_successful"
             self.count("keys entered")

@@ -11,8 +11,15 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from simulator import App, Device, Release, Service, SupervisorServer
 
-from .table import CASES, Case, Command, Question, matrix, named
-from .trouble import commanded, give, poll, registered, states, trouble
+from .cases import CASES, Case, Command, PolledEndpoint, entity_ids, matrix
+from .fault_injection import (
+    commands_to,
+    device_id_of,
+    inject_fault,
+    poll,
+    send_command,
+    states,
+)
 
 NAME: Final = "holy_wildflower"
 APP_ID: Final = 1658654
@@ -33,16 +40,16 @@ COMMANDS: Final = (
         endpoint=Endpoint.APP_STOP,
         path=f"/v1/apps/{APP_ID}/stop",
         data=MAIN,
-        touches=named(NAME, "sensor.status"),
+        changed_entities=entity_ids(NAME, "sensor.status"),
     ),
 )
-APP: Final = Question(
+APP: Final = PolledEndpoint(
     endpoint=Endpoint.APP,
-    unknown=named(NAME, "sensor.fleet"),
-    unavailable=named(
+    unknown=entity_ids(NAME, "sensor.fleet"),
+    unavailable=entity_ids(
         f"{NAME}_main", "sensor.status", "switch.running", "button.restart"
     ),
-    late=named(NAME, "button.restart_services", "button.purge_data"),
+    late=entity_ids(NAME, "button.restart_services", "button.purge_data"),
 )
 
 
@@ -75,9 +82,9 @@ async def test_polling(
     usual = states(hass)
     request = ("GET", f"/v1/apps/{APP_ID}")
     limit = (Endpoint.APP, "timeout")
-    async with trouble(server, case, request, device.api_key, limit):
+    async with inject_fault(server, case, request, device.api_key, limit):
         await poll(hass, clock)
-        assert states(hass) == APP.seen(case, usual)
+        assert states(hass) == APP.expected_states(case, usual)
     await poll(hass, clock, 601)
     assert states(hass) == usual
 
@@ -94,19 +101,19 @@ async def test_command(
     case: Case,
 ) -> None:
     """A command is sent once and says how it ended; nothing else changes, and the next one is obeyed."""
-    device_id = registered(entity_registry, NAME)
+    device_id = device_id_of(entity_registry, NAME)
     usual = states(hass)
     server.requests.clear()
     limit = (command.endpoint, "timeout")
-    async with trouble(server, case, command.request, device.api_key, limit):
-        said = await give(hass, command, device_id)
-        assert commanded(server) == command.sent(case)
-    assert said.key == case.command
-    assert said.text.isprintable()
-    assert device.api_key not in said.text
+    async with inject_fault(server, case, command.request, device.api_key, limit):
+        result = await send_command(hass, command, device_id)
+        assert commands_to(server) == command.expected_requests(case)
+    assert result.key == case.command
+    assert result.text.isprintable()
+    assert device.api_key not in result.text
     await device.power_on()
     await poll(hass, clock, 100)
     now = states(hass)
-    assert command.seen(case, usual).items() <= now.items()
-    assert (await give(hass, command, device_id)).key is None
-    assert commanded(server) == [*command.sent(case), command.request]
+    assert command.expected_states(case, usual).items() <= now.items()
+    assert (await send_command(hass, command, device_id)).key is None
+    assert commands_to(server) == [*command.expected_requests(case), command.request]

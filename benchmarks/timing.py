@@ -23,7 +23,7 @@ type Work = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Duration:
     """Seconds by the clock, and those that this process had the processor."""
 
     clock: float
@@ -34,32 +34,34 @@ class Taken:
 class Comparison:
     """What each round took of us, and of the bare requests."""
 
-    rounds: list[tuple[Taken, Taken]]
+    rounds: list[tuple[Duration, Duration]]
 
     @property
-    def ours(self) -> Taken:
+    def ours(self) -> Duration:
         """The median of our times."""
         return _median(ours for ours, _ in self.rounds)
 
     @property
-    def bare(self) -> Taken:
+    def baseline(self) -> Duration:
         """The median of the bare requests' times."""
-        return _median(bare for _, bare in self.rounds)
+        return _median(baseline for _, baseline in self.rounds)
 
     @property
     def ratio(self) -> float:
         """The median of our time by that of the bare requests."""
-        return median(ours.clock / bare.clock for ours, bare in self.rounds)
+        return median(ours.clock / baseline.clock for ours, baseline in self.rounds)
 
     @property
     def processor_ratio(self) -> float:
         """The same of the processor's time."""
-        return median(ours.processor / bare.processor for ours, bare in self.rounds)
+        return median(
+            ours.processor / baseline.processor for ours, baseline in self.rounds
+        )
 
 
-def _median(times: Generator[Taken]) -> Taken:
+def _median(times: Generator[Duration]) -> Duration:
     taken = list(times)
-    return Taken(
+    return Duration(
         median(item.clock for item in taken), median(item.processor for item in taken)
     )
 
@@ -103,7 +105,7 @@ class Blocking:
 
     def __init__(self) -> None:
         """Prepare to watch the loop."""
-        self.longest = Taken(0, 0)
+        self.longest = Duration(0, 0)
         self.uncollected = 0.0
         self.collecting = 0.0
 
@@ -111,15 +113,15 @@ class Blocking:
     def watch(self) -> Generator[None]:
         """Watch the loop."""
         loop = asyncio.get_running_loop()
-        before = Taken(perf_counter(), thread_time())
+        before = Duration(perf_counter(), thread_time())
         collecting_since = collected = 0.0
         handle: asyncio.Handle | None = None
 
         def look() -> None:
             nonlocal before, collected
-            now = Taken(perf_counter(), thread_time())
+            now = Duration(perf_counter(), thread_time())
             processor = now.processor - before.processor
-            self.longest = Taken(
+            self.longest = Duration(
                 max(self.longest.clock, now.clock - before.clock),
                 max(self.longest.processor, processor),
             )
@@ -150,13 +152,13 @@ class Blocking:
                 handle.cancel()
 
 
-async def time(work: Work, repeats: int = 1) -> Taken:
+async def time(work: Work, repeats: int = 1) -> Duration:
     """Return the time that it takes, on average of several in a row."""
     gc.collect()
     clock, processor = perf_counter(), process_time()
     for _ in range(repeats):
         await work()
-    return Taken(
+    return Duration(
         (perf_counter() - clock) / repeats, (process_time() - processor) / repeats
     )
 
@@ -173,22 +175,22 @@ async def watch(work: Work, rounds: int, before: Work | None = None) -> Blocking
     return blocking
 
 
-async def compare(ours: Work, bare: Work, rounds: int, repeats: int) -> Comparison:
+async def compare(ours: Work, baseline: Work, rounds: int, repeats: int) -> Comparison:
     """Time both in turns, of which neither is always the first."""
     # Both open their connections before the clock runs.
     await ours()
-    await bare()
-    times: list[tuple[Taken, Taken]] = []
+    await baseline()
+    times: list[tuple[Duration, Duration]] = []
     for number in range(rounds):
-        pair = [ours, bare]
+        pair = [ours, baseline]
         if number % 2:
             pair.reverse()
         taken = {work: await time(work, repeats) for work in pair}
-        times.append((taken[ours], taken[bare]))
+        times.append((taken[ours], taken[baseline]))
     return Comparison(times)
 
 
-class Held:
+class AllocatedMemory:
     """The bytes that Python holds of what it allocates meanwhile."""
 
     def __enter__(self) -> Self:
@@ -213,7 +215,7 @@ class Held:
         return sum(trace.size for trace in traces)
 
 
-def many_files() -> None:
+def raise_file_limit() -> None:
     """Allow as many open files as the machine does: a device in reach has several connections."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

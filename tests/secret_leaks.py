@@ -1,4 +1,4 @@
-"""What nobody may see, and who looks for it everywhere."""
+"""Records everything that people can see, so that tests can search it for secrets."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ from simulator.server import HttpServer
 # The tests' own storage logs what it would write.
 _NOT_OF_HOME_ASSISTANT: Final = "pytest_homeassistant_custom_component"
 
-# The fields that an action cannot do without.
+# The required fields of actions.
 FIELDS: Final[dict[str, dict[str, Any]]] = {
     "restart_service": {"service": "main"},
     "set_host_config": {"hostname": "kiosk"},
@@ -44,7 +44,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "start_service": {"service": "main"},
     "stop_service": {"service": "main"},
 }
-# What frontends ask for.
+# The websocket commands of the frontend.
 QUESTIONS: Final[tuple[dict[str, Any], ...]] = (
     {"type": "config_entries/get"},
     {"type": "config_entries/flow/progress"},
@@ -59,8 +59,8 @@ QUESTIONS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-def keys_of(device: Device) -> set[str]:
-    """Return what nobody may see of a device: its keys, its variables, its proxy's password."""
+def secrets_of(device: Device) -> set[str]:
+    """Return the secrets of a device: its API keys, its variables, and the password of its proxy."""
     return {
         device.api_key,
         *(device.app_key(app_id) for app_id in device.apps),
@@ -70,7 +70,7 @@ def keys_of(device: Device) -> set[str]:
 
 
 def echoes(secret: str) -> tuple[Fault, ...]:
-    """Return answers that repeat a secret, as devices and what stands before them do."""
+    """Return responses that contain a secret, as devices and proxies send them."""
     url = f"http://10.114.104.1:48480/v1/device?apikey={secret}"
     sentence = f"Target connection failed: error sending request for url ({url})"
     failure = json.dumps({"status": "failed", "message": f"{url} failed"})
@@ -86,28 +86,28 @@ def echoes(secret: str) -> tuple[Fault, ...]:
     )
 
 
-class Witness:
-    """Writes down whatever can be seen anywhere, by where that was."""
+class LeakRecorder:
+    """Records what can be seen, grouped by the place where it was seen."""
 
     def __init__(self, hass: HomeAssistant) -> None:
-        """Begin to listen to events."""
+        """Listen to all events."""
         self.seen: defaultdict[str, list[str]] = defaultdict(list)
         self._hass = hass
         hass.bus.async_listen(MATCH_ALL, self._hear)
 
     def note(self, where: str, what: object) -> None:
-        """Write down what was seen."""
+        """Record something that was seen."""
         self.seen[where].append(repr(what))
 
     def _hear(self, event: Event) -> None:
-        # It repeats what the caller said.
+        # This event repeats the data of the caller.
         if event.event_type != EVENT_CALL_SERVICE:
             self.note("events", event.as_dict())
 
     async def call(
         self, domain: str, action: str, data: Mapping[str, Any], *, answers: bool
     ) -> None:
-        """Call an action, whatever comes of it."""
+        """Call an action and record its response or error."""
         try:
             response = await self._hass.services.async_call(
                 domain, action, dict(data), blocking=True, return_response=answers
@@ -119,7 +119,7 @@ class Witness:
             self.note("responses", response)
 
     async def call_all(self, device_id: str) -> None:
-        """Call every action that can be undone on a device, and have it polled."""
+        """Call every action of a device that can be undone, then poll the device."""
         for action in ACTIONS.keys() - {"reboot", "regenerate_api_key", "shutdown"}:
             data = {"device_id": device_id, **FIELDS.get(action, {})}
             await self.call(DOMAIN, action, data, answers=True)
@@ -131,7 +131,7 @@ class Witness:
     async def call_all_with_echoes(
         self, device_id: str, faults: Faults, path: str, secret: str
     ) -> None:
-        """Call every action while all answers repeat a secret."""
+        """Call every action while all responses contain a secret."""
         for fault in echoes(secret):
             faults.add("*", path, fault)
             await self.call_all(device_id)
@@ -140,12 +140,12 @@ class Witness:
     async def fill_in(
         self, client: TestClient[Any, Any], url: str, *forms: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Go through a flow by HTTP as a browser does; returns how it ends."""
+        """Submit the forms of a flow over HTTP as a browser does, and return the last result."""
         address, result = url, {}
         for form in forms:
             async with client.post(address, json=form) as answer:
                 result = await answer.json()
-            # A form that is shown again has what was typed into it.
+            # A form that is shown again contains what the person entered.
             typed = {form.get("api_key"), form.get("token")} - {None}
             shown = repr(result)
             for key in typed:
@@ -157,7 +157,7 @@ class Witness:
     async def ask(
         self, websocket: MockHAClientWebSocket, question: Mapping[str, Any]
     ) -> Any:
-        """Return the answer to a question of a browser."""
+        """Send a websocket command and return its result."""
         await websocket.send_json_auto_id(dict(question))
         answer = await websocket.receive_json()
         self.note("websocket", answer)
@@ -166,7 +166,7 @@ class Witness:
     async def follow_logs(
         self, websocket: MockHAClientWebSocket, device_id: str
     ) -> None:
-        """Follow the logs of a device until they end."""
+        """Subscribe to the logs of a device until the subscription ends."""
         question = {"type": f"{DOMAIN}/logs/subscribe", "device_id": device_id}
         await self.ask(websocket, question)
         is_over = False
@@ -178,7 +178,7 @@ class Witness:
     async def look_around(
         self, websocket: MockHAClientWebSocket, hass_client: ClientSessionGenerator
     ) -> None:
-        """Look at everything that stays."""
+        """Record states, registries, diagnostics, issues and system health."""
         hass = self._hass
         for question in QUESTIONS:
             await self.ask(websocket, question)
@@ -203,7 +203,7 @@ class Witness:
             self.note("system health", told)
 
     def read_requests(self, *servers: HttpServer) -> None:
-        """Look at where requests went, and at all that they had but the one header."""
+        """Record the requests to servers, without their Authorization header."""
         for server in servers:
             for request in server.requests:
                 headers = {
@@ -214,7 +214,7 @@ class Witness:
                 self.note("requests", (request.path_qs, headers, request.body))
 
     def read_logs(self, caplog: pytest.LogCaptureFixture) -> None:
-        """Look at what was logged, with tracebacks."""
+        """Record the log with tracebacks."""
         formatter = logging.Formatter("%(name)s %(message)s")
         for phase in ("setup", "call"):
             for record in caplog.get_records(phase):

@@ -1,4 +1,4 @@
-"""Devices, or a balena API, in a process of their own, so that what is measured has its loop for itself."""
+"""Runs simulated devices or a balena API in a subprocess, so that they do not share the measured event loop."""
 
 import argparse
 import asyncio
@@ -16,21 +16,21 @@ from simulator.faults import Fault
 from simulator.fleets import make_fleets
 from simulator.server import HttpServer
 
-from .measure import many_files
-from .way import Way
+from .connection import Connection
+from .timing import raise_file_limit
 
 _FLEETS: Final = 2
 _SUPERVISOR_VERSION: Final = "19.0.5"
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """Devices or an API that run."""
+class SimulatorProcess:
+    """A running simulator."""
 
     process: asyncio.subprocess.Process
 
-    async def tell(self, command: str) -> Any:
-        """Have something happen; returns what there is to know of it."""
+    async def send(self, command: str) -> Any:
+        """Send a command to the simulator and return its answer."""
         if self.process.stdin is None or self.process.stdout is None:
             raise RuntimeError("The process was started without pipes")
         self.process.stdin.write(f"{command}\n".encode())
@@ -38,31 +38,33 @@ class Served:
 
 
 @asynccontextmanager
-async def served(way: Way, devices: int, keep_alive: float) -> AsyncGenerator[Served]:
-    """Serve so many devices that are reached this way, to which nothing happens by itself.
+async def run_simulator(
+    connection: Connection, devices: int, keep_alive: float
+) -> AsyncGenerator[SimulatorProcess]:
+    """Run a simulator of idle devices.
 
-    Connections may idle for `keep_alive` seconds.
+    It closes connections that are idle for `keep_alive` seconds.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", __name__, way, str(devices), str(keep_alive)),
+        *(sys.executable, "-m", __name__, connection, str(devices), str(keep_alive)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**24,
     )
     try:
-        yield Served(process)
+        yield SimulatorProcess(process)
     finally:
-        # It ends with its input.
+        # The simulator stops at the end of its input.
         if process.stdin is not None:
             process.stdin.close()
         await process.wait()
 
 
 class _Servers:
-    """What can be told to the servers in their process."""
+    """The commands that the simulator understands."""
 
     def __init__(self, servers: Iterable[HttpServer]) -> None:
-        """Prepare to obey."""
+        """Store the servers."""
         self._servers = list(servers)
         self.commands: dict[str, Callable[[], Any]] = {
             "change": self._change,
@@ -78,24 +80,24 @@ class _Servers:
         raise NotImplementedError
 
     def _introduce(self) -> Any:
-        """Return how they are reached."""
+        """Return the URLs and keys of the servers."""
         raise NotImplementedError
 
     def _measure(self) -> None:
-        """Have all devices tell what changes while they idle."""
+        """Change the measurements of all devices."""
 
     def _fail(self) -> None:
-        """Answer no more."""
+        """Fail all requests."""
         for server in self._servers:
             server.faults.add("*", "*", Fault.status(503))
 
     def _recover(self) -> None:
-        """Answer again."""
+        """Answer requests again."""
         for server in self._servers:
             server.faults.clear()
 
     def _report(self) -> dict[str, Any]:
-        """Return what each was asked, and how much was answered, since the last report."""
+        """Return the requested paths and the bytes sent since the last report."""
         report = {
             "paths": [
                 [request.path_qs for request in server.requests]
@@ -110,10 +112,10 @@ class _Servers:
 
 
 class _Devices(_Servers):
-    """Devices in reach, with three services each."""
+    """Devices that are reached directly, with three services each."""
 
     def __init__(self, servers: Iterable[SupervisorServer]) -> None:
-        """Prepare to obey."""
+        """Store the servers."""
         self._devices = list(servers)
         super().__init__(self._devices)
 
@@ -140,7 +142,7 @@ class _Account(_Servers):
     """An account with its devices."""
 
     def __init__(self, cloud: CloudServer) -> None:
-        """Prepare to obey."""
+        """Store the servers."""
         super().__init__([cloud])
         self._cloud = cloud
         self._metrics = 0
@@ -198,18 +200,18 @@ async def _serve_account(
     return _Account(cloud)
 
 
-_SERVE: Final = {Way.DIRECT: _serve_devices, Way.ACCOUNT: _serve_account}
+_SERVE: Final = {Connection.DIRECT: _serve_devices, Connection.ACCOUNT: _serve_account}
 
 
-async def _serve(way: Way, devices: int, keep_alive: float) -> None:
+async def _serve(connection: Connection, devices: int, keep_alive: float) -> None:
     """Serve until the input ends."""
-    many_files()
+    raise_file_limit()
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
     async with AsyncExitStack() as stack:
-        servers = await _SERVE[way](stack, devices, keep_alive)
+        servers = await _SERVE[connection](stack, devices, keep_alive)
         async for line in reader:
             command = line.decode().strip()
             print(json.dumps(servers.commands[command]()), flush=True)
@@ -217,7 +219,7 @@ async def _serve(way: Way, devices: int, keep_alive: float) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("way", type=Way)
+    parser.add_argument("connection", type=Connection)
     parser.add_argument("devices", type=int)
     parser.add_argument("keep_alive", type=float)
     asyncio.run(_serve(**vars(parser.parse_args())))

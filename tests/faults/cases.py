@@ -1,4 +1,4 @@
-"""What can go wrong, and what a person must then see: derived from docs/design.md, not from the code."""
+"""Faults and the expected behaviour. The expectations come from docs/design.md, not from the code."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from simulator import Fault
 
 type States = Mapping[str, str]
 
-# Stands in bodies for a key, which servers may repeat.
+# Placeholder for an API key in bodies, because servers may repeat the key.
 SECRET: Final = b"<the key>"
 
 HTML: Final = "text/html; charset=utf-8"
@@ -27,11 +27,11 @@ _FRONT: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Something that goes wrong with a request; without a fault, nobody listens.
+    """A fault of a request. Without a `fault`, the server does not listen.
 
-    `read` is the key of the message with which a question ends, `command` that of a command;
-    None is that the answer is as good as any. `is_success` is whether it tells of a success, whatever else is in
-    it. `is_slow` is whether only patience ends it.
+    `read` is the translation key of the error of a read, `command` that of a command; None
+    means no error. `is_success` is whether the response reports success, whatever it contains.
+    `is_slow` is whether only a timeout ends the request.
     """
 
     name: str
@@ -42,19 +42,19 @@ class Case:
     is_slow: bool = False
 
     @property
-    def asks_for_key(self) -> bool:
-        """Whether the person is asked for another key."""
+    def starts_reauth(self) -> bool:
+        """Whether the fault starts a reauthentication flow."""
         return self.read == "authentication_failed"
 
     def with_secret(self, key: str) -> Fault:
-        """Return the fault with a key in its body, where it has a place for one."""
+        """Return the fault with an API key in place of the placeholder."""
         assert self.fault is not None
         body = self.fault.body.replace(SECRET, key.encode())
         return replace(self.fault, body=body)
 
 
-def _lost(name: str, fault: Fault | None, **more: Any) -> Case:
-    """Return a case in which no answer comes, after the request was sent."""
+def _no_answer(name: str, fault: Fault | None, **more: Any) -> Case:
+    """Return a case in which the request is sent and no response arrives."""
     return Case(
         name=name,
         fault=fault,
@@ -62,13 +62,15 @@ def _lost(name: str, fault: Fault | None, **more: Any) -> Case:
     )
 
 
-def _told(name: str, key: str, code: int, body: str = "", kind: str = JSON) -> Case:
-    """Return a case in which the device says that it failed."""
+def _error_status(
+    name: str, key: str, code: int, body: str = "", kind: str = JSON
+) -> Case:
+    """Return a case in which the device returns an error status."""
     return Case(name=name, fault=Fault.status(code, body, kind), read=key, command=key)
 
 
-def _useless(name: str, fault: Fault, **more: Any) -> Case:
-    """Return a case in which an answer tells of a success, and nothing else that is of use."""
+def _unusable_answer(name: str, fault: Fault, **more: Any) -> Case:
+    """Return a case in which the response reports success and has no usable content."""
     return Case(
         name=name,
         fault=fault,
@@ -77,88 +79,92 @@ def _useless(name: str, fault: Fault, **more: Any) -> Case:
     )
 
 
-def _other(name: str, body: str, kind: str = JSON) -> Case:
-    return _useless(name, Fault.status(200, body, kind))
+def _other_body(name: str, body: str, kind: str = JSON) -> Case:
+    return _unusable_answer(name, Fault.status(200, body, kind))
 
 
-REFUSED: Final = _lost("refused", None, command="cannot_connect")
-BAD_KEY: Final = _told(
+REFUSED: Final = _no_answer("refused", None, command="cannot_connect")
+BAD_KEY: Final = _error_status(
     "401 as text", "authentication_failed", 401, "Unauthorized", "text/plain"
 )
 
 CASES: Final = (
     REFUSED,
-    _lost("reset before the answer", Fault.reset()),
-    _lost("reset after it was done", Fault.reset_after()),
-    _lost("reset in the middle of the answer", Fault.truncate()),
-    _lost("no answer", Fault.hang(), read="timeout", is_slow=True),
-    _lost("byte by byte", Fault.drip(0.05), read="timeout", is_slow=True),
-    _told("500 without a body", "supervisor_error", 500, kind="text/plain"),
-    _told(
+    _no_answer("reset before the answer", Fault.reset()),
+    _no_answer("reset after it was done", Fault.reset_after()),
+    _no_answer("reset in the middle of the answer", Fault.truncate()),
+    _no_answer("no answer", Fault.hang(), read="timeout", is_slow=True),
+    _no_answer("byte by byte", Fault.drip(0.05), read="timeout", is_slow=True),
+    _error_status("500 without a body", "supervisor_error", 500, kind="text/plain"),
+    _error_status(
         "500 as text", "supervisor_error", 500, "boom: apikey=<the key>", "text/plain"
     ),
-    _told("500 as HTML", "supervisor_error", 500, _PAGE.format("go on"), HTML),
-    _told(
+    _error_status("500 as HTML", "supervisor_error", 500, _PAGE.format("go on"), HTML),
+    _error_status(
         "503 as JSON with a message",
         "supervisor_error",
         503,
         '{"status":"failed","message":"Volume is in use, apikey=<the key>"}',
     ),
-    _told(
+    _error_status(
         "500 as JSON with an error",
         "supervisor_error",
         500,
         '{"Data":"","Error":"Something broke, apikey=<the key>"}',
     ),
-    _told("500 as JSON without words", "supervisor_error", 500, "[]"),
-    _told(
+    _error_status("500 as JSON without words", "supervisor_error", 500, "[]"),
+    _error_status(
         "500 with control characters",
         "supervisor_error",
         500,
         '{"message":"\\u0000\\u001b[2Jgone"}',
     ),
-    _told("503 without a body", "supervisor_error", 503, kind="text/plain"),
-    _told(
+    _error_status("503 without a body", "supervisor_error", 503, kind="text/plain"),
+    _error_status(
         "503 that finds nothing",
         "not_found",
         503,
         '{"status":"failed","message":"Could not find service"}',
     ),
-    _told("400", "bad_request", 400, "Missing app id", HTML),
+    _error_status("400", "bad_request", 400, "Missing app id", HTML),
     BAD_KEY,
-    _told(
+    _error_status(
         "401 as JSON",
         "access_denied",
         401,
         '{"status":"failed","message":"Unauthorized"}',
     ),
-    _told("404 of an unknown path", "unsupported", 404, _PAGE.format("GET /"), HTML),
-    _told("404 as JSON", "not_found", 404, '{"status":"failed","message":"Not there"}'),
-    _told(
+    _error_status(
+        "404 of an unknown path", "unsupported", 404, _PAGE.format("GET /"), HTML
+    ),
+    _error_status(
+        "404 as JSON", "not_found", 404, '{"status":"failed","message":"Not there"}'
+    ),
+    _error_status(
         "409",
         "not_found",
         409,
         '{"status":"failed","message":"Application ID does not exist: 1"}',
     ),
-    _told(
+    _error_status(
         "423 of an app",
         "locked",
         423,
         '{"Data":"","Error":"Updates are locked: Update lock is in place"}',
     ),
-    _told(
+    _error_status(
         "423 of an update of the host",
         "locked_by_host_update",
         423,
         '{"status":"failed","message":"Host OS update in progress"}',
     ),
-    _told(
+    _error_status(
         "423 of the Supervisor",
         "locked_by_supervisor",
         423,
         '{"status":"failed","message":"Locked by another supervisor operation"}',
     ),
-    _told("429", "rate_limited", 429, "Too many requests", "text/plain"),
+    _error_status("429", "rate_limited", 429, "Too many requests", "text/plain"),
     Case(
         name="502 of the front process",
         fault=Fault.status(502, _FRONT),
@@ -171,21 +177,21 @@ CASES: Final = (
         read="timeout",
         command="outcome_unknown",
     ),
-    _other("200 without a body", "", "text/plain"),
-    _useless("half of the JSON", Fault.halve()),
-    _other("an array", '[1,"two"]'),
-    _other("a text", '"Idle"'),
-    _other("a number", "42"),
-    _other("null", "null"),
-    _other("another object", '{"status":"success","message":"<the key>"}'),
+    _other_body("200 without a body", "", "text/plain"),
+    _unusable_answer("half of the JSON", Fault.halve()),
+    _other_body("an array", '[1,"two"]'),
+    _other_body("a text", '"Idle"'),
+    _other_body("a number", "42"),
+    _other_body("null", "null"),
+    _other_body("another object", '{"status":"success","message":"<the key>"}'),
     Case(
         name="a page",
         fault=Fault.status(200, _PAGE.format("log in"), HTML),
         read="invalid_answer",
         command="outcome_unknown",
     ),
-    _useless("wrong content type", Fault.mislabel(), read=None),
-    _useless("another charset", Fault.recode()),
+    _unusable_answer("wrong content type", Fault.mislabel(), read=None),
+    _unusable_answer("another charset", Fault.recode()),
     Case(
         name="100 MB",
         fault=Fault.huge(),
@@ -198,12 +204,12 @@ CASES: Final = (
         read="invalid_answer",
         command="outcome_unknown",
     ),
-    _useless("deep nesting", Fault.nest()),
-    _useless("every field twice", Fault.duplicate(), read=None),
-    _useless("a number of 400 digits", Fault.extend("9" * 400)),
-    _useless("NUL", Fault.nul()),
-    _useless("control characters in texts", Fault.control(), read=None),
-    _useless("no UTF-8", Fault.garbage()),
+    _unusable_answer("deep nesting", Fault.nest()),
+    _unusable_answer("every field twice", Fault.duplicate(), read=None),
+    _unusable_answer("a number of 400 digits", Fault.extend("9" * 400)),
+    _unusable_answer("NUL", Fault.nul()),
+    _unusable_answer("control characters in texts", Fault.control(), read=None),
+    _unusable_answer("no UTF-8", Fault.garbage()),
     Case(
         name="redirect",
         fault=Fault.redirect("/elsewhere"),
@@ -213,7 +219,7 @@ CASES: Final = (
 )
 
 
-def named(device: str, *names: str) -> frozenset[str]:
+def entity_ids(device: str, *names: str) -> frozenset[str]:
     """Return the entities of a device, given as "sensor.status"."""
     return frozenset(
         f"{domain}.{device}_{name}"
@@ -222,40 +228,41 @@ def named(device: str, *names: str) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """An endpoint that is polled, and what depends on it.
+class PolledEndpoint:
+    """An endpoint that is polled, and the entities that depend on it.
 
-    `unknown` are entities of which nothing else tells, `unavailable` those of what only its answer names; at setup, `late`
-    ones come with its first good answer. `is_vital` is whether it decides whether the device is there. When
-    `success_tells`, a success is all that it has to tell.
+    Without a usable response, the entities in `unknown` are unknown and those in `unavailable`
+    unavailable. The entities in `late` are created after the first usable response. `is_vital`
+    is whether the endpoint decides if the device is online. `is_status_enough` is whether the
+    body of the response is ignored.
     """
 
     endpoint: Endpoint
     is_vital: bool = False
-    success_tells: bool = False
+    is_status_enough: bool = False
     unknown: frozenset[str] = frozenset()
     unavailable: frozenset[str] = frozenset()
     late: frozenset[str] = frozenset()
 
     @property
     def request(self) -> tuple[str, str]:
-        """The method and the path that are asked."""
+        """The method and the path of the request."""
         return self.endpoint.method, self.endpoint.path
 
     @property
-    def occasion(self) -> str:
-        """When something goes wrong with it, in words."""
+    def column(self) -> str:
+        """The column of the report."""
         return (
             f"while polling {'`/v1/device`' if self.is_vital else 'another endpoint'}"
         )
 
-    def is_lost(self, case: Case) -> bool:
-        """Return whether a case leaves the question unanswered."""
-        return case.read is not None and not (self.success_tells and case.is_success)
+    def is_unanswered(self, case: Case) -> bool:
+        """Return whether the endpoint has no usable response in a case."""
+        return case.read is not None and not (self.is_status_enough and case.is_success)
 
-    def seen(self, case: Case, usual: States) -> States:
-        """Return the states that must be seen while a case lasts."""
-        if not self.is_lost(case):
+    def expected_states(self, case: Case, usual: States) -> States:
+        """Return the expected states during a case."""
+        if not self.is_unanswered(case):
             return usual
         if self.is_vital:
             states = dict.fromkeys(usual, "unavailable")
@@ -267,19 +274,19 @@ class Question:
             | dict.fromkeys(self.unavailable, "unavailable")
         )
 
-    def seen_at_setup(self, case: Case, usual: States) -> States:
-        """Return the states that must be seen after a setup in spite of a case; what is not told of is missing."""
-        if not self.is_lost(case):
+    def expected_states_at_setup(self, case: Case, usual: States) -> States:
+        """Return the expected states after a setup during a case, without entities that do not exist yet."""
+        if not self.is_unanswered(case):
             return usual
         return {
             entity: state
             for entity, state in usual.items()
-            if entity not in self.concerned
+            if entity not in self.entities
         }
 
     @property
-    def concerned(self) -> frozenset[str]:
-        """All entities that depend on it."""
+    def entities(self) -> frozenset[str]:
+        """All entities that depend on the endpoint."""
         return self.unknown | self.unavailable | self.late
 
 
@@ -287,75 +294,80 @@ _NAME: Final = "holy_wildflower"
 _SERVICES: Final = frozenset(
     entity
     for service in ("main", "redis")
-    for entity in named(
+    for entity in entity_ids(
         f"{_NAME}_{service}", "sensor.status", "switch.running", "button.restart"
     )
 )
 
-DEVICE: Final = Question(endpoint=Endpoint.DEVICE, is_vital=True)
-QUESTIONS: Final = (
+DEVICE: Final = PolledEndpoint(endpoint=Endpoint.DEVICE, is_vital=True)
+POLLED_ENDPOINTS: Final = (
     DEVICE,
-    Question(
+    PolledEndpoint(
         endpoint=Endpoint.APPS_STATE,
-        unknown=named(_NAME, "sensor.target_release", "sensor.fleet", "update.release"),
+        unknown=entity_ids(
+            _NAME, "sensor.target_release", "sensor.fleet", "update.release"
+        ),
         unavailable=_SERVICES,
-        late=named(_NAME, "button.restart_services", "button.purge_data"),
+        late=entity_ids(_NAME, "button.restart_services", "button.purge_data"),
     ),
-    Question(
+    PolledEndpoint(
         endpoint=Endpoint.HEALTHY,
-        unknown=named(_NAME, "binary_sensor.supervisor"),
-        success_tells=True,
+        unknown=entity_ids(_NAME, "binary_sensor.supervisor"),
+        is_status_enough=True,
     ),
-    Question(
+    PolledEndpoint(
         endpoint=Endpoint.VPN,
-        unknown=named(_NAME, "binary_sensor.vpn", "binary_sensor.vpn_enabled"),
+        unknown=entity_ids(_NAME, "binary_sensor.vpn", "binary_sensor.vpn_enabled"),
     ),
     # While nothing is under way, the others tell the same.
-    Question(endpoint=Endpoint.STATE_STATUS),
+    PolledEndpoint(endpoint=Endpoint.STATE_STATUS),
     # What seldom changes stays as it was told last.
-    Question(endpoint=Endpoint.HOST_CONFIG, late=named(_NAME, "sensor.hostname")),
-    Question(endpoint=Endpoint.DEVICE_INFO),
-    Question(endpoint=Endpoint.DEVICE_NAME),
-    Question(endpoint=Endpoint.VERSION),
-    Question(endpoint=Endpoint.TAGS),
+    PolledEndpoint(
+        endpoint=Endpoint.HOST_CONFIG, late=entity_ids(_NAME, "sensor.hostname")
+    ),
+    PolledEndpoint(endpoint=Endpoint.DEVICE_INFO),
+    PolledEndpoint(endpoint=Endpoint.DEVICE_NAME),
+    PolledEndpoint(endpoint=Endpoint.VERSION),
+    PolledEndpoint(endpoint=Endpoint.TAGS),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """An action, and the one endpoint that it asks.
+    """An action that sends one request.
 
-    `touches` are entities that show that it was done, `lock` is that of an update lock in the way.
+    `changed_entities` are the entities that the command changes. `lock` is the entity of the
+    update lock.
     """
 
     action: str
     endpoint: Endpoint
     path: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
-    touches: frozenset[str] = frozenset()
+    changed_entities: frozenset[str] = frozenset()
     lock: str = f"binary_sensor.{_NAME}_update_locked"
 
     @property
     def request(self) -> tuple[str, str]:
-        """The method and the path that are asked."""
+        """The method and the path of the request."""
         return self.endpoint.method, self.path or self.endpoint.path
 
-    def sent(self, case: Case) -> list[tuple[str, str]]:
-        """Return the requests that are sent in a case: one, and no other after it."""
+    def expected_requests(self, case: Case) -> list[tuple[str, str]]:
+        """Return the expected requests: one, without retries."""
         return [] if case.fault is None else [self.request]
 
-    def seen(self, case: Case, usual: States) -> States:
-        """Return the states that must be seen after a case, but for what shows that it was done."""
+    def expected_states(self, case: Case, usual: States) -> States:
+        """Return the expected states after a case, without the entities that the command changes."""
         states = dict(usual) | ({self.lock: "on"} if case.command == "locked" else {})
         return {
             entity: state
             for entity, state in states.items()
-            if entity not in self.touches
+            if entity not in self.changed_entities
         }
 
 
 _APP: Final = "/v2/applications/1658654"
-_MAIN: Final = named(f"{_NAME}_main", "sensor.status", "switch.running")
+_MAIN: Final = entity_ids(f"{_NAME}_main", "sensor.status", "switch.running")
 
 COMMANDS: Final = (
     Command(action="blink", endpoint=Endpoint.BLINK),
@@ -381,7 +393,7 @@ COMMANDS: Final = (
         endpoint=Endpoint.STOP_SERVICE,
         path=f"{_APP}/stop-service",
         data={"service": "main"},
-        touches=_MAIN,
+        changed_entities=_MAIN,
     ),
     Command(action="cleanup_volumes", endpoint=Endpoint.CLEANUP_VOLUMES),
     Command(
@@ -397,8 +409,8 @@ COMMANDS: Final = (
 NEW_KEY: Final = Command(
     action="regenerate_api_key", endpoint=Endpoint.REGENERATE_API_KEY
 )
-# A success without a key in it says nothing of the key; the others say it in spite of all.
-NEW_KEY_SAID: Final = {
+# The outcome is unknown if a success response contains no key. The listed faults leave the key readable.
+NEW_KEY_RESULTS: Final = {
     case.name: "outcome_unknown"
     for case in CASES
     if case.is_success
@@ -412,7 +424,7 @@ NEW_KEY_SAID: Final = {
     }
 }
 
-# What one asks in so many words, which changes nothing.
+# Actions that read.
 QUERIES: Final = (
     Command(action="get_host_config", endpoint=Endpoint.HOST_CONFIG),
     Command(action="get_state", endpoint=Endpoint.DEVICE),
@@ -420,12 +432,12 @@ QUERIES: Final = (
     Command(action="get_target_state", endpoint=Endpoint.TARGET_STATE),
 )
 
-# One of so many runs every time.
+# Every run has one of this many cases.
 _SAMPLE: Final = 101
 
 
 def matrix(*axes: Iterable[Any]) -> list[Any]:
-    """Return every combination of what is asked and what goes wrong; every 101st is of the sample."""
+    """Return all combinations as parameters; every 101st is part of the sample."""
     return [
         pytest.param(
             *items,
@@ -440,7 +452,7 @@ def _name(item: Any) -> str:
     match item:
         case Case():
             return item.name
-        case Question():
+        case PolledEndpoint():
             return item.endpoint.path
         case Command():
             return item.action

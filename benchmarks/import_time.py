@@ -1,4 +1,4 @@
-"""Tells how long the import of the integration takes in a process that has imported Home Assistant."""
+"""Measures the import of the integration in a process that has imported Home Assistant."""
 
 from importlib import import_module
 from pathlib import Path

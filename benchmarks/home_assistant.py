@@ -1,4 +1,4 @@
-"""A Home Assistant in a temporary folder, with devices or an account that are simulated."""
+"""Home Assistant in a temporary folder, with simulated devices or a simulated account."""
 
 from abc import ABC, abstractmethod
 import asyncio
@@ -35,14 +35,14 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.loader import DATA_CUSTOM_COMPONENTS
 from homeassistant.setup import async_setup_component
 
-from .bare import AT_ONCE, Bare, bare
-from .measure import IDLE
-from .served import Served, served
-from .way import Way
+from .baseline import CONCURRENCY, Baseline, open_baseline
+from .connection import Connection
+from .simulator_process import SimulatorProcess, run_simulator
+from .timing import IDLE
 
-# That are enabled of a device, whichever way it is reached.
+# The number of entities that every device has enabled.
 _FEWEST_ENTITIES: Final = 7
-# Seconds in which every device in reach is polled.
+# Seconds after which every direct device was polled.
 _WAIT: Final = 18
 
 
@@ -54,11 +54,11 @@ class _Resolver(ThreadedResolver):
         await self.close()
 
 
-class House(ABC):
-    """A Home Assistant, and what it is to poll; nothing is set up yet."""
+class Installation(ABC):
+    """Home Assistant with a simulator; the entries are set up by `set_up`."""
 
-    def __init__(self, hass: HomeAssistant, api: Served, about: Any) -> None:
-        """Remember what is there."""
+    def __init__(self, hass: HomeAssistant, api: SimulatorProcess, about: Any) -> None:
+        """Store Home Assistant, the simulator and its addresses."""
         self.hass = hass
         self.api = api
         self.about = about
@@ -70,7 +70,7 @@ class House(ABC):
     @property
     @abstractmethod
     def pollers(self) -> Iterable[DataUpdateCoordinator[Any]]:
-        """What polls by itself."""
+        """The coordinators that poll."""
 
     @abstractmethod
     def _addresses(self) -> Iterable[tuple[str, str]]:
@@ -80,7 +80,7 @@ class House(ABC):
         """Set up all entries, many at once, as a start of Home Assistant does."""
         if not await async_setup_component(self.hass, DOMAIN, {}):
             raise RuntimeError("The integration could not be set up")
-        for entries in batched(self._entries(), AT_ONCE, strict=False):
+        for entries in batched(self._entries(), CONCURRENCY, strict=False):
             for entry in entries:
                 entry.add_to_hass(self.hass)
             setup = self.hass.config_entries.async_setup
@@ -89,7 +89,7 @@ class House(ABC):
 
     async def poll(self) -> None:
         """Poll everything, many at once, whether or not it answers."""
-        for pollers in batched(self.pollers, AT_ONCE, strict=False):
+        for pollers in batched(self.pollers, CONCURRENCY, strict=False):
             await asyncio.gather(*(poller.async_refresh() for poller in pollers))
 
     async def refresh(self) -> None:
@@ -122,9 +122,9 @@ class House(ABC):
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
     @asynccontextmanager
-    async def floor(self, paths: Iterable[Iterable[str]]) -> AsyncGenerator[Bare]:
+    async def floor(self, paths: Iterable[Iterable[str]]) -> AsyncGenerator[Baseline]:
         """Open a client that asks each server for its paths."""
-        async with bare() as client:
+        async with open_baseline() as client:
             for (url, key), asked in zip(self._addresses(), paths, strict=True):
                 client.add(url, asked, key)
             yield client
@@ -138,7 +138,7 @@ class House(ABC):
         return [entry.runtime_data for entry in entries]
 
 
-class _Devices(House):
+class _Devices(Installation):
     """A Home Assistant with an entry for each device."""
 
     @override
@@ -177,7 +177,7 @@ class _Devices(House):
         return [(device["url"], device["key"]) for device in self.about]
 
 
-class _Account(House):
+class _Account(Installation):
     """A Home Assistant with the entry of an account and all of its fleets, without services."""
 
     @override
@@ -211,7 +211,7 @@ class _Account(House):
         return [(self.about["url"], self.about["token"])]
 
 
-_HOUSES: Final = {Way.DIRECT: _Devices, Way.ACCOUNT: _Account}
+_INSTALLATIONS: Final = {Connection.DIRECT: _Devices, Connection.ACCOUNT: _Account}
 
 
 @asynccontextmanager
@@ -233,10 +233,15 @@ async def home_assistant() -> AsyncGenerator[HomeAssistant]:
 
 
 @asynccontextmanager
-async def house(way: Way, devices: int, keep_alive: float = 5) -> AsyncGenerator[House]:
-    """Run a Home Assistant and so many devices that it is to reach this way.
+async def install(
+    connection: Connection, devices: int, keep_alive: float = 5
+) -> AsyncGenerator[Installation]:
+    """Run Home Assistant with a simulator of some devices.
 
-    These keep a connection that idles for some seconds, as real ones do.
+    The simulator closes idle connections after `keep_alive` seconds, as real devices do.
     """
-    async with served(way, devices, keep_alive) as api, home_assistant() as hass:
-        yield _HOUSES[way](hass, api, await api.tell("introduce"))
+    async with (
+        run_simulator(connection, devices, keep_alive) as api,
+        home_assistant() as hass,
+    ):
+        yield _INSTALLATIONS[connection](hass, api, await api.send("introduce"))

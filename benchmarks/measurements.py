@@ -1,4 +1,4 @@
-"""What is measured, stage by stage; each is run in a process of its own, and returns figures by name.
+"""The measurements. Each runs in its own process and returns figures by name.
 
 Times are in seconds, sizes in bytes.
 """
@@ -26,18 +26,18 @@ from homeassistant.core import CoreState, HomeAssistant
 from homeassistant.helpers.recorder import async_initialize_recorder, get_instance
 from homeassistant.setup import async_setup_component
 
-from .house import House, house
-from .measure import (
+from .connection import Connection
+from .home_assistant import Installation, install
+from .timing import (
     IDLE,
+    AllocatedMemory,
     Blocking,
-    Held,
     StatesWritten,
     compare,
-    many_files,
+    raise_file_limit,
     time,
     watch,
 )
-from .way import Way
 
 type Figures = dict[str, float]
 
@@ -47,29 +47,32 @@ _OUTAGES: Final = 1
 # A round may take longer than connections are kept in daily life.
 _KEEP_ALIVE: Final = 60.0
 _DAY: Final = timedelta(days=1)
-_INTERVALS: Final = {Way.DIRECT: POLL_INTERVAL, Way.ACCOUNT: ACCOUNT_INTERVAL}
+_INTERVALS: Final = {
+    Connection.DIRECT: POLL_INTERVAL,
+    Connection.ACCOUNT: ACCOUNT_INTERVAL,
+}
 # How often it is imported.
 _IMPORTS: Final = 11
 
 
-def costs(way: Way, devices: int, rounds: int) -> Figures:
+def costs(connection: Connection, devices: int, rounds: int) -> Figures:
     """Measure times, requests and writes."""
-    return _run(_warm_up(way), _costs(way, devices, rounds))
+    return _run(_warm_up(connection), _costs(connection, devices, rounds))
 
 
-def memory(way: Way, devices: int) -> Figures:
+def memory(connection: Connection, devices: int) -> Figures:
     """Measure what Python holds between two polls."""
-    return _run(_warm_up(way), _memory(way, devices))
+    return _run(_warm_up(connection), _memory(connection, devices))
 
 
-def day(way: Way) -> Figures:
+def day(connection: Connection) -> Figures:
     """Count what the recorder writes of a device to which nothing happens for a day."""
-    return _run(_day(way))
+    return _run(_day(connection))
 
 
 def imports() -> Figures:
     """Measure how long the import takes over that of Home Assistant, cold."""
-    command = [sys.executable, "-m", "benchmarks.importing"]
+    command = [sys.executable, "-m", "benchmarks.import_time"]
     times = (
         float(subprocess.run(command, check=True, capture_output=True).stdout)
         for _ in range(_IMPORTS)
@@ -82,7 +85,7 @@ def _run(*work: Awaitable[Figures]) -> Figures:
     # What is expected goes without saying: a custom integration is not tested by Home Assistant.
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("homeassistant.loader").setLevel(logging.ERROR)
-    many_files()
+    raise_file_limit()
 
     async def all_of_it() -> Figures:
         figures: Figures = {}
@@ -93,16 +96,16 @@ def _run(*work: Awaitable[Figures]) -> Figures:
     return asyncio.run(all_of_it())
 
 
-async def _warm_up(way: Way) -> Figures:
+async def _warm_up(connection: Connection) -> Figures:
     """Have everything imported."""
-    async with house(way, 1) as home:
+    async with install(connection, 1) as home:
         await home.set_up()
         await home.settle()
     return {}
 
 
-async def _costs(way: Way, devices: int, rounds: int) -> Figures:
-    async with house(way, devices, _KEEP_ALIVE) as home:
+async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
+    async with install(connection, devices, _KEEP_ALIVE) as home:
         written = StatesWritten(home.hass)
         figures = await _setup(home)
         await home.settle()
@@ -125,7 +128,7 @@ async def _costs(way: Way, devices: int, rounds: int) -> Figures:
     return figures
 
 
-async def _setup(home: House) -> Figures:
+async def _setup(home: Installation) -> Figures:
     """Set up everything."""
     blocking = Blocking()
 
@@ -138,13 +141,13 @@ async def _setup(home: House) -> Figures:
 
 
 async def _polls(
-    home: House, written: StatesWritten, rounds: int, repeats: int
+    home: Installation, written: StatesWritten, rounds: int, repeats: int
 ) -> Figures:
     """Measure polls in which nothing changed, beside the floor."""
-    await home.api.tell("report")
+    await home.api.send("report")
     written.clear()
     await home.refresh()
-    report = await home.api.tell("report")
+    report = await home.api.send("report")
     async with home.floor(report["paths"]) as floor:
         taken = await compare(home.refresh, floor.poll, rounds, repeats)
         floor_blocking = await watch(floor.poll, rounds)
@@ -152,8 +155,8 @@ async def _polls(
     return {
         "refresh": taken.ours.clock,
         "refresh processor": taken.ours.processor,
-        "floor": taken.bare.clock,
-        "floor processor": taken.bare.processor,
+        "floor": taken.baseline.clock,
+        "floor processor": taken.baseline.processor,
         "refresh ratio": taken.ratio,
         "processor ratio": taken.processor_ratio,
         "requests": requests / len(report["paths"]),
@@ -163,10 +166,10 @@ async def _polls(
     }
 
 
-async def _change(home: House, written: StatesWritten) -> Figures:
+async def _change(home: Installation, written: StatesWritten) -> Figures:
     """Compare what is written with what changed when one value did."""
     before = _shown(home.hass)
-    await home.api.tell("change")
+    await home.api.send("change")
     written.clear()
     await home.refresh()
     after = _shown(home.hass)
@@ -189,12 +192,12 @@ def _shown(hass: HomeAssistant) -> dict[str, tuple[str, object]]:
     }
 
 
-async def _news(home: House, written: StatesWritten, rounds: int) -> Figures:
+async def _news(home: Installation, written: StatesWritten, rounds: int) -> Figures:
     """Measure polls in which all devices tell what changes while they idle."""
     written.clear()
     times = []
     for _ in range(rounds):
-        await home.api.tell("measure")
+        await home.api.send("measure")
         times.append((await time(home.refresh)).processor)
     return {
         "news processor": median(times),
@@ -202,18 +205,18 @@ async def _news(home: House, written: StatesWritten, rounds: int) -> Figures:
     }
 
 
-async def _outages(home: House) -> Figures:
+async def _outages(home: Installation) -> Figures:
     """Watch the loop in polls that fail, after which everything is unavailable, and the next ones."""
 
     async def fail() -> None:
-        await home.api.tell("recover")
+        await home.api.send("recover")
         await home.refresh()
-        await home.api.tell("fail")
+        await home.api.send("fail")
 
     async def recover() -> None:
         await fail()
         await home.next_polls()
-        await home.api.tell("recover")
+        await home.api.send("recover")
 
     # An outage goes into the log.
     logging.disable(logging.ERROR)
@@ -240,9 +243,9 @@ def _collection() -> float:
     return perf_counter() - began
 
 
-async def _memory(way: Way, devices: int) -> Figures:
-    async with house(way, devices) as home:
-        with Held() as held:
+async def _memory(connection: Connection, devices: int) -> Figures:
+    async with install(connection, devices) as home:
+        with AllocatedMemory() as held:
             await home.set_up()
             await home.settle()
             # Until Home Assistant has written its registries, whose JSON it keeps.
@@ -259,8 +262,8 @@ async def _memory(way: Way, devices: int) -> Figures:
         }
 
 
-async def _day(way: Way) -> Figures:
-    async with house(way, 1) as home:
+async def _day(connection: Connection) -> Figures:
+    async with install(connection, 1) as home:
         hass = home.hass
         database = Path(hass.config.path("day.db"))
         async_initialize_recorder(hass)
@@ -276,17 +279,19 @@ async def _day(way: Way) -> Figures:
         async def rows() -> int:
             await hass.async_block_till_done()
             await recorder.async_block_till_done()
-            with sqlite3.connect(database) as connection:
+            with sqlite3.connect(database) as database_connection:
                 return int(
-                    connection.execute("SELECT COUNT(*) FROM states").fetchone()[0]
+                    database_connection.execute(
+                        "SELECT COUNT(*) FROM states"
+                    ).fetchone()[0]
                 )
 
         with freeze_time() as frozen:
             await hass.async_block_till_done(wait_background_tasks=True)
 
             async def poll() -> None:
-                await home.api.tell("measure")
-                frozen.tick(_INTERVALS[way] + timedelta(seconds=1))
+                await home.api.send("measure")
+                frozen.tick(_INTERVALS[connection] + timedelta(seconds=1))
                 async_fire_time_changed(hass)
                 await hass.async_block_till_done(wait_background_tasks=True)
 

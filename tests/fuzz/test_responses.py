@@ -23,7 +23,7 @@ from custom_components.balena_supervisor.client.responses import (
 )
 from simulator import CloudServer, Fault
 
-from .values import JSON, Place, differences, places, recorded, spoiled
+from .strategies import JSON, Place, differences, places, recorded, spoiled
 
 type Make = Callable[[Any], object]
 

@@ -1,4 +1,4 @@
-"""Has something go wrong for a while, and looks at what comes of it."""
+"""Injects faults into a simulated server, and reads what Home Assistant makes of them."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,23 +19,23 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.util import dt as dt_util
 from simulator.server import HttpServer
 
-from .table import Case, Command, States
+from .cases import Case, Command, States
 
-# Of requests, instead of 10 to 900 seconds.
-PATIENCE: Final = 0.3
+# The timeout of requests in seconds, instead of 10 to 900.
+SHORT_TIMEOUT: Final = 0.3
 
 
 @asynccontextmanager
-async def trouble(
+async def inject_fault(
     server: HttpServer,
     case: Case,
     request: tuple[str, str],
     key: str,
     limit: tuple[object, str],
 ) -> AsyncGenerator[None]:
-    """Have something go wrong with a request, by method and path; all is well in the end.
+    """Inject a fault into a request, given by method and path. Remove the fault on exit.
 
-    `limit` is what ends the patience of who waits: an attribute of an object.
+    `limit` is the object and the attribute that hold the timeout.
     """
     if case.fault is None:
         await server.stop()
@@ -43,7 +43,7 @@ async def trouble(
         await server.start()
         return
     server.faults.add(*request, case.with_secret(key))
-    seconds = PATIENCE if case.is_slow else getattr(*limit)
+    seconds = SHORT_TIMEOUT if case.is_slow else getattr(*limit)
     with patch.object(*limit, seconds):
         yield
     server.faults.clear()
@@ -52,7 +52,7 @@ async def trouble(
 async def poll(
     hass: HomeAssistant, clock: FrozenDateTimeFactory, seconds: float = 16
 ) -> None:
-    """Let time pass, for all but what is under way, and wait for what comes of it."""
+    """Advance the clock and wait until Home Assistant is idle. Requests in progress are not affected."""
     clock.tick(timedelta(seconds=seconds))
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=seconds))
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -63,32 +63,32 @@ def states(hass: HomeAssistant) -> States:
     return {state.entity_id: state.state for state in hass.states.async_all()}
 
 
-def asked(server: HttpServer) -> list[tuple[str, str]]:
-    """Return what a server was asked, in order."""
+def requests_to(server: HttpServer) -> list[tuple[str, str]]:
+    """Return the requests that a server received, in order."""
     return [(request.method, request.path) for request in server.requests]
 
 
-def commanded(server: HttpServer) -> list[tuple[str, str]]:
-    """Return what a server was told to do, in order."""
+def commands_to(server: HttpServer) -> list[tuple[str, str]]:
+    """Return the commands that a server received, in order."""
     return [
         (method, path)
-        for method, path in asked(server)
+        for method, path in requests_to(server)
         if method != "GET" or path == Endpoint.CLEANUP_VOLUMES.path
     ]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """How a command ended: the key of its message and its words, none when all went well."""
+class CommandResult:
+    """The translation key and the placeholders of a command's error, empty on success."""
 
     key: str | None = None
     text: str = ""
 
 
-async def give(
+async def send_command(
     hass: HomeAssistant, command: Command, device_id: str, *, asks: bool = False
-) -> Said:
-    """Give a command, and return what it said; one that `asks` wants an answer."""
+) -> CommandResult:
+    """Call an action and return its error. `asks` requests a response."""
     try:
         await hass.services.async_call(
             DOMAIN,
@@ -98,18 +98,18 @@ async def give(
             return_response=asks,
         )
     except HomeAssistantError as err:
-        return Said(err.translation_key, str(err.translation_placeholders))
-    return Said()
+        return CommandResult(err.translation_key, str(err.translation_placeholders))
+    return CommandResult()
 
 
-def asks_for_key(hass: HomeAssistant) -> bool:
-    """Return whether the person is asked for another key."""
+def is_reauth_in_progress(hass: HomeAssistant) -> bool:
+    """Return whether a reauthentication flow is in progress."""
     flows = hass.config_entries.flow.async_progress()
     return SOURCE_REAUTH in [flow["context"]["source"] for flow in flows]
 
 
-def registered(registry: er.EntityRegistry, name: str) -> str:
-    """Return the id of a device that has an entity Online."""
+def device_id_of(registry: er.EntityRegistry, name: str) -> str:
+    """Return the registry id of a device, found by its Online entity."""
     entity = registry.async_get(f"binary_sensor.{name}_online")
     assert entity is not None
     assert entity.device_id is not None

@@ -1,16 +1,15 @@
-"""The table of measures: what must be reached, and what is told besides.
+"""The measures of the report: those with a target, and details without one.
 
-A measure names a figure of stages.py. One with a limit has a place in the table of targets, which tells whether it is
-reached, one without among the details.
+Each measure names a figure of measurements.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .way import Way
+from .connection import Connection
 
-BOTH: Final = (Way.DIRECT, Way.ACCOUNT)
+ALL_CONNECTIONS: Final = (Connection.DIRECT, Connection.ACCOUNT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ MILLISECONDS: Final = Unit("{:,.1f} ms", 1e3)
 MICROSECONDS: Final = Unit("{:,.0f} µs", 1e6)
 KILOBYTES: Final = Unit("{:,.0f} kB", 1e-3)
 
-type Limit = Callable[[Way, int], float | None]
+type Limit = Callable[[Connection, int], float | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,30 +47,34 @@ class Measure:
     unit: Unit = NUMBER
     target: str = ""
     limit: Limit | None = None
-    ways: Sequence[Way] = BOTH
+    connections: Sequence[Connection] = ALL_CONNECTIONS
 
 
 def _at_most(
-    figure: float | Mapping[Way, float], *, devices: tuple[int, ...] = ()
+    figure: float | Mapping[Connection, float], *, devices: tuple[int, ...] = ()
 ) -> Limit:
     """Return a limit that is the same for any number of devices, or is one only for some numbers."""
 
-    def limit(way: Way, count: int) -> float | None:
+    def limit(connection: Connection, count: int) -> float | None:
         if devices and count not in devices:
             return None
-        return figure[way] if isinstance(figure, Mapping) else figure
+        return figure[connection] if isinstance(figure, Mapping) else figure
 
     return limit
 
 
-def _linear(_: Way, count: int) -> float | None:
+def _linear(_: Connection, count: int) -> float | None:
     """Return that many devices cost no more each than one."""
     return 1 if count > 1 else None
 
 
-def _memory(way: Way, count: int) -> float | None:
+def _memory(connection: Connection, count: int) -> float | None:
     """Return how much a device may hold, among many: few hold what all share."""
-    return {Way.DIRECT: 250e3, Way.ACCOUNT: 100e3}[way] if count >= 100 else None
+    return (
+        {Connection.DIRECT: 250e3, Connection.ACCOUNT: 100e3}[connection]
+        if count >= 100
+        else None
+    )
 
 
 TARGETS: Final = (
@@ -87,13 +90,13 @@ TARGETS: Final = (
         figure="processor ratio",
         unit=RATIO,
         target="≤ 2 direct, ≤ 3 by account",
-        limit=_at_most({Way.DIRECT: 2, Way.ACCOUNT: 3}),
+        limit=_at_most({Connection.DIRECT: 2, Connection.ACCOUNT: 3}),
     ),
     Measure(
         name="Requests per poll, of a direct device or an account",
         figure="requests",
         target="≤ 5 direct, 1 by account",
-        limit=_at_most({Way.DIRECT: 5, Way.ACCOUNT: 1}),
+        limit=_at_most({Connection.DIRECT: 5, Connection.ACCOUNT: 1}),
     ),
     Measure(
         name="States written by unchanged polls",
@@ -126,11 +129,11 @@ TARGETS: Final = (
         figure="setup",
         unit=SECONDS,
         target="≤ 0.3 s at 1, ≤ 20 s at 1,000 by account",
-        limit=lambda way, count: {
-            (Way.DIRECT, 1): 0.3,
-            (Way.ACCOUNT, 1): 0.3,
-            (Way.ACCOUNT, 1000): 20.0,
-        }.get((way, count)),
+        limit=lambda connection, count: {
+            (Connection.DIRECT, 1): 0.3,
+            (Connection.ACCOUNT, 1): 0.3,
+            (Connection.ACCOUNT, 1000): 20.0,
+        }.get((connection, count)),
     ),
     Measure(
         name="Memory per device, from 100",
@@ -179,7 +182,7 @@ TARGETS: Final = (
         unit=MILLISECONDS,
         target="≤ 150 ms",
         limit=_at_most(0.15, devices=(1,)),
-        ways=(Way.DIRECT,),
+        connections=(Connection.DIRECT,),
     ),
 )
 
@@ -200,12 +203,12 @@ DETAILS: Final = (
         name="Refresh with other measurements, processor time",
         figure="news processor",
         unit=MILLISECONDS,
-        ways=(Way.ACCOUNT,),
+        connections=(Connection.ACCOUNT,),
     ),
     Measure(
         name="States written by polls with other measurements",
         figure="news writes",
-        ways=(Way.ACCOUNT,),
+        connections=(Connection.ACCOUNT,),
     ),
     Measure(name="Body bytes per poll of all", figure="body bytes"),
     Measure(name="States written when one value changed", figure="written"),

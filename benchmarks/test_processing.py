@@ -26,7 +26,7 @@ DEVICES: Final = 100
 
 
 class Memory:
-    """A way to a simulated device that takes no time: what it answered once, it answers again."""
+    """A transport that returns the first response of a simulated device again and again, without delay."""
 
     def __init__(self) -> None:
         """Begin with a device, and no answers."""

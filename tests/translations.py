@@ -1,4 +1,4 @@
-"""Checks that what a person is shown in a test has its text, with all that stands in it."""
+"""Checks that everything shown to a person has a translation and all of its placeholders."""
 
 from collections.abc import Iterator, Mapping
 import json
@@ -14,27 +14,30 @@ from homeassistant.data_entry_flow import FlowResultType, section
 from homeassistant.exceptions import Unauthorized
 
 FOLDER: Final = Path(const.__file__).parent
-TEXTS: Final[dict[str, Any]] = json.loads(
+TRANSLATIONS: Final[dict[str, Any]] = json.loads(
     (FOLDER / "translations/en.json").read_text("utf-8")
 )
 
 # Our issues that can be mended from Home Assistant share one flow.
 _FLOWS: Final[dict[type, tuple[str, dict[str, Any]]]] = {
-    ConfigEntriesFlowManager: ("config", TEXTS["config"]),
-    OptionsFlowManager: ("options", TEXTS["options"]),
-    RepairsFlowManager: ("fix_flow", TEXTS["issues"]["update_fails"]["fix_flow"]),
+    ConfigEntriesFlowManager: ("config", TRANSLATIONS["config"]),
+    OptionsFlowManager: ("options", TRANSLATIONS["options"]),
+    RepairsFlowManager: (
+        "fix_flow",
+        TRANSLATIONS["issues"]["update_fails"]["fix_flow"],
+    ),
 }
 
 
 def placeholders(text: str) -> set[str]:
-    """Return the names of what stands in a text."""
+    """Return the names of the placeholders of a text."""
     return {name for _, name, _, _ in Formatter().parse(text) if name}
 
 
 def missing_in(
     where: str, texts: Mapping[str, Any], key: str, given: Mapping[str, str] | None
 ) -> Iterator[str]:
-    """Go through what is wrong with a text that is shown with placeholders."""
+    """Yield the problems of a text that is shown with the given placeholders."""
     text = texts.get(key)
     if text is None:
         yield f"{where}.{key} has no text"
@@ -45,7 +48,7 @@ def missing_in(
 
 
 def missing_in_flow(manager: object, result: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the texts of a step of one of our flows."""
+    """Return the problems of the texts of a flow step."""
     is_options = isinstance(manager, OptionsFlowManager)
     if not is_options and result["handler"] != const.DOMAIN:
         return []
@@ -123,22 +126,22 @@ def _missing_in_field(
 
 
 def missing_in_exception(error: Any, frame: FrameType | None) -> list[str]:
-    """Return what is wrong with the text of an exception that is made in a frame."""
+    """Return the problems of the text of an exception that is created in a frame."""
     # Home Assistant's own word for a lacking right has no text anywhere.
     is_told = not isinstance(error, Unauthorized)
     if is_told and error.translation_domain is None and _is_ours(error, frame):
         return [f"{type(error).__name__}({error.args}) has no translation"]
     if error.translation_domain != const.DOMAIN:
         return []
-    texts = {key: item["message"] for key, item in TEXTS["exceptions"].items()}
+    texts = {key: item["message"] for key, item in TRANSLATIONS["exceptions"].items()}
     given = error.translation_placeholders
     return list(missing_in("exceptions", texts, error.translation_key, given))
 
 
 def missing_in_issue(issue: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the texts of one of our issues."""
+    """Return the problems of the texts of an issue of the integration."""
     key, given = issue["translation_key"], issue["translation_placeholders"]
-    texts = TEXTS["issues"].get(key, {})
+    texts = TRANSLATIONS["issues"].get(key, {})
     is_fixable = issue["is_fixable"]
     step = texts.get("fix_flow", {}).get("step", {}).get("init", {})
     shown = {"title": texts, "description": step if is_fixable else texts}
@@ -150,7 +153,7 @@ def missing_in_issue(issue: Mapping[str, Any]) -> list[str]:
 
 
 def _is_ours(error: object, frame: FrameType | None) -> bool:
-    """Return whether the integration makes an exception; its class may have its own way to begin."""
+    """Return whether the integration creates an exception. Skip frames of its own constructor."""
     while frame is not None and any(
         value is error for value in frame.f_locals.values()
     ):

@@ -1,15 +1,15 @@
-"""What must be seen of a device of an account, whose Supervisor is asked through the balena API."""
+"""Faults of a device of an account, whose Supervisor is reached through the balena API."""
 
 from dataclasses import replace
 from typing import Final
 
 from custom_components.balena_supervisor.client import Endpoint
 
-from .table import CASES, REFUSED, Case, Command, Question, named
+from .cases import CASES, REFUSED, Case, Command, PolledEndpoint, entity_ids
 
 NAME: Final = "kiosk_lobby"
 
-# The API passes on JSON, and text that cannot be a page; of all else it says that it could not read it.
+# The API passes on JSON and plain text. It reports that it could not read anything else.
 _UNREADABLE: Final = (
     "500 as text",
     "500 as HTML",
@@ -20,10 +20,10 @@ _UNREADABLE: Final = (
     "deep nesting",
     "no UTF-8",
 )
-# Broken JSON; a sentence stays one.
+# Broken JSON. Plain text stays readable.
 _BROKEN_JSON: Final = ("half of the JSON", "a number of 400 digits", "NUL")
 _AT_ONCE: Final = {
-    # The API says that by itself of what has no words.
+    # The API returns this itself for an empty body.
     "500 without a body": "outcome_unknown",
     "503 without a body": "outcome_unknown",
     "401 as text": "device_key_refused",
@@ -43,41 +43,45 @@ def _unreadable(case: Case, names: tuple[str, ...]) -> Case:
     )
 
 
-# Of the Supervisor behind the API.
+# Faults of the Supervisor behind the API.
 BEHIND: Final = tuple(
     _unreadable(_said(case, _AT_ONCE), _UNREADABLE)
     for case in CASES
     if case is not REFUSED
 )
-# The same, where it answers with JSON.
+# The same at endpoints that return JSON.
 BEHIND_JSON: Final = tuple(_unreadable(case, _BROKEN_JSON) for case in BEHIND)
 
-# Of the API itself.
+# Faults of the API itself.
 AT_API: Final = tuple(
     _said(case, _AT_ONCE | {"500 as HTML": "outcome_unknown"}) for case in CASES
 )
 
-QUESTIONS: Final = (
-    Question(
+POLLED_ENDPOINTS: Final = (
+    PolledEndpoint(
         endpoint=Endpoint.HEALTHY,
-        unknown=named(NAME, "binary_sensor.supervisor"),
-        success_tells=True,
+        unknown=entity_ids(NAME, "binary_sensor.supervisor"),
+        is_status_enough=True,
     ),
-    Question(endpoint=Endpoint.VPN, unknown=named(NAME, "binary_sensor.vpn_enabled")),
-    Question(endpoint=Endpoint.HOST_CONFIG, late=named(NAME, "sensor.hostname")),
-    # Without it, what was told before stays for a while.
-    Question(
+    PolledEndpoint(
+        endpoint=Endpoint.VPN, unknown=entity_ids(NAME, "binary_sensor.vpn_enabled")
+    ),
+    PolledEndpoint(
+        endpoint=Endpoint.HOST_CONFIG, late=entity_ids(NAME, "sensor.hostname")
+    ),
+    # Without a response, the last values stay for a while.
+    PolledEndpoint(
         endpoint=Endpoint.DEVICE,
-        late=named(
+        late=entity_ids(
             NAME,
             "binary_sensor.supervisor",
             "binary_sensor.vpn_enabled",
             "sensor.hostname",
         ),
     ),
-    # While nothing is under way, the account tells the same.
-    Question(endpoint=Endpoint.APPS_STATE),
-    Question(endpoint=Endpoint.STATE_STATUS),
+    # While the device is idle, the account has the same information.
+    PolledEndpoint(endpoint=Endpoint.APPS_STATE),
+    PolledEndpoint(endpoint=Endpoint.STATE_STATUS),
 )
 
 _LOCK: Final = f"binary_sensor.{NAME}_update_locked"
@@ -113,7 +117,9 @@ COMMANDS: Final = (
         endpoint=Endpoint.STOP_SERVICE,
         path=f"{_APP}/stop-service",
         data={"service": "browser"},
-        touches=named(f"{NAME}_browser", "sensor.status", "switch.running"),
+        changed_entities=entity_ids(
+            f"{NAME}_browser", "sensor.status", "switch.running"
+        ),
     ),
     Command(lock=_LOCK, action="reboot", endpoint=Endpoint.REBOOT),
     Command(lock=_LOCK, action="shutdown", endpoint=Endpoint.SHUTDOWN),
@@ -126,9 +132,9 @@ COMMANDS: Final = (
         data={"remove_proxy": True},
     ),
 )
-# The API itself does the same with all of them.
+# The API itself treats all commands alike.
 SOME_COMMANDS: Final = COMMANDS[:3]
-# Those that are answered with JSON, the others with a sentence or nothing.
+# These commands return JSON, the others plain text or nothing.
 JSON_COMMANDS: Final = tuple(
     command
     for command in COMMANDS

@@ -1,4 +1,4 @@
-"""A Home Assistant that is restarted again and again, and keeps what it stored."""
+"""A Home Assistant that can be restarted and keeps its storage."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -33,10 +33,11 @@ from homeassistant.loader import DATA_CUSTOM_COMPONENTS
 from homeassistant.setup import async_setup_component
 
 
-class House:
-    """Home Assistant with one entry, which runs or does not.
+class RestartableHomeAssistant:
+    """Home Assistant with one config entry, running or stopped.
 
-    `idle` is another Home Assistant of the same loop, which has nothing to do.
+    `idle` is a second, empty Home Assistant of the same event loop. It fires time changes
+    while the first one is stopped.
     """
 
     def __init__(
@@ -54,13 +55,13 @@ class House:
 
     @property
     def entry(self) -> ConfigEntry[Any] | None:
-        """The entry, None while Home Assistant does not run."""
+        """The config entry, or None while Home Assistant is stopped."""
         if self.hass is None:
             return None
         return self.hass.config_entries.async_entries(DOMAIN)[0]
 
     async def start(self, first_entry: MockConfigEntry | None = None) -> None:
-        """Start Home Assistant with all that it stored, and a new entry."""
+        """Start Home Assistant with its storage, and add an entry."""
         hass = await self._stack.enter_async_context(
             async_test_home_assistant(load_registries=False)
         )
@@ -86,7 +87,7 @@ class House:
         await self.hass.config_entries.async_unload(self.entry.entry_id)
 
     async def stop(self) -> None:
-        """Stop Home Assistant, which writes what it has to store."""
+        """Stop Home Assistant, which writes its storage."""
         assert self.hass is not None
         await self.hass.async_stop(force=True)
         self.hass = None
@@ -94,20 +95,20 @@ class House:
         await self.calm()
 
     def forget_calls(self) -> None:
-        """Have the tests' own storage forget who called it."""
+        """Reset the storage mock, which remembers all calls."""
         for method in ("_async_load", "_async_write_data", "async_remove"):
             getattr(Store, method).reset_mock()
 
     async def calm(self) -> None:
-        """Return when everything is done that is due."""
+        """Wait until nothing is due."""
         if self.hass is not None:
             await self.hass.async_block_till_done(wait_background_tasks=True)
-        # What devices do by themselves, and connections that end.
+        # Simulated devices act, and connections close.
         for _ in range(10):
             await asyncio.sleep(0)
 
     async def pass_time(self, seconds: float) -> None:
-        """Let time pass, for devices as for Home Assistant."""
+        """Advance the clock of devices and Home Assistant."""
         self._freezer.tick(timedelta(seconds=seconds))
         async_fire_time_changed(self._idle)
         await self.calm()

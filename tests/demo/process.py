@@ -1,4 +1,4 @@
-"""Runs the demo as its visitors do, but on ports and in a folder of its own."""
+"""Runs the demo in a subprocess, in its own folder and on its own ports."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,8 +15,8 @@ START_LIMIT = 60
 
 
 @dataclass(slots=True)
-class Demo:
-    """A demo that runs."""
+class DemoProcess:
+    """A running demo."""
 
     folder: Path
     port: int
@@ -26,23 +26,23 @@ class Demo:
 
     @property
     def url(self) -> str:
-        """The address of its start page."""
+        """The URL of Home Assistant."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def control_url(self) -> str:
-        """The address of the API to have things happen."""
+        """The URL of the API that changes the simulated devices."""
         return f"http://127.0.0.1:{self.device_port - 1}"
 
-    def end(self, number: signal.Signals) -> int:
-        """Send it a signal; returns the exit code."""
+    def stop(self, number: signal.Signals) -> int:
+        """Send a signal, wait for the process, and return its exit code."""
         self.process.send_signal(number)
         self.output += self.process.communicate(timeout=30)[0]
         return self.process.returncode
 
 
 def free_ports(number: int) -> int:
-    """Return the first of consecutive ports that are free."""
+    """Return the first of several consecutive free ports."""
     while True:
         with socket.socket() as first:
             first.bind(("127.0.0.1", 0))
@@ -57,14 +57,14 @@ def free_ports(number: int) -> int:
 
 
 def free_device_port() -> int:
-    """Return a port for the first device, after the one of the API to have things happen."""
+    """Return a free port for the first device; the control API uses the port before it."""
     return free_ports(4) + 1
 
 
-def start(
+def start_demo(
     folder: Path, port: int, device_port: int, *options: str
 ) -> subprocess.Popen[str]:
-    """Start the demo."""
+    """Start the demo and return at once."""
     return subprocess.Popen(
         [
             sys.executable,
@@ -82,14 +82,14 @@ def start(
 
 
 @contextmanager
-def running(
+def run_demo(
     folder: Path, *options: str, device_port: int | None = None
-) -> Generator[Demo]:
-    """Run the demo, from when it says that it is ready."""
+) -> Generator[DemoProcess]:
+    """Run the demo; enter the context when the demo is ready."""
     port = free_ports(1)
     device_port = device_port or free_device_port()
-    process = start(folder, port, device_port, *options)
-    demo = Demo(folder, port, device_port, process)
+    process = start_demo(folder, port, device_port, *options)
+    demo = DemoProcess(folder, port, device_port, process)
     assert demo.process.stdout is not None
     with demo.process:
         limit = Timer(START_LIMIT, demo.process.terminate)
@@ -106,4 +106,4 @@ def running(
             yield demo
         finally:
             if demo.process.poll() is None:
-                demo.end(signal.SIGTERM)
+                demo.stop(signal.SIGTERM)

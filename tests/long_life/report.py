@@ -6,7 +6,7 @@ from tests.report import table, write_block
 
 from .account import ACCOUNT_EVENTS
 from .events import EVENTS
-from .life import Belongings
+from .long_run import ResourceUsage
 
 
 def write_report(path: str | None, name: str, rows: Mapping[str, object]) -> None:
@@ -54,7 +54,7 @@ def account_figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
     }
 
 
-def belongings(early: Belongings, late: Belongings) -> dict[str, object]:
+def belongings(early: ResourceUsage, late: ResourceUsage) -> dict[str, object]:
     """Return what was held after 2 and after 24 hours."""
     growth = 100 * (late.memory / early.memory - 1)
     return {
