@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 from typing import Final
 
-from . import report, stages
-from .measures import DETAILS, GROWING, TARGETS
-from .stages import Figures
-from .way import Way
+from . import measurements, report
+from .connection import Connection
+from .measurements import Figures
+from .targets import DETAILS, GROWING, TARGETS
 
 _REPORT: Final = Path("docs/performance.md")
 _DEVICES: Final = (1, 10, 100, 1000)
@@ -24,7 +24,11 @@ def main() -> None:
         "devices", nargs="*", type=int, help="how many; 1 10 100 1000 if not given"
     )
     parser.add_argument(
-        "--way", type=Way, choices=list(Way), action="append", help="only one way"
+        "--connection",
+        type=Connection,
+        choices=list(Connection),
+        action="append",
+        help="only devices of one kind of connection",
     )
     parser.add_argument("--rounds", type=int, default=41)
     parser.add_argument(
@@ -48,22 +52,28 @@ def main() -> None:
             return pool.submit(stage, *arguments).result()
 
         measured = {
-            way: {
-                count: run(stages.costs, way, count, _rounds(options.rounds, count))
-                | run(stages.memory, way, count)
+            connection: {
+                count: run(
+                    measurements.costs,
+                    connection,
+                    count,
+                    _rounds(options.rounds, count),
+                )
+                | run(measurements.memory, connection, count)
                 for count in devices
             }
-            for way in options.way or Way
+            for connection in options.connection or Connection
         }
         for figures in measured.values():
             _add_growth(figures)
-        for way, figures in measured.items():
-            figures[devices[0]] |= run(stages.day, way)
-        if Way.DIRECT in measured:
+        for connection, figures in measured.items():
+            figures[devices[0]] |= run(measurements.day, connection)
+        if Connection.DIRECT in measured:
             # It is the same whichever way devices are reached.
-            measured[Way.DIRECT][devices[0]] |= run(stages.imports)
+            measured[Connection.DIRECT][devices[0]] |= run(measurements.imports)
     tables = {"targets": report.targets(TARGETS, measured)} | {
-        way: report.details(DETAILS, measured, way) for way in measured
+        connection: report.details(DETAILS, measured, connection)
+        for connection in measured
     }
     if options.write:
         report.write(_REPORT, tables)

@@ -5,25 +5,33 @@ from pathlib import Path
 import re
 from typing import Final
 
-from .measures import Measure
-from .stages import Figures
-from .way import Way
+from .connection import Connection
+from .measurements import Figures
+from .targets import Measure
 
-type Measured = Mapping[Way, Mapping[int, Figures]]
+type Measured = Mapping[Connection, Mapping[int, Figures]]
 
-_WAYS: Final = {Way.DIRECT: "direct", Way.ACCOUNT: "by account"}
+_CONNECTIONS: Final = {Connection.DIRECT: "direct", Connection.ACCOUNT: "by account"}
 
 
 def targets(measures: Iterable[Measure], measured: Measured) -> str:
     """Return the table of what must be reached."""
     counts = _counts(measured)
-    titles = ["Measure", "Must reach", "Way", *_titles(counts), "Reached"]
+    titles = ["Measure", "Must reach", "Connection", *_titles(counts), "Reached"]
     rows = []
     for measure in measures:
-        for way in (way for way in measure.ways if way in measured):
-            cells = [_judged(measure, way, n, measured[way].get(n, {})) for n in counts]
-            row = [measure.name, measure.target, _WAYS[way]]
-            due = [measure.limit and measure.limit(way, n) is not None for n in counts]
+        for connection in (
+            connection for connection in measure.connections if connection in measured
+        ):
+            cells = [
+                _judged(measure, connection, n, measured[connection].get(n, {}))
+                for n in counts
+            ]
+            row = [measure.name, measure.target, _CONNECTIONS[connection]]
+            due = [
+                measure.limit and measure.limit(connection, n) is not None
+                for n in counts
+            ]
             rows.append([*row, *cells, _verdict(cells, due)])
     return _table(titles, rows, text=3)
 
@@ -36,13 +44,15 @@ def _verdict(cells: Iterable[str], due: Iterable[bool | None]) -> str:
     return "yes" if all(judged) else "as far as measured"
 
 
-def details(measures: Iterable[Measure], measured: Measured, way: Way) -> str:
-    """Return the table of what else is told of a way."""
-    figures = measured[way]
+def details(
+    measures: Iterable[Measure], measured: Measured, connection: Connection
+) -> str:
+    """Return the table of what else is told of a connection."""
+    figures = measured[connection]
     rows = [
         [measure.name, *(_cell(measure, item) for item in figures.values())]
         for measure in measures
-        if way in measure.ways
+        if connection in measure.connections
     ]
     return _table(["Devices", *_titles(figures)], rows, text=1)
 
@@ -72,10 +82,12 @@ def _cell(measure: Measure, figures: Figures) -> str:
     return "" if figure is None else measure.unit.write(figure)
 
 
-def _judged(measure: Measure, way: Way, count: int, figures: Figures) -> str:
+def _judged(
+    measure: Measure, connection: Connection, count: int, figures: Figures
+) -> str:
     """Return a figure as it is written, in bold where it is more than it may be."""
     text = _cell(measure, figures)
-    limit = measure.limit and measure.limit(way, count)
+    limit = measure.limit and measure.limit(connection, count)
     is_missed = text and limit is not None and figures[measure.figure] > limit
     return f"**{text}**" if is_missed else text
 

@@ -64,6 +64,7 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "download": lambda item, arguments: item.device.download(arguments["percent"]),
     "finish-download": lambda item, _: item.device.finish_download(),
     "apply": lambda item, _: item.device.apply(),
+    "fail-update": lambda item, arguments: item.device.fail_update(**arguments),
     "lock": lambda item, arguments: item.device.lock(**arguments),
     "unlock": lambda item, arguments: item.device.unlock(**arguments),
     "reboot": lambda item, arguments: item.device.leave("reboot", **arguments),

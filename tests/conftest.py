@@ -1,11 +1,11 @@
-"""What all tests share: a simulated device on loopback, and Home Assistant with it."""
+"""Fixtures of all tests: a simulated device on loopback, and Home Assistant with its entry."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from inspect import currentframe
 import logging
 import re
-from typing import Any
+from typing import Any, Final
 from unittest.mock import PropertyMock, patch
 
 import pytest
@@ -38,7 +38,7 @@ from simulator import (
     SupervisorServer,
 )
 
-from . import texts
+from . import translations
 
 _VARIABLES = (
     "SUPERVISOR_ADDRESS",
@@ -48,39 +48,64 @@ _VARIABLES = (
     "DEVICE_UUID",
 )
 
-_TALKATIVE = {
+_IGNORED_LOGGERS = {
     "aiohttp_fast_zlib",
     "asyncio",
     "homeassistant.components.camera.img_util",
 }
 
-# What Home Assistant says of a machine that is slow or busy.
-_SLOWNESS = re.compile(
+# Warnings of Home Assistant on a slow or busy machine.
+_SLOW_MACHINE = re.compile(
     r"(Setup|Update) of .+ is taking over|Updating state for .+ took "
 )
 
 
+# What takes longest starts first, so that at the end no worker waits for another.
+_SLOWEST: Final = (
+    "tests/browser/",
+    "tests/demo/",
+    "tests/test_voice.py",
+    "tests/test_long_life.py",
+    "tests/fuzz/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the slowest files to the front; all others keep their order."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_SLOWEST))
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marks of tests."""
+    """Register the markers."""
     config.addinivalue_line(
         "markers",
-        "expects_log(text): a warning or an error of ours that must be logged",
+        "expects_log(text): a warning or an error that must be logged",
     )
     config.addinivalue_line(
-        "markers", "faults: of the fault matrix, which -m faults runs"
+        "markers", "faults: part of the fault matrix, runs with -m faults"
     )
     config.addinivalue_line("markers", "long: takes minutes, and runs with -m long")
-    config.addinivalue_line("markers", "sample: of the fault matrix, and runs always")
+    config.addinivalue_line(
+        "markers", "sample: part of the fault matrix that always runs"
+    )
 
 
 @pytest.fixture(autouse=True)
 def _own_integration(socket_enabled: None, enable_custom_integrations: None) -> None:
-    """Have Home Assistant find the integration, and allow connections to loopback."""
+    """Let Home Assistant find the integration, and allow connections to loopback."""
 
 
 @pytest.fixture(autouse=True)
-def _outside_of_balena(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run outside of a balena container, wherever the tests run."""
+def enable_event_loop_debug() -> None:
+    """Replace a fixture that makes most tests four times as slow.
+
+    PYTHONASYNCIODEBUG=1 enables the debug mode of asyncio, as the nightly job does.
+    """
+
+
+@pytest.fixture(autouse=True)
+def _no_balena_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the environment variables of a balena container."""
     for variable in _VARIABLES:
         monkeypatch.delenv(f"BALENA_{variable}", raising=False)
         monkeypatch.delenv(f"RESIN_{variable}", raising=False)
@@ -90,7 +115,7 @@ def _outside_of_balena(monkeypatch: pytest.MonkeyPatch) -> None:
 def _only_expected_logs(
     request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> Generator[None]:
-    """Fail a test that logs a warning or an error that it does not expect."""
+    """Fail if a test logs an unexpected warning or error."""
     yield
     expected = [mark.args[0] for mark in request.node.iter_markers("expects_log")]
     logged = [
@@ -100,10 +125,10 @@ def _only_expected_logs(
         if record.levelno >= logging.WARNING
         # Callbacks look slow to asyncio where a test moves the clock, and Home
         # Assistant misses optional libraries.
-        and record.name not in _TALKATIVE
+        and record.name not in _IGNORED_LOGGERS
         # Home Assistant warns of every custom integration.
         and "has not been tested by Home Assistant" not in record.getMessage()
-        and not _SLOWNESS.match(record.getMessage())
+        and not _SLOW_MACHINE.match(record.getMessage())
     ]
     unexpected = [text for text in logged if not any(part in text for part in expected)]
     missing = [part for part in expected if not any(part in text for text in logged)]
@@ -112,8 +137,8 @@ def _only_expected_logs(
 
 
 @pytest.fixture(autouse=True)
-def shown_without_text() -> Generator[list[str]]:
-    """Fail a test in which a person is shown something without a text, or with a gap in it."""
+def missing_translations() -> Generator[list[str]]:
+    """Fail if a text that a person sees has no translation or lacks a placeholder."""
     missing: list[str] = []
     inits = {
         manager: manager.async_init
@@ -128,7 +153,7 @@ def shown_without_text() -> Generator[list[str]]:
     create = ir.async_create_issue
 
     def seen(manager: object, result: Any) -> Any:
-        missing.extend(texts.missing_in_flow(manager, result))
+        missing.extend(translations.missing_in_flow(manager, result))
         return result
 
     async def init_flow(manager: Any, *args: Any, **kwargs: Any) -> Any:
@@ -141,13 +166,13 @@ def shown_without_text() -> Generator[list[str]]:
     def begin_error(error: HomeAssistantError, *args: Any, **kwargs: Any) -> None:
         begin(error, *args, **kwargs)
         frame = currentframe()
-        missing.extend(texts.missing_in_exception(error, frame and frame.f_back))
+        missing.extend(translations.missing_in_exception(error, frame and frame.f_back))
 
     def create_issue(
         hass: HomeAssistant, domain: str, *args: Any, **issue: Any
     ) -> None:
         create(hass, domain, *args, **issue)
-        missing.extend(texts.missing_in_issue(issue) if domain == DOMAIN else [])
+        missing.extend(translations.missing_in_issue(issue) if domain == DOMAIN else [])
 
     with (
         patch.object(ConfigEntriesFlowManager, "async_init", init_flow),
@@ -282,7 +307,7 @@ def service_id(loaded: MockConfigEntry, entity_registry: er.EntityRegistry) -> s
 
 @pytest.fixture
 async def failed_handshakes() -> AsyncGenerator[None]:
-    """Have the server's side of a refused certificate pass without a word."""
+    """Ignore the errors that the server logs when a client refuses its certificate."""
     loop = asyncio.get_running_loop()
     handler = loop.get_exception_handler()
 
@@ -296,8 +321,8 @@ async def failed_handshakes() -> AsyncGenerator[None]:
 
 
 @pytest.fixture
-def names_lead_here() -> Generator[None]:
-    """Have every name lead to this machine."""
+def resolve_to_loopback() -> Generator[None]:
+    """Resolve every host name to this machine."""
     address = {"hostname": "", "host": "127.0.0.1", "family": 2, "proto": 6, "flags": 0}
 
     async def resolve(_: object, host: str, port: int, **__: object) -> list[Any]:

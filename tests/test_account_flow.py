@@ -417,7 +417,7 @@ async def test_reconfigure_address(
     assert account_entry.data["url"] == moved.url
 
 
-@pytest.mark.usefixtures("names_lead_here")
+@pytest.mark.usefixtures("resolve_to_loopback")
 async def test_reconfigure_server(
     hass: HomeAssistant, account_entry: MockConfigEntry, cloud: CloudServer
 ) -> None:

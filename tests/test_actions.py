@@ -196,11 +196,17 @@ async def test_wrong_host_config(
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({}, "hostname is not valid: There is nothing to change"),
-        ({"proxy_type": "socks4"}, "proxy_ip is not valid: A proxy needs it"),
-        ({"proxy_ip": "192.0.2.9"}, "proxy_type is not valid: A proxy needs it"),
+        ({}, 'hostname is not valid.*"The action must change'),
+        ({"proxy_type": "socks4"}, 'proxy_ip is not valid.*"A proxy requires this'),
+        (
+            {"proxy_ip": "192.0.2.9"},
+            'proxy_type is not valid.*"A proxy requires this field"',
+        ),
         ({"proxy_login": "me"}, "proxy_type is not valid"),
-        (PROXY | {"remove_proxy": True}, "proxy_type is not valid: A proxy is either"),
+        (
+            PROXY | {"remove_proxy": True},
+            'proxy_type is not valid.*"A proxy cannot be both',
+        ),
     ],
 )
 async def test_host_config_that_does_not_fit(
@@ -435,9 +441,7 @@ async def test_no_device_answers(
 ) -> None:
     """A question that no device answers is an error."""
     await device.power_off()
-    with pytest.raises(
-        HomeAssistantError, match="holy-wildflower could not be reached"
-    ):
+    with pytest.raises(HomeAssistantError, match="could not reach holy-wildflower"):
         await ask(hass, "get_state", device_id=device_id)
 
 
@@ -508,7 +512,7 @@ async def test_observer_sets_no_tags(
 ) -> None:
     """Who may only look sets no tags."""
     cloud.tokens[token].kind = TokenKind.OBSERVER
-    with pytest.raises(HomeAssistantError, match="may not do this to kiosk-lobby"):
+    with pytest.raises(HomeAssistantError, match="no permission to change kiosk-lobby"):
         await call(
             hass, "set_tags", device_id=account_device_id, tags={"colour": "red"}
         )
@@ -526,7 +530,9 @@ async def test_tags_that_something_else_answers(
 ) -> None:
     """Whether a tag was set, only the balena API itself can tell."""
     cloud.faults.add("POST", "/v7/device_tag", fault)
-    with pytest.raises(HomeAssistantError, match="not known whether kiosk-lobby"):
+    with pytest.raises(
+        HomeAssistantError, match="command to kiosk-lobby, but received no answer"
+    ):
         await call(
             hass, "set_tags", device_id=account_device_id, tags={"colour": "red"}
         )
@@ -652,7 +658,9 @@ async def test_state_that_is_none(
     """What is no target state is not sent, confirmed or not."""
     device.local_mode = True
     server.requests.clear()
-    with pytest.raises(ServiceValidationError, match="state is not valid: Its apps"):
+    with pytest.raises(
+        ServiceValidationError, match='state is not valid.*"Each app must'
+    ):
         await call(
             hass,
             "set_target_state",
@@ -676,7 +684,7 @@ async def test_own_app_is_not_removed(
     device.local_mode = True
     await hass.config_entries.async_setup(entry.entry_id)
     (parent,) = dr.async_entries_for_config_entry(device_registry, entry.entry_id)
-    with pytest.raises(ServiceValidationError, match="must have its own app"):
+    with pytest.raises(ServiceValidationError, match="would remove its app"):
         await call(
             hass,
             "set_target_state",
@@ -707,7 +715,7 @@ async def test_removing_all_apps_must_be_confirmed(
     device.local_mode = True
     server.requests.clear()
     with pytest.raises(
-        ServiceValidationError, match="state is not valid: A state with"
+        ServiceValidationError, match='state is not valid.*"A state with'
     ):
         await call(hass, "set_target_state", device_id=device_id, state=state)
     assert not server.requests

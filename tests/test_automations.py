@@ -28,7 +28,7 @@ from homeassistant.setup import async_setup_component
 from simulator import RECORDED_NEXT_RELEASE, CloudDevice, Device
 
 from . import fail_at_lock, pass_time, state_of
-from .texts import FOLDER, TEXTS
+from .translations import FOLDER, TRANSLATIONS
 
 ICONS: Final[dict[str, Any]] = json.loads((FOLDER / "icons.json").read_text("utf-8"))
 
@@ -660,8 +660,8 @@ def test_texts(kind: str, table: dict[str, Any]) -> None:
     """Each has its texts, its icon, and its fields, which have texts, too."""
     offered = yaml.safe_load((FOLDER / f"{kind}.yaml").read_text("utf-8"))
     offered.pop(".fields")
-    assert set(offered) == set(TEXTS[kind]) == set(ICONS[kind]) == set(table)
+    assert set(offered) == set(TRANSLATIONS[kind]) == set(ICONS[kind]) == set(table)
     for key, item in offered.items():
-        assert TEXTS[kind][key]["name"]
-        assert TEXTS[kind][key]["description"]
-        assert set(item["fields"]) == set(TEXTS[kind][key]["fields"])
+        assert TRANSLATIONS[kind][key]["name"]
+        assert TRANSLATIONS[kind][key]["description"]
+        assert set(item["fields"]) == set(TRANSLATIONS[kind][key]["fields"])

@@ -311,9 +311,15 @@ async def test_find_device(
     assert device.commands == [("blink", {})] * 4
 
 
-async def test_found_device(hass: HomeAssistant, device: Device, search: str) -> None:
+async def test_found_device(
+    hass: HomeAssistant,
+    device: Device,
+    search: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """A device that was found blinks no more."""
-    await until(lambda: len(device.commands) == 1)
+    # If the toggle is switched off before the automation waits for that, it waits 15 seconds.
+    await until(lambda: "wait for trigger" in caplog.text)
     target = {"entity_id": search}
     await hass.services.async_call("input_boolean", "turn_off", target, blocking=True)
     await hass.async_block_till_done(wait_background_tasks=True)

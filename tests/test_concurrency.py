@@ -465,7 +465,7 @@ class TestInterruptedEntry(_EitherWay):
         """Return the browser of an administrator."""
         return Browser(await hass_ws_client(hass))
 
-    @pytest.mark.expects_log("Nothing was sent to kiosk-lobby")
+    @pytest.mark.expects_log("kiosk-lobby was unloaded or removed")
     async def test_commands(
         self,
         hass: HomeAssistant,

@@ -27,7 +27,7 @@ def setup_entry() -> Generator[AsyncMock]:
         yield mock
 
 
-pytestmark = pytest.mark.usefixtures("names_lead_here")
+pytestmark = pytest.mark.usefixtures("resolve_to_loopback")
 
 
 @pytest.fixture

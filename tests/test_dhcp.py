@@ -135,7 +135,7 @@ async def test_a_device_that_is_not_ready(
     assert lost.state is ConfigEntryState.LOADED
 
 
-@pytest.mark.expects_log("could not be reached")
+@pytest.mark.expects_log("could not reach")
 async def test_a_device_that_moves(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -199,7 +199,7 @@ async def test_https_that_proves_nothing(
         assert entry.data["url"] == url
 
 
-@pytest.mark.usefixtures("names_lead_here")
+@pytest.mark.usefixtures("resolve_to_loopback")
 async def test_a_name(
     hass: HomeAssistant,
     entry: MockConfigEntry,

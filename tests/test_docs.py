@@ -22,7 +22,7 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
 from simulator import CloudDevice, Device, SupervisorServer
 
-from .texts import FOLDER, TEXTS
+from .translations import FOLDER, TRANSLATIONS
 
 ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = {
@@ -257,7 +257,7 @@ def _names(texts: Any) -> list[str]:
 
 def test_entities_are_documented() -> None:
     """The page of entities has a row for each, by its name."""
-    names = Counter(chain.from_iterable(map(_names, TEXTS["entity"].values())))
+    names = Counter(chain.from_iterable(map(_names, TRANSLATIONS["entity"].values())))
     # That one's name is Home Assistant's.
     names["Identify"] += 1
     rows = Counter(row[0].strip("*") for row in _cells("docs/entities.md"))
@@ -269,7 +269,7 @@ def test_words_are_documented(sensor: str) -> None:
     """The page of entities explains every word that a sensor may say."""
     rows = {row[0] for row in _cells("docs/entities.md")}
     explained = set(chain.from_iterable(row.split(", ") for row in rows))
-    assert set(TEXTS["entity"]["sensor"][sensor]["state"].values()) <= explained
+    assert set(TRANSLATIONS["entity"]["sensor"][sensor]["state"].values()) <= explained
 
 
 @pytest.mark.parametrize("name", ACTIONS)
@@ -292,7 +292,7 @@ def test_triggers_and_conditions_are_documented(
 ) -> None:
     """The page of automations has each, with the name that the editor shows."""
     rows = {row[0]: row[1] for row in _cells("docs/automations.md")}
-    told = {f"`{DOMAIN}.{name}`": TEXTS[kind][name]["name"] for name in names}
+    told = {f"`{DOMAIN}.{name}`": TRANSLATIONS[kind][name]["name"] for name in names}
     assert told.items() <= rows.items()
 
 
@@ -306,7 +306,7 @@ def test_triggers_and_conditions_are_documented(
 )
 def test_fields_of_flows_are_documented(step: str, page: str) -> None:
     """The pages on setting up have each field, by its name."""
-    texts = TEXTS["config"]["step"][step]
+    texts = TRANSLATIONS["config"]["step"][step]
     rows = {row[0] for row in _cells(page)}
     for part in (texts, *texts.get("sections", {}).values()):
         assert set(part["data"].values()) <= rows
@@ -334,13 +334,13 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "exceptions.several_failed",
 }
 MESSAGES: Final = {
-    **{f"abort.{key}": text for key, text in TEXTS["config"]["abort"].items()},
-    **{f"error.{key}": text for key, text in TEXTS["config"]["error"].items()},
+    **{f"abort.{key}": text for key, text in TRANSLATIONS["config"]["abort"].items()},
+    **{f"error.{key}": text for key, text in TRANSLATIONS["config"]["error"].items()},
     **{
         f"exceptions.{key}": text["message"]
-        for key, text in TEXTS["exceptions"].items()
+        for key, text in TRANSLATIONS["exceptions"].items()
     },
-    **{f"issues.{key}": text["title"] for key, text in TEXTS["issues"].items()},
+    **{f"issues.{key}": text["title"] for key, text in TRANSLATIONS["issues"].items()},
 }
 
 

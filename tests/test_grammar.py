@@ -1,4 +1,4 @@
-"""Sentences hold whatever devices are called: one that did not would cost Assist all it knows."""
+"""Sentences stay valid with any device name: an invalid one would disable all of Assist."""
 
 from typing import Final
 
@@ -8,7 +8,8 @@ from hypothesis import example, given, settings, strategies as st
 import pytest
 
 from custom_components.balena_supervisor.voice.grammar import KINDS, Grammar
-from custom_components.balena_supervisor.voice.targets import SpokenNames, normalized
+from custom_components.balena_supervisor.voice.names import normalized
+from custom_components.balena_supervisor.voice.targets import SpokenNames
 from custom_components.balena_supervisor.voice.templates import (
     FOLDER,
     LanguageTemplates,
@@ -23,12 +24,12 @@ SENTENCES: Final = [("en", "restart {}"), ("de", "starte {} neu")]
 ARTICLES: Final = {"the"}
 
 
-def listening_for(sentences: list[str]) -> Intents:
-    """Return what Home Assistant makes of sentences."""
+def parsed(sentences: list[str]) -> Intents:
+    """Return sentences as Home Assistant parses them."""
     intents = Intents.from_dict(
         {"language": "en", "intents": {"any": {"data": [{"sentences": sentences}]}}}
     )
-    # Lists in them stand for any words.
+    # The only list that is left in sentences is a wildcard.
     intents.slot_lists["balena_unknown"] = WildcardSlotList("balena_unknown")
     return intents
 
@@ -44,13 +45,13 @@ def listening_for(sentences: list[str]) -> Intents:
 def test_any_name(
     language: str, sentence: str, name: str, service: str, area: str
 ) -> None:
-    """Sentences about any name can be parsed, and Home Assistant goes on understanding."""
+    """Home Assistant and the grammar can parse sentences with any name."""
     names = SpokenNames(frozenset([name]), frozenset([service]), frozenset([area]))
     known = dict.fromkeys(KINDS.values(), names)
-    listening = listening_for(GRAMMARS[language].sentences(known))
+    intents = parsed(GRAMMARS[language].sentences(known))
     for text in (sentence.format(name), sentence.format("washing machine")):
-        list(recognize_all(text, listening))
-        GRAMMARS[language].meaning(text, known)
+        list(recognize_all(text, intents))
+        GRAMMARS[language].recognize(text, known)
 
 
 @pytest.mark.parametrize(("language", "sentence"), SENTENCES)
@@ -72,26 +73,26 @@ def test_any_name(
     ],
 )
 def test_name_is_understood(language: str, sentence: str, name: str) -> None:
-    """A name is understood as it is written, by Home Assistant and by us."""
+    """Home Assistant and the grammar recognize a name as it is written."""
     names = SpokenNames(frozenset([name, "other"]), frozenset(), frozenset())
     known = dict.fromkeys(KINDS.values(), names)
     grammar = GRAMMARS[language]
     text = sentence.format(name)
-    assert len(list(recognize_all(text, listening_for(grammar.sentences(known))))) == 1
-    meaning = grammar.meaning(text, known)
-    assert meaning is not None
-    assert meaning.intent_type == "BalenaReboot"
-    heard = normalized(meaning.slots["device"], ARTICLES)
+    assert len(list(recognize_all(text, parsed(grammar.sentences(known))))) == 1
+    recognized = grammar.recognize(text, known)
+    assert recognized is not None
+    assert recognized.intent_type == "BalenaReboot"
+    heard = normalized(recognized.slots["device"], ARTICLES)
     assert heard == normalized(name, ARTICLES)
 
 
-def test_sentences_that_end_alike() -> None:
-    """Of sentences that end alike, one may begin with the name itself."""
+def test_sentences_with_the_same_end() -> None:
+    """Of sentences with the same end, one can begin with the name."""
     sentences = ["<balena_device> afresh", "begin <balena_device> afresh"]
     data = load_yaml_dict(FOLDER / "en.yaml")
     data["intents"] = {"BalenaReboot": {"data": [{"sentences": sentences}]}}
     names = SpokenNames(frozenset({"kiosk"}), frozenset(), frozenset())
     grammar = Grammar(LanguageTemplates("en", data))
-    intents = listening_for(grammar.sentences(dict.fromkeys(KINDS.values(), names)))
+    intents = parsed(grammar.sentences(dict.fromkeys(KINDS.values(), names)))
     for text in ("the kiosk afresh", "begin the kiosk afresh"):
         assert list(recognize_all(text, intents)), text

@@ -78,7 +78,7 @@ async def test_away_at_start(
     await hass.config_entries.async_setup(entry.entry_id)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     assert entry.reason is not None
-    assert "holy-wildflower could not be reached" in entry.reason
+    assert "could not reach holy-wildflower" in entry.reason
 
 
 async def test_key_refused_at_start(
@@ -138,7 +138,7 @@ async def test_environment(
     assert entry.state is ConfigEntryState.LOADED
 
 
-@pytest.mark.expects_log("The Supervisor's address is not in the environment")
+@pytest.mark.expects_log("does not contain the address of the Supervisor")
 async def test_environment_is_gone(hass: HomeAssistant) -> None:
     """Without the environment there is no way to the device."""
     entry = MockConfigEntry(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from .texts import FOLDER, TEXTS, placeholders
+from .translations import FOLDER, TRANSLATIONS, placeholders
 
 LANGUAGES: Final = ("de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt-BR", "sv")
 # Names that are the same in all languages, and words that one language has of another.
@@ -24,7 +24,7 @@ def flattened(texts: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]
             yield where, value
 
 
-ENGLISH: Final = dict(flattened(TEXTS))
+ENGLISH: Final = dict(flattened(TRANSLATIONS))
 
 
 def texts_in(language: str) -> dict[str, str]:

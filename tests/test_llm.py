@@ -1,4 +1,4 @@
-"""Language models have tools for what is exposed to them, marked as what they are."""
+"""Language models get annotated tools for exposed entities."""
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -17,13 +17,13 @@ ONLINE = "binary_sensor.holy_wildflower_online"
 
 @pytest.fixture(autouse=True)
 async def _assist(hass: HomeAssistant) -> None:
-    """Set up what language models are asked through."""
+    """Set up the integrations that serve language models."""
     for component in ("homeassistant", "conversation", "llm"):
         assert await async_setup_component(hass, component, {})
 
 
 async def api(hass: HomeAssistant) -> llm.APIInstance:
-    """Return what a language model has of Home Assistant."""
+    """Return the API of language models."""
     context = llm.LLMContext(
         platform="test",
         context=Context(),
@@ -35,7 +35,7 @@ async def api(hass: HomeAssistant) -> llm.APIInstance:
 
 
 async def tools(hass: HomeAssistant) -> dict[str, llm.Tool]:
-    """Return our tools by name, without the name of the integration."""
+    """Return the tools of the integration by name, without its prefix."""
     prefix = f"{DOMAIN}__"
     return {
         tool.name.removeprefix(prefix): tool
@@ -59,7 +59,7 @@ def expose_all(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 async def test_nothing_exposed(
     hass: HomeAssistant, loaded: MockConfigEntry, entity_registry: er.EntityRegistry
 ) -> None:
-    """Without anything exposed there are no tools, and no names."""
+    """Without an exposed entity, the API contains neither tools nor device names."""
     entities = er.async_entries_for_config_entry(entity_registry, loaded.entry_id)
     for entity in entities:
         async_expose_entity(hass, "conversation", entity.entity_id, False)
@@ -67,10 +67,10 @@ async def test_nothing_exposed(
     assert "holy-wildflower" not in (await api(hass)).api_prompt
 
 
-async def test_tools_for_what_is_exposed(
+async def test_tools_for_exposed_entities(
     hass: HomeAssistant, loaded: MockConfigEntry
 ) -> None:
-    """There is a tool for what is exposed of a device, and the model knows its name."""
+    """An exposed entity adds its tools and the name of its device."""
     expose(hass, ONLINE)
     offered = await tools(hass)
     assert "BalenaIsOnline" in offered
@@ -79,21 +79,21 @@ async def test_tools_for_what_is_exposed(
 
 
 async def test_tools(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
-    """There is a tool for all that one can say, but what nothing undoes by itself."""
+    """Every intent has a tool, except the destructive one."""
     expose_all(hass, loaded)
-    said = {handler.intent_type for handler in HANDLERS}
-    assert set(await tools(hass)) == said - {"BalenaStopService"}
+    intents = {handler.intent_type for handler in HANDLERS}
+    assert set(await tools(hass)) == intents - {"BalenaStopService"}
 
 
 @pytest.mark.skipif(
     not hasattr(llm, "ToolAnnotations"),
-    reason="Home Assistant has annotations of tools since 2026.10",
+    reason="Annotations of tools exist since Home Assistant 2026.10",
 )
 async def test_annotations(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
-    """Tools are marked as those that only read and those that act; none is destructive."""
+    """Annotations separate reading tools from acting ones; none is destructive."""
     expose_all(hass, loaded)
     offered = await tools(hass)
-    marks = {
+    annotations = {
         name: (tool.annotations.read_only, tool.annotations.idempotent)
         for name, tool in offered.items()
     }
@@ -104,14 +104,14 @@ async def test_annotations(hass: HomeAssistant, loaded: MockConfigEntry) -> None
         "BalenaRestartService": (False, False),
         "BalenaStartService": (False, True),
     }
-    assert marks == dict.fromkeys(offered, (True, True)) | acting
+    assert annotations == dict.fromkeys(offered, (True, True)) | acting
     assert not any(tool.annotations.destructive for tool in offered.values())
 
 
-async def test_a_tool_acts(
+async def test_tool_acts(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device
 ) -> None:
-    """A tool does what it is for, and says what was done."""
+    """A tool sends the command, and its result describes it."""
     expose(hass, REBOOT)
     instance = await api(hass)
     call = llm.ToolInput(f"{DOMAIN}__BalenaReboot", {"device": "holy wildflower"})
@@ -120,10 +120,10 @@ async def test_a_tool_acts(
     assert device.commands == [("reboot", {"force": False})]
 
 
-async def test_a_tool_is_refused(
+async def test_tool_is_refused(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device
 ) -> None:
-    """A tool does nothing to a device that is not exposed for it."""
+    """A tool sends no command to a service that is not exposed."""
     expose(hass, "button.holy_wildflower_main_restart")
     instance = await api(hass)
     call = llm.ToolInput(

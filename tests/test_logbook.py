@@ -1,4 +1,4 @@
-"""The activity of Home Assistant tells what devices were told to do, and by whom."""
+"""The logbook describes actions, and who called them."""
 
 import logging
 from typing import Any
@@ -19,7 +19,7 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from simulator import Device
 
-from .texts import TEXTS
+from .translations import TRANSLATIONS
 
 
 @pytest.fixture(autouse=True)
@@ -29,32 +29,32 @@ def _own_integration(
     enable_custom_integrations: None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Have a recorder, which must be there before Home Assistant, and is talkative."""
+    """Start the recorder before Home Assistant, and silence its debug logs."""
     for logger in ("homeassistant.components.recorder", "sqlalchemy.engine"):
         caplog.set_level(logging.WARNING, logger)
 
 
 @pytest.fixture(autouse=True)
 async def _logbook(hass: HomeAssistant) -> None:
-    """Set up what shows the activity."""
+    """Set up the logbook."""
     assert await async_setup_component(hass, "logbook", {})
 
 
-async def activity(
+async def logbook_entries(
     hass: HomeAssistant, hass_ws_client: WebSocketGenerator, device_id: str
 ) -> list[dict[str, Any]]:
-    """Return the lines of a device."""
+    """Return the logbook entries of a device."""
     await async_wait_recording_done(hass)
     client = await hass_ws_client()
-    question = {
+    request = {
         "type": "logbook/get_events",
         "start_time": dt_util.start_of_local_day().isoformat(),
         "device_ids": [device_id],
     }
-    await client.send_json_auto_id(question)
-    answer = await client.receive_json()
-    assert answer["success"]
-    return [line for line in answer["result"] if line.get("domain") == DOMAIN]
+    await client.send_json_auto_id(request)
+    response = await client.receive_json()
+    assert response["success"]
+    return [entry for entry in response["result"] if entry.get("domain") == DOMAIN]
 
 
 async def test_automation(
@@ -63,16 +63,16 @@ async def test_automation(
     device_id: str,
     hass_ws_client: WebSocketGenerator,
 ) -> None:
-    """A line tells what an automation had done, and that it was the automation."""
+    """The entry names the action and the automation that called it."""
     action = {"action": f"{DOMAIN}.reboot", "data": {"device_id": device_id}}
     begin = {"trigger": "event", "event_type": "begin"}
     automation = {"alias": "Anna's automation", "triggers": begin, "actions": action}
     assert await async_setup_component(hass, "automation", {"automation": automation})
     hass.bus.async_fire("begin")
     await hass.async_block_till_done(wait_background_tasks=True)
-    (line,) = await activity(hass, hass_ws_client, device_id)
-    assert (line["name"], line["message"]) == ("holy-wildflower", "was rebooted")
-    assert line["context_name"] == "Anna's automation"
+    (entry,) = await logbook_entries(hass, hass_ws_client, device_id)
+    assert (entry["name"], entry["message"]) == ("holy-wildflower", "was rebooted")
+    assert entry["context_name"] == "Anna's automation"
 
 
 async def test_service(
@@ -81,11 +81,11 @@ async def test_service(
     service_id: str,
     hass_ws_client: WebSocketGenerator,
 ) -> None:
-    """A line of a service names it."""
+    """The entry of a service action names the service."""
     main = {"device_id": service_id}
     await hass.services.async_call(DOMAIN, "restart_service", main, blocking=True)
-    (line,) = await activity(hass, hass_ws_client, service_id)
-    assert line["message"] == "restarted the service main"
+    (entry,) = await logbook_entries(hass, hass_ws_client, service_id)
+    assert entry["message"] == "restarted the service main"
 
 
 async def test_failure(
@@ -95,27 +95,27 @@ async def test_failure(
     device_id: str,
     hass_ws_client: WebSocketGenerator,
 ) -> None:
-    """A line tells why a device did not do what it was told to."""
+    """The entry of a failed action contains the reason."""
     device.lock()
     target = {"device_id": device_id}
     with pytest.raises(HomeAssistantError, match="holds an update lock") as error:
         await hass.services.async_call(DOMAIN, "reboot", target, blocking=True)
-    (line,) = await activity(hass, hass_ws_client, device_id)
-    assert line["message"] == f"Reboot: {error.value}"
+    (entry,) = await logbook_entries(hass, hass_ws_client, device_id)
+    assert entry["message"] == f"Reboot: {error.value}"
 
 
-async def test_question(
+async def test_read_action(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device_id: str,
     hass_ws_client: WebSocketGenerator,
 ) -> None:
-    """Who only asks a device leaves no line."""
+    """An action that only reads has no entry."""
     target = {"device_id": device_id}
     await hass.services.async_call(
         DOMAIN, "get_state", target, blocking=True, return_response=True
     )
-    assert not await activity(hass, hass_ws_client, device_id)
+    assert not await logbook_entries(hass, hass_ws_client, device_id)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_question(
         ),
     ],
 )
-async def test_event_of_others(
+async def test_event_of_other_code(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device_id: str,
@@ -139,11 +139,11 @@ async def test_event_of_others(
     fields: dict[str, Any],
     name: str,
 ) -> None:
-    """An event that somebody else fires under our name has a line, too, whatever it lacks."""
+    """An event that other code fires has an entry, even if data is missing."""
     hass.bus.async_fire(EVENT_ACTION, {"device_id": device_id, **fields})
     await hass.async_block_till_done(wait_background_tasks=True)
-    (line,) = await activity(hass, hass_ws_client, device_id)
-    assert (line["name"], line["message"]) == (name, EVENT_ACTION)
+    (entry,) = await logbook_entries(hass, hass_ws_client, device_id)
+    assert (entry["name"], entry["message"]) == (name, EVENT_ACTION)
 
 
 async def test_button(
@@ -152,13 +152,13 @@ async def test_button(
     device_id: str,
     hass_ws_client: WebSocketGenerator,
 ) -> None:
-    """Who presses a button has Home Assistant's own line, and none of ours."""
+    """A button press has the entry of Home Assistant only."""
     reboot = {"entity_id": "button.holy_wildflower_reboot"}
     await hass.services.async_call("button", "press", reboot, blocking=True)
-    assert not await activity(hass, hass_ws_client, device_id)
+    assert not await logbook_entries(hass, hass_ws_client, device_id)
 
 
 def test_texts() -> None:
-    """Every action that commands has a line."""
-    commands = {name for name, action in ACTIONS.items() if not action.answers}
-    assert commands == set(TEXTS["config_panel"]["activity"])
+    """Every action that sends a command has a text."""
+    commands = {name for name, action in ACTIONS.items() if not action.response_key}
+    assert commands == set(TRANSLATIONS["config_panel"]["activity"])

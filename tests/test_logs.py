@@ -179,7 +179,7 @@ async def test_truncated(hass: HomeAssistant, device_id: str) -> None:
             {"since": "2026-11-23 10:00:00", "until": "2026-11-23 10:00:00"},
             "until is not valid",
         ),
-        ({"service": "nobody"}, "does not run a service nobody"),
+        ({"service": "nobody"}, "does not run a service named nobody"),
     ],
 )
 async def test_wrong_use(
@@ -327,7 +327,7 @@ async def test_service_without_a_container(
 ) -> None:
     """A service that is there, but has no container, has no lines."""
     del device.containers[APP_ID, "redis"]
-    with pytest.raises(ServiceValidationError, match="redis is not known to run"):
+    with pytest.raises(ServiceValidationError, match="cannot find the service redis"):
         await logs(hass, device_id=device_id, service="redis")
 
 
@@ -380,11 +380,12 @@ async def test_several_devices(
     assert first["logs"]["lines"] == 4
     assert (second["device_id"], second["result"]) == (member_id, "unsupported")
     assert second["message"] == (
-        "kiosk-lobby cannot do this: The balena API passes no logs on"
+        "kiosk-lobby or its connection does not support this. "
+        'Reason: "The balena API does not forward logs".'
     )
     assert second["logs"] is None
 
-    with pytest.raises(ServiceValidationError, match="passes no logs on"):
+    with pytest.raises(ServiceValidationError, match="does not forward logs"):
         await logs(hass, device_id=member_id, service="browser")
 
 

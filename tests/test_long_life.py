@@ -1,10 +1,9 @@
-"""A device leads a long life, and Home Assistant shows what is true of it all the while.
+"""A device leads a long run, and Home Assistant shows what is true of it all the while.
 
-LIFE_SEED chooses another life. With LIFE_REPORT, the long ones write their figures into that
+LIFE_SEED chooses another run. With LIFE_REPORT, the long ones write their figures into that
 file, each between the marks of its generated block.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import replace
@@ -28,12 +27,12 @@ from custom_components.balena_supervisor.const import (
 from homeassistant.core import HomeAssistant
 from simulator import CloudServer, Device, Service, SupervisorServer, Timings
 
-from .life.account import ACCOUNT_EVENTS, POOL, AccountLife, AccountOracle, releases
-from .life.events import EVENTS, Event
-from .life.house import House
-from .life.life import EXTRA_SERVICES, Life
-from .life.oracle import Oracle
-from .life.report import account_figures, belongings, figures, write_report
+from .long_life.account import ACCOUNT_EVENTS, POOL, AccountOracle, AccountRun, releases
+from .long_life.events import EVENTS, Event
+from .long_life.home_assistant import RestartableHomeAssistant
+from .long_life.long_run import EXTRA_SERVICES, LongRun
+from .long_life.oracle import Oracle
+from .long_life.report import account_figures, belongings, figures, write_report
 
 SEED: Final = int(os.environ.get("LIFE_SEED", "20261125"))
 REPORT: Final = os.environ.get("LIFE_REPORT")
@@ -65,8 +64,8 @@ EXPECTED: Final = (
 )
 
 
-class Said(logging.Handler):
-    """Counts warnings and errors, without keeping them."""
+class LogCounter(logging.Handler):
+    """Counts warnings and errors without storing them."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -88,7 +87,7 @@ def _only_expected_logs() -> None:
 
 
 @pytest.fixture
-def said(
+def log_counts(
     caplog: pytest.LogCaptureFixture, pytestconfig: pytest.Config
 ) -> Generator[Counter[str]]:
     """Count what the log says; pytest itself would keep it, with all that its errors hold."""
@@ -100,7 +99,7 @@ def said(
     root.setLevel(logging.WARNING)
     # Callbacks look slow to it where a test moves the clock.
     caplog.set_level(NOTHING, "asyncio")
-    root.addHandler(handler := Said())
+    root.addHandler(handler := LogCounter())
     yield handler.counts
     root.removeHandler(handler)
     plugin.report_handler.setLevel(logging.NOTSET)
@@ -122,7 +121,7 @@ def device() -> Device:
 
 
 @pytest.fixture
-async def life(
+async def run(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     entry: MockConfigEntry,
@@ -130,16 +129,14 @@ async def life(
     server: SupervisorServer,
     entity_registry_enabled_by_default: None,
     pytestconfig: pytest.Config,
-) -> AsyncGenerator[Life]:
-    """Return a life that begins with a Home Assistant of its own."""
+) -> AsyncGenerator[LongRun]:
+    """Return a long run with its own Home Assistant."""
     pytestconfig.get_terminal_writer().line(f"LIFE_SEED={SEED}")
-    # Otherwise everything that waits remembers where it came from.
-    asyncio.get_running_loop().set_debug(False)
-    house = House(hass, freezer)
-    await house.start(entry)
+    home_assistant = RestartableHomeAssistant(hass, freezer)
+    await home_assistant.start(entry)
     oracle = Oracle(device, device.api_key)
-    yield Life(device, server, house, oracle, random.Random(SEED))
-    await house.stop()
+    yield LongRun(device, server, home_assistant, oracle, random.Random(SEED))
+    await home_assistant.stop()
 
 
 @pytest.fixture
@@ -150,19 +147,19 @@ def traced() -> Generator[None]:
     tracemalloc.stop()
 
 
-async def live[LifeT: (Life, AccountLife)](
-    life: LifeT, hours: float, events: Mapping[str, Event[LifeT]]
+async def live[LifeT: (LongRun, AccountRun)](
+    run: LifeT, hours: float, events: Mapping[str, Event[LifeT]]
 ) -> None:
     """Let one thing happen after the other, and be well in the end."""
     weights = [event.weight for event in events.values()]
     end = monotonic() + hours * HOUR
     while monotonic() < end:
-        await life.wait(life.random.expovariate(1 / PAUSE))
-        (name,) = life.random.choices(list(events), weights)
-        life.note(name)
-        await events[name].happen(life)
-        await life.house.calm()
-    await life.come_to_rest()
+        await run.wait(run.random.expovariate(1 / PAUSE))
+        (name,) = run.random.choices(list(events), weights)
+        run.note(name)
+        await events[name].happen(run)
+        await run.home_assistant.calm()
+    await run.come_to_rest()
 
 
 @pytest.fixture
@@ -173,10 +170,9 @@ async def account_life(
     token: str,
     entity_registry_enabled_by_default: None,
     pytestconfig: pytest.Config,
-) -> AsyncGenerator[AccountLife]:
+) -> AsyncGenerator[AccountRun]:
     """Return the life of an account of two fleets, in which all devices were once."""
     pytestconfig.get_terminal_writer().line(f"LIFE_SEED={SEED}")
-    asyncio.get_running_loop().set_debug(False)
     fleets = [
         cloud.add_fleet(name, release=releases(name)[0])
         for name in ("kiosks", "gateways")
@@ -195,44 +191,44 @@ async def account_life(
         },
         options={"fleets": [fleet.id for fleet in fleets], "services": True},
     )
-    house = House(hass, freezer)
+    home_assistant = RestartableHomeAssistant(hass, freezer)
     oracle = AccountOracle(cloud, unique_id)
-    life = AccountLife(cloud, house, oracle, random.Random(SEED), TIMINGS)
+    run = AccountRun(cloud, home_assistant, oracle, random.Random(SEED), TIMINGS)
     for number, uuid in enumerate(POOL):
-        life.join(uuid, fleets[number % 2])
-    await house.start(entry)
-    yield life
+        run.join(uuid, fleets[number % 2])
+    await home_assistant.start(entry)
+    yield run
     # Before 2026.10, Home Assistant leaves the timers of entries when it stops.
-    await house.unload()
-    await house.stop()
+    await home_assistant.unload()
+    await home_assistant.stop()
 
 
-def assert_log_is_brief(life: Life, said: Counter[str]) -> None:
+def assert_log_is_brief(run: LongRun, log_counts: Counter[str]) -> None:
     """Fail when the log has other warnings, or more than one of each absence."""
-    assert set(said) <= set(EXPECTED)
-    assert said[ABSENCE] + said[REFUSAL] <= life.counts["troubles"]
+    assert set(log_counts) <= set(EXPECTED)
+    assert log_counts[ABSENCE] + log_counts[REFUSAL] <= run.counts["troubles"]
 
 
 @pytest.mark.timeout(240)
-async def test_hour(life: Life, said: Counter[str]) -> None:
+async def test_hour(run: LongRun, log_counts: Counter[str]) -> None:
     """Whatever happens, what is shown was true at the last poll or later, and the log is brief."""
-    await live(life, 1, EVENTS)
-    assert_log_is_brief(life, said)
+    await live(run, 1, EVENTS)
+    assert_log_is_brief(run, log_counts)
 
 
 @pytest.mark.timeout(240)
 async def test_hour_of_an_account(
-    account_life: AccountLife, said: Counter[str]
+    account_life: AccountRun, log_counts: Counter[str]
 ) -> None:
     """Devices of an account come, go and move, and what is shown is true within a poll."""
     await live(account_life, 1, ACCOUNT_EVENTS)
-    assert set(said) <= set(EXPECTED)
+    assert set(log_counts) <= set(EXPECTED)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_nothing_is_left_behind(
-    traced: None, life: Life, said: Counter[str]
+    traced: None, run: LongRun, log_counts: Counter[str]
 ) -> None:
     """After a day there is no more than after two hours: no memory, no connection, no task.
 
@@ -244,19 +240,19 @@ async def test_nothing_is_left_behind(
         if name != "a restart of Home Assistant"
     }
     # Home Assistant remembers entities that are gone, so that they may come again.
-    await life.wait(20)
+    await run.wait(20)
     for name in EXTRA_SERVICES:
-        life.device.add_service(Service(name))
-    await live(life, 2, events)
-    early = await life.belongings()
-    await live(life, 22, events)
-    late = await life.belongings()
+        run.device.add_service(Service(name))
+    await live(run, 2, events)
+    early = await run.belongings()
+    await live(run, 22, events)
+    late = await run.belongings()
     write_report(
         REPORT,
         "what is left behind",
-        figures(SEED, life.counts) | belongings(early, late),
+        figures(SEED, run.counts) | belongings(early, late),
     )
-    assert_log_is_brief(life, said)
+    assert_log_is_brief(run, log_counts)
     assert late.sockets <= early.sockets
     assert late.tasks <= early.tasks
     assert late.memory <= early.memory * (1 + TOLERANCE)
@@ -264,17 +260,17 @@ async def test_nothing_is_left_behind(
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-async def test_day(life: Life, said: Counter[str]) -> None:
+async def test_day(run: LongRun, log_counts: Counter[str]) -> None:
     """The same holds for a whole day."""
-    await live(life, 24, EVENTS)
-    assert_log_is_brief(life, said)
-    write_report(REPORT, "a day", figures(SEED, life.counts))
+    await live(run, 24, EVENTS)
+    assert_log_is_brief(run, log_counts)
+    write_report(REPORT, "a day", figures(SEED, run.counts))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_day_of_an_account(
-    traced: None, account_life: AccountLife, said: Counter[str]
+    traced: None, account_life: AccountRun, log_counts: Counter[str]
 ) -> None:
     """The same holds for a whole day, and there is no more after it than after two hours."""
     events = {
@@ -291,6 +287,6 @@ async def test_day_of_an_account(
         "an account",
         account_figures(SEED, account_life.counts) | belongings(early, late),
     )
-    assert set(said) <= set(EXPECTED)
+    assert set(log_counts) <= set(EXPECTED)
     assert late.tasks <= early.tasks
     assert late.memory <= early.memory * (1 + TOLERANCE)

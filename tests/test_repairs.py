@@ -231,7 +231,7 @@ async def test_update_cannot_be_tried_again(
     result = await choose(client, address, "again")
     assert (result["type"], result["reason"]) == ("abort", "failed")
     reasons = result["description_placeholders"]["reasons"]
-    assert "holy-wildflower failed" in reasons
+    assert "The Supervisor of holy-wildflower reported an error" in reasons
     # It is shown as Markdown: of what the device says, no link is made there.
     assert "[no]\N{WORD JOINER}(http:\N{WORD JOINER}//x)" in reasons
     assert told(issue_registry)
@@ -483,7 +483,7 @@ async def test_many_devices(
     assert devices.endswith("kiosk-09 (+2)")
 
 
-@pytest.mark.expects_log("may not see its devices any more")
+@pytest.mark.expects_log("no longer has permission to read its devices")
 async def test_right_is_lost(
     hass: HomeAssistant,
     account: MockConfigEntry,

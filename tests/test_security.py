@@ -32,7 +32,7 @@ from homeassistant.setup import async_setup_component
 from simulator import CloudDevice, CloudServer, Device, Fault, SupervisorServer
 
 from .certificates import Certificate, certify
-from .secrecy import FIELDS, Witness, echoes, keys_of
+from .secret_leaks import FIELDS, LeakRecorder, echoes, secrets_of
 
 LOGS: Final = ("POST", "/v2/journal-logs")
 
@@ -158,7 +158,7 @@ class TestSecrets:
             owner.proxy["password"] = f"proxy of {owner.name}"
             secrets |= {
                 f"{number} of {owner.name}": key
-                for number, key in enumerate(keys_of(owner))
+                for number, key in enumerate(secrets_of(owner))
             }
 
         for name in (None, *logging.root.manager.loggerDict):
@@ -172,11 +172,11 @@ class TestSecrets:
         ):
             assert await async_setup_component(hass, component, {})
         websocket, client = await hass_ws_client(hass), await hass_client()
-        witness = Witness(hass)
+        recorder = LeakRecorder(hass)
 
         # Registered, with a wrong key at first.
         typed = {"host": server.url, "api_key": device.api_key, "verify_ssl": True}
-        await witness.fill_in(
+        await recorder.fill_in(
             client,
             FLOW,
             {"handler": DOMAIN},
@@ -185,7 +185,7 @@ class TestSecrets:
             typed,
         )
         home = {"url": cloud.url, "verify_ssl": True}
-        await witness.fill_in(
+        await recorder.fill_in(
             client,
             FLOW,
             {"handler": DOMAIN},
@@ -194,7 +194,7 @@ class TestSecrets:
             {"token": token, "server": home},
             {"fleets": [str(cloud_device.fleet.id)], "services": True},
         )
-        await witness.fill_in(
+        await recorder.fill_in(
             client, FLOW, {"handler": DOMAIN}, {"next_step_id": "environment"}
         )
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -202,30 +202,32 @@ class TestSecrets:
         near_id, far_id, own_id = (registry_id(hass, owner.name) for owner in owners)
 
         # A new key, and every action, on good days and on bad ones.
-        await witness.call(
+        await recorder.call(
             DOMAIN, "regenerate_api_key", {"device_id": near_id}, answers=True
         )
         secrets["new key"] = device.api_key
         for device_id in (near_id, far_id, own_id):
-            await witness.call_all(device_id)
-            await witness.look_around(websocket, hass_client)
+            await recorder.call_all(device_id)
+            await recorder.look_around(websocket, hass_client)
         for device_id, faults, path, secret in (
             (near_id, server.faults, "*", device.api_key),
             (own_id, own.faults, "*", own.device.app_key()),
             (far_id, cloud.faults, "/supervisor/*", cloud_device.device.api_key),
             (far_id, cloud.faults, "*", token),
         ):
-            await witness.call_all_with_echoes(device_id, faults, path, secret)
-            await witness.look_around(websocket, hass_client)
+            await recorder.call_all_with_echoes(device_id, faults, path, secret)
+            await recorder.look_around(websocket, hass_client)
 
         # Logs, which the device ends in its own way.
         for fault in echoes(device.api_key):
             server.faults.add("POST", "/v2/journal-logs", fault)
-            await witness.follow_logs(websocket, near_id)
+            await recorder.follow_logs(websocket, near_id)
             server.faults.clear()
 
         # An automation, and what is traced of it.
-        await self.automate(hass, witness, websocket, (near_id, far_id), server, device)
+        await self.automate(
+            hass, recorder, websocket, (near_id, far_id), server, device
+        )
 
         # Other keys, for both.
         for entry, wrong, right in (
@@ -237,49 +239,49 @@ class TestSecrets:
             flow = next(entry.async_get_active_flows(hass, {"reauth"}))
             address = f"{FLOW}/{flow['flow_id']}"
             async with client.get(address) as answer:
-                witness.note("forms", await answer.json())
-            await witness.fill_in(client, address, wrong, right)
+                recorder.note("forms", await answer.json())
+            await recorder.fill_in(client, address, wrong, right)
             await hass.async_block_till_done(wait_background_tasks=True)
         session = jwt.encode({"exp": 1_900_000_000}, "a secret of the server alone")
         cloud.tokens[session] = cloud.tokens[token]
         secrets["session"] = session
         begun = {"handler": DOMAIN, "show_advanced_options": False}
-        await witness.fill_in(
+        await recorder.fill_in(
             client,
             FLOW,
             begun | {"entry_id": near.entry_id},
             typed | {"api_key": secrets["wrong key"]},
             typed | {"api_key": device.api_key},
         )
-        await witness.fill_in(
+        await recorder.fill_in(
             client,
             FLOW,
             begun | {"entry_id": far.entry_id},
             {"token": secrets["wrong token"], "server": home},
             {"token": session, "server": home},
         )
-        await witness.fill_in(client, OPTIONS, {"handler": far.entry_id})
+        await recorder.fill_in(client, OPTIONS, {"handler": far.entry_id})
         await hass.async_block_till_done(wait_background_tasks=True)
 
         # The end.
         for action in ("reboot", "shutdown"):
             for device_id in (near_id, far_id, own_id):
-                await witness.call(
+                await recorder.call(
                     DOMAIN, action, {"device_id": device_id}, answers=True
                 )
-        await witness.look_around(websocket, hass_client)
+        await recorder.look_around(websocket, hass_client)
         for entry in (near, far, inside):
             await hass.config_entries.async_remove(entry.entry_id)
-        witness.read_requests(server, own, cloud)
-        witness.read_logs(caplog)
+        recorder.read_requests(server, own, cloud)
+        recorder.read_logs(caplog)
         # It went wrong on purpose.
         caplog.clear()
-        return dict(witness.seen), secrets
+        return dict(recorder.seen), secrets
 
     async def automate(
         self,
         hass: HomeAssistant,
-        witness: Witness,
+        recorder: LeakRecorder,
         websocket: MockHAClientWebSocket,
         device_ids: Sequence[str],
         server: SupervisorServer,
@@ -308,10 +310,12 @@ class TestSecrets:
         await hass.async_block_till_done(wait_background_tasks=True)
         server.faults.clear()
         subject = {"domain": "automation", "item_id": "witnessed"}
-        (run,) = await witness.ask(websocket, {"type": "trace/list", **subject})
+        (run,) = await recorder.ask(websocket, {"type": "trace/list", **subject})
         run_id = {"run_id": run["run_id"]}
-        trace = await witness.ask(websocket, {"type": "trace/get", **subject, **run_id})
-        witness.note("traces", trace)
+        trace = await recorder.ask(
+            websocket, {"type": "trace/get", **subject, **run_id}
+        )
+        recorder.note("traces", trace)
 
     @pytest.mark.parametrize("channel", CHANNELS)
     async def test_nothing_secret(
@@ -587,7 +591,7 @@ redirects = pytest.mark.parametrize(
 
 
 @redirects
-@pytest.mark.usefixtures("names_lead_here")
+@pytest.mark.usefixtures("resolve_to_loopback")
 class TestRedirects:
     """Whoever answers at the address cannot have the key sent to another one."""
 
@@ -767,7 +771,9 @@ class TestCertificatesOfDevices:
         async with SupervisorServer(device, ssl=wrong.of_server()) as server:
             use(hass, entry, url=server.url)
             assert not await hass.config_entries.async_setup(entry.entry_id)
-            assert "on the way to holy-wildflower could not be" in str(entry.reason)
+            assert "could not verify the certificate of holy-wildflower" in str(
+                entry.reason
+            )
             assert not server.requests
             use(hass, entry, verify_ssl=False)
             assert await hass.config_entries.async_reload(entry.entry_id)

@@ -107,7 +107,7 @@ async def test_install(
 async def test_install_is_ignored(hass: HomeAssistant, device: Device) -> None:
     """A device that ignores it says so."""
     device.instant_update_trigger = False
-    with pytest.raises(ServiceValidationError, match="ignores requests to update"):
+    with pytest.raises(ServiceValidationError, match="ignores update requests"):
         await install(hass, UPDATE)
 
 
@@ -143,7 +143,7 @@ async def test_update_that_reboots(
     assert attributes(hass, UPDATE)["in_progress"] is False
 
 
-@pytest.mark.expects_log("could not be reached")
+@pytest.mark.expects_log("could not reach")
 async def test_device_does_not_come_back(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

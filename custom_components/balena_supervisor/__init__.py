@@ -1,4 +1,4 @@
-"""balena devices in Home Assistant."""
+"""The balena integration."""
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_URL, CONF_VERIFY_SSL, Platform
@@ -20,7 +20,7 @@ from .device.history import async_delete_histories
 from .frontend import async_setup_frontend
 from .issues import async_delete_issues, async_monitor_issues, async_setup_issues
 from .services import async_setup_services
-from .voice.sentences import async_setup_voice
+from .voice import async_setup_voice
 from .websocket_api import async_setup_websocket_api
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
@@ -35,7 +35,7 @@ PLATFORMS = [
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Set up what exists whether or not a device is set up: actions, commands, pages, voice."""
+    """Set up the parts that do not need a config entry."""
     async_setup_services(hass)
     async_setup_websocket_api(hass)
     await async_setup_frontend(hass)
@@ -45,26 +45,26 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
-    """Set up a device or an account."""
+    """Set up a local device or an account."""
     environment = Environment.read()
     if entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT:
-        entry.runtime_data = await _async_account(hass, entry, environment)
+        entry.runtime_data = await _async_set_up_account(hass, entry, environment)
     else:
-        entry.runtime_data = await _async_device(hass, entry, environment)
+        entry.runtime_data = await _async_set_up_device(hass, entry, environment)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     async_monitor_issues(hass, entry)
     return True
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
-    """Unload a device or an account."""
+    """Unload a local device or an account."""
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
 async def async_remove_config_entry_device(
     hass: HomeAssistant, entry: BalenaConfigEntry, device: dr.AnyDeviceEntry
 ) -> bool:
-    """Return whether a person may remove a device: when it is known to be gone."""
+    """Return whether the user may remove a device: only if it does not exist any more."""
     if entry.state is not ConfigEntryState.LOADED:
         return False
     data = entry.runtime_data
@@ -79,24 +79,37 @@ async def async_remove_config_entry_device(
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
-    """Forget what is kept of an entry besides itself."""
+    """Delete the data that is stored outside of a removed entry."""
     async_delete_histories(hass, entry.unique_id or entry.entry_id)
     async_delete_issues(hass, entry)
     await async_delete_key_record(hass, entry)
 
 
-async def _async_account(
+async def _async_set_up_account(
     hass: HomeAssistant, entry: BalenaConfigEntry, environment: Environment
 ) -> BalenaData:
+    """Return the runtime data of an account after its first poll.
+
+    Raises:
+        ConfigEntryAuthFailed: The token is not valid any more.
+        ConfigEntryNotReady: The balena API does not answer.
+    """
     cloud = await async_open_account(hass, entry.data)
     account = AccountCoordinator(hass, entry, cloud, environment)
     await account.async_config_entry_first_refresh()
     return BalenaData(account.devices.by_id, account.poll_statistics, account)
 
 
-async def _async_device(
+async def _async_set_up_device(
     hass: HomeAssistant, entry: BalenaConfigEntry, environment: Environment
 ) -> BalenaData:
+    """Return the runtime data of a local device after its first poll.
+
+    Raises:
+        ConfigEntryAuthFailed: The device refuses the API key.
+        ConfigEntryError: The environment has no address of a Supervisor.
+        ConfigEntryNotReady: The device does not answer, or another device does.
+    """
     await async_recover_key(hass, entry)
     data = entry.data
     url, api_key = data.get(CONF_URL), data.get(CONF_API_KEY)

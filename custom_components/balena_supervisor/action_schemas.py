@@ -1,4 +1,4 @@
-"""The table of actions: what each does, the fields that it has, who may."""
+"""Define the actions: what each calls, its fields and who may use it."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import voluptuous as vol
 from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util
 
-from .client import Proxy, target_apps
+from .client import Proxy, parse_target_apps
 from .device.entry import BalenaDevice
 from .device.logs import DEFAULT_LINES, MAX_LINES, LogSelection
 
@@ -20,77 +20,112 @@ ATTR_APP_ID: Final = "app_id"
 ATTR_FORCE: Final = "force"
 ATTR_SERVICE: Final = "service"
 
+_MAX_HOSTNAME_LENGTH: Final = 64
+_MAX_DOMAIN_NAME_LENGTH: Final = 253
+
 type Fields = dict[vol.Marker, Any]
-type Command = Callable[..., Awaitable[object]]
+type Handler = Callable[..., Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An action: what it calls on a device with its fields as arguments.
+    """Definition of an action.
 
-    One that `answers` has its answer in the response under that name, and nothing else to
-    do. `arguments` makes other arguments of the fields, and raises vol.Invalid. One that is
-    for services has `service` among its fields, or is called on a service's own device;
-    where that is optional, it is also for a whole device.
+    Attributes:
+        handler: Returns the method of a device that the action calls.
+        fields: Schema of the fields, without the target devices.
+        response_key: Key of the returned data in the response. None for a command, which
+            returns no data.
+        build_arguments: Converts the fields to arguments of the handler. Raises vol.Invalid.
+        is_admin_only: Whether only administrators may use the action.
+        is_for_services: Whether the action targets a service: the child device of the
+            service, or a device and the field `service`.
+        is_service_optional: Whether such an action can also target a device as a whole.
     """
 
-    command: Callable[[BalenaDevice], Command]
+    handler: Callable[[BalenaDevice], Handler]
     fields: Fields
-    answers: str | None = None
-    arguments: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    response_key: str | None = None
+    build_arguments: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
     is_admin_only: bool = False
     is_for_services: bool = False
-    is_optional_for_services: bool = False
+    is_service_optional: bool = False
 
 
-def _host(value: Any, longest: int) -> str:
-    """Return a name that a host may have. Raises vol.Invalid."""
+def _host_name(value: Any, max_length: int) -> str:
+    """Return a valid host name.
+
+    Raises:
+        vol.Invalid: The value is not a host name, or is too long.
+    """
     if not isinstance(value, str):
-        # YAML makes other things of some words.
-        raise vol.Invalid("It is not a text; put it in quotes")
+        # YAML converts some unquoted names to numbers and booleans.
+        raise vol.Invalid("The value must be text; put it in quotes")
     text = value.strip()
     label = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
     is_name = re.fullmatch(rf"({label}\.)*{label}", text, re.ASCII)
-    if not is_name or len(text) > longest or text.rpartition(".")[2].isdecimal():
-        raise vol.Invalid("A name has letters, digits, hyphens and dots only")
-    return text
-
-
-def hostname(value: Any) -> str:
-    """Return a name that a device may have, or an empty text. Raises vol.Invalid."""
-    return value if value == "" else _host(value, 64)
-
-
-def _address(value: Any) -> str:
-    """Return an IP address or the name of a host. Raises vol.Invalid."""
-    try:
-        return str(ipaddress.ip_address(str(value).strip()))
-    except ValueError:
-        return _host(value, 253)
-
-
-def _network(value: Any) -> str:
-    """Return an IP address, a network, or the name of a host. Raises vol.Invalid."""
-    text = str(value).strip()
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return _host(value, 253)
-    return text
-
-
-def _credential(value: Any) -> str:
-    """Return a text that the device can write down in quotes. Raises vol.Invalid."""
-    text = cv.string(value)
-    if not text.isprintable() or '"' in text or "\\" in text:
+    if not is_name or len(text) > max_length or text.rpartition(".")[2].isdecimal():
         raise vol.Invalid(
-            "The device takes no quotes, backslashes and line breaks here"
+            f"The name must have at most {max_length} letters, digits, hyphens and dots"
         )
     return text
 
 
-def _dns(value: Any) -> str | bool:
-    """Return an address with a port, or whether the default one is meant. Raises vol.Invalid."""
+def _hostname(value: Any) -> str:
+    """Return a valid hostname for a device, or an empty string, which resets the hostname.
+
+    Raises:
+        vol.Invalid: The value is neither.
+    """
+    return value if value == "" else _host_name(value, _MAX_HOSTNAME_LENGTH)
+
+
+def _address(value: Any) -> str:
+    """Return an IP address or a host name.
+
+    Raises:
+        vol.Invalid: The value is neither.
+    """
+    try:
+        return str(ipaddress.ip_address(str(value).strip()))
+    except ValueError:
+        return _host_name(value, _MAX_DOMAIN_NAME_LENGTH)
+
+
+def _network(value: Any) -> str:
+    """Return an IP address, an IP network or a host name.
+
+    Raises:
+        vol.Invalid: The value is none of them.
+    """
+    text = str(value).strip()
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return _host_name(value, _MAX_DOMAIN_NAME_LENGTH)
+    return text
+
+
+def _credential(value: Any) -> str:
+    """Return a text that the device can write to its configuration file in quotes.
+
+    Raises:
+        vol.Invalid: The value has a character that would break the file.
+    """
+    text = cv.string(value)
+    if not text.isprintable() or '"' in text or "\\" in text:
+        raise vol.Invalid(
+            "The value must not contain quotes, backslashes or line breaks"
+        )
+    return text
+
+
+def _dns_server(value: Any) -> str | bool:
+    """Return an address with a port, or whether to use the default DNS server.
+
+    Raises:
+        vol.Invalid: The value is neither.
+    """
     if isinstance(value, bool):
         return value
     text = cv.string(value).strip()
@@ -99,7 +134,9 @@ def _dns(value: Any) -> str | bool:
     host, _, port = text.rpartition(":")
     is_port = re.fullmatch(r"\d{1,5}", port, re.ASCII) and 1 <= int(port) <= 65535
     if not is_port or ":" in host:
-        raise vol.Invalid("It is an address with a port, like 8.8.8.8:53, or true")
+        raise vol.Invalid(
+            "The value must be true, false, or an address with a port, such as 8.8.8.8:53"
+        )
     return f"{_address(host)}:{port}"
 
 
@@ -107,7 +144,8 @@ _FORCE: Final[Fields] = {vol.Optional(ATTR_FORCE, default=False): cv.boolean}
 _APP: Final[Fields] = {vol.Optional(ATTR_APP_ID): cv.positive_int}
 _SERVICE: Final[Fields] = {vol.Optional(ATTR_SERVICE): cv.string, **_APP}
 
-PROXY_TYPES: Final = ("http-connect", "http-relay", "socks4", "socks5")
+_PROXY_TYPES: Final = ("http-connect", "http-relay", "socks4", "socks5")
+# The field of the action for each attribute of Proxy.
 _PROXY_FIELDS: Final = {
     "proxy_type": "type",
     "proxy_ip": "ip",
@@ -117,31 +155,38 @@ _PROXY_FIELDS: Final = {
     "no_proxy": "no_proxy",
     "proxy_dns": "dns",
 }
-_PROXY_NEEDS: Final = ("proxy_type", "proxy_ip", "proxy_port")
+_REQUIRED_PROXY_FIELDS: Final = ("proxy_type", "proxy_ip", "proxy_port")
 _HOST_CONFIG: Final[Fields] = {
-    vol.Optional("hostname"): hostname,
-    # The Supervisor takes another one, too, and then forgets the proxy.
-    vol.Optional("proxy_type"): vol.In(PROXY_TYPES),
+    vol.Optional("hostname"): _hostname,
+    # The Supervisor accepts an unknown type, and then removes the proxy.
+    vol.Optional("proxy_type"): vol.In(_PROXY_TYPES),
     vol.Optional("proxy_ip"): _address,
     vol.Optional("proxy_port"): cv.port,
     vol.Optional("proxy_login"): _credential,
     vol.Optional("proxy_password"): _credential,
     vol.Optional("no_proxy"): vol.All(cv.ensure_list, [_network]),
-    vol.Optional("proxy_dns"): _dns,
+    vol.Optional("proxy_dns"): _dns_server,
     vol.Optional("remove_proxy", default=False): cv.boolean,
     **_FORCE,
 }
 
 
-def _host_config(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _host_config_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of `set_host_config`.
+
+    Raises:
+        vol.Invalid: The fields change nothing, contradict each other, or are incomplete.
+    """
     given = [name for name in _PROXY_FIELDS if name in fields]
     if given and fields["remove_proxy"]:
-        raise vol.Invalid("A proxy is either set or removed", [given[0]])
-    for name in _PROXY_NEEDS if given else ():
+        raise vol.Invalid("A proxy cannot be both set and removed", [given[0]])
+    for name in _REQUIRED_PROXY_FIELDS if given else ():
         if name not in fields:
-            raise vol.Invalid("A proxy needs it", [name])
+            raise vol.Invalid("A proxy requires this field", [name])
     if not given and not fields["remove_proxy"] and "hostname" not in fields:
-        raise vol.Invalid("There is nothing to change", ["hostname"])
+        raise vol.Invalid(
+            "The action must change the hostname or the proxy", ["hostname"]
+        )
     proxy = None
     if given or fields["remove_proxy"]:
         values = {_PROXY_FIELDS[name]: fields[name] for name in given}
@@ -153,54 +198,71 @@ def _host_config(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _target_state(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _target_state_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of `set_target_state`.
+
+    Raises:
+        vol.Invalid: The apps have the wrong shape, or the state removes all apps without a
+            confirmation.
+    """
     state = fields["state"]
     local = state.get("local", {})
-    told = local.get("apps", {}) if isinstance(local, dict) else local
-    apps = target_apps(state)
-    if not isinstance(told, dict) or len(apps) < len(told):
-        raise vol.Invalid("Its apps are objects by their ids", ["state"])
-    if (
-        not any(app.get("services") for app in apps.values())
-        and not (fields["remove_all_apps"])
-    ):
+    given_apps = local.get("apps", {}) if isinstance(local, dict) else local
+    apps = parse_target_apps(state)
+    if not isinstance(given_apps, dict) or len(apps) < len(given_apps):
+        raise vol.Invalid("Each app must be an object under its app ID", ["state"])
+    has_services = any(app.get("services") for app in apps.values())
+    if not has_services and not fields["remove_all_apps"]:
         raise vol.Invalid(
-            "A state without apps removes all apps; confirm that with remove_all_apps",
+            "A state without apps removes all apps; set remove_all_apps to confirm",
             ["state"],
         )
     return {"state": state}
 
 
 def _tag_name(value: Any) -> str:
-    """Return the name of a tag. Raises vol.Invalid."""
+    """Return a valid name of a tag.
+
+    Raises:
+        vol.Invalid: The name is empty or contains spaces.
+    """
     text = cv.string(value)
     if not text or re.search(r"\s", text):
-        raise vol.Invalid("The name of a tag has no spaces")
+        raise vol.Invalid("The tag name must not be empty or contain spaces")
     return text
 
 
-LOG_FORMATS: Final = ("text", "entries")
-_FIRST_YEAR: Final = 1970
-# Of which one at most tells whose lines are meant.
+_LOG_FORMATS: Final = ("text", "entries")
+_FIRST_LOG_YEAR: Final = 1970
+# These fields exclude each other: each selects the source of the lines.
 _LOG_SOURCES: Final = (ATTR_SERVICE, "unit", "container_id")
 
 
-def _utc(value: Any) -> datetime:
-    """Return a time in UTC; one without a time zone is local. Raises vol.Invalid."""
+def _utc_datetime(value: Any) -> datetime:
+    """Return a time in UTC. A time without a time zone is local.
+
+    Raises:
+        vol.Invalid: The value is not a time, or no journal can contain it.
+    """
+    message = f"The year must be between {_FIRST_LOG_YEAR} and {MAXYEAR - 1}"
     try:
         moment = dt_util.as_utc(cv.datetime(value))
     except OverflowError as err:
-        raise vol.Invalid("No journal has such a time") from err
-    if not _FIRST_YEAR <= moment.year < MAXYEAR:
-        raise vol.Invalid("No journal has such a time")
+        raise vol.Invalid(message) from err
+    if not _FIRST_LOG_YEAR <= moment.year < MAXYEAR:
+        raise vol.Invalid(message)
     return moment
 
 
 def _container_id(value: Any) -> str:
-    """Return the id of a container, or its beginning. Raises vol.Invalid."""
+    """Return a container ID, or the beginning of one.
+
+    Raises:
+        vol.Invalid: The value is neither.
+    """
     text = cv.string(value).strip()
     if not re.fullmatch(r"[0-9A-Fa-f]{12,64}", text):
-        raise vol.Invalid("The id of a container has 12 to 64 hexadecimal digits")
+        raise vol.Invalid("The container ID must have 12 to 64 hexadecimal digits")
     return text
 
 
@@ -212,24 +274,25 @@ _LOGS: Final[Fields] = {
     vol.Optional("lines", default=DEFAULT_LINES): vol.All(
         vol.Coerce(int), vol.Range(min=1, max=MAX_LINES)
     ),
-    vol.Optional("since"): _utc,
-    vol.Optional("until"): _utc,
-    vol.Optional("format", default=LOG_FORMATS[0]): vol.In(LOG_FORMATS),
+    vol.Optional("since"): _utc_datetime,
+    vol.Optional("until"): _utc_datetime,
+    vol.Optional("format", default=_LOG_FORMATS[0]): vol.In(_LOG_FORMATS),
     vol.Optional("all", default=False): cv.boolean,
 }
 
 
-def _logs(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _log_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments of `get_logs`.
+
+    Raises:
+        vol.Invalid: The fields name several sources, or an empty period.
+    """
     given = [name for name in _LOG_SOURCES if name in fields]
     if len(given) > 1:
-        raise vol.Invalid(
-            f"Lines are either of a {given[0].partition('_')[0]} or of a"
-            f" {given[1].partition('_')[0]}",
-            [given[1]],
-        )
+        raise vol.Invalid(f"The field cannot be combined with {given[0]}", [given[1]])
     since, until = fields.get("since"), fields.get("until")
     if since is not None and until is not None and until <= since:
-        raise vol.Invalid("It must be later than since", ["until"])
+        raise vol.Invalid("The time must be later than since", ["until"])
     sources = {name: fields.get(name) for name in (*_LOG_SOURCES, ATTR_APP_ID)}
     return {
         "selection": LogSelection(**sources),
@@ -247,24 +310,24 @@ ACTIONS: Final = {
         lambda device: device.commands.cleanup_volumes, {}, is_admin_only=True
     ),
     "get_host_config": Action(
-        lambda device: device.details.host_config, {}, answers="host_config"
+        lambda device: device.details.host_config, {}, response_key="host_config"
     ),
-    # Logs may hold secrets.
+    # Logs may contain secrets.
     "get_logs": Action(
         lambda device: device.logs.read,
         _LOGS,
-        answers="logs",
-        arguments=_logs,
+        response_key="logs",
+        build_arguments=_log_arguments,
         is_admin_only=True,
         is_for_services=True,
-        is_optional_for_services=True,
+        is_service_optional=True,
     ),
-    "get_state": Action(lambda device: device.details.state, {}, answers="state"),
-    "get_tags": Action(lambda device: device.details.tags, {}, answers="tags"),
+    "get_state": Action(lambda device: device.details.state, {}, response_key="state"),
+    "get_tags": Action(lambda device: device.details.tags, {}, response_key="tags"),
     "get_target_state": Action(
         lambda device: device.details.target_state,
         {vol.Optional("show_secrets", default=False): cv.boolean},
-        answers="target_state",
+        response_key="target_state",
         is_admin_only=True,
     ),
     "purge": Action(
@@ -283,7 +346,7 @@ ACTIONS: Final = {
     "set_host_config": Action(
         lambda device: device.commands.set_host_config,
         _HOST_CONFIG,
-        arguments=_host_config,
+        build_arguments=_host_config_arguments,
         is_admin_only=True,
     ),
     "set_tags": Action(
@@ -296,7 +359,7 @@ ACTIONS: Final = {
             vol.Required("state"): dict,
             vol.Optional("remove_all_apps", default=False): cv.boolean,
         },
-        arguments=_target_state,
+        build_arguments=_target_state_arguments,
         is_admin_only=True,
     ),
     "shutdown": Action(

@@ -1,40 +1,99 @@
-"""What triggers and conditions look at: one kind of our entities, whichever the target."""
+"""Base classes of the triggers and conditions, limited to entities of this integration.
+
+Only this module depends on private parts of Home Assistant's entity triggers:
+
+- `EntityTriggerBase._primary_entities_only`: Home Assistant skips diagnostic entities when
+  an automation targets a device. Its public factories can change that, but they accept
+  every entity of a domain.
+- `EntityTriggerBase._excluded_from_states`: Home Assistant ignores changes from
+  unavailable. No public option changes that.
+
+tests/test_private_api.py checks both.
+"""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar, override
 
-from homeassistant.const import STATE_OFF, STATE_ON, Platform
+from homeassistant.const import CONF_FOR, STATE_OFF, STATE_ON, Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
-from homeassistant.helpers.automation import DomainSpec
+from homeassistant.helpers.condition import (
+    Condition,
+    ConditionConfig,
+    make_entity_state_condition,
+)
+from homeassistant.helpers.trigger import EntityTriggerBase, TriggerConfig
 
 from .const import DOMAIN
 
 
 @dataclass(frozen=True, slots=True)
 class EntityFilter:
-    """A kind of our entities, and the state that they take."""
+    """Selects the entities of this integration with a translation key, and a state of them."""
 
     platform: Platform
     key: str
     is_on: bool = True
 
     @property
-    def domain_specs(self) -> dict[str, DomainSpec]:
-        """Which domain the entities are of."""
-        return {self.platform: DomainSpec()}
-
-    @property
     def state(self) -> str:
-        """The state that they take."""
+        """The state that triggers and conditions look for."""
         return STATE_ON if self.is_on else STATE_OFF
 
-    def among(self, hass: HomeAssistant, entities: set[str]) -> set[str]:
-        """Return those of some entities that are of the kind."""
+    def select(self, hass: HomeAssistant, entity_ids: set[str]) -> set[str]:
+        """Return the entities that match."""
         registry = er.async_get(hass)
         return {
             entity_id
-            for entity_id in entities
+            for entity_id in entity_ids
             if (entity := registry.async_get(entity_id)) is not None
             and (entity.platform, entity.domain, entity.translation_key)
             == (DOMAIN, self.platform, self.key)
         }
+
+
+class BalenaTrigger(EntityTriggerBase):
+    """Triggers on state changes of the watched entities, diagnostic ones included."""
+
+    watched: ClassVar[EntityFilter]
+    _primary_entities_only = False
+
+    def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
+        """Initialize the trigger."""
+        super().__init__(hass, config)
+        self.hass = hass
+        self.duration: timedelta | None = (config.options or {}).get(CONF_FOR)
+
+    @override
+    def entity_filter(self, entities: set[str]) -> set[str]:
+        """Return the watched entities among the targeted ones."""
+        return self.watched.select(self.hass, entities)
+
+
+class BalenaTriggerFromAnyState(BalenaTrigger):
+    """Triggers also on changes from unavailable or unknown."""
+
+    _excluded_from_states = frozenset()
+
+
+def state_condition(watched: EntityFilter) -> type[Condition]:
+    """Return a condition that tests the state of the watched entities."""
+    base = make_entity_state_condition(
+        watched.platform, watched.state, primary_entities_only=False
+    )
+
+    class StateCondition(base):  # type: ignore[misc, valid-type]
+        """Tests the state of the watched entities."""
+
+        def __init__(self, hass: HomeAssistant, config: ConditionConfig) -> None:
+            """Initialize the condition."""
+            super().__init__(hass, config)
+            self.hass = hass
+
+        @override
+        def entity_filter(self, entities: set[str]) -> set[str]:
+            """Return the watched entities among the targeted ones."""
+            return watched.select(self.hass, entities)
+
+    return StateCondition

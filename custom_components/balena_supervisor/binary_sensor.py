@@ -113,7 +113,7 @@ async def async_setup_entry(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Set up the binary sensors of an entry's devices."""
+    """Set up the binary sensors of an entry."""
     await async_add_device_entities(
         entry,
         async_add_entities,
@@ -130,13 +130,13 @@ class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
     @property
     @override
     def is_on(self) -> bool | None:
-        """What the device tells."""
+        """The value in the state of the device."""
         return self.entity_description.value_fn(self.device.state)
 
     @property
     @override
     def extra_state_attributes(self) -> dict[str, Any]:
-        """What else there is to tell of it."""
+        """The additional values in the state of the device."""
         return self.entity_description.attributes_fn(self.device.state)
 
     @override
@@ -145,18 +145,18 @@ class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
 
 
 class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
-    """Whether a device is there; says so also when it is not."""
+    """Whether a device is online. Unlike other entities, it is available for an offline device."""
 
     @property
     @override
     def available(self) -> bool:
-        """Whether it can be known."""
+        """Whether it is known if the device is online."""
         return self.coordinator.is_online is not None
 
     @property
     @override
     def is_on(self) -> bool | None:
-        """Whether the device is there."""
+        """Whether the device is online."""
         return self.coordinator.is_online
 
     @override

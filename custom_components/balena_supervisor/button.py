@@ -27,7 +27,7 @@ from .entity import (
     service_entities,
 )
 
-# Commands wait for each other by device, not by platform.
+# Each device has its own command queue, so the platform needs no limit.
 PARALLEL_UPDATES = 0
 
 
@@ -126,7 +126,7 @@ async def async_setup_entry(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Set up the buttons of an entry's devices and their services."""
+    """Set up the buttons of an entry."""
     await async_add_device_entities(
         entry,
         async_add_entities,
@@ -142,7 +142,7 @@ class BalenaButton(BalenaEntity, ButtonEntity):
 
     @override
     async def async_press(self) -> None:
-        """Have the device do it."""
+        """Send the command to the device."""
         await self.entity_description.press_fn(self.device.commands)
 
 
@@ -153,5 +153,5 @@ class BalenaServiceButton(BalenaServiceEntity, ButtonEntity):
 
     @override
     async def async_press(self) -> None:
-        """Have the device do it to the service."""
+        """Send the command for the service to the device."""
         await self.entity_description.press_fn(self.device.commands, self.service)

@@ -1,4 +1,4 @@
-"""Registers a balena device or an account, or corrects its registration."""
+"""Config flow for balena devices and accounts."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, override
@@ -57,15 +57,16 @@ from .device.probe import ProbedDevice
 from .flow_helpers import (
     Errors,
     ProbedAccount,
-    async_try_account,
-    async_try_device,
-    is_readable_by_others,
+    async_validate_account,
+    async_validate_device,
+    has_same_origin,
+    is_insecure_url,
     parse_api_url,
     parse_device_url,
 )
 from .markdown import escape_markdown
 
-_SERVER: Final = "server"
+_SECTION_SERVER: Final = "server"
 
 _KEY_SELECTOR: Final = TextSelector(
     TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off")
@@ -92,18 +93,18 @@ _SERVER_SCHEMA: Final = vol.Schema(
 _ACCOUNT_SCHEMA: Final = vol.Schema(
     {
         vol.Required(CONF_TOKEN): _KEY_SELECTOR,
-        vol.Required(_SERVER): section(_SERVER_SCHEMA, {"collapsed": True}),
+        vol.Required(_SECTION_SERVER): section(_SERVER_SCHEMA, {"collapsed": True}),
     }
 )
 _RECONFIGURE_ACCOUNT_SCHEMA: Final = vol.Schema(
     {
         vol.Optional(CONF_TOKEN): _KEY_SELECTOR,
-        vol.Required(_SERVER): section(_SERVER_SCHEMA, {"collapsed": False}),
+        vol.Required(_SECTION_SERVER): section(_SERVER_SCHEMA, {"collapsed": False}),
     }
 )
 _REAUTH_ACCOUNT_SCHEMA: Final = vol.Schema({vol.Required(CONF_TOKEN): _KEY_SELECTOR})
 
-# From so many devices on, their services only come along when somebody wants them.
+# With this many devices or more, the option to include services is off by default.
 _MANY_DEVICES: Final = 100
 
 _PLACEHOLDERS: Final = {
@@ -114,47 +115,49 @@ _PLACEHOLDERS: Final = {
 
 
 class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
-    """Registers a device or an account, or corrects its registration."""
+    """Handle the config flow of a local device or an account."""
 
     VERSION = 1
     MINOR_VERSION = 1
 
     _account: ProbedAccount
+    _device: ProbedDevice
+    _device_data: dict[str, Any]
     _account_data: Mapping[str, Any]
 
     @classmethod
     @callback
     @override
     def async_supports_options_flow(cls, config_entry: BalenaConfigEntry) -> bool:
-        """Return whether there is something to choose: the fleets of an account."""
+        """Return whether the entry has options. Only accounts have options."""
         return bool(config_entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT)
 
     @staticmethod
     @callback
     @override
     def async_get_options_flow(config_entry: BalenaConfigEntry) -> OptionsFlow:
-        """Return the flow to choose other fleets."""
+        """Return the flow that changes the options of an account."""
         return BalenaOptionsFlow()
 
     @override
     async def async_step_user(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask which way the devices are reached."""
-        ways = ["direct", "account"]
+        """Let the user choose a connection."""
+        connections = ["direct", "account"]
         if Environment.read().has_supervisor:
-            ways = ["environment", *ways]
-        return self.async_show_menu(step_id="user", menu_options=ways)
+            connections = ["environment", *connections]
+        return self.async_show_menu(step_id="user", menu_options=connections)
 
     async def async_step_environment(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Register the device that Home Assistant runs on; the form only shows errors."""
+        """Set up the device that Home Assistant runs on. The form only shows errors."""
         environment = Environment.read()
-        device, errors = await self._async_try_environment(environment)
+        device, errors = await self._async_validate_environment(environment)
         if device is None:
             return self._show_form("environment", vol.Schema({}), errors)
-        return await self._async_create(
+        return await self._async_create_device_entry(
             device,
             environment.device_uuid,
             {CONF_CONNECTION: CONNECTION_ENVIRONMENT},
@@ -163,26 +166,26 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_direct(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Register a device in reach."""
+        """Set up a local device."""
         errors: Errors = {}
         if user_input is not None:
-            device, data, errors = await self._async_try_input(user_input)
+            device, data, errors = await self._async_validate_device_input(user_input)
             if device is not None:
                 environment = Environment.read()
-                is_own = data[CONF_URL] == environment.address
-                return await self._async_create(
-                    device, environment.device_uuid if is_own else None, data
+                is_own_device = data[CONF_URL] == environment.address
+                return await self._async_create_device_entry(
+                    device, environment.device_uuid if is_own_device else None, data
                 )
         return self._show_form("direct", _DIRECT_SCHEMA, errors, user_input)
 
     async def async_step_account(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask for the token of an account."""
+        """Let the user enter the token of an account."""
         errors: Errors = {}
         if user_input is not None:
-            account, data, errors = await self._async_try_account(
-                user_input[CONF_TOKEN], user_input[_SERVER]
+            account, data, errors = await self._async_validate_account_input(
+                user_input[CONF_TOKEN], user_input[_SECTION_SERVER]
             )
             if account is not None and not account.fleets:
                 errors = {CONF_TOKEN: "no_fleets"}
@@ -196,7 +199,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_fleets(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask which fleets of the account are wanted."""
+        """Let the user choose fleets of the account."""
         account = self._account
         errors: Errors = {}
         if user_input is not None:
@@ -205,7 +208,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
                 return self.async_create_entry(
                     title=account.name,
                     data=self._account_data,
-                    options=_options(user_input),
+                    options=_options_from_input(user_input),
                 )
         devices = sum(fleet.device_count for fleet in account.fleets)
         return self._show_form(
@@ -219,7 +222,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_dhcp(
         self, discovery_info: DhcpServiceInfo
     ) -> ConfigFlowResult:
-        """Look for a device in reach that may have another address now; none is ever added."""
+        """Poll a known device that may have a new address. This step never adds a device."""
         async_remember_lease(self.hass, discovery_info.macaddress, discovery_info.ip)
         mac_address = dr.format_mac(discovery_info.macaddress)
         for entry in self._async_current_entries(include_ignore=False):
@@ -235,7 +238,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_reauth(
         self, entry_data: Mapping[str, Any]
     ) -> ConfigFlowResult:
-        """Begin when the key was refused."""
+        """Choose the step for the connection whose credentials were refused."""
         if entry_data[CONF_CONNECTION] == CONNECTION_ENVIRONMENT:
             return await self.async_step_reauth_environment()
         if entry_data[CONF_CONNECTION] == CONNECTION_ACCOUNT:
@@ -245,43 +248,43 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_reauth_confirm(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask for another key."""
+        """Let the user enter another API key."""
         entry = self._get_reauth_entry()
         errors: Errors = {}
         if user_input is not None:
-            device, data, errors = await self._async_try_input(
+            device, data, errors = await self._async_validate_device_input(
                 {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}
             )
             if device is not None:
-                return await self._async_correct(entry, device, data)
+                return await self._async_update_device_entry(entry, device, data)
         return self._show_form("reauth_confirm", _REAUTH_SCHEMA, errors)
 
     async def async_step_reauth_account(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask for another token."""
+        """Let the user enter another token."""
         entry = self._get_reauth_entry()
         errors: Errors = {}
         if user_input is not None:
-            account, data, errors = await self._async_try_account(
+            account, data, errors = await self._async_validate_account_input(
                 user_input[CONF_TOKEN], entry.data
             )
             if account is not None:
-                return await self._async_correct_account(entry, account, data)
+                return await self._async_update_account_entry(entry, account, data)
         return self._show_form("reauth_account", _REAUTH_ACCOUNT_SCHEMA, errors)
 
     async def async_step_reauth_environment(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Try the key of the environment again."""
-        return await self._async_retry_environment(
+        """Read the API key from the environment again."""
+        return await self._async_update_from_environment(
             "reauth_environment", self._get_reauth_entry(), user_input
         )
 
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Change address, key or verification."""
+        """Change address, API key or certificate verification of a device."""
         entry = self._get_reconfigure_entry()
         if entry.data[CONF_CONNECTION] == CONNECTION_ENVIRONMENT:
             return await self.async_step_reconfigure_environment()
@@ -289,79 +292,116 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             return await self.async_step_reconfigure_account()
         errors: Errors = {}
         if user_input is not None:
-            device, data, errors = await self._async_try_input(user_input)
+            device, data, errors = await self._async_validate_device_input(
+                user_input, entry
+            )
             if device is not None:
-                return await self._async_correct(entry, device, data)
+                if device.compare(self.hass, entry) is Match.DIFFERENT:
+                    self._device, self._device_data = device, data
+                    return await self.async_step_replaced_board()
+                return await self._async_update_device_entry(entry, device, data)
         suggested = user_input or {
             CONF_HOST: entry.data[CONF_URL],
             CONF_VERIFY_SSL: entry.data[CONF_VERIFY_SSL],
         }
         return self._show_form("reconfigure", _DIRECT_SCHEMA, errors, suggested)
 
+    async def async_step_replaced_board(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Let the user confirm that the device is the same although its network cards are others."""
+        entry = self._get_reconfigure_entry()
+        if user_input is not None:
+            return await self._async_update_device_entry(
+                entry, self._device, self._device_data, is_confirmed=True
+            )
+        return self.async_show_form(
+            step_id="replaced_board",
+            description_placeholders={
+                "device": escape_markdown(self._device.name),
+                "title": escape_markdown(entry.title),
+            },
+        )
+
     async def async_step_reconfigure_account(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Change the token or the address of an account; without a token it stays."""
+        """Change the token or the server of an account. An empty field keeps the token."""
         entry = self._get_reconfigure_entry()
         errors: Errors = {}
         if user_input is not None:
-            account, data, errors = await self._async_try_account(
+            account, data, errors = await self._async_validate_account_input(
                 user_input.get(CONF_TOKEN) or entry.data[CONF_TOKEN],
-                user_input[_SERVER],
+                user_input[_SECTION_SERVER],
             )
             if account is not None:
-                return await self._async_correct_account(entry, account, data)
+                return await self._async_update_account_entry(entry, account, data)
         fields = {str(field): entry.data[field] for field in _SERVER_SCHEMA.schema}
         return self._show_form(
             "reconfigure_account",
             _RECONFIGURE_ACCOUNT_SCHEMA,
             errors,
-            user_input or {_SERVER: fields},
+            user_input or {_SECTION_SERVER: fields},
         )
 
     async def async_step_reconfigure_environment(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Read address and key from the environment again; there is nothing to type."""
-        return await self._async_retry_environment(
+        """Read address and API key from the environment again."""
+        return await self._async_update_from_environment(
             "reconfigure_environment", self._get_reconfigure_entry(), user_input
         )
 
-    async def _async_retry_environment(
+    async def _async_update_from_environment(
         self, step_id: str, entry: BalenaConfigEntry, user_input: dict[str, Any] | None
     ) -> ConfigFlowResult:
+        """Show a form without fields. Update the entry when the user submits it."""
         errors: Errors = {}
         if user_input is not None:
-            device, errors = await self._async_try_environment(Environment.read())
+            environment = Environment.read()
+            device, errors = await self._async_validate_environment(environment)
             if device is not None:
-                return await self._async_correct(
-                    entry, device, {CONF_CONNECTION: CONNECTION_ENVIRONMENT}
+                return await self._async_update_device_entry(
+                    entry,
+                    device,
+                    {CONF_CONNECTION: CONNECTION_ENVIRONMENT},
+                    # The uuid stays the same if the board is replaced.
+                    is_confirmed=entry.unique_id == environment.device_uuid,
                 )
         return self._show_form(step_id, vol.Schema({}), errors)
 
-    async def _async_create(
+    async def _async_create_device_entry(
         self, device: ProbedDevice, uuid: str | None, data: dict[str, Any]
     ) -> ConfigFlowResult:
-        """Create the entry, unless the device has one already."""
+        """Create the entry of a device. Abort if the device already has an entry."""
         entries = self._async_current_entries()
         if any(device.is_registered_as(self.hass, entry) for entry in entries):
             return self.async_abort(reason="already_configured")
-        unique_id = uuid or next(iter(device.mac_addresses), None)
+        unique_id = uuid or device.unique_mac_address(self.hass)
         await self.async_set_unique_id(unique_id)
         self._abort_if_unique_id_configured()
-        # Right after its start a device may tell nothing else that makes it known again.
-        address = CONF_URL if CONF_URL in data else CONF_CONNECTION
-        self._async_abort_entries_match({address: data[address]})
+        # Shortly after it starts, a device may report no MAC address to recognize it by.
+        key = CONF_URL if CONF_URL in data else CONF_CONNECTION
+        self._async_abort_entries_match({key: data[key]})
         return self.async_create_entry(
             title=device.name,
             data={**data, CONF_MAC_ADDRESSES: device.mac_addresses},
         )
 
-    async def _async_correct(
-        self, entry: BalenaConfigEntry, device: ProbedDevice, data: dict[str, Any]
+    async def _async_update_device_entry(
+        self,
+        entry: BalenaConfigEntry,
+        device: ProbedDevice,
+        data: dict[str, Any],
+        *,
+        is_confirmed: bool = False,
     ) -> ConfigFlowResult:
-        """Store the corrected registration, unless another device answered."""
-        if device.compare(self.hass, entry) is Match.DIFFERENT:
+        """Update and reload the entry. Abort if another device answered.
+
+        `is_confirmed` is whether other evidence than its MAC addresses confirms the device.
+        """
+        match = device.compare(self.hass, entry)
+        if match is Match.DIFFERENT and not is_confirmed:
             return self.async_abort(
                 reason="wrong_device",
                 description_placeholders={
@@ -375,14 +415,14 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             entry, data={**data, CONF_MAC_ADDRESSES: mac_addresses}
         )
 
-    async def _async_correct_account(
+    async def _async_update_account_entry(
         self, entry: BalenaConfigEntry, account: ProbedAccount, data: Mapping[str, Any]
     ) -> ConfigFlowResult:
-        """Store the corrected registration, unless it is of another account."""
+        """Update and reload the entry. Abort if the token is of another account."""
         await self.async_set_unique_id(account.unique_id)
-        is_same_person = str(entry.unique_id).endswith(f"_{account.actor_id}")
+        is_same_user = str(entry.unique_id).endswith(f"_{account.actor_id}")
         self._abort_if_unique_id_mismatch(
-            reason="wrong_server" if is_same_person else "wrong_account",
+            reason="wrong_server" if is_same_user else "wrong_account",
             description_placeholders={
                 "account": escape_markdown(account.name),
                 "title": escape_markdown(entry.title),
@@ -390,14 +430,14 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         )
         return self.async_update_reload_and_abort(entry, data=data)
 
-    async def _async_try_account(
+    async def _async_validate_account_input(
         self, token: str, server: Mapping[str, Any]
     ) -> tuple[ProbedAccount | None, Mapping[str, Any], Errors]:
-        """Return the account, what to store of it, and the errors by field."""
+        """Return the account, the data of its entry, and the errors by field."""
         url = parse_api_url(server[CONF_URL])
         if url is None:
             return None, {}, {CONF_URL: "invalid_address"}
-        if is_readable_by_others(url):
+        if is_insecure_url(url):
             return None, {}, {CONF_URL: "insecure_address"}
         data = {
             CONF_CONNECTION: CONNECTION_ACCOUNT,
@@ -406,30 +446,46 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             CONF_CA_CERTIFICATE: server.get(CONF_CA_CERTIFICATE),
             CONF_VERIFY_SSL: server[CONF_VERIFY_SSL],
         }
-        account, errors = await async_try_account(self.hass, data)
+        account, errors = await async_validate_account(self.hass, data)
         return account, data, errors
 
-    async def _async_try_environment(
+    async def _async_validate_environment(
         self, environment: Environment
     ) -> tuple[ProbedDevice | None, Errors]:
+        """Return the device, and the errors by field."""
         if environment.address is None:
             return None, {"base": "no_environment"}
-        return await async_try_device(
+        return await async_validate_device(
             self.hass, URL(environment.address), environment.api_key, verify_ssl=True
         )
 
-    async def _async_try_input(
-        self, user_input: dict[str, Any]
+    async def _async_validate_device_input(
+        self, user_input: dict[str, Any], entry: BalenaConfigEntry | None = None
     ) -> tuple[ProbedDevice | None, dict[str, Any], Errors]:
-        """Return the device, what to store of it, and the errors by field."""
+        """Return the device, the data of its entry, and the errors by field.
+
+        An empty key field keeps the key of the entry. The key is sent to another address only
+        if the device there is confirmed without it.
+        """
         url = parse_device_url(user_input[CONF_HOST])
         if url is None:
             return None, {}, {CONF_HOST: "invalid_address"}
         api_key = user_input.get(CONF_API_KEY, "").strip() or None
         verify_ssl = user_input[CONF_VERIFY_SSL]
-        device, errors = await async_try_device(
-            self.hass, url, api_key, verify_ssl=verify_ssl
+        kept_key = entry.data.get(CONF_API_KEY) if entry and not api_key else None
+        is_same_server = entry is not None and has_same_origin(
+            url, URL(entry.data[CONF_URL])
         )
+        device, errors = await async_validate_device(
+            self.hass,
+            url,
+            kept_key if is_same_server else api_key,
+            verify_ssl=verify_ssl,
+        )
+        if kept_key is not None:
+            if errors.get(CONF_API_KEY) == "api_key_required":
+                errors = {CONF_API_KEY: "api_key_for_new_address"}
+            api_key = kept_key
         data = {
             CONF_CONNECTION: CONNECTION_DIRECT,
             CONF_URL: str(url),
@@ -445,7 +501,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors,
         suggested: Mapping[str, Any] | None = None,
     ) -> ConfigFlowResult:
-        """Show a form; what concerns a field that it does not have stands above it."""
+        """Show a form, with the errors of fields that it does not have above it."""
         return self.async_show_form(
             step_id=step_id,
             data_schema=self.add_suggested_values_to_schema(schema, suggested),
@@ -458,24 +514,24 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
 
 
 class BalenaOptionsFlow(OptionsFlowWithReload):
-    """Chooses other fleets of an account, and whether their services come along."""
+    """Handle the options of an account: its fleets, and whether to include services."""
 
     async def async_step_init(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask which fleets are wanted."""
+        """Let the user choose fleets."""
         entry = self.config_entry
-        account, errors = await async_try_account(self.hass, entry.data)
+        account, errors = await async_validate_account(self.hass, entry.data)
         if account is None:
             return self.async_abort(reason=next(iter(errors.values())))
         if user_input is not None:
             errors = _fleet_errors(user_input)
             if not errors:
-                return self.async_create_entry(data=_options(user_input))
+                return self.async_create_entry(data=_options_from_input(user_input))
         return self.async_show_form(
             step_id="init",
             data_schema=self.add_suggested_values_to_schema(
-                _fleets_schema(account.fleets, self._gone_fleets(account)),
+                _fleets_schema(account.fleets, self._missing_fleets(account)),
                 user_input
                 or {
                     CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
@@ -485,13 +541,13 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
             errors=errors,
         )
 
-    def _gone_fleets(self, account: ProbedAccount) -> Mapping[int, str]:
-        """Return the names of chosen fleets that are gone, or archived, by id."""
+    def _missing_fleets(self, account: ProbedAccount) -> Mapping[int, str]:
+        """Return the names of chosen fleets that were deleted or archived, by id."""
         entry: BalenaConfigEntry = self.config_entry
-        there = {fleet.id for fleet in account.fleets}
+        existing = {fleet.id for fleet in account.fleets}
         registry = dr.async_get(self.hass)
         names = {}
-        for fleet_id in set(entry.options[CONF_FLEETS]) - there:
+        for fleet_id in set(entry.options[CONF_FLEETS]) - existing:
             device = registry.async_get_device_by_identifier(
                 fleet_identifier(entry, fleet_id), entry.entry_id
             )
@@ -501,10 +557,10 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
 
 
 def _fleets_schema(
-    fleets: Iterable[Fleet], gone: Mapping[int, str] | None = None
+    fleets: Iterable[Fleet], missing: Mapping[int, str] | None = None
 ) -> vol.Schema:
-    """Return the form of fleets to tick; those that are gone are there to be unticked."""
-    labels = {fleet_id: f"{name} (?)" for fleet_id, name in (gone or {}).items()}
+    """Return the form to choose fleets, with the missing ones so that users can deselect them."""
+    labels = {fleet_id: f"{name} (?)" for fleet_id, name in (missing or {}).items()}
     labels |= {fleet.id: f"{fleet.slug} ({fleet.device_count})" for fleet in fleets}
     return vol.Schema(
         {
@@ -524,11 +580,12 @@ def _fleets_schema(
 
 
 def _fleet_errors(user_input: Mapping[str, Any]) -> Errors:
+    """Return the errors by field."""
     return {} if user_input[CONF_FLEETS] else {CONF_FLEETS: "no_fleet_chosen"}
 
 
-def _options(user_input: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what to store of the chosen fleets."""
+def _options_from_input(user_input: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the entry."""
     return {
         CONF_FLEETS: sorted(map(int, user_input[CONF_FLEETS])),
         CONF_SERVICES: user_input[CONF_SERVICES],

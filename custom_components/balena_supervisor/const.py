@@ -1,4 +1,4 @@
-"""Constants of the balena integration."""
+"""Constants for the balena integration."""
 
 from datetime import timedelta
 import logging
@@ -8,14 +8,14 @@ LOGGER = logging.getLogger(__package__)
 DOMAIN: Final = "balena_supervisor"
 MANUFACTURER: Final = "balena"
 
-# Fired for each device that an action was called on.
+# Fired for each target of an action.
 EVENT_ACTION: Final = f"{DOMAIN}_action"
 ATTR_ACTION: Final = "action"
 ATTR_MESSAGE: Final = "message"
 ATTR_RESULT: Final = "result"
 RESULT_OK: Final = "ok"
 
-# Attributes of entities.
+# State attributes.
 ATTR_REFUSED_AT: Final = "refused_at"
 ATTR_STOPPED_BY_ITSELF: Final = "stopped_by_itself"
 
@@ -33,19 +33,20 @@ BALENA_CLOUD_URL: Final = "https://api.balena-cloud.com"
 DASHBOARD_URL: Final = "https://dashboard.balena-cloud.com"
 
 POLL_INTERVAL: Final = timedelta(seconds=15)
-# While something is under way, but never for longer than BUSY_LIMIT.
+# Used while a command or an update is in progress, for at most BUSY_LIMIT.
 BUSY_INTERVAL: Final = timedelta(seconds=3)
 BUSY_LIMIT: Final = timedelta(minutes=10)
 # While a key or token is refused.
 REFUSED_INTERVAL: Final = timedelta(seconds=60)
-# A command shows up in the device's answers only some time after it was accepted.
+# A device reports the effect of a command only some time after it accepted the command.
 COMMAND_EFFECT_DELAY: Final = timedelta(seconds=30)
 DETAILS_INTERVAL: Final = timedelta(minutes=10)
-# An endpoint that can crash the Supervisor is left alone this long after it failed.
+# After an endpoint that can crash the Supervisor fails, it is not requested for this long.
 CRASH_PAUSE: Final = timedelta(minutes=5)
 
-# Devices report their metrics to balena once a minute.
+# Devices report their metrics to balena every minute.
 ACCOUNT_INTERVAL: Final = timedelta(seconds=60)
 ACCOUNT_BUSY_INTERVAL: Final = timedelta(seconds=15)
-# In larger fleets, Supervisors are asked only when something is under way.
+# In larger fleets, a Supervisor is polled only during a command or an update, and after a
+# failed update.
 SMALL_FLEET: Final = 25

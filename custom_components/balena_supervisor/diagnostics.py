@@ -1,4 +1,4 @@
-"""What helps to find out what is wrong, without what is secret or personal."""
+"""Diagnostics of entries and devices, without secrets and personal data."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -14,7 +14,7 @@ from homeassistant.helpers.device_registry import AnyDeviceEntry, ChildDeviceEnt
 from homeassistant.helpers.redact import REDACTED
 
 from .account.coordinator import AccountCoordinator
-from .client import BalenaError, Endpoint, Exchange, RequestLog
+from .client import BalenaError, Endpoint, RequestLog, RequestStatistics
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
 from .system_health import async_ping
 
@@ -32,16 +32,16 @@ _REDACTED: Final = {
     "url",
 }
 
-# What stands in answers and words of a Supervisor, but is for nobody else.
-_PERSONAL: Final = re.compile(
+# Keys, UUIDs, MAC addresses and IP addresses, anywhere in a text.
+_PERSONAL_DATA: Final = re.compile(
     r"[0-9a-f]{32,}"
     r"|[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}"
     r"|\d{1,3}(?:\.\d{1,3}){3}"
     r"|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}",
     re.IGNORECASE,
 )
-# The names of the fields of an answer; others are names that a person gave.
-_FIELDS: Final = re.compile(
+# The known fields of responses. Other keys are names of apps and services.
+_KNOWN_FIELDS: Final = re.compile(
     r"api_port|apikey|appId|appState|arch|commit|connected|containerId|containers|createdAt"
     r"|deviceType|dockerImageId|download_?progress|enabled|image(?:Id|s)?|info|ip_address"
     r"|mac_address|message|name|os_version|overallDownloadProgress|release(?:Id)?"
@@ -49,8 +49,8 @@ _FIELDS: Final = re.compile(
     r"|version|vpn",
     re.IGNORECASE,
 )
-# The fields of which the text is told.
-_TOLD: Final = {
+# The fields whose text is neither secret nor personal.
+_SAFE_TEXT_FIELDS: Final = {
     "appState",
     "arch",
     "commit",
@@ -68,54 +68,57 @@ _TOLD: Final = {
 async def async_get_config_entry_diagnostics(
     hass: HomeAssistant, entry: BalenaConfigEntry
 ) -> dict[str, Any]:
-    """Return what is known of a device, or of an account and its devices."""
-    told = {
+    """Return the diagnostics of a local device, or of an account and its devices."""
+    diagnostics = {
         "entry": async_redact_data(entry.as_dict(), _REDACTED),
         "state": entry.state.value,
-        # In words it has names.
+        # The translated reason would contain names.
         "reason": entry.error_reason_translation_key,
     }
     if entry.state is not ConfigEntryState.LOADED:
-        return told
+        return diagnostics
     data = entry.runtime_data
     try:
         ping: object = await async_ping(entry)
     except BalenaError as err:
-        ping = _impersonal(str(err))
+        ping = _redact_text(str(err))
     account = data.account
-    return told | {
+    return diagnostics | {
         "ping": ping,
         "polls": asdict(data.poll_statistics),
-        "requests": _requests(account.request_log) if account else {},
+        "requests": _request_diagnostics(account.request_log) if account else {},
         "fleets": (
             [asdict(fleet) for fleet in account.data.values()]
             if isinstance(account, AccountCoordinator)
             else []
         ),
-        "devices": [_device(device) for device in data.devices.values()],
+        "devices": [_device_diagnostics(device) for device in data.devices.values()],
     }
 
 
 async def async_get_device_diagnostics(
     hass: HomeAssistant, entry: BalenaConfigEntry, device: AnyDeviceEntry
 ) -> dict[str, Any]:
-    """Return what is known of a device, or of that of a service; a fleet has nothing of its own."""
+    """Return the diagnostics of a device, also for the child device of a service.
+
+    A fleet has no diagnostics.
+    """
     registry_id = (
         device.parent_device_id if isinstance(device, ChildDeviceEntry) else device.id
     )
     balena_device = find_device(entry, registry_id)
-    return {"devices": [_device(balena_device)] if balena_device else []}
+    return {"devices": [_device_diagnostics(balena_device)] if balena_device else []}
 
 
-def _device(device: BalenaDevice) -> Mapping[str, Any]:
-    """Return the state of a device and the endpoints of its Supervisor."""
+def _device_diagnostics(device: BalenaDevice) -> Mapping[str, Any]:
+    """Return the state of a device, and the endpoints and requests of its Supervisor."""
     coordinator, state = device.coordinator, device.state
     supervisor = coordinator.supervisor
-    # Keys of JSON are texts.
-    told = asdict(replace(state, apps=None, services={}))
+    # JSON does not allow the keys of these mappings.
+    state_data = asdict(replace(state, apps=None, services={}))
     return {
-        "is_told": coordinator.last_update_success,
-        "state": async_redact_data(told, _REDACTED),
+        "last_update_success": coordinator.last_update_success,
+        "state": async_redact_data(state_data, _REDACTED),
         "services": [
             asdict(service) | {"app_name": REDACTED}
             for service in state.services.values()
@@ -123,49 +126,52 @@ def _device(device: BalenaDevice) -> Mapping[str, Any]:
         "supervisor_version": supervisor.version,
         "endpoints": {
             endpoint.label: (
-                way.path if (way := supervisor.endpoint_for(endpoint)) else None
+                used.path if (used := supervisor.endpoint_for(endpoint)) else None
             )
             for endpoint in Endpoint
         },
-        "requests": _requests(supervisor.request_log),
+        "requests": _request_diagnostics(supervisor.request_log),
     }
 
 
-def _requests(record: RequestLog) -> Mapping[str, Any]:
-    """Return how each path answered the last time."""
-    return {path: _exchange(item) for path, item in record.exchanges.items()}
+def _request_diagnostics(request_log: RequestLog) -> Mapping[str, Any]:
+    """Return the statistics and the last response of each path."""
+    return {
+        path: _statistics_diagnostics(statistics)
+        for path, statistics in request_log.endpoints.items()
+    }
 
 
-def _exchange(exchange: Exchange) -> Mapping[str, Any]:
-    told = asdict(exchange)
-    body = told.pop("body")
-    error = exchange.error
-    told["error"] = _impersonal(error) if error else None
+def _statistics_diagnostics(statistics: RequestStatistics) -> Mapping[str, Any]:
+    diagnostics = asdict(statistics)
+    body = diagnostics.pop("body")
+    error = statistics.error
+    diagnostics["error"] = _redact_text(error) if error else None
     if body is not None:
         try:
-            told["body"] = _harmless(orjson.loads(body))
+            diagnostics["body"] = _redact_json(orjson.loads(body))
         except orjson.JSONDecodeError:
-            told["body"] = "no JSON"
-    return told
+            diagnostics["body"] = "not JSON"
+    return diagnostics
 
 
-def _impersonal(text: str) -> str:
-    return _PERSONAL.sub(REDACTED, text)
+def _redact_text(text: str) -> str:
+    return _PERSONAL_DATA.sub(REDACTED, text)
 
 
-def _harmless(value: object, field: str = "") -> object:
-    """Return the answer of a field without what is secret or personal."""
+def _redact_json(value: object, field: str = "") -> object:
+    """Return the value of a field of a response without secrets and personal data."""
     match value:
         case dict():
             return {
                 key
-                if _FIELDS.fullmatch(key) or field == "services"
-                else f"{REDACTED} {number}": _harmless(item, key)
+                if _KNOWN_FIELDS.fullmatch(key) or field == "services"
+                else f"{REDACTED} {number}": _redact_json(item, key)
                 for number, (key, item) in enumerate(value.items(), 1)
             }
         case list():
-            return [_harmless(item, field) for item in value]
-        case str() if field not in _TOLD:
+            return [_redact_json(item, field) for item in value]
+        case str() if field not in _SAFE_TEXT_FIELDS:
             return REDACTED
         case _:
             return value

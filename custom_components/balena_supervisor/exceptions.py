@@ -1,4 +1,4 @@
-"""Turns what the client raises into exceptions that speak to the person."""
+"""Translate errors of the client into exceptions of Home Assistant."""
 
 from typing import Final
 
@@ -27,7 +27,7 @@ from .client import (
 )
 from .const import DOMAIN
 
-_DEVICE_KEYS: Final[dict[type[BalenaError], str]] = {
+_DEVICE_TRANSLATION_KEYS: Final[dict[type[BalenaError], str]] = {
     AccessDenied: "access_denied",
     AuthenticationFailed: "authentication_failed",
     BadRequest: "bad_request",
@@ -46,7 +46,7 @@ _DEVICE_KEYS: Final[dict[type[BalenaError], str]] = {
     TokenRefused: "token_lacks_right",
     Unsupported: "unsupported",
 }
-_ACCOUNT_KEYS: Final[dict[type[BalenaError], str]] = {
+_ACCOUNT_TRANSLATION_KEYS: Final[dict[type[BalenaError], str]] = {
     AuthenticationFailed: "account_token_refused",
     BalenaError: "account_invalid_answer",
     CertificateInvalid: "account_certificate",
@@ -57,7 +57,7 @@ _ACCOUNT_KEYS: Final[dict[type[BalenaError], str]] = {
     TokenRefused: "account_lacks_right",
     Unsupported: "account_too_old",
 }
-_LOCK_KEYS: Final = {
+_LOCK_TRANSLATION_KEYS: Final = {
     LockHolder.APP: "locked",
     LockHolder.HOST_UPDATE: "locked_by_host_update",
     LockHolder.SUPERVISOR: "locked_by_supervisor",
@@ -65,15 +65,15 @@ _LOCK_KEYS: Final = {
 
 
 def translate_error[ErrorT: HomeAssistantError](
-    kind: type[ErrorT], error: BalenaError, device: str
+    exception_type: type[ErrorT], error: BalenaError, device: str
 ) -> ErrorT:
-    """Return the exception of Home Assistant that tells what went wrong on which device."""
+    """Return an exception of Home Assistant for an error of a device."""
     key = (
-        _LOCK_KEYS[error.holder]
+        _LOCK_TRANSLATION_KEYS[error.holder]
         if isinstance(error, UpdateLocked)
-        else _key_of(error, _DEVICE_KEYS)
+        else _translation_key(error, _DEVICE_TRANSLATION_KEYS)
     )
-    return kind(
+    return exception_type(
         translation_domain=DOMAIN,
         translation_key=key,
         translation_placeholders={"device": device, "reason": str(error)},
@@ -81,18 +81,22 @@ def translate_error[ErrorT: HomeAssistantError](
 
 
 def translate_account_error[ErrorT: HomeAssistantError](
-    kind: type[ErrorT], error: BalenaError, account: str
+    exception_type: type[ErrorT], error: BalenaError, account: str
 ) -> ErrorT:
-    """Return the exception of Home Assistant that tells what went wrong with an account."""
-    return kind(
+    """Return an exception of Home Assistant for an error of the balena API of an account."""
+    return exception_type(
         translation_domain=DOMAIN,
-        translation_key=_key_of(error, _ACCOUNT_KEYS),
+        translation_key=_translation_key(error, _ACCOUNT_TRANSLATION_KEYS),
         translation_placeholders={"account": account, "reason": str(error)},
     )
 
 
-def _key_of(error: BalenaError, keys: dict[type[BalenaError], str]) -> str:
-    """Return the key of the message for the kind of an error that is the closest."""
+def _translation_key(
+    error: BalenaError, translation_keys: dict[type[BalenaError], str]
+) -> str:
+    """Return the translation key of an error, or of its closest base class."""
     return next(
-        key for kind in type(error).__mro__ if (key := keys.get(kind)) is not None
+        key
+        for error_type in type(error).__mro__
+        if (key := translation_keys.get(error_type)) is not None
     )

@@ -1,6 +1,6 @@
-"""Try a device or an account for a flow, and assign errors to form fields."""
+"""Validate the user input of flows, and assign errors to form fields."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 import ipaddress
 import re
@@ -36,12 +36,13 @@ from .client import (
 from .const import CONF_CA_CERTIFICATE, DEFAULT_PORT
 from .device.probe import ProbedDevice, async_probe_device
 
+# Translation keys by form field.
 type Errors = dict[str, str]
 
-_LONGEST_HOST: Final = 253
+_MAX_HOST_LENGTH: Final = 253
 _HOST: Final = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
 
-# The first kind that fits; the field that it concerns, and what to say there.
+# The error, the form field that shows it, and its translation key. The first match applies.
 type _ErrorTable = tuple[tuple[type[BalenaError], str, str], ...]
 
 _DEVICE_ERRORS: Final[_ErrorTable] = (
@@ -68,7 +69,7 @@ _ACCOUNT_ERRORS: Final[_ErrorTable] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbedAccount:
-    """What the balena API tells of an account when it is registered."""
+    """An account whose token is valid, with its fleets that are not archived."""
 
     name: str
     actor_id: int
@@ -77,14 +78,14 @@ class ProbedAccount:
 
     @property
     def unique_id(self) -> str:
-        """The account's id: of the host, and of who the token stands for."""
+        """The unique id of the account: its server and its user."""
         return f"{self.host}_{self.actor_id}"
 
 
-async def async_try_device(
+async def async_validate_device(
     hass: HomeAssistant, url: URL, api_key: str | None, *, verify_ssl: bool
 ) -> tuple[ProbedDevice | None, Errors]:
-    """Ask a device who it is. Returns the device, or the errors by field."""
+    """Connect to a device. Returns the device, or the errors by field."""
     try:
         device = await async_probe_device(hass, url, api_key, verify_ssl=verify_ssl)
     except BalenaError as err:
@@ -92,10 +93,10 @@ async def async_try_device(
     return device, {}
 
 
-async def async_try_account(
+async def async_validate_account(
     hass: HomeAssistant, data: Mapping[str, Any]
 ) -> tuple[ProbedAccount | None, Errors]:
-    """Ask an account who it is and which fleets it has, by the data of its entry.
+    """Connect to an account with the data of its entry.
 
     Returns the account, or the errors by field.
     """
@@ -120,9 +121,10 @@ async def async_try_account(
 
 
 def parse_device_url(address: str) -> URL | None:
-    """Return the URL of a host, a host with port or a URL; None when it is none of them.
+    """Return the URL of a device, or None if the address is not valid.
 
-    The port is that of a Supervisor unless it is told.
+    The address is a host, a host with a port, or a URL. Without a port, an http URL gets the
+    port of the Supervisor.
     """
     text = address.strip()
     try:
@@ -138,13 +140,18 @@ def parse_device_url(address: str) -> URL | None:
 
 
 def parse_api_url(address: str) -> URL | None:
-    """Return the URL of a balena API given as host or URL; None when it is neither."""
+    """Return the URL of a balena API from a host or a URL, or None if it is not valid."""
     text = address.strip()
     return _parse_url(text if "://" in text else f"https://{text}")
 
 
-def is_readable_by_others(url: URL) -> bool:
-    """Return whether what is sent to a URL can be read on its way through the internet."""
+def has_same_origin(url: URL, other: URL) -> bool:
+    """Return whether two URLs have the same scheme, host and port."""
+    return url.origin() == other.origin()
+
+
+def is_insecure_url(url: URL) -> bool:
+    """Return whether a token would be sent to a URL without encryption over the internet."""
     if url.scheme == "https":
         return False
     try:
@@ -157,25 +164,25 @@ def _parse_url(text: str) -> URL | None:
     try:
         url = URL(text)
         is_web = url.scheme in {"http", "https"} and url.host
-        if not is_web or url.user or url.password or not _is_host(url):
+        if not is_web or url.user or url.password or not _has_valid_host(url):
             return None
         return url.with_path(url.path.rstrip("/"))
     except ValueError:
         return None
 
 
-def _is_host(url: URL) -> bool:
-    """Return whether a name can be one: with others, the HTTP client fails in its own ways."""
+def _has_valid_host(url: URL) -> bool:
+    """Return whether the host is valid. With an invalid one, aiohttp raises unexpected errors."""
     host = url.raw_host or ""
     try:
         ipaddress.ip_address(url.host or "")
     except ValueError:
-        return len(host) <= _LONGEST_HOST and bool(_HOST.fullmatch(host))
+        return len(host) <= _MAX_HOST_LENGTH and bool(_HOST.fullmatch(host))
     return True
 
 
 def _device_errors(error: BalenaError, url: URL, api_key: str | None) -> Errors:
-    """Return what to say, by the field that it concerns."""
+    """Return the translation key of the error, by form field."""
     if isinstance(error, AuthenticationFailed) and api_key is None:
         return {CONF_API_KEY: "api_key_required"}
     if isinstance(error, ConnectionRefused) and not _is_loopback(url):
@@ -183,10 +190,12 @@ def _device_errors(error: BalenaError, url: URL, api_key: str | None) -> Errors:
     return _errors(error, _DEVICE_ERRORS)
 
 
-def _errors(
-    error: BalenaError, table: Iterable[tuple[type[BalenaError], str, str]]
-) -> Errors:
-    return next({field: text} for kind, field, text in table if isinstance(error, kind))
+def _errors(error: BalenaError, table: _ErrorTable) -> Errors:
+    return next(
+        {field: translation_key}
+        for error_type, field, translation_key in table
+        if isinstance(error, error_type)
+    )
 
 
 def _is_loopback(url: URL) -> bool:

@@ -1,4 +1,4 @@
-"""Intents of the integration."""
+"""Registers the intents."""
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import intent
@@ -7,6 +7,6 @@ from .voice.intents import HANDLERS
 
 
 async def async_setup_intents(hass: HomeAssistant) -> None:
-    """Register the handlers of our intents."""
+    """Register the intent handlers."""
     for handler in HANDLERS:
         intent.async_register(hass, handler)

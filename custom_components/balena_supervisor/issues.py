@@ -1,4 +1,4 @@
-"""Tells people of troubles with devices that last."""
+"""Create repair issues for devices that are affected for a while."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,27 +19,31 @@ from .device.entry import BalenaConfigEntry, BalenaDevice
 from .device.state import DeviceState
 from .markdown import escape_markdown
 
-_INTERVAL: Final = timedelta(minutes=5)
-# Of so many devices the names are told.
-_NAMES: Final = 10
-# Since when which device has which trouble, by entry: it goes on while an entry is reloaded.
-_SINCE: Final[HassKey[dict[str, dict[str, dict[str, float]]]]] = HassKey(
-    f"{DOMAIN}_troubles"
+_CHECK_INTERVAL: Final = timedelta(minutes=5)
+# An issue lists at most this many device names.
+_MAX_NAMES: Final = 10
+
+# When an issue was first seen on each affected device, by device id. Monotonic, in seconds.
+type _FirstSeen = dict[str, float]
+
+# The times by entry id and key of the issue. They survive a reload of the entry.
+_FIRST_SEEN: Final[HassKey[dict[str, dict[str, _FirstSeen]]]] = HassKey(
+    f"{DOMAIN}_issues_first_seen"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceIssue:
-    """Something wrong with devices, which is told when it has lasted for a while."""
+    """A repair issue for devices that are affected for longer than `delay`."""
 
     key: str
-    lasts: timedelta
+    delay: timedelta
     is_affected: Callable[[DeviceState], bool]
     is_fixable: bool = False
 
 
 def _is_too_old(state: DeviceState) -> bool:
-    # It does not tell of services.
+    """Return whether the Supervisor is too old to report services."""
     version = parse_version(state.supervisor_version)
     return not Endpoint.APPS_STATE.is_supported_by(version)
 
@@ -52,7 +56,7 @@ UPDATE_FAILS: Final = DeviceIssue(
 )
 DEVICE_ISSUES: Final = (
     UPDATE_FAILS,
-    # That a lock was in the way once says nothing of today, but an update that waits does.
+    # A refusal in the past does not prove that the lock is still held. A failed update does.
     DeviceIssue(
         "update_locked",
         timedelta(days=1),
@@ -69,37 +73,38 @@ DEVICE_ISSUES: Final = (
 
 @callback
 def async_setup_issues(hass: HomeAssistant) -> None:
-    """Tell nothing more of entries that are disabled, however far they had come."""
+    """Delete the issues of an entry when the user disables it, also if it never loaded."""
 
     @callback
-    def look(_: ConfigEntryChange, entry: BalenaConfigEntry) -> None:
+    def handle_entry_change(_: ConfigEntryChange, entry: BalenaConfigEntry) -> None:
         if entry.domain == DOMAIN and entry.disabled_by is not None:
             async_delete_issues(hass, entry)
 
-    async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, look)
+    async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, handle_entry_change)
 
 
 @callback
 def async_monitor_issues(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
-    """Tell of troubles with an entry's devices, each once, for as long as they last."""
-    since = _since(hass, entry.entry_id)
+    """Check the devices of an entry for issues regularly, until the entry is unloaded."""
+    first_seen_by_issue = _first_seen_by_issue(hass, entry.entry_id)
 
     @callback
-    def look(_: datetime | None = None) -> None:
-        for trouble in DEVICE_ISSUES:
-            _take_note(trouble, since[trouble.key], entry)
-            _report(hass, entry, trouble, since[trouble.key])
+    def check(_: datetime | None = None) -> None:
+        for issue in DEVICE_ISSUES:
+            first_seen = first_seen_by_issue[issue.key]
+            _update_first_seen(issue, first_seen, entry)
+            _update_issue(hass, entry, issue, first_seen)
 
-    look()
+    check()
     entry.async_on_unload(
-        async_track_time_interval(hass, look, _INTERVAL, cancel_on_shutdown=True)
+        async_track_time_interval(hass, check, _CHECK_INTERVAL, cancel_on_shutdown=True)
     )
 
 
 @callback
 def async_delete_issues(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
-    """Tell nothing more of an entry."""
-    hass.data.get(_SINCE, {}).pop(entry.entry_id, None)
+    """Delete all issues of an entry."""
+    hass.data.get(_FIRST_SEEN, {}).pop(entry.entry_id, None)
     for domain, issue_id in list(ir.async_get(hass).issues):
         if domain == DOMAIN and entry.entry_id in issue_id:
             ir.async_delete_issue(hass, domain, issue_id)
@@ -107,28 +112,29 @@ def async_delete_issues(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
 
 @callback
 def async_affected_devices(
-    hass: HomeAssistant, entry: BalenaConfigEntry, trouble: DeviceIssue
+    hass: HomeAssistant, entry: BalenaConfigEntry, issue: DeviceIssue
 ) -> list[BalenaDevice]:
-    """Return the devices of an entry whose trouble is told."""
-    return _lasting(trouble, _since(hass, entry.entry_id)[trouble.key], entry)
+    """Return the devices of an entry that an issue lists."""
+    first_seen = _first_seen_by_issue(hass, entry.entry_id)[issue.key]
+    return _devices_past_delay(issue, first_seen, entry)
 
 
 @callback
 def async_restart_delay(
     hass: HomeAssistant,
     entry: BalenaConfigEntry,
-    trouble: DeviceIssue,
+    issue: DeviceIssue,
     devices: Iterable[BalenaDevice],
 ) -> None:
-    """Give what was done about a trouble its time, before it is told of the devices again."""
-    began = _since(hass, entry.entry_id)[trouble.key]
+    """Restart the delay of an issue for some devices, so that a repair can take effect."""
+    first_seen = _first_seen_by_issue(hass, entry.entry_id)[issue.key]
     for device in devices:
-        began.pop(device.device_id, None)
+        first_seen.pop(device.device_id, None)
 
 
-def _since(hass: HomeAssistant, entry_id: str) -> dict[str, dict[str, float]]:
-    return hass.data.setdefault(_SINCE, {}).setdefault(
-        entry_id, {trouble.key: {} for trouble in DEVICE_ISSUES}
+def _first_seen_by_issue(hass: HomeAssistant, entry_id: str) -> dict[str, _FirstSeen]:
+    return hass.data.setdefault(_FIRST_SEEN, {}).setdefault(
+        entry_id, {issue.key: {} for issue in DEVICE_ISSUES}
     )
 
 
@@ -136,64 +142,68 @@ def _is_online(device: BalenaDevice) -> bool:
     return device.coordinator.last_update_success and device.state.online
 
 
-def _take_note(
-    trouble: DeviceIssue, began: dict[str, float], entry: BalenaConfigEntry
+def _update_first_seen(
+    issue: DeviceIssue, first_seen: _FirstSeen, entry: BalenaConfigEntry
 ) -> None:
-    """Take note of which devices have a trouble, and of those that are over it."""
+    """Add the devices that are affected now, and remove those that are not any more."""
     devices = entry.runtime_data.devices
-    for device_id in began.keys() - devices.keys():
-        del began[device_id]
+    for device_id in first_seen.keys() - devices.keys():
+        del first_seen[device_id]
     for device_id, device in devices.items():
-        # What nothing is heard of stays as it was.
+        # The state of an offline device is outdated.
         if not _is_online(device):
             continue
-        if trouble.is_affected(device.state):
-            began.setdefault(device_id, monotonic())
+        if issue.is_affected(device.state):
+            first_seen.setdefault(device_id, monotonic())
         else:
-            began.pop(device_id, None)
+            first_seen.pop(device_id, None)
 
 
-def _lasting(
-    trouble: DeviceIssue, began: dict[str, float], entry: BalenaConfigEntry
+def _devices_past_delay(
+    issue: DeviceIssue, first_seen: _FirstSeen, entry: BalenaConfigEntry
 ) -> list[BalenaDevice]:
-    """Return the devices that have a trouble for long enough to tell."""
+    """Return the devices that have been affected for longer than the delay."""
     now = monotonic()
     devices = entry.runtime_data.devices
     return [
         devices[device_id]
-        for device_id, since in began.items()
-        if device_id in devices and now - since >= trouble.lasts.total_seconds()
+        for device_id, since in first_seen.items()
+        if device_id in devices and now - since >= issue.delay.total_seconds()
     ]
 
 
-def _report(
+def _update_issue(
     hass: HomeAssistant,
     entry: BalenaConfigEntry,
-    trouble: DeviceIssue,
-    began: dict[str, float],
+    issue: DeviceIssue,
+    first_seen: _FirstSeen,
 ) -> None:
+    """Create, update or delete the repair issue of an entry."""
     names = sorted(
-        escape_markdown(device.name) for device in _lasting(trouble, began, entry)
+        escape_markdown(device.name)
+        for device in _devices_past_delay(issue, first_seen, entry)
     )
-    issue_id = f"{trouble.key}_{entry.entry_id}"
+    issue_id = f"{issue.key}_{entry.entry_id}"
     if not names:
-        issue = ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
+        registered = ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
         devices = entry.runtime_data.devices.values()
-        is_over = not began and all(map(_is_online, devices))
-        # What a person ignored before a restart stays so until it is known to be over.
-        if issue is not None and (issue.active or is_over):
+        is_resolved = not first_seen and all(map(_is_online, devices))
+        # Home Assistant restores an ignored issue as inactive. Keep it ignored until it is
+        # certain that the issue is resolved.
+        if registered is not None and (registered.active or is_resolved):
             ir.async_delete_issue(hass, DOMAIN, issue_id)
         return
-    more = len(names) - _NAMES
+    more = len(names) - _MAX_NAMES
     ir.async_create_issue(
         hass,
         DOMAIN,
         issue_id,
         data={"entry_id": entry.entry_id},
-        is_fixable=trouble.is_fixable,
+        is_fixable=issue.is_fixable,
         severity=ir.IssueSeverity.WARNING,
-        translation_key=trouble.key,
+        translation_key=issue.key,
         translation_placeholders={
-            "devices": ", ".join(names[:_NAMES]) + (f" (+{more})" if more > 0 else "")
+            "devices": ", ".join(names[:_MAX_NAMES])
+            + (f" (+{more})" if more > 0 else "")
         },
     )

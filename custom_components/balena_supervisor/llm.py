@@ -1,8 +1,7 @@
-"""Tools for language models: the questions and the commands that one can also speak."""
+"""Tools for language models: the same questions and commands as in sentences."""
 
 from typing import Final
 
-from homeassistant.components.homeassistant.exposed_entities import async_should_expose
 from homeassistant.components.llm import LLMTools
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import llm
@@ -10,9 +9,9 @@ from homeassistant.helpers.llm import LLM_API_ASSIST, IntentTool, LLMContext
 
 from .const import DOMAIN
 from .voice.intents import HANDLERS, BalenaIntentHandler
-from .voice.targets import EntityKind, VoiceTarget, all_devices
+from .voice.targets import all_devices
 
-# Since 2026.10 tools tell what they are.
+# Annotations of tools exist since Home Assistant 2026.10.
 _HAS_ANNOTATIONS: Final = hasattr(llm, "ToolAnnotations")
 
 
@@ -20,26 +19,18 @@ _HAS_ANNOTATIONS: Final = hasattr(llm, "ToolAnnotations")
 def async_get_tools(
     hass: HomeAssistant, llm_context: LLMContext, api_id: str
 ) -> LLMTools | None:
-    """Return tools for what is exposed to an assistant, None when nothing is."""
+    """Return tools for the entities that are exposed to an assistant, None without any."""
     assistant = llm_context.assistant
     if api_id != LLM_API_ASSIST or assistant is None:
         return None
     devices = all_devices(hass)
-
-    def is_exposed(bearer: VoiceTarget, kind: EntityKind) -> bool:
-        return any(
-            not entity.disabled
-            and async_should_expose(hass, assistant, entity.entity_id)
-            for entity in bearer.entities(kind)
-        )
-
     exposed = {
         kind: {
             device.name
             for device in devices
             if any(
-                is_exposed(bearer, kind)
-                for bearer in (device.services if kind.is_of_service else (device,))
+                target.exposed_entities(kind, assistant)
+                for target in device.owners(kind)
             )
         }
         for kind in {handler.kind for handler in HANDLERS}

@@ -1,4 +1,4 @@
-"""Tells in the activity what devices were told to do, and what came of it."""
+"""Describes the event of an action in the logbook (Activity)."""
 
 from collections.abc import Callable
 from typing import Final
@@ -22,7 +22,13 @@ from .const import (
     RESULT_OK,
 )
 
-_FIELDS: Final = {ATTR_ACTION, ATTR_MESSAGE, ATTR_NAME, ATTR_RESULT, ATTR_SERVICE}
+_REQUIRED_DATA: Final = {
+    ATTR_ACTION,
+    ATTR_MESSAGE,
+    ATTR_NAME,
+    ATTR_RESULT,
+    ATTR_SERVICE,
+}
 
 
 @callback
@@ -32,9 +38,9 @@ def async_describe_events(
         [str, str, Callable[[LazyEventPartialState], dict[str, str | None]]], None
     ],
 ) -> None:
-    """Register how our event reads."""
+    """Register the description of the event."""
 
-    def text(category: str, key: str) -> str:
+    def translate(category: str, key: str) -> str:
         texts = async_get_cached_translations(
             hass, hass.config.language, category, DOMAIN
         )
@@ -42,18 +48,18 @@ def async_describe_events(
 
     @callback
     def describe(event: LazyEventPartialState) -> dict[str, str | None]:
-        """Return the line of an event: what was done, or why it was not."""
+        """Return the logbook entry: the action, or the reason of its failure."""
         data = event.data
-        # Anybody may fire one, with anything in it or nothing.
-        if not data.keys() >= _FIELDS or str(data[ATTR_ACTION]) not in ACTIONS:
+        # Other code can fire the event, too, with any data.
+        if not data.keys() >= _REQUIRED_DATA or str(data[ATTR_ACTION]) not in ACTIONS:
             name = str(data.get(ATTR_NAME) or DOMAIN)
             return {LOGBOOK_ENTRY_NAME: name, LOGBOOK_ENTRY_MESSAGE: EVENT_ACTION}
         action = data[ATTR_ACTION]
         if data[ATTR_RESULT] == RESULT_OK:
-            done = text("config_panel", f"activity.{action}")
+            done = translate("config_panel", f"activity.{action}")
             message = done.format(service=data[ATTR_SERVICE])
         else:
-            message = f"{text('services', f'{action}.name')}: {data[ATTR_MESSAGE]}"
+            message = f"{translate('services', f'{action}.name')}: {data[ATTR_MESSAGE]}"
         return {LOGBOOK_ENTRY_NAME: data[ATTR_NAME], LOGBOOK_ENTRY_MESSAGE: message}
 
     async_describe_event(DOMAIN, EVENT_ACTION, describe)

@@ -1,16 +1,16 @@
-"""Names and messages in texts that Home Assistant shows as Markdown: of issues, flows and Assist."""
+"""Escape names and messages for texts that Home Assistant renders as Markdown."""
 
 import re
 from typing import Final
 
-# Where links, images and HTML begin.
-_BEGINNINGS: Final = re.compile(
+# Positions at which a link, an image, an HTML tag, a URL or a mail address would start.
+_MARKUP_STARTS: Final = re.compile(
     r"(?<=\])(?=[(\[:])|(?<=<)|(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE
 )
-# It is not seen and not heard, also where a text is not read as Markdown.
+# A word joiner is invisible and silent, also where the text is not rendered as Markdown.
 _WORD_JOINER: Final = "\N{WORD JOINER}"
 
 
 def escape_markdown(text: str) -> str:
-    """Return a text on one line of which no link, image or HTML is made, whatever a device says."""
-    return _BEGINNINGS.sub(_WORD_JOINER, " ".join(text.split()))
+    """Return a text of a device or account in one line, without links, images and HTML."""
+    return _MARKUP_STARTS.sub(_WORD_JOINER, " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""Mends from Home Assistant what can be mended from there."""
+"""Repair flows for issues that Home Assistant can fix."""
 
 import asyncio
 from typing import Any
@@ -17,27 +17,27 @@ from .markdown import escape_markdown
 async def async_create_fix_flow(
     hass: HomeAssistant, issue_id: str, data: dict[str, Any] | None
 ) -> RepairsFlow:
-    """Return the flow that mends updates that fail."""
-    return UpdateFailsFlow((data or {})["entry_id"])
+    """Return the flow for failed updates, the only fixable issue."""
+    return UpdateFailsRepairFlow((data or {})["entry_id"])
 
 
-class UpdateFailsFlow(RepairsFlow):
-    """Has devices whose updates fail try again, or override what is in the way."""
+class UpdateFailsRepairFlow(RepairsFlow):
+    """Let devices retry a failed update, optionally without respect for update locks."""
 
     def __init__(self, entry_id: str) -> None:
-        """Remember the entry."""
+        """Initialize the flow for an entry."""
         self._entry_id = entry_id
-        # Those that the person is asked about, and no other.
+        # The names of the devices that the user sees, by id. Only these retry the update.
         self._names: dict[str, str] = {}
 
     async def async_step_init(
         self, user_input: dict[str, str] | None = None
     ) -> RepairsFlowResult:
-        """Ask how."""
+        """Let the user choose whether to override update locks."""
         try:
             entry = self._entry()
         except HomeAssistantError as err:
-            return self._failed([err])
+            return self._abort([err])
         devices = async_affected_devices(self.hass, entry, UPDATE_FAILS)
         self._names = {device.device_id: device.name for device in devices}
         return self.async_show_menu(
@@ -49,18 +49,18 @@ class UpdateFailsFlow(RepairsFlow):
     async def async_step_again(
         self, user_input: dict[str, str] | None = None
     ) -> RepairsFlowResult:
-        """Have the devices try again."""
-        return await self._async_update(force=False)
+        """Let the devices retry the update."""
+        return await self._async_retry_updates(force=False)
 
     async def async_step_force(
         self, user_input: dict[str, str] | None = None
     ) -> RepairsFlowResult:
-        """Have the devices override their update locks, when the person is sure."""
+        """Let the devices override their update locks after the user confirms it."""
         if user_input is None:
             return self.async_show_form(
                 step_id="force", description_placeholders=self._placeholders
             )
-        return await self._async_update(force=True)
+        return await self._async_retry_updates(force=True)
 
     @property
     def _placeholders(self) -> dict[str, str]:
@@ -71,36 +71,38 @@ class UpdateFailsFlow(RepairsFlow):
     def _entry(self) -> BalenaConfigEntry:
         return service_helper.async_get_config_entry(self.hass, DOMAIN, self._entry_id)
 
-    async def _async_update(self, *, force: bool) -> RepairsFlowResult:
+    async def _async_retry_updates(self, *, force: bool) -> RepairsFlowResult:
+        """Let all devices of the flow that still fail retry the update."""
         try:
             entry = self._entry()
         except HomeAssistantError as err:
-            return self._failed([err])
+            return self._abort([err])
         devices = [
             device
             for device_id, device in entry.runtime_data.devices.items()
             if device_id in self._names and device.state.update_failed
         ]
-        answers = await asyncio.gather(
-            *(_async_update(device, force=force) for device in devices)
+        results = await asyncio.gather(
+            *(_async_retry_update(device, force=force) for device in devices)
         )
-        if errors := [error for error in answers if error is not None]:
-            return self._failed(errors)
+        if errors := [error for error in results if error is not None]:
+            return self._abort(errors)
         async_restart_delay(self.hass, entry, UPDATE_FAILS, devices)
         return self.async_create_entry(data={})
 
-    def _failed(self, errors: list[HomeAssistantError]) -> RepairsFlowResult:
+    def _abort(self, errors: list[HomeAssistantError]) -> RepairsFlowResult:
         return self.async_abort(
             reason="failed",
             description_placeholders={
-                "reasons": escape_markdown(" ".join(map(str, errors)))
+                "reasons": escape_markdown(" ".join(f"{error}." for error in errors))
             },
         )
 
 
-async def _async_update(
+async def _async_retry_update(
     device: BalenaDevice, *, force: bool
 ) -> HomeAssistantError | None:
+    """Let a device retry the update. Returns the error if the device refuses."""
     try:
         await device.commands.update(force=force)
     except HomeAssistantError as err:

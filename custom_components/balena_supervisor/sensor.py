@@ -77,7 +77,7 @@ SENSORS = (
         device_class=SensorDeviceClass.ENUM,
         options=[status.value for status in Status],
         value_fn=lambda state: state.status,
-        # It tells why the device is away: we had it reboot or shut down.
+        # After a command, it shows why the device is offline: it reboots or shuts down.
         is_shown_offline=True,
     ),
     BalenaSensorDescription(
@@ -260,7 +260,7 @@ async def async_setup_entry(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Set up the sensors of an entry's devices, services and fleets."""
+    """Set up the sensors of an entry."""
     await async_add_device_entities(
         entry,
         async_add_entities,
@@ -272,18 +272,21 @@ async def async_setup_entry(
     )
 
 
-def _fitting[ValueT: StateType | datetime](value: ValueT) -> ValueT | str:
-    """Return a value that fits into a state: a device may have many addresses."""
+def _truncate[ValueT: StateType | datetime](value: ValueT) -> ValueT | str:
+    """Return a value that fits into a state. A device can have many IP addresses."""
     return value[:MAX_LENGTH_STATE_STATE] if isinstance(value, str) else value
 
 
-class _WordSensor(SensorEntity):
-    """A sensor whose words the Supervisor may have more of than we know."""
+class _EnumSensor(SensorEntity):
+    """A sensor that accepts values that are not in its list of options.
+
+    A newer Supervisor can report a status that this integration does not know.
+    """
 
     @property
     @override
     def options(self) -> list[str] | None:
-        """The words that we know, and the one that is said now."""
+        """The known options, and the current value if it is not one of them."""
         options = super().options
         if options is None or not self.available:
             return options
@@ -293,7 +296,7 @@ class _WordSensor(SensorEntity):
         return [*options, str(value)]
 
 
-class BalenaSensor(BalenaEntity, _WordSensor):
+class BalenaSensor(BalenaEntity, _EnumSensor):
     """A sensor of a device."""
 
     entity_description: BalenaSensorDescription
@@ -301,7 +304,7 @@ class BalenaSensor(BalenaEntity, _WordSensor):
     @property
     @override
     def available(self) -> bool:
-        """Whether the device answers, or something is known of it all the same."""
+        """Whether the device is online, or the sensor has a value for an offline device."""
         return super().available or (
             self.entity_description.is_shown_offline
             and self.coordinator.last_update_success
@@ -311,15 +314,15 @@ class BalenaSensor(BalenaEntity, _WordSensor):
     @property
     @override
     def native_value(self) -> StateType | datetime:
-        """What the device tells."""
-        return _fitting(self.entity_description.value_fn(self.device.state))
+        """The value in the state of the device."""
+        return _truncate(self.entity_description.value_fn(self.device.state))
 
     @override
     def _state_values(self) -> object:
         return self.native_value
 
 
-class BalenaServiceSensor(BalenaServiceEntity, _WordSensor):
+class BalenaServiceSensor(BalenaServiceEntity, _EnumSensor):
     """A sensor of a service."""
 
     entity_description: BalenaServiceSensorDescription
@@ -327,8 +330,8 @@ class BalenaServiceSensor(BalenaServiceEntity, _WordSensor):
     @property
     @override
     def native_value(self) -> StateType:
-        """What the device tells of the service."""
-        return _fitting(self.entity_description.value_fn(self.service))
+        """The value in the state of the service."""
+        return _truncate(self.entity_description.value_fn(self.service))
 
     @override
     def _state_values(self) -> object:
@@ -343,8 +346,8 @@ class BalenaFleetSensor(BalenaFleetEntity, SensorEntity):
     @property
     @override
     def native_value(self) -> StateType:
-        """What the account tells of the fleet."""
-        return _fitting(self.entity_description.value_fn(self.fleet))
+        """The value in the state of the fleet."""
+        return _truncate(self.entity_description.value_fn(self.fleet))
 
     @override
     def _state_values(self) -> object:

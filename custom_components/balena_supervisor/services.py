@@ -1,4 +1,4 @@
-"""The actions: find out who is meant, give the commands, collect what each device answered."""
+"""Register the actions, resolve their targets and collect the outcomes."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -47,6 +47,9 @@ _DEVICES: Final[Fields] = {
     )
 }
 
+# Device id, app id and service.
+type _TargetKey = tuple[str, int | None, str | None]
+
 
 @callback
 def async_setup_services(hass: HomeAssistant) -> None:
@@ -63,14 +66,16 @@ def async_setup_services(hass: HomeAssistant) -> None:
             partial(_async_handle, action),
             schema=vol.Schema({**_DEVICES, **action.fields}),
             supports_response=(
-                SupportsResponse.ONLY if action.answers else SupportsResponse.OPTIONAL
+                SupportsResponse.ONLY
+                if action.response_key
+                else SupportsResponse.OPTIONAL
             ),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A device, or a service of one, that a command is for."""
+    """A device, or a service of it, on which an action is called."""
 
     device_id: str
     device: BalenaDevice
@@ -80,23 +85,22 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an action on one device; without an error it was obeyed."""
+    """The outcome of an action on one target: the returned data, or an error."""
 
     device_id: str
     name: str | None
     error: HomeAssistantError | None
     service: str | None = None
-    answer: object = None
+    data: object = None
 
     @property
     def result(self) -> str:
-        """In a word what came of it."""
+        """The result for automations: "ok", or the translation key of the error."""
         error = self.error
         return (error.translation_key or "error") if error else RESULT_OK
 
-    @property
-    def told(self) -> dict[str, Any]:
-        """What responses and events tell of it."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return the part of the outcome that responses and events share."""
         return {
             ATTR_DEVICE_ID: self.device_id,
             ATTR_NAME: self.name,
@@ -105,43 +109,50 @@ class Outcome:
         }
 
     def as_response(self, action: Action) -> dict[str, Any]:
-        """Return what a response tells of it."""
-        told = self.told
-        return told | {action.answers: self.answer} if action.answers else told
+        """Return the outcome for the response of an action."""
+        response = self.as_dict()
+        if action.response_key:
+            response[action.response_key] = self.data
+        return response
 
 
 async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
-    """Give the command to all devices side by side, and tell what each answered.
+    """Call an action on all targets in parallel.
 
-    Raises Unauthorized when the person may not; what the device raised when there is one, else an error that names each device
-    that failed; with a response requested, the response tells it instead, unless no
-    device answered a question.
+    Returns the outcomes if the caller requested a response. Errors are part of the response,
+    except if an action that returns data fails on all targets.
+
+    Raises:
+        ServiceValidationError: A field is not valid.
+        Unauthorized: The user must not use one of the targets. Nothing is called.
+        HomeAssistantError: A target failed: its own error if it is the only target,
+            otherwise an error that lists all errors.
     """
     fields = {
         name: value for name, value in call.data.items() if name != ATTR_DEVICE_ID
     }
-    arguments = _arguments(action, fields)
-    unknown: list[Outcome] = []
-    # A device may be named twice, by itself and by its fleet, and a service likewise.
-    targets: dict[tuple[str, int | None, str | None], Target] = {}
+    arguments = _build_arguments(action, fields)
+    unresolved: list[Outcome] = []
+    # A call can name the same target twice: directly, and by its fleet.
+    targets: dict[_TargetKey, Target] = {}
     for device_id in call.data[ATTR_DEVICE_ID]:
         try:
-            for target in _targets(action, call, device_id):
-                targets.setdefault(_key(target, fields), target)
+            for target in _resolve_targets(action, call, device_id):
+                targets.setdefault(_target_key(target, fields), target)
         except HomeAssistantError as err:
-            unknown.append(Outcome(device_id, None, err))
+            unresolved.append(Outcome(device_id, None, err))
     await _async_check_user(action, call, targets.values())
-    outcomes = unknown + await asyncio.gather(
+    outcomes = unresolved + await asyncio.gather(
         *(
-            _async_command(action, fields, arguments, target)
+            _async_call_target(action, fields, arguments, target)
             for target in targets.values()
         )
     )
-    if not action.answers:
-        _note(call, outcomes)
+    if not action.response_key:
+        _fire_events(call, outcomes)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    is_answered = not action.answers or len(errors) < len(outcomes)
-    if call.return_response and is_answered:
+    has_response = not action.response_key or len(errors) < len(outcomes)
+    if call.return_response and has_response:
         return {"devices": [outcome.as_response(action) for outcome in outcomes]}
     if len(outcomes) == 1 and errors:
         raise errors[0]
@@ -152,7 +163,7 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
             translation_placeholders={
                 "failed": str(len(errors)),
                 "total": str(len(outcomes)),
-                "reasons": " ".join(map(str, errors)),
+                "reasons": " ".join(f"{error}." for error in errors),
             },
         )
     return None
@@ -161,15 +172,20 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
 async def _async_check_user(
     action: Action, call: ServiceCall, targets: Iterable[Target]
 ) -> None:
-    """Raise Unauthorized when a person may not see or control what is meant.
+    """Check that the user may read or control all targets.
 
-    Home Assistant's permissions are for entities: those of a device stand for it.
+    Home Assistant has permissions for entities only, so the user needs the permission for
+    all entities of a device.
+
+    Raises:
+        UnknownUser: The user does not exist any more.
+        Unauthorized: The user lacks the permission for an entity.
     """
     context = call.context
     if context.user_id is None:
         return
     user = await call.hass.auth.async_get_user(context.user_id)
-    policy = POLICY_READ if action.answers else POLICY_CONTROL
+    policy = POLICY_READ if action.response_key else POLICY_CONTROL
     if user is None:
         raise UnknownUser(context=context, permission=policy)
     registry = er.async_get(call.hass)
@@ -183,9 +199,9 @@ async def _async_check_user(
             ),
             None,
         )
-        # Where no entity is enabled, none could be forbidden.
-        may = bool(entities) or user.permissions.access_all_entities(policy)
-        if forbidden or not may:
+        # A device without enabled entities has no entity to check.
+        is_allowed = bool(entities) or user.permissions.access_all_entities(policy)
+        if forbidden or not is_allowed:
             raise Unauthorized(
                 context=context,
                 entity_id=forbidden,
@@ -195,19 +211,17 @@ async def _async_check_user(
 
 
 @callback
-def _note(call: ServiceCall, outcomes: Iterable[Outcome]) -> None:
-    """Fire an event for what each device was told, which the activity shows."""
+def _fire_events(call: ServiceCall, outcomes: Iterable[Outcome]) -> None:
+    """Fire an event for each outcome. The logbook shows these events."""
     for outcome in outcomes:
-        what = {ATTR_ACTION: call.service, ATTR_SERVICE: outcome.service}
+        details = {ATTR_ACTION: call.service, ATTR_SERVICE: outcome.service}
         call.hass.bus.async_fire(
-            EVENT_ACTION, outcome.told | what, context=call.context
+            EVENT_ACTION, outcome.as_dict() | details, context=call.context
         )
 
 
-def _key(
-    target: Target, fields: Mapping[str, Any]
-) -> tuple[str, int | None, str | None]:
-    """Return what is the same for a target that is named in two ways."""
+def _target_key(target: Target, fields: Mapping[str, Any]) -> _TargetKey:
+    """Return a key that is equal for two targets that mean the same."""
     device = target.device
     service = target.service or fields.get(ATTR_SERVICE)
     app_id = target.app_id or fields.get(ATTR_APP_ID)
@@ -217,10 +231,14 @@ def _key(
     return device.device_id, app_id, service
 
 
-def _arguments(action: Action, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the arguments of the command. Raises ServiceValidationError that names a wrong field."""
+def _build_arguments(action: Action, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the arguments for the handler of an action.
+
+    Raises:
+        ServiceValidationError: A field is not valid. The message names the field.
+    """
     try:
-        return action.arguments(fields)
+        return action.build_arguments(fields)
     except vol.Invalid as err:
         raise ServiceValidationError(
             translation_domain=DOMAIN,
@@ -232,51 +250,61 @@ def _arguments(action: Action, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         ) from err
 
 
-async def _async_command(
+async def _async_call_target(
     action: Action,
     fields: Mapping[str, Any],
     arguments: Mapping[str, Any],
     target: Target,
 ) -> Outcome:
-    """Give the command to one device."""
+    """Call an action on one target. Returns the outcome, also of a failure."""
     device = target.device
-    answer: object = None
+    data: object = None
     error: HomeAssistantError | None = None
     try:
         if target.service is not None:
-            own = {ATTR_APP_ID: target.app_id, ATTR_SERVICE: target.service}
-            arguments = _arguments(action, {**fields, **own})
-        answer = await action.command(device)(**arguments)
+            service_fields = {ATTR_APP_ID: target.app_id, ATTR_SERVICE: target.service}
+            arguments = _build_arguments(action, {**fields, **service_fields})
+        data = await action.handler(device)(**arguments)
     except HomeAssistantError as err:
         error = err
     service = arguments.get(ATTR_SERVICE)
-    return Outcome(target.device_id, device.name, error, service, answer)
+    return Outcome(target.device_id, device.name, error, service, data)
 
 
-def _targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:
-    """Return what is meant by a device: itself, its service, or all devices of the fleet.
+def _resolve_targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:
+    """Return the targets for a device of the registry.
 
-    Raises ServiceValidationError when the action cannot be meant for it.
+    The target is the device itself, the service of a child device, or all devices of a
+    fleet.
+
+    Raises:
+        ServiceValidationError: The device does not exist, or the action does not support it.
     """
     entry: BalenaConfigEntry
-    service = dr.async_get(call.hass).async_get(device_id)
-    if not isinstance(service, dr.ChildDeviceEntry):
-        service = None
-    # Before 2026.10, Home Assistant knows no devices of services here.
+    child = dr.async_get(call.hass).async_get(device_id)
+    if not isinstance(child, dr.ChildDeviceEntry):
+        child = None
+    # The helper does not support child devices before Home Assistant 2026.10.
     device, entry = service_helper.async_get_device_and_config_entry(
-        call.hass, DOMAIN, service.parent_device_id if service else device_id
+        call.hass, DOMAIN, child.parent_device_id if child else device_id
     )
-    if service is not None:
-        return [_service(action, service, entry)]
-    devices = _devices(device, entry)
-    needs_service = action.is_for_services and not action.is_optional_for_services
+    if child is not None:
+        return [_resolve_service(action, child, entry)]
+    devices = _resolve_devices(device, entry)
+    needs_service = action.is_for_services and not action.is_service_optional
     if needs_service and ATTR_SERVICE not in call.data:
-        raise _refusal("service_needed", device)
+        raise _target_error("service_needed", device)
     return [Target(item.registry_id, item) for item in devices]
 
 
-def _devices(device: dr.AnyDeviceEntry, entry: BalenaConfigEntry) -> list[BalenaDevice]:
-    """Return a device, or all devices of a fleet. Raises when there is none."""
+def _resolve_devices(
+    device: dr.AnyDeviceEntry, entry: BalenaConfigEntry
+) -> list[BalenaDevice]:
+    """Return the device, or all devices of the fleet, behind a device of the registry.
+
+    Raises:
+        ServiceValidationError: The device does not exist, or the fleet has no devices.
+    """
     data = entry.runtime_data
     ids = {identifier for domain, identifier in device.identifiers if domain == DOMAIN}
     devices = [data.devices[item] for item in ids if item in data.devices]
@@ -285,32 +313,37 @@ def _devices(device: dr.AnyDeviceEntry, entry: BalenaConfigEntry) -> list[Balena
         if fleet_id is not None:
             devices = list(data.account.devices_of(fleet_id))
             if not devices:
-                raise _refusal("empty_fleet", device)
+                raise _target_error("empty_fleet", device)
     if not devices:
-        raise _refusal("device_gone", device)
+        raise _target_error("device_gone", device)
     return devices
 
 
-def _service(
+def _resolve_service(
     action: Action, device: dr.ChildDeviceEntry, entry: BalenaConfigEntry
 ) -> Target:
-    """Return the service that a child device stands for. Raises when it is not known."""
+    """Return the service of a child device.
+
+    Raises:
+        ServiceValidationError: The service does not exist, or the action is not for
+            services.
+    """
     parent = find_device(entry, device.parent_device_id)
     if parent is None:
-        raise _refusal("device_gone", device)
+        raise _target_error("device_gone", device)
     for app_id, service in parent.state.services if action.is_for_services else ():
         identifier = parent.coordinator.registry.service_identifier((app_id, service))
         if identifier in device.identifiers:
             return Target(device.id, parent, app_id, service)
-    raise _refusal(
+    raise _target_error(
         "unavailable_service" if action.is_for_services else "not_a_device",
         device,
         device=parent.name,
     )
 
 
-def _refusal(
-    key: str, target: dr.DeviceEntry | dr.ChildDeviceEntry, **placeholders: str
+def _target_error(
+    key: str, target: dr.AnyDeviceEntry, **placeholders: str
 ) -> ServiceValidationError:
     name = target.name_by_user or target.name or ""
     return ServiceValidationError(

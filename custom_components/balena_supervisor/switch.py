@@ -1,4 +1,4 @@
-"""Switches of the services of balena devices."""
+"""Switches for the services of balena devices."""
 
 from dataclasses import dataclass
 from typing import Any, override
@@ -16,7 +16,7 @@ from .entity import (
     service_entities,
 )
 
-# Commands wait for each other by device, not by platform.
+# Each device has its own command queue, so the platform needs no limit.
 PARALLEL_UPDATES = 0
 
 
@@ -39,7 +39,7 @@ async def async_setup_entry(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Set up the switches of the services of an entry's devices."""
+    """Set up the switches of an entry."""
     await async_add_device_entities(
         entry,
         async_add_entities,
@@ -48,18 +48,18 @@ async def async_setup_entry(
 
 
 class BalenaServiceSwitch(BalenaServiceEntity, SwitchEntity):
-    """Runs and stops a service, until the device restarts."""
+    """A switch that starts and stops a service. After a reboot, all services run again."""
 
     @property
     @override
     def is_on(self) -> bool | None:
-        """Whether the service's container runs."""
+        """Whether the container of the service runs."""
         return self.service.is_running
 
     @property
     @override
     def extra_state_attributes(self) -> dict[str, Any]:
-        """Whether it stopped, and neither we nor an update did it."""
+        """Whether the service stopped without a command or an update."""
         return {ATTR_STOPPED_BY_ITSELF: self.service.stopped_by_itself}
 
     @override

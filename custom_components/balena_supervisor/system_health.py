@@ -1,4 +1,4 @@
-"""Tells in Home Assistant's own report how well devices and accounts are reached."""
+"""System health of devices and accounts."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,28 +19,31 @@ from .device.entry import BalenaConfigEntry
 def async_register(
     hass: HomeAssistant, register: system_health.SystemHealthRegistration
 ) -> None:
-    """Register what is told."""
+    """Register the system health information."""
     register.async_register_info(_async_info)
 
 
 async def async_ping(entry: BalenaConfigEntry) -> float:
-    """Return how long an answer takes, in milliseconds. Raises BalenaError.
+    """Return the response time of a local device or an account, in milliseconds.
 
-    A device is asked by GET /ping, an account who it is.
+    Requests GET /ping from the device, or GET /actor/v1/whoami from the balena API.
+
+    Raises:
+        BalenaError: The device or the balena API does not answer, or refuses the request.
     """
     data = entry.runtime_data
-    began = perf_counter()
+    started_at = perf_counter()
     if isinstance(data.account, AccountCoordinator):
         await data.account.cloud.whoami()
     else:
         (device,) = data.devices.values()
         await device.coordinator.supervisor.ping()
-    return round((perf_counter() - began) * 1000, 1)
+    return round((perf_counter() - started_at) * 1000, 1)
 
 
 async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
-    """Return how many devices each entry has, how it is reached, and what a poll costs."""
-    # Names are for nobody else: people paste this into reports.
+    """Return the devices, the response time and the requests per poll of each entry."""
+    # Users paste the report into public issues, so it must not contain names.
     entries = {
         f"{entry.data[CONF_CONNECTION]} {number}": entry
         for number, entry in enumerate(
@@ -53,23 +56,25 @@ async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
         if entry.state is ConfigEntryState.LOADED
     }
     return {
-        "devices": _joined({name: len(data.devices) for name, data in loaded.items()}),
-        "reach": _async_reaches(entries),
-        "requests_per_poll": _joined(
+        "devices": _format_by_entry(
+            {name: len(data.devices) for name, data in loaded.items()}
+        ),
+        "reach": _async_response_times(entries),
+        "requests_per_poll": _format_by_entry(
             {name: data.poll_statistics.requests for name, data in loaded.items()}
         ),
     }
 
 
-async def _async_reaches(entries: Mapping[str, BalenaConfigEntry]) -> str:
-    reaches = await asyncio.gather(*map(_async_reach, entries.values()))
-    return _joined(dict(zip(entries, reaches, strict=True)))
+async def _async_response_times(entries: Mapping[str, BalenaConfigEntry]) -> str:
+    times = await asyncio.gather(*map(_async_response_time, entries.values()))
+    return _format_by_entry(dict(zip(entries, times, strict=True)))
 
 
-async def _async_reach(entry: BalenaConfigEntry) -> str:
-    """Return how long an answer takes, or the kind of what is in the way.
+async def _async_response_time(entry: BalenaConfigEntry) -> str:
+    """Return the response time, or the type of the error.
 
-    The message of an error may hold what a device says, and so anything.
+    The message of an error may contain text from the device, so it must not be reported.
     """
     if entry.state is not ConfigEntryState.LOADED:
         return str(entry.state.value)
@@ -79,6 +84,6 @@ async def _async_reach(entry: BalenaConfigEntry) -> str:
         return type(err).__name__
 
 
-def _joined(values: Mapping[str, object]) -> str:
-    """Return a value of each entry in a row: the report's keys are fixed."""
+def _format_by_entry(values: Mapping[str, object]) -> str:
+    """Return the values of all entries in one line, because the keys of the report are fixed."""
     return ", ".join(f"{name}: {value}" for name, value in values.items())

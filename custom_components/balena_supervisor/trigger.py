@@ -1,4 +1,4 @@
-"""Triggers of balena devices, for automations."""
+"""Triggers of automations."""
 
 from datetime import datetime
 from typing import Final, override
@@ -6,78 +6,80 @@ from typing import Final, override
 from homeassistant.components.update import ATTR_INSTALLED_VERSION, ATTR_LATEST_VERSION
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, State
-from homeassistant.helpers.automation import DomainSpec
 from homeassistant.helpers.trigger import (
-    EntityTargetStateTriggerBase,
-    EntityTransitionTriggerBase,
-    EntityTriggerBase,
     NotTriggeredReasonReporter,
     Trigger,
     TriggerConfig,
 )
 
-from .automation import EntityFilter
+from .automation import BalenaTrigger, BalenaTriggerFromAnyState, EntityFilter
 from .const import ATTR_REFUSED_AT, ATTR_STOPPED_BY_ITSELF
 
 
-class _BalenaTrigger(EntityTriggerBase):
-    """Triggers when something happens to our entities."""
-
-    _subject: EntityFilter
-    # A device's problems are told by diagnostic entities.
-    _primary_entities_only = False
+class _StateTrigger(BalenaTrigger):
+    """Triggers when an entity changes to the watched state."""
 
     @override
-    def entity_filter(self, entities: set[str]) -> set[str]:
-        """Return those of some entities that the trigger is about."""
-        return self._subject.among(self._hass, entities)
+    def is_valid_state(
+        self, state: State, report_not_triggered: NotTriggeredReasonReporter
+    ) -> bool:
+        """Return whether the entity has the watched state."""
+        return state.state == self.watched.state
 
 
-def _trigger(subject: EntityFilter) -> type[Trigger]:
-    """Return a trigger for when an entity takes a state."""
+def _state_trigger(entity_filter: EntityFilter) -> type[Trigger]:
+    """Return a trigger for entities that change to a state."""
 
-    class StateTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
-        """Triggers when one of our entities takes a state."""
+    class StateTrigger(_StateTrigger):
+        """Triggers when an entity changes to the watched state."""
 
-        _subject = subject
-        _domain_specs = subject.domain_specs
-        _to_states = {subject.state}
+        watched = entity_filter
 
     return StateTrigger
 
 
-class _ServiceStoppedTrigger(_BalenaTrigger, EntityTransitionTriggerBase):
-    """Triggers when a service is known to have stopped by itself, which may be later."""
+class _ServiceStoppedTrigger(BalenaTrigger):
+    """Triggers when a service turns out to have stopped without a command or an update.
 
-    _subject = EntityFilter(Platform.SWITCH, "running")
-    _domain_specs = {Platform.SWITCH: DomainSpec(value_source=ATTR_STOPPED_BY_ITSELF)}
-    _from_states = {False}
-    _to_states = {True}
-
-
-class _UpdateFinishedTrigger(_BalenaTrigger):
-    """Triggers when a device runs a release that it did not run before, and should.
-
-    Who skips a release, or has the device run no other one, finishes nothing.
+    The switch turns off before that is certain, so its attribute triggers instead of its state.
     """
 
-    _subject = EntityFilter(Platform.UPDATE, "release")
-    _domain_specs = {Platform.UPDATE: DomainSpec(value_source=ATTR_INSTALLED_VERSION)}
-    # A device may be away while it is updated.
-    _excluded_from_states = frozenset()
+    watched = EntityFilter(Platform.SWITCH, "running")
+
+    @override
+    def is_valid_state(
+        self, state: State, report_not_triggered: NotTriggeredReasonReporter
+    ) -> bool:
+        """Return whether the service stopped by itself."""
+        return state.attributes.get(ATTR_STOPPED_BY_ITSELF) is True
+
+    @override
+    def is_valid_transition(self, from_state: State, to_state: State) -> bool:
+        """Return whether the service had not stopped by itself before."""
+        return from_state.attributes.get(ATTR_STOPPED_BY_ITSELF) is False
+
+
+class _UpdateFinishedTrigger(BalenaTriggerFromAnyState):
+    """Triggers when a device starts to run another release, which is its target release.
+
+    Skipping a release, or a change of the target release alone, does not trigger.
+    A device may be unavailable during the update.
+    """
+
+    watched = EntityFilter(Platform.UPDATE, "release")
 
     def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
-        """Prepare."""
+        """Initialize the trigger."""
         super().__init__(hass, config)
-        # By entity, since one that is unavailable does not tell it.
+        # The attributes of an unavailable entity lack the installed release.
         self._installed: dict[str, str] = {}
 
     @override
     def entity_filter(self, entities: set[str]) -> set[str]:
-        """Return the updates among some entities, and remember what runs on their devices."""
+        """Return the watched entities, and remember the installed releases of new ones."""
         updates = super().entity_filter(entities)
         for entity_id in updates - self._installed.keys():
-            if (state := self._hass.states.get(entity_id)) is not None:
+            if (state := self.hass.states.get(entity_id)) is not None:
                 self._remember(state)
         return updates
 
@@ -85,36 +87,34 @@ class _UpdateFinishedTrigger(_BalenaTrigger):
     def is_valid_state(
         self, state: State, report_not_triggered: NotTriggeredReasonReporter
     ) -> bool:
-        """Return whether a device runs the release that it should."""
+        """Return whether a device runs its target release."""
         latest = state.attributes.get(ATTR_LATEST_VERSION)
-        is_finished: bool = self._get_tracked_value(state) == latest
+        is_finished: bool = state.attributes.get(ATTR_INSTALLED_VERSION) == latest
         if not is_finished:
             self._remember(state)
         return is_finished
 
     @override
     def is_valid_transition(self, from_state: State, to_state: State) -> bool:
-        """Return whether a device ran another release before, also if it was away since."""
+        """Return whether the device ran another release when it was last available."""
         before = self._installed.get(to_state.entity_id)
         self._remember(to_state)
         return before not in (None, self._installed.get(to_state.entity_id))
 
     def _remember(self, state: State) -> None:
-        if (installed := self._get_tracked_value(state)) is not None:
+        if (installed := state.attributes.get(ATTR_INSTALLED_VERSION)) is not None:
             self._installed[state.entity_id] = installed
 
 
-class _RefusedByLockTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
-    """Triggers with each refusal by an update lock, or once when locks were in the way for a while."""
+class _RefusedByLockTrigger(_StateTrigger):
+    """Triggers on each refusal by an update lock; with a duration, once per locked period."""
 
-    _subject = EntityFilter(Platform.BINARY_SENSOR, "update_locked")
-    _domain_specs = _subject.domain_specs
-    _to_states = {_subject.state}
+    watched = EntityFilter(Platform.BINARY_SENSOR, "update_locked")
 
     @override
     def is_valid_transition(self, from_state: State, to_state: State) -> bool:
-        """Return whether a lock was in the way, also if one was before."""
-        if self._duration:
+        """Return whether a lock refused something again."""
+        if self.duration:
             return super().is_valid_transition(from_state, to_state)
         before = from_state.attributes.get(ATTR_REFUSED_AT)
         refused_at: datetime | None = to_state.attributes.get(ATTR_REFUSED_AT)
@@ -122,20 +122,24 @@ class _RefusedByLockTrigger(_BalenaTrigger, EntityTargetStateTriggerBase):
 
 
 TRIGGERS: Final[dict[str, type[Trigger]]] = {
-    "came_back": _trigger(EntityFilter(Platform.BINARY_SENSOR, "online")),
+    "came_back": _state_trigger(EntityFilter(Platform.BINARY_SENSOR, "online")),
     "service_stopped": _ServiceStoppedTrigger,
-    "update_available": _trigger(EntityFilter(Platform.UPDATE, "release")),
-    "update_failed": _trigger(EntityFilter(Platform.BINARY_SENSOR, "update_failed")),
+    "update_available": _state_trigger(EntityFilter(Platform.UPDATE, "release")),
+    "update_failed": _state_trigger(
+        EntityFilter(Platform.BINARY_SENSOR, "update_failed")
+    ),
     "update_finished": _UpdateFinishedTrigger,
     "refused_by_lock": _RefusedByLockTrigger,
-    "vpn_lost": _trigger(EntityFilter(Platform.BINARY_SENSOR, "vpn", is_on=False)),
-    "vpn_restored": _trigger(EntityFilter(Platform.BINARY_SENSOR, "vpn")),
-    "went_offline": _trigger(
+    "vpn_lost": _state_trigger(
+        EntityFilter(Platform.BINARY_SENSOR, "vpn", is_on=False)
+    ),
+    "vpn_restored": _state_trigger(EntityFilter(Platform.BINARY_SENSOR, "vpn")),
+    "went_offline": _state_trigger(
         EntityFilter(Platform.BINARY_SENSOR, "online", is_on=False)
     ),
 }
 
 
 async def async_get_triggers(hass: HomeAssistant) -> dict[str, type[Trigger]]:
-    """Return our triggers."""
+    """Return the triggers by name."""
     return TRIGGERS

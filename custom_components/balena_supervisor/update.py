@@ -1,4 +1,4 @@
-"""Updates of balena devices: from the release that runs to the one that should."""
+"""Update entities of balena devices: the running release and the target release."""
 
 from dataclasses import dataclass
 from typing import Any, override
@@ -21,7 +21,7 @@ from .entity import (
     device_entities,
 )
 
-# Commands wait for each other by device, not by platform.
+# Each device has its own command queue, so the platform needs no limit.
 PARALLEL_UPDATES = 0
 
 
@@ -35,7 +35,7 @@ UPDATES = (
         key="release_update",
         translation_key="release",
         endpoint=Endpoint.UPDATE,
-        # What does not tell which release should run has nothing to compare.
+        # Without a target release there is no version to compare.
         exists_fn=lambda state: state.target_release is not None,
         enabled_in_fleet=True,
     ),
@@ -47,14 +47,14 @@ async def async_setup_entry(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
-    """Set up the updates of an entry's devices."""
+    """Set up the update entities of an entry."""
     await async_add_device_entities(
         entry, async_add_entities, device_entities(BalenaUpdate, UPDATES)
     )
 
 
 class BalenaUpdate(BalenaEntity, UpdateEntity):
-    """The release that runs on a device, and the one that should."""
+    """The update of a device from its running release to its target release."""
 
     _attr_supported_features = (
         UpdateEntityFeature.INSTALL | UpdateEntityFeature.PROGRESS
@@ -63,7 +63,7 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
     @property
     @override
     def available(self) -> bool:
-        """Whether the device answers, or is away because of the update."""
+        """Whether the device is online, or offline because of the update."""
         coordinator = self.coordinator
         return super().available or (
             coordinator.last_update_success
@@ -73,41 +73,41 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
     @property
     @override
     def installed_version(self) -> str | None:
-        """The release that runs."""
+        """The running release."""
         state = self.device.state
         return release_label(state.release, state.release_version)
 
     @property
     @override
     def latest_version(self) -> str | None:
-        """The release that should run."""
+        """The target release."""
         state = self.device.state
         return release_label(state.target_release, state.target_version)
 
     @property
     @override
     def in_progress(self) -> bool:
-        """Whether the release is downloaded or applied just now."""
+        """Whether the device downloads or applies a release."""
         state = self.device.state
         return state.is_updating or state.status == Status.UPDATING
 
     @property
     @override
     def update_percentage(self) -> float | None:
-        """How much is downloaded; the rest has no measure."""
+        """The progress of the download. The device reports no progress of the other steps."""
         state = self.device.state
         return state.download_progress if state.is_updating else None
 
     @override
     def version_is_newer(self, latest_version: str, installed_version: str) -> bool:
-        """Return that another release is an update: commits have no order, and one may go back."""
+        """Return True: commits have no order, and a target release may be older."""
         return True
 
     @override
     async def async_install(
         self, version: str | None, backup: bool, **kwargs: Any
     ) -> None:
-        """Have the device apply what should run."""
+        """Let the device download and apply its target release."""
         await self.device.commands.update()
 
     @override

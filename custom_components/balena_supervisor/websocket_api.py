@@ -1,4 +1,4 @@
-"""Logs for the browser: which devices have some, and their lines as they come."""
+"""WebSocket commands for the log card: devices with logs, and a subscription to log lines."""
 
 import asyncio
 from collections import deque
@@ -26,18 +26,19 @@ from .device.log_entry import LogEntry
 from .device.logs import DEFAULT_LINES, LogSelection
 from .exceptions import translate_error
 
-# As many lines of before as a browser shows; more is not kept for one that is slow either.
-MAX_BACKLOG: Final = 1000
-_INTERVAL: Final = 0.25
-_MAX_BATCH: Final = 200
-# Of the messages that wait, and of those of a batch, in characters.
-_MAX_WAITING: Final = 1024 * 1024
+# The log card shows at most this many lines, so a longer queue is of no use.
+_MAX_LINES: Final = 1000
+_MAX_LINES_PER_BATCH: Final = 200
+# In characters of messages.
+_MAX_QUEUE_SIZE: Final = 1024 * 1024
 _MAX_BATCH_SIZE: Final = 64 * 1024
+# Seconds between two batches.
+_BATCH_INTERVAL: Final = 0.25
 
 
 @callback
 def async_setup_websocket_api(hass: HomeAssistant) -> None:
-    """Register the commands."""
+    """Register the WebSocket commands."""
     websocket_api.async_register_command(hass, handle_devices)
     websocket_api.async_register_command(hass, handle_subscribe)
 
@@ -48,7 +49,7 @@ def async_setup_websocket_api(hass: HomeAssistant) -> None:
 def handle_devices(
     hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
 ) -> None:
-    """Tell of the devices that have logs, with their services and whose these are."""
+    """Send the devices that have logs, with their services and the apps of these."""
     registry = dr.async_get(hass)
     entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     devices = []
@@ -82,12 +83,12 @@ def handle_devices(
         vol.Required("type"): f"{DOMAIN}/logs/subscribe",
         vol.Required(ATTR_DEVICE_ID): str,
         vol.Exclusive(ATTR_SERVICE, "source"): vol.All(str, vol.Length(min=1)),
-        # Several apps may have services of the same name.
+        # Several apps can have services with the same name.
         vol.Optional(ATTR_APP_ID): cv.positive_int,
         vol.Exclusive("unit", "source"): vol.All(str, vol.Length(min=1)),
-        # The Supervisor takes no 0 for a number of lines.
+        # The Supervisor does not accept 0 lines.
         vol.Optional("lines", default=DEFAULT_LINES): vol.All(
-            cv.positive_int, vol.Range(min=1, max=MAX_BACKLOG)
+            cv.positive_int, vol.Range(min=1, max=_MAX_LINES)
         ),
     }
 )
@@ -96,9 +97,9 @@ def handle_devices(
 def handle_subscribe(
     hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
 ) -> None:
-    """Send lines of a device as they come, until the browser has enough of it."""
+    """Send log lines of a device as events until the client unsubscribes."""
     try:
-        device, entry = _device(hass, msg[ATTR_DEVICE_ID])
+        device, entry = _find_device(hass, msg[ATTR_DEVICE_ID])
     except HomeAssistantError as err:
         connection.send_error(
             msg["id"],
@@ -117,10 +118,14 @@ def handle_subscribe(
     stream.start(selection, msg["lines"])
 
 
-def _device(
+def _find_device(
     hass: HomeAssistant, device_id: str
 ) -> tuple[BalenaDevice, BalenaConfigEntry]:
-    """Return a device and its entry. Raises ServiceValidationError."""
+    """Return a device and its entry.
+
+    Raises:
+        ServiceValidationError: The device does not exist, or its entry is not loaded.
+    """
     entry: BalenaConfigEntry
     device, entry = service_helper.async_get_device_and_config_entry(
         hass, DOMAIN, device_id
@@ -135,7 +140,11 @@ def _device(
 
 
 class _LogStream:
-    """The lines of a device on their way to one browser, which may be slower than they come."""
+    """Sends the log lines of a device to one client in batches.
+
+    A queue holds the lines for a client that is slower than the device. If it is full, the
+    oldest lines are dropped and counted.
+    """
 
     def __init__(
         self,
@@ -144,61 +153,62 @@ class _LogStream:
         connection: ActiveConnection,
         msg_id: int,
     ) -> None:
-        """Begin with nothing."""
+        """Initialize with an empty queue."""
         self._connection = connection
         self._coordinator = device.coordinator
         self._entry = entry
         self._logs = device.logs
         self._msg_id = msg_id
-        self._waiting: deque[LogEntry] = deque()
-        self._size = 0
+        self._queue: deque[LogEntry] = deque()
+        self._queue_size = 0
         self._dropped = 0
-        self._is_stopped = False
-        # Why it ends before the device ends it.
-        self._reason: HomeAssistantError | None = None
+        self._is_finished = False
+        # Why this side cancelled the task, if it did.
+        self._cancel_error: HomeAssistantError | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, selection: LogSelection, lines: int) -> None:
-        """Begin to follow; the entry ends it when it is unloaded."""
+        """Follow the logs in the background. Unloading the entry cancels the task."""
         coordinator = self._coordinator
         self._task = self._entry.async_create_background_task(
             coordinator.hass,
-            self._run(selection, lines),
+            self._follow(selection, lines),
             f"{coordinator.name} logs",
             eager_start=False,
         )
 
     @callback
     def stop(self) -> None:
-        """Send no more: the browser has enough, or is gone."""
-        self._is_stopped = True
-        self._waiting.clear()
+        """Stop without a last event, because the client unsubscribed or disconnected."""
+        self._is_finished = True
+        self._queue.clear()
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
 
-    async def _run(self, selection: LogSelection, lines: int) -> None:
+    async def _follow(self, selection: LogSelection, lines: int) -> None:
+        """Follow the logs until they end, and send the client the reason."""
         coordinator = self._coordinator
-        unsubscribe = coordinator.async_add_listener(self._see_device)
+        unsubscribe = coordinator.async_add_listener(self._cancel_if_offline)
         try:
-            await self._logs.follow(selection, lines, self._tell)
+            await self._logs.follow(selection, lines, self._enqueue)
         except HomeAssistantError as err:
-            self._end(err)
+            self._finish(err)
         except asyncio.CancelledError:
-            self._end(self._reason or self._ending("logs_unloaded"))
+            self._finish(self._cancel_error or self._error("logs_unloaded"))
             raise
         else:
-            self._end(self._ending("logs_ended"))
+            self._finish(self._error("logs_ended"))
         finally:
             unsubscribe()
 
     @callback
-    def _see_device(self) -> None:
-        """End it when the device is gone: the connection to it may look well for hours."""
+    def _cancel_if_offline(self) -> None:
+        """Cancel the task when the device is offline. Its connection can stay open for hours."""
         if self._coordinator.is_online is False and self._task is not None:
-            self._reason = translate_error(
+            self._cancel_error = translate_error(
                 HomeAssistantError,
                 DeviceOffline("it is offline"),
                 self._coordinator.device_name,
@@ -206,49 +216,58 @@ class _LogStream:
             self._task.cancel()
 
     @callback
-    def _tell(self, entry: LogEntry) -> None:
-        self._waiting.append(entry)
-        self._size += len(entry.message)
-        while len(self._waiting) > MAX_BACKLOG or self._size > _MAX_WAITING:
-            self._next()
+    def _enqueue(self, entry: LogEntry) -> None:
+        """Add a line to the queue, and drop the oldest lines of a full queue."""
+        self._queue.append(entry)
+        self._queue_size += len(entry.message)
+        while len(self._queue) > _MAX_LINES or self._queue_size > _MAX_QUEUE_SIZE:
+            self._dequeue()
             self._dropped += 1
-        if self._timer is None and not self._is_stopped:
-            self._timer = self._coordinator.hass.loop.call_later(_INTERVAL, self._flush)
+        if self._timer is None and not self._is_finished:
+            self._schedule_flush()
+
+    def _dequeue(self) -> LogEntry:
+        """Remove and return the oldest line of the queue."""
+        entry = self._queue.popleft()
+        self._queue_size -= len(entry.message)
+        return entry
+
+    def _schedule_flush(self) -> None:
+        self._timer = self._coordinator.hass.loop.call_later(
+            _BATCH_INTERVAL, self._flush
+        )
 
     @callback
     def _flush(self) -> None:
-        """Send the oldest of what waits, and how much was dropped before it."""
+        """Send a batch, and schedule the next one while lines are queued."""
         self._timer = None
         self._send_batch()
-        if self._waiting:
-            self._timer = self._coordinator.hass.loop.call_later(_INTERVAL, self._flush)
-
-    def _next(self) -> LogEntry:
-        """Take the oldest of what waits."""
-        entry = self._waiting.popleft()
-        self._size -= len(entry.message)
-        return entry
+        if self._queue:
+            self._schedule_flush()
 
     def _send_batch(self) -> None:
+        """Send the oldest lines of the queue, and the number of lines dropped before them."""
         batch: list[LogEntry] = []
         size = 0
-        while self._waiting and len(batch) < _MAX_BATCH and size < _MAX_BATCH_SIZE:
-            batch.append(entry := self._next())
+        while (
+            self._queue and len(batch) < _MAX_LINES_PER_BATCH and size < _MAX_BATCH_SIZE
+        ):
+            batch.append(entry := self._dequeue())
             size += len(entry.message)
         event: dict[str, Any] = {"entries": [entry.as_dict() for entry in batch]}
         if self._dropped:
             event["dropped"], self._dropped = self._dropped, 0
         self._connection.send_event(self._msg_id, event)
 
-    def _end(self, error: HomeAssistantError) -> None:
-        """Send what is left, and why there is no more."""
+    def _finish(self, error: HomeAssistantError) -> None:
+        """Send the queued lines, then a last event with the reason."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._is_stopped:
+        if self._is_finished:
             return
-        self._is_stopped = True
-        while self._waiting:
+        self._is_finished = True
+        while self._queue:
             self._send_batch()
         self._connection.send_event(
             self._msg_id,
@@ -260,9 +279,9 @@ class _LogStream:
             },
         )
 
-    def _ending(self, key: str) -> HomeAssistantError:
+    def _error(self, translation_key: str) -> HomeAssistantError:
         return HomeAssistantError(
             translation_domain=DOMAIN,
-            translation_key=key,
+            translation_key=translation_key,
             translation_placeholders={"device": self._coordinator.device_name},
         )

@@ -1,12 +1,10 @@
 """Tests with a browser, and what they do besides clicking."""
 
-import json
 from typing import Any
-from urllib.request import Request, urlopen
 
 from playwright.sync_api import Page, expect
 
-from tests.demo.running import Demo
+from .demo import Demo
 
 # What a device must not get into a page by its names and messages.
 ATTACK = "<img src=x onerror=window.attacked=1>"
@@ -16,13 +14,6 @@ MARKDOWN_ATTACK = (
     " https://attack.example www.attack.example"
 )
 ATTACKED = "img[src=x], [src*='attack.example'], [href*='attack.example']"
-
-
-def happen(demo: Demo, happening: str, index: int = 0, **arguments: Any) -> None:
-    """Have something happen to a device."""
-    url = f"{demo.control_url}/devices/{index}/{happening}"
-    headers = {"Content-Type": "application/json"}
-    urlopen(Request(url, json.dumps(arguments).encode(), headers)).close()
 
 
 def command(page: Page, kind: str, **arguments: Any) -> Any:

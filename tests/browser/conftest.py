@@ -1,17 +1,20 @@
-"""The demo runs in a process of its own, and a browser looks at it."""
+"""Fixtures of the browser tests: one Home Assistant and one browser for all, new simulated devices for each."""
 
 from collections.abc import Callable, Generator
 from io import BytesIO
-from pathlib import Path
 import shutil
 from typing import Final
 from urllib.parse import urlsplit
 
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
 import pytest
+import pytest_socket
 
-from tests.demo.running import ROOT, Demo, running
+from tests.demo.process import ROOT, DemoProcess, run_demo
+
+from .demo import Demo, set_up
 
 type Picture = Callable[[str, Page | Locator], None]
 
@@ -27,57 +30,109 @@ expect.set_options(timeout=30_000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Have an option to renew what README and docs show."""
+    """Add an option that updates the images of README and docs."""
     parser.addoption(
-        "--screenshots", action="store_true", help="renew the images of docs/images"
+        "--screenshots", action="store_true", help="update the images of docs/images"
     )
 
 
 @pytest.fixture
 def picture(request: pytest.FixtureRequest) -> Picture:
-    """Return what keeps a picture of a page or a part of it for the docs, if that is wanted."""
+    """Return a function that updates an image of the docs if --screenshots is given."""
 
-    def keep(name: str, seen: Page | Locator) -> None:
-        page = seen if isinstance(seen, Page) else seen.page
-        # What moves, and the pointer's shadow, are none of its business.
+    def save(name: str, subject: Page | Locator) -> None:
+        page = subject if isinstance(subject, Page) else subject.page
+        # Wait for animations, and move the pointer away from what it highlights.
         page.mouse.move(0, 0)
         page.wait_for_timeout(2000)
-        image = Image.open(BytesIO(seen.screenshot())).convert("RGB")
+        image = Image.open(BytesIO(subject.screenshot())).convert("RGB")
         small = image.quantize(256, dither=Image.Dither.NONE)
         small.save(ROOT / f"docs/images/{name}.png", "PNG", optimize=True)
 
-    def skip(name: str, seen: Page | Locator) -> None:
-        """Leave the tree as it is."""
+    def skip(name: str, subject: Page | Locator) -> None:
+        """Save nothing."""
 
-    # Not known when other tests are run, too.
-    return keep if request.config.getoption("--screenshots", default=False) else skip
+    # The option does not exist when other directories are tested, too.
+    return save if request.config.getoption("--screenshots", default=False) else skip
 
 
 @pytest.fixture(autouse=True)
 def _own_integration(socket_enabled: None) -> None:
-    """Do without a Home Assistant in this process, but allow connections to loopback."""
+    """Allow connections to loopback. Home Assistant runs in another process."""
+
+
+# Playwright occupies the event loop of this thread until the browser is closed. These
+# fixtures of the test helpers would use the loop for each test.
+
+
+@pytest.fixture(autouse=True)
+def configure_event_loop() -> None:
+    """Replace a fixture that needs an event loop."""
+
+
+@pytest.fixture(autouse=True)
+def enable_event_loop_debug() -> None:
+    """Replace a fixture that needs an event loop."""
+
+
+@pytest.fixture(autouse=True)
+def verify_cleanup() -> None:
+    """Replace a fixture that needs an event loop."""
+
+
+@pytest.fixture(scope="package")
+def context() -> Generator[BrowserContext]:
+    """Start a browser that is logged in and has the frontend in its cache from the second test on."""
+    if BROWSER is None:
+        pytest.skip("No browser was found; scripts/browser installs one")
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(
+            executable_path=BROWSER,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        ) as browser,
+        browser.new_context(
+            viewport={"width": 1400, "height": 1000},
+            reduced_motion="reduce",
+            # A service worker would answer requests that a test wants to delay.
+            service_workers="block",
+        ) as context,
+    ):
+        yield context
+
+
+@pytest.fixture(scope="package")
+def portal() -> Generator[BlockingPortal]:
+    """Start a thread with an event loop for the simulated devices."""
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture(scope="package")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Generator[DemoProcess]:
+    """Start the demo. Only its Home Assistant is used; its device is replaced."""
+    pytest_socket.enable_socket()
+    folder = tmp_path_factory.mktemp("demo")
+    with run_demo(folder, "--scenario", "calm") as process:
+        yield process
 
 
 @pytest.fixture
-def demo(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Demo]:
-    """Run the demo; the parameter is the scenario."""
+def demo(
+    request: pytest.FixtureRequest, portal: BlockingPortal, process: DemoProcess
+) -> Generator[Demo]:
+    """Set up new simulated devices in Home Assistant; the parameter is the scenario."""
     scenario = getattr(request, "param", "calm")
-    with running(tmp_path, "--scenario", scenario) as demo:
+    manager = set_up(portal, process.url, process.folder, scenario)
+    with portal.wrap_async_context_manager(manager) as demo:
         yield demo
 
 
 @pytest.fixture
-def page(demo: Demo) -> Generator[Page]:
-    """Open a browser that nobody used before; it must not ask anything of the internet."""
-    if BROWSER is None:
-        pytest.skip("no browser is there; scripts/browser installs one")
+def page(demo: Demo, context: BrowserContext) -> Generator[Page]:
+    """Open a page. Fail if it asks anything of the internet."""
     foreign: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=BROWSER,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    with context.new_page() as page:
         page.set_default_timeout(30_000)
         page.on(
             "request",
@@ -88,5 +143,5 @@ def page(demo: Demo) -> Generator[Page]:
             ),
         )
         yield page
-        browser.close()
+    context.clear_permissions()
     assert not foreign

@@ -3,10 +3,9 @@
 from playwright.sync_api import Page, expect
 import pytest
 
-from tests.demo.running import Demo
-
-from . import ATTACKED, MARKDOWN_ATTACK, happen, open_start_page, refresh
+from . import ATTACKED, MARKDOWN_ATTACK, open_start_page, refresh
 from .conftest import Picture
+from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -30,8 +29,8 @@ def test_ask_assist(demo: Demo, page: Page, picture: Picture) -> None:
 def test_names_in_answers_are_text(demo: Demo, page: Page) -> None:
     """A name that looks like a link, an image or HTML is shown as it is in an answer."""
     open_start_page(demo, page)
-    happen(demo, "add-service", service=MARKDOWN_ATTACK)
-    happen(demo, "container-exit", service=MARKDOWN_ATTACK)
+    demo.simulate("add-service", service=MARKDOWN_ATTACK)
+    demo.simulate("container-exit", service=MARKDOWN_ATTACK)
     refresh(page, "sensor.holy_wildflower_status")
     tile = page.locator("hui-tile-card:visible").filter(has_text="attack.example")
     expect(tile).to_contain_text("Exited")

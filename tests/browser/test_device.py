@@ -7,11 +7,9 @@ import re
 from playwright.sync_api import Page, expect
 import pytest
 
-from simulator import Device
-from tests.demo.running import Demo
-
-from . import device_ids, happen, open_start_page
+from . import device_ids, open_start_page
 from .conftest import Picture
+from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -63,7 +61,7 @@ def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
 def test_update(demo: Demo, page: Page, picture: Picture) -> None:
     """A device that is told to look installs an update, whose dialog shows how far it is."""
     page.set_viewport_size({"width": 1300, "height": 700})
-    happen(demo, "new-release")
+    demo.simulate("new-release")
     open_start_page(demo, page)
     tiles = page.locator("hui-tile-card:visible")
     tiles.filter(has_text="Check for updates").click()
@@ -84,5 +82,4 @@ def test_diagnostics(demo: Demo, page: Page, tmp_path: Path) -> None:
     download.value.save_as(file)
     data = json.loads(file.read_text())
     assert data["integration_manifest"]["domain"] == "balena_supervisor"
-    # The first device is the same in every run.
-    assert Device().api_key not in file.read_text()
+    assert demo.api_key not in file.read_text()

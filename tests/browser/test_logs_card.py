@@ -6,10 +6,9 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 import pytest
 
-from tests.demo.running import Demo
-
-from . import ATTACKED, MARKDOWN_ATTACK, command, happen, open_start_page
+from . import ATTACKED, MARKDOWN_ATTACK, command, open_start_page, refresh
 from .conftest import Picture
+from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -59,7 +58,7 @@ def test_lines_are_followed_chosen_and_filtered(
         "holy-wildflower"
     )
 
-    happen(demo, "log", source="main", message="it broke", priority=3)
+    demo.simulate("log", source="main", message="it broke", priority=3)
     expect(lines(card, "it broke")).to_have_class(re.compile("error"))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     picture("logs-card", card)
@@ -75,10 +74,10 @@ def test_lines_are_followed_chosen_and_filtered(
     expect(lines(card, "NetworkManager")).to_have_count(0)
 
     card.get_by_role("button", name="Pause").click()
-    happen(demo, "log", source="redis", message="while paused")
+    demo.simulate("log", source="redis", message="while paused")
     expect(card.get_by_text(re.compile("new lines while paused"))).to_be_visible()
     expect(lines(card, "while paused")).to_have_count(0)
-    card.get_by_role("button", name="Follow").click()
+    card.get_by_role("button", name="Resume").click()
     expect(lines(card, "while paused")).to_be_visible()
 
     card.get_by_role("button", name="Clear").click()
@@ -87,9 +86,9 @@ def test_lines_are_followed_chosen_and_filtered(
 
 def test_what_devices_say_is_text(demo: Demo, page: Page) -> None:
     """Names and messages that look like a page's own code are shown as they are."""
-    happen(demo, "add-service", service=MARKDOWN_ATTACK)
+    demo.simulate("add-service", service=MARKDOWN_ATTACK)
     card = show(demo, page)
-    happen(demo, "log", source="main", message=f"message {MARKDOWN_ATTACK}")
+    demo.simulate("log", source="main", message=f"message {MARKDOWN_ATTACK}")
     expect(lines(card, f"message {MARKDOWN_ATTACK}")).to_be_visible()
     expect(lines(card, f"{MARKDOWN_ATTACK} is ready")).to_be_visible()
     expect(page.locator(ATTACKED)).to_have_count(0)
@@ -98,14 +97,15 @@ def test_what_devices_say_is_text(demo: Demo, page: Page) -> None:
 
 def test_services_of_the_same_name(demo: Demo, page: Page) -> None:
     """Of two apps with a service of the same name, each has its own lines."""
-    happen(demo, "run-app", app_id=7, name="another", service="main")
+    demo.simulate("run-app", app_id=7, name="another", service="main")
     card = show(demo, page, service="main", app_id=7)
     expect(lines(card, "main is ready")).to_have_count(1)
+    refresh(page, "sensor.holy_wildflower_status")
     expect(card.get_by_label("Service").locator("option")).to_have_text(
         ["All", "main (another)", "main (demo-fleet)", "redis"]
     )
-    happen(demo, "log", source="main", message="of the fleet", app_id=1658654)
-    happen(demo, "log", source="main", message="of the other app", app_id=7)
+    demo.simulate("log", source="main", message="of the fleet", app_id=1658654)
+    demo.simulate("log", source="main", message="of the other app", app_id=7)
     expect(lines(card, "of the other app")).to_be_visible()
     expect(lines(card, "of the fleet")).to_have_count(0)
 
@@ -118,7 +118,7 @@ def test_scrolling_up_stops_following(demo: Demo, page: Page) -> None:
     """Who has scrolled up stays there, and comes back to the newest line by a button."""
     card = show(demo, page, lines=1000)
     for number in range(60):
-        happen(demo, "log", source="main", message=f"number {number}")
+        demo.simulate("log", source="main", message=f"number {number}")
     expect(lines(card, "number 59")).to_be_in_viewport()
     log = card.get_by_role("log")
     log.focus()
@@ -126,7 +126,7 @@ def test_scrolling_up_stops_following(demo: Demo, page: Page) -> None:
     newest = card.get_by_role("button", name="Go to the newest line")
     expect(newest).to_be_visible()
     expect(lines(card).first).to_be_in_viewport()
-    happen(demo, "log", source="main", message="at the end")
+    demo.simulate("log", source="main", message="at the end")
     expect(lines(card, "at the end")).to_have_count(1)
     expect(lines(card, "at the end")).not_to_be_in_viewport()
     newest.click()
@@ -137,7 +137,7 @@ def test_lines_are_copied(demo: Demo, page: Page) -> None:
     """The lines that are seen can be copied, with their whole times."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     card = show(demo, page)
-    happen(demo, "log", source="main", message="copy me")
+    demo.simulate("log", source="main", message="copy me")
     card.get_by_label("Filter").fill("copy me")
     expect(lines(card)).to_have_count(1)
     card.get_by_role("button", name="Copy").click()
@@ -150,10 +150,10 @@ def test_device_comes_back(demo: Demo, page: Page) -> None:
     """A device that goes away is told, and followed again when it is back."""
     card = show(demo, page)
     expect(lines(card, "main is ready")).to_be_visible()
-    happen(demo, "off")
-    expect(card.get_by_text(re.compile("could not be reached"))).to_be_visible()
-    happen(demo, "on")
-    happen(demo, "log", source="main", message="back again")
+    demo.simulate("off")
+    expect(card.get_by_text(re.compile("could not reach"))).to_be_visible()
+    demo.simulate("on")
+    demo.simulate("log", source="main", message="back again")
     expect(lines(card, "back again")).to_be_visible()
     expect(lines(card, "main is ready")).to_have_count(1)
 
@@ -162,7 +162,7 @@ def test_device_comes_back(demo: Demo, page: Page) -> None:
 def test_nothing_to_choose(demo: Demo, page: Page) -> None:
     """Where no device tells its logs, the card says so."""
     card = show(demo, page)
-    expect(card.get_by_text("No device that tells its logs")).to_be_visible()
+    expect(card.get_by_text("No device with logs is set up")).to_be_visible()
 
 
 def test_card_is_offered_and_configured(demo: Demo, page: Page) -> None:
@@ -177,7 +177,7 @@ def test_card_is_offered_and_configured(demo: Demo, page: Page) -> None:
     page.locator("hui-card-edit-mode").first.hover()
     page.locator("hui-card-edit-mode").first.click()
     form = page.locator("hui-form-editor")
-    for label in ("Device", "Service", "App ID", "Title", "Lines at first"):
+    for label in ("Device", "Service", "App ID", "Title", "Lines to load"):
         expect(form.get_by_text(label).first).to_be_visible()
 
 

@@ -3,9 +3,8 @@
 from playwright.sync_api import Page, expect
 import pytest
 
-from tests.demo.running import Demo
-
-from . import ATTACKED, MARKDOWN_ATTACK, command, happen, open_start_page
+from . import ATTACKED, MARKDOWN_ATTACK, command, open_start_page
+from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -21,7 +20,7 @@ def test_names_in_issues_are_text(demo: Demo, page: Page) -> None:
         title=MARKDOWN_ATTACK,
     )
     # It is too old to tell another name, and for that there is an issue at once.
-    happen(demo, "version", value="6.6.0")
+    demo.simulate("version", value="6.6.0")
     command(
         page,
         "call_service",
@@ -30,9 +29,9 @@ def test_names_in_issues_are_text(demo: Demo, page: Page) -> None:
         service_data={"entry_id": entry["entry_id"]},
     )
     page.goto(f"{demo.url}/config/repairs")
-    page.get_by_text("An old Supervisor tells little").click()
+    page.get_by_text("Outdated Supervisor").click()
     text = page.locator("ha-markdown-element")
-    expect(text).to_contain_text("is older than 7.12")
+    expect(text).to_contain_text("is older than version 7.12")
     shown = text.inner_text().replace("\N{WORD JOINER}", "")
     assert f"The Supervisor of {MARKDOWN_ATTACK} is older" in shown
     expect(page.locator(ATTACKED)).to_have_count(0)

@@ -5,11 +5,9 @@ import re
 from playwright.sync_api import Page, expect
 import pytest
 
-from simulator import CloudServer, Device
-from tests.demo.running import Demo
-
 from . import begin_registration, open_start_page
 from .conftest import Picture
+from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -38,18 +36,17 @@ def test_a_device_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     """An address at which nothing listens is told; the right one is taken with its key."""
     remove_entries(demo, page)
     page.set_viewport_size({"width": 1300, "height": 700})
-    begin_registration(demo, page, "A device in reach")
+    begin_registration(demo, page, "Local device")
     form = page.locator("step-flow-form")
     form.locator("input[name=host]").fill("192.168.1.20")
     picture("config-flow", page)
 
     form.locator("input[name=host]").fill("127.0.0.1:9")
     page.get_by_role("button", name="Submit").click()
-    expect(page.get_by_text("No connection could be made").first).to_be_visible()
+    expect(page.get_by_text("Home Assistant could not connect").first).to_be_visible()
 
-    form.locator("input[name=host]").fill(f"127.0.0.1:{demo.device_port}")
-    # The first device is the same in every run.
-    form.locator("input[name=api_key]").fill(Device().api_key)
+    form.locator("input[name=host]").fill(demo.api_url.removeprefix("http://"))
+    form.locator("input[name=api_key]").fill(demo.api_key)
     page.get_by_role("button", name="Submit").click()
     finish(page)
     page.goto(demo.url)
@@ -61,8 +58,6 @@ def test_a_device_is_added(demo: Demo, page: Page, picture: Picture) -> None:
 @pytest.mark.parametrize("demo", ["fleet"], indirect=True)
 def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     """A wrong key is told; the right one shows the fleets, of which one is chosen."""
-    # The first token of an account is the same in every run.
-    token = CloudServer().add_token()
     remove_entries(demo, page)
     page.set_viewport_size({"width": 1300, "height": 700})
     begin_registration(demo, page, "balenaCloud or openBalena")
@@ -71,13 +66,13 @@ def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     picture("account-flow", page)
     form.locator("input[name=token]").fill("not-the-key")
     form.get_by_text("Server", exact=True).click()
-    form.locator("input[name=url]").fill(f"http://127.0.0.1:{demo.device_port}")
+    form.locator("input[name=url]").fill(demo.api_url)
     page.get_by_role("button", name="Submit").click()
-    expect(page.get_by_text("The API key was refused").first).to_be_visible()
+    expect(page.get_by_text("The balena API refused the API key").first).to_be_visible()
 
-    form.locator("input[name=token]").fill(token)
+    form.locator("input[name=token]").fill(demo.api_key)
     page.get_by_role("button", name="Submit").click()
-    expect(page.get_by_text("Which fleets?")).to_be_visible()
+    expect(page.get_by_text("Choose fleets")).to_be_visible()
     form.get_by_role("checkbox", name="demo/gateways (5)").check()
     page.get_by_role("button", name="Submit").click()
     finish(page)
@@ -92,4 +87,4 @@ def test_automation_editor_offers_triggers(demo: Demo, page: Page) -> None:
     page.goto(f"{demo.url}/config/automation/edit/new")
     page.get_by_text("Add trigger").first.click()
     page.locator("add-automation-element-dialog input").first.fill("balena")
-    expect(page.get_by_text("The VPN was lost").first).to_be_visible()
+    expect(page.get_by_text("VPN connection lost").first).to_be_visible()

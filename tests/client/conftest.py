@@ -1,4 +1,4 @@
-"""What the tests of the client share."""
+"""Fixtures of the client tests."""
 
 from collections.abc import AsyncGenerator
 
@@ -11,12 +11,12 @@ from simulator import CloudServer
 
 @pytest.fixture
 async def session() -> AsyncGenerator[ClientSession]:
-    """Return a session of our own."""
+    """Return a session that closes after the test."""
     async with ClientSession() as session:
         yield session
 
 
 @pytest.fixture
 def account(cloud: CloudServer, token: str, session: ClientSession) -> BalenaCloud:
-    """Return the client of a user's account."""
+    """Return the client of the balena API with a user's token."""
     return BalenaCloud(cloud.url, token, session)

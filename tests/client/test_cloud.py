@@ -1,4 +1,4 @@
-"""An account of the balena API: who a token stands for, its fleets, and their devices."""
+"""BalenaCloud: the owner of a token, fleets and devices."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -49,19 +49,19 @@ QUERIES: dict[str, Query] = {
 
 @pytest.fixture
 def next_release() -> simulator.Release:
-    """Return a release after that of the fleet."""
+    """Return a newer release than that of the fleet."""
     services = (Service("browser", image="next"), Service("signage", image="next too"))
     return simulator.Release("c0ffee", services=services, version="2.5.0")
 
 
-# Who a token stands for
+# Owner of a token
 
 
 @pytest.mark.parametrize("kind", [TokenKind.USER, TokenKind.OBSERVER])
 async def test_user(
     cloud: CloudServer, session: ClientSession, kind: TokenKind
 ) -> None:
-    """A person's token tells its user."""
+    """A user's token returns the user."""
     token = cloud.add_token(kind, actor=77, username="jane")
     account = BalenaCloud(cloud.url, token, session)
     assert await account.whoami() == Actor(id=77, kind="user", name="jane")
@@ -70,7 +70,7 @@ async def test_user(
 async def test_device_as_actor(
     cloud: CloudServer, cloud_device: CloudDevice, session: ClientSession
 ) -> None:
-    """A device's own key stands for the device."""
+    """A device's API key returns the device."""
     token = cloud.add_token(TokenKind.DEVICE, actor=cloud_device.actor)
     account = BalenaCloud(cloud.url, token, session)
     assert await account.whoami() == Actor(id=cloud_device.actor, kind="device")
@@ -79,7 +79,7 @@ async def test_device_as_actor(
 async def test_fleet_as_actor(
     cloud: CloudServer, fleet: simulator.Fleet, session: ClientSession
 ) -> None:
-    """A key that registers devices stands for their fleet."""
+    """A provisioning key returns the fleet."""
     token = cloud.add_token(TokenKind.PROVISIONING, actor=fleet.actor)
     account = BalenaCloud(cloud.url, token, session)
     assert await account.whoami() == Actor(id=fleet.actor, kind="application")
@@ -89,7 +89,7 @@ async def test_fleet_as_actor(
 async def test_bad_token(
     cloud: CloudServer, session: ClientSession, token: str
 ) -> None:
-    """A token that is not valid, or none at all, is found out."""
+    """An invalid or empty token raises AuthenticationFailed."""
     with pytest.raises(AuthenticationFailed):
         await BalenaCloud(cloud.url, token, session).whoami()
 
@@ -97,7 +97,7 @@ async def test_bad_token(
 async def test_expired_token(
     cloud: CloudServer, fleet: simulator.Fleet, session: ClientSession
 ) -> None:
-    """An expired token is refused by devices, and by fleets only looks like an empty account."""
+    """An expired token raises errors, except that its list of fleets is empty."""
     account = BalenaCloud(cloud.url, cloud.add_token(TokenKind.EXPIRED), session)
     with pytest.raises(AuthenticationFailed):
         await account.whoami()
@@ -106,10 +106,10 @@ async def test_expired_token(
     assert await account.fleets() == ()
 
 
-async def test_token_that_lists_no_devices(
+async def test_provisioning_key(
     cloud: CloudServer, fleet: simulator.Fleet, session: ClientSession
 ) -> None:
-    """A key that only registers devices may not list them, though it is valid."""
+    """A provisioning key is valid, but cannot list devices."""
     token = cloud.add_token(TokenKind.PROVISIONING, actor=fleet.actor)
     account = BalenaCloud(cloud.url, token, session)
     with pytest.raises(TokenRefused):
@@ -123,11 +123,10 @@ async def test_token_that_lists_no_devices(
 async def test_fleets(
     account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """Fleets are told with their devices counted, in the order of their names."""
+    """Fleets are sorted by name, and have a device count."""
     kiosks = cloud_device.fleet
     cloud.make_device(kiosks, "kiosk-canteen")
     beacons = cloud.add_fleet("beacons", organization="lab", device_type="intel-nuc")
-    beacons.tracks_latest = False
     assert kiosks.release is not None
     assert await account.fleets() == (
         Fleet(
@@ -135,7 +134,6 @@ async def test_fleets(
             name="beacons",
             slug="lab/beacons",
             device_type="Intel NUC",
-            tracks_latest=False,
         ),
         Fleet(
             id=kiosks.id,
@@ -146,29 +144,28 @@ async def test_fleets(
             release=Release(
                 id=kiosks.release.id, commit=kiosks.release.commit, version="2.4.1"
             ),
-            tracks_latest=True,
         ),
     )
 
 
 async def test_no_fleets(account: BalenaCloud) -> None:
-    """The public fleets of strangers are not those of the account."""
+    """Public fleets of other accounts are not returned."""
     assert await account.fleets() == ()
 
 
 async def test_archived_fleet(
     account: BalenaCloud, cloud: CloudServer, fleet: simulator.Fleet
 ) -> None:
-    """A fleet that was archived is told as such: its devices are still there."""
+    """An archived fleet is returned with its flag."""
     fleet.is_archived = True
-    (told,) = await account.fleets()
-    assert told.is_archived
+    (archived,) = await account.fleets()
+    assert archived.is_archived
 
 
 async def test_removed_fleet(
     account: BalenaCloud, cloud: CloudServer, fleet: simulator.Fleet
 ) -> None:
-    """A fleet is gone when it was removed."""
+    """A removed fleet is not returned."""
     cloud.add_fleet("beacons")
     cloud.remove_fleet(fleet)
     assert [item.name for item in await account.fleets()] == ["beacons"]
@@ -177,8 +174,8 @@ async def test_removed_fleet(
 # Devices
 
 
-def truth(item: CloudDevice) -> dict[str, object]:
-    """Return what is true of a device that runs its fleet's release and has settled."""
+def expected_fields(item: CloudDevice) -> dict[str, object]:
+    """Return the expected fields of a device that runs its fleet's release."""
     device, release = item.device, item.fleet.release
     assert release is not None
     runs = Release(id=release.id, commit=release.commit, version=release.raw_version)
@@ -211,7 +208,7 @@ def truth(item: CloudDevice) -> dict[str, object]:
 
 
 def images(item: CloudDevice) -> set[InstalledImage]:
-    """Return the images of a device that runs its fleet's release."""
+    """Return the expected images of a device that runs its fleet's release."""
     assert item.fleet.release is not None
     return {
         InstalledImage(
@@ -224,28 +221,26 @@ def images(item: CloudDevice) -> set[InstalledImage]:
 
 
 async def test_device(account: BalenaCloud, cloud_device: CloudDevice) -> None:
-    """A row tells what is true of the device."""
+    """A row has all fields of the device."""
     fleet_id = cloud_device.fleet.id
     (row,) = await account.devices([fleet_id], with_images=False)
-    assert row == DeviceRow(**truth(cloud_device))
+    assert row == DeviceRow(**expected_fields(cloud_device))
 
 
 async def test_device_with_images(
     account: BalenaCloud, cloud_device: CloudDevice
 ) -> None:
-    """Where they are asked for, the services are told with the status of their containers."""
+    """Images are included on request, with the status of their containers."""
     cloud_device.device.container_exit("signage", cloud_device.fleet.id)
     fleet_id = cloud_device.fleet.id
     (row,) = await account.devices([fleet_id], with_images=True)
-    assert row == DeviceRow(**truth(cloud_device), images=row.images)
+    assert row == DeviceRow(**expected_fields(cloud_device), images=row.images)
     assert set(row.images or ()) == images(cloud_device)
     assert {image.status for image in row.images or ()} == {"Running", "exited"}
 
 
-async def test_device_of_which_little_is_known(
-    account: BalenaCloud, cloud: CloudServer
-) -> None:
-    """A device that never reported has a row as well."""
+async def test_device_without_reports(account: BalenaCloud, cloud: CloudServer) -> None:
+    """A device that never reported anything has a row."""
     fleet = cloud.add_fleet("beacons")
     item = cloud.make_device(fleet, "beacon-1", ip_addresses=(), mac_addresses=())
     item.cpu_temp = item.cpu_usage = item.memory_usage = item.memory_total = None
@@ -259,7 +254,7 @@ async def test_device_of_which_little_is_known(
 async def test_update(
     account: BalenaCloud, cloud_device: CloudDevice, next_release: simulator.Release
 ) -> None:
-    """While an update downloads, both releases and the progress are told."""
+    """While an update downloads, the row has both releases and the progress."""
     device, fleet = cloud_device.device, cloud_device.fleet
     before = fleet.release
     fleet.release = next_release
@@ -272,15 +267,12 @@ async def test_update(
     assert row.running_release.version == before.version
     assert row.target_release.version == "2.5.0"
     assert (row.overall_status, row.update_status) == ("updating", "downloading")
-    assert (row.download_progress, row.overall_progress) == (40, 40)
-    assert {
-        (image.service, image.status, image.download_progress)
-        for image in row.images or ()
-    } == {
-        ("browser", "Running", None),
-        ("signage", "Running", None),
-        ("browser", "Downloading", 40),
-        ("signage", "Downloading", 40),
+    assert row.overall_progress == 40
+    assert {(image.service, image.status) for image in row.images or ()} == {
+        ("browser", "Running"),
+        ("signage", "Running"),
+        ("browser", "Downloading"),
+        ("signage", "Downloading"),
     }
     assert {image.app_id for image in row.images or ()} == {fleet.id}
 
@@ -288,7 +280,7 @@ async def test_update(
 async def test_deleted_images(
     account: BalenaCloud, cloud_device: CloudDevice, next_release: simulator.Release
 ) -> None:
-    """Images that are gone from the device are not told."""
+    """Deleted images are not returned."""
     fleet = cloud_device.fleet
     await account.devices([fleet.id], with_images=True)
     fleet.release = next_release
@@ -300,7 +292,7 @@ async def test_deleted_images(
 async def test_pinned_device(
     account: BalenaCloud, cloud_device: CloudDevice, next_release: simulator.Release
 ) -> None:
-    """A device that is pinned should run another release than its fleet."""
+    """The target release of a pinned device is not that of its fleet."""
     cloud_device.pinned = next_release
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
     assert row.is_pinned
@@ -310,7 +302,7 @@ async def test_pinned_device(
 
 
 async def test_offline_device(account: BalenaCloud, cloud_device: CloudDevice) -> None:
-    """A device that is off is there, and disconnected."""
+    """A device that is off has a row, and is disconnected."""
     await cloud_device.device.power_off()
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
     assert (row.is_online, row.is_connected_to_vpn) == (False, False)
@@ -320,7 +312,7 @@ async def test_offline_device(account: BalenaCloud, cloud_device: CloudDevice) -
 async def test_devices_of_some_fleets(
     account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """Only the devices of the fleets that were asked for are told."""
+    """Only devices of the requested fleets are returned."""
     beacons, signs = cloud.add_fleet("beacons"), cloud.add_fleet("signs")
     beacon = cloud.make_device(beacons, "beacon-1")
     cloud.make_device(signs, "sign-1")
@@ -331,7 +323,7 @@ async def test_devices_of_some_fleets(
 async def test_removed_device(
     account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """A device that left the account is not told any more."""
+    """A removed device is not returned."""
     fleet = cloud_device.fleet
     cloud.make_device(fleet, "kiosk-canteen")
     cloud.remove_device(cloud_device.device.uuid)
@@ -342,22 +334,22 @@ async def test_removed_device(
 async def test_device_sees_itself(
     cloud: CloudServer, cloud_device: CloudDevice, session: ClientSession
 ) -> None:
-    """With a device's own key, the device is all that there is."""
+    """With a device's API key, only that device is returned."""
     cloud.make_device(cloud_device.fleet, "kiosk-canteen")
     token = cloud.add_token(TokenKind.DEVICE, actor=cloud_device.actor)
     account = BalenaCloud(cloud.url, token, session)
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
-    assert row == DeviceRow(**truth(cloud_device))
+    assert row == DeviceRow(**expected_fields(cloud_device))
 
 
-async def test_no_fleets_asked_for(account: BalenaCloud, cloud: CloudServer) -> None:
-    """Nothing is sent when there is nothing to ask for."""
+async def test_devices_of_no_fleets(account: BalenaCloud, cloud: CloudServer) -> None:
+    """Without fleets, no request is sent."""
     assert await account.devices([], with_images=True) == ()
     assert cloud.requests == []
 
 
-async def test_rows_without_a_name(account: BalenaCloud, cloud: CloudServer) -> None:
-    """What cannot be told apart is left out, and the rest is there."""
+async def test_rows_without_identity(account: BalenaCloud, cloud: CloudServer) -> None:
+    """Rows without identity are omitted."""
     whole = {"id": 7, "uuid": "c0ffee", "belongs_to__application": {"__id": 1}}
     rows = [None, {}, {**whole, "uuid": None}, "x", whole]
     cloud.faults.add("GET", "/v7/device", Fault.json({"d": rows}))
@@ -366,8 +358,8 @@ async def test_rows_without_a_name(account: BalenaCloud, cloud: CloudServer) -> 
     )
 
 
-async def test_same_row_again(account: BalenaCloud, cloud: CloudServer) -> None:
-    """A row that is as it was is known by its object, also one that is nested deep."""
+async def test_unchanged_row(account: BalenaCloud, cloud: CloudServer) -> None:
+    """An unchanged row is the same object, even if it is nested deeply."""
     deep: list[object] = []
     for _ in range(500):
         deep = [deep]
@@ -394,7 +386,7 @@ async def test_many_devices(
     count: int,
     requests: int,
 ) -> None:
-    """A thousand devices take one request, and each device is told once."""
+    """1000 devices need one request, and each device is returned once."""
     for number in range(count):
         cloud.make_device(fleet, f"kiosk-{number}")
     rows = await account.devices([fleet.id], with_images=True)
@@ -406,7 +398,7 @@ async def test_many_devices(
 async def test_many_fleets(
     account: BalenaCloud, cloud: CloudServer, count: int, requests: int
 ) -> None:
-    """However many fleets are asked for, no address gets longer than 8 kB."""
+    """Requests for many fleets are split, so that no URL exceeds 8 kB."""
     fleets = [cloud.add_fleet(f"fleet-{number}") for number in range(count)]
     first = cloud.make_device(fleets[0], "first")
     last = cloud.make_device(fleets[-1], "last")
@@ -416,13 +408,13 @@ async def test_many_fleets(
     assert max(len(request.path_qs) for request in cloud.requests) < 8000
 
 
-# What is asked for
+# Selected fields
 
 
-async def test_fields_are_named(
+async def test_fields_are_selected(
     account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """No query asks for all fields, as the key of the device's Supervisor is one of them."""
+    """Every query selects its fields: the default fields include the Supervisor's API key."""
     cloud.missing_fields = {"cpu_temp"}
     await account.fleets()
     await account.devices([cloud_device.fleet.id], with_images=False)
@@ -430,25 +422,25 @@ async def test_fields_are_named(
     assert len(cloud.requests) == 5
     for request in cloud.requests:
         assert request.query["$select"]
-        # Nor does a part of one, however deep.
+        # Expansions select their fields, too.
         assert re.findall(r"\((?!\$select=)", request.query["$expand"]) == []
         assert "api_secret" not in request.path_qs
         assert "+" not in request.query_string
 
 
-async def test_key_of_a_device_is_not_told(
+async def test_device_key_is_not_returned(
     account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """The key of a device's Supervisor is neither in a row nor in a fleet."""
+    """Neither rows nor fleets contain the Supervisor's API key."""
     rows = await account.devices([cloud_device.fleet.id], with_images=True)
-    told = f"{rows} {await account.fleets()}"
-    assert cloud_device.device.api_key not in told
+    text = f"{rows} {await account.fleets()}"
+    assert cloud_device.device.api_key not in text
 
 
-async def test_missing_field(
+async def test_missing_optional_field(
     account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """An API that lacks a field, also the second time, is asked for less, and from then on at once."""
+    """If the API lacks an optional field twice, all of them are omitted, from the next query on immediately."""
     cloud.missing_fields = {"cpu_temp"}
     for expected in (3, 4):
         (row,) = await account.devices([cloud_device.fleet.id], with_images=True)
@@ -458,43 +450,44 @@ async def test_missing_field(
         assert len(cloud.requests) == expected
 
 
-async def test_failure_that_passes(
+async def test_single_empty_server_error(
     account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """A failure without a word that passes costs no field."""
+    """A single response 500 without a body is retried with all fields."""
     cloud.faults.add("GET", "/v7/device", Fault.status(500), times=1)
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
-    assert row == DeviceRow(**truth(cloud_device))
+    assert row == DeviceRow(**expected_fields(cloud_device))
 
 
-async def test_missing_field_that_comes(
+async def test_optional_field_after_update(
     account: BalenaCloud,
     cloud: CloudServer,
     cloud_device: CloudDevice,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After a while all is asked for again, as the API may have been updated."""
+    """Optional fields are requested again after the retry interval."""
     monkeypatch.setattr(
-        "custom_components.balena_supervisor.client.cloud._LEAN_TIME", 0.0
+        "custom_components.balena_supervisor.client.cloud._OPTIONAL_FIELDS_RETRY_INTERVAL",
+        0.0,
     )
     cloud.missing_fields = {"cpu_temp"}
     await account.devices([cloud_device.fleet.id], with_images=False)
     cloud.missing_fields = set()
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
-    assert row == DeviceRow(**truth(cloud_device))
+    assert row == DeviceRow(**expected_fields(cloud_device))
 
 
-async def test_field_that_cannot_be_missed(
+async def test_missing_required_field(
     account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """When less does not help either, the API has failed, and all is asked for again."""
+    """If a required field is missing, CloudError is raised, and the next query has all fields."""
     cloud.missing_fields = {"uuid"}
     with pytest.raises(CloudError):
         await account.devices([cloud_device.fleet.id], with_images=False)
     assert len(cloud.requests) == 3
     cloud.missing_fields = set()
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
-    assert row == DeviceRow(**truth(cloud_device))
+    assert row == DeviceRow(**expected_fields(cloud_device))
 
 
 @pytest.mark.parametrize("is_balena_cloud", [False, True])
@@ -504,18 +497,18 @@ async def test_both_kinds_of_api(
     cloud_device: CloudDevice,
     is_balena_cloud: bool,
 ) -> None:
-    """The same is asked of balenaCloud and of an openBalena, and both know all of it."""
+    """The queries work with balenaCloud and with openBalena."""
     cloud.is_balena_cloud = is_balena_cloud
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
-    assert row == DeviceRow(**truth(cloud_device))
+    assert row == DeviceRow(**expected_fields(cloud_device))
     assert len(await account.fleets()) == 1
     assert len(cloud.requests) == 2
 
 
-async def test_old_api(
+async def test_api_older_than_version_7(
     account: BalenaCloud, cloud: CloudServer, fleet: simulator.Fleet
 ) -> None:
-    """An API from before version 7 knows who one is, and no more."""
+    """An API older than version 7 supports whoami only."""
     cloud.api_version = (26, 3, 9)
     assert await account.whoami()
     with pytest.raises(Unsupported, match="version 7"):
@@ -524,7 +517,7 @@ async def test_old_api(
         await account.devices([fleet.id], with_images=True)
 
 
-# What goes wrong
+# Errors
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
@@ -560,7 +553,7 @@ async def test_error(
     fault: Fault,
     error: type[BalenaError],
 ) -> None:
-    """Each failure of the API means one error, and none makes it be asked again."""
+    """Each failure is one error, and is not retried."""
     cloud.faults.add("*", "/*", fault)
     with pytest.raises(BalenaError) as failed:
         await query(account)
@@ -571,10 +564,10 @@ async def test_error(
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-async def test_failure_without_a_word(
+async def test_empty_server_error(
     account: BalenaCloud, cloud: CloudServer, query: Query
 ) -> None:
-    """An API that fails without a word has failed."""
+    """A response 500 without a body raises CloudError."""
     cloud.faults.add("*", "/*", Fault.status(500))
     with pytest.raises(CloudError):
         await query(account)
@@ -589,43 +582,43 @@ async def test_failure_without_a_word(
     ],
     ids=["whoami", "fleets", "devices"],
 )
-async def test_refusal(
+async def test_refused_token(
     account: BalenaCloud,
     cloud: CloudServer,
     query: Query,
     error: type[BalenaError],
 ) -> None:
-    """Only the question who one is finds out that a token is not valid at all."""
+    """Only whoami raises AuthenticationFailed for a refused token."""
     cloud.faults.add("*", "/*", Fault.status(401))
     with pytest.raises(error):
         await query(account)
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-async def test_something_in_between_refuses(
+async def test_refusal_by_firewall(
     account: BalenaCloud, cloud: CloudServer, query: Query
 ) -> None:
-    """A refusal that the API does not know tells nothing of the token."""
+    """A response 403 is not from the API, and is no error of the token."""
     cloud.faults.add("*", "/*", Fault.status(403, "<html>", "text/html"))
     with pytest.raises(CloudError):
         await query(account)
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-async def test_answer_without_end(
+async def test_endless_response(
     account: BalenaCloud, cloud: CloudServer, query: Query
 ) -> None:
-    """An answer that does not end is given up."""
+    """A response that exceeds the size limit raises InvalidResponse."""
     cloud.faults.add("*", "/*", Fault.huge())
     with pytest.raises(InvalidResponse):
         await query(account)
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-async def test_broken_connection(
+async def test_lost_connection(
     account: BalenaCloud, cloud: CloudServer, query: Query
 ) -> None:
-    """A connection that breaks before an answer comes is a failure."""
+    """A lost connection raises ConnectionFailed."""
     cloud.faults.add("*", "/*", Fault.reset())
     with pytest.raises(ConnectionFailed):
         await query(account)
@@ -638,7 +631,7 @@ async def test_slow_api(
     query: Query,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An API that does not answer is waited for only so long."""
+    """An API that does not respond raises RequestTimeout."""
     module = "custom_components.balena_supervisor.client.cloud"
     monkeypatch.setattr(f"{module}.READ_TIMEOUT", 0.05)
     monkeypatch.setattr(f"{module}.QUERY_TIMEOUT", 0.05)
@@ -650,37 +643,37 @@ async def test_slow_api(
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 async def test_no_api(session: ClientSession, query: Query) -> None:
-    """Where nothing listens, the connection is refused."""
+    """A closed port raises ConnectionRefused."""
     with pytest.raises(ConnectionRefused):
         await query(BalenaCloud("http://127.0.0.1:1", "x", session))
 
 
-async def test_page_that_fails(
+async def test_failed_page(
     account: BalenaCloud,
     cloud: CloudServer,
     cloud_device: CloudDevice,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """When a page of devices fails, there are no devices rather than some of them."""
-    monkeypatch.setattr("custom_components.balena_supervisor.client.cloud.PAGE", 1)
+    """If a page of devices fails, the whole query fails."""
+    monkeypatch.setattr("custom_components.balena_supervisor.client.cloud.PAGE_SIZE", 1)
     cloud.limit(1, retry_after=30)
     with pytest.raises(RateLimited) as limited:
         await account.devices([cloud_device.fleet.id], with_images=False)
     assert limited.value.retry_after == 30
-    assert account.quiet_for > 25
+    assert account.remaining_backoff > 25
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 @pytest.mark.parametrize("status", [400, 401, 404, 418, 429, 500, 503])
-async def test_token_is_not_repeated(
+async def test_token_is_masked(
     account: BalenaCloud, cloud: CloudServer, token: str, query: Query, status: int
 ) -> None:
-    """A token that the API repeats in an error does not come through."""
+    """An error does not contain a token that the API repeats."""
     cloud.faults.add("*", "/*", Fault.status(status, f"Bearer {token}"))
     with pytest.raises(BalenaError) as failed:
         await query(account)
-    told = "".join(traceback.format_exception(failed.value)) + repr(failed.value)
-    assert token not in told
+    text = "".join(traceback.format_exception(failed.value)) + repr(failed.value)
+    assert token not in text
     assert all(token not in request.path_qs for request in cloud.requests)
 
 
@@ -688,7 +681,7 @@ async def test_token_is_not_repeated(
 async def test_address_with_a_path(
     cloud: CloudServer, token: str, session: ClientSession, suffix: str
 ) -> None:
-    """The API is found below whatever address is given."""
+    """The API's paths are appended to the address."""
     await BalenaCloud(f"{cloud.url}{suffix}", token, session).whoami()
     with pytest.raises(Unsupported):
         await BalenaCloud(f"{cloud.url}/api{suffix}", token, session).whoami()
@@ -698,27 +691,27 @@ async def test_address_with_a_path(
     ]
 
 
-# Certificates of one's own
+# Private certificate authorities
 
 
 @pytest.fixture
 def address() -> str:
-    """Return the address that the certificate is for."""
+    """Return the address of the certificate."""
     return "127.0.0.1"
 
 
 @pytest.fixture
 def contexts(address: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return the TLS of a server and of a client with an authority of their own."""
+    """Return the TLS contexts of a server and a client with a private certificate authority."""
     authority = certify()
     return certify(address, authority).of_server(), authority.of_client()
 
 
 @pytest.mark.usefixtures("failed_handshakes")
-async def test_certificate_of_an_unknown_authority(
+async def test_certificate_of_unknown_authority(
     session: ClientSession, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
-    """A certificate that nobody vouches for is not trusted, and nothing is sent."""
+    """A certificate of an unknown authority raises CertificateInvalid, and nothing is sent."""
     async with CloudServer(ssl=contexts[0]) as cloud:
         account = BalenaCloud(cloud.url, cloud.add_token(), session)
         with pytest.raises(CertificateInvalid):
@@ -728,10 +721,10 @@ async def test_certificate_of_an_unknown_authority(
         assert cloud.requests == []
 
 
-async def test_certificate_of_a_known_authority(
+async def test_certificate_of_known_authority(
     session: ClientSession, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
-    """With its authority known, an API with a certificate of its own is trusted."""
+    """A certificate of a configured authority is accepted."""
     async with CloudServer(ssl=contexts[0]) as cloud:
         account = BalenaCloud(cloud.url, cloud.add_token(), session, ssl=contexts[1])
         item = cloud.make_device(cloud.add_fleet("kiosks"), "kiosk-lobby")
@@ -741,10 +734,10 @@ async def test_certificate_of_a_known_authority(
 
 @pytest.mark.usefixtures("failed_handshakes")
 @pytest.mark.parametrize("address", ["127.0.0.2"])
-async def test_certificate_for_another_address(
+async def test_certificate_for_other_address(
     session: ClientSession, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
-    """A certificate for another address is not trusted, whoever vouches for it."""
+    """A certificate for another address raises CertificateInvalid."""
     async with CloudServer(ssl=contexts[0]) as cloud:
         account = BalenaCloud(cloud.url, cloud.add_token(), session, ssl=contexts[1])
         with pytest.raises(CertificateInvalid):

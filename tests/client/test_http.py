@@ -1,4 +1,4 @@
-"""One address, and how much of what it sends is taken."""
+"""HttpClient: addresses, response sizes, queries, headers and connections."""
 
 from aiohttp import ClientSession
 import pytest
@@ -9,47 +9,49 @@ from simulator import CloudServer, Fault
 
 
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1", "nowhere", "http:///path"])
-async def test_address_that_is_none(session: ClientSession, address: str) -> None:
-    """Where an address leads nowhere, nothing can be sent."""
+async def test_invalid_address(session: ClientSession, address: str) -> None:
+    """An invalid address raises ConnectionFailed."""
     http = HttpClient(address, session)
     with pytest.raises(ConnectionFailed):
-        await http.request("POST", "/", timeout=1, command=True)
+        await http.request("POST", "/", timeout=1, is_command=True)
 
 
-async def test_size_of_an_answer(cloud: CloudServer, session: ClientSession) -> None:
-    """An answer that is announced to be too large is not read."""
-    http = HttpClient(cloud.url, session, max_answer=10)
+async def test_response_size(cloud: CloudServer, session: ClientSession) -> None:
+    """A response whose Content-Length exceeds the limit is not read."""
+    http = HttpClient(cloud.url, session, max_response_size=10)
     cloud.faults.add("GET", "/fits", Fault.status(200, "x" * 10))
     cloud.faults.add("GET", "/too-large", Fault.status(200, "x" * 11))
-    answer = await http.request("GET", "/fits", timeout=1, command=False)
-    assert answer.text == "x" * 10
+    response = await http.request("GET", "/fits", timeout=1, is_command=False)
+    assert response.text == "x" * 10
     with pytest.raises(InvalidResponse):
-        await http.request("GET", "/too-large", timeout=1, command=False)
+        await http.request("GET", "/too-large", timeout=1, is_command=False)
 
 
 async def test_query(cloud: CloudServer, session: ClientSession) -> None:
-    """A query arrives as it was meant, whatever is in it."""
+    """A query with special characters arrives unchanged."""
     http = HttpClient(cloud.url, session)
-    words = "a b&c=d+e/$f(g),'h';%20#ü"
-    await http.request("GET", "/", params={"$q": words}, timeout=1, command=False)
+    value = "a b&c=d+e/$f(g),'h';%20#ü"
+    await http.request("GET", "/", params={"$q": value}, timeout=1, is_command=False)
     (request,) = cloud.requests
-    assert request.query == {"$q": words}
+    assert request.query == {"$q": value}
     assert "+" not in request.query_string
 
 
-async def test_no_key(cloud: CloudServer, session: ClientSession) -> None:
-    """Without a key, nothing is said of one."""
-    await HttpClient(cloud.url, session).request("GET", "/", timeout=1, command=False)
+async def test_no_credential(cloud: CloudServer, session: ClientSession) -> None:
+    """Without a credential, no Authorization header is sent."""
+    await HttpClient(cloud.url, session).request(
+        "GET", "/", timeout=1, is_command=False
+    )
     (request,) = cloud.requests
     assert request.header("Authorization") == ""
     assert request.header("User-Agent") == "HomeAssistant-balena"
 
 
 async def test_connections(cloud: CloudServer, session: ClientSession) -> None:
-    """A command has a connection of its own: one that is idle may just be ended."""
+    """Reads share a connection. Each command opens a new one."""
     http = HttpClient(cloud.url, session)
     for method in ("GET", "GET", "POST", "POST"):
-        await http.request(method, "/", timeout=1, command=method == "POST")
+        await http.request(method, "/", timeout=1, is_command=method == "POST")
     first, second, *commands = [request.peer for request in cloud.requests]
     assert first == second
     assert len({first, *commands}) == 3

@@ -1,4 +1,4 @@
-"""Lines of a journal in JSON, whatever they hold."""
+"""JournalEntry: lines of the journal in JSON."""
 
 from datetime import UTC, datetime
 import json
@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from custom_components.balena_supervisor.client import JournalEntry, container_tag
+from custom_components.balena_supervisor.client import JournalEntry, short_container_id
 
 
 def entry(**fields: Any) -> JournalEntry:
-    """Return the entry that a line with some fields is."""
+    """Return the entry of a line with these fields."""
     return JournalEntry.from_line(json.dumps(fields))
 
 
 def test_all_fields() -> None:
-    """An entry has its time, its writer and its message."""
+    """An entry contains time, priority, source and message."""
     assert entry(
         __REALTIME_TIMESTAMP="1795425930000001",
         MESSAGE="hello",
@@ -47,21 +47,21 @@ def test_all_fields() -> None:
     ],
 )
 def test_messages(message: object, expected: str | bytes | None) -> None:
-    """A message is text, bytes, several texts, or left out."""
+    """A message is text, bytes, several texts, or omitted."""
     assert entry(MESSAGE=message).message == expected
 
 
 @pytest.mark.parametrize("line", ['{"MESSAGE":"cut of', "no JSON", "[]", "7"])
-def test_no_json(line: str) -> None:
-    """A line that is no entry is a message as it is."""
+def test_line_without_entry(line: str) -> None:
+    """A line that is not a JSON object becomes the message."""
     assert JournalEntry.from_line(line) == JournalEntry(message=line)
 
 
 @pytest.mark.parametrize(
     "time", ["", "soon", None, 10**30, "9" * 19, -62135596800000000]
 )
-def test_no_time(time: object) -> None:
-    """A time that is none is missing."""
+def test_invalid_time(time: object) -> None:
+    """An invalid time becomes None."""
     assert entry(__REALTIME_TIMESTAMP=time, MESSAGE="hello").time is None
 
 
@@ -77,10 +77,10 @@ def test_no_time(time: object) -> None:
     ],
 )
 def test_services(name: str | None, service: str | None) -> None:
-    """The name of a container tells its service, also one with underscores."""
+    """The service is taken from the container name, even if it contains underscores."""
     assert entry(CONTAINER_NAME=name, MESSAGE="hello").service == service
 
 
-def test_tag() -> None:
-    """Lines of a container are tagged with the beginning of its id."""
-    assert container_tag("0123456789ABCDEF") == "0123456789ab"
+def test_short_container_id() -> None:
+    """A short container id has 12 lower-case characters."""
+    assert short_container_id("0123456789ABCDEF") == "0123456789ab"

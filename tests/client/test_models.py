@@ -1,4 +1,4 @@
-"""Whatever a device answers, a model is made of it."""
+"""Models of the Supervisor: from_json accepts any JSON value."""
 
 from collections.abc import Callable
 
@@ -111,23 +111,23 @@ MODELS = [
     models.ServiceReport.from_json,
     models.StateStatus.from_json,
     models.Vpn.from_json,
-    models.container_ids_from_json,
-    models.tags_from_json,
+    models.parse_container_ids,
+    models.parse_tags,
 ]
 
 
-@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("parse", MODELS)
 @given(value=JSON)
-def test_any_json(make: Callable[[object], object], value: object) -> None:
-    """Any JSON value makes a model, the same one each time."""
-    assert repr(make(value)) == repr(make(value))
+def test_any_json(parse: Callable[[object], object], value: object) -> None:
+    """Any JSON value can be parsed, with the same result each time."""
+    assert repr(parse(value)) == repr(parse(value))
 
 
 @given(device=JSON, apps=JSON, containers=JSON, vpn=JSON)
-def test_any_answers_make_a_state(
+def test_any_responses_as_state(
     device: object, apps: object, containers: object, vpn: object
 ) -> None:
-    """Any combination of answers makes a state."""
+    """Any combination of responses can be converted to a state."""
     state = state_from_supervisor(
         models.DeviceReport.from_json(device),
         apps=models.AppReports.from_json(apps),
@@ -148,16 +148,14 @@ def test_any_answers_make_a_state(
         ("supervisor_version", None),
     ],
 )
-def test_a_wrong_field_is_absent_and_the_rest_is_there(
-    field: str, value: object
-) -> None:
-    """One wrong field costs itself."""
-    answer: dict[str, object] = {
+def test_wrong_field(field: str, value: object) -> None:
+    """A field of a wrong type becomes None, and the others keep their values."""
+    response: dict[str, object] = {
         "os_version": "balenaOS 6.5.4",
         "extra": {},
         field: value,
     }
-    report = models.DeviceReport.from_json(answer)
+    report = models.DeviceReport.from_json(response)
     assert report == models.DeviceReport(os_version="balenaOS 6.5.4")
 
 
@@ -173,5 +171,5 @@ def test_a_wrong_field_is_absent_and_the_rest_is_there(
     ],
 )
 def test_versions(text: str | None, version: tuple[int, ...] | None) -> None:
-    """A version is its numbers, or unknown."""
+    """A version is a tuple of numbers, or None."""
     assert parse_version(text) == version

@@ -1,4 +1,4 @@
-"""A Supervisor behind the balena API: what passes, and what each answer means."""
+"""ProxyTransport: forwarded requests, responses, rate limits and concurrency."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,6 +17,7 @@ from custom_components.balena_supervisor.client import (
     BalenaCloud,
     BalenaError,
     CloudError,
+    CloudRateLimited,
     ConnectionFailed,
     ConnectionRefused,
     DeviceKeyRefused,
@@ -25,7 +26,6 @@ from custom_components.balena_supervisor.client import (
     LockHolder,
     NotFound,
     OutcomeUnknown,
-    Paused,
     ProxyTransport,
     RateLimited,
     RequestTimeout,
@@ -43,48 +43,48 @@ from .test_supervisor import APP_ID, COMMANDS, Method
 
 HTML = "text/html"
 JSON = "application/json"
-NOBODY = '"No online device(s) found"'
-UNREADABLE = '{"error":"Bad API response from supervisor"}'
+NO_ONLINE_DEVICE = '"No online device(s) found"'
+BAD_RESPONSE = '{"error":"Bad API response from supervisor"}'
 PAGE = "<html><body>Something is wrong</body></html>"
 
 
 @pytest.fixture
 def device(cloud_device: CloudDevice) -> Device:
-    """Return the device behind the API, in the place of one in reach."""
+    """Return the device behind the API, instead of a local one."""
     return cloud_device.device
 
 
 @pytest.fixture
 def supervisor(account: BalenaCloud, device: Device) -> Supervisor:
-    """Return the client of the device, by the way through the API."""
+    """Return the client of the device's Supervisor through the API."""
     return account.supervisor(device.uuid)
 
 
 async def read(supervisor: Supervisor) -> object:
-    """Read what only needs the right to see the device."""
+    """Send a read, which requires permission to see the device."""
     return await supervisor.device()
 
 
 async def command(supervisor: Supervisor) -> object:
-    """Command what needs the right to change the device."""
+    """Send a command, which requires permission to change the device."""
     return await supervisor.blink()
 
 
-async def arrived(cloud: CloudServer, count: int) -> None:
-    """Return when so many requests have arrived, and more would have, too."""
+async def wait_for_requests(cloud: CloudServer, count: int) -> None:
+    """Wait until the requests have wait_for_requests, and any further ones."""
     async with asyncio.timeout(5):
         while len(cloud.requests) < count:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
 
 
-# What is sent
+# Forwarded requests
 
 
-async def test_read_is_passed_on(
+async def test_forwarded_read(
     supervisor: Supervisor, cloud: CloudServer, token: str, device: Device
 ) -> None:
-    """A read is a POST that names the device and the method."""
+    """A read is a POST with the device's UUID and the method."""
     await supervisor.device()
     (request,) = cloud.requests
     assert (request.method, request.path_qs) == ("POST", "/supervisor/v1/device")
@@ -92,10 +92,10 @@ async def test_read_is_passed_on(
     assert json.loads(request.body) == {"uuid": device.uuid, "method": "GET"}
 
 
-async def test_command_is_passed_on(
+async def test_forwarded_command(
     supervisor: Supervisor, cloud: CloudServer, device: Device
 ) -> None:
-    """The arguments of a command go along as data."""
+    """The arguments of a command are sent as data."""
     await supervisor.reboot(force=True)
     (request,) = cloud.requests
     assert (request.method, request.path_qs) == ("POST", "/supervisor/v1/reboot")
@@ -109,7 +109,7 @@ async def test_command_is_passed_on(
 async def test_only_one_device_is_reached(
     supervisor: Supervisor, cloud: CloudServer, fleet: Fleet, device: Device
 ) -> None:
-    """Other devices of the fleet hear nothing of a command."""
+    """A command reaches no other device of the fleet."""
     other = cloud.make_device(fleet, "kiosk-canteen")
     await supervisor.blink()
     assert device.commands == [("blink", {})]
@@ -125,30 +125,30 @@ async def test_only_one_device_is_reached(
     ],
     ids=["new key", "local logs", "journal"],
 )
-async def test_what_does_not_pass(
+async def test_unsupported_requests(
     supervisor: Supervisor, cloud: CloudServer, call: Method
 ) -> None:
-    """What the API cannot pass on, or must not, is refused before it is sent."""
+    """A request that the API cannot forward is not sent."""
     with pytest.raises(Unsupported):
         await call(supervisor)
     assert cloud.requests == []
 
 
-async def test_query_does_not_pass(
+async def test_unsupported_query(
     cloud: CloudServer, token: str, device: Device
 ) -> None:
-    """A query in a path is refused before it is sent: it would reach the device without it."""
+    """A path with a query is not sent, because the API would drop the query."""
     async with ClientSession() as session:
         http = HttpClient(cloud.url, session, token)
         transport = ProxyTransport(http, device.uuid, Throttle())
         with pytest.raises(Unsupported):
             await transport.request(
-                "GET", "/v2/containerId?service=main", timeout=1, command=False
+                "GET", "/v2/containerId?service=main", timeout=1, is_command=False
             )
     assert cloud.requests == []
 
 
-# What the API and the device answer
+# Responses of the API and the device
 
 
 @pytest.mark.parametrize(
@@ -163,14 +163,14 @@ async def test_query_does_not_pass(
     ],
     ids=["off", "no VPN", "frozen", "no VPN server", "no Supervisor", "other key"],
 )
-async def test_device_out_of_reach(
+async def test_unreachable_device(
     supervisor: Supervisor,
     cloud_device: CloudDevice,
     change: Callable[[CloudDevice], Awaitable[None]],
     read_error: type[BalenaError],
     command_error: type[BalenaError] | None,
 ) -> None:
-    """A device that is offline is told from one that does not know balena's key."""
+    """An offline device and a refused device key are different errors."""
     await change(cloud_device)
     with pytest.raises(read_error):
         await read(supervisor)
@@ -189,7 +189,7 @@ async def _set(target: object, **attributes: object) -> None:
 
 
 async def test_unknown_device(account: BalenaCloud, cloud: CloudServer) -> None:
-    """A device that does not exist looks like one that is offline."""
+    """An unknown device raises DeviceOffline."""
     with pytest.raises(DeviceOffline):
         await account.supervisor("c0ffee").device()
 
@@ -197,7 +197,7 @@ async def test_unknown_device(account: BalenaCloud, cloud: CloudServer) -> None:
 async def test_observer(
     cloud: CloudServer, device: Device, session: ClientSession
 ) -> None:
-    """An observer may read, and is refused to command."""
+    """An observer can read, but not send commands."""
     token = cloud.add_token(TokenKind.OBSERVER)
     supervisor = BalenaCloud(cloud.url, token, session).supervisor(device.uuid)
     assert await read(supervisor)
@@ -210,7 +210,7 @@ async def test_observer(
 async def test_token_without_rights(
     cloud: CloudServer, device: Device, session: ClientSession, kind: TokenKind
 ) -> None:
-    """A token that is not good for the device is refused."""
+    """A token without permission for the device raises TokenRefused."""
     token = cloud.add_token(kind)
     supervisor = BalenaCloud(cloud.url, token, session).supervisor(device.uuid)
     with pytest.raises(TokenRefused):
@@ -220,10 +220,10 @@ async def test_token_without_rights(
     assert device.commands == []
 
 
-async def test_key_of_a_device(
+async def test_device_key(
     cloud: CloudServer, fleet: Fleet, cloud_device: CloudDevice, session: ClientSession
 ) -> None:
-    """A device's own key reaches the device itself, and no other."""
+    """A device's API key reaches only that device."""
     other = cloud.make_device(fleet, "kiosk-canteen")
     token = cloud.add_token(TokenKind.DEVICE, actor=cloud_device.actor)
     account = BalenaCloud(cloud.url, token, session)
@@ -250,24 +250,22 @@ async def test_lock(
     fleet: Fleet,
     call: Callable[[Supervisor, int], Awaitable[None]],
 ) -> None:
-    """An update lock refuses a command, in whatever form the Supervisor says so."""
+    """An update lock raises UpdateLocked for each form of response."""
     device.lock()
     with pytest.raises(UpdateLocked, match="Lockfile exists") as locked:
         await call(supervisor, fleet.id)
     assert locked.value.holder is LockHolder.APP
 
 
-async def test_lock_whose_words_are_lost(
-    supervisor: Supervisor, device: Device
-) -> None:
-    """The API does not pass on that host settings are locked: nobody knows then."""
+async def test_lock_of_host_config(supervisor: Supervisor, device: Device) -> None:
+    """The API does not forward the lock error of the host config, so the outcome is unknown."""
     device.lock()
     with pytest.raises(OutcomeUnknown):
         await supervisor.set_host_config(hostname="x")
 
 
-async def test_lock_is_overridden(supervisor: Supervisor, device: Device) -> None:
-    """What is forced passes the lock."""
+async def test_forced_command(supervisor: Supervisor, device: Device) -> None:
+    """A forced command overrides the lock."""
     device.lock()
     await supervisor.reboot(force=True)
     assert device.commands == [("reboot", {"force": True})]
@@ -289,15 +287,15 @@ async def test_not_found(
     fleet: Fleet,
     call: Callable[[Supervisor, int], Awaitable[object]],
 ) -> None:
-    """What the device does not run is told apart from a device that is not there."""
+    """A missing app or service raises NotFound."""
     with pytest.raises(NotFound):
         await call(supervisor, fleet.id)
 
 
-async def test_supervisor_fails(
+async def test_supervisor_error(
     supervisor: Supervisor, device: Device, fleet: Fleet
 ) -> None:
-    """What the Supervisor says of its failure comes through."""
+    """The message of the Supervisor is forwarded."""
     device.start_failing = True
     with pytest.raises(SupervisorError, match="OCI runtime create failed"):
         await supervisor.restart_service(fleet.id, "browser")
@@ -306,7 +304,7 @@ async def test_supervisor_fails(
 async def test_old_supervisor(
     supervisor: Supervisor, device: Device, fleet: Fleet
 ) -> None:
-    """Of a path that an old Supervisor does not know, the API passes no words on."""
+    """A path that an old Supervisor does not have raises InvalidResponse or OutcomeUnknown."""
     device.supervisor_version = "6.4.0"
     with pytest.raises(InvalidResponse):
         await supervisor.apps()
@@ -335,15 +333,15 @@ async def test_old_supervisor(
         (Fault.status(403, PAGE, HTML), TokenRefused, TokenRefused),
         (Fault.status(404), Unsupported, Unsupported),
         (Fault.status(404, PAGE, HTML), Unsupported, Unsupported),
-        (Fault.status(404, NOBODY, JSON), DeviceOffline, DeviceOffline),
+        (Fault.status(404, NO_ONLINE_DEVICE, JSON), DeviceOffline, DeviceOffline),
         (Fault.status(404, "Service not found"), NotFound, NotFound),
         (Fault.status(207, "[]", JSON), DeviceOffline, DeviceOffline),
         (Fault.status(423, '{"message":"locked"}', JSON), UpdateLocked, UpdateLocked),
-        (Fault.status(429), Paused, Paused),
-        (Fault.status(429, PAGE, HTML), Paused, Paused),
+        (Fault.status(429), CloudRateLimited, CloudRateLimited),
+        (Fault.status(429, PAGE, HTML), CloudRateLimited, CloudRateLimited),
         (Fault.status(500), CloudError, OutcomeUnknown),
         (Fault.status(500, PAGE, HTML), CloudError, OutcomeUnknown),
-        (Fault.status(500, UNREADABLE, JSON), InvalidResponse, OutcomeUnknown),
+        (Fault.status(500, BAD_RESPONSE, JSON), InvalidResponse, OutcomeUnknown),
         (
             Fault.status(500, '{"Data":"","Error":"no bus"}', JSON),
             SupervisorError,
@@ -382,14 +380,14 @@ async def test_old_supervisor(
         (Fault.reset_after(), ConnectionFailed, OutcomeUnknown),
     ],
 )
-async def test_answer(
+async def test_response(
     supervisor: Supervisor,
     cloud: CloudServer,
     fault: Fault,
     read_error: type[BalenaError],
     command_error: type[BalenaError],
 ) -> None:
-    """Each answer means one error, and none makes anything be sent again."""
+    """Each response is one error, and is not retried."""
     cloud.faults.add("*", "/supervisor/*", fault)
     with pytest.raises(BalenaError) as failed:
         await read(supervisor)
@@ -411,10 +409,10 @@ async def test_answer(
     ],
     ids=["garbage", "nothing", "page", "text"],
 )
-async def test_answer_that_cannot_be_read(
+async def test_response_that_is_not_json(
     supervisor: Supervisor, cloud: CloudServer, fault: Fault
 ) -> None:
-    """A read that is answered by something else than JSON has failed."""
+    """A response to a read that is not JSON raises InvalidResponse."""
     cloud.faults.add("*", "/supervisor/*", fault)
     with pytest.raises(InvalidResponse):
         await read(supervisor)
@@ -423,14 +421,14 @@ async def test_answer_that_cannot_be_read(
 
 @pytest.mark.parametrize("sent", COMMANDS.values(), ids=COMMANDS)
 @pytest.mark.parametrize("is_lost_by_device", [True, False], ids=["device", "API"])
-async def test_lost_answer(
+async def test_lost_response(
     cloud: CloudServer,
     account: BalenaCloud,
     fleet: Fleet,
     sent: Method,
     is_lost_by_device: bool,
 ) -> None:
-    """A command whose answer is lost on any part of its way is carried out once."""
+    """A command whose response is lost is executed once."""
     recorded = cloud.add_device(fleet, Device())
     faults = {True: recorded.faults, False: cloud.faults}[is_lost_by_device]
     faults.add("*", "/*", Fault.reset_after())
@@ -440,10 +438,10 @@ async def test_lost_answer(
     assert len(cloud.requests) == 1
 
 
-async def test_device_that_does_not_answer_the_api(
+async def test_device_timeout(
     supervisor: Supervisor, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """A device for which the API waits in vain is offline; of a command nobody knows."""
+    """A device that does not respond to the API raises DeviceOffline or OutcomeUnknown."""
     cloud.proxy_timeout = 0.05
     cloud_device.faults.add("*", "/*", Fault.hang())
     with pytest.raises(DeviceOffline):
@@ -452,10 +450,10 @@ async def test_device_that_does_not_answer_the_api(
         await command(supervisor)
 
 
-async def test_api_that_does_not_answer(
+async def test_api_timeout(
     supervisor: Supervisor, cloud: CloudServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the API itself does not answer, a read has failed and a command may have not."""
+    """An API that does not respond raises RequestTimeout or OutcomeUnknown."""
     monkeypatch.setattr(
         "custom_components.balena_supervisor.client.proxy.PROXY_TIMEOUT", 0.1
     )
@@ -467,8 +465,8 @@ async def test_api_that_does_not_answer(
     assert len(cloud.requests) <= 2
 
 
-async def test_api_is_not_there(session: ClientSession) -> None:
-    """A refused connection is known to have carried nothing."""
+async def test_closed_port(session: ClientSession) -> None:
+    """A closed port raises ConnectionRefused, also for a command."""
     supervisor = BalenaCloud("http://127.0.0.1:1", "x", session).supervisor("c0ffee")
     with pytest.raises(ConnectionRefused):
         await read(supervisor)
@@ -477,40 +475,40 @@ async def test_api_is_not_there(session: ClientSession) -> None:
 
 
 @pytest.mark.parametrize("token", ["two words", "naïve", "line\r\nX-Other: 1"])
-async def test_token_that_is_none(
+async def test_token_with_invalid_characters(
     cloud: CloudServer, session: ClientSession, token: str
 ) -> None:
-    """A token that no header can carry is not sent."""
+    """A token with invalid characters is not sent."""
     with pytest.raises(AuthenticationFailed):
         await BalenaCloud(cloud.url, token, session).supervisor("c0ffee").blink()
     assert cloud.requests == []
 
 
-# Too many requests
+# Rate limits
 
 
-async def test_pause(
+async def test_backoff(
     supervisor: Supervisor, account: BalenaCloud, cloud: CloudServer, device: Device
 ) -> None:
-    """After too many requests reads are not even sent, while commands still go."""
+    """During a backoff, reads are not sent, but commands are."""
     cloud.limit(0, retry_after=30)
     with pytest.raises(RateLimited) as limited:
         await read(supervisor)
     assert limited.value.retry_after == 30
     cloud.unlimit()
-    with pytest.raises(RateLimited) as paused:
+    with pytest.raises(RateLimited) as rejected:
         await read(supervisor)
-    assert 25 < (paused.value.retry_after or 0) <= 30
-    assert 25 < account.quiet_for <= 30
+    assert 25 < (rejected.value.retry_after or 0) <= 30
+    assert 25 < account.remaining_backoff <= 30
     assert len(cloud.requests) == 1
     await command(supervisor)
     assert device.commands == [("blink", {})]
 
 
-async def test_pause_of_all_devices(
+async def test_backoff_of_all_devices(
     supervisor: Supervisor, account: BalenaCloud, cloud: CloudServer, fleet: Fleet
 ) -> None:
-    """A pause counts for all devices of the account, whatever was refused."""
+    """A backoff applies to all devices of the account."""
     other = cloud.make_device(fleet, "kiosk-canteen")
     cloud.limit(0, retry_after=30)
     with pytest.raises(RateLimited):
@@ -520,10 +518,10 @@ async def test_pause_of_all_devices(
         await read(account.supervisor(other.device.uuid))
 
 
-async def test_pause_after_a_query(
+async def test_backoff_after_query(
     supervisor: Supervisor, account: BalenaCloud, cloud: CloudServer, fleet: Fleet
 ) -> None:
-    """A query that was refused leaves the devices alone, too."""
+    """A rate-limited query starts a backoff for the proxy."""
     cloud.limit(0, retry_after=30)
     with pytest.raises(RateLimited):
         await account.devices([fleet.id], with_images=False)
@@ -537,10 +535,10 @@ async def test_pause_after_a_query(
     [datetime.now(UTC), datetime.now(UTC).replace(tzinfo=None)],
     ids=["zone", "no zone"],
 )
-async def test_pause_until_a_date(
+async def test_backoff_until_date(
     supervisor: Supervisor, cloud: CloudServer, until: datetime
 ) -> None:
-    """The end of a pause may be told as a date, in UTC where it does not say."""
+    """Retry-After can be a date, which is in UTC without a time zone."""
     date = format_datetime(until + timedelta(hours=1))
     fault = Fault(status_code=429, headers={"Retry-After": date})
     cloud.faults.add("*", "/*", fault)
@@ -549,12 +547,12 @@ async def test_pause_until_a_date(
     assert 3000 < (limited.value.retry_after or 0) <= 3600
 
 
-@pytest.mark.parametrize("words", ["soon", "-5", "", "1e3"])
-async def test_pause_of_unknown_length(
-    supervisor: Supervisor, cloud: CloudServer, words: str
+@pytest.mark.parametrize("value", ["soon", "-5", "", "1e3"])
+async def test_default_backoff(
+    supervisor: Supervisor, cloud: CloudServer, value: str
 ) -> None:
-    """A pause of a length that nobody understands is a minute."""
-    fault = Fault(status_code=429, headers={"Retry-After": words})
+    """An invalid Retry-After starts the default backoff."""
+    fault = Fault(status_code=429, headers={"Retry-After": value})
     cloud.faults.add("*", "/*", fault, times=1)
     with pytest.raises(RateLimited):
         await read(supervisor)
@@ -563,31 +561,33 @@ async def test_pause_of_unknown_length(
     assert 50 < (limited.value.retry_after or 0) <= 60
 
 
-@pytest.mark.parametrize("words", ["Thu, 01 Jan 1970 00:00:00 GMT", "0"])
-async def test_no_pause(supervisor: Supervisor, cloud: CloudServer, words: str) -> None:
-    """A pause that is over is none."""
-    fault = Fault(status_code=429, headers={"Retry-After": words})
+@pytest.mark.parametrize("value", ["Thu, 01 Jan 1970 00:00:00 GMT", "0"])
+async def test_no_backoff(
+    supervisor: Supervisor, cloud: CloudServer, value: str
+) -> None:
+    """A Retry-After in the past starts no backoff."""
+    fault = Fault(status_code=429, headers={"Retry-After": value})
     cloud.faults.add("*", "/*", fault, times=1)
     with pytest.raises(RateLimited):
         await read(supervisor)
     assert await read(supervisor)
 
 
-async def test_pause_is_over(cloud: CloudServer, token: str, device: Device) -> None:
-    """Reads are sent again when the pause has passed."""
+async def test_end_of_backoff(cloud: CloudServer, token: str, device: Device) -> None:
+    """Reads are sent again after the backoff."""
     async with ClientSession() as session:
         throttle = Throttle()
         http = HttpClient(cloud.url, session, token)
         supervisor = Supervisor(ProxyTransport(http, device.uuid, throttle))
-        throttle.be_quiet(0.2)
-        throttle.be_quiet(0.0)
+        throttle.back_off(0.2)
+        throttle.back_off(0.0)
         with pytest.raises(RateLimited):
             await read(supervisor)
         await asyncio.sleep(0.21)
         assert await read(supervisor)
 
 
-# How much at once
+# Concurrency
 
 
 @pytest.mark.parametrize(
@@ -596,13 +596,13 @@ async def test_pause_is_over(cloud: CloudServer, token: str, device: Device) -> 
 async def test_in_flight(
     account: BalenaCloud, cloud: CloudServer, fleet: Fleet, call: Method, limit: int
 ) -> None:
-    """So many requests are under way at once for all devices; the others follow."""
+    """The number of concurrent requests is limited. The others wait."""
     devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(20)]
     cloud.faults.add("*", "/supervisor/*", Fault.hang())
     async with asyncio.TaskGroup() as tasks:
         for item in devices:
             tasks.create_task(call(account.supervisor(item.device.uuid)))
-        await arrived(cloud, limit)
+        await wait_for_requests(cloud, limit)
         in_flight = len(cloud.requests)
         cloud.faults.clear()
     assert in_flight == limit
@@ -612,42 +612,42 @@ async def test_in_flight(
 async def test_commands_do_not_wait_for_reads(
     account: BalenaCloud, cloud: CloudServer, fleet: Fleet, device: Device
 ) -> None:
-    """A command passes however many reads are waiting."""
+    """Waiting reads do not delay a command."""
     cloud.faults.add("*", "/supervisor/v1/device", Fault.hang())
     async with asyncio.TaskGroup() as tasks:
         for _ in range(10):
             tasks.create_task(read(account.supervisor(device.uuid)))
-        await arrived(cloud, 4)
+        await wait_for_requests(cloud, 4)
         await command(account.supervisor(device.uuid))
         cloud.faults.clear()
     assert device.commands == [("blink", {})]
 
 
-async def test_one_read_of_a_device(
+async def test_one_read_per_device(
     account: BalenaCloud, cloud: CloudServer, fleet: Fleet, device: Device
 ) -> None:
-    """A device that does not answer has one read under way, and keeps no other device waiting."""
+    """A device that does not respond has one read in flight, and does not delay other devices."""
     other = cloud.make_device(fleet, "kiosk-canteen").device
     cloud.faults.add("*", "/supervisor/v1/device", Fault.hang())
     supervisor = account.supervisor(device.uuid)
     async with asyncio.TaskGroup() as tasks:
         for _ in range(10):
             tasks.create_task(read(supervisor))
-        await arrived(cloud, 1)
+        await wait_for_requests(cloud, 1)
         assert len(cloud.requests) == 1
         await account.supervisor(other.uuid).supervisor_version()
         cloud.faults.clear()
 
 
-async def test_given_up_reads_make_room(
+async def test_cancelled_reads(
     account: BalenaCloud, cloud: CloudServer, device: Device
 ) -> None:
-    """A read that nobody waits for any more keeps no other one waiting."""
+    """A cancelled read releases its slot."""
     cloud.faults.add("*", "/supervisor/v1/device", Fault.hang())
     reads = [
         asyncio.ensure_future(read(account.supervisor(device.uuid))) for _ in range(10)
     ]
-    await arrived(cloud, 4)
+    await wait_for_requests(cloud, 4)
     for item in reads:
         item.cancel()
     await asyncio.gather(*reads, return_exceptions=True)
@@ -655,23 +655,23 @@ async def test_given_up_reads_make_room(
     assert await supervisor.supervisor_version() == "19.0.5"
 
 
-# What must not get out
+# Secrets
 
 
 @pytest.mark.parametrize(
     ("status", "body", "content_type"),
     [
-        (400, "{words}", "text/plain"),
-        (404, "{words}", "text/plain"),
-        (423, '{{"message":"{words}"}}', JSON),
-        (429, "{words}", "text/plain"),
-        (500, '{{"Data":"","Error":"{words}"}}', JSON),
-        (502, "{words}", HTML),
-        (503, '{{"status":"failed","message":"{words}"}}', JSON),
-        (504, "{words}", HTML),
+        (400, "{message}", "text/plain"),
+        (404, "{message}", "text/plain"),
+        (423, '{{"message":"{message}"}}', JSON),
+        (429, "{message}", "text/plain"),
+        (500, '{{"Data":"","Error":"{message}"}}', JSON),
+        (502, "{message}", HTML),
+        (503, '{{"status":"failed","message":"{message}"}}', JSON),
+        (504, "{message}", HTML),
     ],
 )
-async def test_keys_are_not_repeated(
+async def test_keys_are_masked(
     supervisor: Supervisor,
     cloud: CloudServer,
     device: Device,
@@ -680,24 +680,24 @@ async def test_keys_are_not_repeated(
     body: str,
     content_type: str,
 ) -> None:
-    """Neither the token nor the device's own key comes through in an error."""
-    words = (
+    """An error contains neither the token nor the device's API key."""
+    message = (
         f"error for url (http://10.114.104.1:48480/v1/device?apikey={device.api_key})"
-        f" with VoiceTarget {token}"
+        f" with Bearer {token}"
     )
-    fault = Fault.status(status, body.format(words=words), content_type)
+    fault = Fault.status(status, body.format(message=message), content_type)
     cloud.faults.add("*", "/*", fault)
     with pytest.raises(BalenaError) as failed:
         await read(supervisor)
-    told = "".join(traceback.format_exception(failed.value)) + repr(failed.value)
-    assert device.api_key not in told
-    assert token not in told
+    text = "".join(traceback.format_exception(failed.value)) + repr(failed.value)
+    assert device.api_key not in text
+    assert token not in text
 
 
-async def test_token_is_in_no_address(
+async def test_token_is_only_in_header(
     supervisor: Supervisor, account: BalenaCloud, cloud: CloudServer, token: str
 ) -> None:
-    """The token travels in a header only, and is not shown by what holds it."""
+    """The token is in no URL, no body and no repr."""
     with suppress(BalenaError):
         await account.whoami()
     await supervisor.device()
@@ -707,10 +707,10 @@ async def test_token_is_in_no_address(
     assert token not in f"{account!r} {supervisor!r} {vars(account)}"
 
 
-async def test_app_of_the_recorded_device(
+async def test_all_apps_are_visible(
     account: BalenaCloud, cloud: CloudServer, fleet: Fleet
 ) -> None:
-    """The API knows the device's own key, and so sees every app of the device."""
+    """The API uses the device's global key, which can see all apps."""
     recorded = cloud.add_device(fleet, Device())
     reports = await account.supervisor(recorded.device.uuid).apps()
     assert set(reports.apps) == {APP_ID}

@@ -1,7 +1,4 @@
-"""Every endpoint of the Supervisor is one method, with the errors that it can meet.
-
-What passes the balena API works that way, too.
-"""
+"""Supervisor: each endpoint and its errors, over both transports."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -54,18 +51,18 @@ APP_ID = 1658654
 type Method = Callable[[Supervisor], Awaitable[object]]
 
 
-both_ways = pytest.mark.parametrize("way", ["direct", "proxied"])
+both_transports = pytest.mark.parametrize("transport", ["direct", "proxied"])
 
 
 @pytest.fixture
-def way() -> str:
-    """Return the way that is taken where a test does not say."""
+def transport() -> str:
+    """Return the default transport of a test."""
     return "direct"
 
 
 @pytest.fixture
 def supervisor(
-    way: str,
+    transport: str,
     device: Device,
     server: SupervisorServer,
     cloud: CloudServer,
@@ -73,13 +70,13 @@ def supervisor(
     account: BalenaCloud,
     session: ClientSession,
 ) -> Supervisor:
-    """Return the client of the device."""
+    """Return the client of the device's Supervisor."""
     cloud.add_device(fleet, device)
-    ways = {
+    transports = {
         "direct": Supervisor(DirectTransport(server.url, session, device.api_key)),
         "proxied": account.supervisor(device.uuid),
     }
-    return ways[way]
+    return transports[transport]
 
 
 READS: dict[str, tuple[Method, object]] = {
@@ -100,10 +97,10 @@ READS: dict[str, tuple[Method, object]] = {
 }
 
 
-@both_ways
+@both_transports
 @pytest.mark.parametrize(("read", "expected"), READS.values(), ids=READS)
 async def test_read(supervisor: Supervisor, read: Method, expected: object) -> None:
-    """A read returns what the device tells, typed."""
+    """A read returns a typed value."""
     assert await read(supervisor) == expected
 
 
@@ -112,12 +109,12 @@ async def test_read(supervisor: Supervisor, read: Method, expected: object) -> N
     [Supervisor.device, Supervisor.apps, Supervisor.state_status, Supervisor.vpn],
     ids=["device", "apps", "state_status", "vpn"],
 )
-async def test_same_answer(
+async def test_cached_model(
     supervisor: Supervisor,
     read: Callable[[Supervisor], Awaitable[object]],
     device: Device,
 ) -> None:
-    """What is polled is made anew only when the device tells something else."""
+    """A read returns the same object until the response changes."""
     first = await read(supervisor)
     assert await read(supervisor) is first
     device.vpn_connected = False
@@ -127,18 +124,18 @@ async def test_same_answer(
     assert await read(supervisor) != first
 
 
-@both_ways
+@both_transports
 async def test_device(supervisor: Supervisor) -> None:
-    """The device's report tells its versions, addresses and release."""
+    """The report contains versions, addresses and release."""
     report = await supervisor.device()
     assert report.ip_addresses == ("192.0.2.2", "fd00::2")
     assert report.commit == "7fc9c5bea8e361acd49886fe6cc1e1cd"
     assert supervisor.version == (19, 0, 5)
 
 
-@both_ways
+@both_transports
 async def test_apps(supervisor: Supervisor) -> None:
-    """Apps are told by id, with their services by name."""
+    """Apps are keyed by id, and their services by name or image id."""
     reports = await supervisor.apps()
     assert reports.apps[APP_ID].name == "demo-fleet"
     assert set(reports.apps[APP_ID].services) == {"main", "redis"}
@@ -146,17 +143,17 @@ async def test_apps(supervisor: Supervisor) -> None:
     assert images.services[2885946].status == "Running"
 
 
-@both_ways
+@both_transports
 async def test_containers(supervisor: Supervisor) -> None:
-    """Containers are told by service."""
+    """Containers have the same ids in both endpoints."""
     status = await supervisor.state_status()
     ids = await supervisor.container_ids()
     assert {item.service: item.container_id for item in status.containers} == ids
 
 
-@both_ways
+@both_transports
 async def test_target_state(supervisor: Supervisor) -> None:
-    """The target state is returned as it is."""
+    """The target state is returned unchanged."""
     state = await supervisor.target_state()
     assert "local" in state
 
@@ -180,53 +177,51 @@ COMMANDS: dict[str, Method] = {
 }
 
 
-@both_ways
+@both_transports
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 async def test_command(supervisor: Supervisor, device: Device, command: Method) -> None:
-    """A command is carried out once."""
+    """A command is executed once."""
     await command(supervisor)
     assert len(device.commands) == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-async def test_lost_answer(
+async def test_lost_response(
     supervisor: Supervisor, device: Device, server: SupervisorServer, command: Method
 ) -> None:
-    """A command whose answer is lost has an unknown outcome, and is not sent again."""
+    """A command whose response is lost raises OutcomeUnknown, and is not retried."""
     server.faults.add("*", "/*", Fault.reset_after())
     with pytest.raises(OutcomeUnknown):
         await command(supervisor)
     assert len(device.commands) == 1
 
 
-@both_ways
+@both_transports
 async def test_set_tags(supervisor: Supervisor) -> None:
-    """Tags are set beside those that are there."""
+    """Setting a tag keeps the others."""
     await supervisor.set_tags({"colour": "red"})
     assert (await supervisor.tags())["colour"] == "red"
 
 
 async def test_new_key(supervisor: Supervisor, device: Device) -> None:
-    """A new key takes the place of the old one at once."""
+    """A new key invalidates the old one immediately."""
     assert await supervisor.regenerate_api_key() == device.api_key
     with pytest.raises(AuthenticationFailed):
         await supervisor.device()
 
 
-async def test_new_key_that_is_lost(
-    supervisor: Supervisor, server: SupervisorServer
-) -> None:
-    """A new key whose answer is lost leaves open which key is good."""
+async def test_lost_new_key(supervisor: Supervisor, server: SupervisorServer) -> None:
+    """A new key whose response is lost raises OutcomeUnknown."""
     server.faults.add("POST", "/v1/regenerate-api-key", Fault.reset_after())
     with pytest.raises(OutcomeUnknown):
         await supervisor.regenerate_api_key()
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "OK", "null", "42"])
-async def test_new_key_that_is_none(
+async def test_response_without_key(
     supervisor: Supervisor, server: SupervisorServer, text: str
 ) -> None:
-    """An answer without a key leaves open which key is good."""
+    """A response without a key raises OutcomeUnknown."""
     server.faults.add("POST", "/v1/regenerate-api-key", Fault.status(200, text))
     with pytest.raises(OutcomeUnknown):
         await supervisor.regenerate_api_key()
@@ -254,30 +249,30 @@ async def test_new_key_that_is_none(
         ("/v2/version", Supervisor.supervisor_version),
     ],
 )
-async def test_answer_of_something_else(
+async def test_response_without_field(
     supervisor: Supervisor,
     server: SupervisorServer,
     path: str,
     method: Method,
     value: object,
 ) -> None:
-    """An answer that has nothing of what was asked is none."""
+    """A response without the expected field raises InvalidResponse."""
     server.faults.add("GET", path, Fault.json(value))
     with pytest.raises(InvalidResponse):
         await method(supervisor)
 
 
-async def test_stopped_container_that_is_not_told(
+async def test_stopped_container_without_id(
     supervisor: Supervisor, server: SupervisorServer
 ) -> None:
-    """A command that succeeded is not a failure for want of a container id."""
+    """A successful command without a container id returns None."""
     server.faults.add("POST", f"/v1/apps/{APP_ID}/stop", Fault.status(200, "OK"))
     assert await supervisor.stop_app(APP_ID) is None
 
 
-@both_ways
-async def test_proxy_is_reset(supervisor: Supervisor, device: Device) -> None:
-    """An empty proxy resets it, and leaves the hostname alone."""
+@both_transports
+async def test_reset_proxy(supervisor: Supervisor, device: Device) -> None:
+    """An empty proxy resets the proxy, and keeps the hostname."""
     await supervisor.set_host_config(
         proxy=Proxy(type="socks5", ip="192.0.2.1", dns=True)
     )
@@ -290,24 +285,24 @@ async def test_proxy_is_reset(supervisor: Supervisor, device: Device) -> None:
     assert device.commands[-1] == ("set_host_config", {"hostname": "x"})
 
 
-@both_ways
-async def test_update_may_be_ignored(supervisor: Supervisor, device: Device) -> None:
-    """A device whose instant updates are off ignores what is not forced."""
+@both_transports
+async def test_ignored_update(supervisor: Supervisor, device: Device) -> None:
+    """A device without instant updates ignores an update that is not forced."""
     device.instant_update_trigger = False
     assert not await supervisor.update()
     assert await supervisor.update(force=True)
 
 
-@both_ways
+@both_transports
 async def test_unhealthy(supervisor: Supervisor, device: Device) -> None:
-    """A Supervisor that is not healthy has answered all the same."""
+    """An unhealthy Supervisor returns False."""
     device.healthy = False
     assert not await supervisor.is_healthy()
 
 
-@both_ways
+@both_transports
 async def test_local_target_state(supervisor: Supervisor, device: Device) -> None:
-    """What should run can be replaced in local mode only."""
+    """The target state can be replaced in local mode only."""
     with pytest.raises(BadRequest, match="local mode"):
         await supervisor.set_target_state({"local": {"apps": {}}})
     device.local_mode = True
@@ -315,7 +310,7 @@ async def test_local_target_state(supervisor: Supervisor, device: Device) -> Non
 
 
 class TestSingleContainer:
-    """A device that runs one service has endpoints of its own."""
+    """Endpoints of a device that runs a single container."""
 
     @pytest.fixture
     def device(self) -> Device:
@@ -324,9 +319,9 @@ class TestSingleContainer:
             apps=[App(APP_ID, "one", Release("c0ffee", 1, (Service("main"),)))]
         )
 
-    @both_ways
+    @both_transports
     async def test_app(self, supervisor: Supervisor, device: Device) -> None:
-        """The app is told, and stopped and started without a name."""
+        """The app is read, stopped and started without a service name."""
         app = await supervisor.app(APP_ID)
         assert app.commit == "c0ffee"
         assert "BALENA_APP_ID" in app.environment
@@ -337,15 +332,15 @@ class TestSingleContainer:
 
 
 async def test_logs(supervisor: Supervisor) -> None:
-    """Log lines come as they are written."""
+    """Log lines are streamed."""
     async with aclosing(supervisor.local_logs()) as lines:
         assert (await anext(lines)).message == "Streaming logs"
 
 
-async def test_log_lines_of_any_form(
+async def test_malformed_log_lines(
     supervisor: Supervisor, server: SupervisorServer
 ) -> None:
-    """A line that is no JSON is still a line; a long one is cut."""
+    """A line that is not JSON is kept. A long line is truncated."""
     body = "no JSON\r\n" + '{"message":"late","timestamp":1e300}\n' + "x" * 100_000
     server.faults.add("GET", "/v2/local/logs", Fault.status(200, body))
     lines = [line async for line in supervisor.local_logs()]
@@ -353,10 +348,10 @@ async def test_log_lines_of_any_form(
     assert lines[1].timestamp is None
 
 
-async def test_log_line_has_its_time(
+async def test_log_line_timestamp(
     supervisor: Supervisor, server: SupervisorServer
 ) -> None:
-    """The time of a line is told."""
+    """A line has its time."""
     body = '{"message":"hello","timestamp":1795426245363,"serviceName":"one"}\n'
     server.faults.add("GET", "/v2/local/logs", Fault.status(200, body))
     (line,) = [line async for line in supervisor.local_logs()]
@@ -364,7 +359,7 @@ async def test_log_line_has_its_time(
 
 
 async def test_journal(supervisor: Supervisor, device: Device) -> None:
-    """The journal comes in lines, as many as asked for."""
+    """The journal returns the requested number of lines."""
     device.log("main", "second to last")
     device.log("main", "last")
     lines = [
@@ -376,7 +371,7 @@ async def test_journal(supervisor: Supervisor, device: Device) -> None:
 async def test_journal_options(
     supervisor: Supervisor, server: SupervisorServer
 ) -> None:
-    """Options go the way the Supervisor wants them."""
+    """Times are sent in the format that journalctl expects."""
     moment = datetime(2026, 11, 23, 9, 25, tzinfo=UTC)
     lines = supervisor.journal_logs(
         show_all=True,
@@ -390,10 +385,8 @@ async def test_journal_options(
     assert b'"since": "2026-11-23 09:25:00 UTC"' in server.requests[-1].body
 
 
-async def test_stream_is_refused(
-    supervisor: Supervisor, server: SupervisorServer
-) -> None:
-    """A stream fails as other requests do."""
+async def test_refused_stream(supervisor: Supervisor, server: SupervisorServer) -> None:
+    """A stream raises the same errors as other requests."""
     server.faults.add("POST", "/v2/journal-logs", Fault.status(404, "Not here"))
     with pytest.raises(Unsupported):
         await anext(supervisor.journal_logs())
@@ -425,7 +418,7 @@ async def test_error(
     read_error: type[BalenaError],
     command_error: type[BalenaError],
 ) -> None:
-    """An error says what happened, and for a command whether it was carried out."""
+    """Each response is one error for a read, and one for a command."""
     server.faults.add("*", "/*", fault)
     with pytest.raises(read_error) as read:
         await supervisor.device()
@@ -452,10 +445,10 @@ async def test_error(
         ),
     ],
 )
-async def test_holder_of_a_lock(
+async def test_lock_holder(
     supervisor: Supervisor, server: SupervisorServer, body: str, holder: LockHolder
 ) -> None:
-    """Who holds a lock is told apart."""
+    """UpdateLocked contains the holder of the lock."""
     server.faults.add("POST", "/v1/reboot", Fault.status(423, body, "application/json"))
     with pytest.raises(UpdateLocked) as locked:
         await supervisor.reboot()
@@ -463,7 +456,7 @@ async def test_holder_of_a_lock(
 
 
 async def test_refused_connection(session: ClientSession) -> None:
-    """A refused connection is known to have carried nothing."""
+    """A refused connection raises ConnectionRefused, also for a command."""
     supervisor = Supervisor(DirectTransport("http://127.0.0.1:1", session))
     with pytest.raises(ConnectionRefused):
         await supervisor.reboot()
@@ -472,7 +465,7 @@ async def test_refused_connection(session: ClientSession) -> None:
 async def test_slow_device(
     supervisor: Supervisor, server: SupervisorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A read that takes too long has failed; of a command the outcome is unknown."""
+    """A timeout raises RequestTimeout for a read, and OutcomeUnknown for a command."""
     monkeypatch.setattr(Endpoint.DEVICE, "timeout", 0.05)
     monkeypatch.setattr(Endpoint.REBOOT, "timeout", 0.05)
     server.faults.add("*", "/*", Fault.hang())
@@ -482,20 +475,20 @@ async def test_slow_device(
         await supervisor.reboot()
 
 
-async def test_key_is_not_repeated(
+async def test_key_is_masked(
     supervisor: Supervisor, device: Device, server: SupervisorServer
 ) -> None:
-    """A key that the device repeats does not come through."""
+    """An error message does not contain a key that the device repeats."""
     server.faults.add("GET", "/v1/device", Fault.status(500, f"bad {device.api_key}"))
     with pytest.raises(SupervisorError) as error:
         await supervisor.device()
     assert str(error.value) == "bad ***"
 
 
-async def test_arguments_of_later_versions(
+async def test_arguments_newer_than_supervisor(
     supervisor: Supervisor, device: Device
 ) -> None:
-    """An argument that came later than the Supervisor is told, not silently ignored."""
+    """An argument that is newer than the Supervisor raises Unsupported."""
     device.supervisor_version = "8.0.0"
     await supervisor.device()
     with pytest.raises(Unsupported, match=r"8\.2\.2"):
@@ -509,7 +502,7 @@ async def test_arguments_of_later_versions(
 
 
 def test_every_endpoint_has_a_method() -> None:
-    """No row of the table is without a method that calls it."""
+    """Each endpoint has a method."""
     source = inspect.getsource(Supervisor)
     assert [
         item.name for item in Endpoint if f"Endpoint.{item.name}" not in source

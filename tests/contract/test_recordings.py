@@ -16,7 +16,7 @@ from yarl import URL
 
 from simulator import SupervisorServer
 
-from .preparations import PREPARATIONS
+from .device_changes import PREPARATIONS
 
 RECORDINGS: Final[list[dict[str, Any]]] = json.loads(
     Path(__file__).with_name("supervisor-recorded.json").read_text("utf-8")

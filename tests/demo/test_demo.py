@@ -10,12 +10,12 @@ import pytest
 
 from demo.home_assistant import HomeAssistant
 
-from .running import Demo, free_device_port, free_ports, running, start
+from .process import DemoProcess, free_device_port, free_ports, run_demo, start_demo
 
 pytestmark = pytest.mark.timeout(180)
 
 
-async def _api(demo: Demo, session: ClientSession) -> HomeAssistant:
+async def _api(demo: DemoProcess, session: ClientSession) -> HomeAssistant:
     return await HomeAssistant.log_in(demo.url, demo.folder, session)
 
 
@@ -35,7 +35,7 @@ async def _loaded(home_assistant: HomeAssistant) -> set[str]:
     return set(await _entries(home_assistant))
 
 
-async def _told(home_assistant: HomeAssistant) -> dict[str, str]:
+async def _entity_states(home_assistant: HomeAssistant) -> dict[str, str]:
     """Return the states of our entities. Fails when the start page is not our dashboard."""
     core = await home_assistant.command("frontend/get_user_data", key="core")
     dashboard = await home_assistant.command(
@@ -47,25 +47,24 @@ async def _told(home_assistant: HomeAssistant) -> dict[str, str]:
         for entity in await home_assistant.command("config/entity_registry/list")
         if entity["platform"] == "balena_supervisor"
     }
-    states = await home_assistant.command("get_states")
     return {
         state["entity_id"]: state["state"]
-        for state in states
+        for state in await home_assistant.command("get_states")
         if state["entity_id"] in ours
     }
 
 
 async def test_shows_a_device_and_ends_in_order(tmp_path: Path) -> None:
     """A first run has the device set up, on a start page that shows it, and ends on Ctrl-C."""
-    with running(tmp_path) as demo:
+    with run_demo(tmp_path) as demo:
         async with ClientSession() as session:
             home_assistant = await _api(demo, session)
             assert await _loaded(home_assistant) == {"holy-wildflower"}
 
-            told = await _told(home_assistant)
-            assert len(told) > 15
-            assert "unavailable" not in told.values()
-        assert demo.end(signal.SIGINT) == 0
+            states = await _entity_states(home_assistant)
+            assert len(states) > 15
+            assert "unavailable" not in states.values()
+        assert demo.stop(signal.SIGINT) == 0
 
     assert "Traceback" not in demo.output
     assert "ERROR" not in demo.output
@@ -75,21 +74,21 @@ async def test_shows_a_device_and_ends_in_order(tmp_path: Path) -> None:
 async def test_follows_the_number_of_devices(tmp_path: Path) -> None:
     """A later run adds the devices that are new, and removes those that are gone."""
     device_port = free_device_port()
-    with running(tmp_path, "--devices", "2", device_port=device_port) as demo:
+    with run_demo(tmp_path, "--devices", "2", device_port=device_port) as demo:
         async with ClientSession() as session:
             before = await _loaded(await _api(demo, session))
-        assert demo.end(signal.SIGTERM) == 0
+        assert demo.stop(signal.SIGTERM) == 0
     assert len(before) == 2
 
-    with running(
+    with run_demo(
         tmp_path, "--devices", "1", "--scenario", "calm", device_port=device_port
     ) as demo:
         async with ClientSession() as session:
             after = await _loaded(await _api(demo, session))
-        assert demo.end(signal.SIGTERM) == 0
+        assert demo.stop(signal.SIGTERM) == 0
     assert after == {"holy-wildflower"}
 
-    with running(
+    with run_demo(
         tmp_path, "--devices", "3", "--scenario", "two-apps", device_port=device_port
     ) as demo:
         async with ClientSession() as session:
@@ -100,17 +99,20 @@ async def test_follows_the_number_of_devices(tmp_path: Path) -> None:
 
 async def test_shows_an_account_and_reboots_a_device(tmp_path: Path) -> None:
     """The fleets of an account and their devices are shown, and a button reaches a device."""
-    with running(tmp_path, "--scenario", "fleet") as demo:
+    with run_demo(tmp_path, "--scenario", "fleet") as demo:
         async with ClientSession() as session:
             home_assistant = await _api(demo, session)
             assert await _loaded(home_assistant) == {"demo"}
-            told = await _told(home_assistant)
-            assert told["sensor.kiosks_devices"] == "7"
-            assert told["sensor.gateways_devices"] == "5"
-            assert told["sensor.kiosk_showroom_overall_status"] == "disconnected"
-            assert told["binary_sensor.kiosk_showroom_online"] == "off"
-            assert told["sensor.kiosk_reception_overall_status"] == "operational"
-            assert told["binary_sensor.kiosk_warehouse_update_failed"] in ("on", "off")
+            states = await _entity_states(home_assistant)
+            assert states["sensor.kiosks_devices"] == "7"
+            assert states["sensor.gateways_devices"] == "5"
+            assert states["sensor.kiosk_showroom_overall_status"] == "disconnected"
+            assert states["binary_sensor.kiosk_showroom_online"] == "off"
+            assert states["sensor.kiosk_reception_overall_status"] == "operational"
+            assert states["binary_sensor.kiosk_warehouse_update_failed"] in (
+                "on",
+                "off",
+            )
 
             reboot = {"entity_id": "button.kiosk_reception_reboot"}
             await home_assistant.request("POST", "services/button/press", reboot)
@@ -124,7 +126,7 @@ async def test_shows_an_account_and_reboots_a_device(tmp_path: Path) -> None:
             online = "states/binary_sensor.kiosk_reception_online"
             while (await home_assistant.request("GET", online))["state"] != "off":
                 await asyncio.sleep(0.2)
-        assert demo.end(signal.SIGTERM) == 0
+        assert demo.stop(signal.SIGTERM) == 0
 
     assert "12 balena devices in 2 fleets" in demo.output
     assert "Traceback" not in demo.output
@@ -142,12 +144,12 @@ async def test_keeps_an_account_until_it_is_not_wanted(tmp_path: Path) -> None:
         (("--scenario", "calm"), device_port),
         (("--scenario", "fleet"), free_device_port()),
     ):
-        with running(tmp_path, *options, device_port=port) as demo:
+        with run_demo(tmp_path, *options, device_port=port) as demo:
             async with ClientSession() as session:
                 home_assistant = await _api(demo, session)
                 entries.append(await _entries(home_assistant))
-                assert len(await _told(home_assistant)) > 15
-            assert demo.end(signal.SIGTERM) == 0
+                assert len(await _entity_states(home_assistant)) > 15
+            assert demo.stop(signal.SIGTERM) == 0
 
     assert [list(titles) for titles in entries] == [
         ["demo"],
@@ -161,7 +163,7 @@ async def test_keeps_an_account_until_it_is_not_wanted(tmp_path: Path) -> None:
 def test_an_account_has_its_own_devices(tmp_path: Path) -> None:
     """It says that their number cannot be chosen, and leaves nothing behind."""
     options = ("--scenario", "fleet", "--devices", "5")
-    with start(tmp_path / "demo", 1, 1, *options) as process:
+    with start_demo(tmp_path / "demo", 1, 1, *options) as process:
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "--devices does not apply to --scenario fleet" in output
@@ -174,7 +176,7 @@ def test_names_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", port))
         other.listen()
-        with start(tmp_path / "demo", port, free_device_port()) as process:
+        with start_demo(tmp_path / "demo", port, free_device_port()) as process:
             output, _ = process.communicate(timeout=30)
     assert process.returncode == 1
     assert f"Port {port} is taken" in output

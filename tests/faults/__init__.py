@@ -1,4 +1,4 @@
-"""Everything that can go wrong, at every endpoint, in everything that Home Assistant does with it.
+"""The fault matrix: every fault at every endpoint, while polling, at setup and in commands.
 
-table.py says what must happen; the tests only look. All of it runs with -m faults, a sample in every run.
+cases.py defines what must happen. The full matrix runs with -m faults; every run has a sample.
 """

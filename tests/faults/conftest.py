@@ -1,6 +1,6 @@
-"""What the fault matrix shares: a clock for all but requests, notes, and a look at the log.
+"""Fixtures of the fault matrix: a clock, notes for the report, and a check of the log.
 
-With FAULTS_REPORT, what was seen is written into that file, into the block named FAULTS_BLOCK.
+FAULTS_REPORT is the file that the report is written into, FAULTS_BLOCK the name of the block.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ import pytest
 
 from simulator import Device
 
+from .cases import Case
 from .report import Report
-from .table import Case
 
-# What the log may say, once.
+# Expected log messages. Each test may log one of them, once.
 _EXPECTED = (
     "Error fetching",
     "Authentication failed while fetching",
@@ -32,14 +32,14 @@ type Note = Callable[[Case, str, str | None], None]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Listen to what tests note, where they are started."""
+    """Collect the notes of tests in the main process."""
     if "FAULTS_REPORT" in os.environ and not hasattr(config, "workerinput"):
         config.stash[_REPORT] = report = Report()
         config.pluginmanager.register(report)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write what was noted when all went well."""
+    """Write the report after a run without failures."""
     report = session.config.stash.get(_REPORT, None)
     if report is not None and exitstatus == pytest.ExitCode.OK:
         report.write(os.environ["FAULTS_REPORT"], os.environ["FAULTS_BLOCK"])
@@ -47,7 +47,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture
 def note(record_property: Callable[[str, object], None]) -> Note:
-    """Note what was seen in a case, while something was done."""
+    """Return a function that records the outcome of a case for the report."""
 
     def note_it(case: Case, column: str, seen: str | None) -> None:
         record_property("case", case.name)
@@ -59,18 +59,16 @@ def note(record_property: Callable[[str, object], None]) -> Note:
 
 @pytest.fixture
 async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
-    """Stop the clock, but not that of the event loop, by which requests end in time."""
+    """Freeze the clock, but not that of the event loop, which timeouts of requests need."""
     running = time.monotonic
     loop = asyncio.get_running_loop()
-    # Otherwise everything that waits remembers where it came from, which takes time.
-    loop.set_debug(False)
     with freeze_time() as clock, patch.object(loop, "time", running):
         yield clock
 
 
 @pytest.fixture
 def secrets(device: Device) -> list[str]:
-    """Return the keys that nobody may read."""
+    """Return the API keys that must not be logged."""
     return [device.api_key]
 
 
@@ -83,9 +81,9 @@ def _only_expected_logs(
     entity_registry_enabled_by_default: None,
 ) -> Generator[None]:
     """Fail a test that logs more than one line, another line, or a key."""
-    # It tells of every state, and of nothing else.
+    # On level debug, it logs every state.
     caplog.set_level(logging.INFO, "homeassistant.core")
-    # The last level that is set is that of what is kept.
+    # caplog keeps records from the level that is set last.
     caplog.set_level(logging.DEBUG)
     yield
     records = [*caplog.get_records("setup"), *caplog.get_records("call")]
@@ -100,7 +98,7 @@ def _only_expected_logs(
     assert len(said) <= 1, said
     assert all(any(part in text for part in _EXPECTED) for text in said), said
     formatter = logging.Formatter()
-    # The storage of tests writes into the log instead of files.
+    # The storage mock of the test helpers logs what it would write.
     texts = [
         formatter.format(record)
         for record in records

@@ -12,7 +12,7 @@ import pytest
 from custom_components import balena_supervisor
 from tests.report import table, write_block
 
-from .table import CASES, States
+from .cases import CASES, States
 
 _TEXTS: Final = Path(balena_supervisor.__file__).parent / "translations/en.json"
 
@@ -99,7 +99,8 @@ def _words(seen: str) -> str:
     messages: Mapping[str, Any] = json.loads(_TEXTS.read_text("utf-8"))["exceptions"]
     if seen not in messages:
         return seen
-    text = re.sub(r" \(\{reason\}\)|: \{reason\}", "", messages[seen]["message"])
-    text = text.format(device="the device", account="the account", reason="")
+    text: str = messages[seen]["message"].format(
+        device="the device", account="the account", reason=""
+    )
     (sentence, *_) = re.split(r"(?<=[.]) ", text)
     return f"“{sentence[0].upper()}{sentence[1:]}”"

@@ -10,10 +10,18 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from simulator import CloudDevice, CloudServer, Fault
 
+from .cases import CASES, Case, Command, States, matrix
 from .conftest import Note
+from .fault_injection import (
+    device_id_of,
+    inject_fault,
+    is_reauth_in_progress,
+    poll,
+    requests_to,
+    send_command,
+    states,
+)
 from .report import difference
-from .table import CASES, Case, Command, States, matrix
-from .trouble import asked, asks_for_key, give, poll, registered, states, trouble
 
 DEVICES = ("GET", "/v7/device")
 FLEETS = ("GET", "/v7/application")
@@ -84,15 +92,15 @@ async def test_polling(
 ) -> None:
     """All devices and fleets are unavailable when the account is not told, and there with the next good answer."""
     usual = states(hass)
-    async with trouble(cloud, case, DEVICES, token, LIMIT):
+    async with inject_fault(cloud, case, DEVICES, token, LIMIT):
         await poll(hass, clock, 61)
         await poll(hass, clock, 61)
         during = states(hass)
         assert during == seen(case, usual)
-    assert not asks_for_key(hass)
+    assert not is_reauth_in_progress(hass)
     await poll(hass, clock, 61)
     assert states(hass) == usual
-    assert ("GET", "/elsewhere") not in asked(cloud)
+    assert ("GET", "/elsewhere") not in requests_to(cloud)
     note(case, "while polling the devices", difference(usual, during))
 
 
@@ -108,7 +116,7 @@ async def test_polling_the_fleets(
 ) -> None:
     """What seldom changes of fleets stays as it was."""
     usual = states(hass)
-    async with trouble(cloud, case, FLEETS, token, LIMIT):
+    async with inject_fault(cloud, case, FLEETS, token, LIMIT):
         await poll(hass, clock, 601)
         during = states(hass)
         assert during == usual
@@ -129,17 +137,17 @@ async def test_command(
     note: Note,
 ) -> None:
     """A tag is set once, and what comes of it is said."""
-    device_id = registered(entity_registry, "kiosk_lobby")
+    device_id = device_id_of(entity_registry, "kiosk_lobby")
     cloud.requests.clear()
-    async with trouble(cloud, case, TAG, token, (client, "READ_TIMEOUT")):
-        said = await give(hass, TAGS, device_id)
-    assert asked(cloud).count(TAG) == 1
+    async with inject_fault(cloud, case, TAG, token, (client, "READ_TIMEOUT")):
+        result = await send_command(hass, TAGS, device_id)
+    assert requests_to(cloud).count(TAG) == 1
     known = TAG_SAID.get(str(case.command), case.command)
-    assert said.key == TAG_SAID_OF.get(case.name, known)
-    assert said.text.isprintable()
-    assert token not in said.text
-    assert (await give(hass, TAGS, device_id)).key is None
-    note(case, "in a command for tags", said.key)
+    assert result.key == TAG_SAID_OF.get(case.name, known)
+    assert result.text.isprintable()
+    assert token not in result.text
+    assert (await send_command(hass, TAGS, device_id)).key is None
+    note(case, "in a command for tags", result.key)
 
 
 @pytest.mark.parametrize("request_", [DEVICES, FLEETS], ids=["devices", "fleets"])
@@ -155,12 +163,12 @@ async def test_setup(
     note: Note,
 ) -> None:
     """An account that does not tell is set up when it does, and the person is told why not before."""
-    async with trouble(cloud, case, request_, token, LIMIT):
+    async with inject_fault(cloud, case, request_, token, LIMIT):
         await hass.config_entries.async_setup(account_entry.entry_id)
         await poll(hass, clock, 100)
         reason = account_entry.error_reason_translation_key
         assert reason == said_of(case)
-    assert not asks_for_key(hass)
+    assert not is_reauth_in_progress(hass)
     await poll(hass, clock, 100)
     assert account_entry.state is ConfigEntryState.LOADED
     assert states(hass)["sensor.kiosks_devices"] == "1"
@@ -186,12 +194,12 @@ async def test_setup_with_a_doubtful_token(
     note: Note,
 ) -> None:
     """Another token is asked for only when it is known that this one is bad."""
-    async with trouble(cloud, case, WHOAMI, token, (client, "READ_TIMEOUT")):
+    async with inject_fault(cloud, case, WHOAMI, token, (client, "READ_TIMEOUT")):
         cloud.faults.add(*DEVICES, Fault.status(401))
         await hass.config_entries.async_setup(account_entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
         reason = account_entry.error_reason_translation_key
     said = said_of(case)
     assert reason == WHOAMI_SAID.get(said, said)
-    assert asks_for_key(hass) == (reason == "account_token_refused")
+    assert is_reauth_in_progress(hass) == (reason == "account_token_refused")
     note(case, "at setup, who the token is of", reason)

@@ -10,43 +10,51 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from simulator import Device, SupervisorServer
 
-from .conftest import Note
-from .report import difference
-from .table import (
+from .cases import (
     BAD_KEY,
     CASES,
     COMMANDS,
     DEVICE,
     NEW_KEY,
-    NEW_KEY_SAID,
+    NEW_KEY_RESULTS,
+    POLLED_ENDPOINTS,
     QUERIES,
-    QUESTIONS,
     REFUSED,
     Case,
     Command,
-    Question,
+    PolledEndpoint,
     matrix,
 )
-from .trouble import asked, asks_for_key, commanded, give, poll, states, trouble
+from .conftest import Note
+from .fault_injection import (
+    commands_to,
+    inject_fault,
+    is_reauth_in_progress,
+    poll,
+    requests_to,
+    send_command,
+    states,
+)
+from .report import difference
 
-type Asked = Question | Command
+type FaultyEndpoint = PolledEndpoint | Command
 
-OTHERS = QUESTIONS[1:]
+OTHERS = POLLED_ENDPOINTS[1:]
 # A device is refused as a whole, and a key that is refused is asked for.
 OF_ONE = tuple(case for case in CASES if case is not REFUSED)
 OF_ALL = tuple(case for case in CASES if case is not BAD_KEY)
 
 
-def trouble_with(
-    server: SupervisorServer, case: Case, asked: Asked
+def fault_at(
+    server: SupervisorServer, case: Case, faulty: FaultyEndpoint
 ) -> AbstractAsyncContextManager[None]:
     """Have something go wrong at the endpoint that is asked."""
-    limit = (asked.endpoint, "timeout")
-    return trouble(server, case, asked.request, server.device.api_key, limit)
+    limit = (faulty.endpoint, "timeout")
+    return inject_fault(server, case, faulty.request, server.device.api_key, limit)
 
 
 @pytest.mark.parametrize(
-    ("question", "case"), matrix(OTHERS, OF_ONE) + matrix([DEVICE], OF_ALL)
+    ("polled", "case"), matrix(OTHERS, OF_ONE) + matrix([DEVICE], OF_ALL)
 )
 async def test_polling(
     hass: HomeAssistant,
@@ -54,22 +62,22 @@ async def test_polling(
     loaded: MockConfigEntry,
     device: Device,
     server: SupervisorServer,
-    question: Question,
+    polled: PolledEndpoint,
     case: Case,
     note: Note,
 ) -> None:
     """What one endpoint tells is lost, all else is there, and the next good answer heals it."""
     usual = states(hass)
-    async with trouble_with(server, case, question):
+    async with fault_at(server, case, polled):
         await poll(hass, clock, 601)
-        assert states(hass) == question.seen(case, usual)
+        assert states(hass) == polled.expected_states(case, usual)
         await poll(hass, clock)
         during = states(hass)
-        assert during == question.seen(case, usual)
-    note(case, question.occasion, difference(usual, during))
+        assert during == polled.expected_states(case, usual)
+    note(case, polled.column, difference(usual, during))
     await poll(hass, clock, 601)
     assert states(hass) == usual
-    assert ("GET", "/elsewhere") not in asked(server)
+    assert ("GET", "/elsewhere") not in requests_to(server)
 
 
 @pytest.mark.parametrize("case", matrix([BAD_KEY]))
@@ -84,12 +92,12 @@ async def test_polling_with_a_key_that_is_refused(
 ) -> None:
     """The person is asked for another key, once, and all is there again when it was entered."""
     usual = states(hass)
-    async with trouble_with(server, case, DEVICE):
+    async with fault_at(server, case, DEVICE):
         await poll(hass, clock)
         await poll(hass, clock)
         during = states(hass)
-        assert during == DEVICE.seen(case, usual)
-    note(case, DEVICE.occasion, difference(usual, during))
+        assert during == DEVICE.expected_states(case, usual)
+    note(case, DEVICE.column, difference(usual, during))
     (flow,) = hass.config_entries.flow.async_progress()
     await hass.config_entries.flow.async_configure(
         flow["flow_id"], {"api_key": device.api_key}
@@ -98,26 +106,26 @@ async def test_polling_with_a_key_that_is_refused(
     assert states(hass) == usual
 
 
-@pytest.mark.parametrize(("question", "case"), matrix(OTHERS, OF_ONE))
+@pytest.mark.parametrize(("polled", "case"), matrix(OTHERS, OF_ONE))
 async def test_setup(
     hass: HomeAssistant,
     clock: FrozenDateTimeFactory,
     entry: MockConfigEntry,
     device: Device,
     server: SupervisorServer,
-    question: Question,
+    polled: PolledEndpoint,
     case: Case,
     note: Note,
 ) -> None:
     """A device is set up without what one endpoint tells, which comes with its next good answer."""
-    async with trouble_with(server, case, question):
+    async with fault_at(server, case, polled):
         assert await hass.config_entries.async_setup(entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
         at_setup = states(hass)
     await poll(hass, clock, 601)
     usual = states(hass)
-    assert question.concerned <= usual.keys()
-    assert at_setup == question.seen_at_setup(case, usual)
+    assert polled.entities <= usual.keys()
+    assert at_setup == polled.expected_states_at_setup(case, usual)
     note(case, "at setup, another endpoint", difference(usual, at_setup))
 
 
@@ -132,7 +140,7 @@ async def test_setup_without_the_device(
     note: Note,
 ) -> None:
     """A device that does not tell of itself is set up when it does, and the person is told why not before."""
-    async with trouble_with(server, case, DEVICE):
+    async with fault_at(server, case, DEVICE):
         await hass.config_entries.async_setup(entry.entry_id)
         await poll(hass, clock, 100)
         reason = entry.error_reason_translation_key
@@ -154,7 +162,7 @@ async def test_setup_with_a_key_that_is_refused(
     note: Note,
 ) -> None:
     """The person is asked for another key, and the device is set up when it was entered."""
-    async with trouble_with(server, case, DEVICE):
+    async with fault_at(server, case, DEVICE):
         await hass.config_entries.async_setup(entry.entry_id)
         await poll(hass, clock, 100)
     reason = entry.error_reason_translation_key
@@ -183,21 +191,21 @@ async def test_command(
     """A command is sent once and says how it ended; nothing else changes, and the next one is obeyed."""
     usual = states(hass)
     server.requests.clear()
-    async with trouble_with(server, case, command):
-        said = await give(hass, command, device_id)
-        assert commanded(server) == command.sent(case)
-    assert said.key == case.command
-    note(case, "in a command", said.key)
-    assert said.text.isprintable()
-    assert device.api_key not in said.text
-    assert asks_for_key(hass) == case.asks_for_key
+    async with fault_at(server, case, command):
+        result = await send_command(hass, command, device_id)
+        assert commands_to(server) == command.expected_requests(case)
+    assert result.key == case.command
+    note(case, "in a command", result.key)
+    assert result.text.isprintable()
+    assert device.api_key not in result.text
+    assert is_reauth_in_progress(hass) == case.starts_reauth
     # One that was switched off after all is switched on.
     await device.power_on()
     await poll(hass, clock, 100)
     now = states(hass)
-    assert command.seen(case, usual).items() <= now.items()
-    assert (await give(hass, command, device_id)).key is None
-    assert commanded(server) == [*command.sent(case), command.request]
+    assert command.expected_states(case, usual).items() <= now.items()
+    assert (await send_command(hass, command, device_id)).key is None
+    assert commands_to(server) == [*command.expected_requests(case), command.request]
 
 
 @pytest.mark.parametrize(("query", "case"), matrix(QUERIES, CASES))
@@ -215,16 +223,16 @@ async def test_query(
     """A question of a person says what went wrong, changes nothing, and can be asked again."""
     usual = states(hass)
     server.requests.clear()
-    async with trouble_with(server, case, query):
-        said = await give(hass, query, device_id, asks=True)
-    assert said.key == case.read
-    note(case, "in a question by an action", said.key)
-    assert said.text.isprintable()
-    assert device.api_key not in said.text
-    assert asks_for_key(hass) == case.asks_for_key
-    assert states(hass) == query.seen(case, usual)
-    assert (await give(hass, query, device_id, asks=True)).key is None
-    assert not commanded(server)
+    async with fault_at(server, case, query):
+        result = await send_command(hass, query, device_id, asks=True)
+    assert result.key == case.read
+    note(case, "in a question by an action", result.key)
+    assert result.text.isprintable()
+    assert device.api_key not in result.text
+    assert is_reauth_in_progress(hass) == case.starts_reauth
+    assert states(hass) == query.expected_states(case, usual)
+    assert (await send_command(hass, query, device_id, asks=True)).key is None
+    assert not commands_to(server)
 
 
 @pytest.mark.parametrize("case", matrix(CASES))
@@ -239,8 +247,8 @@ async def test_new_key(
 ) -> None:
     """Whether there is a new key is unknown unless the device tells it, and it is not asked for another."""
     server.requests.clear()
-    async with trouble_with(server, case, NEW_KEY):
-        said = await give(hass, NEW_KEY, device_id)
-    assert said.key == NEW_KEY_SAID.get(case.name, case.command)
-    note(case, "in a command for a new key", said.key)
-    assert commanded(server) == NEW_KEY.sent(case)
+    async with fault_at(server, case, NEW_KEY):
+        result = await send_command(hass, NEW_KEY, device_id)
+    assert result.key == NEW_KEY_RESULTS.get(case.name, case.command)
+    note(case, "in a command for a new key", result.key)
+    assert commands_to(server) == NEW_KEY.expected_requests(case)

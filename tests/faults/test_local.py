@@ -10,8 +10,8 @@ from custom_components.balena_supervisor.client import Endpoint
 from homeassistant.core import HomeAssistant
 from simulator import Device, SupervisorServer
 
-from .table import CASES, Case, Command, matrix
-from .trouble import commanded, give, poll, states, trouble
+from .cases import CASES, Case, Command, matrix
+from .fault_injection import commands_to, inject_fault, poll, send_command, states
 
 SERVICE: Final = {
     "environment": {},
@@ -51,14 +51,14 @@ async def test_command(
     device.local_mode = True
     server.requests.clear()
     limit = (REPLACE.endpoint, "timeout")
-    async with trouble(server, case, REPLACE.request, device.api_key, limit):
-        said = await give(hass, REPLACE, device_id)
-        assert commanded(server) == REPLACE.sent(case)
-    assert said.key == case.command
-    assert said.text.isprintable()
-    assert device.api_key not in said.text
-    assert (await give(hass, REPLACE, device_id)).key is None
-    assert commanded(server) == [*REPLACE.sent(case), REPLACE.request]
+    async with inject_fault(server, case, REPLACE.request, device.api_key, limit):
+        result = await send_command(hass, REPLACE, device_id)
+        assert commands_to(server) == REPLACE.expected_requests(case)
+    assert result.key == case.command
+    assert result.text.isprintable()
+    assert device.api_key not in result.text
+    assert (await send_command(hass, REPLACE, device_id)).key is None
+    assert commands_to(server) == [*REPLACE.expected_requests(case), REPLACE.request]
     await poll(hass, clock, 100)
     shown = states(hass).items()
     assert [state for name, state in shown if name.endswith("_one_status")] == [

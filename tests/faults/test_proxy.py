@@ -9,34 +9,34 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from simulator import CloudDevice, CloudServer
 
+from .cases import Case, Command, PolledEndpoint, matrix
 from .conftest import Note
-from .proxied import (
+from .fault_injection import (
+    commands_to,
+    device_id_of,
+    inject_fault,
+    is_reauth_in_progress,
+    poll,
+    requests_to,
+    send_command,
+    states,
+)
+from .proxy_cases import (
     AT_API,
     BEHIND,
     BEHIND_JSON,
     JSON_COMMANDS,
     NAME,
-    QUESTIONS,
+    POLLED_ENDPOINTS,
     SOME_COMMANDS,
     TEXT_COMMANDS,
 )
 from .report import difference
-from .table import Case, Command, Question, matrix
-from .trouble import (
-    asked,
-    asks_for_key,
-    commanded,
-    give,
-    poll,
-    registered,
-    states,
-    trouble,
-)
 
-HEALTHY, *OTHERS = QUESTIONS
+HEALTHY, *OTHERS = POLLED_ENDPOINTS
 # It passes for a wish of the API, and concerns all of its devices.
 (PAUSE,) = (case for case in BEHIND if case.command == "rate_limited")
-EVERY_QUESTION = matrix(
+ALL_POLLED_ENDPOINTS = matrix(
     [HEALTHY], [case for case in BEHIND if case is not PAUSE]
 ) + matrix(OTHERS, [case for case in BEHIND_JSON if case != PAUSE])
 
@@ -56,10 +56,10 @@ def _neighbour(cloud: CloudServer, cloud_device: CloudDevice) -> None:
 @pytest.fixture
 def lobby(account: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
     """Return the id of the device in the registry."""
-    return registered(entity_registry, NAME)
+    return device_id_of(entity_registry, NAME)
 
 
-@pytest.mark.parametrize(("question", "case"), EVERY_QUESTION)
+@pytest.mark.parametrize(("polled", "case"), ALL_POLLED_ENDPOINTS)
 async def test_polling(
     hass: HomeAssistant,
     clock: FrozenDateTimeFactory,
@@ -67,7 +67,7 @@ async def test_polling(
     cloud: CloudServer,
     cloud_device: CloudDevice,
     token: str,
-    question: Question,
+    polled: PolledEndpoint,
     case: Case,
     note: Note,
 ) -> None:
@@ -75,31 +75,31 @@ async def test_polling(
     usual = states(hass)
     server, limit = cloud_device.supervisor, (cloud, "proxy_timeout")
     key = cloud_device.device.api_key
-    async with trouble(server, case, question.request, key, limit):
+    async with inject_fault(server, case, polled.request, key, limit):
         await poll(hass, clock, 601)
         during = states(hass)
-        assert during == question.seen(case, usual)
+        assert during == polled.expected_states(case, usual)
     note(case, "while polling", difference(usual, during))
     await poll(hass, clock, 601)
     assert states(hass) == usual
-    assert not commanded(server)
+    assert not commands_to(server)
 
 
-@pytest.mark.parametrize(("question", "case"), matrix(QUESTIONS, [PAUSE]))
+@pytest.mark.parametrize(("polled", "case"), matrix(POLLED_ENDPOINTS, [PAUSE]))
 async def test_polling_in_a_pause(
     hass: HomeAssistant,
     clock: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
     cloud_device: CloudDevice,
-    question: Question,
+    polled: PolledEndpoint,
     case: Case,
     note: Note,
 ) -> None:
     """What is not asked in a pause stays as it was, of all devices."""
     usual = states(hass)
     server, limit = cloud_device.supervisor, (cloud, "proxy_timeout")
-    async with trouble(server, case, question.request, "", limit):
+    async with inject_fault(server, case, polled.request, "", limit):
         await poll(hass, clock, 601)
         during = states(hass)
         assert during == usual
@@ -108,28 +108,28 @@ async def test_polling_in_a_pause(
     note(case, "while polling", difference(usual, during))
 
 
-@pytest.mark.parametrize(("question", "case"), EVERY_QUESTION)
+@pytest.mark.parametrize(("polled", "case"), ALL_POLLED_ENDPOINTS)
 async def test_setup(
     hass: HomeAssistant,
     clock: FrozenDateTimeFactory,
     account_entry: MockConfigEntry,
     cloud: CloudServer,
     cloud_device: CloudDevice,
-    question: Question,
+    polled: PolledEndpoint,
     case: Case,
     note: Note,
 ) -> None:
     """A device is set up without what one endpoint tells, which comes with its next good answer."""
     server, limit = cloud_device.supervisor, (cloud, "proxy_timeout")
     key = cloud_device.device.api_key
-    async with trouble(server, case, question.request, key, limit):
+    async with inject_fault(server, case, polled.request, key, limit):
         assert await hass.config_entries.async_setup(account_entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
         at_setup = states(hass)
     await poll(hass, clock, 601)
     usual = states(hass)
-    assert question.concerned <= usual.keys()
-    assert at_setup == question.seen_at_setup(case, usual)
+    assert polled.entities <= usual.keys()
+    assert at_setup == polled.expected_states_at_setup(case, usual)
     note(case, "at setup", difference(usual, at_setup))
 
 
@@ -152,21 +152,21 @@ async def test_command(
     server, limit = cloud_device.supervisor, (cloud, "proxy_timeout")
     key = cloud_device.device.api_key
     server.requests.clear()
-    async with trouble(server, case, command.request, key, limit):
-        said = await give(hass, command, lobby)
-        assert commanded(server) == [command.request]
-    assert said.key == case.command
-    note(case, "in a command", said.key)
-    assert said.text.isprintable()
-    assert key not in said.text
-    assert not asks_for_key(hass)
+    async with inject_fault(server, case, command.request, key, limit):
+        result = await send_command(hass, command, lobby)
+        assert commands_to(server) == [command.request]
+    assert result.key == case.command
+    note(case, "in a command", result.key)
+    assert result.text.isprintable()
+    assert key not in result.text
+    assert not is_reauth_in_progress(hass)
     await cloud_device.device.power_on()
     await poll(hass, clock, 100)
     await poll(hass, clock, 100)
     now = states(hass)
-    assert command.seen(case, usual).items() <= now.items()
-    assert (await give(hass, command, lobby)).key is None
-    assert commanded(server) == [command.request] * 2
+    assert command.expected_states(case, usual).items() <= now.items()
+    assert (await send_command(hass, command, lobby)).key is None
+    assert commands_to(server) == [command.request] * 2
 
 
 @pytest.mark.parametrize(("command", "case"), matrix(SOME_COMMANDS, AT_API))
@@ -187,19 +187,19 @@ async def test_command_at_the_api(
     request = ("POST", f"/supervisor{path}")
     limit = (proxy, "PROXY_TIMEOUT")
     cloud.requests.clear()
-    async with trouble(cloud, case, request, token, limit):
-        said = await give(hass, command, lobby)
-        assert asked(cloud).count(request) == len(command.sent(case))
-    assert said.key == case.command
-    note(case, "in a command, at the API", said.key)
-    assert said.text.isprintable()
-    assert token not in said.text
-    assert not asks_for_key(hass)
+    async with inject_fault(cloud, case, request, token, limit):
+        result = await send_command(hass, command, lobby)
+        assert requests_to(cloud).count(request) == len(command.expected_requests(case))
+    assert result.key == case.command
+    note(case, "in a command, at the API", result.key)
+    assert result.text.isprintable()
+    assert token not in result.text
+    assert not is_reauth_in_progress(hass)
     await cloud_device.device.power_on()
     await poll(hass, clock, 100)
     await poll(hass, clock, 100)
     now = states(hass)
-    assert command.seen(case, usual).items() <= now.items()
-    assert (await give(hass, command, lobby)).key is None
-    assert asked(cloud).count(request) == len(command.sent(case)) + 1
-    assert ("GET", "/elsewhere") not in asked(cloud)
+    assert command.expected_states(case, usual).items() <= now.items()
+    assert (await send_command(hass, command, lobby)).key is None
+    assert requests_to(cloud).count(request) == len(command.expected_requests(case)) + 1
+    assert ("GET", "/elsewhere") not in requests_to(cloud)

@@ -16,7 +16,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from simulator import Device, Fault, SupervisorServer
 
-from .values import JSON, json_values
+from .strategies import JSON, json_values
 
 # What passes for a value of some field.
 PLAUSIBLE: Final = st.sampled_from(
@@ -73,7 +73,7 @@ async def call(hass: HomeAssistant, action: str, data: dict[str, Any]) -> str:
             action,
             data,
             blocking=True,
-            return_response=bool(ACTIONS[action].answers),
+            return_response=bool(ACTIONS[action].response_key),
         )
     except vol.Invalid:
         return "refused"

@@ -15,7 +15,7 @@ from custom_components.balena_supervisor.device.state import (
     state_from_supervisor,
 )
 
-from .values import JSON, misfits
+from .strategies import JSON, misfits
 
 WORDS = (
     "Applying",

@@ -12,7 +12,7 @@ from pytest_homeassistant_custom_component.typing import (
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
 
-from .values import STRICT_JSON
+from .strategies import STRICT_JSON
 
 VALUES = st.one_of(
     STRICT_JSON, st.sampled_from((1, 100, 1000, "main", "balena", "dev", ""))

@@ -10,7 +10,7 @@ import pytest
 
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
-from tests.life.house import House
+from tests.long_life.home_assistant import RestartableHomeAssistant
 
 from .world import RECORDED_AT, World
 
@@ -36,19 +36,21 @@ async def world(freezer: FrozenDateTimeFactory) -> AsyncGenerator[World]:
 
 
 @pytest.fixture
-async def house(
+async def home_assistant(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory
-) -> AsyncGenerator[House]:
+) -> AsyncGenerator[RestartableHomeAssistant]:
     """Return a Home Assistant that is not started."""
     components = ("homeassistant", "conversation", "llm", "websocket_api")
-    house = House(hass, freezer, components)
-    yield house
-    if house.hass is not None:
-        await house.stop()
+    home_assistant = RestartableHomeAssistant(hass, freezer, components)
+    yield home_assistant
+    if home_assistant.hass is not None:
+        await home_assistant.stop()
 
 
 @pytest.fixture
-def load(house: House, world: World, hass_storage: dict[str, Any]) -> Load:
+def load(
+    home_assistant: RestartableHomeAssistant, world: World, hass_storage: dict[str, Any]
+) -> Load:
     """Return a function that starts Home Assistant with the recording."""
 
     async def load(without: AbstractSet[str] = frozenset()) -> HomeAssistant:
@@ -59,9 +61,9 @@ def load(house: House, world: World, hass_storage: dict[str, Any]) -> Load:
         )
         (keys,) = stored[f"{DOMAIN}.keys"]["data"].values()
         world.device.api_key = keys["new"]
-        await house.start()
-        assert house.hass is not None
-        return house.hass
+        await home_assistant.start()
+        assert home_assistant.hass is not None
+        return home_assistant.hass
 
     return load
 

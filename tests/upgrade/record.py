@@ -25,7 +25,7 @@ from homeassistant.helpers import (
     issue_registry as ir,
     label_registry as lr,
 )
-from tests.life.house import House
+from tests.long_life.home_assistant import RestartableHomeAssistant
 
 from .conftest import AUTOMATIONS, EXPECTED, REGISTRIES, STORAGE, Load
 from .surface import surface
@@ -48,21 +48,24 @@ MAIN: Final = "demo-fleet main"
 
 
 async def test_record(
-    house: House, world: World, load: Load, hass_storage: dict[str, Any]
+    home_assistant: RestartableHomeAssistant,
+    world: World,
+    load: Load,
+    hass_storage: dict[str, Any],
 ) -> None:
     """Record what the code stores, and what a user has of it."""
     assert not STORAGE.exists(), "A recording is never made anew"
     STORAGE.parent.mkdir(exist_ok=True)
-    hass = await started(house)
+    hass = await started(home_assistant)
     retired = world.cloud.add_fleet("retired")
     await add_entries(hass, world)
-    await house.calm()
+    await home_assistant.calm()
     change_as_user(hass)
     world.cloud.remove_fleet(retired)
-    hass = await restarted(house)
-    hass = await restarted(house)
+    hass = await restarted(home_assistant)
+    hass = await restarted(home_assistant)
     ir.async_ignore_issue(hass, DOMAIN, issue_of(hass, "supervisor_too_old"), True)
-    hass = await restarted(house)
+    hass = await restarted(home_assistant)
     AUTOMATIONS.write_text(as_json(automations(hass), 1) + "\n")
     regenerate = {"device_id": device_of(hass, LOCAL).id}
     await hass.services.async_call(
@@ -70,38 +73,42 @@ async def test_record(
     )
     # The disk at a crash: the new key is in its own store only.
     stored = {name: deepcopy(hass_storage[name]) for name in STORES}
-    await house.stop()
+    await home_assistant.stop()
     STORAGE.write_text(world.with_placeholders(as_json(stored, 4)) + "\n")
-    RELEASE.write_text(await result(house, world, load))
+    RELEASE.write_text(await result(home_assistant, world, load))
 
 
-async def test_expect(house: House, world: World, load: Load) -> None:
+async def test_expect(
+    home_assistant: RestartableHomeAssistant, world: World, load: Load
+) -> None:
     """Write what the code makes of the recording."""
-    EXPECTED.write_text(await result(house, world, load))
+    EXPECTED.write_text(await result(home_assistant, world, load))
 
 
-async def result(house: House, world: World, load: Load) -> str:
+async def result(
+    home_assistant: RestartableHomeAssistant, world: World, load: Load
+) -> str:
     """Return what a user has of the recording, and would have without registries."""
     hass = await load()
     found = view(hass)
     found |= await surface(hass)
-    await house.stop()
+    await home_assistant.stop()
     found["new_entities"] = new_entities(await load(REGISTRIES))
     return world.with_placeholders(as_json(found, 2)) + "\n"
 
 
-async def started(house: House) -> HomeAssistant:
+async def started(home_assistant: RestartableHomeAssistant) -> HomeAssistant:
     """Return Home Assistant with what it stored."""
-    await house.start()
-    assert house.hass is not None
-    return house.hass
+    await home_assistant.start()
+    assert home_assistant.hass is not None
+    return home_assistant.hass
 
 
-async def restarted(house: House) -> HomeAssistant:
+async def restarted(home_assistant: RestartableHomeAssistant) -> HomeAssistant:
     """Return Home Assistant after a restart."""
-    await house.calm()
-    await house.stop()
-    return await started(house)
+    await home_assistant.calm()
+    await home_assistant.stop()
+    return await started(home_assistant)
 
 
 async def add_entries(hass: HomeAssistant, world: World) -> None:

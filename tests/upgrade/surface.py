@@ -31,7 +31,6 @@ async def surface(hass: HomeAssistant) -> dict[str, Any]:
         "actions": _actions(hass),
         "blueprints": _files("blueprints"),
         "conditions": sorted(await conditions.async_get_conditions(hass)),
-        "custom_sentences": _files("custom_sentences"),
         "event": await _event(hass, entity.device_id),
         "frontend": _frontend(),
         "intents": _intents(hass),

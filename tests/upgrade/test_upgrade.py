@@ -12,7 +12,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
 from simulator import Device
-from tests.life.house import House
+from tests.long_life.home_assistant import RestartableHomeAssistant
 
 from .conftest import AUTOMATIONS, EXPECTED, REGISTRIES, Load
 from .surface import surface
@@ -63,11 +63,13 @@ async def test_surface(upgraded: HomeAssistant, world: World) -> None:
 
 
 @pytest.fixture
-async def automated(upgraded: HomeAssistant, house: House) -> HomeAssistant:
+async def automated(
+    upgraded: HomeAssistant, home_assistant: RestartableHomeAssistant
+) -> HomeAssistant:
     """Return Home Assistant with the recorded automations."""
     config = {"automation": json.loads(AUTOMATIONS.read_text())}
     assert await async_setup_component(upgraded, "automation", config)
-    await house.calm()
+    await home_assistant.calm()
     return upgraded
 
 
@@ -122,16 +124,20 @@ async def went_offline(hass: HomeAssistant, device: Device) -> None:
     await device.power_off()
 
 
-async def happen(house: House, world: World, *happenings: Happening) -> None:
+async def happen(
+    home_assistant: RestartableHomeAssistant, world: World, *happenings: Happening
+) -> None:
     """Let something happen to the local device, and each time the next poll notice it."""
-    assert house.hass is not None
+    assert home_assistant.hass is not None
     for happening in happenings:
-        await happening(house.hass, world.device)
-        await house.pass_time(16)
+        await happening(home_assistant.hass, world.device)
+        await home_assistant.pass_time(16)
 
 
 @pytest.mark.expects_log("The connection was refused")
-async def test_triggers(automated: HomeAssistant, house: House, world: World) -> None:
+async def test_triggers(
+    automated: HomeAssistant, home_assistant: RestartableHomeAssistant, world: World
+) -> None:
     """What happens to the recorded device triggers the recorded automation, and no other."""
     happenings = (
         vpn_lost,
@@ -147,7 +153,7 @@ async def test_triggers(automated: HomeAssistant, house: House, world: World) ->
     fired = {}
     for happening in happenings:
         events = async_capture_events(automated, "triggered")
-        await happen(house, world, happening)
+        await happen(home_assistant, world, happening)
         fired[happening.__name__] = [event.data["by"] for event in events]
     assert fired == {name: [name] for name in fired}
 
@@ -169,14 +175,14 @@ def passed(events: list[Event]) -> set[str]:
 )
 async def test_conditions(
     automated: HomeAssistant,
-    house: House,
+    home_assistant: RestartableHomeAssistant,
     world: World,
     happenings: list[Happening],
     true: set[str],
 ) -> None:
     """Of the recorded automations with conditions, those go on whose condition is true."""
-    await happen(house, world, *happenings)
+    await happen(home_assistant, world, *happenings)
     events = async_capture_events(automated, "passed")
     automated.bus.async_fire("ask")
-    await house.calm()
+    await home_assistant.calm()
     assert passed(events) == true

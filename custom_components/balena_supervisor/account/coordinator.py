@@ -77,7 +77,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         # Devices whose Supervisors are read regularly.
         self._regularly_read: list[AccountDeviceCoordinator] = []
         self._supervisor_polls = SupervisorPolls(
-            hass, entry, lambda: bool(cloud.quiet_for)
+            hass, entry, lambda: bool(cloud.remaining_backoff)
         )
         self._token = TokenChecker(hass, entry, cloud)
         # Fleets that lost all devices while the list of fleets could not be read.

@@ -1,4 +1,4 @@
-"""Client of the balena Supervisor API and of the balena API."""
+"""Clients of the balena Supervisor API and of the balena API. They do not know Home Assistant."""
 
 from .cloud import BalenaCloud
 from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Release
@@ -10,6 +10,7 @@ from .errors import (
     BalenaError,
     CertificateInvalid,
     CloudError,
+    CloudRateLimited,
     ConnectionFailed,
     ConnectionRefused,
     DeviceKeyRefused,
@@ -18,7 +19,6 @@ from .errors import (
     LockHolder,
     NotFound,
     OutcomeUnknown,
-    Paused,
     RateLimited,
     RequestTimeout,
     SupervisorError,
@@ -26,9 +26,9 @@ from .errors import (
     Unsupported,
     UpdateLocked,
 )
-from .http import KEY_IN_URL
+from .http import API_KEY_PATTERN
 from .iteration import iterate_cooperatively
-from .journal import ENGINE_UNIT, JournalEntry, container_tag
+from .journal import ENGINE_UNIT, JournalEntry, short_container_id
 from .models import (
     App,
     AppReport,
@@ -43,16 +43,16 @@ from .models import (
     ServiceReport,
     StateStatus,
     Vpn,
-    target_apps,
+    parse_target_apps,
 )
 from .proxy import ProxyTransport
-from .request_log import Exchange, RequestLog
+from .request_log import RequestLog, RequestStatistics
 from .supervisor import Supervisor
 from .transport import DirectTransport, Transport
 
 __all__ = [
+    "API_KEY_PATTERN",
     "ENGINE_UNIT",
-    "KEY_IN_URL",
     "AccessDenied",
     "Actor",
     "App",
@@ -64,6 +64,7 @@ __all__ = [
     "BalenaError",
     "CertificateInvalid",
     "CloudError",
+    "CloudRateLimited",
     "ConnectionFailed",
     "ConnectionRefused",
     "Container",
@@ -74,7 +75,6 @@ __all__ = [
     "DeviceRow",
     "DirectTransport",
     "Endpoint",
-    "Exchange",
     "Fleet",
     "HostConfig",
     "Image",
@@ -85,12 +85,12 @@ __all__ = [
     "LogLine",
     "NotFound",
     "OutcomeUnknown",
-    "Paused",
     "Proxy",
     "ProxyTransport",
     "RateLimited",
     "Release",
     "RequestLog",
+    "RequestStatistics",
     "RequestTimeout",
     "ServiceReport",
     "StateStatus",
@@ -102,8 +102,8 @@ __all__ = [
     "UpdateLocked",
     "Version",
     "Vpn",
-    "container_tag",
     "iterate_cooperatively",
+    "parse_target_apps",
     "parse_version",
-    "target_apps",
+    "short_container_id",
 ]

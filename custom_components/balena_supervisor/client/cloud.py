@@ -1,4 +1,4 @@
-"""BalenaCloud: the balena API, that of balenaCloud or of an openBalena."""
+"""BalenaCloud: client of the balena API, for balenaCloud and openBalena."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import suppress
@@ -34,24 +34,24 @@ from .responses import Response
 from .supervisor import Supervisor
 
 READ_TIMEOUT: Final = 30.0
-# The database behind the API gives up after 60 s.
+# The API cancels a database query after 60 s.
 QUERY_TIMEOUT: Final = 65.0
-MAX_ANSWER: Final = 64 * 1024 * 1024
+MAX_RESPONSE_SIZE: Final = 64 * 1024 * 1024
 
-# One more than a thousand: a page of a thousand shows that it is the last.
-PAGE: Final = 1001
-# So many ids of fleets keep a URL under 8 kB.
+# 1000 devices need one request, because a page that is not full is the last one.
+PAGE_SIZE: Final = 1001
+# Keeps the URL shorter than 8 kB.
 _FLEETS_PER_QUERY: Final = 500
-# How long an API that lacked a field is spared it.
-_LEAN_TIME: Final = 600.0
-_FLEETS: Final = {
-    "$select": "id,app_name,slug,is_archived,should_track_latest_release",
+# An openBalena that lacks optional fields may be updated meanwhile.
+_OPTIONAL_FIELDS_RETRY_INTERVAL: Final = 600.0
+_FLEET_QUERY: Final = {
+    "$select": "id,app_name,slug,is_archived",
     "$expand": (
         "is_for__device_type($select=name),"
         "should_be_running__release($select=id,commit,raw_version),"
         "owns__device/$count"
     ),
-    # Without the first of them, balenaCloud tells of all public fleets of the world.
+    # Without is_directly_accessible_by__user, balenaCloud returns all public fleets.
     "$filter": (
         "is_directly_accessible_by__user/any(dau:true) and is_host eq false"
         " and is_of__class eq 'fleet'"
@@ -59,23 +59,23 @@ _FLEETS: Final = {
     "$orderby": "app_name asc",
 }
 
-# Never without a list: the API's own has the key of the device's Supervisor in it.
+# Every query needs $select: the default fields of openBalena include the Supervisor's API key.
 _DEVICE_FIELDS: Final = (
     "id,uuid,device_name,belongs_to__application,is_pinned_on__release,is_online,is_connected_to_vpn,status,"
     "os_version,supervisor_version,ip_address,mac_address,overall_status,overall_progress"
 )
-# An older openBalena may lack some of them.
-_MORE_DEVICE_FIELDS: Final = (
-    "update_status,download_progress,last_connectivity_event,cpu_usage,cpu_temp,"
+# An older openBalena lacks some of these.
+_OPTIONAL_DEVICE_FIELDS: Final = (
+    "update_status,last_connectivity_event,cpu_usage,cpu_temp,"
     "memory_usage,memory_total,storage_usage,storage_total,is_undervolted"
 )
-_DEVICE_LINKS: Final = (
+_DEVICE_EXPANSIONS: Final = (
     "is_of__device_type($select=name),"
     "is_running__release($select=id,commit,raw_version),"
     "should_be_running__release($select=id,commit,raw_version)"
 )
-_IMAGES: Final = (
-    "image_install($select=status,download_progress;$filter=status ne 'deleted';"
+_IMAGE_EXPANSION: Final = (
+    "image_install($select=status;$filter=status ne 'deleted';"
     "$expand=is_provided_by__release($select=belongs_to__application),"
     "installs__image($select=id;"
     "$expand=is_a_build_of__service($select=service_name)))"
@@ -83,11 +83,16 @@ _IMAGES: Final = (
 
 
 class BalenaCloud:
-    """The API of one account.
+    """Client of the balena API with the token of one account.
 
-    Every method raises a BalenaError when it fails: ConnectionFailed or RequestTimeout
-    without an answer, CloudError when the API failed, RateLimited, InvalidResponse when
-    something else answers at its address, and TokenRefused when the token may not.
+    Every method can raise these errors:
+        CloudError: The API, or a server in front of it, failed.
+        ConnectionFailed: The connection failed or was lost.
+        InvalidResponse: The response is not from the balena API.
+        RateLimited: Too many requests.
+        RequestTimeout: No response arrived in time.
+        TokenRefused: The token is invalid, or lacks permission.
+        Unsupported: The API does not have version 7, which open-balena-api 26.4.0 introduced.
     """
 
     def __init__(
@@ -98,92 +103,98 @@ class BalenaCloud:
         *,
         ssl: SSLContext | None = None,
     ) -> None:
-        """Remember the account; `ssl` knows the authority of a certificate of one's own."""
+        """Initialize the client. `ssl` contains the certificate authority of an openBalena."""
         self._http = HttpClient(
-            base_url, session, token, ssl=ssl, max_answer=MAX_ANSWER
+            base_url, session, token, ssl=ssl, max_response_size=MAX_RESPONSE_SIZE
         )
-        self._lean_until = 0.0
+        self._required_fields_until = 0.0
         self.request_log = RequestLog()
-        # As they were last told, by what they are made of.
-        self._rows: Mapping[bytes, DeviceRow] = {}
+        # Rows of the last query by their JSON.
+        self._row_cache: Mapping[bytes, DeviceRow] = {}
         self._throttle = Throttle()
 
     def supervisor(self, uuid: str) -> Supervisor:
-        """Return the Supervisor of a device, by the way through the API."""
+        """Return the client of a device's Supervisor, which sends requests through the API."""
         return Supervisor(ProxyTransport(self._http, uuid, self._throttle))
 
     @property
-    def quiet_for(self) -> float:
-        """The seconds for which the API wants no reads of Supervisors."""
-        return self._throttle.quiet_for
+    def remaining_backoff(self) -> float:
+        """Seconds until Supervisors can be read through the API again, 0 if they can be."""
+        return self._throttle.remaining_backoff
 
     async def whoami(self) -> Actor:
-        """Return who the token stands for. GET /actor/v1/whoami.
+        """Return the owner of the token. GET /actor/v1/whoami.
 
-        The only honest test of a token: raises AuthenticationFailed when it is not valid.
+        This is the best test of a token: other endpoints treat the owner of an invalid one as a guest.
+
+        Raises:
+            AuthenticationFailed: The token is invalid, or the database of the API is down.
         """
         try:
             value = await self._get("/actor/v1/whoami", timeout=READ_TIMEOUT)
         except TokenRefused as err:
-            raise AuthenticationFailed("The token is not valid") from err
+            raise AuthenticationFailed("The token is invalid") from err
         if (actor := Actor.from_json(value)) is None:
-            raise InvalidResponse("The answer is not one of the balena API")
+            raise InvalidResponse("The response is not from the balena API")
         return actor
 
     async def fleets(self) -> tuple[Fleet, ...]:
-        """Return the account's fleets, also archived ones, by name. GET /v7/application.
+        """Return the fleets of the account, archived ones included, sorted by name. GET /v7/application.
 
-        A token that is not valid sees none. Raises Unsupported when the API is too old.
+        With an invalid token, the result is empty.
         """
-        return tuple(parse_fleets(await self._query("application", _FLEETS)))
+        return tuple(parse_fleets(await self._query("application", _FLEET_QUERY)))
 
     async def devices(
         self, fleet_ids: Iterable[int], *, with_images: bool
     ) -> tuple[DeviceRow, ...]:
-        """Return all devices of fleets, in one request per thousand. GET /v7/device.
+        """Return all devices of the fleets, with one request per 1000 devices. GET /v7/device.
 
-        `with_images` asks for their services, too. A device without id, uuid or fleet
-        is left out, and one whose row is the same as the last time has the same object.
-        Raises Unsupported when the API is too old. Lets others run while it makes the rows.
+        `with_images` includes the images of their services. A row that has not changed since the last call is
+        the same object. A device without id, UUID or fleet is omitted.
         """
         rows: dict[bytes, DeviceRow] = {}
         for batch in batched(sorted(fleet_ids), _FLEETS_PER_QUERY, strict=False):
             async for page in self._pages(batch, with_images=with_images):
                 async for data in iterate_cooperatively(page):
-                    written = _written(data)
-                    row = self._rows.get(written) or DeviceRow.from_json(
+                    key = _cache_key(data)
+                    row = self._row_cache.get(key) or DeviceRow.from_json(
                         parse_object(data)
                     )
                     if row is not None:
-                        rows[written] = row
-        self._rows = rows
+                        rows[key] = row
+        self._row_cache = rows
         return tuple(rows.values())
 
     async def tags(self, device_id: int) -> Mapping[str, str]:
-        """Return a device's tags by name. GET /v7/device_tag."""
+        """Return the tags of a device by name. GET /v7/device_tag."""
         query = {"$select": "tag_key,value", "$filter": f"device eq {device_id}"}
         return parse_tag_rows(await self._query("device_tag", query))
 
     async def set_tags(self, device_id: int, tags: Mapping[str, str]) -> None:
-        """Set tags of a device beside those that there are. POST and PATCH /v7/device_tag.
+        """Set tags of a device, and keep its other tags. POST and PATCH /v7/device_tag.
 
-        One request each. Raises OutcomeUnknown when one was sent and no answer came.
+        Each tag that changes needs a request.
+
+        Raises:
+            BadRequest: The API rejected a tag.
+            OutcomeUnknown: A request was sent, but no usable response arrived.
         """
-        known = await self.tags(device_id)
+        current = await self.tags(device_id)
         for name, value in tags.items():
-            if name not in known:
+            if name not in current:
                 tag = {"device": device_id, "tag_key": name, "value": value}
-                await self._write("POST", "device_tag", tag)
-            elif known[name] != value:
+                await self._command("POST", "device_tag", tag)
+            elif current[name] != value:
                 quoted = quote(name.replace("'", "''"), safe="")
-                which = f"device_tag(device={device_id},tag_key='{quoted}')"
-                await self._write("PATCH", which, {"value": value})
+                resource = f"device_tag(device={device_id},tag_key='{quoted}')"
+                await self._command("PATCH", resource, {"value": value})
 
-    async def _write(self, method: str, resource: str, json: JsonObject) -> None:
-        answer = await self._http.request(
-            method, f"/v7/{resource}", json=json, timeout=READ_TIMEOUT, command=True
+    async def _command(self, method: str, resource: str, json: JsonObject) -> None:
+        response = await self._http.request(
+            method, f"/v7/{resource}", json=json, timeout=READ_TIMEOUT, is_command=True
         )
-        if error := _error_of(answer, command=True):
+        if error := _error_from_cloud_response(response, is_command=True):
             raise error
 
     async def _pages(
@@ -193,106 +204,112 @@ class BalenaCloud:
         while True:
             page = await self._page(fleet_ids, skip, with_images=with_images)
             yield page
-            if len(page) < PAGE:
+            if len(page) < PAGE_SIZE:
                 return
-            skip += PAGE
+            skip += PAGE_SIZE
 
     async def _page(
         self, fleet_ids: tuple[int, ...], skip: int, *, with_images: bool
     ) -> list[object]:
-        """Return a page of devices, with less of each where the API does not know all."""
-        links = f"{_DEVICE_LINKS},{_IMAGES}" if with_images else _DEVICE_LINKS
+        """Return a page of devices, without the optional fields if the API lacks some of them."""
+        expansions = (
+            f"{_DEVICE_EXPANSIONS},{_IMAGE_EXPANSION}"
+            if with_images
+            else _DEVICE_EXPANSIONS
+        )
         query = {
-            "$select": f"{_DEVICE_FIELDS},{_MORE_DEVICE_FIELDS}",
-            "$expand": links,
+            "$select": f"{_DEVICE_FIELDS},{_OPTIONAL_DEVICE_FIELDS}",
+            "$expand": expansions,
             "$filter": f"belongs_to__application in ({','.join(map(str, fleet_ids))})",
             "$orderby": "id asc",
-            "$top": str(PAGE),
+            "$top": str(PAGE_SIZE),
             "$skip": str(skip),
         }
-        lean = query | {"$select": _DEVICE_FIELDS}
-        if monotonic() < self._lean_until:
-            return await self._query("device", lean)
-        # It may have failed for another reason, without a word as well.
+        required_only = query | {"$select": _DEVICE_FIELDS}
+        if monotonic() < self._required_fields_until:
+            return await self._query("device", required_only)
+        # Retry once, because another failure can look the same.
         for _ in range(2):
-            with suppress(_UnknownField):
+            with suppress(_EmptyServerError):
                 return await self._query("device", query)
-        page = await self._query("device", lean)
-        self._lean_until = monotonic() + _LEAN_TIME
+        page = await self._query("device", required_only)
+        self._required_fields_until = monotonic() + _OPTIONAL_FIELDS_RETRY_INTERVAL
         return page
 
     async def _query(self, resource: str, query: Mapping[str, str]) -> list[object]:
         value = await self._get(f"/v7/{resource}", query, timeout=QUERY_TIMEOUT)
         items = parse_object(value).get("d")
         if not isinstance(items, list):
-            raise InvalidResponse("The answer is not one of the balena API")
+            raise InvalidResponse("The response is not from the balena API")
         return items
 
     async def _get(
         self, path: str, query: Mapping[str, str] | None = None, *, timeout: float
     ) -> object:
-        answer = await self.request_log.record(
+        response = await self.request_log.record(
             f"GET {path}", self._read(path, query, timeout)
         )
-        return answer.json()
+        return response.json()
 
     async def _read(
         self, path: str, query: Mapping[str, str] | None, timeout: float
     ) -> Response:
-        answer = await self._http.request(
-            "GET", path, params=query, timeout=timeout, command=False
+        response = await self._http.request(
+            "GET", path, params=query, timeout=timeout, is_command=False
         )
-        error = _error_of(answer)
+        error = _error_from_cloud_response(response, is_command=False)
         if isinstance(error, RateLimited):
-            self._throttle.be_quiet(error.retry_after or 0.0)
+            self._throttle.back_off(error.retry_after or 0.0)
         if error is not None:
             raise error
-        return answer
+        return response
 
 
-def _written(data: object) -> bytes:
-    """Return a JSON value as it is written, to tell it from others."""
+def _cache_key(data: object) -> bytes:
+    """Return the JSON of a value."""
     try:
         return orjson.dumps(data)
     except TypeError:
-        # orjson writes nothing that is nested deep, though it reads it.
+        # orjson reads deeper nesting than it writes.
         return repr(data).encode()
 
 
-class _UnknownField(CloudError):
-    """The API failed without a state_key, which is how it says that it does not know a field."""
+class _EmptyServerError(CloudError):
+    """The API responded 500 without a body, as it does to a query of an unknown field."""
 
 
-def _error_of(answer: Response, *, command: bool = False) -> BalenaError | None:
-    """Return the error that an answer of the balena API stands for, None for a success.
-
-    `command` tells whether the request was to change something, of which only the API itself
-    can tell.
-    """
-    status = answer.status
+def _error_from_cloud_response(
+    response: Response, *, is_command: bool
+) -> BalenaError | None:
+    """Return the error that a response of the balena API represents, None for a success."""
+    status = response.status
     if 200 <= status < 300:
-        if command and answer.is_page:
-            return OutcomeUnknown("Something else answered")
+        if is_command and response.is_html_page:
+            return OutcomeUnknown("The response is not from the balena API")
         return None
     match status:
-        case HTTPStatus.BAD_GATEWAY | HTTPStatus.GATEWAY_TIMEOUT if command:
-            return OutcomeUnknown("The balena API went away before it answered")
+        case HTTPStatus.BAD_GATEWAY | HTTPStatus.GATEWAY_TIMEOUT if is_command:
+            return OutcomeUnknown("The balena API stopped before it responded")
         case HTTPStatus.UNAUTHORIZED:
-            return TokenRefused("The token is not valid, or lacks the right for this")
+            return TokenRefused("The token is invalid or lacks permission")
         case HTTPStatus.FORBIDDEN:
-            # The API has no such answer, but firewalls do.
-            return CloudError("Something on the way refused (HTTP status 403)")
+            # The API itself never responds 403.
+            return CloudError(
+                "A proxy or firewall refused the request (HTTP status 403)"
+            )
         case HTTPStatus.NOT_FOUND:
             return Unsupported("There is no balena API of version 7 at this address")
         case HTTPStatus.CONFLICT:
-            return BadRequest("Somebody else has just changed the same")
+            return BadRequest("Another client changed the same data at the same time")
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return RateLimited("Too many requests", answer.retry_after)
+            return RateLimited("Too many requests", response.retry_after)
         case HTTPStatus.BAD_REQUEST:
-            # Its words repeat the URL.
-            return BadRequest("The request was not understood")
-        case HTTPStatus.INTERNAL_SERVER_ERROR if not answer.body:
-            return _UnknownField("The API failed without a word (HTTP status 500)")
+            # The message of the API contains the URL.
+            return BadRequest("The balena API rejected the request")
+        case HTTPStatus.INTERNAL_SERVER_ERROR if not response.body:
+            return _EmptyServerError("The API failed with HTTP status 500")
     if status >= 500:
         return CloudError(f"The API failed with HTTP status {status}")
-    return InvalidResponse(f"The answer is not one of the balena API (HTTP {status})")
+    return InvalidResponse(
+        f"The response is not from the balena API (HTTP status {status})"
+    )

@@ -1,4 +1,8 @@
-"""What comes back from the balena API; made of any JSON value, as the models of a Supervisor are."""
+"""Models of the balena API's responses.
+
+`from_json` accepts any JSON value. It returns None if the value does not identify an item. Any other field
+that is missing, null or of another type becomes None, or is omitted from its collection.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,21 +22,21 @@ from .parsing import (
 )
 
 
-def _linked(value: object) -> Mapping[str, object]:
-    """Return what a navigation leads to: expanded it is an array of one or none."""
+def _expanded_object(value: object) -> Mapping[str, object]:
+    """Return the object of an expanded navigation property, which is an array of one or none."""
     return next(parse_objects(value), {})
 
 
-def _linked_id(value: object) -> int | None:
-    """Return the id that a navigation leads to, expanded or not."""
-    return parse_int(parse_object(value).get("__id", _linked(value).get("id")))
+def _navigation_id(value: object) -> int | None:
+    """Return the id of a navigation property, expanded or not."""
+    return parse_int(parse_object(value).get("__id", _expanded_object(value).get("id")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who a token stands for: /actor/v1/whoami.
+    """Owner of a token: GET /actor/v1/whoami.
 
-    `kind` is "user", "device" or "application"; `name` that of the user, else None.
+    `kind` is "user", "device" or "application" (a fleet). Only a user has a `name`.
     """
 
     id: int
@@ -41,7 +45,7 @@ class Actor:
 
     @classmethod
     def from_json(cls, value: object) -> Self | None:
-        """Make it of any JSON value, None when it tells of nobody."""
+        """Parse a JSON value. Return None if it has no id or type."""
         data = parse_object(value)
         actor_id, kind = parse_int(data.get("id")), parse_text(data.get("actorType"))
         if actor_id is None or kind is None:
@@ -51,7 +55,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A release of a fleet. `version` is what people call it."""
+    """Release of a fleet. `version` is the one that the dashboard shows, such as "1.2.3"."""
 
     id: int
     commit: str
@@ -59,8 +63,8 @@ class Release:
 
     @classmethod
     def from_json(cls, value: object) -> Self | None:
-        """Make it of an expanded navigation, None when there is no release."""
-        data = _linked(value)
+        """Parse an expanded navigation property. Return None if it has no id or commit."""
+        data = _expanded_object(value)
         release_id, commit = parse_int(data.get("id")), parse_text(data.get("commit"))
         if release_id is None or commit is None:
             return None
@@ -71,7 +75,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """A fleet that the account can reach; `release` is the one that it tracks."""
+    """Fleet of the account: GET /v7/application. `release` is its target release."""
 
     id: int
     name: str
@@ -80,11 +84,10 @@ class Fleet:
     device_type: str | None = None
     is_archived: bool = False
     release: Release | None = None
-    tracks_latest: bool | None = None
 
 
 def parse_fleets(value: object) -> Iterator[Fleet]:
-    """Go through the fleets of an array; one without id or name is left out."""
+    """Yield the fleets of an array. A fleet without id or name is omitted."""
     for data in parse_objects(value):
         fleet_id, name = parse_int(data.get("id")), parse_text(data.get("app_name"))
         if fleet_id is None or name is None:
@@ -95,54 +98,51 @@ def parse_fleets(value: object) -> Iterator[Fleet]:
             slug=parse_text(data.get("slug")) or name,
             device_count=parse_int(data.get("owns__device")) or 0,
             device_type=parse_text(
-                _linked(data.get("is_for__device_type")).get("name")
+                _expanded_object(data.get("is_for__device_type")).get("name")
             ),
             is_archived=parse_bool(data.get("is_archived")) or False,
             release=Release.from_json(data.get("should_be_running__release")),
-            tracks_latest=parse_bool(data.get("should_track_latest_release")),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledImage:
-    """An image of a service on a device, with its container's status once there is one.
+    """Image of a service on a device.
 
-    While an update downloads, a service has one of each release. A device has those of
-    other apps, too, among them its Supervisor.
+    `status` is that of its container, if one exists. While an update downloads, a service has an image of each
+    release. The images of a device include those of other apps, such as its Supervisor.
     """
 
     service: str
     app_id: int | None = None
     status: str | None = None
-    download_progress: float | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Self | None:
-        """Make it of any JSON object, None when it tells of no service."""
-        image = _linked(data.get("installs__image"))
+        """Parse a JSON object. Return None if it has no service name."""
+        image = _expanded_object(data.get("installs__image"))
         service = parse_text(
-            _linked(image.get("is_a_build_of__service")).get("service_name")
+            _expanded_object(image.get("is_a_build_of__service")).get("service_name")
         )
         if service is None:
             return None
         return cls(
             service=service,
-            app_id=_linked_id(
-                _linked(data.get("is_provided_by__release")).get(
+            app_id=_navigation_id(
+                _expanded_object(data.get("is_provided_by__release")).get(
                     "belongs_to__application"
                 )
             ),
             status=parse_text(data.get("status")),
-            download_progress=parse_percentage(data.get("download_progress")),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRow:
-    """What the balena API knows of a device.
+    """Device of a fleet: GET /v7/device.
 
-    Memory and storage are in MB, the temperature in °C, the processor's usage and both
-    progresses in percent. `images` is None when it was not asked for.
+    Memory and storage are in MB, the temperature in °C, CPU usage and progress in percent. `images` is None
+    if the query did not include them. `is_online` is the state of the VPN connection.
     """
 
     id: int
@@ -151,7 +151,6 @@ class DeviceRow:
     cpu_temperature: float | None = None
     cpu_usage: float | None = None
     device_type: str | None = None
-    download_progress: float | None = None
     images: tuple[InstalledImage, ...] | None = None
     ip_addresses: tuple[str, ...] = ()
     is_connected_to_vpn: bool | None = None
@@ -176,9 +175,9 @@ class DeviceRow:
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Self | None:
-        """Make it of any JSON object, None when it does not tell which device it is of."""
+        """Parse a JSON object. Return None if it has no id, UUID or fleet."""
         device_id, uuid = parse_int(data.get("id")), parse_text(data.get("uuid"))
-        fleet_id = _linked_id(data.get("belongs_to__application"))
+        fleet_id = _navigation_id(data.get("belongs_to__application"))
         if device_id is None or uuid is None or fleet_id is None:
             return None
         images = data.get("image_install")
@@ -188,8 +187,9 @@ class DeviceRow:
             fleet_id=fleet_id,
             cpu_temperature=parse_number(data.get("cpu_temp")),
             cpu_usage=parse_percentage(data.get("cpu_usage")),
-            device_type=parse_text(_linked(data.get("is_of__device_type")).get("name")),
-            download_progress=parse_percentage(data.get("download_progress")),
+            device_type=parse_text(
+                _expanded_object(data.get("is_of__device_type")).get("name")
+            ),
             images=(
                 tuple(
                     image
@@ -202,7 +202,7 @@ class DeviceRow:
             ip_addresses=parse_words(data.get("ip_address")),
             is_connected_to_vpn=parse_bool(data.get("is_connected_to_vpn")),
             is_online=parse_bool(data.get("is_online")),
-            is_pinned=_linked_id(data.get("is_pinned_on__release")) is not None,
+            is_pinned=_navigation_id(data.get("is_pinned_on__release")) is not None,
             is_undervolted=parse_bool(data.get("is_undervolted")),
             last_connectivity_event=parse_timestamp(
                 data.get("last_connectivity_event")
@@ -225,7 +225,7 @@ class DeviceRow:
 
 
 def parse_tag_rows(value: object) -> Mapping[str, str]:
-    """Return tags by name; one without a name is left out."""
+    """Return the tags of a device by name: GET /v7/device_tag."""
     return {
         name: parse_text(tag.get("value")) or ""
         for tag in parse_objects(value)

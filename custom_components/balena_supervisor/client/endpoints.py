@@ -1,4 +1,4 @@
-"""Every endpoint of the Supervisor API, and the Supervisor version that brought it."""
+"""All endpoints of the Supervisor API, and the Supervisor version that introduced each."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -8,19 +8,19 @@ from typing import Final
 type Version = tuple[int, ...]
 
 READ_TIMEOUT: Final = 10.0
-# Long enough for the Supervisor's own wait for its locks, which takes 10 s.
+# The Supervisor itself waits up to 10 s for its locks.
 COMMAND_TIMEOUT: Final = 60.0
-# The Supervisor itself gives up after 15 minutes.
+# The Supervisor's own default timeout (`apiTimeout` in config.json).
 BLOCKING_TIMEOUT: Final = 15 * 60.0
 
 
 def format_version(version: Version) -> str:
-    """Return a version as people write it."""
+    """Return the text of a version: (19, 0, 5) is "19.0.5"."""
     return ".".join(map(str, version))
 
 
 def parse_version(text: str | None) -> Version | None:
-    """Return the numbers of a version ("19.0.5", "v7.21.0-rc1"), None when there are none."""
+    """Return the numbers of a version such as "19.0.5" or "v7.21.0-rc1", None if it has none."""
     if text is None or not (
         found := re.match(r"v?(\d{1,9}(?:\.\d{1,9})*)", text.strip())
     ):
@@ -29,7 +29,10 @@ def parse_version(text: str | None) -> Version | None:
 
 
 class Endpoint(Enum):
-    """Method, path, first Supervisor version; for commands the seconds to wait for an answer."""
+    """Method, path, first Supervisor version and, for commands only, the timeout in seconds.
+
+    A command changes something. If it gets no response, its outcome is unknown.
+    """
 
     PING = ("GET", "/ping", (1, 1))
     HEALTHY = ("GET", "/v1/healthy", (6, 5))
@@ -84,17 +87,14 @@ class Endpoint(Enum):
     TAGS = ("GET", "/v2/device/tags", (9, 11))
     SET_TAGS = ("PATCH", "/v2/device/tags", (17, 8), COMMAND_TIMEOUT)
     VPN = ("GET", "/v2/device/vpn", (11, 4))
-    # A GET with an effect: it deletes volumes.
+    # A command although it is a GET: it deletes volumes.
     CLEANUP_VOLUMES = ("GET", "/v2/cleanup-volumes", (10, 0), COMMAND_TIMEOUT)
     JOURNAL_LOGS = ("POST", "/v2/journal-logs", (10, 2))
 
     def __init__(
         self, method: str, path: str, since: Version, timeout: float | None = None
     ) -> None:
-        """Unpack a row of the table; those with a time of their own are commands.
-
-        A command changes something, so that a missing answer leaves its outcome open.
-        """
+        """Initialize the endpoint. An endpoint with a timeout is a command."""
         self.method = method
         self.path = path
         self.label = f"{method} {path}"
@@ -103,12 +103,11 @@ class Endpoint(Enum):
         self.timeout = READ_TIMEOUT if timeout is None else timeout
 
     def is_supported_by(self, version: Version | None) -> bool:
-        """Return whether a Supervisor has it; of an unknown version it may be assumed."""
+        """Return whether a Supervisor version has the endpoint, True if the version is unknown."""
         return version is None or version >= self.since
 
 
-# What does the same on a Supervisor that does not have an endpoint yet; for services,
-# where an app has only one.
+# Replacements on older Supervisors. Those of service endpoints require an app with one service.
 FALLBACKS: Final[Mapping[Endpoint, Endpoint]] = {
     Endpoint.APPS_STATE: Endpoint.APP,
     Endpoint.JOURNAL_LOGS: Endpoint.LOCAL_LOGS,
@@ -121,15 +120,14 @@ FALLBACKS: Final[Mapping[Endpoint, Endpoint]] = {
     Endpoint.VERSION: Endpoint.DEVICE,
 }
 
-# Arguments that came after their endpoint.
+# First Supervisor versions of arguments that are newer than their endpoint.
 SERVICE_BY_NAME_SINCE: Final[Version] = (8, 2, 2)
 JOURNAL_FORMAT_SINCE: Final[Version] = (10, 3)
-JOURNAL_SINCE_UNTIL_SINCE: Final[Version] = (14, 7)
+JOURNAL_TIME_RANGE_SINCE: Final[Version] = (14, 7)
 PROXY_DNS_SINCE: Final[Version] = (16, 6)
 
-# Those of which the last answer is kept, to find out what a device tells; the others have
-# nothing to tell, or tell keys.
-KEPT: Final = frozenset(
+# Diagnostics include their last responses. Other responses contain keys, or nothing of interest.
+DIAGNOSTIC_ENDPOINTS: Final = frozenset(
     {
         Endpoint.APPS_STATE,
         Endpoint.DEVICE,

@@ -1,57 +1,61 @@
-"""What can go wrong when talking to a balena device."""
+"""Errors that the clients of the Supervisor API and of the balena API raise.
+
+The text of an error is a short English sentence without a full stop. It never contains a key, a token
+or a URL.
+"""
 
 from enum import StrEnum
 
 
 class BalenaError(Exception):
-    """Base of all errors; its text never holds a key, a token or a URL."""
+    """Base class of all errors of the clients."""
 
 
 class ConnectionFailed(BalenaError):
-    """The device could not be reached; nothing was sent."""
+    """The connection failed. A command was not sent."""
 
 
 class ConnectionRefused(ConnectionFailed):
-    """The device, or a firewall on it, refuses connections on this port."""
+    """The host refused the connection: nothing listens at the port, or a firewall rejects it."""
 
 
 class CertificateInvalid(ConnectionFailed):
-    """The device's certificate could not be verified."""
+    """The TLS certificate of the host could not be verified."""
 
 
 class RequestTimeout(BalenaError):
-    """A read was not answered in time; or a command could not be sent in time."""
+    """A read got no response in time, or the connection for a command timed out before it was sent."""
 
 
 class OutcomeUnknown(BalenaError):
-    """A command was sent and no answer came: it may or may not have been carried out."""
+    """A command was sent, but no usable response arrived: the device may have executed it."""
 
 
 class DeviceOffline(BalenaError):
-    """Something answers for the device, but its Supervisor is down or out of reach."""
+    """The Supervisor is down, or the balena API cannot reach the device."""
 
 
 class AuthenticationFailed(BalenaError):
-    """The key or token was refused, or is missing."""
+    """The API key or the token is missing or invalid."""
 
 
 class AccessDenied(BalenaError):
-    """The key is good, but not for this app."""
+    """The API key of the Supervisor is valid, but not for this app."""
 
 
 class TokenRefused(BalenaError):
-    """The balena API did not let the token do this: it is not valid, or lacks the right.
+    """The balena API refused the token: it is invalid, or lacks permission.
 
-    Which of them it is, only BalenaCloud.whoami() tells.
+    The response is the same in both cases. `BalenaCloud.whoami()` tells them apart.
     """
 
 
 class DeviceKeyRefused(BalenaError):
-    """The device refused the key that the balena API has of it."""
+    """The device refused the Supervisor API key that the balena API has stored for it."""
 
 
 class LockHolder(StrEnum):
-    """Who holds the lock that a command ran into."""
+    """The holder of the lock that rejected a command."""
 
     APP = "app"
     HOST_UPDATE = "host_update"
@@ -59,46 +63,56 @@ class LockHolder(StrEnum):
 
 
 class UpdateLocked(BalenaError):
-    """A lock keeps the device from doing this now."""
+    """A lock rejected the command."""
 
     def __init__(self, message: str, holder: LockHolder) -> None:
-        """Remember who holds the lock."""
+        """Initialize the error with the holder of the lock."""
         super().__init__(message)
         self.holder = holder
 
 
 class NotFound(BalenaError):
-    """The app, service or container that was named is not on the device."""
+    """The device does not have the requested app, service or container."""
 
 
 class BadRequest(BalenaError):
-    """The device does not accept the arguments."""
+    """The device or the balena API rejected the arguments."""
 
 
 class RateLimited(BalenaError):
-    """Too many requests."""
+    """The device or the balena API rejected the request: too many requests."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
-        """Remember how many seconds to wait, where that was said."""
+        """Initialize the error with the seconds until the next attempt, None if unknown."""
         super().__init__(message)
         self.retry_after = retry_after
 
 
-class Paused(RateLimited):
-    """The balena API lets nothing pass to any device for a while."""
+class CloudRateLimited(RateLimited):
+    """The balena API limits the requests to all devices of the account."""
 
 
 class Unsupported(BalenaError):
-    """The Supervisor is too old for this, or the way to it cannot carry it."""
+    """The Supervisor is too old for the request, or the transport cannot carry it."""
 
 
 class SupervisorError(BalenaError):
-    """The Supervisor answered that it failed."""
+    """The Supervisor reported a failure."""
 
 
 class CloudError(BalenaError):
-    """The balena API, or what stands before it, answered that it failed."""
+    """The balena API, or a server in front of it, reported a failure."""
 
 
 class InvalidResponse(BalenaError):
-    """The answer is not what was asked for: a redirect, too large, or of something else."""
+    """The response is a redirect, too large, or not of the requested kind."""
+
+
+def error_after_sending(
+    error_type: type[BalenaError], message: str, *, is_command: bool
+) -> BalenaError:
+    """Return the error of a request that was sent but got no usable response.
+
+    A read gets an error of `error_type`. A command gets OutcomeUnknown.
+    """
+    return OutcomeUnknown(message) if is_command else error_type(message)

@@ -1,4 +1,4 @@
-"""HTTP to one address, with a key that never comes out again."""
+"""HTTP client of one server. It removes keys and tokens from error responses."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -35,54 +35,55 @@ from .errors import (
     InvalidResponse,
     OutcomeUnknown,
     RequestTimeout,
+    error_after_sending,
 )
 from .responses import Response
 
-# The process in front of the Supervisor sends agents named "Supervisor/..." elsewhere.
+# Supervisor 19 forwards requests of agents named "Supervisor/..." to the balena API (balena-io/helios).
 USER_AGENT: Final = "HomeAssistant-balena"
-MAX_ANSWER: Final = 10 * 1024 * 1024
+MAX_RESPONSE_SIZE: Final = 10 * 1024 * 1024
 CONNECT_TIMEOUT: Final = 10.0
 
-# The balena API sends a device its key that way, and the device may repeat URLs.
-KEY_IN_URL: Final = r"(apikey=)[^\s&\"'()<>]+"
-_KEY_IN_URL: Final = re.compile(KEY_IN_URL.encode(), re.IGNORECASE)
+# The balena API sends the Supervisor's API key in the URL, and the Supervisor may repeat URLs in errors.
+API_KEY_PATTERN: Final = r"(apikey=)[^\s&\"'()<>]+"
+_API_KEY_IN_BODY: Final = re.compile(API_KEY_PATTERN.encode(), re.IGNORECASE)
 
-# Whoever wants a longer pause is asked again all the same.
-LONGEST_PAUSE: Final = 3600.0
+# A server that requests a longer backoff gets the next request after one hour.
+MAX_RETRY_AFTER: Final = 3600.0
 
 type JsonObject = Mapping[str, object]
 
 
 class HttpClient:
-    """Sends requests to one address, and follows no redirect.
+    """Sends requests to one server, and follows no redirects.
 
-    A command is sent once; a GET that reads may be sent again when its connection breaks.
+    A command is never retried. The session retries a GET once if its connection is lost.
 
-    `key` travels in the Authorization header, after `scheme`. `ssl` verifies certificates by another
-    authority than the usual ones, where the session does not say otherwise.
+    `credential` is an API key or a token, sent as `Authorization: <scheme> <credential>`. `ssl` replaces the
+    default certificate authorities, unless the session's connector has its own.
     """
 
     def __init__(
         self,
         url: str | URL,
         session: ClientSession,
-        key: str | None = None,
+        credential: str | None = None,
         *,
         scheme: str = "Bearer",
         ssl: SSLContext | None = None,
-        max_answer: int = MAX_ANSWER,
+        max_response_size: int = MAX_RESPONSE_SIZE,
     ) -> None:
-        """Remember the address."""
+        """Initialize the client."""
         self._url = URL(url)
         self._session = session
-        self._key = key or None
+        self._credential = credential or None
         self._scheme = scheme
         self._ssl = ssl or True
-        self._max_answer = max_answer
+        self._max_response_size = max_response_size
 
-    def use_key(self, key: str) -> None:
-        """Use another key from now on."""
-        self._key = key
+    def set_credential(self, credential: str) -> None:
+        """Use another API key or token from now on."""
+        self._credential = credential
 
     async def request(
         self,
@@ -92,22 +93,27 @@ class HttpClient:
         json: JsonObject | None = None,
         params: Mapping[str, str] | None = None,
         timeout: float,
-        command: bool,
+        is_command: bool,
     ) -> Response:
-        """Return the answer to a request, whatever its status.
+        """Send a request and return its response, whatever its status.
 
-        `timeout` is in seconds. `command` tells that the request changes something: when
-        it was sent and no answer came, OutcomeUnknown is raised. A read raises
-        RequestTimeout or ConnectionFailed.
+        `timeout` is in seconds. `is_command` is True if the request changes something.
+
+        Raises:
+            AuthenticationFailed: The credential contains characters that no header can carry.
+            ConnectionFailed: The connection failed, or was lost during a read.
+            InvalidResponse: The response to a read is too large.
+            OutcomeUnknown: A command was sent, but no usable response arrived.
+            RequestTimeout: The connection timed out, or a read got no response in time.
         """
-        with _client_errors(command=command):
+        with _translate_client_errors(is_command=is_command):
             async with self._open(
-                method, path, json, params, timeout, once=command
+                method, path, json, params, timeout, is_command=is_command
             ) as response:
                 try:
-                    return await self.read(response)
+                    return await self.read_response(response)
                 except InvalidResponse as err:
-                    if command:
+                    if is_command:
                         raise OutcomeUnknown(str(err)) from err
                     raise
 
@@ -115,33 +121,43 @@ class HttpClient:
     async def stream(
         self, method: str, path: str, *, json: JsonObject | None = None
     ) -> AsyncIterator[ClientResponse]:
-        """Open a request whose answer has no end. Raises as request() does."""
-        with _client_errors(command=False):
+        """Open a request with an endless response.
+
+        Raises:
+            AuthenticationFailed: The credential contains characters that no header can carry.
+            ConnectionFailed: The connection failed or was lost.
+            RequestTimeout: The connection timed out.
+        """
+        with _translate_client_errors(is_command=False):
             async with self._open(method, path, json) as response:
                 yield response
 
-    async def read(self, response: ClientResponse) -> Response:
-        """Return a whole answer. Raises InvalidResponse when it is too large."""
-        if (response.content_length or 0) > self._max_answer:
+    async def read_response(self, response: ClientResponse) -> Response:
+        """Read a whole response.
+
+        Raises:
+            InvalidResponse: The response is too large.
+        """
+        if (response.content_length or 0) > self._max_response_size:
             response.close()
-            raise InvalidResponse("The answer is too large")
+            raise InvalidResponse("The response is too large")
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk
-            if len(body) > self._max_answer:
+            if len(body) > self._max_response_size:
                 response.close()
-                raise InvalidResponse("The answer is too large")
+                raise InvalidResponse("The response is too large")
         content = bytes(body)
         if not response.ok:
-            # Errors may repeat what was sent, and end up in a log.
-            content = _KEY_IN_URL.sub(rb"\1***", content)
-            if self._key is not None:
-                content = content.replace(self._key.encode(), b"***")
+            # Error messages can repeat the request, and are written to logs.
+            content = _API_KEY_IN_BODY.sub(rb"\1***", content)
+            if self._credential is not None:
+                content = content.replace(self._credential.encode(), b"***")
         return Response(
             response.status,
             response.content_type,
             content,
-            _seconds(response.headers.get("Retry-After")),
+            _parse_retry_after(response.headers.get("Retry-After")),
         )
 
     def _open(
@@ -152,18 +168,17 @@ class HttpClient:
         params: Mapping[str, str] | None = None,
         timeout: float | None = None,
         *,
-        once: bool = False,
+        is_command: bool = False,
     ) -> AbstractAsyncContextManager[ClientResponse]:
         address = str(self._url).rstrip("/") + path
         if params:
-            # The balena API takes no "+" for a space.
+            # The balena API does not decode "+" as a space.
             address += "?" + urlencode(params, quote_via=quote, safe="$(),;'=/")
         headers, ssl = self._headers, self._ssl
-        if once and self._url.scheme == "http":
-            # Supervisors end idle connections after 5 seconds: the answer to a command that is
-            # just being sent on one would be lost. So it has a connection of its own, which is
-            # closed after it, and not one of the session's pool for other requests, of which
-            # this option, without a meaning for http, makes it no part.
+        if is_command and self._url.scheme == "http":
+            # Supervisors close idle connections after 5 s, which would lose the response to a command on a
+            # pooled connection. `ssl` has no effect on http, but is part of the pool's key: another value
+            # makes the session open a new connection.
             headers["Connection"] = "close"
             ssl = False
         return self._session.request(
@@ -174,51 +189,51 @@ class HttpClient:
             ssl=ssl,
             timeout=ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
             allow_redirects=False,
-            middlewares=(_send_once,) if once else None,
+            middlewares=(_prevent_retry,) if is_command else None,
         )
 
     @property
     def _headers(self) -> dict[str, str]:
         headers = {"User-Agent": USER_AGENT}
-        if self._key is not None:
-            # A header could break on other characters, and no key has them.
-            if not re.fullmatch(r"[!-~]+", self._key):
-                raise AuthenticationFailed("The key is not well-formed")
-            headers["Authorization"] = f"{self._scheme} {self._key}"
+        if self._credential is not None:
+            # Other characters could inject a header.
+            if not re.fullmatch(r"[!-~]+", self._credential):
+                raise AuthenticationFailed("The API key contains invalid characters")
+            headers["Authorization"] = f"{self._scheme} {self._credential}"
         return headers
 
 
-async def _send_once(
+async def _prevent_retry(
     request: ClientRequest, handler: ClientHandlerType
 ) -> ClientResponse:
-    """Keep the session from sending a GET again, which it does when no answer came."""
+    """Raise an error after which the session does not retry, as it does for a GET that got no response."""
     try:
         return await handler(request)
     except ClientConnectorError:
         raise
     except (ClientOSError, ServerDisconnectedError) as err:
-        raise ClientError("No answer came") from err
+        raise ClientError("No response arrived") from err
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Return the seconds to wait, which are told as a number or as a date, but an hour at most."""
-    if retry_after is None:
+def _parse_retry_after(value: str | None) -> float | None:
+    """Return the seconds of a Retry-After header, which is a number or a date. At most one hour."""
+    if value is None:
         return None
-    if re.fullmatch(r"\d{1,9}", retry_after, re.ASCII):
-        return min(float(retry_after), LONGEST_PAUSE)
+    if re.fullmatch(r"\d{1,9}", value, re.ASCII):
+        return min(float(value), MAX_RETRY_AFTER)
     try:
-        moment = parsedate_to_datetime(retry_after)
+        moment = parsedate_to_datetime(value)
     except ValueError:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     seconds = (moment - datetime.now(UTC)).total_seconds()
-    return min(max(seconds, 0.0), LONGEST_PAUSE)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 @contextmanager
-def _client_errors(*, command: bool) -> Iterator[None]:
-    """Turn what the HTTP client raises into errors of ours."""
+def _translate_client_errors(*, is_command: bool) -> Iterator[None]:
+    """Translate the errors of aiohttp to errors of this package."""
     try:
         yield
     except ClientConnectorCertificateError as err:
@@ -226,16 +241,18 @@ def _client_errors(*, command: bool) -> Iterator[None]:
     except ClientConnectorError as err:
         if err.os_error.errno == errno.ECONNREFUSED:
             raise ConnectionRefused("The connection was refused") from err
-        raise ConnectionFailed("No connection could be made") from err
+        raise ConnectionFailed("The connection failed") from err
     except (InvalidURL, NonHttpUrlClientError) as err:
         raise ConnectionFailed("The address is not valid") from err
     except ConnectionTimeoutError as err:
-        raise RequestTimeout("No connection was made in time") from err
+        raise RequestTimeout("The connection timed out") from err
     except TimeoutError as err:
-        if command:
-            raise OutcomeUnknown("No answer came in time") from err
-        raise RequestTimeout("No answer came in time") from err
+        raise error_after_sending(
+            RequestTimeout, "No response arrived in time", is_command=is_command
+        ) from err
     except ClientError as err:
-        if command:
-            raise OutcomeUnknown("The connection broke before an answer came") from err
-        raise ConnectionFailed("The connection broke before an answer came") from err
+        raise error_after_sending(
+            ConnectionFailed,
+            "The connection was lost before the response arrived",
+            is_command=is_command,
+        ) from err

@@ -1,19 +1,18 @@
-"""Long work that does not hold up the event loop."""
+"""Iteration that does not block the event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from time import perf_counter
 from typing import Final
 
-# Seconds at a stretch; nobody notices so few.
-_TURN: Final = 0.005
+_MAX_BLOCKING_SECONDS: Final = 0.005
 
 
 async def iterate_cooperatively[ItemT](items: Iterable[ItemT]) -> AsyncIterator[ItemT]:
-    """Go through items, and let others run when it has taken a while."""
-    began = perf_counter()
+    """Yield the items. Give control to the event loop after every 5 ms of work."""
+    started = perf_counter()
     for item in items:
-        if perf_counter() - began > _TURN:
+        if perf_counter() - started > _MAX_BLOCKING_SECONDS:
             await asyncio.sleep(0)
-            began = perf_counter()
+            started = perf_counter()
         yield item

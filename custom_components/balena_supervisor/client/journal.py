@@ -1,28 +1,28 @@
-"""Entries of a host's journal, as journalctl writes them in JSON."""
+"""Entries of the host's journal, in the JSON format of journalctl."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 import re
 from typing import Final, Self
 
 import orjson
 
-from .parsing import in_every_zone, parse_int, parse_object, parse_text
+from .parsing import parse_int, parse_object, parse_text, time_since_epoch
 
-# The unit of the container engine: what containers say is part of its journal.
+# The container engine writes the output of all containers to the journal of its unit.
 ENGINE_UNIT: Final = "balena"
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
-# A container is called after its service, its image and its release.
+_MICROSECOND: Final = timedelta(microseconds=1)
+# Names are `service_image_release` and, from Supervisor 12.10 on, `service_image_release_commit`.
 _CONTAINER_NAME: Final = re.compile(r"(.+?)_\d+_\d+(?:_[0-9a-f]+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """An entry of the journal: /v2/journal-logs in JSON.
+    """Entry of the journal: POST /v2/journal-logs with format "json".
 
-    `message` is bytes where it is no plain text, which one with colours is not either, and
-    None where it is too long to be told.
+    `message` is bytes if it contains control characters, such as terminal colours. It is None if journalctl
+    omits it because it is too long.
     """
 
     message: str | bytes | None
@@ -35,21 +35,23 @@ class JournalEntry:
 
     @property
     def service(self) -> str | None:
-        """The service whose container wrote it."""
+        """The service of the container that wrote the entry."""
         found = _CONTAINER_NAME.fullmatch(self.container_name or "")
         return found[1] if found else None
 
     @classmethod
     def from_line(cls, line: str) -> Self:
-        """Make it of any line; one that was cut, or is no JSON, is still worth reading."""
+        """Parse a line. A line that is not a JSON object becomes the message."""
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError:
             return cls(message=line)
         data = parse_object(value)
         return cls(
-            message=_message(data) if data else line,
-            time=_time(data.get("__REALTIME_TIMESTAMP")),
+            message=_parse_message(data) if data else line,
+            time=time_since_epoch(
+                parse_int(data.get("__REALTIME_TIMESTAMP")), _MICROSECOND
+            ),
             priority=parse_int(data.get("PRIORITY")),
             identifier=parse_text(data.get("SYSLOG_IDENTIFIER")),
             unit=parse_text(data.get("_SYSTEMD_UNIT")),
@@ -58,12 +60,12 @@ class JournalEntry:
         )
 
 
-def container_tag(container_id: str) -> str:
-    """Return what the lines of a container are tagged with: the beginning of its id."""
+def short_container_id(container_id: str) -> str:
+    """Return the first 12 characters of a container id, which journal entries contain."""
     return container_id[:12].lower()
 
 
-def _message(data: Mapping[str, object]) -> str | bytes | None:
+def _parse_message(data: Mapping[str, object]) -> str | bytes | None:
     value = data.get("MESSAGE", "")
     if isinstance(value, str) or value is None:
         return value
@@ -71,16 +73,6 @@ def _message(data: Mapping[str, object]) -> str | bytes | None:
         try:
             return bytes(value)
         except TypeError, ValueError:
-            # A field that an entry has several times.
+            # journalctl writes a field that occurs several times as an array of texts.
             return "\n".join(item for item in value if isinstance(item, str))
     return str(value)
-
-
-def _time(value: object) -> datetime | None:
-    microseconds = parse_int(value)
-    if microseconds is None:
-        return None
-    try:
-        return in_every_zone(_EPOCH + timedelta(microseconds=microseconds))
-    except OverflowError:
-        return None

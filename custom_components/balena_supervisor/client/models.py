@@ -1,34 +1,37 @@
-"""What comes back from a Supervisor.
+"""Models of the Supervisor's responses.
 
-Every model is made of any JSON value whatever: a field that is missing, null or of the
-wrong type is absent (None, or left out of its collection), and the rest is there.
+`from_json` accepts any JSON value. A field that is missing, null or of another type becomes None, or is
+omitted from its collection.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Self
+from datetime import datetime, timedelta
+from typing import Final, Self
 
 from .endpoints import Version, parse_version
 from .parsing import (
-    as_named_objects,
-    as_texts,
-    in_every_zone,
     parse_bool,
     parse_int,
+    parse_named_objects,
+    parse_number,
     parse_object,
     parse_objects,
     parse_percentage,
     parse_text,
+    parse_texts,
     parse_words,
+    time_since_epoch,
 )
+
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceReport:
-    """What the Supervisor reports of the device: /v1/device.
+    """Report of the device: GET /v1/device.
 
-    `commit` is absent while something is applied. `status` is that of one service only.
+    `commit` is None while the Supervisor applies changes. `status` is that of one service only.
     """
 
     api_port: int | None = None
@@ -45,7 +48,7 @@ class DeviceReport:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         data = parse_object(value)
         return cls(
             api_port=parse_int(data.get("api_port")),
@@ -63,13 +66,13 @@ class DeviceReport:
 
     @property
     def version(self) -> Version | None:
-        """The Supervisor's version as numbers."""
+        """The numbers of the Supervisor's version."""
         return parse_version(self.supervisor_version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """The app of a device that runs a single container: /v1/apps/:id."""
+    """App that runs a single container: GET /v1/apps/:appId."""
 
     app_id: int | None = None
     commit: str | None = None
@@ -80,13 +83,13 @@ class App:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         data = parse_object(value)
         return cls(
             app_id=parse_int(data.get("appId")),
             commit=parse_text(data.get("commit")),
             container_id=parse_text(data.get("containerId")),
-            environment=as_texts(data.get("env")),
+            environment=parse_texts(data.get("env")),
             image_id=parse_text(data.get("imageId")),
             release_id=parse_int(data.get("releaseId")),
         )
@@ -94,7 +97,7 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """The proxy of the host. `dns` is an address, or True for the default one."""
+    """Proxy of the host. `dns` is the address of a server, or True for the default one."""
 
     type: str | None = None
     ip: str | None = None
@@ -106,7 +109,7 @@ class Proxy:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         data = parse_object(value)
         no_proxy = data.get("noProxy")
         dns = data.get("dns")
@@ -124,10 +127,10 @@ class Proxy:
             dns=dns if isinstance(dns, bool) else parse_text(dns),
         )
 
-    def as_json(self) -> Mapping[str, object]:
-        """Return the object that the Supervisor takes; what is absent is left out.
+    def to_json(self) -> Mapping[str, object]:
+        """Return the JSON object that the Supervisor accepts, without the fields that are None.
 
-        A proxy without exceptions says so, since those of the one before would stay.
+        An empty `no_proxy` is included: without it, the Supervisor would keep the current exceptions.
         """
         values: dict[str, object] = {
             "type": self.type,
@@ -143,14 +146,14 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostConfig:
-    """Network settings of the host: /v1/device/host-config."""
+    """Network settings of the host: GET /v1/device/host-config."""
 
     hostname: str | None = None
     proxy: Proxy | None = None
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         network = parse_object(parse_object(value).get("network"))
         proxy = parse_object(network.get("proxy"))
         return cls(
@@ -161,7 +164,10 @@ class HostConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceReport:
-    """A service of the release that should run; `status` may tell of its image only."""
+    """Service of the target release.
+
+    While its image downloads, `status` is that of the image, even if an older container runs.
+    """
 
     status: str | None = None
     image: str | None = None
@@ -170,7 +176,7 @@ class ServiceReport:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         data = parse_object(value)
         return cls(
             status=parse_text(data.get("status")),
@@ -184,7 +190,7 @@ class ServiceReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppReport:
-    """An app as it should run: one item of /v2/applications/state."""
+    """App with the services of its target release: an item of GET /v2/applications/state."""
 
     app_id: int
     name: str
@@ -196,13 +202,13 @@ class AppReport:
 
 @dataclass(frozen=True, slots=True)
 class AppReports:
-    """All apps, by id: /v2/applications/state."""
+    """All apps by id: GET /v2/applications/state."""
 
     apps: Mapping[int, AppReport] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value; an app without an id is left out."""
+        """Parse a JSON value. An app without an id is omitted."""
         reports = (
             AppReport(
                 app_id=app_id,
@@ -212,10 +218,10 @@ class AppReports:
                 uuid=parse_text(data.get("appUuid")),
                 services={
                     service: ServiceReport.from_json(report)
-                    for service, report in as_named_objects(data.get("services"))
+                    for service, report in parse_named_objects(data.get("services"))
                 },
             )
-            for name, data in as_named_objects(value)
+            for name, data in parse_named_objects(value)
             if (app_id := parse_int(data.get("appId"))) is not None
         )
         return cls({report.app_id: report for report in reports})
@@ -223,21 +229,21 @@ class AppReports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageReports:
-    """The services of one app by image id: /v2/applications/:id/state."""
+    """Services of one app by image id: GET /v2/applications/:appId/state."""
 
     commit: str | None = None
     services: Mapping[int, ServiceReport] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         data = parse_object(value)
         return cls(
             commit=parse_text(data.get("commit")),
             services={
                 image_id: ServiceReport.from_json(report)
-                for _, app in as_named_objects(data.get("local"))
-                for image, report in as_named_objects(app.get("services"))
+                for _, app in parse_named_objects(data.get("local"))
+                for image, report in parse_named_objects(app.get("services"))
                 if (image_id := parse_int(image)) is not None
             },
         )
@@ -245,7 +251,7 @@ class ImageReports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """A container that exists, whichever release it is of."""
+    """Container on the device, of any release: an item of GET /v2/state/status."""
 
     app_id: int | None = None
     container_id: str | None = None
@@ -256,7 +262,7 @@ class Container:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         data = parse_object(value)
         return cls(
             app_id=parse_int(data.get("appId")),
@@ -270,7 +276,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """An image that is on the device or on its way there."""
+    """Image on the device, or being downloaded: an item of GET /v2/state/status."""
 
     app_id: int | None = None
     download_progress: float | None = None
@@ -281,7 +287,7 @@ class Image:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         data = parse_object(value)
         return cls(
             app_id=parse_int(data.get("appId")),
@@ -295,10 +301,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateStatus:
-    """Containers, images and progress: /v2/state/status.
+    """Containers, images and download progress: GET /v2/state/status.
 
-    `app_state` is "applying" or "applied"; `release` the last commit that settled, of the
-    first app; `download_progress` in percent over all images.
+    `app_state` is "applying" or "applied". `release` is the last commit that was applied completely, of the
+    first app only. `download_progress` is the percentage over all images.
     """
 
     app_state: str | None = None
@@ -309,7 +315,7 @@ class StateStatus:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         data = parse_object(value)
         return cls(
             app_state=parse_text(data.get("appState")),
@@ -324,14 +330,14 @@ class StateStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceInfo:
-    """Architecture and device type: /v2/local/device-info."""
+    """Architecture and device type: GET /v2/local/device-info."""
 
     arch: str | None = None
     device_type: str | None = None
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         info = parse_object(parse_object(value).get("info"))
         return cls(
             arch=parse_text(info.get("arch")),
@@ -341,14 +347,14 @@ class DeviceInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vpn:
-    """Whether the VPN should run, and whether it is connected: /v2/device/vpn."""
+    """Whether the VPN is enabled and connected: GET /v2/device/vpn."""
 
     enabled: bool | None = None
     connected: bool | None = None
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         vpn = parse_object(parse_object(value).get("vpn"))
         return cls(
             enabled=parse_bool(vpn.get("enabled")),
@@ -358,7 +364,7 @@ class Vpn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """A line of a service's or the Supervisor's log: /v2/local/logs."""
+    """Log line of a service or of the Supervisor: GET /v2/local/logs."""
 
     message: str
     is_stderr: bool = False
@@ -369,31 +375,24 @@ class LogLine:
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Make it of any JSON value."""
+        """Parse a JSON value."""
         data = parse_object(value)
         message = data.get("message")
         return cls(
-            # Colours of a terminal are made of control characters.
+            # Not parse_text: terminal colours consist of control characters.
             message=message if isinstance(message, str) else "",
             is_stderr=parse_bool(data.get("isStdErr")) or False,
             is_system=parse_bool(data.get("isSystem")) or False,
             service=parse_text(data.get("serviceName")),
             service_id=parse_int(data.get("serviceId")),
-            timestamp=_moment(data.get("timestamp")),
+            timestamp=time_since_epoch(
+                parse_number(data.get("timestamp")), _MILLISECOND
+            ),
         )
 
 
-def _moment(milliseconds: object) -> datetime | None:
-    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
-        return None
-    try:
-        return in_every_zone(datetime.fromtimestamp(milliseconds / 1000, UTC))
-    except OverflowError, OSError, ValueError:
-        return None
-
-
-def tags_from_json(value: object) -> Mapping[str, str]:
-    """Return the device's tags by name: /v2/device/tags."""
+def parse_tags(value: object) -> Mapping[str, str]:
+    """Return the device's tags by name: GET /v2/device/tags."""
     return {
         name: parse_text(tag.get("value")) or ""
         for tag in parse_objects(parse_object(value).get("tags"))
@@ -401,23 +400,12 @@ def tags_from_json(value: object) -> Mapping[str, str]:
     }
 
 
-def container_ids_from_json(value: object) -> Mapping[str, str]:
-    """Return the container ids by service name: /v2/containerId."""
-    return as_texts(parse_object(value).get("services"))
+def parse_container_ids(value: object) -> Mapping[str, str]:
+    """Return the container ids by service name: GET /v2/containerId."""
+    return parse_texts(parse_object(value).get("services"))
 
 
-def target_apps(state: object) -> Mapping[str, Mapping[str, object]]:
-    """Return the apps of a target state by id."""
-    return dict(
-        as_named_objects(parse_object(parse_object(state).get("local")).get("apps"))
-    )
-
-
-def text_from_json(value: object, name: str) -> str | None:
-    """Return one text of an object."""
-    return parse_text(parse_object(value).get(name))
-
-
-def object_from_json(value: object, name: str) -> Mapping[str, object]:
-    """Return one object of an object, empty when there is none."""
-    return parse_object(parse_object(value).get(name))
+def parse_target_apps(state: object) -> Mapping[str, Mapping[str, object]]:
+    """Return the apps of a target state by id: GET and POST /v2/local/target-state."""
+    local = parse_object(parse_object(state).get("local"))
+    return dict(parse_named_objects(local.get("apps")))

@@ -1,22 +1,27 @@
-"""Fields of any JSON value whatever: what is missing, null or of the wrong type is absent."""
+"""Parsers of JSON values.
+
+Each parser accepts any value. It returns None, or an empty collection, if the value is missing, null or of
+another type: one wrong field never discards the rest of a response.
+"""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 import re
 from typing import Final
 
-_A_DAY: Final = timedelta(days=1)
-# Some databases take no NUL, and terminals obey others.
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_ONE_DAY: Final = timedelta(days=1)
+# Some databases reject NUL, and terminals execute the others.
+_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def parse_object(value: object) -> Mapping[str, object]:
-    """Return an object, empty when it is none."""
+    """Return an object, empty if the value is none."""
     return value if isinstance(value, dict) else {}
 
 
 def parse_objects(value: object) -> Iterator[Mapping[str, object]]:
-    """Go through the objects of an array."""
+    """Yield the objects of an array."""
     return (
         item
         for item in (value if isinstance(value, list) else ())
@@ -24,8 +29,8 @@ def parse_objects(value: object) -> Iterator[Mapping[str, object]]:
     )
 
 
-def as_named_objects(value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Go through the objects of an object, by name."""
+def parse_named_objects(value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Yield the names and values of an object whose values are objects."""
     return (
         (name, item)
         for name, item in parse_object(value).items()
@@ -34,12 +39,14 @@ def as_named_objects(value: object) -> Iterator[tuple[str, Mapping[str, object]]
 
 
 def parse_text(value: object) -> str | None:
-    """Return a text that is not empty, without control characters but for line breaks and tabs."""
-    return (_CONTROLS.sub("", value) or None) if isinstance(value, str) else None
+    """Return a non-empty text without control characters, except line breaks and tabs."""
+    if not isinstance(value, str):
+        return None
+    return _CONTROL_CHARACTERS.sub("", value) or None
 
 
-def as_texts(value: object) -> Mapping[str, str]:
-    """Return the texts of an object that are not empty, by name."""
+def parse_texts(value: object) -> Mapping[str, str]:
+    """Return the non-empty texts of an object by name."""
     return {
         name: text
         for name, item in parse_object(value).items()
@@ -53,12 +60,12 @@ def parse_words(value: object) -> tuple[str, ...]:
 
 
 def parse_bool(value: object) -> bool | None:
-    """Return true or false."""
+    """Return a boolean."""
     return value if isinstance(value, bool) else None
 
 
 def parse_int(value: object) -> int | None:
-    """Return an id or a port, which some versions of the Supervisor write as text."""
+    """Return an integer. Some Supervisor versions write ids and ports as text."""
     if isinstance(value, str) and value.isascii() and value.isdecimal():
         return int(value[:19])
     return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -78,7 +85,7 @@ def parse_percentage(value: object) -> float | None:
 
 
 def parse_timestamp(value: object) -> datetime | None:
-    """Return a time that is written as ISO 8601 does, in UTC unless it says otherwise."""
+    """Return the UTC time of an ISO 8601 text. A text without a time zone is in UTC."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -91,12 +98,26 @@ def parse_timestamp(value: object) -> datetime | None:
         )
     except OverflowError:
         return None
-    return in_every_zone(moment)
+    return moment if _fits_every_time_zone(moment) else None
 
 
-def in_every_zone(moment: datetime) -> datetime | None:
-    """Return a time that can be told in every time zone: the first and the last cannot."""
-    try:
-        return moment if moment - _A_DAY < moment + _A_DAY else None
-    except OverflowError:
+def time_since_epoch(count: float | None, unit: timedelta) -> datetime | None:
+    """Return the UTC time `count` times `unit` after the Unix epoch."""
+    if count is None:
         return None
+    try:
+        moment = _EPOCH + count * unit
+    except OverflowError, ValueError:
+        return None
+    return moment if _fits_every_time_zone(moment) else None
+
+
+def _fits_every_time_zone(moment: datetime) -> bool:
+    """Return whether a time can be converted to every time zone.
+
+    The first and the last day that Python supports cannot.
+    """
+    try:
+        return moment - _ONE_DAY < moment + _ONE_DAY
+    except OverflowError:
+        return False

@@ -1,4 +1,7 @@
-"""To a Supervisor through the balena API, which passes requests on by its VPN."""
+"""ProxyTransport: reaches a Supervisor through the balena API and its VPN.
+
+The behaviour of the proxy is that of open-balena-api, src/features/device-proxy.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,70 +16,68 @@ from .errors import (
     BadRequest,
     BalenaError,
     CloudError,
+    CloudRateLimited,
     DeviceKeyRefused,
     DeviceOffline,
     InvalidResponse,
     NotFound,
-    OutcomeUnknown,
-    Paused,
     TokenRefused,
     Unsupported,
+    error_after_sending,
 )
 from .http import HttpClient, JsonObject
 from .responses import Response, error_from_response
 
-# The API waits 50 s for a device, and what stands before it cuts after 60 s.
+# The API waits 50 s for a device, and the load balancer of the API cuts after 60 s.
 PROXY_TIMEOUT: Final = 65.0
 
-# What the API says by itself, as JSON or as text.
-_NOBODY: Final = "No online device"
-_UNREADABLE: Final = "Bad API response"
+# Messages of the API itself, sent as JSON.
+_DEVICE_OFFLINE: Final = "No online device"
+_RESPONSE_NOT_FORWARDED: Final = "Bad API response"
 
-# The failures that a Supervisor tells of, always with a word.
-_OF_SUPERVISOR: Final = {
+# A Supervisor reports failures with one of these, and always with a message.
+_SUPERVISOR_FAILURES: Final = {
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-# After a refusal that does not say for how long.
-_PAUSE: Final = 60.0
+DEFAULT_BACKOFF: Final = 60.0
 
 
 @dataclass(slots=True)
 class Throttle:
-    """How much may be under way at once through one account's API.
+    """Limits the concurrent requests through the proxy, shared by all devices of an account.
 
-    After a refusal for too many requests, reads are refused here until the time that
-    the API named has passed.
+    After a response 429, it rejects reads until the backoff has passed.
     """
 
     reads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     commands: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
-    _quiet_until: float = 0.0
+    _backoff_until: float = 0.0
 
     @property
-    def quiet_for(self) -> float:
-        """The seconds for which the API wants to be left alone."""
-        return max(self._quiet_until - monotonic(), 0.0)
+    def remaining_backoff(self) -> float:
+        """Seconds until reads are allowed again, 0 if they are."""
+        return max(self._backoff_until - monotonic(), 0.0)
 
-    def be_quiet(self, seconds: float | None) -> None:
-        """Leave the API alone for so long as it said."""
-        seconds = _PAUSE if seconds is None else seconds
-        self._quiet_until = max(self._quiet_until, monotonic() + seconds)
+    def back_off(self, seconds: float | None) -> None:
+        """Reject reads for some seconds, one minute if the API did not specify them."""
+        seconds = DEFAULT_BACKOFF if seconds is None else seconds
+        self._backoff_until = max(self._backoff_until, monotonic() + seconds)
 
 
 class ProxyTransport:
-    """Through the balena API to one device, with the rights of a token.
+    """Sends requests to one device through the balena API.
 
-    Streams, query strings and a new API key do not pass. Reads need the right to see the
-    device, commands the right to change it.
+    The proxy forwards no streams and no query strings. A read requires a token that can see the device, a
+    command one that can change it.
     """
 
     def __init__(self, http: HttpClient, uuid: str, throttle: Throttle) -> None:
-        """Remember the device."""
+        """Initialize the transport to the device with this UUID."""
         self._http = http
-        # A device that does not answer must not keep the others waiting.
-        self._one_read = asyncio.Semaphore(1)
+        # One read per device, so that a device that does not respond cannot block the others.
+        self._device_reads = asyncio.Semaphore(1)
         self._throttle = throttle
         self._uuid = uuid
 
@@ -87,100 +88,107 @@ class ProxyTransport:
         *,
         json: JsonObject | None = None,
         timeout: float,
-        command: bool,
+        is_command: bool,
     ) -> Response:
-        """Return the answer to a request when it is a success (2xx).
+        """Send a request and return its response. See `Transport.request`.
 
-        `timeout` does not count here: the API has limits of its own.
+        POST /supervisor/<path> of the balena API. `timeout` is ignored: the API has its own.
+
+        Raises:
+            CloudRateLimited: The API responded 429, or a read was not sent because of the backoff.
+            DeviceKeyRefused: The device refused the API key that balena has stored for it.
+            DeviceOffline: The VPN is disconnected, or the token cannot see the device.
+            TokenRefused: The token is invalid, or cannot change the device.
         """
         if "?" in path:
-            raise Unsupported("The balena API passes no query on")
+            raise Unsupported("The balena API does not forward query strings")
         if path == Endpoint.REGENERATE_API_KEY.path:
             raise Unsupported("A new key would cut the device off from the balena API")
         body: dict[str, object] = {"uuid": self._uuid, "method": method}
         if json is not None:
             body["data"] = json
         throttle = self._throttle
-        async with AsyncExitStack() as turns:
-            if not command:
-                await turns.enter_async_context(self._one_read)
-            await turns.enter_async_context(
-                throttle.commands if command else throttle.reads
+        async with AsyncExitStack() as slots:
+            if not is_command:
+                await slots.enter_async_context(self._device_reads)
+            await slots.enter_async_context(
+                throttle.commands if is_command else throttle.reads
             )
-            if not command and (seconds := throttle.quiet_for):
-                raise Paused("The balena API wants a pause", seconds)
-            answer = await self._http.request(
+            if not is_command and (seconds := throttle.remaining_backoff):
+                raise CloudRateLimited("Too many requests", seconds)
+            response = await self._http.request(
                 "POST",
                 f"/supervisor{path}",
                 json=body,
                 timeout=PROXY_TIMEOUT,
-                command=command,
+                is_command=is_command,
             )
-        error = _error_of(answer, command=command)
-        if isinstance(error, Paused):
-            throttle.be_quiet(error.retry_after)
+        error = _error_from_proxy_response(response, is_command=is_command)
+        if isinstance(error, CloudRateLimited):
+            throttle.back_off(error.retry_after)
         if error is not None:
             raise error
-        return answer
+        return response
 
     def stream(
         self, method: str, path: str, *, json: JsonObject | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Raise Unsupported: the API ends an answer before it passes it on."""
-        raise Unsupported("The balena API passes no logs on")
+        """Raise Unsupported: the proxy buffers a response until it ends."""
+        raise Unsupported("The balena API does not forward logs")
 
-    def use_key(self, key: str) -> None:
-        """Do nothing: the API itself knows the keys of Supervisors."""
+    def set_api_key(self, api_key: str) -> None:
+        """Do nothing: the balena API adds the Supervisor's API key."""
 
 
-def _error_of(answer: Response, *, command: bool) -> BalenaError | None:
-    """Return the error that an answer stands for: one of the API, or one of the Supervisor."""
-    # The Supervisor's HTML arrives as plain text.
-    is_of_device = answer.content_type != "text/html"
-    message = answer.message if is_of_device else ""
-    match answer.status:
+def _error_from_proxy_response(
+    response: Response, *, is_command: bool
+) -> BalenaError | None:
+    """Return the error of the API or of the Supervisor that a response represents, None for a success."""
+    # The API forwards the Supervisor's HTML as plain text: HTML is from the API or a server in front of it.
+    is_html = response.content_type == "text/html"
+    message = "" if is_html else response.message
+    match response.status:
         case HTTPStatus.MULTI_STATUS:
-            # That is how the API tells of any number of devices but one.
+            # The API responds 207 for any number of devices but one, here for none.
             return DeviceOffline("It is not connected to balena")
         case HTTPStatus.BAD_REQUEST if not message:
-            return BadRequest("The balena API did not take the request")
+            return BadRequest("The balena API rejected the request")
         case HTTPStatus.UNAUTHORIZED if message:
-            return DeviceKeyRefused("The device did not take balena's key")
+            return DeviceKeyRefused("The device refused balena's API key")
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            return TokenRefused("The token is not valid, or lacks the right for this")
+            return TokenRefused("The token is invalid or lacks permission")
         case HTTPStatus.NOT_FOUND if not message:
-            return Unsupported("There is no way to devices at this address")
-        case HTTPStatus.NOT_FOUND if _NOBODY in message:
+            return Unsupported("The API at this address cannot reach devices")
+        case HTTPStatus.NOT_FOUND if _DEVICE_OFFLINE in message:
             return DeviceOffline("It is not connected to balena")
         case HTTPStatus.NOT_FOUND:
             return NotFound(message)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return Paused("Too many requests", answer.retry_after)
-        case HTTPStatus.INTERNAL_SERVER_ERROR if _UNREADABLE in answer.text:
-            # Also what an old Supervisor says of a path that it does not know.
-            return _unclear(
+            return CloudRateLimited("Too many requests", response.retry_after)
+        case HTTPStatus.INTERNAL_SERVER_ERROR if (
+            _RESPONSE_NOT_FORWARDED in response.text
+        ):
+            # Also the response to a path that an old Supervisor does not have.
+            return error_after_sending(
                 InvalidResponse,
-                "The balena API could not pass the Supervisor's answer on",
-                command=command,
+                "The balena API could not forward the response of the Supervisor",
+                is_command=is_command,
             )
         case HTTPStatus.BAD_GATEWAY if (
-            not is_of_device and answer.body and b"<" not in answer.body
+            is_html and response.body and b"<" not in response.body
         ):
-            # The API's own words, which it escapes; others send a page or plain text.
-            return _unclear(
+            # The API escapes its own message. Servers in front of it send an HTML page or plain text.
+            return error_after_sending(
                 DeviceOffline,
-                "The device did not answer the balena API",
-                command=command,
+                "The device did not respond to the balena API",
+                is_command=is_command,
             )
-    if answer.status >= 500 and (not message or answer.status not in _OF_SUPERVISOR):
-        return _unclear(
+    if response.status >= 500 and (
+        not message or response.status not in _SUPERVISOR_FAILURES
+    ):
+        return error_after_sending(
             CloudError,
-            f"The balena API failed with HTTP status {answer.status}",
-            command=command,
+            f"The balena API failed with HTTP status {response.status}",
+            is_command=is_command,
         )
-    return error_from_response(answer, command=command)
-
-
-def _unclear(kind: type[BalenaError], message: str, *, command: bool) -> BalenaError:
-    """Return the error of a read; what a command did, nobody knows."""
-    return OutcomeUnknown(message) if command else kind(message)
+    return error_from_response(response, is_command=is_command)

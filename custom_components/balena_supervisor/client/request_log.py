@@ -1,4 +1,4 @@
-"""What was asked, how that was answered, and how long it took."""
+"""Log of requests, for diagnostics and poll statistics."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from .responses import Response
 
 
 @dataclass(slots=True)
-class Exchange:
-    """The requests to one path: how many there were, and how the last one went.
+class RequestStatistics:
+    """Counts of the requests to one endpoint, and the result of the last one.
 
-    `duration` is in seconds. `error` is None after a success; `body` is that of the last one, where
-    it is kept.
+    `duration` is in seconds and `size` in bytes. `error` is None after a success. `body` is the last response,
+    or None if the log does not keep it.
     """
 
     requests: int = 0
@@ -28,32 +28,36 @@ class Exchange:
 
 @dataclass(slots=True)
 class RequestLog:
-    """All requests by path, to find out later what went wrong."""
+    """Statistics of all requests. `endpoints` is keyed by method and path."""
 
-    exchanges: dict[str, Exchange] = field(default_factory=dict)
+    endpoints: dict[str, RequestStatistics] = field(default_factory=dict)
     requests: int = 0
 
     async def record(
-        self, path: str, request: Awaitable[Response], *, keeps_body: bool = False
+        self, endpoint: str, request: Awaitable[Response], *, keep_body: bool = False
     ) -> Response:
-        """Return the answer to a request, which is remembered. Raises what it raises."""
+        """Await a request, record its result, and return its response.
+
+        Raises:
+            BalenaError: The request failed.
+        """
         self.requests += 1
-        exchange = self.exchanges.get(path)
-        if exchange is None:
-            exchange = self.exchanges[path] = Exchange()
-        exchange.requests += 1
-        began = perf_counter()
+        statistics = self.endpoints.get(endpoint)
+        if statistics is None:
+            statistics = self.endpoints[endpoint] = RequestStatistics()
+        statistics.requests += 1
+        started = perf_counter()
         try:
-            answer = await request
+            response = await request
         except BalenaError as err:
-            exchange.failures += 1
-            exchange.error = f"{type(err).__name__}: {err}"
+            statistics.failures += 1
+            statistics.error = f"{type(err).__name__}: {err}"
             raise
         finally:
-            exchange.at = datetime.now(UTC)
-            exchange.duration = perf_counter() - began
-        exchange.error = None
-        exchange.size = len(answer.body)
-        if keeps_body:
-            exchange.body = answer.body
-        return answer
+            statistics.at = datetime.now(UTC)
+            statistics.duration = perf_counter() - started
+        statistics.error = None
+        statistics.size = len(response.body)
+        if keep_body:
+            statistics.body = response.body
+        return response

@@ -1,4 +1,4 @@
-"""What a Supervisor's answers mean: the one place that turns a status and a body into an error."""
+"""Responses of a Supervisor, and the only place that converts them to errors."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,11 +21,12 @@ from .errors import (
     SupervisorError,
     Unsupported,
     UpdateLocked,
+    error_after_sending,
 )
 
-_MAX_MESSAGE: Final = 200
+_MAX_MESSAGE_LENGTH: Final = 200
 
-# The Supervisor answers 503 to nearly everything that goes wrong; its message tells what.
+# The Supervisor responds 503 to most failures. Only its message identifies the cause.
 _NOT_FOUND_MESSAGES: Final = {
     "is not in the current state": "The device does not run this app",
     "reading 'volumes'": "The device does not run this app",
@@ -40,9 +41,9 @@ _LOCK_HOLDERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Status, content type without parameters, and body of an HTTP answer.
+    """Status, content type and body of an HTTP response.
 
-    `retry_after` are the seconds to wait before another request, where that is told.
+    `content_type` has no parameters. `retry_after` is in seconds, None if the response does not contain it.
     """
 
     status: int
@@ -52,21 +53,25 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body as text; what is not UTF-8 is replaced."""
+        """The body as text. Bytes that are not UTF-8 are replaced."""
         return self.body.decode(errors="replace")
 
     def json(self) -> object:
-        """Return the body as JSON. Raises InvalidResponse when it is none."""
+        """Return the body as JSON.
+
+        Raises:
+            InvalidResponse: The body is not JSON.
+        """
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError as err:
-            raise InvalidResponse("The answer is not valid JSON") from err
+            raise InvalidResponse("The response is not valid JSON") from err
 
     @property
     def message(self) -> str:
-        """What the Supervisor says in words, on one line of bounded length.
+        """The Supervisor's message on one line of at most 200 characters.
 
-        It is found in `message` or `Error` of a JSON object, else it is the text.
+        It is the `message` or `Error` of a JSON object, otherwise the whole body.
         """
         try:
             value = self.json()
@@ -74,77 +79,79 @@ class Response:
             value = self.text
         if isinstance(value, dict):
             value = value.get("message") or value.get("Error") or ""
-        # It ends up in logs, which are read in terminals.
-        words = "".join(filter(str.isprintable, " ".join(str(value).split())))
-        return words[:_MAX_MESSAGE]
+        # Terminals that show a log execute control characters.
+        line = "".join(filter(str.isprintable, " ".join(str(value).split())))
+        return line[:_MAX_MESSAGE_LENGTH]
 
     @property
-    def is_of_route(self) -> bool:
-        """Whether a route of the Supervisor wrote this, not the server around it.
+    def is_from_route(self) -> bool:
+        """Whether a route of the Supervisor wrote the response, not its web server.
 
-        Routes answer with JSON or a plain sentence declared as HTML; the server
-        answers unknown paths with an HTML page and bad keys with text/plain.
+        Routes respond with JSON or with a sentence of content type text/html. The web server responds to
+        unknown paths with an HTML page, and to invalid keys with text/plain.
         """
-        return self.content_type != "text/plain" and not self.is_page
+        return self.content_type != "text/plain" and not self.is_html_page
 
     @property
-    def is_page(self) -> bool:
-        """Whether this is a page for browsers, of which the Supervisor has none for successes."""
+    def is_html_page(self) -> bool:
+        """Whether the body is an HTML page. No successful response of the Supervisor is one."""
         return self.content_type == "text/html" and b"<html" in self.body.lower()
 
 
-def error_from_response(answer: Response, *, command: bool) -> BalenaError | None:
-    """Return the error that an answer of the Supervisor stands for, None for a success.
+def error_from_response(response: Response, *, is_command: bool) -> BalenaError | None:
+    """Return the error that a response of the Supervisor represents, None for a success.
 
-    `command` tells whether the request was to change something: when the process in
-    front of the Supervisor reports that it got no answer, the outcome is unknown then.
+    Since Supervisor 19, another process (balena-io/helios) forwards requests to the Supervisor. It responds
+    502 or 504 if the Supervisor does not respond, so that the outcome of a command is unknown.
     """
-    status = answer.status
-    if 200 <= status < 300 and answer.is_page:
-        # Of a captive portal, or of whatever has the device's address now.
-        if command:
-            return OutcomeUnknown("Something else answered")
-        return InvalidResponse("The answer is not one of a Supervisor")
+    status = response.status
     if 200 <= status < 300:
+        if response.is_html_page:
+            # A captive portal, or another host that has the device's address now.
+            return error_after_sending(
+                InvalidResponse,
+                "The response is not from a balena Supervisor",
+                is_command=is_command,
+            )
         return None
-    message = answer.message or f"HTTP status {status}"
+    message = response.message or f"HTTP status {status}"
     if 300 <= status < 400:
-        return InvalidResponse("The answer is a redirect")
+        return InvalidResponse("The response is a redirect")
     match status:
         case HTTPStatus.BAD_REQUEST if message == "App not found":
             return NotFound("The device does not run this app")
         case HTTPStatus.BAD_REQUEST if "single-container" in message:
-            return Unsupported("Its app has several services")
+            return Unsupported("The app has several services")
         case HTTPStatus.BAD_REQUEST:
             return BadRequest(message)
-        case HTTPStatus.UNAUTHORIZED if answer.is_of_route:
-            return AccessDenied("The key is not valid for this app")
+        case HTTPStatus.UNAUTHORIZED if response.is_from_route:
+            return AccessDenied("The API key is not valid for this app")
         case HTTPStatus.UNAUTHORIZED:
-            return AuthenticationFailed("The key was refused")
-        case HTTPStatus.NOT_FOUND if answer.is_of_route:
+            return AuthenticationFailed("The API key was refused")
+        case HTTPStatus.NOT_FOUND if response.is_from_route:
             return NotFound(message)
         case HTTPStatus.NOT_FOUND:
-            return Unsupported("The Supervisor does not know this request")
+            return Unsupported("The Supervisor does not support this request")
         case HTTPStatus.CONFLICT:
             return NotFound("The device does not run this app")
         case HTTPStatus.LOCKED:
-            return _locked(message)
+            return _update_locked(message)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return RateLimited(message, answer.retry_after)
-        # From the process in front of the Supervisor. Its body repeats the URL: not for people.
-        case HTTPStatus.BAD_GATEWAY | HTTPStatus.GATEWAY_TIMEOUT if command:
-            return OutcomeUnknown("The Supervisor went away before it answered")
+            return RateLimited(message, response.retry_after)
+        # The body of a 502 contains the URL of the request, so it is never the message.
+        case HTTPStatus.BAD_GATEWAY | HTTPStatus.GATEWAY_TIMEOUT if is_command:
+            return OutcomeUnknown("The Supervisor stopped before it responded")
         case HTTPStatus.BAD_GATEWAY:
             return DeviceOffline("The Supervisor is down or starting")
         case HTTPStatus.GATEWAY_TIMEOUT:
-            return RequestTimeout("The Supervisor did not answer in time")
+            return RequestTimeout("The Supervisor did not respond in time")
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            for part, meaning in _NOT_FOUND_MESSAGES.items():
+            for part, reason in _NOT_FOUND_MESSAGES.items():
                 if part in message:
-                    return NotFound(meaning)
+                    return NotFound(reason)
     return SupervisorError(message)
 
 
-def _locked(message: str) -> UpdateLocked:
+def _update_locked(message: str) -> UpdateLocked:
     holders = (holder for part, holder in _LOCK_HOLDERS.items() if part in message)
     return UpdateLocked(message, next(holders, LockHolder.APP))

@@ -1,4 +1,4 @@
-"""Supervisor: one method per endpoint of the Supervisor API."""
+"""Supervisor: client of the Supervisor API, with one method per endpoint."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
@@ -8,10 +8,10 @@ from typing import Any, Final
 import orjson
 
 from .endpoints import (
+    DIAGNOSTIC_ENDPOINTS,
     FALLBACKS,
     JOURNAL_FORMAT_SINCE,
-    JOURNAL_SINCE_UNTIL_SINCE,
-    KEPT,
+    JOURNAL_TIME_RANGE_SINCE,
     PROXY_DNS_SINCE,
     SERVICE_BY_NAME_SINCE,
     Endpoint,
@@ -31,182 +31,208 @@ from .models import (
     Proxy,
     StateStatus,
     Vpn,
-    container_ids_from_json,
-    object_from_json,
-    tags_from_json,
-    text_from_json,
+    parse_container_ids,
+    parse_tags,
 )
-from .parsing import parse_object
+from .parsing import parse_object, parse_text
 from .request_log import RequestLog
 from .responses import Response
 from .transport import Transport
 
-# "null", "42" or "OK" would be words, too.
-_KEY: Final = re.compile(r"\w{32,}", re.ASCII)
+# Rejects responses such as "null" and "OK".
+_API_KEY: Final = re.compile(r"\w{32,}", re.ASCII)
 
-# A longer line of a log is cut.
-MAX_LINE: Final = 64 * 1024
+# A longer log line is truncated.
+MAX_LINE_BYTES: Final = 64 * 1024
 
 
 class Supervisor:
-    """The Supervisor of one device.
+    """Client of the Supervisor of one device.
 
-    Every method raises a BalenaError when it fails: reads ConnectionFailed,
-    RequestTimeout or DeviceOffline without an answer, InvalidResponse when it has nothing
-    of what was asked; commands OutcomeUnknown when they
-    were sent and no answer came; all of them AuthenticationFailed, and Unsupported when
-    the Supervisor is older than what is asked. `force` overrides update locks; what is
-    locked raises UpdateLocked without it.
+    `force` overrides update locks. A version in a docstring is that of the first Supervisor that has the endpoint.
+
+    Every method can raise these errors, and those of its transport:
+        AuthenticationFailed: The API key is missing or invalid.
+        ConnectionFailed: The connection failed, or was lost during a read.
+        DeviceOffline: The Supervisor is down, or the balena API cannot reach the device.
+        InvalidResponse: The response to a read does not have the expected content.
+        OutcomeUnknown: A command was sent, but no usable response arrived.
+        RequestTimeout: The connection timed out, or a read got no response in time.
+        SupervisorError: The Supervisor failed.
+        Unsupported: The Supervisor is older than the endpoint, or the transport cannot carry the request.
+        UpdateLocked: A lock rejected the command.
     """
 
     def __init__(self, transport: Transport) -> None:
-        """Remember the way to the Supervisor."""
+        """Initialize the client. `version` is None until `device()` has returned."""
         self._transport = transport
         self.request_log = RequestLog()
         self.version: Version | None = None
-        # What the last answers were made into; their bodies are kept anyway.
-        self._models: dict[Endpoint, tuple[bytes, Any]] = {}
+        # Body and model of the last response.
+        self._model_cache: dict[Endpoint, tuple[bytes, Any]] = {}
 
     def supports(self, endpoint: Endpoint) -> bool:
-        """Return whether the Supervisor's version has an endpoint, True while unknown."""
+        """Return whether the Supervisor has an endpoint, True while its version is unknown."""
         return endpoint.is_supported_by(self.version)
 
     @property
     def supports_services_by_name(self) -> bool:
-        """Whether services can be commanded by their names, True while unknown."""
+        """Whether commands accept the name of a service, True while the version is unknown."""
         return self.version is None or self.version >= SERVICE_BY_NAME_SINCE
 
     @property
     def supports_json_journal(self) -> bool:
-        """Whether the journal can be had in JSON, True while unknown."""
+        """Whether `journal_logs()` supports JSON, True while the version is unknown."""
         return self.version is None or self.version >= JOURNAL_FORMAT_SINCE
 
     def require(self, endpoint: Endpoint) -> None:
-        """Raise Unsupported when the Supervisor's version lacks an endpoint."""
-        self._require(endpoint.since)
+        """Check that the Supervisor has an endpoint.
+
+        Raises:
+            Unsupported: The Supervisor is older than the endpoint.
+        """
+        self._require_version(endpoint.since)
 
     def endpoint_for(self, endpoint: Endpoint) -> Endpoint | None:
-        """Return an endpoint, or what does the same on this version; None when nothing does."""
+        """Return an endpoint or its fallback, whichever the Supervisor has. None if it has neither."""
         if self.supports(endpoint):
             return endpoint
-        instead = FALLBACKS.get(endpoint)
-        return instead if instead is not None and self.supports(instead) else None
+        fallback = FALLBACKS.get(endpoint)
+        return fallback if fallback is not None and self.supports(fallback) else None
 
     async def ping(self) -> None:
-        """Return when the Supervisor, or the process in front of it, answers.
+        """Check that the Supervisor responds. GET /ping, Supervisor 1.1.
 
-        GET /ping, Supervisor 1.1; needs no key.
+        Needs no API key. On Supervisor 19, the process that forwards requests to it (balena-io/helios)
+        responds, even if the Supervisor is down.
         """
-        await self._call(Endpoint.PING)
+        await self._request(Endpoint.PING)
 
     async def is_healthy(self) -> bool:
-        """Return whether the Supervisor thinks that it works well.
+        """Return whether the Supervisor reports that it works. GET /v1/healthy, Supervisor 6.5.
 
-        GET /v1/healthy, Supervisor 6.5; needs no key. A device without internet and VPN
-        is not healthy either.
+        Needs no API key. A device without internet and VPN is unhealthy.
         """
         try:
-            await self._call(Endpoint.HEALTHY)
+            await self._request(Endpoint.HEALTHY)
         except SupervisorError as err:
-            # Others on the way say that they are unwell, too.
+            # Any other message can be that of a server in between.
             if str(err) != "Unhealthy":
                 raise
             return False
         return True
 
     async def blink(self) -> None:
-        """Blink a LED for 15 s. POST /v1/blink, Supervisor 1.1."""
-        await self._call(Endpoint.BLINK)
+        """Blink the LED of the device for 15 s. POST /v1/blink, Supervisor 1.1."""
+        await self._request(Endpoint.BLINK)
 
     async def update(self, *, force: bool = False, cancel: bool = False) -> bool:
-        """Have the device look for what should run, and apply it.
+        """Fetch the target state and apply it. POST /v1/update, Supervisor 1.1.
 
-        POST /v1/update, Supervisor 1.1. Returns False when the device ignores this, which
-        one whose instant updates are switched off does unless forced. `cancel` aborts
-        the update that is under way before looking again.
+        `cancel` first cancels the update in progress. From Supervisor 17.5 on, `force` overrides the lock that an
+        update in progress waits for only together with `cancel`.
+
+        Return False if the device ignores the request, because its instant updates are disabled and `force` is
+        not set.
         """
-        answer = await self._call(
+        response = await self._request(
             Endpoint.UPDATE, json={"force": force, "cancel": cancel}
         )
-        # The process in front of the Supervisor says 202 with an empty body and obeys.
-        return answer.text.strip() != "Accepted"
+        # Supervisor 19 also responds 202 to a request that it executes, but with an empty body.
+        return response.text.strip() != "Accepted"
 
     async def reboot(self, *, force: bool = False) -> None:
         """Reboot the device. POST /v1/reboot, Supervisor 1.1."""
-        await self._call(Endpoint.REBOOT, json={"force": force})
+        await self._request(Endpoint.REBOOT, json={"force": force})
 
     async def shutdown(self, *, force: bool = False) -> None:
         """Shut the device down. POST /v1/shutdown, Supervisor 1.1."""
-        await self._call(Endpoint.SHUTDOWN, json={"force": force})
+        await self._request(Endpoint.SHUTDOWN, json={"force": force})
 
     async def purge(self, app_id: int, *, force: bool = False) -> None:
-        """Delete the data of an app and recreate its containers.
+        """Delete the data of an app, recreate its containers, and wait. POST /v1/purge, Supervisor 1.1.
 
-        POST /v1/purge, Supervisor 1.1. Returns when it is done. Raises NotFound.
+        Raises:
+            NotFound: The device does not run the app.
         """
-        await self._call(Endpoint.PURGE, json={"appId": app_id, "force": force})
+        await self._request(Endpoint.PURGE, json={"appId": app_id, "force": force})
 
     async def restart(self, app_id: int, *, force: bool = False) -> None:
-        """Recreate all containers of an app.
+        """Recreate all containers of an app, and wait. POST /v1/restart, Supervisor 1.1.
 
-        POST /v1/restart, Supervisor 1.1. Returns when it is done. Raises NotFound.
+        Raises:
+            NotFound: The device does not run the app.
         """
-        await self._call(Endpoint.RESTART, json={"appId": app_id, "force": force})
+        await self._request(Endpoint.RESTART, json={"appId": app_id, "force": force})
 
     async def regenerate_api_key(self) -> str:
-        """Return a new key; the one used for this is void at once.
+        """Replace the API key and return the new one. POST /v1/regenerate-api-key, Supervisor 1.1.
 
-        POST /v1/regenerate-api-key, Supervisor 1.1. Raises OutcomeUnknown when the answer
-        holds no key.
+        The current key becomes invalid immediately. The client keeps it until `set_api_key()` is called.
+
+        Raises:
+            OutcomeUnknown: The response does not contain a key.
         """
-        answer = await self._call(Endpoint.REGENERATE_API_KEY)
-        if not _KEY.fullmatch(key := answer.text.strip()):
-            raise OutcomeUnknown("The answer holds no key")
-        return key
+        response = await self._request(Endpoint.REGENERATE_API_KEY)
+        if not _API_KEY.fullmatch(api_key := response.text.strip()):
+            raise OutcomeUnknown("The response does not contain a key")
+        return api_key
 
-    def use_key(self, key: str) -> None:
-        """Use another key from now on."""
-        self._transport.use_key(key)
+    def set_api_key(self, api_key: str) -> None:
+        """Use another API key from now on."""
+        self._transport.set_api_key(api_key)
 
     async def device(self) -> DeviceReport:
-        """Return what the Supervisor reports of the device.
+        """Return versions, addresses and update flags. GET /v1/device, Supervisor 1.6.
 
-        GET /v1/device, Supervisor 1.6. Raises InvalidResponse when it is of something else.
+        The call also sets `version`.
         """
-        report = await self._model(Endpoint.DEVICE, DeviceReport.from_json)
+        report = await self._get_model(Endpoint.DEVICE, DeviceReport.from_json)
         if report.supervisor_version is None and report.api_port is None:
-            raise InvalidResponse("The answer is not one of a Supervisor")
+            raise InvalidResponse("The response is not from a balena Supervisor")
         self.version = report.version or self.version
         return report
 
     async def app(self, app_id: int) -> App:
-        """Return the app of a device that runs a single container.
+        """Return the app of a device that runs a single container. GET /v1/apps/:appId, Supervisor 1.8.
 
-        GET /v1/apps/:appId, Supervisor 1.8. Raises NotFound, and Unsupported when the app
-        has several containers.
+        Raises:
+            NotFound: The device does not run the app.
+            Unsupported: The app has several containers.
         """
-        return App.from_json(await self._told(Endpoint.APP, "appId", app_id=app_id))
+        return App.from_json(
+            await self._get_object(Endpoint.APP, "appId", app_id=app_id)
+        )
 
     async def stop_app(self, app_id: int, *, force: bool = False) -> str | None:
-        """Stop the only container of an app; returns its id.
+        """Stop the only container of an app. POST /v1/apps/:appId/stop, Supervisor 1.8.
 
-        POST /v1/apps/:appId/stop, Supervisor 1.8. Raises as app() does.
+        Return the id of the container, None if the response does not contain it.
+
+        Raises:
+            NotFound: The device does not run the app.
+            Unsupported: The app has several containers.
         """
-        return await self._container(Endpoint.APP_STOP, app_id, {"force": force})
+        return await self._command_container(
+            Endpoint.APP_STOP, app_id, {"force": force}
+        )
 
     async def start_app(self, app_id: int) -> str | None:
-        """Start the only container of an app; returns its id.
+        """Start the only container of an app. POST /v1/apps/:appId/start, Supervisor 1.8.
 
-        POST /v1/apps/:appId/start, Supervisor 1.8. Raises as app() does.
+        Return the id of the container, None if the response does not contain it.
+
+        Raises:
+            NotFound: The device does not run the app.
+            Unsupported: The app has several containers.
         """
-        return await self._container(Endpoint.APP_START, app_id, {})
+        return await self._command_container(Endpoint.APP_START, app_id, {})
 
     async def host_config(self) -> HostConfig:
-        """Return hostname and proxy of the host.
-
-        GET /v1/device/host-config, Supervisor 6.6.
-        """
-        return HostConfig.from_json(await self._told(Endpoint.HOST_CONFIG, "network"))
+        """Return hostname and proxy of the host. GET /v1/device/host-config, Supervisor 6.6."""
+        return HostConfig.from_json(
+            await self._get_object(Endpoint.HOST_CONFIG, "network")
+        )
 
     async def set_host_config(
         self,
@@ -215,191 +241,205 @@ class Supervisor:
         proxy: Proxy | None = None,
         force: bool = False,
     ) -> None:
-        """Change hostname or proxy; what is None stays.
+        """Change hostname or proxy. PATCH /v1/device/host-config, Supervisor 6.6; `proxy.dns` 16.6.
 
-        PATCH /v1/device/host-config, Supervisor 6.6; `dns` of the proxy 16.6. An empty
-        hostname or proxy resets it. Raises BadRequest.
+        None keeps the current value, an empty hostname or proxy resets it. The Supervisor merges the proxy with
+        the current one: fields that are None keep their values.
+
+        Raises:
+            BadRequest: The Supervisor rejected the settings.
         """
         if proxy is not None and proxy.dns is not None:
-            self._require(PROXY_DNS_SINCE)
+            self._require_version(PROXY_DNS_SINCE)
         network: dict[str, object] = {}
         if hostname is not None:
             network["hostname"] = hostname
         if proxy is not None:
-            network["proxy"] = proxy.as_json()
-        await self._call(
+            network["proxy"] = proxy.to_json()
+        await self._request(
             Endpoint.SET_HOST_CONFIG, json={"network": network, "force": force}
         )
 
     async def apps(self) -> AppReports:
-        """Return all apps as they should run, with their services.
+        """Return all apps with the services of their target release. GET /v2/applications/state, Supervisor 7.12.
 
-        GET /v2/applications/state, Supervisor 7.12. Raises InvalidResponse when it is of
-        something else: that there are no apps, an empty object says.
+        The result is empty if the device has no apps.
         """
-        return await self._model(Endpoint.APPS_STATE, _apps)
+        return await self._get_model(Endpoint.APPS_STATE, _parse_apps)
 
     async def app_state(self, app_id: int) -> ImageReports:
-        """Return the services of one app by image id.
+        """Return the services of one app by image id. GET /v2/applications/:appId/state, Supervisor 7.12.
 
-        GET /v2/applications/:appId/state, Supervisor 7.12. Raises NotFound.
+        Raises:
+            NotFound: The device does not run the app.
         """
-        answer = await self._told(Endpoint.APP_STATE, "local", app_id=app_id)
-        return ImageReports.from_json(answer)
+        return ImageReports.from_json(
+            await self._get_object(Endpoint.APP_STATE, "local", app_id=app_id)
+        )
 
     async def state_status(self) -> StateStatus:
-        """Return containers, images and the progress of an update.
+        """Return containers, images and download progress. GET /v2/state/status, Supervisor 9.7.
 
-        GET /v2/state/status, Supervisor 9.7. Can crash the Supervisor while the
-        container engine fails.
+        The Supervisor can crash if the container engine fails.
         """
-        return await self._model(
+        return await self._get_model(
             Endpoint.STATE_STATUS,
-            lambda value: StateStatus.from_json(_having("containers", value)),
+            lambda value: StateStatus.from_json(_require_field("containers", value)),
         )
 
     async def restart_service(
         self, app_id: int, service: str | int, *, force: bool = False
     ) -> None:
-        """Recreate the container of a service, given by name or image id.
+        """Recreate the container of a service, and wait.
 
-        POST /v2/applications/:appId/restart-service, Supervisor 7.0; by name 8.2.2.
-        Returns when it is done. Raises NotFound.
+        POST /v2/applications/:appId/restart-service, Supervisor 7.0; by name 8.2.2. `service` is a name or an
+        image id.
+
+        Raises:
+            NotFound: The device does not run the app or the service.
         """
-        await self._service(Endpoint.RESTART_SERVICE, app_id, service, force=force)
+        await self._command_service(
+            Endpoint.RESTART_SERVICE, app_id, service, force=force
+        )
 
     async def start_service(self, app_id: int, service: str | int) -> None:
-        """Start the container of a service, given by name or image id.
+        """Start the container of a service.
 
-        POST /v2/applications/:appId/start-service, Supervisor 7.0; by name 8.2.2.
-        Needs no lock. Raises NotFound.
+        POST /v2/applications/:appId/start-service, Supervisor 7.0; by name 8.2.2. `service` is a name or an
+        image id. Update locks do not apply from Supervisor 12.2.11 on.
+
+        Raises:
+            NotFound: The device does not run the app or the service.
         """
-        await self._service(Endpoint.START_SERVICE, app_id, service, force=False)
+        await self._command_service(
+            Endpoint.START_SERVICE, app_id, service, force=False
+        )
 
     async def stop_service(
         self, app_id: int, service: str | int, *, force: bool = False
     ) -> None:
-        """Stop the container of a service, given by name or image id.
+        """Stop the container of a service.
 
-        POST /v2/applications/:appId/stop-service, Supervisor 7.0; by name 8.2.2.
-        Returns when it is done. Raises NotFound.
+        POST /v2/applications/:appId/stop-service, Supervisor 7.0; by name 8.2.2. `service` is a name or an
+        image id. Supervisor 19 responds before the container has stopped.
+
+        Raises:
+            NotFound: The device does not run the app or the service.
         """
-        await self._service(Endpoint.STOP_SERVICE, app_id, service, force=force)
+        await self._command_service(Endpoint.STOP_SERVICE, app_id, service, force=force)
 
     async def restart_app(self, app_id: int, *, force: bool = False) -> None:
-        """Recreate all containers of an app.
+        """Recreate all containers of an app, and wait.
 
-        POST /v2/applications/:appId/restart, Supervisor 7.0. Returns when it is done.
-        Raises NotFound.
+        POST /v2/applications/:appId/restart, Supervisor 7.0.
+
+        Raises:
+            NotFound: The device does not run the app.
         """
-        await self._call(Endpoint.RESTART_APP, app_id=app_id, json={"force": force})
+        await self._request(Endpoint.RESTART_APP, app_id=app_id, json={"force": force})
 
     async def purge_app(self, app_id: int, *, force: bool = False) -> None:
-        """Delete the data of an app and recreate its containers.
+        """Delete the data of an app, recreate its containers, and wait.
 
-        POST /v2/applications/:appId/purge, Supervisor 7.0. Returns when it is done.
-        Raises NotFound.
+        POST /v2/applications/:appId/purge, Supervisor 7.0.
+
+        Raises:
+            NotFound: The device does not run the app.
         """
-        await self._call(Endpoint.PURGE_APP, app_id=app_id, json={"force": force})
+        await self._request(Endpoint.PURGE_APP, app_id=app_id, json={"force": force})
 
     async def supervisor_version(self) -> str | None:
-        """Return the Supervisor's version.
-
-        GET /v2/version, Supervisor 7.21.
-        """
-        answer = await self._told(Endpoint.VERSION, "version")
-        return text_from_json(answer, "version")
+        """Return the version of the Supervisor, such as "19.0.5". GET /v2/version, Supervisor 7.21."""
+        data = await self._get_object(Endpoint.VERSION, "version")
+        return parse_text(data["version"])
 
     async def container_ids(self) -> Mapping[str, str]:
-        """Return the container ids of all services by name.
+        """Return the container ids of all services by name. GET /v2/containerId, Supervisor 8.6.
 
-        GET /v2/containerId, Supervisor 8.6. Can crash the Supervisor while the container
-        engine fails.
+        The Supervisor can crash if the container engine fails.
         """
-        answer = await self._told(Endpoint.CONTAINER_ID, "services")
-        return container_ids_from_json(answer)
+        return parse_container_ids(
+            await self._get_object(Endpoint.CONTAINER_ID, "services")
+        )
 
     async def target_state(self) -> Mapping[str, object]:
-        """Return what should run, with the environment and the keys of every service.
+        """Return the target state. GET /v2/local/target-state, Supervisor 7.21.
 
-        GET /v2/local/target-state, Supervisor 7.21. Raises InvalidResponse when it is nested
-        so deeply that it could not be passed on.
+        It contains the environment variables and API keys of all services of all apps.
+
+        Raises:
+            InvalidResponse: The state is missing, or nested too deeply to be written as JSON.
         """
-        answer = await self._told(Endpoint.TARGET_STATE, "state")
-        state = object_from_json(answer, "state")
+        data = await self._get_object(Endpoint.TARGET_STATE, "state")
+        state = parse_object(data["state"])
         try:
             orjson.dumps(state)
         except orjson.JSONEncodeError as err:
-            raise InvalidResponse("It is nested too deeply") from err
+            raise InvalidResponse("The target state is nested too deeply") from err
         return state
 
     async def set_target_state(self, state: JsonObject) -> None:
-        """Replace what should run; an empty object removes all apps.
+        """Replace the target state. POST /v2/local/target-state, Supervisor 7.21.
 
-        POST /v2/local/target-state, Supervisor 7.21. Local mode only; raises BadRequest.
+        An empty object removes all apps.
+
+        Raises:
+            BadRequest: The Supervisor rejected the state, or the device is not in local mode.
         """
-        await self._call(Endpoint.SET_TARGET_STATE, json=state)
+        await self._request(Endpoint.SET_TARGET_STATE, json=state)
 
     async def device_info(self) -> DeviceInfo:
-        """Return architecture and device type.
-
-        GET /v2/local/device-info, Supervisor 7.21.
-        """
-        return DeviceInfo.from_json(await self._told(Endpoint.DEVICE_INFO, "info"))
+        """Return architecture and device type. GET /v2/local/device-info, Supervisor 7.21."""
+        return DeviceInfo.from_json(
+            await self._get_object(Endpoint.DEVICE_INFO, "info")
+        )
 
     async def local_logs(self) -> AsyncGenerator[LogLine]:
-        """Yield the log lines of all services as they come, without end.
+        """Yield the log lines of all services as they are written. GET /v2/local/logs, Supervisor 7.21.
 
-        GET /v2/local/logs, Supervisor 7.21.
+        A line that is not JSON becomes the message.
         """
         endpoint = Endpoint.LOCAL_LOGS
-        self._require(endpoint.since)
+        self._require_version(endpoint.since)
         async with self._transport.stream(endpoint.method, endpoint.path) as chunks:
-            async for line in _lines(chunks):
+            async for line in _iterate_lines(chunks):
                 try:
                     value = orjson.loads(line)
                 except orjson.JSONDecodeError:
-                    # A line that was cut, or is no JSON, is still worth reading.
                     value = {"message": line.decode(errors="replace")}
                 yield LogLine.from_json(value)
 
     async def device_name(self) -> str | None:
-        """Return the device's name.
-
-        GET /v2/device/name, Supervisor 9.11.
-        """
-        answer = await self._told(Endpoint.DEVICE_NAME, "deviceName")
-        return text_from_json(answer, "deviceName")
+        """Return the name of the device. GET /v2/device/name, Supervisor 9.11."""
+        data = await self._get_object(Endpoint.DEVICE_NAME, "deviceName")
+        return parse_text(data["deviceName"])
 
     async def tags(self) -> Mapping[str, str]:
-        """Return the device's tags by name.
+        """Return the tags of the device by name. GET /v2/device/tags, Supervisor 9.11.
 
-        GET /v2/device/tags, Supervisor 9.11. The device asks its cloud for them.
+        The Supervisor requests them from the balena API, and fails if the device is offline.
         """
-        return tags_from_json(await self._told(Endpoint.TAGS, "tags"))
+        return parse_tags(await self._get_object(Endpoint.TAGS, "tags"))
 
     async def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags of the device; it reports them to its cloud later.
+        """Set tags of the device, and keep its other tags. PATCH /v2/device/tags, Supervisor 17.8.
 
-        PATCH /v2/device/tags, Supervisor 17.8. Raises BadRequest.
+        The Supervisor responds before it sends them to the balena API.
+
+        Raises:
+            BadRequest: The Supervisor rejected a tag.
         """
-        await self._call(Endpoint.SET_TAGS, json=tags)
+        await self._request(Endpoint.SET_TAGS, json=tags)
 
     async def vpn(self) -> Vpn:
-        """Return whether the VPN is enabled and connected.
-
-        GET /v2/device/vpn, Supervisor 11.4.
-        """
-        return await self._model(
-            Endpoint.VPN, lambda value: Vpn.from_json(_having("vpn", value))
+        """Return whether the VPN is enabled and connected. GET /v2/device/vpn, Supervisor 11.4."""
+        return await self._get_model(
+            Endpoint.VPN, lambda value: Vpn.from_json(_require_field("vpn", value))
         )
 
     async def cleanup_volumes(self) -> None:
-        """Delete every volume that no container uses.
-
-        GET /v2/cleanup-volumes, Supervisor 10.0.
-        """
-        await self._call(Endpoint.CLEANUP_VOLUMES)
+        """Delete all volumes that no container uses. GET /v2/cleanup-volumes, Supervisor 10.0."""
+        await self._request(Endpoint.CLEANUP_VOLUMES)
 
     async def journal_logs(
         self,
@@ -413,15 +453,15 @@ class Supervisor:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncGenerator[str]:
-        """Yield lines of the host's journal; with `follow` without end.
+        """Yield lines of the host's journal. POST /v2/journal-logs, Supervisor 10.2.
 
-        POST /v2/journal-logs, Supervisor 10.2; `output_format` 10.3; `since` and `until`
-        14.7.
+        `follow` keeps yielding new lines. `count` limits the lines from the past. `output_format` is a format of
+        journalctl such as "json", from Supervisor 10.3 on. `since` and `until` need Supervisor 14.7.
         """
         if output_format is not None:
-            self._require(JOURNAL_FORMAT_SINCE)
+            self._require_version(JOURNAL_FORMAT_SINCE)
         if since is not None or until is not None:
-            self._require(JOURNAL_SINCE_UNTIL_SINCE)
+            self._require_version(JOURNAL_TIME_RANGE_SINCE)
         options = {
             "all": show_all,
             "follow": follow,
@@ -429,110 +469,120 @@ class Supervisor:
             "unit": unit,
             "containerId": container_id,
             "format": output_format,
-            "since": _journal_time(since),
-            "until": _journal_time(until),
+            "since": _format_journal_time(since),
+            "until": _format_journal_time(until),
         }
         endpoint = Endpoint.JOURNAL_LOGS
-        self._require(endpoint.since)
+        self._require_version(endpoint.since)
         async with self._transport.stream(
             endpoint.method,
             endpoint.path,
             json={name: value for name, value in options.items() if value is not None},
         ) as chunks:
-            async for line in _lines(chunks):
+            async for line in _iterate_lines(chunks):
                 yield line.decode(errors="replace")
 
-    async def _call(
+    async def _request(
         self,
         endpoint: Endpoint,
         *,
         app_id: int | None = None,
         json: JsonObject | None = None,
     ) -> Response:
-        self._require(endpoint.since)
+        self._require_version(endpoint.since)
         request = self._transport.request(
             endpoint.method,
             endpoint.path.format(app_id=app_id),
             json=json,
             timeout=endpoint.timeout,
-            command=endpoint.is_command,
+            is_command=endpoint.is_command,
         )
         return await self.request_log.record(
-            endpoint.label, request, keeps_body=endpoint in KEPT
+            endpoint.label, request, keep_body=endpoint in DIAGNOSTIC_ENDPOINTS
         )
 
-    async def _told(
-        self, endpoint: Endpoint, name: str, *, app_id: int | None = None
-    ) -> object:
-        """Return an object that has a field by name. Raises InvalidResponse when it is of something else."""
-        return _having(name, (await self._call(endpoint, app_id=app_id)).json())
+    async def _get_object(
+        self, endpoint: Endpoint, required_field: str, *, app_id: int | None = None
+    ) -> Mapping[str, object]:
+        """Return the JSON object of an endpoint.
 
-    async def _model[ModelT](
-        self, endpoint: Endpoint, make: Callable[[object], ModelT]
+        Raises:
+            InvalidResponse: The response is not an object with the required field.
+        """
+        response = await self._request(endpoint, app_id=app_id)
+        return _require_field(required_field, response.json())
+
+    async def _get_model[ModelT](
+        self, endpoint: Endpoint, parse: Callable[[object], ModelT]
     ) -> ModelT:
-        """Return what an answer is made into: the same object for the same answer as before."""
-        answer = await self._call(endpoint)
-        body, model = self._models.get(endpoint, (b"", None))
-        if model is None or body != answer.body:
-            model = make(answer.json())
-        self._models[endpoint] = answer.body, model
-        made: ModelT = model
-        return made
+        """Return the model of an endpoint, the same object if the response has not changed."""
+        response = await self._request(endpoint)
+        body, cached = self._model_cache.get(endpoint, (b"", None))
+        if cached is None or body != response.body:
+            cached = parse(response.json())
+        self._model_cache[endpoint] = response.body, cached
+        model: ModelT = cached
+        return model
 
-    async def _container(
+    async def _command_container(
         self, endpoint: Endpoint, app_id: int, json: JsonObject
     ) -> str | None:
-        answer = await self._call(endpoint, app_id=app_id, json=json)
+        response = await self._request(endpoint, app_id=app_id, json=json)
         try:
-            return text_from_json(answer.json(), "containerId")
+            return parse_text(parse_object(response.json()).get("containerId"))
         except InvalidResponse:
-            # The command succeeded; only its container id is lost.
+            # The command succeeded nevertheless.
             return None
 
-    async def _service(
+    async def _command_service(
         self, endpoint: Endpoint, app_id: int, service: str | int, *, force: bool
     ) -> None:
         if isinstance(service, str):
-            self._require(SERVICE_BY_NAME_SINCE)
+            self._require_version(SERVICE_BY_NAME_SINCE)
             json: JsonObject = {"serviceName": service, "force": force}
         else:
             json = {"imageId": service, "force": force}
-        await self._call(endpoint, app_id=app_id, json=json)
+        await self._request(endpoint, app_id=app_id, json=json)
 
-    def _require(self, version: Version) -> None:
+    def _require_version(self, version: Version) -> None:
         if self.version is not None and self.version < version:
             raise Unsupported(f"It needs Supervisor {format_version(version)} or later")
 
 
-def _journal_time(moment: datetime | None) -> str | None:
+def _format_journal_time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if moment else None
 
 
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """Yield the lines of a stream without their ends; the rest of a long one is dropped."""
+async def _iterate_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """Yield the lines of a stream without line ends and empty lines. Long lines are truncated."""
     line = bytearray()
     async for chunk in chunks:
-        *ended, rest = chunk.split(b"\n")
-        for end in ended:
-            line += end
-            if text := bytes(line[:MAX_LINE]).rstrip(b"\r"):
+        *complete, rest = chunk.split(b"\n")
+        for part in complete:
+            line += part
+            if text := bytes(line[:MAX_LINE_BYTES]).rstrip(b"\r"):
                 yield text
             line.clear()
         line += rest
-        del line[MAX_LINE:]
+        del line[MAX_LINE_BYTES:]
     if line:
         yield bytes(line)
 
 
-def _apps(value: object) -> AppReports:
+def _parse_apps(value: object) -> AppReports:
     reports = AppReports.from_json(value)
     if not reports.apps and value != {}:
-        raise InvalidResponse("The answer is not one of a Supervisor")
+        raise InvalidResponse("The response is not from a balena Supervisor")
     return reports
 
 
-def _having(name: str, value: object) -> object:
-    """Return an answer that has a field. Raises InvalidResponse."""
-    if name not in parse_object(value):
-        raise InvalidResponse("The answer is not one of a Supervisor")
-    return value
+def _require_field(name: str, value: object) -> Mapping[str, object]:
+    """Return a JSON object that has a field.
+
+    Raises:
+        InvalidResponse: The value is not an object, or lacks the field.
+    """
+    data = parse_object(value)
+    if name not in data:
+        raise InvalidResponse("The response is not from a balena Supervisor")
+    return data

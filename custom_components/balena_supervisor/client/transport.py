@@ -1,4 +1,4 @@
-"""The ways to a Supervisor: what carries requests there and brings answers back."""
+"""Transports: they carry requests to one Supervisor."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,7 +13,7 @@ from .responses import Response, error_from_response
 
 
 class Transport(Protocol):
-    """A way to one Supervisor."""
+    """Carries requests to one Supervisor."""
 
     async def request(
         self,
@@ -22,38 +22,44 @@ class Transport(Protocol):
         *,
         json: JsonObject | None = None,
         timeout: float,
-        command: bool,
+        is_command: bool,
     ) -> Response:
-        """Return the answer to a request when it is a success (2xx).
+        """Send a request and return its response, whose status is 2xx.
 
-        `timeout` is in seconds. `command` tells that the request changes something.
-        Raises a BalenaError for all else: OutcomeUnknown when a command was sent and
-        no answer came, Unsupported where this way cannot carry the request.
+        `timeout` is in seconds. `is_command` is True if the request changes something.
+
+        Raises:
+            OutcomeUnknown: A command was sent, but no usable response arrived.
+            Unsupported: The transport cannot carry the request.
+            BalenaError: The request failed, or the response reports an error.
         """
         ...
 
     def stream(
         self, method: str, path: str, *, json: JsonObject | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Open a request whose answer has no end; yields its bytes as they come.
+        """Open a request with an endless response, and yield the bytes as they arrive.
 
-        Raises as request() does; a stream that breaks raises ConnectionFailed.
+        Raises:
+            ConnectionFailed: The connection failed or was lost.
+            Unsupported: The transport cannot carry streams.
+            BalenaError: The request failed, or the response reports an error.
         """
         ...
 
-    def use_key(self, key: str) -> None:
-        """Use another key of the Supervisor from now on, where this way has one."""
+    def set_api_key(self, api_key: str) -> None:
+        """Use another API key of the Supervisor from now on, if the transport needs one."""
         ...
 
 
 class DirectTransport:
-    """Straight to a device in reach, or to the one that this runs on."""
+    """Sends requests to the Supervisor over the network, or on the same device."""
 
     def __init__(
         self, url: str | URL, session: ClientSession, api_key: str | None = None
     ) -> None:
-        """Remember the way; `api_key` may be missing in local mode."""
-        # Supervisors before 11.3 read no "Bearer".
+        """Initialize the transport. In local mode, the Supervisor needs no API key."""
+        # Supervisors before 11.3 do not support the scheme Bearer.
         self._http = HttpClient(url, session, api_key, scheme="ApiKey")
 
     async def request(
@@ -63,29 +69,29 @@ class DirectTransport:
         *,
         json: JsonObject | None = None,
         timeout: float,
-        command: bool,
+        is_command: bool,
     ) -> Response:
-        """Return the answer to a request when it is a success (2xx)."""
-        answer = await self._http.request(
-            method, path, json=json, timeout=timeout, command=command
+        """Send a request and return its response. See `Transport.request`."""
+        response = await self._http.request(
+            method, path, json=json, timeout=timeout, is_command=is_command
         )
-        if error := error_from_response(answer, command=command):
+        if error := error_from_response(response, is_command=is_command):
             raise error
-        return answer
+        return response
 
     @asynccontextmanager
     async def stream(
         self, method: str, path: str, *, json: JsonObject | None = None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Open a request whose answer has no end; yields its bytes as they come."""
+        """Open a request with an endless response. See `Transport.stream`."""
         async with self._http.stream(method, path, json=json) as response:
             if not response.ok or response.status >= 300:
                 error = error_from_response(
-                    await self._http.read(response), command=False
+                    await self._http.read_response(response), is_command=False
                 )
                 raise error or InvalidResponse(f"HTTP status {response.status}")
             yield response.content.iter_any()
 
-    def use_key(self, key: str) -> None:
-        """Use another key from now on."""
-        self._http.use_key(key)
+    def set_api_key(self, api_key: str) -> None:
+        """Use another API key from now on."""
+        self._http.set_credential(api_key)

@@ -99,7 +99,7 @@ class ApiKeyManager:
                     translation_placeholders={"device": device_name},
                 )
             old = async_replace_key(self._hass, self._entry, key)
-            self._supervisor.use_key(key)
+            self._supervisor.set_api_key(key)
             self._changed_at = monotonic()
             await async_persist_replaced_key(self._hass, self._entry, old, key)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from ..client import Endpoint, Proxy, target_apps
+from ..client import Endpoint, Proxy, parse_target_apps
 from .app_resolver import AppResolver
 from .command_sender import CommandSender, Effect
 from .coordinator import DeviceCoordinator
@@ -170,7 +170,7 @@ class DeviceCommands:
     async def set_target_state(self, state: Mapping[str, object]) -> None:
         """Replace the target state, in local mode only. The app of Home Assistant must stay."""
         own = str(self._coordinator.environment.app_id)
-        if self._coordinator.is_own_device and own not in target_apps(state):
+        if self._coordinator.is_own_device and own not in parse_target_apps(state):
             raise self.apps.refusal("own_app_removed")
         change = partial(self._supervisor.set_target_state, state)
         effect = Effect(restarts=self._services(), is_destructive=True)

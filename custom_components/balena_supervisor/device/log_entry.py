@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from homeassistant.util import dt as dt_util
 
-from ..client import KEY_IN_URL, JournalEntry, LogLine
+from ..client import API_KEY_PATTERN, JournalEntry, LogLine
 
 # A longer message is cut.
 _MAX_MESSAGE: Final = 16 * 1024
@@ -18,7 +18,7 @@ _CONTROL: Final = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 # The balena API passes the key to the device in a URL, which the device may log.
-_KEY: Final = re.compile(KEY_IN_URL, re.IGNORECASE)
+_KEY: Final = re.compile(API_KEY_PATTERN, re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

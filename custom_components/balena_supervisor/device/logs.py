@@ -18,7 +18,7 @@ from ..client import (
     JournalEntry,
     RequestTimeout,
     Unsupported,
-    container_tag,
+    short_container_id,
 )
 from ..const import DOMAIN
 from .coordinator import DeviceCoordinator
@@ -152,7 +152,7 @@ class DeviceLogs:
                         break
         except TimeoutError as err:
             if not kept.entries:
-                raise RequestTimeout("No answer came in time") from err
+                raise RequestTimeout("No response arrived in time") from err
             kept.is_truncated = True
         return kept
 
@@ -204,7 +204,7 @@ class DeviceLogs:
                 if entry.service != selection.service or not is_new:
                     continue
                 if selection.app_id is not None:
-                    tag = container_tag(entry.container_id or "")
+                    tag = short_container_id(entry.container_id or "")
                     if tag not in apps:
                         # The container is new, or already gone and belongs to no app.
                         found = await self._containers(selection)
@@ -265,7 +265,7 @@ class DeviceLogs:
     def _require(self, endpoint: Endpoint) -> None:
         """Raise Unsupported if the connection or the Supervisor does not support logs."""
         if not self._coordinator.supports_logs:
-            raise Unsupported("The balena API passes no logs on")
+            raise Unsupported("The balena API does not forward logs")
         self._supervisor.require(endpoint)
 
     def _require_service(self, selection: LogSelection) -> None:
@@ -280,7 +280,7 @@ class DeviceLogs:
     async def _container_id(self, selection: LogSelection) -> str | None:
         """Return the tag of the selected container, or None if none is selected."""
         if selection.container_id is not None:
-            return container_tag(selection.container_id)
+            return short_container_id(selection.container_id)
         if selection.service is None:
             return None
         containers = await self._containers(selection)
@@ -290,7 +290,7 @@ class DeviceLogs:
         if not found:
             self._require_service(selection)
             raise self._refusal("unavailable_service", service=selection.service)
-        return container_tag(next(iter(found.values())))
+        return short_container_id(next(iter(found.values())))
 
     async def _containers(self, selection: LogSelection) -> list[Container]:
         """Return the containers of the selected service in all apps."""
@@ -327,7 +327,7 @@ def _newest(
 
 def _apps_by_tag(containers: Iterable[Container]) -> dict[str, int | None]:
     return {
-        container_tag(container.container_id): container.app_id
+        short_container_id(container.container_id): container.app_id
         for container in containers
         if container.container_id
     }

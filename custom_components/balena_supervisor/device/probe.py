@@ -12,7 +12,7 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from ..client import AuthenticationFailed, BalenaError, DirectTransport, Supervisor
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
 from .entry import BalenaConfigEntry
-from .identity import DeviceIdentity, Match, normalize_mac
+from .identity import DeviceIdentity, Match, is_maker_assigned, normalize_mac
 from .lease import is_leased_to_another
 
 
@@ -27,6 +27,22 @@ class ProbedDevice:
     mac_addresses: list[str]
     api_key: str | None = None
     checks_key: bool = False
+
+    def unique_mac_address(self, hass: HomeAssistant) -> str | None:
+        """Return a MAC address that identifies the device, or None."""
+        known = {
+            address
+            for entry in hass.config_entries.async_entries(DOMAIN)
+            for address in entry.data.get(CONF_MAC_ADDRESSES, ())
+        }
+        return next(
+            (
+                address
+                for address in self.mac_addresses
+                if is_maker_assigned(address) and address not in known
+            ),
+            None,
+        )
 
     def is_registered_as(self, hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
         """Return whether an entry is of this device, for a flow that adds the device."""

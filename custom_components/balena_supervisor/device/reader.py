@@ -10,13 +10,13 @@ from typing import Final
 from ..client import (
     AppReports,
     BalenaError,
+    CloudRateLimited,
     ConnectionFailed,
     DeviceInfo,
     DeviceOffline,
     DeviceReport,
     Endpoint,
     HostConfig,
-    Paused,
     StateStatus,
     Supervisor,
     Unsupported,
@@ -70,7 +70,7 @@ class SupervisorReader:
         """Return the state of the device.
 
         Raises:
-            Paused: The balena API wants a pause. No response counts as missing.
+            CloudRateLimited: The balena API limits requests. No response counts as missing.
             BalenaError: GET /v1/device failed.
         """
         try:
@@ -160,7 +160,7 @@ class SupervisorReader:
             return await read()
         except Unsupported:
             self._unsupported.add(endpoint)
-        except Paused:
+        except CloudRateLimited:
             raise
         except BalenaError as err:
             LOGGER.debug("%s of %s failed: %s", endpoint.path, self._name, err)

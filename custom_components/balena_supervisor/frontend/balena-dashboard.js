@@ -1,23 +1,23 @@
 /* The dashboard of balena devices: `strategy: {type: custom:balena}`.
  *
- * Strategies only say which cards there are; Home Assistant's own cards show them. The dashboard
- * says which views there are, each view is made when it is opened, and the sections that depend on
- * states are made anew when those change. What a device is called is only ever the text of a card.
+ * The strategies only generate configuration; Home Assistant's own cards show it. The dashboard
+ * strategy lists the views, and each view is generated when it is opened. Sections that depend on
+ * states are generated again when those states change. Device names only go into texts of cards.
  */
 
 const DOMAIN = "balena_supervisor";
 const PREFIX = `component.${DOMAIN}.config_panel.dashboard`;
 
-// From here on the overview links to the devices of a group instead of showing them.
+// A group with more devices gets its own view, and the overview only links to it.
 const MANY = 48;
-// Of those that share a trouble, the overview shows so many.
+// Maximum number of tiles per problem in the overview.
 const SHOWN = 24;
 const COLUMNS = 3;
 
 const WIDE = { grid_options: { columns: 12 } };
 const GREEN = { color: "green" };
 
-// The tiles by the keys of their entities, and how they differ from others.
+// Options of tiles, by entity key.
 const FLEET = {
   "sensor.fleet_devices": {},
   "sensor.fleet_devices_online": {},
@@ -56,7 +56,7 @@ const HISTORY = [
   "binary_sensor.online",
   "binary_sensor.vpn",
 ];
-// The buttons of a device, with the key of what is asked first.
+// Buttons of a device, with the key of the confirmation text.
 const COMMANDS = {
   "button.identify": null,
   "button.check_for_updates": null,
@@ -67,12 +67,12 @@ const COMMANDS = {
   "button.cleanup_volumes": "confirm_cleanup_volumes",
 };
 
-// What a device is away for on purpose.
+// Statuses of a device that is expected to be offline.
 const AWAY = ["rebooting", "shutting_down", "updating"];
 const STOPPED = ["dead", "exited"];
 const ONLINE = "binary_sensor.online";
 
-// Who is concerned by a trouble: entities of the device, and of its services.
+// Problems: the states of an entity of a device or service that need attention.
 const TROUBLES = [
   { key: ONLINE, states: ["off"], text: "offline", icon: "mdi:lan-disconnect" },
   { key: ONLINE, states: ["unavailable"], icon: "mdi:help-network-outline" },
@@ -83,7 +83,7 @@ const TROUBLES = [
   { key: "sensor.service_status", states: STOPPED, text: "stopped", icon: "mdi:stop-circle-outline" },
 ];
 
-// How a device looks; the first that fits is shown.
+// Icon and color of a device tile. The first match wins.
 const LOOKS = [
   { key: "sensor.status", states: AWAY, color: "blue" },
   { key: ONLINE, states: ["off", "unavailable"], color: "red" },
@@ -93,11 +93,11 @@ const LOOKS = [
   { key: ONLINE, states: ["on"], color: "green" },
 ];
 
-// What there is
+// Devices and fleets
 
 let known = {};
 
-/** Return the fleets and the devices, as long as the registries stay the same out of memory. */
+/** Return the fleets and the devices. Cached until the registries change. */
 function inventory(hass) {
   if (known.of?.entities !== hass.entities || known.of?.devices !== hass.devices) {
     known = { of: { entities: hass.entities, devices: hass.devices }, ...take(hass) };
@@ -128,7 +128,7 @@ function take(hass) {
   const devices = new Set();
   const add = (device) => {
     devices.add(device);
-    // Of its fleet, everything may be hidden; so it may of the device of a service.
+    // All entities of the fleet may be hidden, or all entities of a service's device.
     if (hass.devices[device.fleet]) {
       fleets.add(item(device.fleet));
     }
@@ -153,11 +153,11 @@ function take(hass) {
 }
 
 function keyOf({ entity_id: id, translation_key: key }) {
-  // Home Assistant itself names the button that identifies a device.
+  // The identify button has no translation key, because Home Assistant names it.
   return `${id.split(".")[0]}.${key ?? "identify"}`;
 }
 
-/** Return what a dashboard is about; a fleet stands for all of its devices. */
+/** Return the selected fleets and devices. A fleet stands for all of its devices. */
 function chosen(hass, { device_id: ids }) {
   const { fleets, devices } = inventory(hass);
   if (!ids) {
@@ -170,13 +170,13 @@ function chosen(hass, { device_id: ids }) {
   };
 }
 
-/** Return the devices of a fleet; those without one when there is none. */
+/** Return the devices of a fleet, or the devices without a fleet if it is undefined. */
 function members({ fleets, devices }, fleet) {
   const ids = new Set(fleets.map(({ id }) => id));
   return devices.filter((device) => (fleet ? device.fleet === fleet.id : !ids.has(device.fleet)));
 }
 
-/** Return the devices by fleet, and those without one. */
+/** Return the devices grouped by fleet, then the devices without a fleet. */
 function grouped(found) {
   return [...found.fleets, undefined]
     .map((fleet) => ({ fleet, devices: members(found, fleet) }))
@@ -187,7 +187,7 @@ const stateOf = (hass, { entities }, key) => hass.states[entities[key]]?.state;
 const isKnown = (hass, item, key) =>
   ![undefined, "unavailable", "unknown"].includes(stateOf(hass, item, key));
 
-/** Return whether one of the entities that a table of keys names is in another state. */
+/** Return whether the state of an entity in the table has changed. */
 function isChanged(items, table, before, hass) {
   const keys = new Set(table.map(({ key }) => key));
   for (const { entities } of items) {
@@ -204,7 +204,7 @@ function isChanged(items, table, before, hass) {
 const isOther = (before, hass) =>
   before.entities !== hass.entities || before.devices !== hass.devices;
 
-// What is shown
+// Cards
 
 async function textsOf(hass) {
   const localize = await hass.loadBackendTranslation("config_panel", DOMAIN);
@@ -232,7 +232,7 @@ function button(entities, key, action, more = {}) {
   return entity ? [{ type: "button", entity, tap_action: action, ...look, ...more }] : [];
 }
 
-/** Return two buttons, of which one is seen: each shows what it does, and only to stop is asked about. */
+/** Return a stop and a start button, of which one is visible. Stopping needs a confirmation. */
 function startAndStop({ name: service, entities }, text) {
   const key = "switch.running";
   const runs = isIn(entities[key], "on");
@@ -272,7 +272,7 @@ function look(hass, device) {
   return LOOKS.find(({ key, states }) => states.includes(stateOf(hass, device, key))) ?? {};
 }
 
-/** Return the tile that stands for a device; none when nothing of itself is shown. */
+/** Return the tile of a device, or nothing if the device has no visible entity. */
 function deviceTile(device, { key: telling, color, icon } = {}) {
   const keys = ["sensor.overall_status", "sensor.status", "binary_sensor.online", "update.release"];
   const key = telling === "sensor.status" ? telling : keys.find((item) => device.entities[item]);
@@ -284,20 +284,20 @@ function deviceTile(device, { key: telling, color, icon } = {}) {
   return [{ ...shown, icon_tap_action: { action: "none" }, ...(color && { color }), ...(icon && { icon }) }];
 }
 
-/** Return what looks like a tile of a device that is away: tiles of what is off are grey. */
+/** Return a red shortcut for an offline device, because tiles of entities that are off are grey. */
 function awayTile(device, description, icon) {
   const shown = { type: "shortcut", label: device.name, description, icon, color: "red" };
   return { ...shown, tap_action: goTo(viewOf(device)) };
 }
 
-/** Return the entity that tells of a trouble; of devices that are away, none may be there. */
+/** Return the entity to show for a problem, or undefined if it has no known state. */
 function tellingOf(hass, item, key) {
-  // Since when a device is away, balena itself knows; Home Assistant may only have started since.
+  // Home Assistant may have started after the device went offline; Last seen has the real time.
   const telling = key === ONLINE ? "sensor.last_seen" : key;
   return isKnown(hass, item, telling) ? item.entities[telling] : undefined;
 }
 
-/** Return those whom a trouble concerns, each with the name under which it is shown. */
+/** Return the devices and services that have a problem, with their display names. */
 function concerned(hass, devices, { key, states }) {
   return devices.flatMap((device) =>
     [device, ...device.services]
@@ -525,7 +525,7 @@ class DeviceView extends HTMLElement {
     return under(heading(text("versions"), "mdi:tag-outline"), tiles(entities, DETAILS));
   }
 
-  /** The balena API passes no logs on: devices of a fleet have none. */
+  /** Return the log card. Devices of a fleet have none, because the API proxy does not relay logs. */
   static logs({ id, fleet }, hass, text) {
     const card = {
       type: "custom:balena-logs-card",
@@ -618,6 +618,6 @@ if (!window.customStrategies.some(({ type }) => type === "balena")) {
     type: "balena",
     strategyType: "dashboard",
     name: "balena",
-    description: "Your balena devices: what needs attention, fleets, and a page for each device",
+    description: "Overview of your balena devices and fleets, with a page for each device",
   });
 }

@@ -1,8 +1,7 @@
-/* The card of balena logs: shows the lines of a device, or of one of its services, as they come.
+/* The log card: shows live log lines of a device, or of one of its services.
  *
- * It is an element of its own and needs nothing of Home Assistant's frontend but `ha-card` and the
- * theme's variables, so that it works however early or late the rest is loaded. Whatever a device
- * says is only ever put into text nodes.
+ * The card depends only on `ha-card` and the theme variables of the frontend, so the load order of
+ * other elements does not matter. Text from a device only goes into text nodes, never into HTML.
  */
 
 const DOMAIN = "balena_supervisor";
@@ -11,7 +10,7 @@ const MAX_LINES = 1000;
 const DEFAULT_LINES = 100;
 const RETRY_SECONDS = [2, 5, 10, 30];
 
-// The same as config_panel.logs_card of the integration's translations, until those are there.
+// English fallback until the translations are loaded. Same as config_panel.logs_card in en.json.
 const TEXTS = {
   title: "balena logs",
   device: "Device",
@@ -20,22 +19,22 @@ const TEXTS = {
   all: "All",
   filter: "Filter",
   pause: "Pause",
-  follow: "Follow",
+  follow: "Resume",
   copy: "Copy",
   copied: "Copied",
-  not_copied: "Could not be copied",
+  not_copied: "Copying failed",
   clear: "Clear",
-  lines: "Lines of the log",
+  lines: "Log lines",
   newest: "Go to the newest line",
   admin_only: "Only administrators can see logs.",
   no_devices:
-    "No device that tells its logs is set up. Devices of an account do not.",
-  loading: "Waiting for lines…",
+    "No device with logs is set up. Devices of an account have no logs here.",
+  loading: "Waiting for log lines…",
   no_match: "No line matches the filter.",
-  dropped: "{count} lines were left out.",
+  dropped: "{count} lines were skipped.",
   waiting: "{count} new lines while paused",
-  retrying: "Trying again soon.",
-  backlog: "Lines at first",
+  retrying: "Retrying soon.",
+  backlog: "Lines to load",
 };
 
 const STYLE = `
@@ -116,15 +115,15 @@ class BalenaLogsCard extends HTMLElement {
   #devices = [];
   #deviceId = "";
   #service = "";
-  // Whose service it is; null as long as nobody says, and then all of that name are meant.
+  // App of the service. If null, the service name matches in all apps.
   #appId = null;
   #filter = "";
   #isPaused = false;
   #follows = true;
-  // Lines that came while paused: as many as are shown, at most.
+  // Lines that arrived while paused, at most MAX_LINES.
   #held = [];
   #unsubscribe;
-  // Answers to what was asked before are of no interest any more.
+  // Increases with each restart, so that answers to earlier requests are ignored.
   #generation = 0;
   #retry;
   #attempts = 0;
@@ -141,7 +140,7 @@ class BalenaLogsCard extends HTMLElement {
       schema: [
         {
           name: "device_id",
-          // Services are devices of their own, without a maker.
+          // The manufacturer excludes services, which are separate devices without one.
           selector: {
             device: { filter: [{ integration: DOMAIN, manufacturer: "balena" }] },
           },
@@ -169,15 +168,15 @@ class BalenaLogsCard extends HTMLElement {
   setConfig(config) {
     const lines = config.lines ?? DEFAULT_LINES;
     if (!Number.isInteger(lines) || lines < 1 || lines > MAX_LINES) {
-      throw new Error(`lines is a number from 1 to ${MAX_LINES}`);
+      throw new Error(`lines must be a number from 1 to ${MAX_LINES}`);
     }
     for (const name of ["device_id", "service", "title"]) {
       if (config[name] != null && typeof config[name] !== "string") {
-        throw new Error(`${name} is a text`);
+        throw new Error(`${name} must be a text`);
       }
     }
     if (config.app_id != null && !(Number.isInteger(config.app_id) && config.app_id > 0)) {
-      throw new Error("app_id is a number");
+      throw new Error("app_id must be a positive number");
     }
     this.#config = { ...config, lines };
     this.#deviceId = config.device_id ?? "";
@@ -228,7 +227,7 @@ class BalenaLogsCard extends HTMLElement {
       await load("exceptions", DOMAIN);
       this.#localize = await load("config_panel", DOMAIN);
     } catch {
-      // English will do.
+      // Keep the English fallback.
     }
     this.#label();
   }
@@ -273,7 +272,7 @@ class BalenaLogsCard extends HTMLElement {
     };
   }
 
-  // What is seen
+  // Elements
 
   #build() {
     if (this.#parts) {
@@ -288,7 +287,7 @@ class BalenaLogsCard extends HTMLElement {
     const copy = make("button", { type: "button", id: "copy" });
     const clear = make("button", { type: "button", id: "clear" });
     const newest = make("button", { type: "button", className: "newest", hidden: true });
-    // A log is read out as it grows by those who cannot see it; it is scrolled by keys, too.
+    // Accessibility: screen readers announce new lines, and the keyboard can scroll.
     const lines = make("div", { className: "lines", tabIndex: 0 });
     lines.setAttribute("role", "log");
     const status = make("div", { className: "status" });
@@ -403,13 +402,13 @@ class BalenaLogsCard extends HTMLElement {
     service.value = chosen;
   }
 
-  /** Return the services of the device, or those of a name: one for each app that has it. */
+  /** Return the services of the device. With a name, return one service per app that has it. */
   #services(name) {
     const device = this.#devices.find((item) => item.device_id === this.#deviceId);
     return (device?.services ?? []).filter((item) => name === undefined || item.name === name);
   }
 
-  /** Show how it stands, or what went wrong. */
+  /** Show the current status, or a problem. */
   #tell(problem) {
     const { bar, frame, lines, pause, status } = this.#parts;
     const isAdmin = this.#hass?.user?.is_admin ?? true;
@@ -515,7 +514,7 @@ class BalenaLogsCard extends HTMLElement {
       await navigator.clipboard.writeText(text);
       return true;
     } catch {
-      // Over plain http, browsers have the old way only.
+      // Browsers offer the clipboard API only over HTTPS.
       const area = make("textarea", { value: text, readOnly: true });
       area.style.position = "fixed";
       area.style.opacity = "0";
@@ -528,7 +527,7 @@ class BalenaLogsCard extends HTMLElement {
     }
   }
 
-  // The way to the device
+  // Subscription
 
   #stop() {
     this.#generation += 1;
@@ -538,7 +537,7 @@ class BalenaLogsCard extends HTMLElement {
     this.#forgetConnection = undefined;
     const unsubscribe = this.#unsubscribe;
     this.#unsubscribe = undefined;
-    // It may have ended by itself, or with the connection.
+    // The subscription may already have ended.
     unsubscribe?.().catch(() => undefined);
   }
 
@@ -573,7 +572,7 @@ class BalenaLogsCard extends HTMLElement {
       }
       const [namesake, another] = this.#services(this.#service);
       if (namesake && !another) {
-        // An app that Home Assistant's key does not see may have one of that name, too.
+        // An app that the API key cannot see may have a service of the same name.
         this.#appId ??= namesake.app_id;
       }
       this.#choices();
@@ -605,7 +604,7 @@ class BalenaLogsCard extends HTMLElement {
           }
           this.#attempts = 0;
           if (isFirst) {
-            // After a break they begin with lines that were shown before.
+            // A new subscription repeats lines that were shown before.
             isFirst = false;
             this.#held = [];
             this.#parts.lines.replaceChildren();
@@ -613,7 +612,7 @@ class BalenaLogsCard extends HTMLElement {
           this.#receive(event);
         },
         message,
-        // With the connection everything begins anew, also what there is to choose from.
+        // The card restarts on a new connection, which also reloads the devices.
         { resubscribe: false },
       );
       if (isStale()) {
@@ -653,7 +652,7 @@ class BalenaLogsCard extends HTMLElement {
     return text || message || String(message);
   }
 
-  /** Say what is wrong, and try again: later and later, as long as nothing comes. */
+  /** Show a problem, and retry with increasing delays until lines arrive. */
   #fail(text) {
     const seconds = RETRY_SECONDS[Math.min(this.#attempts, RETRY_SECONDS.length - 1)];
     this.#attempts += 1;
@@ -674,7 +673,7 @@ if (!customElements.get("balena-logs-card")) {
   window.customCards.push({
     type: "balena-logs-card",
     name: "balena logs",
-    description: "The logs of a balena device and its services, as they come",
+    description: "Live logs of a balena device and its services",
     preview: false,
   });
 }

@@ -1,11 +1,11 @@
-/* Loads the card of logs and the dashboard as soon as elements can be defined.
+/* Loads the log card and the dashboard when custom elements can be defined.
  *
- * Home Assistant's app replaces the browser's registry of elements and `HTMLElement` itself. What
- * was defined before is lost, and this module is often there first.
+ * The Home Assistant app replaces the custom element registry and `HTMLElement`. Elements that are
+ * defined earlier are lost, and this module often runs first.
  */
 
 await customElements.whenDefined("home-assistant");
-// The version, so that browsers notice when it is another one.
+// Pass the version on, so that browsers load the modules again after an update.
 const { search } = new URL(import.meta.url);
 await Promise.all(
   ["balena-logs-card.js", "balena-dashboard.js"].map((name) => import(`./${name}${search}`)),

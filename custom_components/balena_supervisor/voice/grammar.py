@@ -1,4 +1,10 @@
-"""Which sentences Home Assistant is to listen for, and what is meant by one of them."""
+"""Generates the sentences to register, and recognizes the intent of a sentence.
+
+Only this module parses sentences with hassil. Home Assistant pins its version, and it
+documents no stable API. The parts in use are `Intents.from_dict`, `parse_sentence`,
+`TextSlotList.from_tuples`, `recognize_all`, and `text_chunks_matched` of the results.
+tests/test_private_api.py checks them.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -11,90 +17,92 @@ from hassil.parse_expression import parse_sentence
 from hassil.recognize import recognize_all
 
 from .intents import HANDLERS
-from .targets import EntityKind, SpokenNames, shared_prefixes, spoken
+from .names import shared_prefixes, spoken
+from .targets import EntityKind, SpokenNames
 from .templates import LanguageTemplates
 
 KINDS: Final = {handler.intent_type: handler.kind for handler in HANDLERS}
-_DEVICE: Final = "<balena_device>"
-# What nobody says, where there is nothing to say.
-_NOTHING: Final = "\N{REPLACEMENT CHARACTER}"
+_DEVICE_RULE: Final = "<balena_device>"
+# Stands in for a list without names: nobody can say it.
+_NO_NAME: Final = "\N{REPLACEMENT CHARACTER}"
 _REFERENCE: Final = re.compile(r"<(?P<rule>\w+)>|\{(?P<list>\w+)(?::\w+)?\}")
-_SLOTS: Final[dict[str, Callable[[SpokenNames], frozenset[str]]]] = {
+_NAME_LISTS: Final[dict[str, Callable[[SpokenNames], frozenset[str]]]] = {
     "balena_device": lambda names: names.devices,
     "balena_service": lambda names: names.services,
     "balena_area": lambda names: names.areas,
 }
-_SPECIAL: Final = re.compile(r"([()\[\]{}<>|\\;:@])")
-_PLAIN: Final = re.compile(r"[\w\s-]*")
+_SYNTAX: Final = re.compile(r"([()\[\]{}<>|\\;:@])")
+_PLAIN_NAME: Final = re.compile(r"[\w\s-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a sentence means: an intent, and the values of its slots."""
+class RecognizedIntent:
+    """An intent with the values of its slots."""
 
     intent_type: str
     slots: dict[str, str]
 
 
 class Grammar:
-    """The sentences of a language."""
+    """The sentences of one language."""
 
-    def __init__(self, phrases: LanguageTemplates) -> None:
-        """Parse the sentences. Raises one thing or another if they have mistakes."""
+    def __init__(self, templates: LanguageTemplates) -> None:
+        """Parse the sentences. Invalid ones raise various errors."""
         self._intents: dict[str, Any] = {
             intent_type: intent
-            for intent_type, intent in phrases.data["intents"].items()
+            for intent_type, intent in templates.data["intents"].items()
             if intent_type in KINDS
         }
-        self._lists: dict[str, Any] = phrases.data["lists"]
-        self._rules: dict[str, str] = phrases.data["expansion_rules"]
-        self._articles = phrases.articles
+        self._lists: dict[str, Any] = templates.data["lists"]
+        self._rules: dict[str, str] = templates.data["expansion_rules"]
+        self._articles = templates.articles
         self._parsed = Intents.from_dict(
             {
-                "language": phrases.language,
+                "language": templates.language,
                 "intents": self._intents,
                 "lists": self._lists,
                 "expansion_rules": self._rules,
             }
         )
-        for sentence in self.sentences(SpokenNames.of([], set(KINDS.values()))):
+        for sentence in self.sentences(SpokenNames.by_kind([], set(KINDS.values()))):
             parse_sentence(sentence)
 
     def sentences(self, names: dict[EntityKind, SpokenNames]) -> list[str]:
-        """Return all sentences about what bears some names, with the names spelled out.
+        """Return all sentences, with the names that each kind of entities has.
 
-        Those that begin differently and end alike are one, since Home Assistant reads
-        all names in each.
+        Sentences that differ only before the device become one, because Home Assistant
+        parses all names in each sentence.
         """
-        sounds: dict[SpokenNames, dict[str, str]] = {}
+        alternatives: dict[SpokenNames, dict[str, str]] = {}
         sentences: list[str] = []
         beginnings: defaultdict[tuple[SpokenNames, str], list[str]] = defaultdict(list)
         for intent_type, intent in self._intents.items():
             known = names[KINDS[intent_type]]
-            if known not in sounds:
-                sounds[known] = {
-                    name: "|".join(map(_escaped, self._sounds(name, known))) or _NOTHING
-                    for name in _SLOTS
+            if known not in alternatives:
+                alternatives[known] = {
+                    name: "|".join(map(_escape, self._spoken_forms(name, known)))
+                    or _NO_NAME
+                    for name in _NAME_LISTS
                 }
             for sentence in (
                 text for data in intent["data"] for text in data["sentences"]
             ):
-                beginning, device, end = sentence.rpartition(_DEVICE)
+                beginning, device, end = sentence.rpartition(_DEVICE_RULE)
                 if device:
                     beginnings[known, end].append(beginning)
                 else:
-                    sentences.append(self._spelled_out(sentence, sounds[known]))
-        for (known, end), alike in beginnings.items():
-            said = "|".join(filter(None, alike))
-            beginning = f"({said})" if all(alike) else f"[{said}]" if said else ""
-            sentence = f"{beginning}{_DEVICE}{end}"
-            sentences.append(self._spelled_out(sentence, sounds[known]))
+                    sentences.append(self._expand(sentence, alternatives[known]))
+        for (known, end), texts in beginnings.items():
+            choice = "|".join(filter(None, texts))
+            beginning = f"({choice})" if all(texts) else f"[{choice}]" if choice else ""
+            sentence = f"{beginning}{_DEVICE_RULE}{end}"
+            sentences.append(self._expand(sentence, alternatives[known]))
         return sentences
 
-    def meaning(
+    def recognize(
         self, text: str, names: dict[EntityKind, SpokenNames]
-    ) -> Meaning | None:
-        """Return what a sentence means, None if it is not one of ours."""
+    ) -> RecognizedIntent | None:
+        """Return the intent of a sentence, or None if no sentence matches."""
         slot_lists: dict[str, SlotList] = {
             slot: TextSlotList.from_tuples(
                 [
@@ -102,19 +110,19 @@ class Grammar:
                     for name in {
                         name
                         for known in set(names.values())
-                        for name in self._sounds(slot, known)
+                        for name in self._spoken_forms(slot, known)
                     }
                 ],
                 allow_template=False,
             )
-            for slot in _SLOTS
+            for slot in _NAME_LISTS
         }
         results = list(recognize_all(text, self._parsed, slot_lists=slot_lists))
         if not results:
             return None
-        # The one that leaves the least to any words whatever.
+        # Prefer the sentence in which wildcards match the least text.
         best = max(results, key=lambda result: result.text_chunks_matched)
-        return Meaning(
+        return RecognizedIntent(
             best.intent.name,
             {
                 entity.name: str(entity.value).strip()
@@ -123,28 +131,26 @@ class Grammar:
             },
         )
 
-    def _sounds(self, slot: str, names: SpokenNames) -> list[str]:
-        """Return the names for a slot as they sound."""
-        raw: frozenset[str] = _SLOTS[slot](names)
-        sounds = [spoken(name, self._articles) for name in raw]
-        # A hyphen is heard in two words by itself, anything else as it is written.
-        sounds += [name for name in raw if not _PLAIN.fullmatch(name)]
+    def _spoken_forms(self, slot: str, names: SpokenNames) -> list[str]:
+        """Return the names for a slot in all forms that Home Assistant can hear."""
+        raw: frozenset[str] = _NAME_LISTS[slot](names)
+        forms = [spoken(name, self._articles) for name in raw]
+        # Home Assistant ignores hyphens, but no other punctuation.
+        forms += [name for name in raw if not _PLAIN_NAME.fullmatch(name)]
         if slot == "balena_device":
-            sounds += shared_prefixes(raw, self._articles)
-        # Case makes no difference, but "ß" is no "ss" to Home Assistant.
-        heard = {sound.lower() for sound in sounds} | {
-            sound.casefold() for sound in sounds
-        }
-        return sorted(heard - {""})
+            forms += shared_prefixes(raw, self._articles)
+        # Home Assistant ignores case, but does not match "ß" with "ss".
+        cased = {form.lower() for form in forms} | {form.casefold() for form in forms}
+        return sorted(cased - {""})
 
-    def _spelled_out(self, sentence: str, sounds: dict[str, str]) -> str:
-        """Return a sentence without references to rules, and to lists but wildcards."""
+    def _expand(self, sentence: str, alternatives: dict[str, str]) -> str:
+        """Return a sentence in which only wildcards remain as references."""
 
-        def spell_out(reference: re.Match[str]) -> str:
+        def expand(reference: re.Match[str]) -> str:
             if (rule := reference["rule"]) is not None:
-                return f"({self._spelled_out(self._rules[rule], sounds)})"
+                return f"({self._expand(self._rules[rule], alternatives)})"
             name = reference["list"]
-            if (names := sounds.get(name)) is not None:
+            if (names := alternatives.get(name)) is not None:
                 return f"({names})"
             if self._lists[name].get("wildcard"):
                 return f"{{{name}}}"
@@ -154,8 +160,8 @@ class Grammar:
             ]
             return f"({'|'.join(texts)})"
 
-        return _REFERENCE.sub(spell_out, sentence)
+        return _REFERENCE.sub(expand, sentence)
 
 
-def _escaped(name: str) -> str:
-    return _SPECIAL.sub(r"\\\1", name)
+def _escape(name: str) -> str:
+    return _SYNTAX.sub(r"\\\1", name)

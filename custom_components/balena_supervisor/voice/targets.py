@@ -1,11 +1,11 @@
-"""Finds what a person means by the name of a device or of one of its services."""
+"""Devices and services that a person can name in a sentence."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-import re
 from typing import Self
 
+from homeassistant.components.homeassistant.exposed_entities import async_should_expose
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
@@ -18,13 +18,15 @@ from homeassistant.helpers import (
 from ..const import DOMAIN
 from ..device.entry import BalenaConfigEntry
 from ..entity import NAMES_PARENT
-
-_SEPARATORS = re.compile(r"[\W_]+")
+from .names import normalized
 
 
 @dataclass(frozen=True, slots=True)
 class EntityKind:
-    """A kind of our entities; the first of the keys that there is of a device counts."""
+    """The entities that a sentence is about, by the ends of their unique ids.
+
+    A device can have entities with several of the keys: the first key takes precedence.
+    """
 
     platform: Platform
     keys: tuple[str, ...]
@@ -33,55 +35,69 @@ class EntityKind:
 
 @dataclass(frozen=True)
 class VoiceTarget:
-    """What bears a name: a device, or a service of one.
+    """A device or service that can be named in a sentence.
 
-    The registry knows of it also while the device cannot be reached.
+    It is read from the registry, which also has the devices of an entry that failed to load.
     """
 
     hass: HomeAssistant
-    registered: dr.AnyDeviceEntry
+    registry_entry: dr.AnyDeviceEntry
+    # The device that runs the service; None for a device.
     device: VoiceTarget | None = None
 
     @cached_property
     def identifier(self) -> str:
-        """What it is called in identifiers."""
+        """The identifier in the device registry, with which unique ids of entities begin."""
         return next(
-            own for domain, own in self.registered.identifiers if domain == DOMAIN
+            identifier
+            for domain, identifier in self.registry_entry.identifiers
+            if domain == DOMAIN
         )
 
     @cached_property
     def name(self) -> str:
-        """The name that the person sees; of a service, without that of its device."""
-        return self.registered.name_by_user or self._own_name
+        """The name that the user sees; a service is named without its device."""
+        return self.registry_entry.name_by_user or self._default_name
 
     @cached_property
-    def _own_name(self) -> str:
-        name = self.registered.name or ""
+    def _default_name(self) -> str:
+        name = self.registry_entry.name or ""
         if self.device is None or NAMES_PARENT:
             return name
-        return name.removeprefix(f"{self.device.registered.name} ")
+        return name.removeprefix(f"{self.device.registry_entry.name} ")
 
     @cached_property
     def other_names(self) -> list[str]:
-        """What it was called before the person called it something else, and by balena."""
+        """The name from before the user changed it, and the name of the service in balena."""
         if self.device is None:
-            return [self._own_name]
+            return [self._default_name]
         app_and_service = self.identifier.removeprefix(f"{self.device.identifier}_")
-        return [self._own_name, app_and_service.partition("_")[2]]
+        return [self._default_name, app_and_service.partition("_")[2]]
 
     @cached_property
     def area(self) -> ar.AreaEntry | None:
-        """The area that it is in."""
-        area_id = dr.async_get_effective_area_id(self.hass, self.registered)
+        """The area of the device."""
+        area_id = dr.async_get_effective_area_id(self.hass, self.registry_entry)
         return (area_id and ar.async_get(self.hass).async_get_area(area_id)) or None
 
     @property
     def area_names(self) -> list[str]:
-        """What its area is called."""
+        """The name and the aliases of the area."""
         return [self.area.name, *sorted(self.area.aliases)] if self.area else []
 
+    @property
+    def services(self) -> list[VoiceTarget]:
+        """The services of the device."""
+        registry = dr.async_get(self.hass)
+        services = dr.async_entries_for_parent_device(registry, self.registry_entry.id)
+        return [VoiceTarget(self.hass, service, self) for service in services]
+
+    def owners(self, kind: EntityKind) -> list[VoiceTarget]:
+        """Return the targets whose entities these are: the services, or the device itself."""
+        return self.services if kind.is_of_service else [self]
+
     def entities(self, kind: EntityKind) -> Iterator[er.RegistryEntry]:
-        """Return the entities of a kind that it has in the registry."""
+        """Yield the entities of a kind, disabled ones included."""
         registry = er.async_get(self.hass)
         for key in kind.keys:
             unique_id = f"{self.identifier}_{key}"
@@ -89,8 +105,25 @@ class VoiceTarget:
             if entity_id and (entity := registry.async_get(entity_id)) is not None:
                 yield entity
 
+    def exposed_entities(
+        self, kind: EntityKind, assistant: str | None
+    ) -> list[er.RegistryEntry]:
+        """Return the enabled entities of a kind that are exposed to an assistant.
+
+        Without an assistant, for example in a script, all entities count as exposed.
+        """
+        return [
+            entity
+            for entity in self.entities(kind)
+            if not entity.disabled
+            and (
+                assistant is None
+                or async_should_expose(self.hass, assistant, entity.entity_id)
+            )
+        ]
+
     def aliases(self, kind: EntityKind) -> list[str]:
-        """Return what the person also calls it when speaking of its entities of a kind."""
+        """Return the aliases of the entities of a kind, which also name the target."""
         return [
             alias
             for entity in self.entities(kind)
@@ -98,36 +131,29 @@ class VoiceTarget:
             if isinstance(alias, str)
         ]
 
-    @property
-    def services(self) -> list[VoiceTarget]:
-        """The services of the device."""
-        registry = dr.async_get(self.hass)
-        services = dr.async_entries_for_parent_device(registry, self.registered.id)
-        return [VoiceTarget(self.hass, service, self) for service in services]
-
 
 @dataclass(frozen=True, slots=True)
 class TargetMatches:
-    """What bears a name; if nothing does, what bears a longer one that begins with it."""
+    """The targets that a name matches."""
 
-    exactly: list[VoiceTarget]
-    nearly: list[VoiceTarget]
+    exact: list[VoiceTarget]
+    # Targets with a longer name that begins with the spoken one.
+    by_prefix: list[VoiceTarget]
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenNames:
-    """What devices, their services and areas are called by who speaks of a kind of entities."""
+    """All names that a sentence about one kind of entities can contain."""
 
     devices: frozenset[str]
     services: frozenset[str]
     areas: frozenset[str]
 
     @classmethod
-    def of(
-        cls, devices: Iterable[VoiceTarget], kinds: Iterable[EntityKind]
+    def by_kind(
+        cls, devices: Collection[VoiceTarget], kinds: Iterable[EntityKind]
     ) -> dict[EntityKind, Self]:
-        """Return the names of some devices for each kind."""
-        devices = list(devices)
+        """Return the names of devices, their services and areas for each kind."""
         services = [service for device in devices for service in device.services]
         device_names, service_names = _all_names(devices), _all_names(services)
         areas = frozenset(name for device in devices for name in device.area_names)
@@ -141,23 +167,23 @@ class SpokenNames:
         }
 
 
-def _all_names(bearers: Iterable[VoiceTarget]) -> frozenset[str]:
+def _all_names(targets: Iterable[VoiceTarget]) -> frozenset[str]:
     return frozenset(
-        name for bearer in bearers for name in (bearer.name, *bearer.other_names)
+        name for target in targets for name in (target.name, *target.other_names)
     )
 
 
-def _all_aliases(bearers: Iterable[VoiceTarget], kind: EntityKind) -> frozenset[str]:
+def _all_aliases(targets: Iterable[VoiceTarget], kind: EntityKind) -> frozenset[str]:
     return frozenset(
         alias
-        for bearer in bearers
-        if (bearer.device is not None) == kind.is_of_service
-        for alias in bearer.aliases(kind)
+        for target in targets
+        if (target.device is not None) == kind.is_of_service
+        for alias in target.aliases(kind)
     )
 
 
 def all_devices(hass: HomeAssistant) -> list[VoiceTarget]:
-    """Return all devices, also those that cannot be reached since Home Assistant started."""
+    """Return the devices of all entries in use, unreachable ones included."""
     registry = dr.async_get(hass)
     return [
         VoiceTarget(hass, device)
@@ -168,7 +194,7 @@ def all_devices(hass: HomeAssistant) -> list[VoiceTarget]:
 
 
 def entries_in_use(hass: HomeAssistant) -> list[BalenaConfigEntry]:
-    """Return the entries that are loaded, or would be if what they are of answered."""
+    """Return the entries that are loaded, or that Home Assistant tries to load."""
     entries: list[BalenaConfigEntry] = hass.config_entries.async_entries(DOMAIN)
     return [
         entry for entry in entries if entry.state is not ConfigEntryState.NOT_LOADED
@@ -176,60 +202,32 @@ def entries_in_use(hass: HomeAssistant) -> list[BalenaConfigEntry]:
 
 
 def _is_balena_device(device: dr.DeviceEntry) -> bool:
-    """Return whether it is a device, not a fleet."""
+    """Return whether a registry entry is a device of this integration, not a fleet."""
     is_ours = any(domain == DOMAIN for domain, *_ in device.identifiers)
     return is_ours and device.entry_type is None
 
 
-def normalized(name: str, articles: Collection[str]) -> str:
-    """Return a name to compare: as it is spoken, and without case."""
-    return spoken(name, articles).casefold()
-
-
-def spoken(name: str, articles: Collection[str]) -> str:
-    """Return a name as it sounds: without hyphens, punctuation and articles."""
-    return without_articles(_SEPARATORS.sub(" ", name), articles)
-
-
-def without_articles(name: str, articles: Collection[str]) -> str:
-    """Return a name without the words before it that say no more than that it is one."""
-    words = name.split()
-    while len(words) > 1 and words[0].casefold() in articles:
-        del words[0]
-    return " ".join(words)
-
-
-def find(
+def find_targets(
     name: str,
-    bearers: Iterable[VoiceTarget],
+    targets: Collection[VoiceTarget],
     kind: EntityKind,
     articles: Collection[str],
 ) -> TargetMatches:
-    """Return what a name means: what bears it now, else what bore it before."""
-    bearers = list(bearers)
+    """Return the targets that a name matches.
+
+    Current names and aliases take precedence over earlier names.
+    """
     wanted = normalized(name, articles)
 
-    def named(names: Iterable[str]) -> bool:
+    def matches(names: Iterable[str]) -> bool:
         return any(normalized(other, articles) == wanted for other in names)
 
-    exactly = [
-        bearer for bearer in bearers if named((bearer.name, *bearer.aliases(kind)))
-    ] or [bearer for bearer in bearers if named(bearer.other_names)]
-    nearly = [
-        bearer
-        for bearer in bearers
-        if normalized(bearer.name, articles).startswith(f"{wanted} ")
+    exact = [
+        target for target in targets if matches((target.name, *target.aliases(kind)))
+    ] or [target for target in targets if matches(target.other_names)]
+    by_prefix = [
+        target
+        for target in targets
+        if normalized(target.name, articles).startswith(f"{wanted} ")
     ]
-    return TargetMatches(exactly, nearly)
-
-
-def shared_prefixes(names: Iterable[str], articles: Collection[str]) -> set[str]:
-    """Return the first words that several names have in common, and that are none of them."""
-    whole = {spoken(name, articles).lower() for name in names}
-    seen: set[str] = set()
-    shared: set[str] = set()
-    for words in map(str.split, whole):
-        for count in range(1, len(words)):
-            beginning = " ".join(words[:count])
-            (shared if beginning in seen else seen).add(beginning)
-    return shared - whole
+    return TargetMatches(exact, by_prefix)

@@ -1,4 +1,4 @@
-"""What one can say about devices, and what is answered, as the files of languages have it."""
+"""Sentence and response templates of each language, from the YAML files."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,96 +15,103 @@ from homeassistant.util.yaml import load_yaml_dict
 from ..const import DOMAIN, LOGGER
 
 FOLDER: Final = Path(__file__).parent / "sentences"
-OWN_FILE: Final = f"{DOMAIN}.yaml"
-# The most names that are told one by one.
-_TOLD: Final = 5
+CUSTOM_FILE: Final = f"{DOMAIN}.yaml"
+# A response lists at most this many names.
+_MAX_NAMES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageTemplates:
-    """Sentences and answers of a language, in the format of Home Assistant's custom sentences."""
+    """Templates of one language, in the format of Home Assistant's custom sentences."""
 
     language: str
     data: Mapping[str, Any]
-    # Where an answer is that a person's own file lacks.
+    # Provides the responses that a user's file lacks.
     fallback: LanguageTemplates | None = None
 
     @property
     def articles(self) -> frozenset[str]:
-        """The words that a name may be said with or without."""
+        """The words that a person can put before a name."""
         articles = self.data.get("lists", {}).get("balena_article", {})
         return frozenset(map(str, articles.get("values", ())))
 
-    def has_answer(self, intent_type: str, key: str) -> bool:
-        """Return whether there is an answer of its own to an intent."""
-        return self._answer(intent_type, key) is not None
+    def has_response(self, intent_type: str, key: str) -> bool:
+        """Return whether an intent has a response of its own with a key."""
+        return self._find_response(intent_type, key) is not None
 
-    def answer(
-        self, hass: HomeAssistant, intent_type: str, key: str, slots: Mapping[str, Any]
+    def render(
+        self,
+        hass: HomeAssistant,
+        intent_type: str | None,
+        key: str,
+        slots: Mapping[str, Any],
     ) -> str:
-        """Return an answer to an intent, or to any intent."""
-        text = self._answer(intent_type, key) or self._answer(None, key) or ""
-        spoken = Template(text, hass).async_render({"slots": slots}, parse_result=False)
-        return " ".join(spoken.split())
+        """Return a response of an intent, or the response that all intents share."""
+        text = self._find_response(intent_type, key) or self._find_response(None, key)
+        template = Template(text or "", hass)
+        response = template.async_render({"slots": slots}, parse_result=False)
+        return " ".join(response.split())
 
-    def enumeration(self, hass: HomeAssistant, names: Iterable[str], key: str) -> str:
-        """Return names in a row, as they are spoken; of many, only the first.
+    def join_names(
+        self, hass: HomeAssistant, names: Iterable[str], conjunction: str
+    ) -> str:
+        """Return names as one sorted phrase, which counts those that are too many to list.
 
-        The key is of the answer that joins the last two.
+        `conjunction` is the key of the response that joins the last two.
         """
         items = sorted(names)
-        if len(items) > _TOLD:
-            more = {"count": len(items) - _TOLD}
-            rest = self.answer(hass, "", "balena_more", more)
-            items = [*items[:_TOLD], rest]
+        if len(items) > _MAX_NAMES:
+            more = {"count": len(items) - _MAX_NAMES}
+            rest = self.render(hass, None, "balena_more", more)
+            items = [*items[:_MAX_NAMES], rest]
         if len(items) < 2:
             return "".join(items)
-        ends = {"first": ", ".join(items[:-1]), "last": items[-1]}
-        return self.answer(hass, "", key, ends)
+        slots = {"first": ", ".join(items[:-1]), "last": items[-1]}
+        return self.render(hass, None, conjunction, slots)
 
-    def _answer(self, intent_type: str | None, key: str) -> str | None:
-        for phrases in (self, self.fallback):
-            responses = phrases.data.get("responses", {}) if phrases else {}
-            answers = (
+    def _find_response(self, intent_type: str | None, key: str) -> str | None:
+        for templates in (self, self.fallback):
+            responses = templates.data.get("responses", {}) if templates else {}
+            texts = (
                 responses.get("errors", {})
                 if intent_type is None
                 else responses.get("intents", {}).get(intent_type, {})
             )
-            if (answer := answers.get(key)) is not None:
-                return str(answer)
+            if (text := texts.get(key)) is not None:
+                return str(text)
         return None
 
 
-_PHRASES: HassKey[dict[str, LanguageTemplates]] = HassKey(f"{DOMAIN}_phrases")
+_TEMPLATES: HassKey[dict[str, LanguageTemplates]] = HassKey(f"{DOMAIN}_templates")
 
 
 async def async_load_templates(hass: HomeAssistant) -> dict[str, LanguageTemplates]:
-    """Read the files of all languages anew; a person's own ones replace ours."""
+    """Read the files of all languages; a user's file replaces the shipped one."""
     folder = Path(hass.config.path("custom_sentences"))
-    phrases = await hass.async_add_executor_job(_load, folder)
-    hass.data[_PHRASES] = phrases
-    return phrases
+    templates = await hass.async_add_executor_job(_load, folder)
+    hass.data[_TEMPLATES] = templates
+    return templates
 
 
 async def async_get_templates(hass: HomeAssistant, language: str) -> LanguageTemplates:
-    """Return the phrases of a language, or the English ones where there are none."""
-    phrases = hass.data.get(_PHRASES) or await async_load_templates(hass)
-    found = matches(language, phrases)
-    return phrases[found[0] if found else "en"]
+    """Return the templates of a language, or the English ones."""
+    templates = hass.data.get(_TEMPLATES) or await async_load_templates(hass)
+    found = matches(language, templates)
+    return templates[found[0] if found else "en"]
 
 
 def _load(folder: Path) -> dict[str, LanguageTemplates]:
-    phrases = {
+    templates = {
         path.stem: LanguageTemplates(path.stem, load_yaml_dict(path))
         for path in sorted(FOLDER.glob("*.yaml"))
     }
-    for path in sorted(folder.glob(f"*/{OWN_FILE}")):
+    for path in sorted(folder.glob(f"*/{CUSTOM_FILE}")):
         language = path.parent.name
         try:
-            own = load_yaml_dict(path)
+            data = load_yaml_dict(path)
         except HomeAssistantError as err:
             LOGGER.warning("The sentences in %s are not read: %s", path, err)
         else:
-            fallback = phrases.get(language, phrases["en"])
-            phrases[language] = LanguageTemplates(language, own, fallback)
-    return phrases
+            fallback = templates.get(language, templates["en"])
+            templates[language] = LanguageTemplates(language, data, fallback)
+    return templates

@@ -1,0 +1,52 @@
+"""The baseline ("floor" in the report): the requests of a poll, and nothing else."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from itertools import batched
+from typing import Final
+
+from aiohttp import ClientSession, TCPConnector
+import orjson
+from yarl import URL
+
+# With more, requests wait so long that they time out.
+CONCURRENCY: Final = 100
+
+
+class Baseline:
+    """Sends the requests of a poll, and parses the JSON without using it."""
+
+    def __init__(self, session: ClientSession) -> None:
+        """Store the session."""
+        self._session = session
+        self._servers: list[tuple[list[URL], Mapping[str, str]]] = []
+
+    def add(self, url: str, paths: Iterable[str], key: str) -> None:
+        """Add requests to a server."""
+        headers = {"Authorization": f"Bearer {key}"}
+        urls = [URL(f"{url}{path}", encoded=True) for path in paths]
+        self._servers.append((urls, headers))
+
+    async def poll(self) -> None:
+        """Send all requests, to many servers at once."""
+        for servers in batched(self._servers, CONCURRENCY, strict=False):
+            async with asyncio.TaskGroup() as tasks:
+                for urls, headers in servers:
+                    for url in urls:
+                        tasks.create_task(self._get(url, headers))
+
+    async def _get(self, url: URL, headers: Mapping[str, str]) -> object:
+        async with self._session.get(url, headers=headers) as response:
+            body = await response.read()
+            response.raise_for_status()
+            is_json = response.content_type == "application/json"
+            return orjson.loads(body) if is_json else body
+
+
+@asynccontextmanager
+async def open_baseline() -> AsyncGenerator[Baseline]:
+    """Open a client with the connection limits of Home Assistant."""
+    connector = TCPConnector(limit=4096, limit_per_host=100)
+    async with ClientSession(connector=connector) as session:
+        yield Baseline(session)

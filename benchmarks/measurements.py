@@ -1,0 +1,305 @@
+"""The measurements. Each runs in its own process and returns figures by name.
+
+Times are in seconds, sizes in bytes.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+import gc
+import logging
+from math import ceil
+from pathlib import Path
+import sqlite3
+from statistics import median
+import subprocess
+import sys
+from time import perf_counter
+from typing import Final
+
+from freezegun import freeze_time
+from pytest_homeassistant_custom_component.common import async_fire_time_changed  # type: ignore[import-untyped]
+
+from custom_components.balena_supervisor.const import ACCOUNT_INTERVAL, POLL_INTERVAL
+from homeassistant.const import EVENT_HOMEASSISTANT_STARTED
+from homeassistant.core import CoreState, HomeAssistant
+from homeassistant.helpers.recorder import async_initialize_recorder, get_instance
+from homeassistant.setup import async_setup_component
+
+from .connection import Connection
+from .home_assistant import Installation, install
+from .timing import (
+    IDLE,
+    AllocatedMemory,
+    Blocking,
+    StatesWritten,
+    compare,
+    raise_file_limit,
+    time,
+    watch,
+)
+
+type Figures = dict[str, float]
+
+# A round of few devices takes several polls in a row, to be long enough to be timed.
+_POLLS_PER_ROUND: Final = 20
+_OUTAGES: Final = 1
+# A round may take longer than connections are kept in daily life.
+_KEEP_ALIVE: Final = 60.0
+_DAY: Final = timedelta(days=1)
+_INTERVALS: Final = {
+    Connection.DIRECT: POLL_INTERVAL,
+    Connection.ACCOUNT: ACCOUNT_INTERVAL,
+}
+# How often it is imported.
+_IMPORTS: Final = 11
+
+
+def costs(connection: Connection, devices: int, rounds: int) -> Figures:
+    """Measure times, requests and writes."""
+    return _run(_warm_up(connection), _costs(connection, devices, rounds))
+
+
+def memory(connection: Connection, devices: int) -> Figures:
+    """Measure what Python holds between two polls."""
+    return _run(_warm_up(connection), _memory(connection, devices))
+
+
+def day(connection: Connection) -> Figures:
+    """Count what the recorder writes of a device to which nothing happens for a day."""
+    return _run(_day(connection))
+
+
+def imports() -> Figures:
+    """Measure how long the import takes over that of Home Assistant, cold."""
+    command = [sys.executable, "-m", "benchmarks.import_time"]
+    times = (
+        float(subprocess.run(command, check=True, capture_output=True).stdout)
+        for _ in range(_IMPORTS)
+    )
+    return {"import": median(times)}
+
+
+def _run(*work: Awaitable[Figures]) -> Figures:
+    """Do one after the other in a loop; returns what the last returns."""
+    # What is expected goes without saying: a custom integration is not tested by Home Assistant.
+    logging.basicConfig(level=logging.WARNING)
+    logging.getLogger("homeassistant.loader").setLevel(logging.ERROR)
+    raise_file_limit()
+
+    async def all_of_it() -> Figures:
+        figures: Figures = {}
+        for part in work:
+            figures = await part
+        return figures
+
+    return asyncio.run(all_of_it())
+
+
+async def _warm_up(connection: Connection) -> Figures:
+    """Have everything imported."""
+    async with install(connection, 1) as home:
+        await home.set_up()
+        await home.settle()
+    return {}
+
+
+async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
+    async with install(connection, devices, _KEEP_ALIVE) as home:
+        written = StatesWritten(home.hass)
+        figures = await _setup(home)
+        await home.settle()
+        # Home Assistant writes its registries some seconds after they have changed.
+        figures |= _block("registries", await watch(home.wait, 1))
+        figures |= {"states": len(home.hass.states.async_all())}
+        figures |= await _polls(home, written, rounds, ceil(_POLLS_PER_ROUND / devices))
+        figures |= _block("polls", await watch(home.wait, 1))
+        figures |= await _change(home, written)
+        figures |= await _news(home, written, rounds)
+        figures |= await _outages(home)
+        figures |= {"collection": _collection()}
+    blocks = {name for name in figures if name.startswith("block by ")}
+    blocks.remove("block by the floor")
+    figures["block"] = max(figures[name] for name in blocks)
+    blocks.remove("block by registries")
+    figures["own block"] = max(figures[f"uncollected {name}"] for name in blocks)
+    figures["poll processor"] = figures["refresh processor"] / devices
+    figures["setup per device"] = figures["setup"] / devices
+    return figures
+
+
+async def _setup(home: Installation) -> Figures:
+    """Set up everything."""
+    blocking = Blocking()
+
+    async def watched() -> None:
+        with blocking.watch():
+            await home.set_up()
+
+    taken = await time(watched)
+    return {"setup": taken.clock, **_block("setup", blocking)}
+
+
+async def _polls(
+    home: Installation, written: StatesWritten, rounds: int, repeats: int
+) -> Figures:
+    """Measure polls in which nothing changed, beside the floor."""
+    await home.api.send("report")
+    written.clear()
+    await home.refresh()
+    report = await home.api.send("report")
+    async with home.floor(report["paths"]) as floor:
+        taken = await compare(home.refresh, floor.poll, rounds, repeats)
+        floor_blocking = await watch(floor.poll, rounds)
+    requests = sum(map(len, report["paths"]))
+    return {
+        "refresh": taken.ours.clock,
+        "refresh processor": taken.ours.processor,
+        "floor": taken.baseline.clock,
+        "floor processor": taken.baseline.processor,
+        "refresh ratio": taken.ratio,
+        "processor ratio": taken.processor_ratio,
+        "requests": requests / len(report["paths"]),
+        "body bytes": report["body_bytes"],
+        "unchanged writes": written.count,
+        **_block("the floor", floor_blocking),
+    }
+
+
+async def _change(home: Installation, written: StatesWritten) -> Figures:
+    """Compare what is written with what changed when one value did."""
+    before = _shown(home.hass)
+    await home.api.send("change")
+    written.clear()
+    await home.refresh()
+    after = _shown(home.hass)
+    changed = {
+        entity_id for entity_id in after if after[entity_id] != before[entity_id]
+    }
+    if not changed:
+        raise RuntimeError("No state shows what changed")
+    return {
+        "changed": len(changed),
+        "written": written.count,
+        "written needlessly": written.count - len(changed),
+    }
+
+
+def _shown(hass: HomeAssistant) -> dict[str, tuple[str, object]]:
+    return {
+        state.entity_id: (state.state, state.attributes)
+        for state in hass.states.async_all()
+    }
+
+
+async def _news(home: Installation, written: StatesWritten, rounds: int) -> Figures:
+    """Measure polls in which all devices tell what changes while they idle."""
+    written.clear()
+    times = []
+    for _ in range(rounds):
+        await home.api.send("measure")
+        times.append((await time(home.refresh)).processor)
+    return {
+        "news processor": median(times),
+        "news writes": written.count,
+    }
+
+
+async def _outages(home: Installation) -> Figures:
+    """Watch the loop in polls that fail, after which everything is unavailable, and the next ones."""
+
+    async def fail() -> None:
+        await home.api.send("recover")
+        await home.refresh()
+        await home.api.send("fail")
+
+    async def recover() -> None:
+        await fail()
+        await home.next_polls()
+        await home.api.send("recover")
+
+    # An outage goes into the log.
+    logging.disable(logging.ERROR)
+    failing = await watch(home.next_polls, _OUTAGES, fail)
+    recovering = await watch(home.next_polls, _OUTAGES, recover)
+    logging.disable(logging.NOTSET)
+    return _block("failure", failing) | _block("recovery", recovering)
+
+
+def _block(what: str, blocking: Blocking) -> Figures:
+    return {
+        f"block by {what}": blocking.longest.processor,
+        f"clock of block by {what}": blocking.longest.clock,
+        f"uncollected block by {what}": blocking.uncollected,
+        f"collecting in block by {what}": blocking.collecting,
+    }
+
+
+def _collection() -> float:
+    """Return how long it takes to look at all objects, of which none is garbage."""
+    gc.collect()
+    began = perf_counter()
+    gc.collect()
+    return perf_counter() - began
+
+
+async def _memory(connection: Connection, devices: int) -> Figures:
+    async with install(connection, devices) as home:
+        with AllocatedMemory() as held:
+            await home.set_up()
+            await home.settle()
+            # Until Home Assistant has written its registries, whose JSON it keeps.
+            await home.wait()
+            await home.refresh()
+            await asyncio.sleep(IDLE)
+            whole = held.count()
+            json = held.count_of("*/homeassistant/helpers/json.py")
+            own = held.count_of("*/custom_components/*")
+        return {
+            "memory per device": whole / devices,
+            "memory without json": (whole - json) / devices,
+            "own memory": own / devices,
+        }
+
+
+async def _day(connection: Connection) -> Figures:
+    async with install(connection, 1) as home:
+        hass = home.hass
+        database = Path(hass.config.path("day.db"))
+        async_initialize_recorder(hass)
+        config = {"recorder": {"db_url": f"sqlite:///{database}"}}
+        if not await async_setup_component(hass, "recorder", config):
+            raise RuntimeError("The recorder could not be set up")
+        recorder = get_instance(hass)
+        hass.set_state(CoreState.running)
+        hass.bus.async_fire(EVENT_HOMEASSISTANT_STARTED)
+        await home.set_up()
+        await home.settle()
+
+        async def rows() -> int:
+            await hass.async_block_till_done()
+            await recorder.async_block_till_done()
+            with sqlite3.connect(database) as database_connection:
+                return int(
+                    database_connection.execute(
+                        "SELECT COUNT(*) FROM states"
+                    ).fetchone()[0]
+                )
+
+        with freeze_time() as frozen:
+            await hass.async_block_till_done(wait_background_tasks=True)
+
+            async def poll() -> None:
+                await home.api.send("measure")
+                frozen.tick(_INTERVALS[connection] + timedelta(seconds=1))
+                async_fire_time_changed(hass)
+                await hass.async_block_till_done(wait_background_tasks=True)
+
+            # The clock of the loop has just jumped.
+            await poll()
+            await poll()
+            first, end, polls = await rows(), frozen() + _DAY, 0
+            while frozen() < end:
+                await poll()
+                polls += 1
+            return {"first rows": first, "rows": await rows() - first, "polls": polls}

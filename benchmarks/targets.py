@@ -1,0 +1,296 @@
+"""The measures of the report: those with a target, and details without one.
+
+Each measure names a figure of measurements.py.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .connection import Connection
+
+ALL_CONNECTIONS: Final = (Connection.DIRECT, Connection.ACCOUNT)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How a figure is written, after a multiplication."""
+
+    pattern: str
+    factor: float = 1
+
+    def write(self, figure: float) -> str:
+        """Return a figure as it is written."""
+        return self.pattern.format(figure * self.factor)
+
+
+NUMBER: Final = Unit("{:,.0f}")
+RATIO: Final = Unit("{:.2f}")
+SECONDS: Final = Unit("{:,.2f} s")
+MILLISECONDS: Final = Unit("{:,.1f} ms", 1e3)
+MICROSECONDS: Final = Unit("{:,.0f} µs", 1e6)
+KILOBYTES: Final = Unit("{:,.0f} kB", 1e-3)
+
+type Limit = Callable[[Connection, int], float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """A line of a table.
+
+    `limit` is the most that a figure may be, for a way and a number of
+    devices, and None where it need not be reached; `target` says the same.
+    """
+
+    name: str
+    figure: str
+    unit: Unit = NUMBER
+    target: str = ""
+    limit: Limit | None = None
+    connections: Sequence[Connection] = ALL_CONNECTIONS
+
+
+def _at_most(
+    figure: float | Mapping[Connection, float], *, devices: tuple[int, ...] = ()
+) -> Limit:
+    """Return a limit that is the same for any number of devices, or is one only for some numbers."""
+
+    def limit(connection: Connection, count: int) -> float | None:
+        if devices and count not in devices:
+            return None
+        return figure[connection] if isinstance(figure, Mapping) else figure
+
+    return limit
+
+
+def _linear(_: Connection, count: int) -> float | None:
+    """Return that many devices cost no more each than one."""
+    return 1 if count > 1 else None
+
+
+def _memory(connection: Connection, count: int) -> float | None:
+    """Return how much a device may hold, among many: few hold what all share."""
+    return (
+        {Connection.DIRECT: 250e3, Connection.ACCOUNT: 100e3}[connection]
+        if count >= 100
+        else None
+    )
+
+
+TARGETS: Final = (
+    Measure(
+        name="One full refresh, by the clock, against the floor",
+        figure="refresh ratio",
+        unit=RATIO,
+        target="≤ 1.5 at 1 and 10, ≤ 1.3 at 100 and more",
+        limit=lambda _, count: 1.5 if count <= 10 else 1.3,
+    ),
+    Measure(
+        name="Processor time of an unchanged poll against the floor's",
+        figure="processor ratio",
+        unit=RATIO,
+        target="≤ 2 direct, ≤ 3 by account",
+        limit=_at_most({Connection.DIRECT: 2, Connection.ACCOUNT: 3}),
+    ),
+    Measure(
+        name="Requests per poll, of a direct device or an account",
+        figure="requests",
+        target="≤ 5 direct, 1 by account",
+        limit=_at_most({Connection.DIRECT: 5, Connection.ACCOUNT: 1}),
+    ),
+    Measure(
+        name="States written by unchanged polls",
+        figure="unchanged writes",
+        target="0",
+        limit=_at_most(0),
+    ),
+    Measure(
+        name="States written, when one value changed, that it does not concern",
+        figure="written needlessly",
+        target="0",
+        limit=_at_most(0),
+    ),
+    Measure(
+        name="Longest time for which the loop is blocked",
+        figure="block",
+        unit=MILLISECONDS,
+        target="≤ 50 ms at 1,000",
+        limit=_at_most(0.05, devices=(1000,)),
+    ),
+    Measure(
+        name="... without the garbage collector, and the writing of registries",
+        figure="own block",
+        unit=MILLISECONDS,
+        target="≤ 50 ms at 1,000",
+        limit=_at_most(0.05, devices=(1000,)),
+    ),
+    Measure(
+        name="Setup, until all entities are there",
+        figure="setup",
+        unit=SECONDS,
+        target="≤ 0.3 s at 1, ≤ 20 s at 1,000 by account",
+        limit=lambda connection, count: {
+            (Connection.DIRECT, 1): 0.3,
+            (Connection.ACCOUNT, 1): 0.3,
+            (Connection.ACCOUNT, 1000): 20.0,
+        }.get((connection, count)),
+    ),
+    Measure(
+        name="Memory per device, from 100",
+        figure="memory per device",
+        unit=KILOBYTES,
+        target="≤ 250 kB direct, ≤ 100 kB by account",
+        limit=_memory,
+    ),
+    Measure(
+        name="... without the JSON that Home Assistant keeps of its registries",
+        figure="memory without json",
+        unit=KILOBYTES,
+        target="the same",
+        limit=_memory,
+    ),
+    Measure(
+        name="Growth of the processor time of a poll, per device, over that with 1",
+        figure="growth of poll processor",
+        unit=RATIO,
+        target="≤ 1 (linear or better)",
+        limit=_linear,
+    ),
+    Measure(
+        name="Growth of the setup, per device, over that with 1",
+        figure="growth of setup per device",
+        unit=RATIO,
+        target="≤ 1 (linear or better)",
+        limit=_linear,
+    ),
+    Measure(
+        name="Growth of memory, per device, over that with 1",
+        figure="growth of memory per device",
+        unit=RATIO,
+        target="≤ 1 (linear or better)",
+        limit=_linear,
+    ),
+    Measure(
+        name="Rows that the recorder writes of an idle device in a day",
+        figure="rows",
+        target="≤ 20",
+        limit=_at_most(20, devices=(1,)),
+    ),
+    Measure(
+        name="Processor time of the import, over Home Assistant's own",
+        figure="import",
+        unit=MILLISECONDS,
+        target="≤ 150 ms",
+        limit=_at_most(0.15, devices=(1,)),
+        connections=(Connection.DIRECT,),
+    ),
+)
+
+DETAILS: Final = (
+    Measure(name="States", figure="states"),
+    Measure(name="Refresh", figure="refresh", unit=MILLISECONDS),
+    Measure(name="Floor", figure="floor", unit=MILLISECONDS),
+    Measure(
+        name="Refresh, processor time", figure="refresh processor", unit=MILLISECONDS
+    ),
+    Measure(name="Floor, processor time", figure="floor processor", unit=MILLISECONDS),
+    Measure(
+        name="Refresh, processor time per device",
+        figure="poll processor",
+        unit=MICROSECONDS,
+    ),
+    Measure(
+        name="Refresh with other measurements, processor time",
+        figure="news processor",
+        unit=MILLISECONDS,
+        connections=(Connection.ACCOUNT,),
+    ),
+    Measure(
+        name="States written by polls with other measurements",
+        figure="news writes",
+        connections=(Connection.ACCOUNT,),
+    ),
+    Measure(name="Body bytes per poll of all", figure="body bytes"),
+    Measure(name="States written when one value changed", figure="written"),
+    Measure(name="States that showed it", figure="changed"),
+    Measure(
+        name="Setup per device",
+        figure="setup per device",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="Memory per device that the integration's own code allocated",
+        figure="own memory",
+        unit=KILOBYTES,
+    ),
+    Measure(
+        name="Longest block by the setup",
+        figure="block by setup",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="... by the clock",
+        figure="clock of block by setup",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="... without passes of the garbage collector",
+        figure="uncollected block by setup",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="Longest block when the registries are written",
+        figure="block by registries",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="Longest block by polls when due",
+        figure="block by polls",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="... by the clock",
+        figure="clock of block by polls",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="Longest block by polls that fail",
+        figure="block by failure",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="... by the clock",
+        figure="clock of block by failure",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="Longest block by polls after these",
+        figure="block by recovery",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="... by the clock",
+        figure="clock of block by recovery",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="Longest block by the floor",
+        figure="block by the floor",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="... by the clock",
+        figure="clock of block by the floor",
+        unit=MILLISECONDS,
+    ),
+    Measure(
+        name="Full pass of the garbage collector",
+        figure="collection",
+        unit=MILLISECONDS,
+    ),
+    Measure(name="Rows that the recorder writes at the start", figure="first rows"),
+    Measure(name="Polls in that day", figure="polls"),
+)
+
+# What is compared with the same of one device.
+GROWING: Final = ("poll processor", "setup per device", "memory per device")

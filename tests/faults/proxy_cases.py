@@ -1,0 +1,145 @@
+"""Faults of a device of an account, whose Supervisor is reached through the balena API."""
+
+from dataclasses import replace
+from typing import Final
+
+from custom_components.balena_supervisor.client import Endpoint
+
+from .cases import CASES, REFUSED, Case, Command, PolledEndpoint, entity_ids
+
+NAME: Final = "kiosk_lobby"
+
+# The API passes on JSON and plain text. It reports that it could not read anything else.
+_UNREADABLE: Final = (
+    "500 as text",
+    "500 as HTML",
+    "404 of an unknown path",
+    "504 of the front process",
+    "wrong content type",
+    "another charset",
+    "deep nesting",
+    "no UTF-8",
+)
+# Broken JSON. Plain text stays readable.
+_BROKEN_JSON: Final = ("half of the JSON", "a number of 400 digits", "NUL")
+_AT_ONCE: Final = {
+    # The API returns this itself for an empty body.
+    "500 without a body": "outcome_unknown",
+    "503 without a body": "outcome_unknown",
+    "401 as text": "device_key_refused",
+    "401 as JSON": "device_key_refused",
+}
+
+
+def _said(case: Case, changes: dict[str, str]) -> Case:
+    return replace(case, command=changes.get(case.name, case.command))
+
+
+def _unreadable(case: Case, names: tuple[str, ...]) -> Case:
+    if case.name not in names:
+        return case
+    return replace(
+        case, read="invalid_answer", command="outcome_unknown", is_success=False
+    )
+
+
+# Faults of the Supervisor behind the API.
+BEHIND: Final = tuple(
+    _unreadable(_said(case, _AT_ONCE), _UNREADABLE)
+    for case in CASES
+    if case is not REFUSED
+)
+# The same at endpoints that return JSON.
+BEHIND_JSON: Final = tuple(_unreadable(case, _BROKEN_JSON) for case in BEHIND)
+
+# Faults of the API itself.
+AT_API: Final = tuple(
+    _said(case, _AT_ONCE | {"500 as HTML": "outcome_unknown"}) for case in CASES
+)
+
+POLLED_ENDPOINTS: Final = (
+    PolledEndpoint(
+        endpoint=Endpoint.HEALTHY,
+        unknown=entity_ids(NAME, "binary_sensor.supervisor"),
+        is_status_enough=True,
+    ),
+    PolledEndpoint(
+        endpoint=Endpoint.VPN, unknown=entity_ids(NAME, "binary_sensor.vpn_enabled")
+    ),
+    PolledEndpoint(
+        endpoint=Endpoint.HOST_CONFIG, late=entity_ids(NAME, "sensor.hostname")
+    ),
+    # Without a response, the last values stay for a while.
+    PolledEndpoint(
+        endpoint=Endpoint.DEVICE,
+        late=entity_ids(
+            NAME,
+            "binary_sensor.supervisor",
+            "binary_sensor.vpn_enabled",
+            "sensor.hostname",
+        ),
+    ),
+    # While the device is idle, the account has the same information.
+    PolledEndpoint(endpoint=Endpoint.APPS_STATE),
+    PolledEndpoint(endpoint=Endpoint.STATE_STATUS),
+)
+
+_LOCK: Final = f"binary_sensor.{NAME}_update_locked"
+_APP: Final = "/v2/applications/2000001"
+COMMANDS: Final = (
+    Command(lock=_LOCK, action="blink", endpoint=Endpoint.BLINK),
+    Command(
+        lock=_LOCK,
+        action="restart_service",
+        endpoint=Endpoint.RESTART_SERVICE,
+        path=f"{_APP}/restart-service",
+        data={"service": "browser"},
+    ),
+    Command(
+        lock=_LOCK,
+        action="restart",
+        endpoint=Endpoint.RESTART_APP,
+        path=f"{_APP}/restart",
+    ),
+    Command(
+        lock=_LOCK, action="purge", endpoint=Endpoint.PURGE_APP, path=f"{_APP}/purge"
+    ),
+    Command(
+        lock=_LOCK,
+        action="start_service",
+        endpoint=Endpoint.START_SERVICE,
+        path=f"{_APP}/start-service",
+        data={"service": "browser"},
+    ),
+    Command(
+        lock=_LOCK,
+        action="stop_service",
+        endpoint=Endpoint.STOP_SERVICE,
+        path=f"{_APP}/stop-service",
+        data={"service": "browser"},
+        changed_entities=entity_ids(
+            f"{NAME}_browser", "sensor.status", "switch.running"
+        ),
+    ),
+    Command(lock=_LOCK, action="reboot", endpoint=Endpoint.REBOOT),
+    Command(lock=_LOCK, action="shutdown", endpoint=Endpoint.SHUTDOWN),
+    Command(lock=_LOCK, action="update", endpoint=Endpoint.UPDATE),
+    Command(lock=_LOCK, action="cleanup_volumes", endpoint=Endpoint.CLEANUP_VOLUMES),
+    Command(
+        lock=_LOCK,
+        action="set_host_config",
+        endpoint=Endpoint.SET_HOST_CONFIG,
+        data={"remove_proxy": True},
+    ),
+)
+# The API itself treats all commands alike.
+SOME_COMMANDS: Final = COMMANDS[:3]
+# These commands return JSON, the others plain text or nothing.
+JSON_COMMANDS: Final = tuple(
+    command
+    for command in COMMANDS
+    if command.action in {"reboot", "shutdown", "cleanup_volumes"}
+)
+TEXT_COMMANDS: Final = tuple(
+    command for command in COMMANDS if command not in JSON_COMMANDS
+)

@@ -1,0 +1,449 @@
+"""An account whose devices come and go, and what Home Assistant should show of them.
+
+The oracle knows nothing of the integration but what makes the ids of its entities, and takes
+every word from what is true of the simulated account.
+"""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+import random
+from time import monotonic
+from typing import Any, Final
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from simulator import (
+    App,
+    CloudDevice,
+    CloudServer,
+    Fault,
+    Fleet,
+    Release,
+    Service,
+    Timings,
+)
+
+from .events import Event
+from .home_assistant import RestartableHomeAssistant
+from .long_run import LONGEST_TICK, ResourceUsage
+from .oracle import ABSENT, UNAVAILABLE
+
+# How often an account is asked, in seconds; Home Assistant adds up to one.
+POLL: Final = 60.0 + 1.0
+# For how long what a Supervisor told is believed over an older row.
+FRESH: Final = 12.0
+# For how long a device may take to reboot.
+REBOOT: Final = 600.0
+# Devices that come and go, by what makes their uuids: they come again as themselves.
+POOL: Final = tuple(f"{number:032x}" for number in range(1, 13))
+FEWEST: Final = 3
+_ANYTHING: Final = None
+
+# A state by the domain and the unique id of an entity; None where it may be any.
+type Shown = Mapping[tuple[str, str], str | None]
+
+
+_SERVICES: Final = tuple(Service(name) for name in ("browser", "signage", "extra"))
+_RELEASES: Final = {
+    name: (
+        Release(f"a{number}" * 16, services=_SERVICES[:2]),
+        Release(f"b{number}" * 16, services=_SERVICES),
+    )
+    for number, name in enumerate(("kiosks", "gateways"))
+}
+
+
+def releases(fleet: str) -> tuple[Release, Release]:
+    """Return the releases of a fleet: one of two services, and one of three."""
+    return _RELEASES[fleet]
+
+
+def _flag(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
+    """Return what is true of a device, by the ends of its entities' ids."""
+    online = device.is_online
+    app = device.app
+    assert app is not None
+    shown: dict[tuple[str, str], str | None] = {
+        ("binary_sensor", "online"): _flag(online)
+    }
+    told: dict[tuple[str, str], str | None] = {
+        ("binary_sensor", "vpn"): _flag(device.is_connected_to_vpn),
+        ("sensor", "release"): app.release.commit[:7],
+        ("sensor", "fleet"): device.fleet.name,
+        ("sensor", "ip_address"): " ".join(device.device.ip_addresses),
+    }
+    is_changing = device.device.current_update is not None
+    wanted = device.should_run.services if device.should_run else ()
+    names = {service.name for service in wanted}
+    names |= {name for _, name in device.device.containers}
+    for name in names:
+        container = device.device.containers.get((app.id, name))
+        is_sure = container is not None and not is_changing
+        status = container.status.lower() if container and is_sure else _ANYTHING
+        told["sensor", f"{app.id}_{name}_status"] = status
+        told["switch", f"{app.id}_{name}_running"] = (
+            _flag(status == "running") if status else _ANYTHING
+        )
+    return shown | (told if online else dict.fromkeys(told, UNAVAILABLE))
+
+
+@dataclass(slots=True)
+class AccountOracle:
+    """Remembers what was true lately, and says what may be shown now."""
+
+    cloud: CloudServer
+    account_id: str
+    is_failing: bool = False
+    # When devices were last told to reboot.
+    rebooted: dict[str, float] = field(default_factory=dict)
+    # All that ever was to be shown.
+    known: set[tuple[str, str]] = field(default_factory=set)
+    _lately: deque[tuple[float, Shown]] = field(default_factory=deque)
+    # When devices left, or Home Assistant began to look for them anew.
+    _left: dict[str, float] = field(default_factory=dict)
+
+    def see(self, now: float, tick: float) -> None:
+        """Remember what is true now; `tick` is how long nobody looked."""
+        self._lately.append((now, truth := self._truth()))
+        self.known.update(truth)
+        oldest = now - POLL - FRESH - tick
+        while len(self._lately) > 1 and self._lately[1][0] <= oldest:
+            self._lately.popleft()
+        for uuid in POOL:
+            if uuid in self.cloud.devices:
+                self._left.pop(uuid, None)
+            else:
+                self._left.setdefault(uuid, now)
+
+    def forget(self) -> None:
+        """Begin anew, as Home Assistant does when it starts."""
+        self._lately.clear()
+        self._left = dict.fromkeys(self._left, monotonic())
+
+    def fail(self, is_failing: bool) -> None:
+        """Have the balena API fail, or answer again."""
+        self.is_failing = is_failing
+        # Nobody is missed while nothing is told.
+        self._left = dict.fromkeys(self._left, monotonic())
+
+    def faults(self, found: Mapping[tuple[str, str], str]) -> list[str]:
+        """Return what is shown but was not true since the last poll."""
+        wrong = []
+        moments = [shown for _, shown in self._lately]
+        for name in sorted(set(found).union(*moments)):
+            allowed = {
+                state
+                for shown in moments
+                for state in (
+                    (shown[name],) if name in shown else self._without(name[1])
+                )
+            }
+            state = found.get(name, ABSENT)
+            if _ANYTHING not in allowed and state not in allowed:
+                wrong.append(
+                    f"{name} is {state}, not one of {sorted(map(str, allowed))}"
+                )
+        return wrong
+
+    def _without(self, unique_id: str) -> tuple[str, ...]:
+        """Return what may be shown of what is not there: one poll without a device is not trusted."""
+        for uuid, left in self._left.items():
+            is_long_gone = monotonic() - left > 2 * POLL + LONGEST_TICK
+            if uuid in unique_id and is_long_gone and not self.is_failing:
+                return (ABSENT,)
+        return (ABSENT, UNAVAILABLE)
+
+    def _is_awaited(self, device: CloudDevice) -> bool:
+        """Return whether a device may be said to reboot yet: without VPN, nobody knows that it is back."""
+        rebooted = self.rebooted.get(device.device.uuid, -REBOOT)
+        return not device.is_connected_to_vpn and monotonic() < rebooted + REBOOT
+
+    def _truth(self) -> Shown:
+        """Return what should be shown: nothing when the balena API tells nothing."""
+        if self.is_failing:
+            return {}
+        shown = {
+            (domain, f"{self.account_id}_{uuid}_{end}"): (
+                _ANYTHING if self._is_awaited(device) else state
+            )
+            for uuid, device in self.cloud.devices.items()
+            for (domain, end), state in _of_device(device).items()
+        }
+        for fleet in self.cloud.fleets.values():
+            end = f"{self.account_id}_{fleet.id}"
+            online = sum(device.is_online for device in fleet.devices)
+            shown["sensor", f"{end}_devices"] = str(len(fleet.devices))
+            shown["sensor", f"{end}_devices_online"] = (
+                _ANYTHING if any(map(self._is_awaited, fleet.devices)) else str(online)
+            )
+        return shown
+
+
+@dataclass(slots=True)
+class AccountRun:
+    """An account, Home Assistant, and what happened so far."""
+
+    cloud: CloudServer
+    home_assistant: RestartableHomeAssistant
+    oracle: AccountOracle
+    random: random.Random
+    timings: Timings
+    counts: Counter[str] = field(default_factory=Counter)
+    history: list[str] = field(default_factory=list)
+
+    def note(self, event: str) -> None:
+        """Take note of an event, for those who look what went before a fault."""
+        self.counts[event] += 1
+        self.history.append(f"{monotonic():.0f} {event}")
+        del self.history[:-10]
+
+    @property
+    def devices(self) -> list[CloudDevice]:
+        """The devices that there are."""
+        return list(self.cloud.devices.values())
+
+    def any_device(self) -> CloudDevice:
+        """Return one of the devices."""
+        return self.random.choice(self.devices)
+
+    def any_fleet(self) -> Fleet:
+        """Return one of the fleets."""
+        return self.random.choice(list(self.cloud.fleets.values()))
+
+    def join(self, uuid: str, fleet: Fleet) -> None:
+        """Have a device join a fleet."""
+        name = f"kiosk-{POOL.index(uuid)}"
+        self.cloud.make_device(fleet, name, uuid=uuid, timings=self.timings)
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass in small steps; whatever is shown then must be right."""
+        while seconds > 0:
+            tick = min(seconds, self.random.uniform(0.5, LONGEST_TICK))
+            seconds -= tick
+            self.oracle.see(monotonic(), tick)
+            await self.home_assistant.pass_time(tick)
+            self.oracle.see(monotonic(), tick)
+            self.check()
+            self.counts["looks"] += 1
+            self.counts["requests"] += len(self.cloud.requests)
+            # What only tests remember.
+            self.cloud.requests.clear()
+            for device in self.devices:
+                device.supervisor.requests.clear()
+                device.device.commands.clear()
+                device.device.journal.clear()
+            self.home_assistant.forget_calls()
+
+    def check(self) -> None:
+        """Compare what Home Assistant shows with what is true. Raises AssertionError."""
+        hass, entry = self.home_assistant.hass, self.home_assistant.entry
+        if hass is None or entry is None or entry.state is not ConfigEntryState.LOADED:
+            return
+        registry = er.async_get(hass)
+        found = {
+            key: state.state
+            for item in er.async_entries_for_config_entry(registry, entry.entry_id)
+            if (key := (item.domain, item.unique_id)) in self.oracle.known
+            and (state := hass.states.get(item.entity_id)) is not None
+        }
+        faults = self.oracle.faults(found)
+        assert not faults, (faults, self.history)
+        self.counts["comparisons"] += len(found)
+
+    def check_registry(self) -> None:
+        """Compare the devices of the registry with those that there are. Raises AssertionError."""
+        assert self.home_assistant.hass is not None
+        assert self.home_assistant.entry is not None
+        registry = dr.async_get(self.home_assistant.hass)
+        devices = dr.async_entries_for_config_entry(
+            registry, self.home_assistant.entry.entry_id
+        )
+        names = {device.id: device.name for device in devices}
+        assert {
+            device.serial_number: (device.name, names.get(device.via_device_id or ""))
+            for device in devices
+            if device.serial_number
+        } == {
+            uuid: (device.device.name, device.fleet.name)
+            for uuid, device in self.cloud.devices.items()
+        }, self.history
+
+    async def come_to_rest(self) -> None:
+        """Have as many devices as at first, all well, and time to notice."""
+        for device in self.devices[FEWEST:]:
+            self.cloud.remove_device(device.device.uuid)
+        gone = [uuid for uuid in POOL if uuid not in self.cloud.devices]
+        for uuid in gone[: FEWEST - len(self.devices)]:
+            self.join(uuid, self.any_fleet())
+        fleets = list(self.cloud.fleets.values())
+        for fleet in fleets:
+            self.cloud.release(fleet, releases(fleet.name)[0], start=False)
+        for device in self.devices:
+            move(device, fleets[0])
+            device.device.name = f"kiosk-{POOL.index(device.device.uuid)}"
+            device.device.vpn_connected = True
+            device.device.run_app(
+                App(device.fleet.id, device.fleet.name, fleets[0].release)
+            )
+            device.device.settle()
+        await self.wait(4 * POLL)
+        self.check_registry()
+
+    async def belongings(self) -> ResourceUsage:
+        """Return the least that is held while one poll follows the other."""
+        stocks = []
+        for _ in range(70):
+            await self.wait(1)
+            stocks.append(ResourceUsage.measure())
+        return ResourceUsage(
+            min(stock.memory for stock in stocks),
+            min(stock.sockets for stock in stocks),
+            min(stock.tasks for stock in stocks),
+        )
+
+
+def move(device: CloudDevice, fleet: Fleet) -> None:
+    """Move a device to another fleet, whose release it runs at once."""
+    if device.fleet is fleet or fleet.release is None:
+        return
+    device.fleet.devices.remove(device)
+    device.device.apps.clear()
+    device.device.containers.clear()
+    device.device.current_update = None
+    device.fleet = fleet
+    fleet.devices.append(device)
+    device.device.run_app(App(fleet.id, fleet.name, fleet.release))
+    device.device.settle()
+
+
+async def _join(run: AccountRun) -> None:
+    gone = [uuid for uuid in POOL if uuid not in run.cloud.devices]
+    if gone:
+        run.join(run.random.choice(gone), run.any_fleet())
+
+
+async def _leave(run: AccountRun) -> None:
+    device = run.any_device()
+    # Of a fleet without devices, the integration asks whether it is there.
+    if len(device.fleet.devices) > 1 and len(run.devices) > FEWEST:
+        run.cloud.remove_device(device.device.uuid)
+
+
+async def _move(run: AccountRun) -> None:
+    device = run.any_device()
+    if len(device.fleet.devices) > 1 and device.device.is_on:
+        move(device, run.any_fleet())
+
+
+async def _rename(run: AccountRun) -> None:
+    device = run.any_device().device
+    device.name = f"{device.name.partition(' ')[0]} {run.random.choice('abc')}"
+
+
+async def _power(run: AccountRun) -> None:
+    """Switch a device off, and on again up to half an hour later."""
+    device = run.any_device().device
+    if device.is_on:
+        await device.power_off()
+        await run.wait(run.random.uniform(1, 1800))
+        device.spawn(device.power_on())
+
+
+async def _vpn(run: AccountRun) -> None:
+    device = run.any_device().device
+    device.vpn_connected = not device.vpn_connected
+
+
+async def _release(run: AccountRun) -> None:
+    fleet = run.any_fleet()
+    run.cloud.release(fleet, run.random.choice(releases(fleet.name)))
+
+
+async def _container(run: AccountRun) -> None:
+    device = run.any_device().device
+    key = run.random.choice(list(device.containers))
+    device.containers[key].status = run.random.choice(["exited", "Running"])
+
+
+async def _no_api(run: AccountRun) -> None:
+    """Have the balena API fail for up to ten minutes."""
+    run.cloud.faults.add("*", "*", Fault.status(503))
+    run.oracle.fail(True)
+    await run.wait(run.random.uniform(1, 600))
+    run.cloud.faults.clear()
+    run.oracle.fail(False)
+
+
+async def _command(run: AccountRun, domain: str, action: str, **data: Any) -> None:
+    hass, entry = run.home_assistant.hass, run.home_assistant.entry
+    if hass is None or entry is None or entry.state is not ConfigEntryState.LOADED:
+        return
+    try:
+        await hass.services.async_call(domain, action, data, blocking=True)
+    except HomeAssistantError as err:
+        run.counts[f"commands failed: {err.translation_key}"] += 1
+    else:
+        run.counts["commands given"] += 1
+
+
+def _entity(run: AccountRun, domain: str, end: str) -> str | None:
+    assert run.home_assistant.hass is not None
+    registry = er.async_get(run.home_assistant.hass)
+    unique_id = f"{run.oracle.account_id}_{end}"
+    return registry.async_get_entity_id(domain, DOMAIN, unique_id)
+
+
+async def _switch(run: AccountRun) -> None:
+    device = run.any_device()
+    end = f"{device.device.uuid}_{device.fleet.id}_browser_running"
+    if entity_id := _entity(run, "switch", end):
+        action = run.random.choice(["turn_on", "turn_off"])
+        await _command(run, "switch", action, entity_id=entity_id)
+
+
+async def _reboot(run: AccountRun) -> None:
+    device = run.any_device()
+    run.oracle.rebooted[device.device.uuid] = monotonic()
+    if entity_id := _entity(run, "button", f"{device.device.uuid}_reboot"):
+        await _command(run, "button", "press", entity_id=entity_id)
+
+
+async def _reload(run: AccountRun) -> None:
+    assert run.home_assistant.hass is not None
+    assert run.home_assistant.entry is not None
+    run.oracle.forget()
+    await run.home_assistant.hass.config_entries.async_reload(
+        run.home_assistant.entry.entry_id
+    )
+
+
+async def _restart_home_assistant(run: AccountRun) -> None:
+    """Stop Home Assistant, and start it again a while later."""
+    await run.home_assistant.stop()
+    await run.wait(run.random.choice([0, 1, 30, 600]))
+    run.oracle.forget()
+    await run.home_assistant.start()
+
+
+ACCOUNT_EVENTS: Final[dict[str, Event[AccountRun]]] = {
+    "a device joins": Event(_join, 10),
+    "a device leaves": Event(_leave, 8),
+    "a device moves": Event(_move, 6),
+    "another name": Event(_rename),
+    "no power": Event(_power, 2),
+    "VPN": Event(_vpn, 6),
+    "a release": Event(_release, 6),
+    "a container": Event(_container, 8),
+    "no balena API": Event(_no_api, 1),
+    "our switch": Event(_switch, 8),
+    "our reboot": Event(_reboot, 3),
+    "a reload": Event(_reload, 2),
+    "a restart of Home Assistant": Event(_restart_home_assistant, 1),
+}

@@ -1,0 +1,65 @@
+"""Writes the figures of long lives into the documentation."""
+
+from collections.abc import Mapping
+
+from tests.report import table, write_block
+
+from .account import ACCOUNT_EVENTS
+from .events import EVENTS
+from .long_run import ResourceUsage
+
+
+def write_report(path: str | None, name: str, rows: Mapping[str, object]) -> None:
+    """Write a table into the generated block of that name of a file, if there is one to write."""
+    if path is None:
+        return
+    write_block(path, name, "scripts/long-life", table(("", ""), rows.items()))
+
+
+def figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
+    """Return what happened, and how often was compared."""
+    events = {name: counts[name] for name in EVENTS if name in counts}
+    return {
+        "Seed": str(seed),
+        "Events": sum(events.values()),
+        "of these": ", ".join(f"{name} {number}" for name, number in events.items()),
+        "Commands that the device obeyed": counts["commands given"],
+        "Commands that failed, as they should": sum(
+            number for name, number in counts.items() if "failed: " in name
+        ),
+        "Times that the device was away or had another key": counts["troubles"],
+        "Keys that were entered again": counts["keys entered"],
+        "Requests to the device": counts["requests"],
+        "Times looked": counts["looks"],
+        "States compared": counts["comparisons"],
+        "States that were wrong": 0,
+    }
+
+
+def account_figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
+    """Return what happened to an account, and how often was compared."""
+    events = {name: counts[name] for name in ACCOUNT_EVENTS if name in counts}
+    return {
+        "Seed": str(seed),
+        "Events": sum(events.values()),
+        "of these": ", ".join(f"{name} {number}" for name, number in events.items()),
+        "Commands that were obeyed": counts["commands given"],
+        "Commands that failed, as they should": sum(
+            number for name, number in counts.items() if "failed: " in name
+        ),
+        "Requests to the balena API": counts["requests"],
+        "Times looked": counts["looks"],
+        "States compared": counts["comparisons"],
+        "States that were wrong": 0,
+    }
+
+
+def belongings(early: ResourceUsage, late: ResourceUsage) -> dict[str, object]:
+    """Return what was held after 2 and after 24 hours."""
+    growth = 100 * (late.memory / early.memory - 1)
+    return {
+        "Memory after 2 hours": f"{early.memory / 1024:,.0f} KiB",
+        "Memory after 24 hours": f"{late.memory / 1024:,.0f} KiB ({growth:+.2f} %)",
+        "Sockets after 2 and 24 hours": f"{early.sockets}, {late.sockets}",
+        "Tasks after 2 and 24 hours": f"{early.tasks}, {late.tasks}",
+    }
