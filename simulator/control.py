@@ -42,6 +42,10 @@ def _update(item: Controllable, arguments: dict[str, Any]) -> None:
     device.spawn(device.update(next_release(device)))
 
 
+def _begin_update(item: Controllable, arguments: dict[str, Any]) -> None:
+    item.device.begin_update(next_release(item.device))
+
+
 def _add_fault(faults: Faults, arguments: dict[str, Any]) -> None:
     faults.add(
         arguments.get("method", "*"),
@@ -60,7 +64,7 @@ def _app(app_id: int, name: str, service: str) -> App:
 HAPPENINGS: Final[dict[str, Happening]] = {
     "update": _update,
     "new-release": lambda item, _: item.device.set_target(next_release(item.device)),
-    "begin-update": lambda item, _: item.device.begin_update(next_release(item.device)),
+    "begin-update": _begin_update,
     "download": lambda item, arguments: item.device.download(arguments["percent"]),
     "finish-download": lambda item, _: item.device.finish_download(),
     "apply": lambda item, _: item.device.apply(),
@@ -75,6 +79,11 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "local-mode": _set("local_mode"),
     "host-update": _set("host_update_running"),
     "engine-failing": _set("engine_failing"),
+    "dbus-failing": _set("dbus_failing"),
+    "override-lock": _set("override_lock"),
+    "starts-bare": _set("starts_bare"),
+    "stop-times": _set("stop_times"),
+    "system-apps": lambda item, _: item.device.run_system_apps(),
     "version": _set("supervisor_version"),
     "key": _set("api_key"),
     "container-exit": lambda item, arguments: item.device.container_exit(

@@ -37,7 +37,7 @@ def following(release: Release) -> Release:
 
 def next_release(device: Device) -> Release:
     """Return a release that follows the one of the first app."""
-    return following(device.apps[min(device.apps)].release)
+    return following(device.first_app.release)
 
 
 async def _calm(device: Device) -> None:
@@ -55,7 +55,7 @@ async def _everyday(device: Device) -> None:
             await asyncio.sleep(20)
             device.vpn_connected = True
         if chance.random() < 0.2:
-            service = device.apps[min(device.apps)].release.services[-1].name
+            service = device.first_app.release.services[-1].name
             device.container_exit(service)
             await asyncio.sleep(15)
             device.container_status(service, "Running")
@@ -96,7 +96,7 @@ async def _ancient(device: Device) -> None:
 
 
 async def _restarting(device: Device) -> None:
-    service = device.apps[min(device.apps)].release.services[-1].name
+    service = device.first_app.release.services[-1].name
     for status in itertools.cycle(("restarting", "Running", "exited")):
         device.container_status(service, status)
         await asyncio.sleep(7)
