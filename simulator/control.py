@@ -42,10 +42,6 @@ def _update(item: Controllable, arguments: dict[str, Any]) -> None:
     device.spawn(device.update(next_release(device)))
 
 
-def _begin_update(item: Controllable, arguments: dict[str, Any]) -> None:
-    item.device.begin_update(next_release(item.device))
-
-
 def _add_fault(faults: Faults, arguments: dict[str, Any]) -> None:
     faults.add(
         arguments.get("method", "*"),
@@ -64,7 +60,7 @@ def _app(app_id: int, name: str, service: str) -> App:
 HAPPENINGS: Final[dict[str, Happening]] = {
     "update": _update,
     "new-release": lambda item, _: item.device.set_target(next_release(item.device)),
-    "begin-update": _begin_update,
+    "begin-update": lambda item, _: item.device.begin_update(next_release(item.device)),
     "download": lambda item, arguments: item.device.download(arguments["percent"]),
     "finish-download": lambda item, _: item.device.finish_download(),
     "apply": lambda item, _: item.device.apply(),

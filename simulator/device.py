@@ -500,13 +500,15 @@ class Device:
     def _find_update(self) -> Update | None:
         for app_id, release in self._targets.items():
             if app_id in self.apps and release != self.apps[app_id].release:
-                return self.begin_update(release, app_id)
+                self.begin_update(release, app_id)
+                return self.current_update
         return None
 
     def _begin_again(self, update: Update) -> Update:
         """Begin an update again; what was downloaded stays, in whole layers."""
         update.hurry.set()
-        again = self.begin_update(self._targets[update.app_id], update.app_id)
+        self.begin_update(self._targets[update.app_id], update.app_id)
+        again = self._update
         if again.release == update.release:
             again.progress = update.progress // _LAYER * _LAYER
             if update.phase in {"downloaded", "applying changes"}:
@@ -523,15 +525,13 @@ class Device:
         """Return the release that the cloud wants of an app, None when it never said."""
         return self._targets.get(app_id)
 
-    def begin_update(self, release: Release, app_id: int | None = None) -> Update:
+    def begin_update(self, release: Release, app_id: int | None = None) -> None:
         """Notice another release and begin to download it."""
         app_id = self._app_id(app_id)
         self._targets[app_id] = release
-        update = Update(app_id, release, is_bare=self.starts_bare)
-        self.current_update = update
+        self.current_update = Update(app_id, release, is_bare=self.starts_bare)
         self.update_pending = True
         self.update_failed = self.update_downloaded = self.settled = False
-        return update
 
     def download(self, percent: float) -> None:
         """Be at some percent of the download."""
