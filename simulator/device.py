@@ -756,7 +756,7 @@ class Device:
     async def power_on(self) -> None:
         """Boot, on the same port."""
         for container in self.containers.values():
-            container.status = "Running"
+            container.status, container.is_stopping = "Running", False
         self.locks.clear()
         await self._come_back()
 
