@@ -877,7 +877,7 @@ class Device:
             container.status = STOPPED.at(self.version)
 
     def _require_image(self, container: Container) -> None:
-        """Remove a container in favor of one whose image is not there. Raises NoImage."""
+        """Remove a container in favour of one whose image is not there. Raises NoImage."""
         wanted = self._wanted(container.app_id, container.service)
         if self._is_missing(container.app_id, wanted):
             self._lose(container.app_id, wanted)

@@ -809,12 +809,12 @@ def _trouble(device: Device, route: Route) -> Reply | None:
 
     Raises Hangup where the Supervisor crashes, and NoAnswer.
     """
-    behavior = versions.ASKED_FAILS.get(route.path)
+    behaviour = versions.ASKED_FAILS.get(route.path)
     is_vpn = route.handler is _vpn
     fails = device.dbus_failing if is_vpn else device.engine_failing
-    if behavior is None or not fails:
+    if behaviour is None or not fails:
         return None
-    match behavior.at(device.version):
+    match behaviour.at(device.version):
         case Trouble.CRASH:
             raise Hangup
         case Trouble.NONE:

@@ -15,7 +15,7 @@ _NEWER_NODE: Final[Version] = (14, 0)
 
 
 class ByVersion[T]:
-    """A behavior: the first one, and those that replaced it."""
+    """A behaviour: the first one, and those that replaced it."""
 
     __slots__ = ("changes", "first")
 
@@ -25,7 +25,7 @@ class ByVersion[T]:
         self.changes = changes
 
     def at(self, version: Version) -> T:
-        """Return the behavior of a version."""
+        """Return the behaviour of a version."""
         found = self.first
         for since, value in self.changes:
             if version >= since:
@@ -34,12 +34,12 @@ class ByVersion[T]:
 
 
 def since(*version: int) -> ByVersion[bool]:
-    """Return a behavior that a version brought."""
+    """Return a behaviour that a version brought."""
     return ByVersion(False, (version, True))
 
 
 def until(*version: int) -> ByVersion[bool]:
-    """Return a behavior that a version ended."""
+    """Return a behaviour that a version ended."""
     return ByVersion(True, (version, False))
 
 
