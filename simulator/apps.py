@@ -54,6 +54,8 @@ class App:
     name: str
     release: Release
     uuid: str = ""
+    # Not of a person: the host OS, or the Supervisor.
+    is_system: bool = False
 
     def __post_init__(self) -> None:
         """Make up the uuid."""
@@ -67,6 +69,8 @@ class Container:
     app_id: int
     service: Service
     status: str = "Running"
+    # Whether it still runs, though it was told to stop.
+    is_stopping: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(32))
     created_at: str = field(
         default_factory=lambda: (
@@ -114,4 +118,34 @@ def recorded_app() -> App:
     """Return the app that the recorded device ran."""
     return App(
         1658654, "demo-fleet", RECORDED_RELEASE, "e2bf6410ffc30850e96f5071cdd1dca8"
+    )
+
+
+# These are the same everywhere.
+SUPERVISOR_UUIDS: Final = {
+    "aarch64": "900de4f3cbac4b9bbd232885a35e407b",
+    "amd64": "52e35121417640b1b28a680504e4039b",
+    "armv7hf": "2e66a95795c149959c69472a8c2f92b8",
+    "i386": "531b357e155c480cbec0fdd33041a1f5",
+    "rpi": "6822565f766e413e96d9bebe2227cdcc",
+}
+
+
+def system_apps(device_type: str, arch: str, *, has_services: bool) -> tuple[App, App]:
+    """Return the host OS, which has no services, and the Supervisor as apps."""
+    core = (Service("core", 3_900_001, 900_001),) if has_services else ()
+    return (
+        App(
+            1_667_441,
+            device_type,
+            Release(_digest(device_type)[:32], 3_800_001),
+            is_system=True,
+        ),
+        App(
+            1_667_442,
+            f"{arch}-supervisor",
+            Release(_digest(f"{arch}-supervisor")[:32], 3_800_002, core),
+            SUPERVISOR_UUIDS[arch],
+            is_system=True,
+        ),
     )

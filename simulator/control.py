@@ -76,6 +76,11 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "local-mode": _set("local_mode"),
     "host-update": _set("host_update_running"),
     "engine-failing": _set("engine_failing"),
+    "dbus-failing": _set("dbus_failing"),
+    "override-lock": _set("override_lock"),
+    "starts-bare": _set("starts_bare"),
+    "stop-times": _set("stop_times"),
+    "system-apps": lambda item, _: item.device.run_system_apps(),
     "version": _set("supervisor_version"),
     "key": _set("api_key"),
     "container-exit": lambda item, arguments: item.device.container_exit(

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from dataclasses import dataclass, replace
+import contextlib
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 import hashlib
 import re
 import secrets
 from time import monotonic
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from .apps import App, Container, Release, Service, recorded_app
+from .apps import App, Container, Release, Service, recorded_app, system_apps
 from .journal import (
     ENGINE_UNIT,
     IDENTIFIERS,
@@ -22,6 +23,19 @@ from .journal import (
     first_entries,
     unit_name,
 )
+from .versions import (
+    CONTAINER_NAME,
+    LOCK_MESSAGE,
+    STOPPED,
+    TELLS_OWN_SERVICES,
+    UNREADABLE,
+    UPDATES_QUEUE,
+)
+
+# In percent; a download that begins again keeps the layers that are complete.
+_LAYER: Final = 21.0
+# Attempts to apply become rarer until they come as often as polls.
+_LONGEST_BACKOFF: Final = 900.0
 
 RECORDED_UUID = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
 
@@ -32,6 +46,7 @@ class Timings:
 
     download: float = 12.0
     apply: float = 4.0
+    # Of containers, where a device sets no other time for a service.
     stop: float = 1.0
     start: float = 1.0
     # Of everything that makes new containers.
@@ -39,6 +54,8 @@ class Timings:
     # Longer than an account waits from poll to poll while something is under way.
     boot: float | None = 20.0
     settle: float = 3.0
+    # From an attempt that met a lock to the next, then doubled; with None there is none.
+    backoff: float | None = 1.0
     # How long an operation waits for another one that holds the locks of its app.
     lock_wait: float = 10.0
     # How long the Supervisor is away after it crashed; at 0 it is back at once.
@@ -57,6 +74,7 @@ class Timings:
             restart=0,
             boot=None,
             settle=0,
+            backoff=None,
             lock_wait=0,
             crash=0,
             log=0.05,
@@ -79,6 +97,10 @@ class UnknownService(Refusal):
     """No container of the service exists."""
 
 
+class NoImage(Refusal):
+    """The image of a service is not there yet, and now its container is gone, too."""
+
+
 class Broken(Refusal):
     """The Supervisor stumbles over itself."""
 
@@ -91,6 +113,21 @@ class Update:
     release: Release
     phase: str = "downloading"
     progress: float = 0
+    # Whether it takes no notice of locks.
+    is_forced: bool = False
+    is_locked_out: bool = False
+    # Whether the services of the release are not listed yet.
+    is_bare: bool = False
+    # Ends the wait for the next attempt.
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """Holds the locks of an app until it is done."""
+
+    is_of_app: bool
+    done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Device:
@@ -126,7 +163,7 @@ class Device:
         self.arch = arch
         self.mac_addresses = tuple(mac_addresses)
         self.ip_addresses = tuple(ip_addresses)
-        self.local_mode = local_mode
+        self._local_mode = False
         self.managed = managed
         self.timings = timings or Timings.instant()
         self.api_key = api_key or _key(uuid)
@@ -143,6 +180,16 @@ class Device:
         self.instant_update_trigger = True
         self.host_update_running = False
         self.engine_failing = False
+        # What asks systemd fails.
+        self.dbus_failing = False
+        # Locks do not count, as the configuration says.
+        self.override_lock = False
+        # An update begins with a release whose services are not listed yet.
+        self.starts_bare = False
+        # Seconds that the container of a service takes to stop.
+        self.stop_times: dict[str, float] = {}
+        # The front process names the containers.
+        self.front_names_containers = False
         self.start_failing = False
         self._healthy: bool | None = None
         self.update_pending = False
@@ -166,16 +213,47 @@ class Device:
         self.current_update: Update | None = None
         # The update that goes on by itself.
         self._finishing: Update | None = None
-        # The apps whose locks an operation holds; it sets the event when it is done.
-        self._busy_apps: dict[int, asyncio.Event] = {}
+        self._operations: dict[int, _Operation] = {}
+        # Services whose containers are gone until their images are there.
+        self._lost: set[tuple[int, str]] = set()
+        # Kept for the end of the local mode.
+        self._fleet_apps: dict[int, App] = {}
         self._powered = asyncio.Event()
         self._powered.set()
         self._tasks: set[asyncio.Task[None]] = set()
         for app in [recorded_app()] if apps is None else apps:
-            self.apps[app.id] = app
-            self._recreate(app)
+            self.run_app(app)
+        self.local_mode = local_mode
 
     # What it is
+
+    @property
+    def local_mode(self) -> bool:
+        """Whether a person has the device to themselves."""
+        return self._local_mode
+
+    @local_mode.setter
+    def local_mode(self, value: bool) -> None:
+        """Stop the fleet's apps, which stay downloaded, or end what ran instead of them."""
+        if value == self._local_mode:
+            return
+        self._local_mode = value
+        self.current_update = None
+        if value:
+            self._fleet_apps = dict(self.apps)
+            self.run_local_apps([])
+            return
+        self.containers.clear()
+        self.apps = dict(self._fleet_apps)
+        for app in self.apps.values():
+            self._recreate(app)
+
+    def run_local_apps(self, apps: Iterable[App]) -> None:
+        """Run these apps in local mode and no others; those of the fleet stay listed."""
+        self.containers.clear()
+        self.apps = dict(self._fleet_apps)
+        for app in apps:
+            self.run_app(app)
 
     @property
     def healthy(self) -> bool:
@@ -198,6 +276,12 @@ class Device:
         """The Supervisor's version as numbers."""
         numbers = re.match(r"v?([\d.]*\d)", self.supervisor_version)
         return tuple(map(int, numbers[1].split("."))) if numbers else ()
+
+    @property
+    def first_app(self) -> App:
+        """The first app of a person."""
+        apps = [app for app in self.apps.values() if not app.is_system]
+        return min(apps, key=lambda app: app.id)
 
     def app_key(self, app_id: int | None = None) -> str:
         """Return the key that the services of an app have."""
@@ -244,12 +328,15 @@ class Device:
     def pass_locks(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Return when no lock is in the way; force deletes them. Raises Locked."""
         held = [lock for lock in self.locks if app_id in (None, lock[0])]
-        if force:
+        if force or self.override_lock:
             for lock in held:
                 del self.locks[lock]
         elif held:
             app, service = held[0]
-            raise Locked(f"Lockfile exists for {{ appId: {app}, service: {service} }}")
+            message = LOCK_MESSAGE.at(self.version)
+            raise Locked(
+                message.format(app_id=app, service=service, name=self.locks[held[0]])
+            )
 
     # Commands
 
@@ -257,76 +344,135 @@ class Device:
         """Blink a LED."""
         self.commands.append(("blink", {}))
 
-    def leave(self, command: str, *, force: bool = False) -> None:
+    def leave(
+        self, command: str, *, force: bool = False, looks_at_locks: bool = True
+    ) -> None:
         """Reboot or shut down. Raises Locked."""
         if self.host_update_running and not force:
             raise Locked("Waiting for Host OS update to finish")
-        self.pass_locks(force=force)
+        if looks_at_locks:
+            self.pass_locks(force=force)
         self.commands.append((command, {"force": force}))
         self.spawn(self._leave(comes_back=command == "reboot"))
 
-    async def restart(self, app_id: int, *, force: bool) -> None:
+    async def restart(
+        self, app_id: int, *, force: bool, looks_at_locks: bool = True
+    ) -> None:
         """Recreate all containers of an app."""
-        app = self._require(app_id)
-        arguments = {"app_id": app_id, "force": force}
-        await self._work("restart", app, arguments, self.timings.restart)
-        self._recreate(app)
+        await self._renew("restart", app_id, force, looks_at_locks)
 
-    async def purge(self, app_id: int, *, force: bool) -> None:
+    async def purge(
+        self, app_id: int, *, force: bool, looks_at_locks: bool = True
+    ) -> None:
         """Delete an app's data and recreate its containers."""
-        app = self._require(app_id)
+        await self._renew("purge", app_id, force, looks_at_locks)
+
+    async def _renew(
+        self, command: str, app_id: int, force: bool, looks_at_locks: bool
+    ) -> None:
+        """Recreate the containers of an app; one whose image is not there yet is lost."""
+        if app_id not in self.apps:
+            raise UnknownApp
+        app = self.apps[app_id]
+        if looks_at_locks:
+            try:
+                self.pass_locks(app_id, force=force)
+            except Locked:
+                self.settled = False
+                raise
         arguments = {"app_id": app_id, "force": force}
-        await self._work("purge", app, arguments, self.timings.restart)
-        self._recreate(app)
+        operation = self._operations.get(app_id)
+        if operation is not None and operation.is_of_app:
+            # It is done nevertheless, as part of the first one.
+            self.commands.append((command, arguments))
+            message = UNREADABLE.at(self.version)
+            raise Broken(message.format(name="local", value="null"))
+        containers = [
+            item for item in self.containers.values() if item.app_id == app_id
+        ]
+        async with self._hold(app_id, is_of_app=True):
+            self.commands.append((command, arguments))
+            if seconds := self._seconds_to_renew(containers):
+                self.settled = False
+                await self._stop_for(containers, seconds)
+            self._recreate(app)
+        self.settled = self.current_update is None
 
     async def restart_service(
-        self, app_id: int, service: str | int, *, force: bool
+        self,
+        app_id: int,
+        service: str | int,
+        *,
+        force: bool,
+        looks_at_locks: bool = True,
     ) -> None:
         """Recreate the container of a service; during an update from the new release."""
         container = self.container(app_id, service)
-        app = self.apps[app_id]
-        arguments = {
-            "app_id": app_id,
-            "service": container.service.name,
-            "force": force,
-        }
-        await self._work("restart_service", app, arguments, self.timings.restart)
-        status = "Installed" if self.start_failing else "Running"
-        # The engine lists the newest container last.
-        del self.containers[app_id, container.service.name]
-        service_now = self._wanted(app_id, container.service)
-        self._run(app_id, service_now, status)
+        name = container.service.name
+        if looks_at_locks:
+            self.pass_locks(app_id, force=force)
+        async with self._hold(app_id):
+            arguments = {"app_id": app_id, "service": name, "force": force}
+            self.commands.append(("restart_service", arguments))
+            if seconds := self._seconds_to_renew([container]):
+                await self._stop_for([container], seconds)
+            self._require_image(container)
+            # The engine lists the newest container last.
+            del self.containers[app_id, name]
+            status = "Installed" if self.start_failing else "Running"
+            self._run(app_id, self._wanted(app_id, container.service), status)
+        self.settled = self.current_update is None and not self.start_failing
         if self.start_failing:
-            self.settled = False
             raise Refusal(
                 "(HTTP code 500) server error - OCI runtime create failed: stub "
             )
 
     async def stop_service(
-        self, app_id: int, service: str | int, *, force: bool
+        self,
+        app_id: int,
+        service: str | int,
+        *,
+        force: bool,
+        looks_at_locks: bool = True,
     ) -> str:
-        """Stop a container; returns its id."""
+        """Have a container stop, and do not wait for it; returns its id."""
         container = self.container(app_id, service)
-        arguments = {
-            "app_id": app_id,
-            "service": container.service.name,
-            "force": force,
-        }
-        app = self.apps[app_id]
-        await self._work("stop_service", app, arguments, self.timings.stop)
-        container.status = "exited"
+        name = container.service.name
+        if looks_at_locks:
+            self.pass_locks(app_id, force=force)
+        async with self._hold(app_id):
+            arguments = {"app_id": app_id, "service": name, "force": force}
+            self.commands.append(("stop_service", arguments))
+            seconds = self.stop_times.get(name, self.timings.stop)
+            if container.status == "Running" and seconds:
+                container.status, container.is_stopping = "Stopping", True
+                self.spawn(self._finish_stopping(container, seconds))
+            elif not container.is_stopping:
+                container.status = STOPPED.at(self.version)
         return container.id
 
-    async def start_service(self, app_id: int, service: str | int) -> str:
-        """Start a container, whatever locks there are; returns its id."""
+    async def start_service(
+        self,
+        app_id: int,
+        service: str | int,
+        *,
+        force: bool = False,
+        looks_at_locks: bool = False,
+    ) -> str:
+        """Start a container, unless it is still stopping; returns its id."""
         container = self.container(app_id, service)
+        if looks_at_locks:
+            self.pass_locks(app_id, force=force)
+        self.commands.append(
+            ("start_service", {"app_id": app_id, "service": container.service.name})
+        )
+        if container.is_stopping:
+            return container.id
+        self._require_image(container)
         if self.timings.start:
             container.status = "Starting"
             await asyncio.sleep(self.timings.start)
         container.status = "Running"
-        self.commands.append(
-            ("start_service", {"app_id": app_id, "service": container.service.name})
-        )
         return container.id
 
     def look_for_update(self, *, force: bool = False, cancel: bool = False) -> None:
@@ -334,20 +480,40 @@ class Device:
         self.commands.append(("update", {"force": force, "cancel": cancel}))
         if not self.internet or self.local_mode:
             return
-        if cancel and self.current_update is not None:
-            # It begins again from the start.
-            self.begin_update(self.current_update.release, self.current_update.app_id)
-        if force:
-            self.pass_locks(force=True)
-        if self.current_update is None:
-            for app_id, release in self._targets.items():
-                if app_id in self.apps and release != self.apps[app_id].release:
-                    self.begin_update(release, app_id)
-                    break
-        if self.current_update is None:
-            self.settle()
-        elif self.current_update is not self._finishing:
+        update = self.current_update
+        if update is None or cancel:
+            update = self._begin_again(update) if update else self._find_update()
+            if update is None:
+                self.settle()
+                return
+            update.is_forced = force
+        elif UPDATES_QUEUE.at(self.version):
+            # This comes after the update that waits, which thus does not learn of force.
+            if update.is_locked_out:
+                return
+        else:
+            update.is_forced = update.is_forced or force
+            update.hurry.set()
+        if update is not self._finishing:
             self.spawn(self._finish_update())
+
+    def _find_update(self) -> Update | None:
+        for app_id, release in self._targets.items():
+            if app_id in self.apps and release != self.apps[app_id].release:
+                self.begin_update(release, app_id)
+                return self.current_update
+        return None
+
+    def _begin_again(self, update: Update) -> Update:
+        """Begin an update again; what was downloaded stays, in whole layers."""
+        update.hurry.set()
+        self.begin_update(self._targets[update.app_id], update.app_id)
+        again = self._update
+        if again.release == update.release:
+            again.progress = update.progress // _LAYER * _LAYER
+            if update.phase in {"downloaded", "applying changes"}:
+                again.phase, again.progress = "downloaded", 100
+        return again
 
     # Updates, step by step
 
@@ -363,7 +529,7 @@ class Device:
         """Notice another release and begin to download it."""
         app_id = self._app_id(app_id)
         self._targets[app_id] = release
-        self.current_update = Update(app_id, release)
+        self.current_update = Update(app_id, release, is_bare=self.starts_bare)
         self.update_pending = True
         self.update_failed = self.update_downloaded = self.settled = False
 
@@ -372,20 +538,25 @@ class Device:
         self._update.progress = percent
 
     def finish_download(self) -> None:
-        """Have the download done."""
-        self._update.phase = "downloaded"
-        self._update.progress = 100
+        """Have the download done, which brings back the services that waited for it."""
+        update = self._update
+        update.phase = "downloaded"
+        update.progress = 100
         self.update_downloaded = True
+        for service in update.release.services:
+            if (update.app_id, service.name) in self._lost:
+                self._run(update.app_id, service)
 
     def apply(self) -> None:
         """Apply what was downloaded; a lock makes it fail, and it stays pending."""
+        if self._update.phase == "downloading":
+            self.finish_download()
         update = self._update
         update.phase = "applying changes"
-        self.update_downloaded = True
         try:
-            self.pass_locks(update.app_id)
+            self.pass_locks(update.app_id, force=update.is_forced)
         except Locked:
-            self.update_failed = True
+            self.update_failed = update.is_locked_out = True
             return
         app = self.apps[update.app_id]
         app.release = update.release
@@ -423,10 +594,33 @@ class Device:
         self.apps[app.id] = app
         self._recreate(app)
 
+    def run_system_apps(self) -> None:
+        """Have the cloud want the host OS and the Supervisor as apps, as it does today."""
+        for app in system_apps(
+            self.device_type,
+            self.arch,
+            has_services=TELLS_OWN_SERVICES.at(self.version),
+        ):
+            self.run_app(app)
+
+    def container_name(self, container: Container) -> str:
+        """Return how the engine calls a container."""
+        app = self.apps[container.app_id]
+        service, release = container.service, app.release
+        name = CONTAINER_NAME.at(self.version).format(
+            service=service.name,
+            image_id=service.image_id,
+            release_id=release.id,
+            commit=release.commit,
+        )
+        if self.front_names_containers:
+            name = f"{service.name}_{release.commit}"
+        return f"old_{name}" if container.status == "Handing over" else name
+
     def container(self, app_id: int, service: str | int) -> Container:
         """Return the container of a service given by name or image id."""
         if app_id not in self.apps:
-            raise Broken("Cannot read properties of undefined (reading 'volumes')")
+            raise UnknownApp
         own = [item for item in self.containers.values() if item.app_id == app_id]
         if len(self.apps[app_id].release.services) == 1 and own:
             # The Supervisor does not look at the name when there is only one.
@@ -521,8 +715,6 @@ class Device:
     def _log_of(
         self, container: Container, message: str | bytes, priority: int
     ) -> None:
-        release = self.apps[container.app_id].release
-        service = container.service
         self._write(
             JournalEntry(
                 datetime.now(UTC),
@@ -532,7 +724,7 @@ class Device:
                 priority,
                 1234,
                 container.id,
-                f"{service.name}_{service.image_id}_{release.id}_{release.commit}",
+                self.container_name(container),
             )
         )
 
@@ -564,7 +756,7 @@ class Device:
     async def power_on(self) -> None:
         """Boot, on the same port."""
         for container in self.containers.values():
-            container.status = "Running"
+            container.status, container.is_stopping = "Running", False
         self.locks.clear()
         await self._come_back()
 
@@ -604,12 +796,15 @@ class Device:
         update = self._finishing = self._update
         try:
             await self._download_and_apply(update)
+            await self._retry(update)
         finally:
             if self._finishing is update:
                 self._finishing = None
 
     async def _download_and_apply(self, update: Update) -> None:
-        seconds = self.timings.download if update.phase == "downloading" else 0
+        begun = update.progress
+        missing = 100 - begun if update.phase == "downloading" else 0
+        seconds = self.timings.download * missing / 100
         steps = 10 if seconds else 1
         for step in range(1, steps + 1):
             if seconds:
@@ -619,8 +814,9 @@ class Device:
             if self.current_update is not update:
                 return
             if update.phase == "downloading":
-                self.download(100 * step / steps)
-        self.finish_download()
+                self.download(begun + missing * step / steps)
+        if update.phase == "downloading":
+            self.finish_download()
         if self.timings.apply:
             update.phase = "applying changes"
             await asyncio.sleep(self.timings.apply)
@@ -628,44 +824,78 @@ class Device:
         if self.current_update is update:
             self.apply()
 
-    async def _work(
-        self, name: str, app: App, arguments: dict[str, Any], seconds: float
-    ) -> None:
-        """Do what stops containers, and takes its time. Raises Locked."""
-        try:
-            self.pass_locks(app.id, force=arguments["force"])
-        except Locked:
-            self.settled = False
-            raise
-        if app.id in self._busy_apps:
-            if name != "stop_service":
-                raise Broken("Cannot read properties of null (reading 'local')")
-            await self._wait_for_locks(app)
-        self.commands.append((name, arguments))
-        self._busy_apps[app.id] = done = asyncio.Event()
-        try:
-            if seconds:
-                self.settled = False
-                for container in self.containers.values():
-                    affected = arguments.get("service", container.service.name)
-                    if (container.app_id, container.service.name) == (app.id, affected):
-                        container.status = "Stopping"
-                await asyncio.sleep(seconds)
-        finally:
-            del self._busy_apps[app.id]
-            done.set()
-        self.settled = self.current_update is None
+    async def _retry(self, update: Update) -> None:
+        """Try again to apply an update that met a lock, more and more rarely."""
+        seconds = self.timings.backoff
+        while seconds is not None and self.current_update is update:
+            update.hurry.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await update.hurry.wait()
+            await self._powered.wait()
+            seconds = min(2 * seconds, _LONGEST_BACKOFF)
+            if self.current_update is update:
+                self.apply()
 
-    async def _wait_for_locks(self, app: App) -> None:
-        """Wait until no other operation holds the locks of an app. Raises Locked."""
+    @contextlib.asynccontextmanager
+    async def _hold(
+        self, app_id: int, *, is_of_app: bool = False
+    ) -> AsyncGenerator[None]:
+        """Hold the locks of an app, once no other operation does. Raises Locked."""
         try:
             async with asyncio.timeout(self.timings.lock_wait):
-                while app.id in self._busy_apps:
-                    await self._busy_apps[app.id].wait()
+                while app_id in self._operations:
+                    await self._operations[app_id].done.wait()
         except TimeoutError:
             raise Locked(
-                f"Locks for app {app.id} are being held by another supervisor operation"
+                f"Locks for app {app_id} are being held by another supervisor operation"
             ) from None
+        self._operations[app_id] = operation = _Operation(is_of_app)
+        try:
+            yield
+        finally:
+            del self._operations[app_id]
+            operation.done.set()
+
+    def _seconds_to_renew(self, containers: Iterable[Container]) -> float:
+        """Return how long it takes to stop containers and to make new ones."""
+        stop_times = (
+            self.stop_times.get(container.service.name, 0) for container in containers
+        )
+        return max(stop_times, default=0) + self.timings.restart
+
+    async def _stop_for(self, containers: Iterable[Container], seconds: float) -> None:
+        """Have containers stop, to be replaced after some time."""
+        for container in containers:
+            container.status = "Stopping"
+        await asyncio.sleep(seconds)
+
+    async def _finish_stopping(self, container: Container, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        container.is_stopping = False
+        if container.status == "Stopping":
+            container.status = STOPPED.at(self.version)
+
+    def _require_image(self, container: Container) -> None:
+        """Remove a container in favour of one whose image is not there. Raises NoImage."""
+        wanted = self._wanted(container.app_id, container.service)
+        if self._is_missing(container.app_id, wanted):
+            self._lose(container.app_id, wanted)
+            raise NoImage
+
+    def _is_missing(self, app_id: int, service: Service) -> bool:
+        """Return whether the image of a service still has to be downloaded."""
+        update = self.current_update
+        return (
+            update is not None
+            and update.app_id == app_id
+            and update.phase == "downloading"
+            and service not in self.apps[app_id].release.services
+        )
+
+    def _lose(self, app_id: int, service: Service) -> None:
+        self.containers.pop((app_id, service.name), None)
+        self._lost.add((app_id, service.name))
 
     def _change(self, app: App, services: tuple[Service, ...]) -> None:
         """Have other services in the release that runs, and that the cloud wants."""
@@ -683,23 +913,22 @@ class Device:
 
     def _recreate(self, app: App) -> None:
         for service in reversed(app.release.services):
-            self._run(app.id, service)
+            wanted = self._wanted(app.id, service)
+            if self._is_missing(app.id, wanted):
+                self._lose(app.id, wanted)
+            else:
+                self._run(app.id, wanted)
 
     def _run(self, app_id: int, service: Service, status: str = "Running") -> None:
         """Make a container of a service, which says so."""
+        self._lost.discard((app_id, service.name))
         self.containers[app_id, service.name] = Container(app_id, service, status)
         for message in (f"Starting {service.name}", f"{service.name} is ready"):
             self._log_of(self.containers[app_id, service.name], message, 6)
 
-    def _require(self, app_id: int) -> App:
-        if app_id not in self.apps:
-            raise UnknownApp(
-                f"Application with ID {app_id} is not in the current state"
-            )
-        return self.apps[app_id]
-
     def _app_id(self, app_id: int | None) -> int:
-        return min(self.apps) if app_id is None else app_id
+        """Return an id, by default of the first app of a person."""
+        return self.first_app.id if app_id is None else app_id
 
     @property
     def _update(self) -> Update:

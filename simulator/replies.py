@@ -56,13 +56,22 @@ def failed(message: str, status: int = 503) -> Reply:
     return data({"status": "failed", "message": message}, status)
 
 
+class NoAnswer(Exception):
+    """Keep the connection open without an answer, for as long as the client waits."""
+
+
 def unknown_path(method: str, path: str) -> Reply:
     """Answer as Express does for a path that it does not know."""
+    return error_page(f"Cannot {method} {path}", 404)
+
+
+def error_page(text: str, status: int = 500) -> Reply:
+    """Answer with the page by which Express tells of an error."""
     return sent(
         "<!DOCTYPE html>\n"
         '<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n'
-        f"</head>\n<body>\n<pre>Cannot {method} {escape(path)}</pre>\n</body>\n</html>\n",
-        404,
+        f"</head>\n<body>\n<pre>{escape(text)}</pre>\n</body>\n</html>\n",
+        status,
     )
 
 

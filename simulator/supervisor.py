@@ -1,5 +1,6 @@
 """The HTTP API of a Supervisor, with its habits."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 import contextlib
 from dataclasses import dataclass, field
@@ -11,20 +12,26 @@ import ssl as tls
 from typing import Any, Final, override
 from urllib.parse import parse_qs, parse_qsl
 
-from . import journal
+from . import journal, versions
 from .apps import App, Release, Service
-from .device import Broken, Device, Locked, Refusal, UnknownApp, UnknownService
+from .device import Device, Locked, NoImage, Refusal, UnknownApp, UnknownService
 from .journal import JournalEntry
-from .replies import Hangup, Reply, Stream, data, failed, plain, sent, unknown_path
+from .replies import (
+    Hangup,
+    NoAnswer,
+    Reply,
+    Stream,
+    data,
+    error_page,
+    failed,
+    plain,
+    sent,
+    unknown_path,
+)
 from .server import MAX_BODY, HttpServer, Request
+from .versions import HostConfigCheck, LockAnswer, Locking, Trouble
 
 _TRUE: Final = {"1", "true", "on"}
-# Before, a key was only read after the word ApiKey.
-_BEARER_SINCE: Final = (11, 3)
-_NO_SERVICE: Final = (
-    "serviceName or imageId parameters were not provided or the app is multi-container."
-    " Use the v2 service action endpoints."
-)
 _FRONT_METHODS: Final = {"/ping": {"GET", "HEAD"}, "/v1/update": {"POST"}}
 _FRONT_IS_ALONE: Final = (
     "Target connection failed: error sending request for url"
@@ -42,6 +49,7 @@ class _Call:
     scope: set[int]
     arguments: dict[str, str] = field(default_factory=dict)
     payload: object = None
+    looks_at_locks: bool = True
 
     @property
     def body(self) -> dict[str, Any]:
@@ -78,6 +86,7 @@ class Route:
     path: str
     since: tuple[int, ...]
     handler: Handler
+    locking: Locking | None = None
     is_open: bool = False
     reads_body: bool = True
 
@@ -97,7 +106,12 @@ def _ping(device: Device, call: _Call) -> Reply:
 
 
 def _healthy(device: Device, call: _Call) -> Reply:
-    return plain("OK") if device.healthy else plain("Unhealthy", 500)
+    if device.healthy:
+        return plain("OK")
+    complaint = versions.UNHEALTHY.at(device.version)
+    if complaint is None:
+        raise NoAnswer
+    return sent(complaint, 500)
 
 
 def _blink(device: Device, call: _Call) -> Reply:
@@ -115,10 +129,7 @@ def _update(device: Device, call: _Call) -> Reply:
 
 def _leave(command: str) -> Handler:
     def leave(device: Device, call: _Call) -> Reply:
-        try:
-            device.leave(command, force=call.force)
-        except Locked as err:
-            return data({"Data": "", "Error": str(err)}, 423)
+        device.leave(command, force=call.force, looks_at_locks=call.looks_at_locks)
         return data({"Data": "OK", "Error": None}, 202)
 
     return leave
@@ -130,7 +141,7 @@ async def _v1_restart(device: Device, call: _Call) -> Reply:
         return sent("Missing app id", 400)
     if not call.may(app_id):
         return failed("Unauthorized", 401)
-    await device.restart(app_id, force=call.force)
+    await device.restart(app_id, force=call.force, looks_at_locks=call.looks_at_locks)
     return sent("OK")
 
 
@@ -140,24 +151,25 @@ async def _v1_purge(device: Device, call: _Call) -> Reply:
         return sent("Invalid or missing appId", 400)
     if not call.may(app_id):
         return failed("Unauthorized", 401)
-    await device.purge(app_id, force=call.force)
+    await device.purge(app_id, force=call.force, looks_at_locks=call.looks_at_locks)
     return data({"Data": "OK", "Error": ""})
 
 
 def _regenerate(device: Device, call: _Call) -> Reply:
     if call.key is None:
         return failed("")
+    if versions.REGENERATION_FAILS.at(device.version):
+        return error_page("Internal Server Error")
     return sent(device.regenerate_key(call.key))
 
 
 def _device(device: Device, call: _Call) -> Reply:
-    if device.engine_failing:
-        return failed(_NO_ENGINE)
+    mac_address = {"mac_address": " ".join(device.mac_addresses)}
     report: dict[str, Any] = {
         "api_port": 48484,
         "ip_address": " ".join(device.ip_addresses),
         "os_version": device.os_version,
-        "mac_address": " ".join(device.mac_addresses),
+        **(mac_address if versions.TELLS_MAC_ADDRESS.at(device.version) else {}),
         "supervisor_version": device.supervisor_version,
         "update_pending": device.update_pending,
         "update_failed": device.update_failed,
@@ -187,16 +199,22 @@ def _app(device: Device, call: _Call) -> Reply:
     if len(app.release.services) != 1:
         return sent("Some v1 endpoints are only allowed on single-container apps", 400)
     service = app.release.services[0]
-    return data(
-        {
-            "appId": app.id,
-            "commit": app.release.commit,
-            "containerId": device.container(app.id, service.name).id,
-            "env": _environment(device, app, service),
-            "imageId": f"sha256:{_docker_id(service)}",
-            "releaseId": app.release.id,
-        }
-    )
+    container = device.containers.get((app_id, service.name))
+    if container is None:
+        return sent("App not found", 400)
+    is_text = versions.APP_ID_IS_TEXT.at(device.version)
+    image_id = versions.APP_IMAGE_ID.at(device.version)
+    report: dict[str, Any] = {
+        "appId": str(app.id) if is_text else app.id,
+        "commit": app.release.commit,
+        "containerId": container.id,
+        "env": _environment(device, app, service),
+    }
+    if image_id is not None:
+        report["imageId"] = image_id.format(
+            image=service.image, docker_id=_docker_id(service)
+        )
+    return data(report | {"releaseId": app.release.id})
 
 
 def _v1_run(*, stops: bool) -> Handler:
@@ -210,10 +228,10 @@ def _v1_run(*, stops: bool) -> Handler:
             return sent(
                 "Some v1 endpoints are only allowed on single-container apps", 400
             )
-        if stops:
-            container_id = await device.stop_service(app_id, 0, force=call.force)
-        else:
-            container_id = await device.start_service(app_id, 0)
+        run_service = device.stop_service if stops else device.start_service
+        container_id = await run_service(
+            app_id, 0, force=call.force, looks_at_locks=call.looks_at_locks
+        )
         return data({"containerId": container_id})
 
     return run
@@ -228,30 +246,39 @@ def _host_config(device: Device, call: _Call) -> Reply:
 
 
 def _set_host_config(device: Device, call: _Call) -> Reply:
+    check = versions.HOST_CONFIG_CHECK.at(device.version)
     problem = _host_config_problem(call.body)
-    if problem:
+    if problem and check is HostConfigCheck.FULL:
         return sent(
             f"Could not parse host config input to a valid format:\n{problem}", 400
         )
-    try:
+    network = call.body.get("network")
+    if not isinstance(network, dict):
+        if check is HostConfigCheck.NONE:
+            return sent("OK")
+        message = versions.UNREADABLE.at(device.version)
+        return _error(device, message.format(name="proxy", value="undefined"))
+    if call.looks_at_locks:
         device.pass_locks(force=call.force)
-    except Locked as err:
-        return sent(str(err), 423)
-    network = call.body["network"]
     # The hostname shows only after the operating system took it over, at a boot.
     if "proxy" in network:
-        proxy = dict(network["proxy"] or {})
-        # The exceptions stay unless others are given, also without a proxy.
-        device.no_proxy = proxy.pop("noProxy", device.no_proxy)
-        is_valid = proxy.get("type") in {
-            "socks4",
-            "socks5",
-            "http-connect",
-            "http-relay",
-        }
-        device.proxy = proxy if is_valid else {}
+        _set_proxy(device, network["proxy"])
     device.commands.append(("set_host_config", network))
     return sent("OK")
+
+
+def _set_proxy(device: Device, given: object) -> None:
+    """Change what is given of a proxy, and nothing else; remove it when nothing is."""
+    if not given or not isinstance(given, dict):
+        device.proxy = {}
+        return
+    proxy = device.proxy | given
+    # The exceptions stay without a proxy, too.
+    device.no_proxy = proxy.pop("noProxy", device.no_proxy)
+    if proxy.get("dns") is False:
+        del proxy["dns"]
+    kinds = {"socks4", "socks5", "http-connect", "http-relay"}
+    device.proxy = proxy if proxy.get("type") in kinds else {}
 
 
 def _host_config_problem(body: dict[str, Any]) -> str:
@@ -286,7 +313,8 @@ def _service_reports(device: Device, app: App) -> tuple[Release, str, dict[str, 
     elif any(key[0] == app.id for key in device.containers):
         release, phase = app.release, "done" if device.settled else "applying changes"
     else:
-        release, phase = app.release, "downloaded"
+        # Without services there is nothing left to do.
+        release, phase = app.release, "downloaded" if app.release.services else "done"
     known = [
         container.service
         for container in device.containers.values()
@@ -316,51 +344,63 @@ def _service_reports(device: Device, app: App) -> tuple[Release, str, dict[str, 
 
 
 def _apps_state(device: Device, call: _Call) -> Reply:
-    if device.engine_failing:
-        return failed(_NO_ENGINE)
     answer = {}
+    update = device.current_update
     for app in device.apps.values():
         if not call.may(app.id):
             continue
         release, phase, services = _service_reports(device, app)
-        report = {"appId": app.id, "appUuid": app.uuid, "commit": release.commit}
-        answer[app.name] = report | {"updateStatus": phase, "services": services}
+        report: dict[str, Any] = {"appId": app.id}
+        if versions.TELLS_APP_UUID.at(device.version):
+            report["appUuid"] = app.uuid
+        report["commit"] = release.commit
+        if versions.TELLS_UPDATE_STATUS.at(device.version):
+            report["updateStatus"] = phase
+        if update is not None and update.is_bare and update.app_id == app.id:
+            services, update.is_bare = {}, False
+        answer[app.name] = report | {"services": services}
     return data(answer)
 
 
 def _app_state(device: Device, call: _Call) -> Reply:
     text = call.arguments["app_id"]
     app_id = _app_id(text)
-    if app_id is None:
+    apps = [app for app in device.apps.values() if call.may(app.id)]
+    asked = [app for app in apps if app.id == app_id]
+    if not asked and versions.STATE_TAKES_ANY_ID.at(device.version):
+        asked = apps
+    elif app_id is None:
         return failed(f"Invalid application ID: {text}", 400)
-    if device.engine_failing:
-        return failed(_NO_ENGINE, 500)
-    if app_id not in device.apps or not call.may(app_id):
+    elif not asked:
         return failed(f"Application ID does not exist: {app_id}", 409)
-    app = device.apps[app_id]
-    release, _, reports = _service_reports(device, app)
-    services = {
-        str(service.image_id): {
-            "status": reports[service.name]["status"],
-            "releaseId": release.id,
-            "downloadProgress": reports[service.name]["downloadProgress"],
+    local = {}
+    for app in asked:
+        release, _, reports = _service_reports(device, app)
+        services = {
+            str(service.image_id): {
+                "status": reports[service.name]["status"],
+                "releaseId": release.id,
+                "download_progress": reports[service.name]["downloadProgress"],
+            }
+            for service in release.services
         }
-        for service in release.services
-    }
-    answer: dict[str, Any] = {"local": {str(app_id): {"services": services}}}
-    if device.settled:
-        answer["commit"] = app.release.commit
+        local[str(app.id)] = {"services": services}
+    answer: dict[str, Any] = {"local": local}
+    if device.settled and asked:
+        answer["commit"] = asked[0].release.commit
     return data(answer)
 
 
 def _state_status(device: Device, call: _Call) -> Reply:
-    if device.engine_failing:
-        raise Hangup
     update = device.current_update
+    containers = [item for item in device.containers.values() if call.may(item.app_id)]
+    # It tells of one app.
+    app_id = containers[0].app_id if containers else min(device.apps, default=None)
+    app = None if app_id is None or not call.may(app_id) else device.apps[app_id]
     images = []
-    for app in device.apps.values():
+    if app is not None:
         release, _, reports = _service_reports(device, app)
-        images += [
+        images = [
             {
                 "name": service.image,
                 "appId": app.id,
@@ -373,7 +413,6 @@ def _state_status(device: Device, call: _Call) -> Reply:
                 "downloadProgress": reports[service.name]["downloadProgress"],
             }
             for service in release.services
-            if call.may(app.id)
         ]
     is_downloading = update is not None and update.phase == "downloading"
     answer = {
@@ -392,13 +431,13 @@ def _state_status(device: Device, call: _Call) -> Reply:
                 "containerId": container.id,
                 "createdAt": container.created_at,
             }
-            for container in device.containers.values()
-            if call.may(container.app_id)
+            for container in containers
+            if container.app_id == app_id
         ],
         "images": images,
     }
-    if device.apps:
-        answer["release"] = device.apps[min(device.apps)].release.commit
+    if app is not None:
+        answer["release"] = app.release.commit
     return data(answer)
 
 
@@ -410,23 +449,20 @@ def _service_action(action: str) -> Handler:
         if not call.may(app_id):
             return failed("Unauthorized", 401)
         name, image = call.body.get("serviceName"), call.body.get("imageId")
-        if device.version < (8, 2, 2):
+        if not versions.SERVICES_BY_NAME.at(device.version):
             name = None
         service = name if isinstance(name, str) else _app_id(image)
         if service is None:
-            return sent(_NO_SERVICE, 400)
-        try:
-            if action == "start":
-                await device.start_service(app_id, service)
-            elif action == "stop":
-                await device.stop_service(app_id, service, force=call.force)
-            else:
-                await device.restart_service(app_id, service, force=call.force)
-        except UnknownService:
-            return sent(
-                "Service not found, a container must exist for this endpoint to work",
-                404,
-            )
+            status, text = versions.NO_SERVICE_GIVEN.at(device.version)
+            return _error(device, text) if status == 503 else sent(text, status)
+        act_on = {
+            "restart": device.restart_service,
+            "start": device.start_service,
+            "stop": device.stop_service,
+        }[action]
+        await act_on(
+            app_id, service, force=call.force, looks_at_locks=call.looks_at_locks
+        )
         return sent("OK")
 
     return act
@@ -440,7 +476,7 @@ def _app_action(action: str) -> Handler:
         if not call.may(app_id):
             return failed("Unauthorized", 401)
         do = device.restart if action == "restart" else device.purge
-        await do(app_id, force=call.force)
+        await do(app_id, force=call.force, looks_at_locks=call.looks_at_locks)
         return sent("OK")
 
     return act
@@ -451,8 +487,6 @@ def _version(device: Device, call: _Call) -> Reply:
 
 
 def _container_id(device: Device, call: _Call) -> Reply:
-    if device.engine_failing:
-        raise Hangup
     ids = {
         container.service.name: container.id
         for container in device.containers.values()
@@ -490,6 +524,8 @@ _CONFIG: Final = {
 
 
 def _target_state(device: Device, call: _Call) -> Reply:
+    if versions.TARGET_STATE_IS_LOCAL.at(device.version) and not device.local_mode:
+        return failed("Target state can only be retrieved when in local mode", 400)
     apps = {
         str(app.id): {
             "appId": app.id,
@@ -516,6 +552,7 @@ def _target_state(device: Device, call: _Call) -> Reply:
     config = _CONFIG | {
         "SUPERVISOR_LOCAL_MODE": str(device.local_mode).lower(),
         "SUPERVISOR_INSTANT_UPDATE_TRIGGER": str(device.instant_update_trigger).lower(),
+        "SUPERVISOR_OVERRIDE_LOCK": str(device.override_lock).lower(),
     }
     local = {"name": device.name, "config": config, "apps": apps}
     return data({"status": "success", "state": {"local": local}})
@@ -536,11 +573,7 @@ def _set_target_state(device: Device, call: _Call) -> Reply:
             apps.append(_local_app(app_id, app))
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         return failed(f"Invalid target state.\n{err}", 400)
-    device.containers.clear()
-    if not apps:
-        device.apps.clear()
-    for local_app in apps:
-        device.run_app(local_app)
+    device.run_local_apps(apps)
     return data({"status": "success", "message": "OK"})
 
 
@@ -635,8 +668,11 @@ def _local_log(device: Device, entry: JournalEntry) -> bytes:
 def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
     options = call.body
     # Later options are not read by an earlier Supervisor.
-    output = options.get("format") or "short" if device.version >= (10, 3) else "short"
-    times = options if device.version >= (14, 7) else {}
+    output = "short"
+    if versions.JOURNAL_FORMAT.at(device.version):
+        output = options.get("format") or output
+    times = options if versions.JOURNAL_TIMES.at(device.version) else {}
+    tells_container = versions.JOURNAL_CONTAINER.at(device.version)
     shows_all, follows = (
         str(options.get(name, "")).lower() in _TRUE for name in ("all", "follow")
     )
@@ -649,7 +685,7 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
         find = partial(
             journal.find,
             unit=options.get("unit"),
-            identifier=options.get("containerId"),
+            identifier=options.get("containerId") if tells_container else None,
             since=journal.moment(times.get("since")),
             until=until,
         )
@@ -679,17 +715,35 @@ ROUTES: Final = (
     Route("GET", "/v1/healthy", (6, 5), _healthy, is_open=True),
     Route("POST", "/v1/blink", (1, 1), _blink, reads_body=False),
     Route("POST", "/v1/update", (1, 1), _update),
-    Route("POST", "/v1/reboot", (1, 1), _leave("reboot")),
-    Route("POST", "/v1/shutdown", (1, 1), _leave("shutdown")),
-    Route("POST", "/v1/purge", (1, 1), _v1_purge),
-    Route("POST", "/v1/restart", (1, 1), _v1_restart),
+    Route("POST", "/v1/reboot", (1, 1), _leave("reboot"), Locking.POWER),
+    Route("POST", "/v1/shutdown", (1, 1), _leave("shutdown"), Locking.POWER),
+    Route("POST", "/v1/purge", (1, 1), _v1_purge, Locking.PURGE),
+    Route("POST", "/v1/restart", (1, 1), _v1_restart, Locking.RESTART),
     Route("POST", "/v1/regenerate-api-key", (1, 1), _regenerate),
     Route("GET", "/v1/device", (1, 6), _device),
     Route("GET", "/v1/apps/:app_id", (1, 8), _app),
-    Route("POST", "/v1/apps/:app_id/stop", (1, 8), _v1_run(stops=True)),
-    Route("POST", "/v1/apps/:app_id/start", (1, 8), _v1_run(stops=False)),
+    Route(
+        "POST",
+        "/v1/apps/:app_id/stop",
+        (1, 8),
+        _v1_run(stops=True),
+        Locking.APP_STOP,
+    ),
+    Route(
+        "POST",
+        "/v1/apps/:app_id/start",
+        (1, 8),
+        _v1_run(stops=False),
+        Locking.APP_START,
+    ),
     Route("GET", "/v1/device/host-config", (6, 6), _host_config),
-    Route("PATCH", "/v1/device/host-config", (6, 6), _set_host_config),
+    Route(
+        "PATCH",
+        "/v1/device/host-config",
+        (6, 6),
+        _set_host_config,
+        Locking.HOST_CONFIG,
+    ),
     Route("GET", "/v2/applications/state", (7, 12), _apps_state),
     Route("GET", "/v2/applications/:app_id/state", (7, 12), _app_state),
     Route("GET", "/v2/state/status", (9, 7), _state_status),
@@ -698,18 +752,36 @@ ROUTES: Final = (
         "/v2/applications/:app_id/restart-service",
         (7, 0),
         _service_action("restart"),
+        Locking.SERVICE,
     ),
     Route(
         "POST",
         "/v2/applications/:app_id/start-service",
         (7, 0),
         _service_action("start"),
+        Locking.START_SERVICE,
     ),
     Route(
-        "POST", "/v2/applications/:app_id/stop-service", (7, 0), _service_action("stop")
+        "POST",
+        "/v2/applications/:app_id/stop-service",
+        (7, 0),
+        _service_action("stop"),
+        Locking.SERVICE,
     ),
-    Route("POST", "/v2/applications/:app_id/restart", (7, 0), _app_action("restart")),
-    Route("POST", "/v2/applications/:app_id/purge", (7, 0), _app_action("purge")),
+    Route(
+        "POST",
+        "/v2/applications/:app_id/restart",
+        (7, 0),
+        _app_action("restart"),
+        Locking.RESTART,
+    ),
+    Route(
+        "POST",
+        "/v2/applications/:app_id/purge",
+        (7, 0),
+        _app_action("purge"),
+        Locking.PURGE,
+    ),
     Route("GET", "/v2/version", (7, 21), _version),
     Route("GET", "/v2/containerId", (8, 6), _container_id),
     Route("GET", "/v2/local/target-state", (7, 21), _target_state),
@@ -723,6 +795,56 @@ ROUTES: Final = (
     Route("GET", "/v2/cleanup-volumes", (10, 0), _cleanup_volumes),
     Route("POST", "/v2/journal-logs", (10, 2), _journal_logs),
 )
+
+
+def _error(device: Device, message: str) -> Reply:
+    """Answer that something failed, in the way of the version."""
+    if versions.ERRORS_ARE_JSON.at(device.version):
+        return failed(message)
+    return sent(message, 503)
+
+
+def _trouble(device: Device, route: Route) -> Reply | None:
+    """Return what a route answers when what it asks fails, None when all is well.
+
+    Raises Hangup where the Supervisor crashes, and NoAnswer.
+    """
+    behaviour = versions.ASKED_FAILS.get(route.path)
+    is_vpn = route.handler is _vpn
+    fails = device.dbus_failing if is_vpn else device.engine_failing
+    if behaviour is None or not fails:
+        return None
+    match behaviour.at(device.version):
+        case Trouble.CRASH:
+            raise Hangup
+        case Trouble.NONE:
+            raise NoAnswer
+        case Trouble.ENVELOPE_500:
+            return data({"Data": "", "Error": _NO_ENGINE}, 500)
+        case Trouble.JSON_500:
+            return failed(_NO_ENGINE, 500)
+        case Trouble.ERROR:
+            return _error(device, _NO_ENGINE)
+        case Trouble.IGNORED:
+            return None
+
+
+def _locked(device: Device, message: str, answer: LockAnswer) -> Reply:
+    """Return how a command says that it met a lock. Raises NoAnswer."""
+    match answer:
+        case LockAnswer.TEXT_503 | LockAnswer.UNLOCKED:
+            # Where locks do not count, another operation may still be in the way.
+            return sent(message, 503)
+        case LockAnswer.TEXT_423:
+            return sent(message, 423)
+        case LockAnswer.JSON_503:
+            return failed(message)
+        case LockAnswer.JSON_423:
+            return failed(message, 423)
+        case LockAnswer.ENVELOPE_423:
+            return data({"Data": "", "Error": message}, 423)
+        case LockAnswer.NONE:
+            raise NoAnswer
 
 
 def _environment(device: Device, app: App, service: Service) -> dict[str, str]:
@@ -812,6 +934,10 @@ class SupervisorServer(HttpServer):
                 return spoilt
         try:
             reply = self._front_reply(request) or await self._reply(request)
+        except NoAnswer:
+            while self._is_up and not is_over():
+                await asyncio.sleep(0.05)
+            raise Hangup from None
         except Hangup:
             if self.device.timings.crash:
                 self.device.spawn(self.device.crash())
@@ -850,6 +976,9 @@ class SupervisorServer(HttpServer):
                 return Reply(405)
             if request.path == "/ping":
                 return plain("OK")
+        if request.header("User-Agent").startswith("Supervisor/"):
+            # This is for the balena API.
+            return Reply(404, b'{"message":"not found"}', "application/json")
         if not self.device.is_on:
             return plain(_FRONT_IS_ALONE.format(path=request.path_qs), 502)
         if request.path != "/v1/update":
@@ -878,6 +1007,8 @@ class SupervisorServer(HttpServer):
         key = _key(request, device.version)
         scope = device.scope_of(key)
         is_open = found is not None and found[0].is_open
+        if path == "/ping" and versions.PING_NEEDS_KEY.at(device.version):
+            is_open = False
         if scope is None and not is_open:
             return plain("Unauthorized", 401)
         if found is None:
@@ -893,13 +1024,32 @@ class SupervisorServer(HttpServer):
         return await self._obey(found[0], call)
 
     async def _obey(self, route: Route, call: _Call) -> Reply | Stream:
+        device = self.device
+        if trouble := _trouble(device, route):
+            return trouble
+        locking = route.locking or Locking.RESTART
+        lock_answer = versions.LOCKED[locking].at(device.version)
+        call.looks_at_locks = lock_answer is not LockAnswer.UNLOCKED
         try:
-            reply = route.handler(self.device, call)
+            reply = route.handler(device, call)
             return reply if isinstance(reply, Reply | Stream) else await reply
         except Locked as err:
-            return failed(str(err), 423)
-        except (Broken, UnknownApp, Refusal) as err:
-            return failed(str(err))
+            return _locked(device, str(err), lock_answer)
+        except NoImage:
+            return Reply(404)
+        except UnknownService:
+            return sent(versions.SERVICE_NOT_FOUND, 404)
+        except UnknownApp:
+            status, text = versions.UNKNOWN_APP[locking].at(device.version)
+            text = text.format(app_id=_named_app(call))
+            return _error(device, text) if status == 503 else sent(text, status)
+        except Refusal as err:
+            return _error(device, str(err))
+
+
+def _named_app(call: _Call) -> object:
+    """Return the id of an app as a request names it."""
+    return call.arguments.get("app_id", call.body.get("appId"))
 
 
 def _is_command(request: Request) -> bool:
@@ -914,10 +1064,8 @@ def _key(request: Request, version: tuple[int, ...]) -> str | None:
     in_query = parse_qs(request.query_string).get("apikey", [])
     if len(in_query) == 1:
         return in_query[0]
-    schemes = "Bearer|ApiKey" if version >= _BEARER_SINCE else "ApiKey"
-    found = re.fullmatch(
-        rf"(?:{schemes}) (\w+)", request.header("Authorization"), re.IGNORECASE
-    )
+    pattern = versions.KEY_HEADER.at(version)
+    found = pattern and re.fullmatch(pattern, request.header("Authorization"))
     return found[1] if found else None
 
 

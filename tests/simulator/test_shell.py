@@ -227,8 +227,8 @@ async def test_taken_port() -> None:
 async def test_scenarios_begin(scenario: str) -> None:
     """Every life begins, and ends without a complaint."""
     async with (
-        running("--scenario", scenario) as [(_, url, _key)],
+        running("--scenario", scenario) as [(_, url, key)],
         aiohttp.ClientSession() as session,
-        session.get(f"{url}/ping") as answer,
+        session.get(f"{url}/ping?apikey={key}") as answer,
     ):
         assert await answer.text() == "OK"
