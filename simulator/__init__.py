@@ -1,6 +1,6 @@
 """A balena device and a balena API on loopback, for tests, the demo and benchmarks."""
 
-from .account import CloudDevice, Fleet, Token, TokenKind
+from .account import UNTOLD, CloudDevice, Fleet, FleetRelease, Token, TokenKind
 from .apps import RECORDED_NEXT_RELEASE, App, Container, Release, Service
 from .cloud import CloudServer
 from .device import Device, Timings
@@ -10,6 +10,7 @@ from .supervisor import SupervisorServer
 
 __all__ = [
     "RECORDED_NEXT_RELEASE",
+    "UNTOLD",
     "App",
     "CloudDevice",
     "CloudServer",
@@ -18,6 +19,7 @@ __all__ = [
     "Fault",
     "Faults",
     "Fleet",
+    "FleetRelease",
     "Release",
     "Request",
     "Service",
