@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, override
 
 from .apps import App, Container, Release, Service
-from .connection import Connection, Heartbeat, written
+from .connection import Connection, Heartbeat, format_time
 from .device import Device
 from .faults import Faults
 from .supervisor import SupervisorServer
@@ -17,17 +17,17 @@ _TELLS_UPDATE_STATUS: Final = (17, 7, 0)
 # How many images that are gone a device keeps in its list.
 _REMEMBERED: Final = 10
 _STATUS: Final = {"downloading": "Downloading", "applying changes": "Installing"}
-# In the place of a value, it leaves a field out of a row.
-UNTOLD: Final = object()
+# In field_overrides: removes the field from the row.
+OMIT: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class SystemApp:
-    """An app of balena's own that runs on all devices, beside those of their fleets."""
+    """An app of balena that every device runs beside its fleet's."""
 
     id: int
     release: Release
-    # The Supervisor that brought it.
+    # The first Supervisor version that runs it.
     since: tuple[int, ...] = ()
 
 
@@ -55,13 +55,13 @@ SYSTEM_APPS: Final = (
 )
 
 
-def _written(moment: datetime | None) -> str | None:
-    return None if moment is None else written(moment)
+def _format_optional(moment: datetime | None) -> str | None:
+    return None if moment is None else format_time(moment)
 
 
 def now() -> str:
     """Return the time as the API writes it."""
-    return written(datetime.now(UTC))
+    return format_time(datetime.now(UTC))
 
 
 class TokenKind(StrEnum):
@@ -74,9 +74,9 @@ class TokenKind(StrEnum):
     DEVICE = "device"
     # Registers devices, and lists none.
     PROVISIONING = "provisioning"
-    # The API takes who has it for a guest.
+    # The API treats its bearer as a guest.
     EXPIRED = "expired"
-    # Of a session that was ended: refused everywhere, also where guests may read.
+    # An ended session: refused everywhere, also where guests may read.
     REVOKED = "revoked"
 
 
@@ -89,13 +89,13 @@ class Token:
     username: str
     # The fleets that it is restricted to.
     fleet_ids: set[int] | None = None
-    # A session token (JWT), which the API reads without its database. Else an API key.
+    # True for a session token (JWT), which the API validates without its database.
     is_session: bool = False
 
 
 @dataclass(slots=True)
 class FleetRelease:
-    """A release as its fleet lists it; every attribute may be set at any time."""
+    """A release and its metadata; every attribute may be set at any time."""
 
     release: Release
     fleet: Fleet | None
@@ -107,7 +107,7 @@ class FleetRelease:
 
     @property
     def raw_version(self) -> str:
-        """The version; that of a draft ends with the time at which it was made."""
+        """The version; a draft has its creation time (ms) as a suffix."""
         if self.is_final:
             return self.release.raw_version
         made = datetime.fromisoformat(self.created_at)
@@ -116,7 +116,7 @@ class FleetRelease:
 
 @dataclass(frozen=True, slots=True)
 class FleetService:
-    """A service of a fleet; one of a system app has none."""
+    """A service and its fleet; a service of a system app has no fleet."""
 
     service: Service
     fleet: Fleet | None = None
@@ -191,7 +191,7 @@ class Fleet:
         return list(services.values())
 
     def add_release(self, release: Release) -> FleetRelease:
-        """Return a release as it is listed, after adding it to the list if it is new."""
+        """Return the metadata of a release; add the release first if it is new."""
         if release.id not in self.releases:
             self.releases[release.id] = FleetRelease(release, self, now())
         return self.releases[release.id]
@@ -211,7 +211,7 @@ class ImageInstall:
 
     @property
     def fleet_service(self) -> FleetService:
-        """The service that it was built for."""
+        """The service that the image is a build of."""
         return FleetService(self.service)
 
 
@@ -234,7 +234,7 @@ class CloudDevice:
     api_secret_known: bool = True
     # False while the proxy does not know through which VPN server it is reached.
     has_vpn_instance: bool = True
-    # One of TUNNEL_ERRORS while the VPN passes nothing on to the device.
+    # A key of TUNNEL_ERRORS while the VPN does not forward requests to the device.
     tunnel_error: str | None = None
     public_address: str = "203.0.113.7"
     latitude: str = "52.5200"
@@ -245,17 +245,17 @@ class CloudDevice:
     location: str = ""
     note: str | None = None
     is_web_accessible: bool = False
-    # False while its log control is off.
+    # False if log control is off.
     sends_logs: bool = True
     is_active: bool = True
-    # Of a device that is being set up: what it does, and how much of it is done.
+    # While the device is being set up: the step, and its progress in percent.
     provisioning_state: str = ""
     provisioning_progress: int | None = None
-    # What a person set for the device alone, beside what the device itself knows.
+    # Set by a person for this device, in addition to what Device knows.
     config_variables: dict[str, str] = field(default_factory=dict)
     environment_variables: dict[str, str] = field(default_factory=dict)
-    # Fields that are told otherwise than they are; UNTOLD leaves one out.
-    told: dict[str, object] = field(default_factory=dict)
+    # Values that replace those of the row, by field; OMIT removes the field.
+    field_overrides: dict[str, object] = field(default_factory=dict)
     supervisor: SupervisorServer = field(init=False)
     connection: Connection = field(init=False)
     _pinned: Release | None = None
@@ -287,7 +287,7 @@ class CloudDevice:
 
     @property
     def has_reported(self) -> bool:
-        """Whether the API ever heard of the device."""
+        """Whether the device ever reported to the API."""
         return self.connection.has_reported
 
     @has_reported.setter
@@ -301,12 +301,12 @@ class CloudDevice:
 
     @property
     def is_online(self) -> bool:
-        """What the API calls online: a copy of the state of the VPN."""
+        """The API's is_online: a copy of the VPN state, independent of the heartbeat."""
         return self.connection.vpn
 
     @property
     def heartbeat(self) -> str:
-        """The state of the heartbeat; that of the device's polls unless set."""
+        """The heartbeat state; it follows the device's polls unless it is set."""
         return self.connection.heartbeat
 
     @heartbeat.setter
@@ -315,13 +315,18 @@ class CloudDevice:
 
     @property
     def last_vpn_event(self) -> str | None:
-        """When the VPN came or went; the same as the last connectivity event."""
-        return _written(self.connection.vpn_since)
+        """When the VPN last connected or disconnected."""
+        return _format_optional(self.connection.vpn_since)
+
+    @property
+    def last_connectivity_event(self) -> str | None:
+        """When is_online last changed, which is when the VPN did."""
+        return self.last_vpn_event
 
     @property
     def last_heartbeat_event(self) -> str | None:
-        """When the heartbeat changed."""
-        return _written(self.connection.heartbeat_since)
+        """When the heartbeat state last changed."""
+        return _format_optional(self.connection.heartbeat_since)
 
     @property
     def modified_at(self) -> str:
@@ -358,18 +363,18 @@ class CloudDevice:
         """The release that it runs."""
         return self.app.release if self.app else None
 
-    def listed(self, release: Release | None) -> FleetRelease | None:
-        """Return a release as the fleet lists it."""
+    def release_record(self, release: Release | None) -> FleetRelease | None:
+        """Return the metadata of a release of the fleet."""
         return None if release is None else self.fleet.add_release(release)
 
-    def follow(self) -> None:
-        """Begin to run what it should run, if the device hears of it."""
+    def start_update(self) -> None:
+        """Start the update to the target release if the device polls the API."""
         release = self.should_run
         if release and self.app and release != self.runs and self.connection.is_polling:
             self.device.spawn(self.device.update(release, self.fleet.id))
 
     def move(self, fleet: Fleet) -> None:
-        """Join another fleet: it runs that one's release, and is not pinned any more."""
+        """Move to another fleet: unpin the device and run that fleet's release."""
         device, before = self.device, self.fleet
         before.devices.remove(self)
         fleet.devices.append(self)
@@ -406,15 +411,15 @@ class CloudDevice:
 
     @property
     def overall_status(self) -> str:
-        """The one word that sums it up: the first that is true."""
+        """The summary of the state: the first word of the list that applies."""
         heartbeat, vpn = self.heartbeat, self.is_connected_to_vpn
-        is_told = heartbeat in {Heartbeat.ONLINE, Heartbeat.TIMEOUT}
+        is_heard = heartbeat in {Heartbeat.ONLINE, Heartbeat.TIMEOUT}
         words = (
             ("inactive", not self.is_active),
             ("post-provisioning", self._is_post_provisioning),
             ("configuring", self._is_before_first_report),
-            ("disconnected", not vpn and not is_told),
-            ("updating", is_told and self.download_progress is not None),
+            ("disconnected", not vpn and not is_heard),
+            ("updating", is_heard and self.download_progress is not None),
             ("configuring", self.provisioning_progress is not None),
             ("reduced-functionality", heartbeat != Heartbeat.ONLINE),
             ("reduced-functionality", not vpn and self.device.vpn_enabled),
@@ -423,7 +428,7 @@ class CloudDevice:
 
     @property
     def overall_progress(self) -> int | None:
-        """The progress that belongs to the word that sums it up."""
+        """The progress that belongs to overall_status."""
         if self._is_post_provisioning or self._is_before_first_report:
             return self.provisioning_progress
         if self.overall_status in {"inactive", "disconnected"}:
@@ -468,8 +473,9 @@ class CloudDevice:
     ) -> Iterator[tuple[tuple[int, str], Service, Release, str, int | None]]:
         device, update = self.device, self.device.current_update
         held = set()
+        version = device.version
         for app in SYSTEM_APPS:
-            for service in app.release.services if device.version >= app.since else ():
+            for service in app.release.services if version >= app.since else ():
                 yield (app.id, service.image), service, app.release, "Running", None
         for container in device.containers.values():
             release = self._release_of(container)

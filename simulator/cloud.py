@@ -29,7 +29,7 @@ _V7: Final = (26, 4)
 _LONGEST_ADDRESS: Final = 16 * 1024
 _READERS: Final = {TokenKind.USER, TokenKind.OBSERVER, TokenKind.DEVICE}
 _WRITERS: Final = {TokenKind.USER, TokenKind.DEVICE}
-# Who may change a resource.
+# The tokens that may change a resource.
 _WRITERS_OF: Final[Mapping[str, set[TokenKind]]] = {
     "device": _WRITERS,
     "application": {TokenKind.USER},
@@ -64,11 +64,11 @@ class CloudServer(HttpServer):
         self.is_balena_cloud = is_balena_cloud
         # Names that this API does not know.
         self.missing_fields: set[str] = set()
-        # Parts of a query that this API does not look at: "$skip", "$top", "$filter".
+        # Query options that this API ignores: "$skip", "$top", "$filter".
         self.ignored_options: set[str] = set()
-        # What every answer has in its headers.
+        # Headers of every response.
         self.extra_headers: dict[str, str] = {}
-        # Seconds between two empty lines of a stream of logs.
+        # Seconds between two empty lines of a log stream.
         self.log_heartbeat = 58.0
         self.fleets: dict[int, Fleet] = {}
         self.devices: dict[str, CloudDevice] = {}
@@ -89,7 +89,7 @@ class CloudServer(HttpServer):
         self._added_fleets = 0
         self._allowance: int | None = None
         self._retry_after = 0
-        self._database_back: datetime | None = None
+        self._database_up_at: datetime | None = None
         self._routes: tuple[tuple[str, str, _Handler], ...] = (
             ("GET", r"/actor/v1/whoami", self._whoami),
             ("GET", r"/user/v1/whoami", self._user_whoami),
@@ -186,13 +186,13 @@ class CloudServer(HttpServer):
         del self.fleets[fleet.id]
 
     def move_device(self, uuid: str, fleet: Fleet) -> None:
-        """Have a device join another fleet; it stays the same device."""
+        """Move a device to another fleet; its uuid stays."""
         self.devices[uuid].move(fleet)
 
     def release(self, fleet: Fleet, release: Release, *, start: bool = True) -> None:
-        """Add a release to a fleet, which runs it unless it is pinned to another one.
+        """Add a release to a fleet; a fleet that tracks the latest release targets it.
 
-        Devices that are not pinned and hear of it begin to update.
+        Devices that poll and are not pinned start to update.
         """
         fleet.add_release(release)
         if not fleet.tracks_latest:
@@ -200,7 +200,7 @@ class CloudServer(HttpServer):
         fleet.release = release
         for device in fleet.devices if start else ():
             if device.pinned is None:
-                device.follow()
+                device.start_update()
 
     def limit(self, requests: int, retry_after: int) -> None:
         """Refuse all but so many further requests, for a number of seconds as it says."""
@@ -211,24 +211,24 @@ class CloudServer(HttpServer):
         self._allowance = None
 
     def lose_database(self, seconds: float | None = None) -> None:
-        """Have the API's database away, for a time or until it is restored.
+        """Take the API's database down, for some seconds or until it is restored.
 
-        No API key is recognised meanwhile: who has one is taken for a guest.
+        The API recognises no API key meanwhile and treats its bearer as a guest.
         """
         for_good = datetime.max.replace(tzinfo=UTC)
         now = datetime.now(UTC)
-        self._database_back = (
+        self._database_up_at = (
             for_good if seconds is None else now + timedelta(seconds=seconds)
         )
 
     def restore_database(self) -> None:
-        """Have the API's database back."""
-        self._database_back = None
+        """Bring the API's database back."""
+        self._database_up_at = None
 
     @property
-    def is_database_away(self) -> bool:
+    def is_database_down(self) -> bool:
         """Whether the API cannot reach its database."""
-        back = self._database_back
+        back = self._database_up_at
         return back is not None and datetime.now(UTC) < back
 
     # What is answered
@@ -265,7 +265,7 @@ class CloudServer(HttpServer):
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
-        # Streams look by themselves whether they are over.
+        # Log streams end at their next line or tick.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
                 while any(device.followers for device in devices):
@@ -291,7 +291,10 @@ class CloudServer(HttpServer):
         return Reply(404)
 
     def _token(self, request: Request) -> Token | None:
-        """Return who asks; a bad token makes a guest, and so does an outage. Raises Refused."""
+        """Return the token of a request, None for a guest. Raises Refused.
+
+        A bad token makes a guest. An API key does so, too, while the database is down.
+        """
         found = re.fullmatch(
             r"Bearer (\S+)", request.header("Authorization"), re.IGNORECASE
         )
@@ -301,19 +304,19 @@ class CloudServer(HttpServer):
             return None
         if token.kind is TokenKind.REVOKED:
             raise proxy.Refused(401)
-        if self.is_database_away:
+        if self.is_database_down:
             if token.is_session:
                 raise proxy.Refused(500)
             return None
         return token
 
     def _whoami(self, request: Request, token: Token | None) -> Reply:
-        """Answer GET /actor/v1/whoami, which tells of any token."""
+        """Answer GET /actor/v1/whoami, for any token."""
         answer = self._actor(token) if token else None
         return Reply(401) if answer is None else _json(answer)
 
     def _user_whoami(self, request: Request, token: Token | None) -> Reply:
-        """Answer GET /user/v1/whoami, which tells of people only."""
+        """Answer GET /user/v1/whoami, for tokens of users only."""
         answer = self._user(token) if token else None
         return Reply(401) if answer is None else _json(answer)
 
@@ -369,7 +372,7 @@ class CloudServer(HttpServer):
         is_open, rows = ROOTS[query.resource]
         if not is_open and (token is None or token.kind not in _READERS):
             return Reply(401)
-        if self.is_database_away:
+        if self.is_database_down:
             return Reply(500)
         viewer = self._viewer(token)
         view = self._schema(viewer)
@@ -382,7 +385,7 @@ class CloudServer(HttpServer):
         return _json({"d": found})
 
     def _parsed(self, request: Request) -> odata.Query:
-        """Return what a request is about. Raises Refused."""
+        """Return the query of a request. Raises Refused."""
         if self.api_version < _V7:
             raise proxy.Refused(404)
         options = {
@@ -547,6 +550,6 @@ def _json(value: object, status: int = 200) -> Reply:
     try:
         body = orjson.dumps(value)
     except orjson.JSONEncodeError:
-        # Half a character, which no UTF-8 can write.
+        # A lone surrogate, which orjson cannot encode.
         body = json.dumps(value, separators=(",", ":")).encode()
     return Reply(status, body, JSON)

@@ -1,4 +1,4 @@
-"""The logs of devices as the balena API has them: lines of services, and of the Supervisor."""
+"""GET /device/v2/<uuid>/logs: the log lines of services and of the Supervisor."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -14,19 +14,19 @@ from .journal import SUPERVISOR_UNIT, JournalEntry
 from .replies import JSON, Reply, Stream
 
 NDJSON: Final = "application/x-ndjson"
-# So many lines the API keeps of a device, and so many it tells without being asked for more.
+# The lines that the API keeps, and those that it returns without `count`, by `stream`.
 _RETENTION: Final = 1000
 _DEFAULT_COUNT: Final = {False: _RETENTION, True: 0}
-# So many lines wait for a slow reader; the others are suppressed.
+# The lines that wait for a slow reader; the API suppresses the others.
 _BACKLOG: Final = 500
-# The priority in the journal of what a container writes to its standard error.
+# The journal priority of standard error.
 _ERROR: Final = 3
 
 type _Line = dict[str, object]
 
 
 def history(device: CloudDevice, query: Mapping[str, str]) -> Reply:
-    """Return the answer to a request for what was logged."""
+    """Return past lines as a JSON list."""
     return Reply(200, orjson.dumps(_history(device, query, streams=False)), JSON)
 
 
@@ -36,10 +36,7 @@ def stream(
     heartbeat: float,
     is_over: Callable[[], bool],
 ) -> Stream:
-    """Return the answer to a request for what was logged, and what is logged from now on.
-
-    An empty line goes out every `heartbeat` seconds.
-    """
+    """Return past and new lines as NDJSON, with an empty line every `heartbeat` seconds."""
     headers = {"Content-Type": NDJSON, "Cache-Control": "no-cache"}
     return Stream(_follow(device, query, heartbeat, is_over), headers)
 
@@ -57,7 +54,7 @@ async def _follow(
         async for entries in new:
             if is_over():
                 return
-            yield _written(_unsuppressed(_lines(device, entries)))
+            yield _written(_limit_backlog(_lines(device, entries)))
             if time() - beaten >= heartbeat:
                 beaten = time()
                 yield b"\n"
@@ -88,7 +85,7 @@ def _count(text: str, usual: int) -> int:
 
 
 def _start(text: str) -> int:
-    """Return a time in milliseconds; it may be written as a date, or not make sense."""
+    """Parse milliseconds or a date; return 0 for anything else."""
     if text.isdecimal():
         return int(text)
     with contextlib.suppress(ValueError):
@@ -97,7 +94,7 @@ def _start(text: str) -> int:
 
 
 def _lines(device: CloudDevice, entries: Iterable[JournalEntry]) -> list[_Line]:
-    """Return what a device sends to the API of its journal."""
+    """Return the journal entries that the device sends to the API."""
     if not device.sends_logs:
         return []
     services = {
@@ -132,8 +129,8 @@ def _made(message: str, time: int, *, is_system: bool, is_error: bool) -> _Line:
     }
 
 
-def _unsuppressed(lines: list[_Line]) -> list[_Line]:
-    """Return what a reader gets who was too slow for all of it."""
+def _limit_backlog(lines: list[_Line]) -> list[_Line]:
+    """Drop the lines that exceed the backlog, and add a line that reports them."""
     if len(lines) <= _BACKLOG:
         return lines
     text = f"Warning: Suppressed {len(lines) - _BACKLOG} message(s) due to slow reading"

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from .account import UNTOLD, CloudDevice, Fleet, TokenKind
+from .account import OMIT, CloudDevice, Fleet, TokenKind
 from .apps import App, Release, Service
 from .cloud import CloudServer
 from .device import Device, Refusal, Timings
@@ -140,14 +140,14 @@ def _set_of_device(name: str) -> CloudHappening:
     return happen
 
 
-def _age(cloud: CloudServer, arguments: dict[str, Any]) -> None:
-    cloud.devices[arguments["uuid"]].connection.age(arguments["seconds"])
+def _backdate(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    cloud.devices[arguments["uuid"]].connection.backdate(arguments["seconds"])
 
 
-def _tell(cloud: CloudServer, arguments: dict[str, Any]) -> None:
-    """Have a field of a row told otherwise, or left out without a value."""
+def _override_field(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    """Override a field of a row; without a value, remove it."""
     device: CloudDevice = cloud.devices[arguments["uuid"]]
-    device.told[arguments["field"]] = arguments.get("value", UNTOLD)
+    device.field_overrides[arguments["field"]] = arguments.get("value", OMIT)
 
 
 def _set_options(cloud: CloudServer, arguments: dict[str, Any]) -> None:
@@ -165,15 +165,15 @@ CLOUD_HAPPENINGS: Final[dict[str, CloudHappening]] = {
     ),
     "limit": lambda cloud, arguments: cloud.limit(**arguments),
     "unlimit": lambda cloud, _: cloud.unlimit(),
-    "database-away": lambda cloud, arguments: cloud.lose_database(**arguments),
-    "database-back": lambda cloud, _: cloud.restore_database(),
+    "database-down": lambda cloud, arguments: cloud.lose_database(**arguments),
+    "database-up": lambda cloud, _: cloud.restore_database(),
     "ignore-options": _set_options,
     "headers": _set_headers,
     "heartbeat": _set_of_device("heartbeat"),
     "reported": _set_of_device("has_reported"),
     "tunnel": _set_of_device("tunnel_error"),
-    "age": _age,
-    "tell": _tell,
+    "backdate": _backdate,
+    "field": _override_field,
     "move": _move,
     "remove-device": lambda cloud, arguments: cloud.remove_device(arguments["uuid"]),
     "add-device": _add_device,

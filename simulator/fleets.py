@@ -15,7 +15,7 @@ from .scenarios import SCENARIOS, following
 
 # How often an online device reports its measurements, in seconds.
 _REPORTS: Final = 20
-# For so long a device is gone that is offline from the start, in seconds.
+# How long devices are away that are offline from the start, in seconds.
 _LONG_GONE: Final = 86400
 
 
@@ -56,10 +56,10 @@ class _Life:
     is_long_gone: bool = False
 
     async def lead(self, device: CloudDevice) -> None:
-        """Lead it; the end of a life that is long gone was long ago."""
+        """Run the scenario; a device that is long gone left long ago."""
         await self.live(device.device)
         if self.is_long_gone:
-            device.connection.age(_LONG_GONE)
+            device.connection.backdate(_LONG_GONE)
 
 
 _KIOSKS: Final = (

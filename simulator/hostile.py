@@ -1,4 +1,4 @@
-"""Faults of a server that is no friend: pages without end, huge bodies, rows of others."""
+"""Faults of a hostile server: endless pages, huge bodies, incomplete rows."""
 
 from collections.abc import Callable
 import itertools
@@ -17,19 +17,19 @@ _MEGABYTE: Final = 1024 * 1024
 
 
 def firewall_page() -> Fault:
-    """Answer 403 with a page, as a firewall on the way does."""
+    """Return 403 with an HTML page, as a firewall does."""
     return Fault.status(403, _FIREWALL_PAGE, "text/html; charset=utf-8")
 
 
 def error_page(megabytes: float = 60, status: int = 500) -> Fault:
-    """Answer with an error whose page is huge."""
+    """Return an error with a huge HTML page."""
     line = b"<p>Something went wrong, and this is where it went wrong.</p>\n"
     body = line * (int(megabytes * _MEGABYTE) // len(line))
     return Fault(status_code=status, body=body, content_type="text/html")
 
 
 def endless_pages(size: int = 1001) -> Fault:
-    """Answer every page with so many rows that were never told before."""
+    """Fill every page with `size` rows that no page had before."""
     numbers = itertools.count(50_000_000)
 
     def fill(rows: list[Any]) -> list[Any]:
@@ -41,12 +41,12 @@ def endless_pages(size: int = 1001) -> Fault:
 
 
 def duplicated_rows() -> Fault:
-    """Answer with every row twice."""
+    """Return every row twice."""
     return _rewrite_rows(lambda rows: [row for row in rows for _ in range(2)])
 
 
 def rows_without(*names: str) -> Fault:
-    """Answer with rows that lack fields."""
+    """Remove fields from all rows."""
     return _rewrite_rows(
         lambda rows: [
             {name: value for name, value in row.items() if name not in names}
@@ -56,7 +56,7 @@ def rows_without(*names: str) -> Fault:
 
 
 def _rewrite_rows(change: Callable[[list[Any]], list[Any]]) -> Fault:
-    """Make other rows of those that a query finds."""
+    """Return a fault that changes the rows of a query."""
 
     def rewrite(body: bytes) -> bytes:
         rows = orjson.loads(body)["d"] if body.startswith(b'{"d":[') else None
@@ -65,7 +65,7 @@ def _rewrite_rows(change: Callable[[list[Any]], list[Any]]) -> Fault:
     return Fault.rewrite(rewrite)
 
 
-# By the names under which they can be switched on by hand.
+# By their names in the control API.
 HOSTILE_FAULTS: Final[dict[str, Callable[..., Fault]]] = {
     "duplicated-rows": duplicated_rows,
     "endless-pages": endless_pages,

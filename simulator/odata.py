@@ -349,8 +349,8 @@ class Resource[Row, Viewer]:
     fields: Mapping[str, Callable[[Row], object]]
     one: Mapping[str, One[Row]] = field(default_factory=dict)
     many: Mapping[str, Many[Row, Viewer]] = field(default_factory=dict)
-    # What is told in the end, given a row and what would be told.
-    retell: Callable[[Row, dict[str, object]], dict[str, object]] | None = None
+    # Changes a finished row, given its source.
+    override: Callable[[Row, dict[str, object]], dict[str, object]] | None = None
 
 
 type _Getter = Callable[[Any], Any]
@@ -391,7 +391,7 @@ class Schema[Viewer]:
         return len(self.choose(resource, options, rows))
 
     def choose(self, name: str, options: Options, rows: Iterable[Any]) -> Sequence[Any]:
-        """Return the rows that a query is about. Raises UnknownName."""
+        """Return the rows that a query selects. Raises UnknownName."""
         if options.filter is not None:
             holds = self._condition(options.filter, {_SELF: name})
             rows = [row for row in rows if holds({_SELF: row})]
@@ -415,10 +415,10 @@ class Schema[Viewer]:
         for expand in options.expand:
             getters[expand.name] = self._expanded(name, expand)
         items = tuple(getters.items())
-        retell = self.resources[name].retell
-        if retell is None:
+        override = self.resources[name].override
+        if override is None:
             return lambda row: {field: get(row) for field, get in items}
-        return lambda row: retell(row, {field: get(row) for field, get in items})
+        return lambda row: override(row, {field: get(row) for field, get in items})
 
     def _selected(self, name: str, field: str) -> _Getter:
         value = self._value(name, field)

@@ -20,12 +20,11 @@ _METHODS: Final = {"PUT", "PATCH", "POST", "HEAD", "DELETE", "GET"}
 _READING: Final = {"HEAD", "GET"}
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9\s:'.?!,/-]*")
 _BAD_RESPONSE: Final = Reply(500, b'{"error":"Bad API response from supervisor"}', JSON)
-# The words in which the proxy says that a request did not get into the tunnel, or that
-# it does not know what became of it there.
+# What the proxy reports if a request fails between the API and the Supervisor.
 TUNNEL_ERRORS: Final = {
-    # The VPN knows no connection to the device: certainly not delivered.
+    # The VPN has no connection to the device: certainly not delivered.
     "refused": "tunneling socket could not be established, statusCode=503",
-    # The device knows no Supervisor.
+    # Nothing listens on the device.
     "unanswered": "tunneling socket could not be established, statusCode=502",
     "broken": "tunneling socket could not be established, cause=socket hang up",
     "unconnected": "ETIMEDOUT",

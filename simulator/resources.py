@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .account import (
-    UNTOLD,
+    OMIT,
     CloudDevice,
     Fleet,
     FleetRelease,
@@ -108,7 +108,7 @@ def _variables(device: CloudDevice, values: Mapping[str, str]) -> list[_Variable
 
 
 def _config_variables(device: CloudDevice, viewer: Viewer) -> list[_Variable]:
-    """Return what a person set: what the device knows of it, and more."""
+    """Return the configuration that a person set."""
     values = {}
     if device.device.local_mode:
         values["BALENA_SUPERVISOR_LOCAL_MODE"] = "1"
@@ -137,20 +137,22 @@ def _nothing(row: Any) -> None:
 
 
 def _reported(get: Callable[[CloudDevice], object]) -> Callable[[CloudDevice], object]:
-    """Return what a device tells of itself, which is nothing until it first reports."""
+    """Return a getter that returns None until the device first reports."""
     return lambda row: get(row) if row.has_reported else None
 
 
-def _retold(row: CloudDevice, usual: dict[str, object]) -> dict[str, object]:
-    """Return a row in which some fields are told otherwise, and some are left out."""
-    if not row.told:
+def _override_fields(row: CloudDevice, usual: dict[str, object]) -> dict[str, object]:
+    """Apply the overrides of a device to its row."""
+    if not row.field_overrides:
         return usual
-    told = {name: row.told.get(name, value) for name, value in usual.items()}
-    return {name: value for name, value in told.items() if value is not UNTOLD}
+    changed = {
+        name: row.field_overrides.get(name, value) for name, value in usual.items()
+    }
+    return {name: value for name, value in changed.items() if value is not OMIT}
 
 
-# What the API itself knows of a device.
-_KNOWN: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
+# What the API knows without the device.
+_API_FIELDS: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
     "id": lambda row: row.id,
     "uuid": lambda row: row.device.uuid,
     "device_name": lambda row: row.device.name,
@@ -158,7 +160,7 @@ _KNOWN: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
     "is_connected_to_vpn": lambda row: row.is_connected_to_vpn,
     "api_heartbeat_state": lambda row: row.heartbeat,
     "changed_api_heartbeat_state_on__date": lambda row: row.last_heartbeat_event,
-    "last_connectivity_event": lambda row: row.last_vpn_event,
+    "last_connectivity_event": lambda row: row.last_connectivity_event,
     "last_vpn_event": lambda row: row.last_vpn_event,
     "overall_status": lambda row: row.overall_status,
     "overall_progress": lambda row: row.overall_progress,
@@ -181,8 +183,8 @@ _KNOWN: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
     "is_frozen": lambda row: row.is_frozen,
     "is_accessible_by_support_until__date": _nothing,
 }
-# What it was told by the device.
-_TOLD: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
+# What the device reports.
+_REPORTED_FIELDS: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
     "status": lambda row: row.status,
     "update_status": lambda row: row.update_status,
     "download_progress": lambda row: row.download_progress,
@@ -204,17 +206,20 @@ _TOLD: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
     "api_secret": _secret,
 }
 _DEVICE: Final = Resource[CloudDevice, Viewer](
-    {**_KNOWN, **{name: _reported(get) for name, get in _TOLD.items()}},
+    {**_API_FIELDS, **{name: _reported(get) for name, get in _REPORTED_FIELDS.items()}},
     {
         "actor": One("actor", lambda row: row),
         "is_of__device_type": One("device_type", lambda row: row.device.device_type),
         "belongs_to__application": One("application", lambda row: row.fleet),
         "is_running__release": One(
-            "release", lambda row: row.listed(row.runs) if row.has_reported else None
+            "release",
+            lambda row: row.release_record(row.runs) if row.has_reported else None,
         ),
-        "is_pinned_on__release": One("release", lambda row: row.listed(row.pinned)),
+        "is_pinned_on__release": One(
+            "release", lambda row: row.release_record(row.pinned)
+        ),
         "should_be_running__release": One(
-            "release", lambda row: row.listed(row.should_run)
+            "release", lambda row: row.release_record(row.should_run)
         ),
         "should_be_operated_by__release": One("release", _nothing),
         "should_be_managed_by__release": One("release", _nothing),
@@ -230,7 +235,7 @@ _DEVICE: Final = Resource[CloudDevice, Viewer](
             "device_environment_variable", _environment_variables
         ),
     },
-    _retold,
+    _override_fields,
 )
 _APPLICATION: Final = Resource[Fleet, Viewer](
     {
@@ -269,7 +274,7 @@ _APPLICATION: Final = Resource[Fleet, Viewer](
 
 
 def _variable_resource(name: str) -> Resource[_Variable, Viewer]:
-    """Return a resource of values of devices; name is the field with their names."""
+    """Return a resource of name and value pairs; `name` is the field of the name."""
     return Resource[_Variable, Viewer](
         {
             "id": lambda row: row.id,
@@ -363,7 +368,7 @@ RESOURCES: Final[Mapping[str, Resource[Any, Viewer]]] = {
 def _of_devices(
     get: Callable[[CloudDevice, Viewer], Sequence[Any]],
 ) -> Callable[[Viewer], Sequence[Any]]:
-    """Return what there is of all devices that somebody sees."""
+    """Return a getter of the items of all devices that the viewer sees."""
     return lambda viewer: [
         item for device in viewer.devices for item in get(device, viewer)
     ]
@@ -372,7 +377,7 @@ def _of_devices(
 def _of_fleets(
     get: Callable[[Fleet], Sequence[Any]],
 ) -> Callable[[Viewer], Sequence[Any]]:
-    """Return what there is of all fleets that somebody sees."""
+    """Return a getter of the items of all fleets that the viewer sees."""
     return lambda viewer: [
         item for fleet in (*viewer.fleets, *viewer.public_fleets) for item in get(fleet)
     ]

@@ -1,4 +1,4 @@
-"""What clients change through the balena API: tags, and fields of devices and fleets."""
+"""Writes through the balena API: tags, and fields of devices and fleets."""
 
 from collections.abc import Callable, Iterable, Mapping
 import re
@@ -10,7 +10,7 @@ from .proxy import Refused
 from .replies import Reply
 from .resources import Viewer
 
-# The rules of the API, in whose words it refuses.
+# The rules of the API; it refuses a request with the text of the rule.
 _PIN: Final = (
     "It is necessary that each release that is pinned to a device, has a status that is"
     ' equal to "success" and belongs to an application1 that the device belongs to.'
@@ -24,7 +24,7 @@ _LENGTH: Final = (
 )
 _AT_MOST: Final = "less than or equal to"
 _LONGEST_KEY: Final = 100
-# Far more than a person writes; how much exactly the API takes is not documented.
+# The real limit is not documented.
 _LONGEST_VALUE: Final = 64 * 1024
 _TAG_RULES: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
     (lambda key, _: re.search(r"\s", key), "Tag keys cannot contain whitespace."),
@@ -46,12 +46,12 @@ _TAG_RULES: Final[tuple[tuple[Callable[[str, str], object], str], ...]] = (
     ),
 )
 
-# Checks a value, and returns what makes it so. Raises Refused.
+# Validates a value and returns the function that applies it. Raises Refused.
 type _Write[Row] = Callable[[Row, Any, Viewer], Callable[[], None]]
 
 
 def set_tag(device: CloudDevice, key: str, value: str, *, is_new: bool) -> Reply:
-    """Set a tag as the API does: a new one must not be there yet. Raises Refused."""
+    """Create or update a tag; creating an existing one is a conflict. Raises Refused."""
     for is_broken, sentence in _TAG_RULES:
         if is_broken(key, value):
             raise Refused(400, sentence)
@@ -73,9 +73,9 @@ def patch(
     *,
     is_balena_cloud: bool,
 ) -> Reply:
-    """Set fields of rows, all or none; a field that cannot be set is an error.
+    """Set fields of rows, all or none; an unknown field is a server error.
 
-    Raises Refused when a value breaks a rule.
+    Raises Refused if a value breaks a rule.
     """
     writes = _WRITES[resource]
     unknown = values.keys() - writes.keys()
@@ -92,7 +92,7 @@ def patch(
 
 
 def _set[Row](name: str, kinds: type | tuple[type, ...]) -> _Write[Row]:
-    """Return what sets an attribute to a value of a kind."""
+    """Return a write of an attribute that accepts values of some types."""
 
     def write(row: Row, value: Any, viewer: Viewer) -> Callable[[], None]:
         if not isinstance(value, kinds):
@@ -111,7 +111,7 @@ def _rename(row: CloudDevice, value: Any, viewer: Viewer) -> Callable[[], None]:
 
 
 def _release(fleet: Fleet, number: Any, rule: str) -> Release | None:
-    """Return the release of an id, which must be one that devices of a fleet can run."""
+    """Return a successful release of a fleet by its id. Raises Refused."""
     if number is None:
         return None
     listed = fleet.releases.get(number) if isinstance(number, int) else None
@@ -125,7 +125,7 @@ def _pin(row: CloudDevice, value: Any, viewer: Viewer) -> Callable[[], None]:
 
     def pin() -> None:
         row.pinned = release
-        row.follow()
+        row.start_update()
 
     return pin
 
@@ -143,7 +143,7 @@ def _track(row: Fleet, value: Any, viewer: Viewer) -> Callable[[], None]:
     def track() -> None:
         row.release = release
         for device in row.devices:
-            device.follow()
+            device.start_update()
 
     return track
 
@@ -160,9 +160,9 @@ _WRITES: Final[Mapping[str, Mapping[str, _Write[Any]]]] = {
     },
     "application": {
         "should_be_running__release": _track,
-        # It counts from the next release on.
+        # Takes effect with the next release.
         "should_track_latest_release": _set("tracks_latest", bool),
     },
 }
-# What only balenaCloud lets be set, though openBalena may know the field.
+# Fields that only balenaCloud can set.
 _CLOUD_ONLY: Final = {"is_web_accessible", "custom_latitude", "custom_longitude"}

@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 
 from simulator import (
+    OMIT,
     RECORDED_NEXT_RELEASE,
-    UNTOLD,
     App,
     CloudDevice,
     CloudServer,
@@ -525,11 +525,15 @@ async def test_images_that_are_gone(caller: Caller, lobby: CloudDevice) -> None:
     ]
 
 
-async def test_words_of_containers(caller: Caller, lobby: CloudDevice) -> None:
+@pytest.mark.parametrize(
+    "word", ["exited", "Handing over", "Stopped", "Idle", "Aborted", "Downloading"]
+)
+async def test_words_of_containers(
+    caller: Caller, lobby: CloudDevice, word: str
+) -> None:
     """A container has the same word here and on the device."""
-    lobby.device.container_status("main", "exited")
-    lobby.device.container_status("redis", "Handing over")
-    assert [item[1] for item in await _installs(caller)] == ["exited", "Handing over"]
+    lobby.device.container_status("main", word)
+    assert [item[1] for item in await _installs(caller)] == [word, "Running"]
 
 
 async def test_failed_update(caller: Caller, lobby: CloudDevice) -> None:
@@ -652,7 +656,11 @@ async def test_temperatures_that_are_none(
 
 async def test_what_is_told_otherwise(caller: Caller, lobby: CloudDevice) -> None:
     """A field may have any value, an old word or half a character, or be left out."""
-    lobby.told = {"overall_status": "idle", "note": "\ud800", "cpu_temp": UNTOLD}
+    lobby.field_overrides = {
+        "overall_status": "idle",
+        "note": "\ud800",
+        "cpu_temp": OMIT,
+    }
     row = await caller.row("overall_status,note,cpu_temp,cpu_usage")
     assert row == {"overall_status": "idle", "note": "\ud800", "cpu_usage": 14}
 

@@ -86,14 +86,14 @@ async def test_power_cut(
     """The VPN drops at once; the heartbeat is missed later, and a little later given up."""
     await lobby.device.power_off()
     assert await _state(caller) == WITHOUT_VPN
-    lobby.connection.age(seconds)
+    lobby.connection.backdate(seconds)
     assert await _state(caller) == expected
 
 
 async def test_power_comes_back(caller: Caller, lobby: CloudDevice) -> None:
     """A device that boots is there again, and both changed when it did."""
     await lobby.device.power_off()
-    lobby.connection.age(86400)
+    lobby.connection.backdate(86400)
     before = await _events(caller)
     await lobby.device.power_on()
     assert await _state(caller) == ALIVE
@@ -105,7 +105,7 @@ async def test_short_power_cut(caller: Caller, lobby: CloudDevice) -> None:
     """A heartbeat does not miss a cut that is shorter than its patience."""
     before = await _events(caller)
     await lobby.device.power_off()
-    lobby.connection.age(600)
+    lobby.connection.backdate(600)
     heartbeat = "changed_api_heartbeat_state_on__date"
     during = await _events(caller)
     await lobby.device.power_on()
@@ -118,7 +118,7 @@ async def test_time_of_a_power_cut(caller: Caller, lobby: CloudDevice) -> None:
     """The events are dated by what happened, not by who looks."""
     await lobby.device.power_off()
     await _state(caller)
-    lobby.connection.age(PATIENCE + 3600)
+    lobby.connection.backdate(PATIENCE + 3600)
     events = {
         name: datetime.fromisoformat(text)
         for name, text in (await _events(caller)).items()
@@ -134,7 +134,7 @@ async def test_vpn_outage(caller: Caller, lobby: CloudDevice) -> None:
     before = await _events(caller)
     lobby.device.vpn_connected = False
     await _state(caller)
-    lobby.connection.age(86400)
+    lobby.connection.backdate(86400)
     assert await _state(caller) == WITHOUT_VPN
     during = await _events(caller)
     lobby.device.vpn_connected = True
@@ -153,7 +153,7 @@ async def test_heartbeat_lost(caller: Caller, lobby: CloudDevice) -> None:
     """A device that does not reach the API stays online by its VPN."""
     lobby.device.internet = False
     assert await _state(caller) == ALIVE
-    lobby.connection.age(PATIENCE + 20)
+    lobby.connection.backdate(PATIENCE + 20)
     assert await _state(caller) == (True, True, "offline", "reduced-functionality")
 
 
@@ -162,7 +162,7 @@ async def test_other_poll_interval(caller: Caller, lobby: CloudDevice) -> None:
     lobby.connection.poll_interval = 60
     lobby.device.internet = False
     await _state(caller)
-    lobby.connection.age(95)
+    lobby.connection.backdate(95)
     assert (await _state(caller))[2] == "timeout"
 
 
@@ -179,7 +179,7 @@ async def test_reboot(caller: Caller, lobby: CloudDevice) -> None:
     """A reboot takes the VPN down, also when nobody looks meanwhile."""
     before = await _events(caller)
     lobby.device.timings = Timings(boot=0.01, settle=0)
-    lobby.connection.age(60)
+    lobby.connection.backdate(60)
     lobby.device.leave("reboot")
     while await _state(caller) != ALIVE or not lobby.device.commands:
         pass
@@ -191,7 +191,7 @@ async def test_heartbeat_that_is_set(caller: Caller, lobby: CloudDevice) -> None
     """A heartbeat that is set stays, until it follows the device again."""
     before = await _events(caller)
     lobby.heartbeat = "timeout"
-    lobby.connection.age(86400)
+    lobby.connection.backdate(86400)
     assert (await _state(caller))[2] == "timeout"
     name = "changed_api_heartbeat_state_on__date"
     assert (await _events(caller))[name] >= before[name]

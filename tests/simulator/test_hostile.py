@@ -116,14 +116,14 @@ async def test_redirect(caller: Caller, cloud: CloudServer) -> None:
 
 async def test_half_a_character(caller: Caller, lobby: CloudDevice) -> None:
     """A field with half a character is written as an escape."""
-    lobby.told = {"device_name": "kiosk \ud83d"}
+    lobby.field_overrides = {"device_name": "kiosk \ud83d"}
     answer = await caller.ask("GET", "/v7/device?$select=device_name")
     assert answer.text == '{"d":[{"device_name":"kiosk \\ud83d"}]}'
 
 
 async def test_huge_text(caller: Caller, lobby: CloudDevice) -> None:
     """A field may be as long as it likes."""
-    lobby.told = {"device_name": "x" * 1_000_000}
+    lobby.field_overrides = {"device_name": "x" * 1_000_000}
     assert len((await caller.row("device_name"))["device_name"]) == 1_000_000
 
 
