@@ -34,20 +34,20 @@ class SystemApp:
 # The host OS, and the Supervisor itself.
 SYSTEM_APPS: Final = (
     SystemApp(
-        1_002_001,
+        1_667_441,
         Release(
             "0f2d1c6a8e9b47d3a5c4e1f7b6d80923",
-            3_100_001,
-            (Service("hostapp", 7_100_001, 710_001),),
+            3_800_001,
+            (Service("hostapp", 3_900_002, 900_002),),
             "6.5.4",
         ),
     ),
     SystemApp(
-        1_002_002,
+        1_667_442,
         Release(
             "6b7e90c1d2f84a35b6c7d8e9f0a1b2c3",
-            3_100_002,
-            (Service("core", 7_100_002, 710_002),),
+            3_800_002,
+            (Service("core", 3_900_001, 900_001),),
             "19.0.5",
         ),
         (18, 2, 0),

@@ -144,6 +144,6 @@ async def test_endless_pages_are_made_quickly(
 ) -> None:
     """A page without end of the usual size takes a fraction of a second."""
     caller.cloud.faults.add(*DEVICES, endless_pages())
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert len(await caller.rows("device?$select=id,uuid")) == 1001
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
