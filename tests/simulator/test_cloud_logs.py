@@ -52,7 +52,7 @@ async def test_history(caller: Caller, lobby: CloudDevice) -> None:
     """Lines of services have the service's id; those of the Supervisor are of the system."""
     lobby.device.journal.clear()
     lobby.device.log("main", "ready")
-    lobby.device.log("redis", b"caf\xe9", priority=3)
+    lobby.device.log("redis", b"\xe9t\xe9", priority=3)
     lobby.device.log(SUPERVISOR_UNIT, "Killing service 'main'")
     lobby.device.log("NetworkManager", "never sent")
     answer = await _ask(caller, lobby)
@@ -69,7 +69,7 @@ async def test_history(caller: Caller, lobby: CloudDevice) -> None:
             "serviceId": MAIN.service_id,
         },
         {
-            "message": "caf\ufffd",
+            "message": "\ufffdt\ufffd",
             "isSystem": False,
             "isStdErr": True,
             "serviceId": REDIS.service_id,
