@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, override
 
 from .apps import App, Container, Release, Service
+from .connection import Connection, Heartbeat, format_time
 from .device import Device
 from .faults import Faults
 from .supervisor import SupervisorServer
@@ -16,12 +17,51 @@ _TELLS_UPDATE_STATUS: Final = (17, 7, 0)
 # How many images that are gone a device keeps in its list.
 _REMEMBERED: Final = 10
 _STATUS: Final = {"downloading": "Downloading", "applying changes": "Installing"}
+# In field_overrides: removes the field from the row.
+OMIT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class SystemApp:
+    """An app of balena that every device runs beside its fleet's."""
+
+    id: int
+    release: Release
+    # The first Supervisor version that runs it.
+    since: tuple[int, ...] = ()
+
+
+# The host OS, and the Supervisor itself.
+SYSTEM_APPS: Final = (
+    SystemApp(
+        1_667_441,
+        Release(
+            "0f2d1c6a8e9b47d3a5c4e1f7b6d80923",
+            3_800_001,
+            (Service("hostapp", 3_900_002, 900_002),),
+            "6.5.4",
+        ),
+    ),
+    SystemApp(
+        1_667_442,
+        Release(
+            "6b7e90c1d2f84a35b6c7d8e9f0a1b2c3",
+            3_800_002,
+            (Service("core", 3_900_001, 900_001),),
+            "19.0.5",
+        ),
+        (18, 2, 0),
+    ),
+)
+
+
+def _format_optional(moment: datetime | None) -> str | None:
+    return None if moment is None else format_time(moment)
 
 
 def now() -> str:
     """Return the time as the API writes it."""
-    text = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+    return format_time(datetime.now(UTC))
 
 
 class TokenKind(StrEnum):
@@ -34,7 +74,10 @@ class TokenKind(StrEnum):
     DEVICE = "device"
     # Registers devices, and lists none.
     PROVISIONING = "provisioning"
+    # The API treats its bearer as a guest.
     EXPIRED = "expired"
+    # An ended session: refused everywhere, also where guests may read.
+    REVOKED = "revoked"
 
 
 @dataclass(slots=True)
@@ -46,6 +89,37 @@ class Token:
     username: str
     # The fleets that it is restricted to.
     fleet_ids: set[int] | None = None
+    # True for a session token (JWT), which the API validates without its database.
+    is_session: bool = False
+
+
+@dataclass(slots=True)
+class FleetRelease:
+    """A release and its metadata; every attribute may be set at any time."""
+
+    release: Release
+    fleet: Fleet | None
+    created_at: str
+    note: str | None = None
+    status: str = "success"
+    is_final: bool = True
+    is_invalidated: bool = False
+
+    @property
+    def raw_version(self) -> str:
+        """The version; a draft has its creation time (ms) as a suffix."""
+        if self.is_final:
+            return self.release.raw_version
+        made = datetime.fromisoformat(self.created_at)
+        return f"{self.release.raw_version}-{int(made.timestamp() * 1000)}"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetService:
+    """A service and its fleet; a service of a system app has no fleet."""
+
+    service: Service
+    fleet: Fleet | None = None
 
 
 class Fleet:
@@ -73,7 +147,11 @@ class Fleet:
         self.tracks_latest = True
         self.created_at = now()
         self.devices: list[CloudDevice] = []
+        # All releases by id, the oldest first.
+        self.releases: dict[int, FleetRelease] = {}
         self._release = release
+        if release is not None:
+            self.add_release(release)
 
     @override
     def __repr__(self) -> str:
@@ -97,8 +175,26 @@ class Fleet:
     @release.setter
     def release(self, release: Release | None) -> None:
         self._release = release
+        if release is not None:
+            self.add_release(release)
         for device in self.devices:
             device.aim()
+
+    @property
+    def services(self) -> list[FleetService]:
+        """The services of all releases."""
+        services = {
+            service.service_id: FleetService(service, self)
+            for listed in self.releases.values()
+            for service in listed.release.services
+        }
+        return list(services.values())
+
+    def add_release(self, release: Release) -> FleetRelease:
+        """Return the metadata of a release; add the release first if it is new."""
+        if release.id not in self.releases:
+            self.releases[release.id] = FleetRelease(release, self, now())
+        return self.releases[release.id]
 
 
 @dataclass(slots=True)
@@ -112,6 +208,11 @@ class ImageInstall:
     install_date: str
     status: str = ""
     download_progress: int | None = None
+
+    @property
+    def fleet_service(self) -> FleetService:
+        """The service that the image is a build of."""
+        return FleetService(self.service)
 
 
 @dataclass(slots=True, eq=False)
@@ -133,22 +234,39 @@ class CloudDevice:
     api_secret_known: bool = True
     # False while the proxy does not know through which VPN server it is reached.
     has_vpn_instance: bool = True
+    # A key of TUNNEL_ERRORS while the VPN does not forward requests to the device.
+    tunnel_error: str | None = None
     public_address: str = "203.0.113.7"
     latitude: str = "52.5200"
     longitude: str = "13.4050"
     created_at: str = field(default_factory=now)
+    custom_latitude: str = ""
+    custom_longitude: str = ""
+    location: str = ""
+    note: str | None = None
+    is_web_accessible: bool = False
+    # False if log control is off.
+    sends_logs: bool = True
+    is_active: bool = True
+    # While the device is being set up: the step, and its progress in percent.
+    provisioning_state: str = ""
+    provisioning_progress: int | None = None
+    # Set by a person for this device, in addition to what Device knows.
+    config_variables: dict[str, str] = field(default_factory=dict)
+    environment_variables: dict[str, str] = field(default_factory=dict)
+    # Values that replace those of the row, by field; OMIT removes the field.
+    field_overrides: dict[str, object] = field(default_factory=dict)
     supervisor: SupervisorServer = field(init=False)
-    _heartbeat: str | None = None
+    connection: Connection = field(init=False)
     _pinned: Release | None = None
     _installs: dict[tuple[int, str], ImageInstall] = field(default_factory=dict)
     _last_install: int = 0
-    _noticed: dict[str, tuple[object, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Put a Supervisor behind it that answers in process."""
         self.supervisor = SupervisorServer(self.device)
+        self.connection = Connection(self.device)
         self._last_install = self.id * 1000
-        self._notice()
 
     @property
     def faults(self) -> Faults:
@@ -168,47 +286,53 @@ class CloudDevice:
     # How it is connected
 
     @property
-    def is_connected_to_vpn(self) -> bool:
-        """Whether the VPN is up; commands pass only then."""
-        return self.device.is_powered and self.device.vpn_connected
+    def has_reported(self) -> bool:
+        """Whether the device ever reported to the API."""
+        return self.connection.has_reported
+
+    @has_reported.setter
+    def has_reported(self, value: bool) -> None:
+        self.connection.has_reported = value
 
     @property
-    def heartbeat(self) -> str:
-        """The state of the heartbeat; that of a device in the internet unless set."""
-        if self._heartbeat is not None:
-            return self._heartbeat
-        is_online = self.device.is_powered and self.device.internet
-        return "online" if is_online else "offline"
-
-    @heartbeat.setter
-    def heartbeat(self, value: str | None) -> None:
-        self._heartbeat = value
+    def is_connected_to_vpn(self) -> bool:
+        """Whether the VPN is up; commands pass only then."""
+        return self.connection.vpn
 
     @property
     def is_online(self) -> bool:
-        """Whether the API hears of the device in any way."""
-        return self.is_connected_to_vpn or self.heartbeat == "online"
+        """The API's is_online: a copy of the VPN state, independent of the heartbeat."""
+        return self.connection.vpn
 
     @property
-    def last_connectivity_event(self) -> str:
-        """When the device came or went, as far as somebody looked."""
-        return self._notice()["connectivity"][1]
+    def heartbeat(self) -> str:
+        """The heartbeat state; it follows the device's polls unless it is set."""
+        return self.connection.heartbeat
+
+    @heartbeat.setter
+    def heartbeat(self, value: str | None) -> None:
+        self.connection.force_heartbeat(None if value is None else Heartbeat(value))
 
     @property
-    def last_vpn_event(self) -> str:
-        """When the VPN came or went, as far as somebody looked."""
-        return self._notice()["vpn"][1]
+    def last_vpn_event(self) -> str | None:
+        """When the VPN last connected or disconnected."""
+        return _format_optional(self.connection.vpn_since)
 
     @property
-    def last_heartbeat_event(self) -> str:
-        """When the heartbeat changed, as far as somebody looked."""
-        return self._notice()["heartbeat"][1]
+    def last_connectivity_event(self) -> str | None:
+        """When is_online last changed, which is when the VPN did."""
+        return self.last_vpn_event
+
+    @property
+    def last_heartbeat_event(self) -> str | None:
+        """When the heartbeat state last changed."""
+        return _format_optional(self.connection.heartbeat_since)
 
     @property
     def modified_at(self) -> str:
-        """When the row changed: an online device reports every minute."""
-        if not self.is_online:
-            return self.last_connectivity_event
+        """When the row changed: a device that polls reports every minute."""
+        if not self.connection.is_polling:
+            return self.last_heartbeat_event or self.created_at
         return now()[:17] + "00.000Z"
 
     # What it should run, and what it runs
@@ -239,6 +363,30 @@ class CloudDevice:
         """The release that it runs."""
         return self.app.release if self.app else None
 
+    def release_record(self, release: Release | None) -> FleetRelease | None:
+        """Return the metadata of a release of the fleet."""
+        return None if release is None else self.fleet.add_release(release)
+
+    def start_update(self) -> None:
+        """Start the update to the target release if the device polls the API."""
+        release = self.should_run
+        if release and self.app and release != self.runs and self.connection.is_polling:
+            self.device.spawn(self.device.update(release, self.fleet.id))
+
+    def move(self, fleet: Fleet) -> None:
+        """Move to another fleet: unpin the device and run that fleet's release."""
+        device, before = self.device, self.fleet
+        before.devices.remove(self)
+        fleet.devices.append(self)
+        self.fleet, self._pinned = fleet, None
+        if device.current_update and device.current_update.app_id == before.id:
+            device.settle()
+        device.apps.pop(before.id, None)
+        for key in [key for key in device.containers if key[0] == before.id]:
+            del device.containers[key]
+        if fleet.release is not None:
+            device.run_app(App(fleet.id, fleet.name, fleet.release))
+
     @property
     def update_status(self) -> str | None:
         """How the fleet's update stands; older Supervisors do not tell."""
@@ -263,24 +411,43 @@ class CloudDevice:
 
     @property
     def overall_status(self) -> str:
-        """The one word that sums it up; a bad connection wins over an update."""
+        """The summary of the state: the first word of the list that applies."""
         heartbeat, vpn = self.heartbeat, self.is_connected_to_vpn
-        if not vpn and heartbeat in {"offline", "unknown"}:
-            return "disconnected"
-        is_vpn_missing = not vpn and self.device.vpn_enabled
-        if heartbeat != "online" or is_vpn_missing:
-            return "reduced-functionality"
-        return "operational" if self.download_progress is None else "updating"
+        is_heard = heartbeat in {Heartbeat.ONLINE, Heartbeat.TIMEOUT}
+        words = (
+            ("inactive", not self.is_active),
+            ("post-provisioning", self._is_post_provisioning),
+            ("configuring", self._is_before_first_report),
+            ("disconnected", not vpn and not is_heard),
+            ("updating", is_heard and self.download_progress is not None),
+            ("configuring", self.provisioning_progress is not None),
+            ("reduced-functionality", heartbeat != Heartbeat.ONLINE),
+            ("reduced-functionality", not vpn and self.device.vpn_enabled),
+        )
+        return next((word for word, is_true in words if is_true), "operational")
 
     @property
     def overall_progress(self) -> int | None:
-        """The average of all images of a download, None without one."""
-        if self.overall_status == "disconnected" or self.download_progress is None:
+        """The progress that belongs to overall_status."""
+        if self._is_post_provisioning or self._is_before_first_report:
+            return self.provisioning_progress
+        if self.overall_status in {"inactive", "disconnected"}:
             return None
-        return self.download_progress
+        progress = self.download_progress
+        return self.provisioning_progress if progress is None else progress
+
+    @property
+    def _is_post_provisioning(self) -> bool:
+        return self.provisioning_state == "Post-Provisioning"
+
+    @property
+    def _is_before_first_report(self) -> bool:
+        return not self.has_reported and self.heartbeat == Heartbeat.UNKNOWN
 
     def image_installs(self) -> list[ImageInstall]:
         """Return the containers and images of all releases, also those that are gone."""
+        if not self.has_reported:
+            return []
         seen = set()
         for key, service, release, status, progress in self._images():
             seen.add(key)
@@ -306,6 +473,10 @@ class CloudDevice:
     ) -> Iterator[tuple[tuple[int, str], Service, Release, str, int | None]]:
         device, update = self.device, self.device.current_update
         held = set()
+        version = device.version
+        for app in SYSTEM_APPS:
+            for service in app.release.services if version >= app.since else ():
+                yield (app.id, service.image), service, app.release, "Running", None
         for container in device.containers.values():
             release = self._release_of(container)
             if release is not None:
@@ -326,15 +497,3 @@ class CloudDevice:
         if app is None or update is None or container.service in app.release.services:
             return app.release if app else None
         return update.release
-
-    def _notice(self) -> dict[str, tuple[object, str]]:
-        """Remember when something changed, as far as somebody looks."""
-        states = (
-            ("vpn", self.is_connected_to_vpn),
-            ("heartbeat", self.heartbeat),
-            ("connectivity", self.is_online),
-        )
-        for name, state in states:
-            if name not in self._noticed or self._noticed[name][0] != state:
-                self._noticed[name] = state, now()
-        return self._noticed

@@ -6,11 +6,12 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from .account import Fleet, TokenKind
+from .account import OMIT, CloudDevice, Fleet, TokenKind
 from .apps import App, Release, Service
 from .cloud import CloudServer
 from .device import Device, Refusal, Timings
 from .faults import Fault, Faults
+from .hostile import HOSTILE_FAULTS
 from .scenarios import following, next_release
 
 
@@ -43,10 +44,12 @@ def _update(item: Controllable, arguments: dict[str, Any]) -> None:
 
 
 def _add_fault(faults: Faults, arguments: dict[str, Any]) -> None:
+    kind = arguments["kind"]
+    make = HOSTILE_FAULTS.get(kind) or getattr(Fault, kind)
     faults.add(
         arguments.get("method", "*"),
         arguments["path"],
-        getattr(Fault, arguments["kind"])(*arguments.get("arguments", ())),
+        make(*arguments.get("arguments", ())),
         arguments.get("times"),
     )
 
@@ -72,6 +75,7 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "off": lambda item, _: item.device.power_off(),
     "on": lambda item, _: item.device.power_on(),
     "vpn": _set("vpn_connected"),
+    "vpn-control": _set("vpn_enabled"),
     "internet": _set("internet"),
     "local-mode": _set("local_mode"),
     "host-update": _set("host_update_running"),
@@ -131,6 +135,35 @@ def _rename(cloud: CloudServer, arguments: dict[str, Any]) -> None:
     cloud.devices[arguments["uuid"]].device.name = arguments["name"]
 
 
+def _move(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    cloud.move_device(arguments["uuid"], _fleet(cloud, arguments))
+
+
+def _set_of_device(name: str) -> CloudHappening:
+    def happen(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+        setattr(cloud.devices[arguments["uuid"]], name, arguments["value"])
+
+    return happen
+
+
+def _backdate(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    cloud.devices[arguments["uuid"]].connection.backdate(arguments["seconds"])
+
+
+def _override_field(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    """Override a field of a row; without a value, remove it."""
+    device: CloudDevice = cloud.devices[arguments["uuid"]]
+    device.field_overrides[arguments["field"]] = arguments.get("value", OMIT)
+
+
+def _set_options(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    cloud.ignored_options = set(arguments["options"])
+
+
+def _set_headers(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    cloud.extra_headers = dict(arguments["headers"])
+
+
 CLOUD_HAPPENINGS: Final[dict[str, CloudHappening]] = {
     "expire-token": lambda cloud, _: _set_tokens(cloud, TokenKind.EXPIRED),
     "restore-token": lambda cloud, arguments: _set_tokens(
@@ -138,6 +171,16 @@ CLOUD_HAPPENINGS: Final[dict[str, CloudHappening]] = {
     ),
     "limit": lambda cloud, arguments: cloud.limit(**arguments),
     "unlimit": lambda cloud, _: cloud.unlimit(),
+    "database-down": lambda cloud, arguments: cloud.lose_database(**arguments),
+    "database-up": lambda cloud, _: cloud.restore_database(),
+    "ignore-options": _set_options,
+    "headers": _set_headers,
+    "heartbeat": _set_of_device("heartbeat"),
+    "reported": _set_of_device("has_reported"),
+    "tunnel": _set_of_device("tunnel_error"),
+    "backdate": _backdate,
+    "field": _override_field,
+    "move": _move,
     "remove-device": lambda cloud, arguments: cloud.remove_device(arguments["uuid"]),
     "add-device": _add_device,
     "release": _release,

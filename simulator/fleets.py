@@ -15,6 +15,8 @@ from .scenarios import SCENARIOS, following
 
 # How often an online device reports its measurements, in seconds.
 _REPORTS: Final = 20
+# How long devices are away that are offline from the start, in seconds.
+_LONG_GONE: Final = 86400
 
 
 def _release(
@@ -51,6 +53,13 @@ class _Life:
     temperature: int = 46
     load: int = 12
     is_undervolted: bool = False
+    is_long_gone: bool = False
+
+    async def lead(self, device: CloudDevice) -> None:
+        """Run the scenario; a device that is long gone left long ago."""
+        await self.live(device.device)
+        if self.is_long_gone:
+            device.connection.backdate(_LONG_GONE)
 
 
 _KIOSKS: Final = (
@@ -59,11 +68,11 @@ _KIOSKS: Final = (
     _Life("kiosk-entrance", is_pinned=True),
     _Life("kiosk-reception"),
     _Life("kiosk-warehouse", SCENARIOS["failing"].live),
-    _Life("kiosk-showroom", _off),
+    _Life("kiosk-showroom", _off, is_long_gone=True),
     _Life("kiosk-meeting-room", SCENARIOS["locked"].live),
 )
 _GATEWAYS: Final = (
-    _Life("gateway-roof", SCENARIOS["offline"].live),
+    _Life("gateway-roof", SCENARIOS["offline"].live, is_long_gone=True),
     _Life("gateway-boiler-room", temperature=83, load=91, is_undervolted=True),
     _Life("gateway-garage", SCENARIOS["restarting"].live),
     _Life("gateway-garden", SCENARIOS["everyday"].live, temperature=39),
@@ -89,7 +98,7 @@ def demo_account(cloud: CloudServer, timings: Timings) -> None:
                 device.pinned = before
             device.cpu_temp, device.cpu_usage = life.temperature, life.load
             device.is_undervolted = life.is_undervolted
-            device.device.spawn(life.live(device.device))
+            device.device.spawn(life.lead(device))
             device.device.spawn(_measure(device))
 
 
@@ -119,7 +128,7 @@ async def _measure(device: CloudDevice) -> None:
     temperature, load = device.cpu_temp or 0, device.cpu_usage or 0
     for _ in itertools.count():
         await asyncio.sleep(_REPORTS * chance.uniform(0.8, 1.2))
-        if device.is_online:
+        if device.connection.is_polling:
             device.cpu_temp = temperature + chance.randint(-2, 2)
             device.cpu_usage = min(100, max(1, load + chance.randint(-8, 8)))
             device.memory_usage = 612 + chance.randint(-40, 40)

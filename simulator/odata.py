@@ -349,6 +349,8 @@ class Resource[Row, Viewer]:
     fields: Mapping[str, Callable[[Row], object]]
     one: Mapping[str, One[Row]] = field(default_factory=dict)
     many: Mapping[str, Many[Row, Viewer]] = field(default_factory=dict)
+    # Changes a finished row, given its source.
+    override: Callable[[Row, dict[str, object]], dict[str, object]] | None = None
 
 
 type _Getter = Callable[[Any], Any]
@@ -382,15 +384,14 @@ class Schema[Viewer]:
     ) -> list[dict[str, object]]:
         """Return the rows as they were asked for. Raises UnknownName."""
         shape = self._shape(resource, options)
-        return [shape(row) for row in self._choose(resource, options, rows)]
+        return [shape(row) for row in self.choose(resource, options, rows)]
 
     def count(self, resource: str, options: Options, rows: Iterable[Any]) -> int:
         """Return how many rows there are. Raises UnknownName."""
-        return len(self._choose(resource, options, rows))
+        return len(self.choose(resource, options, rows))
 
-    def _choose(
-        self, name: str, options: Options, rows: Iterable[Any]
-    ) -> Sequence[Any]:
+    def choose(self, name: str, options: Options, rows: Iterable[Any]) -> Sequence[Any]:
+        """Return the rows that a query selects. Raises UnknownName."""
         if options.filter is not None:
             holds = self._condition(options.filter, {_SELF: name})
             rows = [row for row in rows if holds({_SELF: row})]
@@ -414,7 +415,10 @@ class Schema[Viewer]:
         for expand in options.expand:
             getters[expand.name] = self._expanded(name, expand)
         items = tuple(getters.items())
-        return lambda row: {field: get(row) for field, get in items}
+        override = self.resources[name].override
+        if override is None:
+            return lambda row: {field: get(row) for field, get in items}
+        return lambda row: override(row, {field: get(row) for field, get in items})
 
     def _selected(self, name: str, field: str) -> _Getter:
         value = self._value(name, field)
@@ -452,9 +456,9 @@ class Schema[Viewer]:
         if options.filter is None and not options.orderby and options.top is None:
             return lambda row: [shape(item) for item in get(row)[options.skip :]]
         # To find fault with it also when there are no rows.
-        self._choose(target, options, ())
+        self.choose(target, options, ())
         return lambda row: [
-            shape(item) for item in self._choose(target, options, get(row))
+            shape(item) for item in self.choose(target, options, get(row))
         ]
 
     def _linked(

@@ -20,6 +20,16 @@ _METHODS: Final = {"PUT", "PATCH", "POST", "HEAD", "DELETE", "GET"}
 _READING: Final = {"HEAD", "GET"}
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9\s:'.?!,/-]*")
 _BAD_RESPONSE: Final = Reply(500, b'{"error":"Bad API response from supervisor"}', JSON)
+# What the proxy reports if a request fails between the API and the Supervisor.
+TUNNEL_ERRORS: Final = {
+    # The VPN has no connection to the device: certainly not delivered.
+    "refused": "tunneling socket could not be established, statusCode=503",
+    # Nothing listens on the device.
+    "unanswered": "tunneling socket could not be established, statusCode=502",
+    "broken": "tunneling socket could not be established, cause=socket hang up",
+    "unconnected": "ETIMEDOUT",
+    "silent": "ESOCKETTIMEDOUT",
+}
 
 
 class Refused(Exception):
@@ -141,8 +151,10 @@ async def ask(command: Command, device: CloudDevice, seconds: float) -> Reply:
 
     The device goes on with what it was told when the proxy does not wait any more.
     """
+    if device.tunnel_error is not None:
+        raise Unreachable(TUNNEL_ERRORS[device.tunnel_error])
     if not device.device.is_on:
-        raise Unreachable("tunneling socket could not be established, statusCode=502")
+        raise Unreachable(TUNNEL_ERRORS["unanswered"])
     given_up = asyncio.Event()
     answer = asyncio.ensure_future(_whole(command, device, given_up))
     try:
@@ -154,7 +166,7 @@ async def ask(command: Command, device: CloudDevice, seconds: float) -> Reply:
         return answer.result()
     given_up.set()
     _keep(answer, device)
-    raise Unreachable("ESOCKETTIMEDOUT")
+    raise Unreachable(TUNNEL_ERRORS["silent"])
 
 
 def _keep(answer: asyncio.Future[Reply], device: CloudDevice) -> None:
