@@ -139,8 +139,8 @@ def test_fleets_and_what_needs_attention(
     expect(tile(page, "kiosk-showroom")).to_contain_text("Disconnected")
     expect(tile(page, "kiosk-reception")).to_contain_text("Operational")
 
-    demo.simulate("begin-update", "kiosk-entrance")
-    demo.simulate("fail-update", "kiosk-entrance")
+    demo.simulate("begin-update", "gateway-boiler-room")
+    demo.simulate("fail-update", "gateway-boiler-room")
     refresh(page, "sensor.kiosks_devices")
     # The updates of another device fail now and then.
     expect(title(page, re.compile(r"^Update failed \([12]\)$"))).to_be_visible()
