@@ -338,7 +338,7 @@ async def test_each_device_of_a_fleet_answers(
         await call(hass, "restart", device_id=fleet_id)
     assert str(caught.value).startswith("2 of 12 devices failed.")
     assert "kiosk-4 does not answer" in str(caught.value)
-    assert "kiosk-7 is locked" in str(caught.value)
+    assert "An app on kiosk-7 holds an update lock" in str(caught.value)
 
     outcomes = await ask(hass, "restart", device_id=fleet_id)
     results = {name: outcome["result"] for name, outcome in outcomes.items()}

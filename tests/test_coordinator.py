@@ -226,7 +226,7 @@ async def test_unknown_path_is_asked_again(
 
 
 @pytest.mark.parametrize("value", [{}, [1], None, {"status": "ok"}])
-@pytest.mark.expects_log("not one of a Supervisor")
+@pytest.mark.expects_log("not from a balena Supervisor")
 async def test_something_else_answers(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

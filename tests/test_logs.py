@@ -381,7 +381,7 @@ async def test_several_devices(
     assert (second["device_id"], second["result"]) == (member_id, "unsupported")
     assert second["message"] == (
         "kiosk-lobby or its connection does not support this. "
-        'Reason: "The balena API does not forward logs".'
+        'Reason: "The balena API does not forward logs"'
     )
     assert second["logs"] is None
 

@@ -319,7 +319,7 @@ async def test_entry_is_unloaded(
     assert (await browser.event())["entries"][0]["message"] == "the last one"
     assert await browser.event() == {
         "ended": True,
-        "message": "holy-wildflower is not set up at the moment",
+        "message": "holy-wildflower is currently not loaded in Home Assistant",
         "translation_key": "logs_unloaded",
         "translation_placeholders": {"device": "holy-wildflower"},
     }
