@@ -1,4 +1,4 @@
-"""What the balena API knows: tokens, fleets, and their devices as it sees them."""
+"""The data of the simulated balena API: tokens, fleets and devices."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,45 +11,45 @@ from .device import Device
 from .faults import Faults
 from .supervisor import SupervisorServer
 
-# The first Supervisor that tells how its update stands.
+# The first Supervisor version that reports the status of its update.
 _TELLS_UPDATE_STATUS: Final = (17, 7, 0)
-# How many images that are gone a device keeps in its list.
+# The number of deleted images that a device keeps in its list.
 _REMEMBERED: Final = 10
 _STATUS: Final = {"downloading": "Downloading", "applying changes": "Installing"}
 
 
 def now() -> str:
-    """Return the time as the API writes it."""
+    """Return the current time in the format of the API."""
     text = datetime.now(UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 
 class TokenKind(StrEnum):
-    """What a token is good for."""
+    """The kind of a token, which decides its permissions."""
 
     USER = "user"
-    # Reads everything, and commands nothing.
+    # Can read everything, but cannot change anything.
     OBSERVER = "observer"
-    # A device's own key: sees itself only.
+    # The key of a device. It can only see this device.
     DEVICE = "device"
-    # Registers devices, and lists none.
+    # Can register devices, but cannot list any.
     PROVISIONING = "provisioning"
     EXPIRED = "expired"
 
 
 @dataclass(slots=True)
 class Token:
-    """Who asks; every attribute may be set at any time."""
+    """A token of the API. Tests can set every attribute at any time."""
 
     kind: TokenKind
     actor: int
     username: str
-    # The fleets that it is restricted to.
+    # The fleets that the token can access. None means all.
     fleet_ids: set[int] | None = None
 
 
 class Fleet:
-    """A fleet; every public attribute may be set at any time."""
+    """A fleet. Tests can set every public attribute at any time."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Fleet:
         device_type: str = "raspberrypi4-64",
         is_public: bool = False,
     ) -> None:
-        """Make a fleet without devices."""
+        """Create a fleet without devices."""
         self.id = fleet_id
         self.uuid = uuid
         self.name = name
@@ -81,17 +81,17 @@ class Fleet:
 
     @property
     def slug(self) -> str:
-        """The name that is unique among all fleets."""
+        """The slug, which is unique among all fleets."""
         return f"{self.organization}/{self.name.lower().replace(' ', '-')}"
 
     @property
     def actor(self) -> int:
-        """The actor of its provisioning keys."""
+        """The actor id of the provisioning keys."""
         return self.id + 4_000_000
 
     @property
     def release(self) -> Release | None:
-        """The release that devices run which are not pinned."""
+        """The target release of all devices that are not pinned."""
         return self._release
 
     @release.setter
@@ -103,7 +103,7 @@ class Fleet:
 
 @dataclass(slots=True)
 class ImageInstall:
-    """An image on a device, and what has become of it."""
+    """An image on a device, and its status."""
 
     id: int
     app_id: int
@@ -116,7 +116,7 @@ class ImageInstall:
 
 @dataclass(slots=True, eq=False)
 class CloudDevice:
-    """A device as the API sees it; every public attribute may be set at any time."""
+    """A device in the database of the API. Tests can set every public attribute at any time."""
 
     id: int
     device: Device
@@ -129,9 +129,9 @@ class CloudDevice:
     storage_total: int | None = 14007
     is_undervolted: bool = False
     is_frozen: bool = False
-    # False while the proxy has the key from before it was regenerated.
+    # False if the proxy still has the key from before its regeneration.
     api_secret_known: bool = True
-    # False while the proxy does not know through which VPN server it is reached.
+    # False if the proxy does not know which VPN server the device is connected to.
     has_vpn_instance: bool = True
     public_address: str = "203.0.113.7"
     latitude: str = "52.5200"
@@ -145,36 +145,39 @@ class CloudDevice:
     _noticed: dict[str, tuple[object, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Put a Supervisor behind it that answers in process."""
+        """Create the Supervisor of the device, which runs in this process."""
         self.supervisor = SupervisorServer(self.device)
         self._last_install = self.id * 1000
         self._notice()
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong between the API and the device."""
+        """The faults between the API and the device."""
         return self.supervisor.faults
 
     @property
     def actor(self) -> int:
-        """The actor of the device's own key."""
+        """The actor id of the key of the device."""
         return self.id + 4_000_000
 
     @property
     def app(self) -> App | None:
-        """The fleet's app on the device."""
+        """The app of the fleet on the device."""
         return self.device.apps.get(self.fleet.id)
 
-    # How it is connected
+    # Connectivity
 
     @property
     def is_connected_to_vpn(self) -> bool:
-        """Whether the VPN is up; commands pass only then."""
+        """Whether the VPN is connected. The proxy needs the VPN."""
         return self.device.is_powered and self.device.vpn_connected
 
     @property
     def heartbeat(self) -> str:
-        """The state of the heartbeat; that of a device in the internet unless set."""
+        """The state of the heartbeat.
+
+        By default, it is online while the device has internet access.
+        """
         if self._heartbeat is not None:
             return self._heartbeat
         is_online = self.device.is_powered and self.device.internet
@@ -186,36 +189,36 @@ class CloudDevice:
 
     @property
     def is_online(self) -> bool:
-        """Whether the API hears of the device in any way."""
+        """Whether the device is connected to the VPN or sends heartbeats."""
         return self.is_connected_to_vpn or self.heartbeat == "online"
 
     @property
     def last_connectivity_event(self) -> str:
-        """When the device came or went, as far as somebody looked."""
+        """When `is_online` changed. A change counts from the first read after it."""
         return self._notice()["connectivity"][1]
 
     @property
     def last_vpn_event(self) -> str:
-        """When the VPN came or went, as far as somebody looked."""
+        """When the VPN connection changed. A change counts from the first read after it."""
         return self._notice()["vpn"][1]
 
     @property
     def last_heartbeat_event(self) -> str:
-        """When the heartbeat changed, as far as somebody looked."""
+        """When the heartbeat changed. A change counts from the first read after it."""
         return self._notice()["heartbeat"][1]
 
     @property
     def modified_at(self) -> str:
-        """When the row changed: an online device reports every minute."""
+        """When the row changed. An online device reports every minute."""
         if not self.is_online:
             return self.last_connectivity_event
         return now()[:17] + "00.000Z"
 
-    # What it should run, and what it runs
+    # Target release and running release
 
     @property
     def pinned(self) -> Release | None:
-        """The release that it is pinned on."""
+        """The release to which the device is pinned."""
         return self._pinned
 
     @pinned.setter
@@ -224,24 +227,24 @@ class CloudDevice:
         self.aim()
 
     def aim(self) -> None:
-        """Have the device want what it should run; it notices when it looks."""
+        """Set the target release of the device. The device detects it with its next check."""
         release = self._pinned or self.fleet.release
         if release is not None and self.fleet.id in self.device.apps:
             self.device.set_target(release, self.fleet.id)
 
     @property
     def should_run(self) -> Release | None:
-        """The release that it should run."""
+        """The target release."""
         return self._pinned or self.device.target(self.fleet.id) or self.fleet.release
 
     @property
     def runs(self) -> Release | None:
-        """The release that it runs."""
+        """The running release."""
         return self.app.release if self.app else None
 
     @property
     def update_status(self) -> str | None:
-        """How the fleet's update stands; older Supervisors do not tell."""
+        """The update status of the fleet's app. Older Supervisors do not report it."""
         if self.device.version < _TELLS_UPDATE_STATUS or not self.app:
             return None
         update = self.device.current_update
@@ -250,20 +253,20 @@ class CloudDevice:
 
     @property
     def status(self) -> str:
-        """What the device does."""
+        """The status of the device."""
         update = self.device.current_update
         return _STATUS.get(update.phase, "Idle") if update else "Idle"
 
     @property
     def download_progress(self) -> int | None:
-        """How much of a download is done."""
+        """The progress of the download in percent, None if nothing is downloaded."""
         update = self.device.current_update
         is_downloading = update is not None and update.phase == "downloading"
         return int(update.progress) if update and is_downloading else None
 
     @property
     def overall_status(self) -> str:
-        """The one word that sums it up; a bad connection wins over an update."""
+        """The overall status. A connection problem takes precedence over an update."""
         heartbeat, vpn = self.heartbeat, self.is_connected_to_vpn
         if not vpn and heartbeat in {"offline", "unknown"}:
             return "disconnected"
@@ -274,13 +277,13 @@ class CloudDevice:
 
     @property
     def overall_progress(self) -> int | None:
-        """The average of all images of a download, None without one."""
+        """The average download progress of all images, None if nothing is downloaded."""
         if self.overall_status == "disconnected" or self.download_progress is None:
             return None
         return self.download_progress
 
     def image_installs(self) -> list[ImageInstall]:
-        """Return the containers and images of all releases, also those that are gone."""
+        """Return the images of all releases, including deleted ones."""
         seen = set()
         for key, service, release, status, progress in self._images():
             seen.add(key)
@@ -328,7 +331,7 @@ class CloudDevice:
         return update.release
 
     def _notice(self) -> dict[str, tuple[object, str]]:
-        """Remember when something changed, as far as somebody looks."""
+        """Store the current connectivity states, and when each one changed."""
         states = (
             ("vpn", self.is_connected_to_vpn),
             ("heartbeat", self.heartbeat),

@@ -1,4 +1,4 @@
-"""The balena API: who asks, what they see, and the proxy to their devices."""
+"""A simulated balena API: authentication, permissions, OData queries, and the proxy to devices."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from .replies import JSON, Reply, Stream
 from .resources import ROOTS, Viewer, schema
 from .server import HttpServer, Request
 
-# The version that brought /v7.
+# The API version that introduced /v7.
 _V7: Final = (26, 4)
 _LONGEST_ADDRESS: Final = 16 * 1024
 _READERS: Final = {TokenKind.USER, TokenKind.OBSERVER, TokenKind.DEVICE}
@@ -28,7 +28,7 @@ _WRITERS: Final = {TokenKind.USER, TokenKind.DEVICE}
 
 
 class CloudServer(HttpServer):
-    """The balena API on one port, with any number of simulated devices behind it."""
+    """The balena API on one port, with any number of simulated devices."""
 
     def __init__(
         self,
@@ -39,16 +39,17 @@ class CloudServer(HttpServer):
         api_version: tuple[int, ...] = (49, 0, 12),
         is_balena_cloud: bool = False,
     ) -> None:
-        """Prepare to serve; nobody has an account yet."""
+        """Create an API without tokens."""
         super().__init__(host, port, ssl)
         self.api_version = api_version
         self.is_balena_cloud = is_balena_cloud
-        # Names that this API does not know.
+        # Names of fields that this API does not have.
         self.missing_fields: set[str] = set()
         self.fleets: dict[int, Fleet] = {}
         self.devices: dict[str, CloudDevice] = {}
         self.tokens: dict[str, Token] = {}
-        # How long the proxy waits for a device, and between two of them, in seconds.
+        # The timeout of the proxy for a device, and the delay between two devices, in
+        # seconds.
         self.proxy_timeout: float = 50
         self.proxy_stagger: float = 0
         self._public_fleet = Fleet(
@@ -58,14 +59,15 @@ class CloudServer(HttpServer):
             organization="balenalabs",
             is_public=True,
         )
-        # What the proxy waits for, also when the client got its answer already.
+        # Requests to devices that have not finished, even if the client already has a
+        # response.
         self._asked: set[asyncio.Future[Reply]] = set()
         self._added_devices = 0
         self._added_fleets = 0
         self._allowance: int | None = None
         self._retry_after = 0
 
-    # What there is
+    # Accounts, fleets and devices
 
     def add_token(
         self,
@@ -75,7 +77,7 @@ class CloudServer(HttpServer):
         username: str = "demo",
         fleet_ids: set[int] | None = None,
     ) -> str:
-        """Return a new token; the actor is that of a new account unless given."""
+        """Return a new token. Without `actor`, it belongs to a new account."""
         number = len(self.tokens)
         chance = random.Random(f"token {number}")
         token = "".join(chance.choices(string.ascii_letters + string.digits, k=32))
@@ -105,7 +107,7 @@ class CloudServer(HttpServer):
         return fleet
 
     def add_device(self, fleet: Fleet, device: Device) -> CloudDevice:
-        """Return a device that has joined a fleet; what it runs is its own affair."""
+        """Add a device to a fleet. This does not change what the device runs."""
         self._added_devices += 1
         cloud_device = CloudDevice(9_000_000 + self._added_devices, device, fleet)
         self.devices[device.uuid] = cloud_device
@@ -115,7 +117,10 @@ class CloudServer(HttpServer):
     def make_device(
         self, fleet: Fleet, name: str, *, uuid: str | None = None, **arguments: Any
     ) -> CloudDevice:
-        """Return a new device that runs its fleet's release; arguments go to Device."""
+        """Return a new device that runs the release of its fleet.
+
+        `arguments` are passed to Device.
+        """
         number = self._added_devices + 1
         identity = uuid or _identity(f"device {number}")
         octets = _identity(f"address {number}").upper()
@@ -132,19 +137,22 @@ class CloudServer(HttpServer):
         return self.add_device(fleet, device)
 
     def remove_device(self, uuid: str) -> None:
-        """Have a device leave the account."""
+        """Remove a device from the account."""
         cloud_device = self.devices.pop(uuid)
         cloud_device.fleet.devices.remove(cloud_device)
         cloud_device.device.cancel()
 
     def remove_fleet(self, fleet: Fleet) -> None:
-        """Remove a fleet with its devices."""
+        """Remove a fleet and its devices."""
         for device in list(fleet.devices):
             self.remove_device(device.device.uuid)
         del self.fleets[fleet.id]
 
     def release(self, fleet: Fleet, release: Release, *, start: bool = True) -> None:
-        """Release to a fleet; its unpinned devices that are online begin to update."""
+        """Set the target release of a fleet.
+
+        Its online devices that are not pinned start to update.
+        """
         fleet.release = release
         for cloud_device in fleet.devices if start else ():
             device = cloud_device.device
@@ -152,14 +160,14 @@ class CloudServer(HttpServer):
                 device.spawn(device.update(release, fleet.id))
 
     def limit(self, requests: int, retry_after: int) -> None:
-        """Refuse all but so many further requests, for a number of seconds as it says."""
+        """Allow a number of further requests, then respond 429. `retry_after` is in seconds."""
         self._allowance, self._retry_after = requests, retry_after
 
     def unlimit(self) -> None:
-        """Answer all requests again."""
+        """Remove the limit of requests."""
         self._allowance = None
 
-    # What is answered
+    # Requests
 
     @override
     async def answer(
@@ -211,7 +219,7 @@ class CloudServer(HttpServer):
         return Reply(404)
 
     def _token(self, request: Request) -> Token | None:
-        """Return who asks; a bad token makes a guest."""
+        """Return the token of a request, or None for a guest. An invalid token means a guest."""
         found = re.fullmatch(
             r"Bearer (\S+)", request.header("Authorization"), re.IGNORECASE
         )
@@ -220,7 +228,7 @@ class CloudServer(HttpServer):
         return None if token is None or token.kind is TokenKind.EXPIRED else token
 
     def _viewer(self, token: Token | None) -> Viewer:
-        """Return what somebody sees."""
+        """Return the view of a token on the data."""
         public = (self._public_fleet,)
         if token is None or token.kind not in _READERS:
             return Viewer(token, (), (), public)
@@ -286,11 +294,11 @@ class CloudServer(HttpServer):
         try:
             return _json({"d": run(query.resource, query.options, rows(viewer))})
         except odata.UnknownName, TypeError:
-            # What cannot be made a query of the database.
+            # The real API cannot translate this query to SQL.
             return Reply(500)
 
     def _write_tag(self, request: Request, token: Token | None) -> Reply:
-        """Answer POST /v7/device_tag and PATCH /v7/device_tag(device=1,tag_key='k')."""
+        """Respond to POST /v7/device_tag and PATCH /v7/device_tag(device=1,tag_key='k')."""
         if token is None or token.kind not in _WRITERS:
             return Reply(401)
         try:
@@ -327,7 +335,7 @@ class CloudServer(HttpServer):
     def _reached(
         self, command: proxy.Command, token: Token | None
     ) -> list[CloudDevice]:
-        """Return the devices that a command goes to. Raises Refused."""
+        """Return the devices that a command targets. Raises Refused."""
         if token is None or token.kind not in _READERS:
             raise proxy.Refused(401)
         devices = [
@@ -342,7 +350,7 @@ class CloudServer(HttpServer):
     async def _ask_all(
         self, command: proxy.Command, devices: Sequence[CloudDevice]
     ) -> list[Reply]:
-        """Return what devices answer. Raises Unreachable at once when one does not."""
+        """Return the responses of devices. Raises Unreachable as soon as one device fails."""
         asked = [
             asyncio.ensure_future(
                 self._ask(command, device, number * self.proxy_stagger)
@@ -367,7 +375,7 @@ def _identity(seed: str) -> str:
 
 
 def _tag(device: Device, name: str, value: str, *, is_new: bool) -> Reply:
-    """Set a tag as the API does: a new one must not be there yet."""
+    """Set a tag. Like the real API, responds 409 if a new tag already exists."""
     known = {tag: number for number, (tag, _) in device.tags.items()}
     if is_new and name in known:
         return Reply(409)

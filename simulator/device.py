@@ -1,4 +1,4 @@
-"""A balena device: a small state machine that knows nothing of HTTP."""
+"""A balena device as a state machine, without HTTP."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
@@ -28,27 +28,27 @@ RECORDED_UUID = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """How long things take, in seconds; with `boot` None a device stays down."""
+    """Durations in seconds. With `boot` None, a device stays off after a reboot."""
 
     download: float = 12.0
     apply: float = 4.0
     stop: float = 1.0
     start: float = 1.0
-    # Of everything that makes new containers.
+    # Applies to every command that recreates containers.
     restart: float = 2.0
-    # Longer than an account waits from poll to poll while something is under way.
+    # Longer than the poll interval of an account while something changes.
     boot: float | None = 20.0
     settle: float = 3.0
-    # How long an operation waits for another one that holds the locks of its app.
+    # How long an operation waits for another one that holds the locks of the app.
     lock_wait: float = 10.0
-    # How long the Supervisor is away after it crashed; at 0 it is back at once.
+    # How long the Supervisor is down after a crash. With 0, it is back immediately.
     crash: float = 5.0
-    # Between two lines that a service logs.
+    # Between two log lines of a service.
     log: float = 5.0
 
     @classmethod
     def instant(cls) -> Self:
-        """Return timings in which nothing waits, and a device stays down until it is switched on."""
+        """Return durations of 0. After a reboot, a device stays off until `power_on`."""
         return cls(
             download=0,
             apply=0,
@@ -64,11 +64,11 @@ class Timings:
 
 
 class Refusal(Exception):
-    """The device does not do what it was told."""
+    """The device rejects a command."""
 
 
 class Locked(Refusal):
-    """A lock is held."""
+    """A lock rejects the command."""
 
 
 class UnknownApp(Refusal):
@@ -76,16 +76,16 @@ class UnknownApp(Refusal):
 
 
 class UnknownService(Refusal):
-    """No container of the service exists."""
+    """The service has no container."""
 
 
 class Broken(Refusal):
-    """The Supervisor stumbles over itself."""
+    """An internal error of the Supervisor."""
 
 
 @dataclass(slots=True)
 class Update:
-    """An update that is under way."""
+    """An update in progress."""
 
     app_id: int
     release: Release
@@ -94,7 +94,7 @@ class Update:
 
 
 class Device:
-    """A device; every public attribute may be set at any time."""
+    """A device. Tests can set every public attribute at any time."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Device:
         managed: bool = True,
         timings: Timings | None = None,
     ) -> None:
-        """Make a device that runs and has settled."""
+        """Create a device that runs and has no pending changes."""
         self.name = name
         self.uuid = uuid
         self.supervisor_version = supervisor_version
@@ -131,7 +131,7 @@ class Device:
         self.timings = timings or Timings.instant()
         self.api_key = api_key or _key(uuid)
         self._app_keys: dict[int, str] = {}
-        # What a person sets for all of its services.
+        # Environment variables that the user sets for all services.
         self.variables: dict[str, str] = {}
         self.tags = {188303: ("DeviceLocation", "warehouse #3")}
         self.hostname = uuid[:7]
@@ -150,23 +150,24 @@ class Device:
         self.update_downloaded = False
         self.settled = True
         self.is_on = True
-        # While the Supervisor is away, but not the device.
+        # True while the Supervisor is down but the device is running.
         self.is_crashed = False
         self.locks: dict[tuple[int, str], str] = {}
         self.commands: list[tuple[str, dict[str, Any]]] = []
-        # In the order of time; it grows by itself while somebody follows it.
+        # In chronological order. Running services write lines while a client follows the
+        # journal.
         self.journal: list[JournalEntry] = first_entries(self.hostname)
         self._followers: set[Follower] = set()
         self._chatter: asyncio.Task[None] | None = None
-        # Called with True when the device comes up, with False when it goes down.
+        # Called with True after the device starts, and with False when it stops.
         self.on_power: list[Callable[[bool], Coroutine[Any, Any, None]]] = []
         self.apps: dict[int, App] = {}
         self.containers: dict[tuple[int, str], Container] = {}
         self._targets: dict[int, Release] = {}
         self.current_update: Update | None = None
-        # The update that goes on by itself.
+        # The update that continues in the background.
         self._finishing: Update | None = None
-        # The apps whose locks an operation holds; it sets the event when it is done.
+        # The apps whose locks an operation holds. It sets the event when it ends.
         self._busy_apps: dict[int, asyncio.Event] = {}
         self._powered = asyncio.Event()
         self._powered.set()
@@ -175,11 +176,14 @@ class Device:
             self.apps[app.id] = app
             self._recreate(app)
 
-    # What it is
+    # Properties and keys
 
     @property
     def healthy(self) -> bool:
-        """Whether the Supervisor thinks that it works well; derived unless set."""
+        """Whether the Supervisor reports that it is healthy.
+
+        Derived from the connection unless set.
+        """
         if self._healthy is not None:
             return self._healthy
         return not self.managed or self.internet or self.vpn_connected
@@ -190,29 +194,29 @@ class Device:
 
     @property
     def is_powered(self) -> bool:
-        """Whether the device runs, with or without its Supervisor."""
+        """Whether the device is on, even if its Supervisor is down."""
         return self.is_on or self.is_crashed
 
     @property
     def version(self) -> tuple[int, ...]:
-        """The Supervisor's version as numbers."""
+        """The version of the Supervisor as numbers."""
         numbers = re.match(r"v?([\d.]*\d)", self.supervisor_version)
         return tuple(map(int, numbers[1].split("."))) if numbers else ()
 
     def app_key(self, app_id: int | None = None) -> str:
-        """Return the key that the services of an app have."""
+        """Return the API key of the services of an app."""
         app_id = self._app_id(app_id)
         return self._app_keys.setdefault(app_id, _key(f"{self.uuid} {app_id}"))
 
     def scope_of(self, key: str | None) -> set[int] | None:
-        """Return the apps that a key is good for, None for a bad key."""
+        """Return the apps that a key can access, None for an invalid key."""
         if self.local_mode or not self.managed or key == self.api_key:
             return set(self.apps)
         scope = {app_id for app_id in self.apps if key == self.app_key(app_id)}
         return scope or None
 
     def regenerate_key(self, key: str) -> str:
-        """Return a new key in place of one."""
+        """Replace a key and return the new one."""
         new = secrets.token_hex(16)
         for app_id, app_key in self._app_keys.items():
             if app_key == key:
@@ -230,19 +234,19 @@ class Device:
         service: str | None = None,
         name: str = "updates.lock",
     ) -> None:
-        """Have a service of an app take an update lock."""
+        """Take an update lock for a service of an app."""
         app_id = self._app_id(app_id)
         service = service or self.apps[app_id].release.services[0].name
         self.locks[app_id, service] = name
 
     def unlock(self, app_id: int | None = None, service: str | None = None) -> None:
-        """Release the update locks of an app and a service, or of all."""
+        """Release the update locks of an app or a service, or all locks."""
         for lock in list(self.locks):
             if app_id in (None, lock[0]) and service in (None, lock[1]):
                 del self.locks[lock]
 
     def pass_locks(self, app_id: int | None = None, *, force: bool = False) -> None:
-        """Return when no lock is in the way; force deletes them. Raises Locked."""
+        """Check that no lock is held. `force` deletes the locks. Raises Locked."""
         held = [lock for lock in self.locks if app_id in (None, lock[0])]
         if force:
             for lock in held:
@@ -254,7 +258,7 @@ class Device:
     # Commands
 
     def blink(self) -> None:
-        """Blink a LED."""
+        """Blink the LED."""
         self.commands.append(("blink", {}))
 
     def leave(self, command: str, *, force: bool = False) -> None:
@@ -273,7 +277,7 @@ class Device:
         self._recreate(app)
 
     async def purge(self, app_id: int, *, force: bool) -> None:
-        """Delete an app's data and recreate its containers."""
+        """Delete the data of an app and recreate its containers."""
         app = self._require(app_id)
         arguments = {"app_id": app_id, "force": force}
         await self._work("purge", app, arguments, self.timings.restart)
@@ -282,7 +286,7 @@ class Device:
     async def restart_service(
         self, app_id: int, service: str | int, *, force: bool
     ) -> None:
-        """Recreate the container of a service; during an update from the new release."""
+        """Recreate the container of a service. During an update, use the new release."""
         container = self.container(app_id, service)
         app = self.apps[app_id]
         arguments = {
@@ -292,7 +296,7 @@ class Device:
         }
         await self._work("restart_service", app, arguments, self.timings.restart)
         status = "Installed" if self.start_failing else "Running"
-        # The engine lists the newest container last.
+        # Delete it first: the engine lists the newest container last.
         del self.containers[app_id, container.service.name]
         service_now = self._wanted(app_id, container.service)
         self._run(app_id, service_now, status)
@@ -305,7 +309,7 @@ class Device:
     async def stop_service(
         self, app_id: int, service: str | int, *, force: bool
     ) -> str:
-        """Stop a container; returns its id."""
+        """Stop a container and return its id."""
         container = self.container(app_id, service)
         arguments = {
             "app_id": app_id,
@@ -318,7 +322,7 @@ class Device:
         return container.id
 
     async def start_service(self, app_id: int, service: str | int) -> str:
-        """Start a container, whatever locks there are; returns its id."""
+        """Start a container and return its id. Update locks do not apply."""
         container = self.container(app_id, service)
         if self.timings.start:
             container.status = "Starting"
@@ -330,12 +334,12 @@ class Device:
         return container.id
 
     def look_for_update(self, *, force: bool = False, cancel: bool = False) -> None:
-        """Look for what should run, and apply it."""
+        """Check for a new target release and apply it."""
         self.commands.append(("update", {"force": force, "cancel": cancel}))
         if not self.internet or self.local_mode:
             return
         if cancel and self.current_update is not None:
-            # It begins again from the start.
+            # The update starts from the beginning.
             self.begin_update(self.current_update.release, self.current_update.app_id)
         if force:
             self.pass_locks(force=True)
@@ -349,18 +353,18 @@ class Device:
         elif self.current_update is not self._finishing:
             self.spawn(self._finish_update())
 
-    # Updates, step by step
+    # Single steps of an update
 
     def set_target(self, release: Release, app_id: int | None = None) -> None:
-        """Have the cloud want another release; the device notices when it looks."""
+        """Set the target release. The device detects it with its next check."""
         self._targets[self._app_id(app_id)] = release
 
     def target(self, app_id: int) -> Release | None:
-        """Return the release that the cloud wants of an app, None when it never said."""
+        """Return the target release of an app, None if it was never set."""
         return self._targets.get(app_id)
 
     def begin_update(self, release: Release, app_id: int | None = None) -> None:
-        """Notice another release and begin to download it."""
+        """Detect a new release and start to download it."""
         app_id = self._app_id(app_id)
         self._targets[app_id] = release
         self.current_update = Update(app_id, release)
@@ -368,17 +372,17 @@ class Device:
         self.update_failed = self.update_downloaded = self.settled = False
 
     def download(self, percent: float) -> None:
-        """Be at some percent of the download."""
+        """Set the progress of the download."""
         self._update.progress = percent
 
     def finish_download(self) -> None:
-        """Have the download done."""
+        """Finish the download."""
         self._update.phase = "downloaded"
         self._update.progress = 100
         self.update_downloaded = True
 
     def apply(self) -> None:
-        """Apply what was downloaded; a lock makes it fail, and it stays pending."""
+        """Apply the downloaded release. With a lock, this fails and the update stays pending."""
         update = self._update
         update.phase = "applying changes"
         self.update_downloaded = True
@@ -400,36 +404,36 @@ class Device:
         self.settle()
 
     def fail_update(self, message: str = "") -> None:
-        """Have an attempt to apply fail."""
+        """Fail an attempt to apply the release."""
         self._update.phase = "aborted"
         self.update_failed = True
         self.log(SUPERVISOR_UNIT, f"[error]   Updating failed: {message}", 3)
 
     def settle(self) -> None:
-        """Have nothing left to do."""
+        """Remove the update, so that nothing is pending."""
         self.current_update = None
         self.settled = True
         self.update_pending = self.update_failed = self.update_downloaded = False
 
     async def update(self, release: Release, app_id: int | None = None) -> None:
-        """Go through a whole update in real time."""
+        """Run a whole update in real time."""
         self.begin_update(release, app_id)
         await self._finish_update()
 
     # Containers
 
     def run_app(self, app: App) -> None:
-        """Run an app."""
+        """Install and run an app."""
         self.apps[app.id] = app
         self._recreate(app)
 
     def container(self, app_id: int, service: str | int) -> Container:
-        """Return the container of a service given by name or image id."""
+        """Return the container of a service. `service` is a name or an image id."""
         if app_id not in self.apps:
             raise Broken("Cannot read properties of undefined (reading 'volumes')")
         own = [item for item in self.containers.values() if item.app_id == app_id]
         if len(self.apps[app_id].release.services) == 1 and own:
-            # The Supervisor does not look at the name when there is only one.
+            # The Supervisor ignores the name if the app has only one service.
             return own[0]
         for item in own:
             if service in (item.service.name, item.service.image_id):
@@ -437,24 +441,24 @@ class Device:
         raise UnknownService
 
     def container_exit(self, service: str, app_id: int | None = None) -> None:
-        """Have a container exit by itself."""
+        """Stop a container without a command."""
         self.container_status(service, "exited", app_id)
 
     def container_status(
         self, service: str, status: str, app_id: int | None = None
     ) -> None:
-        """Give a container a status word."""
+        """Set the status of a container."""
         self.containers[self._app_id(app_id), service].status = status
 
     def add_service(self, service: Service, app_id: int | None = None) -> None:
-        """Add a service to the release that runs."""
+        """Add a service to the running release."""
         app = self.apps[self._app_id(app_id)]
         services = (*app.release.services, service)
         self._change(app, services)
         self._run(app.id, service)
 
     def remove_service(self, name: str, app_id: int | None = None) -> None:
-        """Remove a service from the release that runs."""
+        """Remove a service from the running release."""
         app = self.apps[self._app_id(app_id)]
         services = tuple(item for item in app.release.services if item.name != name)
         self._change(app, services)
@@ -464,7 +468,7 @@ class Device:
 
     @property
     def followers(self) -> int:
-        """How many follow the journal."""
+        """The number of clients that follow the journal."""
         return len(self._followers)
 
     def log(
@@ -474,7 +478,7 @@ class Device:
         priority: int = 6,
         app_id: int | None = None,
     ) -> None:
-        """Write an entry of a service's container, else of a unit of the host."""
+        """Write a journal entry of the container of a service, otherwise of a unit of the host."""
         for container in self.containers.values():
             is_of_app = app_id in (None, container.app_id)
             if container.service.name == source and is_of_app:
@@ -487,7 +491,7 @@ class Device:
         )
 
     async def follow_journal(self) -> AsyncGenerator[list[JournalEntry]]:
-        """Yield what is new, again and again, also when it is nothing."""
+        """Yield new entries until the client stops. A list can be empty."""
         follower = Follower()
         self._followers.add(follower)
         if self._chatter is None:
@@ -502,10 +506,10 @@ class Device:
                 self._chatter = None
 
     async def _chat(self) -> None:
-        """Have everything that runs say something, again and again."""
+        """Write log lines of all running services at intervals."""
         spoken = monotonic()
         while True:
-            # Followers look often whether anybody still listens to them.
+            # Wake the followers often, so that they detect a disconnected client.
             await asyncio.sleep(min(self.timings.log, 0.2))
             if monotonic() - spoken >= self.timings.log:
                 spoken = monotonic()
@@ -545,24 +549,24 @@ class Device:
     # Power
 
     async def power_off(self) -> None:
-        """Go away."""
+        """Stop the device and its Supervisor."""
         self.is_on = self.is_crashed = False
         self._powered.clear()
         for listener in self.on_power:
             await listener(False)
-        # Their connections are gone.
+        # Wake the followers: their connections are closed.
         for follower in self._followers:
             follower.tell(None)
 
     async def crash(self) -> None:
-        """Have the Supervisor crash, and come back after its restart."""
+        """Crash the Supervisor. It restarts after the time in `timings`."""
         await self.power_off()
         self.is_crashed = True
         await asyncio.sleep(self.timings.crash)
         await self._come_back()
 
     async def power_on(self) -> None:
-        """Boot, on the same port."""
+        """Start the device on the same port."""
         for container in self.containers.values():
             container.status = "Running"
         self.locks.clear()
@@ -579,18 +583,18 @@ class Device:
         self.settled = self.current_update is None
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let something happen in the background, until the device is torn down."""
+        """Run a coroutine in the background until the device is torn down."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def cancel(self) -> None:
-        """Have all end that happens in the background."""
+        """Cancel all background tasks."""
         for task in list(self._tasks):
             task.cancel()
 
     async def tear_down(self) -> None:
-        """End all that happens in the background."""
+        """Cancel all background tasks and wait for them."""
         self.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -614,7 +618,7 @@ class Device:
         for step in range(1, steps + 1):
             if seconds:
                 await asyncio.sleep(seconds / steps)
-            # What was downloaded outlasts a reboot.
+            # A reboot keeps what is already downloaded.
             await self._powered.wait()
             if self.current_update is not update:
                 return
@@ -631,7 +635,7 @@ class Device:
     async def _work(
         self, name: str, app: App, arguments: dict[str, Any], seconds: float
     ) -> None:
-        """Do what stops containers, and takes its time. Raises Locked."""
+        """Run a command that stops containers and takes some time. Raises Locked."""
         try:
             self.pass_locks(app.id, force=arguments["force"])
         except Locked:
@@ -668,12 +672,12 @@ class Device:
             ) from None
 
     def _change(self, app: App, services: tuple[Service, ...]) -> None:
-        """Have other services in the release that runs, and that the cloud wants."""
+        """Replace the services of the running release, which becomes the target release."""
         app.release = replace(app.release, services=services)
         self._targets.pop(app.id, None)
 
     def _wanted(self, app_id: int, service: Service) -> Service:
-        """Return a service as the target has it, which may be a new release."""
+        """Return a service as the target release defines it."""
         update = self.current_update
         if update is not None and update.app_id == app_id:
             for wanted in update.release.services:
@@ -686,7 +690,7 @@ class Device:
             self._run(app.id, service)
 
     def _run(self, app_id: int, service: Service, status: str = "Running") -> None:
-        """Make a container of a service, which says so."""
+        """Create the container of a service, and write its first log lines."""
         self.containers[app_id, service.name] = Container(app_id, service, status)
         for message in (f"Starting {service.name}", f"{service.name} is ready"):
             self._log_of(self.containers[app_id, service.name], message, 6)
@@ -709,5 +713,5 @@ class Device:
 
 
 def _key(seed: str) -> str:
-    """Return a key that is the same in every run."""
+    """Return a key. The same seed always gives the same key."""
     return hashlib.sha256(f"key {seed}".encode()).hexdigest()[:32]
