@@ -248,8 +248,7 @@ async def _memory(connection: Connection, devices: int) -> Figures:
         with AllocatedMemory() as held:
             await home.set_up()
             await home.settle()
-            # Home Assistant caches the JSON of its registries. Wait until it has written
-            # them.
+            # Home Assistant caches the JSON of its registries. Wait for the write.
             await home.wait()
             await home.refresh()
             await asyncio.sleep(IDLE)

@@ -48,8 +48,7 @@ class CloudServer(HttpServer):
         self.fleets: dict[int, Fleet] = {}
         self.devices: dict[str, CloudDevice] = {}
         self.tokens: dict[str, Token] = {}
-        # The timeout of the proxy for a device, and the delay between two devices, in
-        # seconds.
+        # In seconds: the timeout for a device, and the delay between two devices.
         self.proxy_timeout: float = 50
         self.proxy_stagger: float = 0
         self._public_fleet = Fleet(
@@ -59,8 +58,7 @@ class CloudServer(HttpServer):
             organization="balenalabs",
             is_public=True,
         )
-        # Requests to devices that have not finished, even if the client already has a
-        # response.
+        # Unfinished requests to devices. The client may already have a response.
         self._asked: set[asyncio.Future[Reply]] = set()
         self._added_devices = 0
         self._added_fleets = 0

@@ -154,8 +154,7 @@ class Device:
         self.is_crashed = False
         self.locks: dict[tuple[int, str], str] = {}
         self.commands: list[tuple[str, dict[str, Any]]] = []
-        # In chronological order. Running services write lines while a client follows the
-        # journal.
+        # In chronological order. Services write lines while a client follows the journal.
         self.journal: list[JournalEntry] = first_entries(self.hostname)
         self._followers: set[Follower] = set()
         self._chatter: asyncio.Task[None] | None = None

@@ -238,8 +238,7 @@ def _set_host_config(device: Device, call: _Call) -> Reply:
     except Locked as err:
         return sent(str(err), 423)
     network = call.body["network"]
-    # The operating system applies a new hostname at the next boot. It is not visible
-    # before.
+    # A new hostname is visible only after the next boot, so it is not stored.
     if "proxy" in network:
         proxy = dict(network["proxy"] or {})
         # The exceptions stay unless the request contains others, even without a proxy.
@@ -783,8 +782,7 @@ class SupervisorServer(HttpServer):
         """
         super().__init__(host, port, ssl)
         self.device = device
-        # The current and the highest number of concurrent commands. Blinking does not
-        # count.
+        # The current and the highest number of concurrent commands, without blinking.
         self.commands_at_once = self.most_commands_at_once = 0
         self._front = front
 
