@@ -1,4 +1,4 @@
-"""The balena API: who asks, what they see, and the proxy to their devices."""
+"""A simulated balena API: authentication, permissions, OData queries, and the proxy to devices."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from .replies import JSON, Reply, Stream
 from .resources import ROOTS, Viewer, schema
 from .server import HttpServer, Request
 
-# The version that brought /v7.
+# The API version that introduced /v7.
 _V7: Final = (26, 4)
 _LONGEST_ADDRESS: Final = 16 * 1024
 _READERS: Final = {TokenKind.USER, TokenKind.OBSERVER, TokenKind.DEVICE}
@@ -42,7 +42,7 @@ type _Handler = Callable[[Request, Token | None], Reply | Stream | Awaitable[Rep
 
 
 class CloudServer(HttpServer):
-    """The balena API on one port, with any number of simulated devices behind it."""
+    """The balena API on one port, with any number of simulated devices."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class CloudServer(HttpServer):
         self._seed = seed
         self.api_version = api_version
         self.is_balena_cloud = is_balena_cloud
-        # Names that this API does not know.
+        # Names of fields that this API does not have.
         self.missing_fields: set[str] = set()
         # Query options that this API ignores: "$skip", "$top", "$filter".
         self.ignored_options: set[str] = set()
@@ -73,7 +73,7 @@ class CloudServer(HttpServer):
         self.fleets: dict[int, Fleet] = {}
         self.devices: dict[str, CloudDevice] = {}
         self.tokens: dict[str, Token] = {}
-        # How long the proxy waits for a device, and between two of them, in seconds.
+        # In seconds: the timeout for a device, and the delay between two devices.
         self.proxy_timeout: float = 50
         self.proxy_stagger: float = 0
         self._public_fleet = Fleet(
@@ -83,7 +83,7 @@ class CloudServer(HttpServer):
             organization="balenalabs",
             is_public=True,
         )
-        # What the proxy waits for, also when the client got its answer already.
+        # Unfinished requests to devices. The client may already have a response.
         self._asked: set[asyncio.Future[Reply]] = set()
         self._added_devices = 0
         self._added_fleets = 0
@@ -101,7 +101,7 @@ class CloudServer(HttpServer):
             ("GET", r"/device/v2/[^/]+/logs", self._logs),
         )
 
-    # What there is
+    # Accounts, fleets and devices
 
     def add_token(
         self,
@@ -147,7 +147,7 @@ class CloudServer(HttpServer):
         return fleet
 
     def add_device(self, fleet: Fleet, device: Device) -> CloudDevice:
-        """Return a device that has joined a fleet; what it runs is its own affair."""
+        """Add a device to a fleet. This does not change what the device runs."""
         self._added_devices += 1
         cloud_device = CloudDevice(9_000_000 + self._added_devices, device, fleet)
         self.devices[device.uuid] = cloud_device
@@ -157,7 +157,10 @@ class CloudServer(HttpServer):
     def make_device(
         self, fleet: Fleet, name: str, *, uuid: str | None = None, **arguments: Any
     ) -> CloudDevice:
-        """Return a new device that runs its fleet's release; arguments go to Device."""
+        """Return a new device that runs the release of its fleet.
+
+        `arguments` are passed to Device.
+        """
         number = self._added_devices + 1
         identity = uuid or self._identity(f"device {number}")
         octets = self._identity(f"address {number}").upper()
@@ -174,13 +177,13 @@ class CloudServer(HttpServer):
         return self.add_device(fleet, device)
 
     def remove_device(self, uuid: str) -> None:
-        """Have a device leave the account."""
+        """Remove a device from the account."""
         cloud_device = self.devices.pop(uuid)
         cloud_device.fleet.devices.remove(cloud_device)
         cloud_device.device.cancel()
 
     def remove_fleet(self, fleet: Fleet) -> None:
-        """Remove a fleet with its devices."""
+        """Remove a fleet and its devices."""
         for device in list(fleet.devices):
             self.remove_device(device.device.uuid)
         del self.fleets[fleet.id]
@@ -203,11 +206,11 @@ class CloudServer(HttpServer):
                 device.start_update()
 
     def limit(self, requests: int, retry_after: int) -> None:
-        """Refuse all but so many further requests, for a number of seconds as it says."""
+        """Allow a number of further requests, then respond 429. `retry_after` is in seconds."""
         self._allowance, self._retry_after = requests, retry_after
 
     def unlimit(self) -> None:
-        """Answer all requests again."""
+        """Remove the limit of requests."""
         self._allowance = None
 
     def lose_database(self, seconds: float | None = None) -> None:
@@ -231,7 +234,7 @@ class CloudServer(HttpServer):
         back = self._database_up_at
         return back is not None and datetime.now(UTC) < back
 
-    # What is answered
+    # Requests
 
     @override
     async def answer(
@@ -321,7 +324,7 @@ class CloudServer(HttpServer):
         return Reply(401) if answer is None else _json(answer)
 
     def _viewer(self, token: Token | None) -> Viewer:
-        """Return what somebody sees."""
+        """Return the view of a token on the data."""
         public = (self._public_fleet,)
         if token is None or token.kind not in _READERS:
             return Viewer(token, (), (), public)
@@ -380,7 +383,7 @@ class CloudServer(HttpServer):
         try:
             found = run(query.resource, query.options, rows(viewer))
         except odata.UnknownName, TypeError:
-            # What cannot be made a query of the database.
+            # The real API cannot translate this query to SQL.
             return Reply(500)
         return _json({"d": found})
 
@@ -492,7 +495,7 @@ class CloudServer(HttpServer):
     def _reached(
         self, command: proxy.Command, token: Token | None
     ) -> list[CloudDevice]:
-        """Return the devices that a command goes to. Raises Refused."""
+        """Return the devices that a command targets. Raises Refused."""
         if token is None or token.kind not in _READERS:
             raise proxy.Refused(401)
         devices = [
@@ -507,7 +510,7 @@ class CloudServer(HttpServer):
     async def _ask_all(
         self, command: proxy.Command, devices: Sequence[CloudDevice]
     ) -> list[Reply]:
-        """Return what devices answer. Raises Unreachable at once when one does not."""
+        """Return the responses of devices. Raises Unreachable as soon as one device fails."""
         asked = [
             asyncio.ensure_future(
                 self._ask(command, device, number * self.proxy_stagger)
