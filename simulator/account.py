@@ -23,15 +23,15 @@ OMIT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class SystemApp:
-    """An app of balena that every device runs beside its fleet's."""
+    """A balena app that every device runs in addition to the app of its fleet."""
 
     id: int
     release: Release
-    # The first Supervisor version that runs it.
+    # The first Supervisor version that runs the app.
     since: tuple[int, ...] = ()
 
 
-# The host OS, and the Supervisor itself.
+# The host OS and the Supervisor.
 SYSTEM_APPS: Final = (
     SystemApp(
         1_667_441,
@@ -74,9 +74,9 @@ class TokenKind(StrEnum):
     DEVICE = "device"
     # Can register devices, but cannot list any.
     PROVISIONING = "provisioning"
-    # The API treats its bearer as a guest.
+    # The API treats requests with this token as a guest's.
     EXPIRED = "expired"
-    # An ended session: refused everywhere, also where guests may read.
+    # An ended session. The API refuses it everywhere, even where guests can read.
     REVOKED = "revoked"
 
 
@@ -95,7 +95,7 @@ class Token:
 
 @dataclass(slots=True)
 class FleetRelease:
-    """A release and its metadata; every attribute may be set at any time."""
+    """A release and its metadata. Tests can set every attribute at any time."""
 
     release: Release
     fleet: Fleet | None
@@ -116,7 +116,7 @@ class FleetRelease:
 
 @dataclass(frozen=True, slots=True)
 class FleetService:
-    """A service and its fleet; a service of a system app has no fleet."""
+    """A service and its fleet. A service of a system app has no fleet."""
 
     service: Service
     fleet: Fleet | None = None
@@ -147,7 +147,7 @@ class Fleet:
         self.tracks_latest = True
         self.created_at = now()
         self.devices: list[CloudDevice] = []
-        # All releases by id, the oldest first.
+        # All releases by id, from the oldest to the newest.
         self.releases: dict[int, FleetRelease] = {}
         self._release = release
         if release is not None:
@@ -191,7 +191,7 @@ class Fleet:
         return list(services.values())
 
     def add_release(self, release: Release) -> FleetRelease:
-        """Return the metadata of a release; add the release first if it is new."""
+        """Return the metadata of a release. Adds a new release first."""
         if release.id not in self.releases:
             self.releases[release.id] = FleetRelease(release, self, now())
         return self.releases[release.id]
@@ -251,7 +251,7 @@ class CloudDevice:
     # While the device is being set up: the step, and its progress in percent.
     provisioning_state: str = ""
     provisioning_progress: int | None = None
-    # Set by a person for this device, in addition to what Device knows.
+    # The user sets these for this device, in addition to the attributes of Device.
     config_variables: dict[str, str] = field(default_factory=dict)
     environment_variables: dict[str, str] = field(default_factory=dict)
     # Values that replace those of the row, by field; OMIT removes the field.
@@ -287,7 +287,7 @@ class CloudDevice:
 
     @property
     def has_reported(self) -> bool:
-        """Whether the device ever reported to the API."""
+        """Whether the device has ever reported to the API."""
         return self.connection.has_reported
 
     @has_reported.setter
@@ -301,12 +301,12 @@ class CloudDevice:
 
     @property
     def is_online(self) -> bool:
-        """The API's is_online: a copy of the VPN state, independent of the heartbeat."""
+        """The field is_online of the API: the state of the VPN, independent of the heartbeat."""
         return self.connection.vpn
 
     @property
     def heartbeat(self) -> str:
-        """The heartbeat state; it follows the device's polls unless it is set."""
+        """The heartbeat state. It follows the polls of the device unless it is set."""
         return self.connection.heartbeat
 
     @heartbeat.setter
@@ -320,7 +320,7 @@ class CloudDevice:
 
     @property
     def last_connectivity_event(self) -> str | None:
-        """When is_online last changed, which is when the VPN did."""
+        """When is_online last changed. This is the time when the VPN changed."""
         return self.last_vpn_event
 
     @property
@@ -330,7 +330,7 @@ class CloudDevice:
 
     @property
     def modified_at(self) -> str:
-        """When the row changed: a device that polls reports every minute."""
+        """When the row changed. A device that polls reports every minute."""
         if not self.connection.is_polling:
             return self.last_heartbeat_event or self.created_at
         return now()[:17] + "00.000Z"
@@ -374,7 +374,7 @@ class CloudDevice:
             self.device.spawn(self.device.update(release, self.fleet.id))
 
     def move(self, fleet: Fleet) -> None:
-        """Move to another fleet: unpin the device and run that fleet's release."""
+        """Move the device to another fleet. It is unpinned and runs the release of that fleet."""
         device, before = self.device, self.fleet
         before.devices.remove(self)
         fleet.devices.append(self)
@@ -411,7 +411,7 @@ class CloudDevice:
 
     @property
     def overall_status(self) -> str:
-        """The summary of the state: the first word of the list that applies."""
+        """The overall status: the first word of the list that applies."""
         heartbeat, vpn = self.heartbeat, self.is_connected_to_vpn
         is_heard = heartbeat in {Heartbeat.ONLINE, Heartbeat.TIMEOUT}
         words = (

@@ -54,7 +54,7 @@ class App:
     name: str
     release: Release
     uuid: str = ""
-    # Not of a person: the host OS, or the Supervisor.
+    # True for the host OS and the Supervisor.
     is_system: bool = False
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class Container:
     app_id: int
     service: Service
     status: str = "Running"
-    # Whether it still runs, though it was told to stop.
+    # Whether the container still runs after a command to stop it.
     is_stopping: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(32))
     created_at: str = field(
@@ -121,7 +121,7 @@ def recorded_app() -> App:
     )
 
 
-# These are the same everywhere.
+# These values are the same for all devices.
 SUPERVISOR_UUIDS: Final = {
     "aarch64": "900de4f3cbac4b9bbd232885a35e407b",
     "amd64": "52e35121417640b1b28a680504e4039b",
@@ -132,7 +132,7 @@ SUPERVISOR_UUIDS: Final = {
 
 
 def system_apps(device_type: str, arch: str, *, has_services: bool) -> tuple[App, App]:
-    """Return the host OS, which has no services, and the Supervisor as apps."""
+    """Return the system apps: the host OS, which has no services, and the Supervisor."""
     core = (Service("core", 3_900_001, 900_001),) if has_services else ()
     return (
         App(

@@ -29,7 +29,7 @@ _V7: Final = (26, 4)
 _LONGEST_ADDRESS: Final = 16 * 1024
 _READERS: Final = {TokenKind.USER, TokenKind.OBSERVER, TokenKind.DEVICE}
 _WRITERS: Final = {TokenKind.USER, TokenKind.DEVICE}
-# The tokens that may change a resource.
+# The tokens that can change a resource.
 _WRITERS_OF: Final[Mapping[str, set[TokenKind]]] = {
     "device": _WRITERS,
     "application": {TokenKind.USER},
@@ -54,7 +54,7 @@ class CloudServer(HttpServer):
         is_balena_cloud: bool = False,
         seed: str = "",
     ) -> None:
-        """Prepare to serve; nobody has an account yet.
+        """Create an API without tokens.
 
         Servers with different seeds have different tokens, fleets and devices.
         """
@@ -189,11 +189,11 @@ class CloudServer(HttpServer):
         del self.fleets[fleet.id]
 
     def move_device(self, uuid: str, fleet: Fleet) -> None:
-        """Move a device to another fleet; its uuid stays."""
+        """Move a device to another fleet. It keeps its UUID."""
         self.devices[uuid].move(fleet)
 
     def release(self, fleet: Fleet, release: Release, *, start: bool = True) -> None:
-        """Add a release to a fleet; a fleet that tracks the latest release targets it.
+        """Add a release to a fleet. A fleet that tracks the latest release targets it.
 
         Devices that poll and are not pinned start to update.
         """
@@ -214,9 +214,9 @@ class CloudServer(HttpServer):
         self._allowance = None
 
     def lose_database(self, seconds: float | None = None) -> None:
-        """Take the API's database down, for some seconds or until it is restored.
+        """Take the database of the API down, for some seconds or until it is restored.
 
-        The API recognises no API key meanwhile and treats its bearer as a guest.
+        Meanwhile, the API recognizes no API key and treats each request as a guest's.
         """
         for_good = datetime.max.replace(tzinfo=UTC)
         now = datetime.now(UTC)
@@ -225,7 +225,7 @@ class CloudServer(HttpServer):
         )
 
     def restore_database(self) -> None:
-        """Bring the API's database back."""
+        """Restore the database of the API."""
         self._database_up_at = None
 
     @property
@@ -258,7 +258,7 @@ class CloudServer(HttpServer):
         return reply
 
     def _identity(self, name: str) -> str:
-        """Return a uuid that is the same in every run."""
+        """Return a UUID. The same seed always gives the same UUID."""
         return uuid_module.uuid5(uuid_module.NAMESPACE_OID, self._seed + name).hex
 
     @override
@@ -268,7 +268,7 @@ class CloudServer(HttpServer):
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
-        # Log streams end at their next line or tick.
+        # Log streams end at the next line or heartbeat.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
                 while any(device.followers for device in devices):
@@ -296,7 +296,7 @@ class CloudServer(HttpServer):
     def _token(self, request: Request) -> Token | None:
         """Return the token of a request, None for a guest. Raises Refused.
 
-        A bad token makes a guest. An API key does so, too, while the database is down.
+        An invalid token means a guest, and so does an API key while the database is down.
         """
         found = re.fullmatch(
             r"Bearer (\S+)", request.header("Authorization"), re.IGNORECASE
@@ -314,12 +314,12 @@ class CloudServer(HttpServer):
         return token
 
     def _whoami(self, request: Request, token: Token | None) -> Reply:
-        """Answer GET /actor/v1/whoami, for any token."""
+        """Respond to GET /actor/v1/whoami, for any token."""
         answer = self._actor(token) if token else None
         return Reply(401) if answer is None else _json(answer)
 
     def _user_whoami(self, request: Request, token: Token | None) -> Reply:
-        """Answer GET /user/v1/whoami, for tokens of users only."""
+        """Respond to GET /user/v1/whoami, only for tokens of users."""
         answer = self._user(token) if token else None
         return Reply(401) if answer is None else _json(answer)
 
@@ -368,7 +368,7 @@ class CloudServer(HttpServer):
         }
 
     def _query(self, request: Request, token: Token | None) -> Reply:
-        """Answer GET /v7/device?$select=id and other queries."""
+        """Respond to queries such as GET /v7/device?$select=id."""
         query = self._parsed(request)
         if query.resource not in ROOTS:
             return Reply(404)
@@ -411,7 +411,7 @@ class CloudServer(HttpServer):
         )
 
     def _patch(self, request: Request, token: Token | None) -> Reply:
-        """Answer PATCH /v7/device(uuid='X') and PATCH /v7/application(1)."""
+        """Respond to PATCH /v7/device(uuid='X') and PATCH /v7/application(1)."""
         query = self._parsed(request)
         if token is None or token.kind not in _WRITERS_OF[query.resource]:
             return Reply(401)
@@ -432,12 +432,12 @@ class CloudServer(HttpServer):
         )
 
     def _add_tag(self, request: Request, token: Token | None) -> Reply:
-        """Answer POST /v7/device_tag."""
+        """Respond to POST /v7/device_tag."""
         body = _object(request)
         return self._write_tag(token, body.get("device"), body.get("tag_key"), body)
 
     def _change_tag(self, request: Request, token: Token | None) -> Reply:
-        """Answer PATCH /v7/device_tag(device=1,tag_key='k')."""
+        """Respond to PATCH /v7/device_tag(device=1,tag_key='k')."""
         key = _TAG.fullmatch(unquote(request.path))
         if key is None:
             return Reply(404)
@@ -464,7 +464,7 @@ class CloudServer(HttpServer):
         return Reply(401)
 
     def _logs(self, request: Request, token: Token | None) -> Reply | Stream:
-        """Answer GET /device/v2/X/logs."""
+        """Respond to GET /device/v2/X/logs."""
         if token is None or token.kind not in _READERS:
             return Reply(401)
         uuid = request.path.split("/")[3]
@@ -481,7 +481,7 @@ class CloudServer(HttpServer):
         return _json(f"No device with uuid {uuid}", 404)
 
     async def _proxy(self, request: Request, token: Token | None) -> Reply:
-        """Answer POST /supervisor/v1/blink and other commands."""
+        """Respond to commands such as POST /supervisor/v1/blink."""
         command = proxy.read_command(request.path.removeprefix("/supervisor"), request)
         devices = self._reached(command, token)
         try:
@@ -531,7 +531,7 @@ class CloudServer(HttpServer):
 
 
 def _object(request: Request) -> dict[str, Any]:
-    """Return the JSON object that was sent. Raises Refused."""
+    """Return the JSON object of a request. Raises Refused."""
     try:
         body = orjson.loads(request.body)
     except orjson.JSONDecodeError:
@@ -553,6 +553,6 @@ def _json(value: object, status: int = 200) -> Reply:
     try:
         body = orjson.dumps(value)
     except orjson.JSONEncodeError:
-        # A lone surrogate, which orjson cannot encode.
+        # orjson cannot encode a lone surrogate.
         body = json.dumps(value, separators=(",", ":")).encode()
     return Reply(status, body, JSON)

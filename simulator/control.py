@@ -151,7 +151,7 @@ def _backdate(cloud: CloudServer, arguments: dict[str, Any]) -> None:
 
 
 def _override_field(cloud: CloudServer, arguments: dict[str, Any]) -> None:
-    """Override a field of a row; without a value, remove it."""
+    """Override a field of a row. Without a value, remove the field."""
     device: CloudDevice = cloud.devices[arguments["uuid"]]
     device.field_overrides[arguments["field"]] = arguments.get("value", OMIT)
 

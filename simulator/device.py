@@ -32,9 +32,9 @@ from .versions import (
     UPDATES_QUEUE,
 )
 
-# In percent; a download that begins again keeps the layers that are complete.
+# In percent. A download that restarts keeps complete layers.
 _LAYER: Final = 21.0
-# Attempts to apply become rarer until they come as often as polls.
+# Delays between attempts to apply increase up to the poll interval.
 _LONGEST_BACKOFF: Final = 900.0
 
 RECORDED_UUID = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
@@ -46,7 +46,7 @@ class Timings:
 
     download: float = 12.0
     apply: float = 4.0
-    # Of containers, where a device sets no other time for a service.
+    # Default for containers. `stop_times` of a device overrides it.
     stop: float = 1.0
     start: float = 1.0
     # Applies to every command that recreates containers.
@@ -54,7 +54,8 @@ class Timings:
     # Longer than the poll interval of an account while something changes.
     boot: float | None = 20.0
     settle: float = 3.0
-    # From an attempt that met a lock to the next, then doubled; with None there is none.
+    # The delay after an attempt that a lock rejected. It doubles each time. None disables
+    # retries.
     backoff: float | None = 1.0
     # How long an operation waits for another one that holds the locks of the app.
     lock_wait: float = 10.0
@@ -98,7 +99,7 @@ class UnknownService(Refusal):
 
 
 class NoImage(Refusal):
-    """The image of a service is not there yet, and now its container is gone, too."""
+    """The image of a service is not downloaded yet, and its container was removed."""
 
 
 class Broken(Refusal):
@@ -113,18 +114,18 @@ class Update:
     release: Release
     phase: str = "downloading"
     progress: float = 0
-    # Whether it takes no notice of locks.
+    # Whether the update ignores locks.
     is_forced: bool = False
     is_locked_out: bool = False
     # Whether the services of the release are not listed yet.
     is_bare: bool = False
-    # Ends the wait for the next attempt.
+    # Ends the delay before the next attempt.
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """Holds the locks of an app until it is done."""
+    """An operation that holds the locks of an app."""
 
     is_of_app: bool
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -180,15 +181,15 @@ class Device:
         self.instant_update_trigger = True
         self.host_update_running = False
         self.engine_failing = False
-        # What asks systemd fails.
+        # Requests to systemd fail.
         self.dbus_failing = False
-        # Locks do not count, as the configuration says.
+        # The configuration disables update locks.
         self.override_lock = False
-        # An update begins with a release whose services are not listed yet.
+        # At the start of an update, the services of the release are not listed yet.
         self.starts_bare = False
-        # Seconds that the container of a service takes to stop.
+        # Seconds that the container of each service takes to stop.
         self.stop_times: dict[str, float] = {}
-        # The front process names the containers.
+        # Whether the front process names the containers.
         self.front_names_containers = False
         self.start_failing = False
         self._healthy: bool | None = None
@@ -214,9 +215,9 @@ class Device:
         # The update that continues in the background.
         self._finishing: Update | None = None
         self._operations: dict[int, _Operation] = {}
-        # Services whose containers are gone until their images are there.
+        # Services without a container until their images are downloaded.
         self._lost: set[tuple[int, str]] = set()
-        # Kept for the end of the local mode.
+        # The apps of the fleet, which are restored after local mode.
         self._fleet_apps: dict[int, App] = {}
         self._powered = asyncio.Event()
         self._powered.set()
@@ -229,12 +230,12 @@ class Device:
 
     @property
     def local_mode(self) -> bool:
-        """Whether a person has the device to themselves."""
+        """Whether the device is in local mode."""
         return self._local_mode
 
     @local_mode.setter
     def local_mode(self, value: bool) -> None:
-        """Stop the fleet's apps, which stay downloaded, or end what ran instead of them."""
+        """Stop the apps of the fleet, which stay downloaded, or restore them."""
         if value == self._local_mode:
             return
         self._local_mode = value
@@ -249,7 +250,7 @@ class Device:
             self._recreate(app)
 
     def run_local_apps(self, apps: Iterable[App]) -> None:
-        """Run these apps in local mode and no others; those of the fleet stay listed."""
+        """Run only these apps in local mode. The apps of the fleet stay listed."""
         self.containers.clear()
         self.apps = dict(self._fleet_apps)
         for app in apps:
@@ -282,7 +283,7 @@ class Device:
 
     @property
     def first_app(self) -> App:
-        """The first app of a person."""
+        """The first app that is not a system app."""
         apps = [app for app in self.apps.values() if not app.is_system]
         return min(apps, key=lambda app: app.id)
 
@@ -373,7 +374,7 @@ class Device:
     async def _renew(
         self, command: str, app_id: int, force: bool, looks_at_locks: bool
     ) -> None:
-        """Recreate the containers of an app; one whose image is not there yet is lost."""
+        """Recreate the containers of an app. A container whose image is missing is removed."""
         if app_id not in self.apps:
             raise UnknownApp
         app = self.apps[app_id]
@@ -386,7 +387,7 @@ class Device:
         arguments = {"app_id": app_id, "force": force}
         operation = self._operations.get(app_id)
         if operation is not None and operation.is_of_app:
-            # It is done nevertheless, as part of the first one.
+            # The real Supervisor executes it as part of the first operation.
             self.commands.append((command, arguments))
             message = UNREADABLE.at(self.version)
             raise Broken(message.format(name="local", value="null"))
@@ -420,7 +421,7 @@ class Device:
             if seconds := self._seconds_to_renew([container]):
                 await self._stop_for([container], seconds)
             self._require_image(container)
-            # The engine lists the newest container last.
+            # Delete it first: the engine lists the newest container last.
             del self.containers[app_id, name]
             status = "Installed" if self.start_failing else "Running"
             self._run(app_id, self._wanted(app_id, container.service), status)
@@ -438,7 +439,7 @@ class Device:
         force: bool,
         looks_at_locks: bool = True,
     ) -> str:
-        """Have a container stop, and do not wait for it; returns its id."""
+        """Start to stop a container, and return its id without waiting."""
         container = self.container(app_id, service)
         name = container.service.name
         if looks_at_locks:
@@ -462,7 +463,7 @@ class Device:
         force: bool = False,
         looks_at_locks: bool = False,
     ) -> str:
-        """Start a container, unless it is still stopping; returns its id."""
+        """Start a container and return its id. Has no effect while the container stops."""
         container = self.container(app_id, service)
         if looks_at_locks:
             self.pass_locks(app_id, force=force)
@@ -491,7 +492,8 @@ class Device:
                 return
             update.is_forced = force
         elif UPDATES_QUEUE.at(self.version):
-            # This comes after the update that waits, which thus does not learn of force.
+            # The new update waits for the current one, so `force` does not affect the
+            # current one.
             if update.is_locked_out:
                 return
         else:
@@ -508,7 +510,7 @@ class Device:
         return None
 
     def _begin_again(self, update: Update) -> Update:
-        """Begin an update again; what was downloaded stays, in whole layers."""
+        """Restart an update. Complete layers of the download are kept."""
         update.hurry.set()
         self.begin_update(self._targets[update.app_id], update.app_id)
         again = self._update
@@ -541,7 +543,7 @@ class Device:
         self._update.progress = percent
 
     def finish_download(self) -> None:
-        """Have the download done, which brings back the services that waited for it."""
+        """Finish the download. Recreates the services that waited for their images."""
         update = self._update
         update.phase = "downloaded"
         update.progress = 100
@@ -598,7 +600,7 @@ class Device:
         self._recreate(app)
 
     def run_system_apps(self) -> None:
-        """Have the cloud want the host OS and the Supervisor as apps, as it does today."""
+        """Make the host OS and the Supervisor apps of the device, as balenaCloud does now."""
         for app in system_apps(
             self.device_type,
             self.arch,
@@ -607,7 +609,7 @@ class Device:
             self.run_app(app)
 
     def container_name(self, container: Container) -> str:
-        """Return how the engine calls a container."""
+        """Return the name of a container in the engine."""
         app = self.apps[container.app_id]
         service, release = container.service, app.release
         name = CONTAINER_NAME.at(self.version).format(
@@ -828,7 +830,7 @@ class Device:
             self.apply()
 
     async def _retry(self, update: Update) -> None:
-        """Try again to apply an update that met a lock, more and more rarely."""
+        """Retry an update that a lock rejected, with increasing delays."""
         seconds = self.timings.backoff
         while seconds is not None and self.current_update is update:
             update.hurry.clear()
@@ -844,7 +846,7 @@ class Device:
     async def _hold(
         self, app_id: int, *, is_of_app: bool = False
     ) -> AsyncGenerator[None]:
-        """Hold the locks of an app, once no other operation does. Raises Locked."""
+        """Hold the locks of an app, after other operations have ended. Raises Locked."""
         try:
             async with asyncio.timeout(self.timings.lock_wait):
                 while app_id in self._operations:
@@ -861,14 +863,14 @@ class Device:
             operation.done.set()
 
     def _seconds_to_renew(self, containers: Iterable[Container]) -> float:
-        """Return how long it takes to stop containers and to make new ones."""
+        """Return the seconds that it takes to stop and recreate containers."""
         stop_times = (
             self.stop_times.get(container.service.name, 0) for container in containers
         )
         return max(stop_times, default=0) + self.timings.restart
 
     async def _stop_for(self, containers: Iterable[Container], seconds: float) -> None:
-        """Have containers stop, to be replaced after some time."""
+        """Set the status of containers that are stopped before they are replaced, and wait."""
         for container in containers:
             container.status = "Stopping"
         await asyncio.sleep(seconds)
@@ -880,14 +882,14 @@ class Device:
             container.status = STOPPED.at(self.version)
 
     def _require_image(self, container: Container) -> None:
-        """Remove a container in favour of one whose image is not there. Raises NoImage."""
+        """Remove a container if the image of its successor is missing. Raises NoImage."""
         wanted = self._wanted(container.app_id, container.service)
         if self._is_missing(container.app_id, wanted):
             self._lose(container.app_id, wanted)
             raise NoImage
 
     def _is_missing(self, app_id: int, service: Service) -> bool:
-        """Return whether the image of a service still has to be downloaded."""
+        """Return whether the image of a service is not downloaded yet."""
         update = self.current_update
         return (
             update is not None
@@ -930,7 +932,7 @@ class Device:
             self._log_of(self.containers[app_id, service.name], message, 6)
 
     def _app_id(self, app_id: int | None) -> int:
-        """Return an id, by default of the first app of a person."""
+        """Return an id, by default that of the first app that is not a system app."""
         return self.first_app.id if app_id is None else app_id
 
     @property

@@ -15,7 +15,7 @@ from .scenarios import SCENARIOS, following
 
 # How often an online device reports its metrics, in seconds.
 _REPORTS: Final = 20
-# How long devices are away that are offline from the start, in seconds.
+# How long devices have been offline at the start, in seconds.
 _LONG_GONE: Final = 86400
 
 
@@ -56,7 +56,7 @@ class _Life:
     is_long_gone: bool = False
 
     async def lead(self, device: CloudDevice) -> None:
-        """Run the scenario; a device that is long gone left long ago."""
+        """Run the scenario. A device that is offline from the start has been offline for long."""
         await self.live(device.device)
         if self.is_long_gone:
             device.connection.backdate(_LONG_GONE)

@@ -22,9 +22,9 @@ _HARMLESS: Final = re.compile(r"[A-Za-z0-9\s:'.?!,/-]*")
 _BAD_RESPONSE: Final = Reply(500, b'{"error":"Bad API response from supervisor"}', JSON)
 # What the proxy reports if a request fails between the API and the Supervisor.
 TUNNEL_ERRORS: Final = {
-    # The VPN has no connection to the device: certainly not delivered.
+    # The VPN has no connection to the device, so the request was certainly not delivered.
     "refused": "tunneling socket could not be established, statusCode=503",
-    # Nothing listens on the device.
+    # The device has no process that listens.
     "unanswered": "tunneling socket could not be established, statusCode=502",
     "broken": "tunneling socket could not be established, cause=socket hang up",
     "unconnected": "ETIMEDOUT",

@@ -57,7 +57,7 @@ def failed(message: str, status: int = 503) -> Reply:
 
 
 class NoAnswer(Exception):
-    """Keep the connection open without an answer, for as long as the client waits."""
+    """Keep the connection open without a response while the client waits."""
 
 
 def unknown_path(method: str, path: str) -> Reply:
@@ -66,7 +66,7 @@ def unknown_path(method: str, path: str) -> Reply:
 
 
 def error_page(text: str, status: int = 500) -> Reply:
-    """Answer with the page by which Express tells of an error."""
+    """Respond with the HTML error page of Express."""
     return sent(
         "<!DOCTYPE html>\n"
         '<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n'

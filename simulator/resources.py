@@ -108,7 +108,7 @@ def _variables(device: CloudDevice, values: Mapping[str, str]) -> list[_Variable
 
 
 def _config_variables(device: CloudDevice, viewer: Viewer) -> list[_Variable]:
-    """Return the configuration that a person set."""
+    """Return the configuration variables that the user has set."""
     values = {}
     if device.device.local_mode:
         values["BALENA_SUPERVISOR_LOCAL_MODE"] = "1"
@@ -151,7 +151,7 @@ def _override_fields(row: CloudDevice, usual: dict[str, object]) -> dict[str, ob
     return {name: value for name, value in changed.items() if value is not OMIT}
 
 
-# What the API knows without the device.
+# Fields that the API has without a report of the device.
 _API_FIELDS: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
     "id": lambda row: row.id,
     "uuid": lambda row: row.device.uuid,
@@ -183,7 +183,7 @@ _API_FIELDS: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
     "is_frozen": lambda row: row.is_frozen,
     "is_accessible_by_support_until__date": _nothing,
 }
-# What the device reports.
+# Fields that the device reports.
 _REPORTED_FIELDS: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
     "status": lambda row: row.status,
     "update_status": lambda row: row.update_status,

@@ -125,7 +125,7 @@ async def _system_apps(device: Device) -> None:
 
 
 async def _loading(device: Device) -> None:
-    """Download for a while, in which a service that is restarted is gone."""
+    """Download for some time. A service that is restarted meanwhile loses its container."""
     device.timings = replace(device.timings, download=120)
     await _update(device)
 

@@ -268,12 +268,12 @@ def _set_host_config(device: Device, call: _Call) -> Reply:
 
 
 def _set_proxy(device: Device, given: object) -> None:
-    """Change what is given of a proxy, and nothing else; remove it when nothing is."""
+    """Change the given fields of a proxy. Without any field, remove the proxy."""
     if not given or not isinstance(given, dict):
         device.proxy = {}
         return
     proxy = device.proxy | given
-    # The exceptions stay without a proxy, too.
+    # The exceptions stay, even without a proxy.
     device.no_proxy = proxy.pop("noProxy", device.no_proxy)
     if proxy.get("dns") is False:
         del proxy["dns"]
@@ -313,7 +313,7 @@ def _service_reports(device: Device, app: App) -> tuple[Release, str, dict[str, 
     elif any(key[0] == app.id for key in device.containers):
         release, phase = app.release, "done" if device.settled else "applying changes"
     else:
-        # Without services there is nothing left to do.
+        # An app without services is always complete.
         release, phase = app.release, "downloaded" if app.release.services else "done"
     known = [
         container.service
@@ -394,7 +394,7 @@ def _app_state(device: Device, call: _Call) -> Reply:
 def _state_status(device: Device, call: _Call) -> Reply:
     update = device.current_update
     containers = [item for item in device.containers.values() if call.may(item.app_id)]
-    # It tells of one app.
+    # The response contains only one app.
     app_id = containers[0].app_id if containers else min(device.apps, default=None)
     app = None if app_id is None or not call.may(app_id) else device.apps[app_id]
     images = []
@@ -798,16 +798,16 @@ ROUTES: Final = (
 
 
 def _error(device: Device, message: str) -> Reply:
-    """Answer that something failed, in the way of the version."""
+    """Respond with an error in the format of the version."""
     if versions.ERRORS_ARE_JSON.at(device.version):
         return failed(message)
     return sent(message, 503)
 
 
 def _trouble(device: Device, route: Route) -> Reply | None:
-    """Return what a route answers when what it asks fails, None when all is well.
+    """Return the response of a route whose backend fails, None if the backend works.
 
-    Raises Hangup where the Supervisor crashes, and NoAnswer.
+    Raises Hangup if the Supervisor crashes, and NoAnswer.
     """
     behaviour = versions.ASKED_FAILS.get(route.path)
     is_vpn = route.handler is _vpn
@@ -830,10 +830,10 @@ def _trouble(device: Device, route: Route) -> Reply | None:
 
 
 def _locked(device: Device, message: str, answer: LockAnswer) -> Reply:
-    """Return how a command says that it met a lock. Raises NoAnswer."""
+    """Return the response of a command that a lock rejects. Raises NoAnswer."""
     match answer:
         case LockAnswer.TEXT_503 | LockAnswer.UNLOCKED:
-            # Where locks do not count, another operation may still be in the way.
+            # Without locks, another operation can still block the command.
             return sent(message, 503)
         case LockAnswer.TEXT_423:
             return sent(message, 423)
@@ -980,7 +980,7 @@ class SupervisorServer(HttpServer):
             if request.path == "/ping":
                 return plain("OK")
         if request.header("User-Agent").startswith("Supervisor/"):
-            # This is for the balena API.
+            # Helios forwards requests of this agent to the balena API.
             return Reply(404, b'{"message":"not found"}', "application/json")
         if not self.device.is_on:
             return plain(_FRONT_IS_ALONE.format(path=request.path_qs), 502)
@@ -1051,7 +1051,7 @@ class SupervisorServer(HttpServer):
 
 
 def _named_app(call: _Call) -> object:
-    """Return the id of an app as a request names it."""
+    """Return the app id in the path or in the body of a request."""
     return call.arguments.get("app_id", call.body.get("appId"))
 
 
