@@ -1,4 +1,4 @@
-"""Define the actions: what each calls, its fields and who may use it."""
+"""Definitions of the actions: their handlers, fields and permissions."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -52,8 +52,8 @@ class Action:
     is_service_optional: bool = False
 
 
-def _host_name(value: Any, max_length: int) -> str:
-    """Return a valid host name.
+def _domain_name(value: Any, max_length: int) -> str:
+    """Return a valid host name of at most `max_length` characters.
 
     Raises:
         vol.Invalid: The value is not a host name, or is too long.
@@ -71,13 +71,13 @@ def _host_name(value: Any, max_length: int) -> str:
     return text
 
 
-def _hostname(value: Any) -> str:
+def _device_hostname(value: Any) -> str:
     """Return a valid hostname for a device, or an empty string, which resets the hostname.
 
     Raises:
         vol.Invalid: The value is neither.
     """
-    return value if value == "" else _host_name(value, _MAX_HOSTNAME_LENGTH)
+    return value if value == "" else _domain_name(value, _MAX_HOSTNAME_LENGTH)
 
 
 def _address(value: Any) -> str:
@@ -89,7 +89,7 @@ def _address(value: Any) -> str:
     try:
         return str(ipaddress.ip_address(str(value).strip()))
     except ValueError:
-        return _host_name(value, _MAX_DOMAIN_NAME_LENGTH)
+        return _domain_name(value, _MAX_DOMAIN_NAME_LENGTH)
 
 
 def _network(value: Any) -> str:
@@ -102,12 +102,12 @@ def _network(value: Any) -> str:
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
-        return _host_name(value, _MAX_DOMAIN_NAME_LENGTH)
+        return _domain_name(value, _MAX_DOMAIN_NAME_LENGTH)
     return text
 
 
 def _credential(value: Any) -> str:
-    """Return a text that the device can write to its configuration file in quotes.
+    """Return a text that the device can quote in its configuration file.
 
     Raises:
         vol.Invalid: The value has a character that would break the file.
@@ -157,7 +157,7 @@ _PROXY_FIELDS: Final = {
 }
 _REQUIRED_PROXY_FIELDS: Final = ("proxy_type", "proxy_ip", "proxy_port")
 _HOST_CONFIG: Final[Fields] = {
-    vol.Optional("hostname"): _hostname,
+    vol.Optional("hostname"): _device_hostname,
     # The Supervisor accepts an unknown type, and then removes the proxy.
     vol.Optional("proxy_type"): vol.In(_PROXY_TYPES),
     vol.Optional("proxy_ip"): _address,
@@ -234,7 +234,7 @@ def _tag_name(value: Any) -> str:
 
 _LOG_FORMATS: Final = ("text", "entries")
 _FIRST_LOG_YEAR: Final = 1970
-# These fields exclude each other: each selects the source of the lines.
+# Each field selects the source of the lines. Only one of them is allowed.
 _LOG_SOURCES: Final = (ATTR_SERVICE, "unit", "container_id")
 
 
@@ -255,7 +255,7 @@ def _utc_datetime(value: Any) -> datetime:
 
 
 def _container_id(value: Any) -> str:
-    """Return a container ID, or the beginning of one.
+    """Return a container ID, or its first 12 or more characters.
 
     Raises:
         vol.Invalid: The value is neither.
@@ -276,7 +276,7 @@ _LOGS: Final[Fields] = {
     ),
     vol.Optional("since"): _utc_datetime,
     vol.Optional("until"): _utc_datetime,
-    vol.Optional("format", default=_LOG_FORMATS[0]): vol.In(_LOG_FORMATS),
+    vol.Optional("format", default="text"): vol.In(_LOG_FORMATS),
     vol.Optional("all", default=False): cv.boolean,
 }
 

@@ -18,7 +18,7 @@ from .client import BalenaError, Endpoint, RequestLog, RequestStatistics
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
 from .system_health import async_ping
 
-_REDACTED: Final = {
+_TO_REDACT: Final = {
     "api_key",
     "ca_certificate",
     "hostname",
@@ -40,7 +40,7 @@ _PERSONAL_DATA: Final = re.compile(
     r"|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}",
     re.IGNORECASE,
 )
-# The known fields of responses. Other keys are names of apps and services.
+# Known fields of responses. Other keys can be names of apps, so they are redacted.
 _KNOWN_FIELDS: Final = re.compile(
     r"api_port|apikey|appId|appState|arch|commit|connected|containerId|containers|createdAt"
     r"|deviceType|dockerImageId|download_?progress|enabled|image(?:Id|s)?|info|ip_address"
@@ -49,7 +49,7 @@ _KNOWN_FIELDS: Final = re.compile(
     r"|version|vpn",
     re.IGNORECASE,
 )
-# The fields whose text is neither secret nor personal.
+# Fields whose text contains no secret or personal data.
 _SAFE_TEXT_FIELDS: Final = {
     "appState",
     "arch",
@@ -70,9 +70,9 @@ async def async_get_config_entry_diagnostics(
 ) -> dict[str, Any]:
     """Return the diagnostics of a local device, or of an account and its devices."""
     diagnostics = {
-        "entry": async_redact_data(entry.as_dict(), _REDACTED),
+        "entry": async_redact_data(entry.as_dict(), _TO_REDACT),
         "state": entry.state.value,
-        # The translated reason would contain names.
+        # The translated reason contains names.
         "reason": entry.error_reason_translation_key,
     }
     if entry.state is not ConfigEntryState.LOADED:
@@ -114,11 +114,11 @@ def _device_diagnostics(device: BalenaDevice) -> Mapping[str, Any]:
     """Return the state of a device, and the endpoints and requests of its Supervisor."""
     coordinator, state = device.coordinator, device.state
     supervisor = coordinator.supervisor
-    # JSON does not allow the keys of these mappings.
+    # JSON does not support the keys of these mappings, which are not strings.
     state_data = asdict(replace(state, apps=None, services={}))
     return {
         "last_update_success": coordinator.last_update_success,
-        "state": async_redact_data(state_data, _REDACTED),
+        "state": async_redact_data(state_data, _TO_REDACT),
         "services": [
             asdict(service) | {"app_name": REDACTED}
             for service in state.services.values()
@@ -160,7 +160,7 @@ def _redact_text(text: str) -> str:
 
 
 def _redact_json(value: object, field: str = "") -> object:
-    """Return the value of a field of a response without secrets and personal data."""
+    """Return the value of a response field without secrets and personal data."""
     match value:
         case dict():
             return {

@@ -1,4 +1,4 @@
-"""Base entities of balena devices, and how entities are added and removed."""
+"""Base entities of devices, services and fleets. Adds entities when they appear."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -27,13 +27,14 @@ from .device.coordinator import BalenaCoordinator, DeviceCoordinator
 from .device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
 from .device.state import DeviceState, ServiceKey, ServiceState
 
-# Devices whose entities are added before the event loop runs something else.
-_BATCH: Final = 5
-# Since 2026.10 Home Assistant puts the name of the parent before the name of a child device.
-NAMES_PARENT: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
+# The number of devices to add before the event loop can run other tasks.
+_BATCH_SIZE: Final = 5
+# Whether Home Assistant puts the name of the parent before the name of a child device.
+# It does since 2026.10.
+PREFIXES_PARENT_NAME: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
 
-# Returns the factories of the entities that a device or account currently has, by key.
-type EntityFactories[OwnerT] = Callable[
+# Returns a factory for each entity that a device or account currently has, by key.
+type FindEntityFactories[OwnerT] = Callable[
     [OwnerT], Mapping[Hashable, Callable[[], Entity]]
 ]
 
@@ -60,7 +61,10 @@ class BalenaEntityDescription(EntityDescription):
 
 @dataclass(frozen=True, kw_only=True)
 class BalenaServiceEntityDescription(EntityDescription):
-    """Describes an entity of a service. `is_command` is whether it commands the service."""
+    """Describes an entity of a service.
+
+    An entity with `is_command` exists only if the Supervisor can command single services.
+    """
 
     is_command: bool = False
 
@@ -70,17 +74,18 @@ class BalenaServiceEntityDescription(EntityDescription):
         return not self.is_command or device.commands.apps.can_command_services(app_id)
 
 
-class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
+class _BalenaCoordinatorEntity[CoordinatorT: DataUpdateCoordinator[Any]](
     CoordinatorEntity[CoordinatorT]
 ):
     """An entity that writes its state only if it changed.
 
-    A device of an account has a new state every minute, which concerns few entities.
+    The state of a device of an account changes every minute, but most entities keep theirs.
     """
 
     _attr_has_entity_name = True
     _last_values: object = None
-    # Without these, each of thousands of entities would cache what Home Assistant reads.
+    # Constants use less memory than the cached properties of Home Assistant's base class.
+    # An account can have thousands of entities.
     assumed_state = False
     attribution = None
     entity_registry_visible_default = True
@@ -110,7 +115,7 @@ class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
         return (True, self._state_values()) if self.available else (False, None)
 
 
-class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
+class BalenaEntity(_BalenaCoordinatorEntity[DeviceCoordinator]):
     """An entity of a device."""
 
     def __init__(
@@ -127,7 +132,7 @@ class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
     @property
     @override
     def device_info(self) -> DeviceInfo:
-        """The device, which its coordinator has registered."""
+        """The identifiers of the device. Its coordinator registers the rest."""
         return DeviceInfo(identifiers={(DOMAIN, self.device.device_id)})
 
     @property
@@ -137,7 +142,7 @@ class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
         return super().available and self.device.state.online
 
 
-class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
+class BalenaServiceEntity(_BalenaCoordinatorEntity[DeviceCoordinator]):
     """An entity of a service, which is a child device of its device."""
 
     def __init__(
@@ -157,7 +162,7 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
         names = [service.name]
         if len(device.state.apps or ()) > 1:
             names.insert(0, service.app_name)
-        if not NAMES_PARENT:
+        if not PREFIXES_PARENT_NAME:
             names.insert(0, device.name)
         self._device_name = " ".join(names)
 
@@ -173,7 +178,7 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
 
     @property
     def service(self) -> ServiceState:
-        """The state of the service of an available entity."""
+        """The state of the service. Raises KeyError if the entity is unavailable."""
         return self.device.state.services[self._service_key]
 
     @property
@@ -186,7 +191,7 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
         )
 
 
-class BalenaFleetEntity(_CoordinatedEntity[AccountCoordinator]):
+class BalenaFleetEntity(_BalenaCoordinatorEntity[AccountCoordinator]):
     """An entity of a fleet."""
 
     def __init__(
@@ -218,8 +223,8 @@ class BalenaFleetEntity(_CoordinatedEntity[AccountCoordinator]):
 def device_entities[DescriptionT: BalenaEntityDescription](
     entity: Callable[[BalenaDevice, DescriptionT], Entity],
     descriptions: Iterable[DescriptionT],
-) -> EntityFactories[BalenaDevice]:
-    """Return the factories of the entities of a device itself."""
+) -> FindEntityFactories[BalenaDevice]:
+    """Return a function that finds the entities of a device, without those of its services."""
 
     def factories(device: BalenaDevice) -> Mapping[Hashable, Callable[[], Entity]]:
         return {
@@ -234,8 +239,8 @@ def device_entities[DescriptionT: BalenaEntityDescription](
 def service_entities[DescriptionT: BalenaServiceEntityDescription](
     entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], Entity],
     descriptions: Iterable[DescriptionT],
-) -> EntityFactories[BalenaDevice]:
-    """Return the factories of the entities of the services of a device."""
+) -> FindEntityFactories[BalenaDevice]:
+    """Return a function that finds the entities of the services of a device."""
 
     def factories(device: BalenaDevice) -> Mapping[Hashable, Callable[[], Entity]]:
         return {
@@ -251,13 +256,13 @@ def service_entities[DescriptionT: BalenaServiceEntityDescription](
 async def async_add_device_entities(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    *factories: EntityFactories[BalenaDevice],
+    *factories: FindEntityFactories[BalenaDevice],
 ) -> None:
     """Add the entities of all devices, now and when devices or their entities appear."""
 
     @callback
     def add(devices: Iterable[BalenaDevice]) -> None:
-        # Each call costs Home Assistant a task: add the entities of several devices at once.
+        # Home Assistant starts a task for each call, so add several devices at once.
         async_add_entities(
             [
                 entity
@@ -269,7 +274,7 @@ async def async_add_device_entities(
         )
 
     for devices in batched(
-        list(entry.runtime_data.devices.values()), _BATCH, strict=False
+        list(entry.runtime_data.devices.values()), _BATCH_SIZE, strict=False
     ):
         add(devices)
         await asyncio.sleep(0)
@@ -311,7 +316,7 @@ def _async_track_entities[OwnerT](
     async_add_entities: AddConfigEntryEntitiesCallback,
     coordinator: BalenaCoordinator[Any],
     owner: OwnerT,
-    factories: Sequence[EntityFactories[OwnerT]],
+    factories: Sequence[FindEntityFactories[OwnerT]],
 ) -> list[Entity]:
     """Return the entities that exist now, and add others when they appear."""
     adder = _EntityAdder(async_add_entities, owner, factories)
@@ -320,7 +325,10 @@ def _async_track_entities[OwnerT](
 
 
 class _EntityAdder[OwnerT]:
-    """Adds the entities of one device or account when they appear. There are thousands of adders."""
+    """Adds the entities of one device or account when they appear.
+
+    Uses slots, because an account can have thousands of devices.
+    """
 
     __slots__ = ("_async_add_entities", "_factories", "_known", "_owner")
 
@@ -328,7 +336,7 @@ class _EntityAdder[OwnerT]:
         self,
         async_add_entities: AddConfigEntryEntitiesCallback,
         owner: OwnerT,
-        factories: Sequence[EntityFactories[OwnerT]],
+        factories: Sequence[FindEntityFactories[OwnerT]],
     ) -> None:
         """Start without entities."""
         self._async_add_entities = async_add_entities
@@ -345,7 +353,7 @@ class _EntityAdder[OwnerT]:
                     continue
                 self._known.add(key)
                 entities.append(entity := create())
-                # A service that is removed takes its entities along, and may come back.
+                # A removed service removes its entities. Add them again if it reappears.
                 entity.async_on_remove(partial(_forget, self._known, key, entity))
         return entities
 
@@ -357,6 +365,6 @@ class _EntityAdder[OwnerT]:
 
 
 def _forget(known: set[Hashable], key: Hashable, entity: Entity) -> None:
-    # Home Assistant removes a disabled entity at once; it must not be added again.
+    # Home Assistant removes a disabled entity immediately. Do not add it again.
     if entity.registry_entry is None or not entity.registry_entry.disabled:
         known.discard(key)

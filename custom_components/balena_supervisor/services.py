@@ -41,7 +41,7 @@ from .const import (
 )
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
 
-_DEVICES: Final[Fields] = {
+_DEVICE_FIELD: Final[Fields] = {
     vol.Required(ATTR_DEVICE_ID): vol.All(
         cv.ensure_list, vol.Length(min=1), [cv.string]
     )
@@ -64,7 +64,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
             DOMAIN,
             name,
             partial(_async_handle, action),
-            schema=vol.Schema({**_DEVICES, **action.fields}),
+            schema=vol.Schema({**_DEVICE_FIELD, **action.fields}),
             supports_response=(
                 SupportsResponse.ONLY
                 if action.response_key
@@ -77,7 +77,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
 class Target:
     """A device, or a service of it, on which an action is called."""
 
-    device_id: str
+    registry_id: str
     device: BalenaDevice
     app_id: int | None = None
     service: str | None = None
@@ -87,7 +87,7 @@ class Target:
 class Outcome:
     """The outcome of an action on one target: the returned data, or an error."""
 
-    device_id: str
+    registry_id: str
     name: str | None
     error: HomeAssistantError | None
     service: str | None = None
@@ -102,7 +102,7 @@ class Outcome:
     def as_dict(self) -> dict[str, Any]:
         """Return the part of the outcome that responses and events share."""
         return {
-            ATTR_DEVICE_ID: self.device_id,
+            ATTR_DEVICE_ID: self.registry_id,
             ATTR_NAME: self.name,
             ATTR_RESULT: self.result,
             ATTR_MESSAGE: str(self.error) if self.error else None,
@@ -124,7 +124,7 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
 
     Raises:
         ServiceValidationError: A field is not valid.
-        Unauthorized: The user must not use one of the targets. Nothing is called.
+        Unauthorized: The user lacks the permission for a target. No target is called.
         HomeAssistantError: A target failed: its own error if it is the only target,
             otherwise an error that lists all errors.
     """
@@ -133,7 +133,7 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     }
     arguments = _build_arguments(action, fields)
     unresolved: list[Outcome] = []
-    # A call can name the same target twice: directly, and by its fleet.
+    # A call can contain the same target twice: as a device, and in a fleet.
     targets: dict[_TargetKey, Target] = {}
     for device_id in call.data[ATTR_DEVICE_ID]:
         try:
@@ -190,7 +190,7 @@ async def _async_check_user(
         raise UnknownUser(context=context, permission=policy)
     registry = er.async_get(call.hass)
     for target in targets:
-        entities = er.async_entries_for_device(registry, target.device_id)
+        entities = er.async_entries_for_device(registry, target.registry_id)
         forbidden = next(
             (
                 entity.entity_id
@@ -221,7 +221,7 @@ def _fire_events(call: ServiceCall, outcomes: Iterable[Outcome]) -> None:
 
 
 def _target_key(target: Target, fields: Mapping[str, Any]) -> _TargetKey:
-    """Return a key that is equal for two targets that mean the same."""
+    """Return a key that identifies the device or service of a target."""
     device = target.device
     service = target.service or fields.get(ATTR_SERVICE)
     app_id = target.app_id or fields.get(ATTR_APP_ID)
@@ -256,7 +256,7 @@ async def _async_call_target(
     arguments: Mapping[str, Any],
     target: Target,
 ) -> Outcome:
-    """Call an action on one target. Returns the outcome, also of a failure."""
+    """Call an action on one target. Returns the outcome, which contains any error."""
     device = target.device
     data: object = None
     error: HomeAssistantError | None = None
@@ -268,7 +268,7 @@ async def _async_call_target(
     except HomeAssistantError as err:
         error = err
     service = arguments.get(ATTR_SERVICE)
-    return Outcome(target.device_id, device.name, error, service, data)
+    return Outcome(target.registry_id, device.name, error, service, data)
 
 
 def _resolve_targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:
@@ -300,7 +300,7 @@ def _resolve_targets(action: Action, call: ServiceCall, device_id: str) -> list[
 def _resolve_devices(
     device: dr.AnyDeviceEntry, entry: BalenaConfigEntry
 ) -> list[BalenaDevice]:
-    """Return the device, or all devices of the fleet, behind a device of the registry.
+    """Return the device, or all devices of the fleet, of a registry entry.
 
     Raises:
         ServiceValidationError: The device does not exist, or the fleet has no devices.
@@ -345,6 +345,11 @@ def _resolve_service(
 def _target_error(
     key: str, target: dr.AnyDeviceEntry, **placeholders: str
 ) -> ServiceValidationError:
+    """Return a translated error about a device of the registry.
+
+    The target is a device or the child device of a service. Its name fills both
+    placeholders.
+    """
     name = target.name_by_user or target.name or ""
     return ServiceValidationError(
         translation_domain=DOMAIN,

@@ -1,4 +1,4 @@
-"""System health of devices and accounts."""
+"""System health: devices, response times and requests per poll of all entries."""
 
 import asyncio
 from collections.abc import Mapping
@@ -67,6 +67,7 @@ async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
 
 
 async def _async_response_times(entries: Mapping[str, BalenaConfigEntry]) -> str:
+    """Return the response times. Home Assistant awaits this after it shows the other values."""
     times = await asyncio.gather(*map(_async_response_time, entries.values()))
     return _format_by_entry(dict(zip(entries, times, strict=True)))
 
@@ -85,5 +86,5 @@ async def _async_response_time(entry: BalenaConfigEntry) -> str:
 
 
 def _format_by_entry(values: Mapping[str, object]) -> str:
-    """Return the values of all entries in one line, because the keys of the report are fixed."""
+    """Return the values of all entries in one line. Each key of the report needs a translation."""
     return ", ".join(f"{name}: {value}" for name, value in values.items())

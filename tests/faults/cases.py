@@ -319,9 +319,9 @@ POLLED_ENDPOINTS: Final = (
         endpoint=Endpoint.VPN,
         unknown=entity_ids(_NAME, "binary_sensor.vpn", "binary_sensor.vpn_enabled"),
     ),
-    # While nothing is under way, the others tell the same.
+    # While the device is idle, other endpoints report the same.
     PolledEndpoint(endpoint=Endpoint.STATE_STATUS),
-    # What seldom changes stays as it was told last.
+    # Details that seldom change keep their last value.
     PolledEndpoint(
         endpoint=Endpoint.HOST_CONFIG, late=entity_ids(_NAME, "sensor.hostname")
     ),

@@ -81,9 +81,9 @@ def _only_expected_logs(
     entity_registry_enabled_by_default: None,
 ) -> Generator[None]:
     """Fail a test that logs more than one line, another line, or a key."""
-    # On level debug, it logs every state.
+    # The debug level logs every state.
     caplog.set_level(logging.INFO, "homeassistant.core")
-    # caplog keeps records from the level that is set last.
+    # caplog keeps records from the level that was set last.
     caplog.set_level(logging.DEBUG)
     yield
     records = [*caplog.get_records("setup"), *caplog.get_records("call")]

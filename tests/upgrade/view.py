@@ -1,4 +1,4 @@
-"""What a user sees of the entries: devices, entities, states and repairs, as JSON."""
+"""Everything of the entries that a user sees, as JSON: devices, entities, states and issues."""
 
 from collections.abc import Iterable
 import json
@@ -13,12 +13,12 @@ from homeassistant.helpers import (
 )
 from homeassistant.helpers.json import JSONEncoder
 
-# Home Assistant makes up the token in its address at each start.
+# Home Assistant generates a new token in this URL at each start.
 _RANDOM_ATTRIBUTES: Final = {"entity_picture"}
 
 
 def view(hass: HomeAssistant) -> dict[str, Any]:
-    """Return everything a user has of the entries."""
+    """Return everything of the entries that a user sees."""
     return {
         "devices": _devices(hass),
         "entities": _entities(hass),
@@ -29,7 +29,7 @@ def view(hass: HomeAssistant) -> dict[str, Any]:
 
 
 def new_entities(hass: HomeAssistant) -> dict[str, Any]:
-    """Return the entities as they are in a new installation, without ids that are random."""
+    """Return the entities of a new installation, without random ids."""
     return {
         entity.entity_id: {
             "disabled_by": entity.disabled_by,
@@ -41,7 +41,7 @@ def new_entities(hass: HomeAssistant) -> dict[str, Any]:
 
 
 def as_json(value: Any, levels: int) -> str:
-    """Return a value as text with a line for each item down to a level."""
+    """Return a value as JSON, with one line per item down to a level."""
     if not levels or not value or not isinstance(value, dict | list):
         return json.dumps(value, cls=JSONEncoder, sort_keys=True)
     if isinstance(value, list):
