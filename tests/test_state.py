@@ -1,10 +1,14 @@
 """What answers mean."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from custom_components.balena_supervisor.account.state import state_from_account
 from custom_components.balena_supervisor.client import DeviceRow, models
 from custom_components.balena_supervisor.device.state import state_from_supervisor
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 def apps(update_status: str | None, **services: str) -> models.AppReports:
@@ -40,7 +44,7 @@ def device(**report: object) -> models.DeviceReport:
         ({"update_pending": True, "update_downloaded": True}, None, "downloaded"),
         ({"update_pending": True, "update_failed": True}, "applying changes", "failed"),
         ({"update_failed": True}, "downloading", "downloading"),
-        ({"status": "Downloading"}, None, "downloading"),
+        ({"status": "Downloading"}, None, "up_to_date"),
         ({"update_pending": None}, None, None),
     ],
 )
@@ -132,7 +136,7 @@ def test_words_of_a_row_agree(
     values: dict[str, object], update_status: str, status: str
 ) -> None:
     """What a device does and how its update stands do not contradict each other."""
-    state = state_from_account(row(**values), "fleet")
+    state = state_from_account(row(**values), "fleet", now=NOW)
     assert (state.update_status, state.status) == (update_status, status)
 
 
@@ -166,7 +170,9 @@ def test_words_of_a_row_and_of_its_supervisor_agree(
     told = state_from_supervisor(
         device(update_failed=False), apps=apps(told_words, main="Running")
     )
-    state = state_from_account(row(**values), "fleet", told, is_fresh=True)
+    state = state_from_account(
+        row(**values), "fleet", told, now=NOW, is_fresh=True
+    )
     assert (state.update_status, state.status, state.update_failed) == expected
 
 
