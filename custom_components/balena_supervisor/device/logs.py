@@ -300,10 +300,11 @@ class DeviceLogs:
             return short_container_id(selection.container_id)
         if selection.service is None:
             return None
-        containers = await self._containers(selection)
-        found = _newest(containers, selection)
-        if len(found) > 1:
-            raise self._refusal("several_apps", apps=", ".join(map(str, found)))
+        services = self._coordinator.data.services
+        apps = [app_id for app_id, name in services if name == selection.service]
+        if selection.app_id is None and len(apps) > 1:
+            raise self._refusal("several_apps", apps=", ".join(map(str, apps)))
+        found = _newest(await self._containers(selection), selection)
         if not found:
             self._require_service(selection)
             raise self._refusal("unavailable_service", service=selection.service)
