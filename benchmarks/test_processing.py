@@ -6,6 +6,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -130,9 +131,10 @@ def test_rows(benchmark: BenchmarkFixture) -> None:
 def test_account(benchmark: BenchmarkFixture) -> None:
     """Create the states of devices and fleets from the rows."""
     made = rows(page())
+    now = datetime.now(UTC)
 
     def judge() -> int | None:
-        states = [state_from_account(row, "fleet", None) for row in made]
+        states = [state_from_account(row, "fleet", now=now) for row in made]
         return fleet_state_from_devices(states, None).online
 
     assert benchmark(judge) == DEVICES

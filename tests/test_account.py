@@ -220,17 +220,19 @@ async def test_offline_device(
 ) -> None:
     """A device that is offline stays and says so, and is as it was when it is back."""
     await cloud_device.device.power_off()
+    cloud_device.heartbeat = "offline"
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
     assert state_of(hass, f"sensor.{NAME}_overall_status") == "disconnected"
-    assert state_of(hass, f"sensor.{NAME}_release") == "unavailable"
+    assert state_of(hass, f"update.{NAME}_release") == "unavailable"
     assert state_of(hass, f"switch.{NAME}_browser_running") == "unavailable"
     assert state_of(hass, "sensor.kiosks_devices") == "1"
     assert state_of(hass, "sensor.kiosks_devices_online") == "0"
     await cloud_device.device.power_on()
+    cloud_device.heartbeat = "online"
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
-    assert state_of(hass, f"sensor.{NAME}_release") == "b81f0c6"
+    assert state_of(hass, f"update.{NAME}_release") == "off"
 
 
 async def test_device_joins(
@@ -862,7 +864,7 @@ async def test_supervisors_out_of_reach_are_not_asked(
     cloud_device: CloudDevice,
 ) -> None:
     """Nothing is sent to a device without a VPN."""
-    cloud_device.device.vpn_connected = False
+    cloud_device.device.vpn_enabled = False
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert not any(path.startswith("/supervisor/") for path in paths(cloud))
@@ -1172,10 +1174,10 @@ async def test_what_a_supervisor_told_is_forgotten_out_of_reach(
     cloud_device: CloudDevice,
 ) -> None:
     """What a device told before it was out of reach is not known when it is back."""
-    cloud_device.device.vpn_connected = False
+    cloud_device.device.vpn_enabled = False
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "unknown"
-    cloud_device.device.vpn_connected = True
+    cloud_device.device.vpn_enabled = True
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "off"
 
@@ -1377,3 +1379,136 @@ async def test_state_is_asked_for_in_a_pause(
             blocking=True,
             return_response=True,
         )
+
+
+async def test_power_cut(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A device without power is offline at once, and stays offline."""
+    await cloud_device.device.power_off()
+    for _ in range(20):
+        await pass_time(hass, freezer, MINUTE)
+        assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
+    assert cloud_device.heartbeat == "offline"
+
+
+async def test_vpn_outage(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A device that is only without VPN is offline at first, and online after 16 minutes."""
+    cloud_device.device.vpn_connected = False
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
+    for _ in range(15):
+        await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "off"
+    cloud_device.device.vpn_connected = True
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "on"
+
+
+async def test_vpn_switched_off(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+) -> None:
+    """A device whose VPN is switched off stays online; commands to it are not sent."""
+    cloud_device.device.vpn_enabled = False
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "off"
+    assert state_of(hass, "sensor.kiosks_devices_online") == "1"
+    cloud.requests.clear()
+    with pytest.raises(
+        HomeAssistantError, match="connected to balena, but without VPN"
+    ):
+        await hass.services.async_call(
+            "switch",
+            "turn_off",
+            {"entity_id": f"switch.{NAME}_browser_running"},
+            blocking=True,
+        )
+    assert not any(path.startswith("/supervisor/") for path in paths(cloud))
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_facts_about_an_offline_device(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """An offline device keeps what changes seldom, and nothing else."""
+    facts = {
+        name: state_of(hass, f"sensor.{NAME}_{name}")
+        for name in (
+            "release",
+            "os_version",
+            "ip_address",
+            "fleet",
+            "supervisor_version",
+        )
+    }
+    await cloud_device.device.power_off()
+    await pass_time(hass, freezer, MINUTE)
+    assert {name: state_of(hass, f"sensor.{NAME}_{name}") for name in facts} == facts
+    assert facts["release"] == "b81f0c6"
+    for live in ("cpu_usage", "memory_usage", "update_status"):
+        assert state_of(hass, f"sensor.{NAME}_{live}") == "unavailable"
+    assert state_of(hass, f"update.{NAME}_release") == "unavailable"
+
+
+async def test_progress_of_provisioning(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """The progress of a device that is being configured is shown with its summary."""
+    cloud_device.provisioning_state = "Downloading"
+    cloud_device.provisioning_progress = 33
+    await pass_time(hass, freezer, MINUTE)
+    state = hass.states.get(f"sensor.{NAME}_overall_status")
+    assert state is not None
+    assert (state.state, state.attributes["progress"]) == ("configuring", 33)
+
+
+@pytest.mark.parametrize("name", ["kiosk \ud800 lobby", "k" * 100_000])
+async def test_one_bad_value(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+    device_registry: dr.DeviceRegistry,
+    name: str,
+) -> None:
+    """A text that is not valid, or huge, costs one field of one device."""
+    cloud.make_device(fleet, "kiosk-canteen")
+    cloud_device.field_overrides["device_name"] = name
+    cloud_device.field_overrides["os_version"] = name
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "binary_sensor.kiosk_canteen_online") == "on"
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert (
+        max(
+            len(item.name or "")
+            for item in dr.async_entries_for_config_entry(
+                device_registry, account.entry_id
+            )
+        )
+        <= 255
+    )
+    assert len(state_of(hass, f"sensor.{NAME}_release")) == 7

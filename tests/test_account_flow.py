@@ -469,6 +469,7 @@ async def test_options(
     assert account_entry.options == {
         "fleets": [fleet.id, other.id],
         "services": False,
+        "one_shot_services": [],
     }
 
 
@@ -501,10 +502,3 @@ async def test_options_without_the_api(
     result = await hass.config_entries.options.async_init(account_entry.entry_id)
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "api_failed"
-
-
-async def test_device_has_no_options(
-    hass: HomeAssistant, entry: MockConfigEntry
-) -> None:
-    """A device that is reached directly has nothing to choose."""
-    assert not entry.supports_options

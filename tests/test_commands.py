@@ -278,7 +278,7 @@ async def test_reboot_until_the_device_is_back(
     await pass_time(hass, freezer, 4)
     assert state_of(hass, f"sensor.{NAME}_status") == "rebooting"
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
-    assert state_of(hass, f"sensor.{NAME}_release") == "unavailable"
+    assert state_of(hass, f"sensor.{NAME}_update_status") == "unavailable"
     await device.power_on()
     await pass_time(hass, freezer, 4)
     assert state_of(hass, f"sensor.{NAME}_status") == "idle"

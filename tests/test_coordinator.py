@@ -288,7 +288,7 @@ async def test_unknown_status_word(
     device.container_status("main", "Deep sleep")
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_main_status") == "deep_sleep"
-    assert state_of(hass, f"sensor.{NAME}_status") == "deep_sleep"
+    assert state_of(hass, f"sensor.{NAME}_status") == "idle"
     assert state_of(hass, f"switch.{NAME}_main_running") == "unknown"
 
 

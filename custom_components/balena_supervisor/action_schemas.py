@@ -21,6 +21,7 @@ ATTR_FORCE: Final = "force"
 ATTR_SERVICE: Final = "service"
 
 _MAX_HOSTNAME_LENGTH: Final = 64
+_MAX_LABEL_LENGTH: Final = 63
 _MAX_DOMAIN_NAME_LENGTH: Final = 253
 
 type Fields = dict[vol.Marker, Any]
@@ -62,11 +63,18 @@ def _domain_name(value: Any, max_length: int) -> str:
         # YAML converts some unquoted names to numbers and booleans.
         raise vol.Invalid("The value must be text; put it in quotes")
     text = value.strip()
-    label = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+    if len(text) > max_length:
+        raise vol.Invalid(f"The name must have at most {max_length} characters")
+    label = r"(?!-)[A-Za-z0-9-]+(?<!-)"
     is_name = re.fullmatch(rf"({label}\.)*{label}", text, re.ASCII)
-    if not is_name or len(text) > max_length or text.rpartition(".")[2].isdecimal():
+    if not is_name or text.rpartition(".")[2].isdecimal():
         raise vol.Invalid(
-            f"The name must have at most {max_length} letters, digits, hyphens and dots"
+            "The name must consist of letters, digits, hyphens and dots. No part of it may begin or end with"
+            " a hyphen, and the last part must not be a number"
+        )
+    if any(len(part) > _MAX_LABEL_LENGTH for part in text.split(".")):
+        raise vol.Invalid(
+            f"Each part of the name between dots must have at most {_MAX_LABEL_LENGTH} characters"
         )
     return text
 

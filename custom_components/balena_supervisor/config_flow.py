@@ -42,6 +42,7 @@ from .const import (
     CONF_CONNECTION,
     CONF_FLEETS,
     CONF_MAC_ADDRESSES,
+    CONF_ONE_SHOT_SERVICES,
     CONF_SERVICES,
     CONNECTION_ACCOUNT,
     CONNECTION_DIRECT,
@@ -129,14 +130,14 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     @callback
     @override
     def async_supports_options_flow(cls, config_entry: BalenaConfigEntry) -> bool:
-        """Return whether the entry has options. Only accounts have options."""
-        return bool(config_entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT)
+        """Return whether the entry has options. All entries have."""
+        return True
 
     @staticmethod
     @callback
     @override
     def async_get_options_flow(config_entry: BalenaConfigEntry) -> OptionsFlow:
-        """Return the flow that changes the options of an account."""
+        """Return the flow that changes the options of a device or an account."""
         return BalenaOptionsFlow()
 
     @override
@@ -514,32 +515,77 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
 
 
 class BalenaOptionsFlow(OptionsFlowWithReload):
-    """Handle the options of an account: its fleets, and whether to include services."""
+    """Handle the options of a device or an account."""
 
     async def async_step_init(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Let the user choose fleets."""
+        """Let the user choose the fleets of an account, or the options of a device."""
         entry = self.config_entry
+        if entry.data[CONF_CONNECTION] != CONNECTION_ACCOUNT:
+            return await self.async_step_device()
         account, errors = await async_validate_account(self.hass, entry.data)
         if account is None:
             return self.async_abort(reason=next(iter(errors.values())))
         if user_input is not None:
             errors = _fleet_errors(user_input)
             if not errors:
-                return self.async_create_entry(data=_options_from_input(user_input))
+                return self.async_create_entry(
+                    data=_options_from_input(user_input)
+                    | _one_shot_services_from_input(user_input)
+                )
+        schema = _fleets_schema(account.fleets, self._missing_fleets(account))
         return self.async_show_form(
             step_id="init",
             data_schema=self.add_suggested_values_to_schema(
-                _fleets_schema(account.fleets, self._missing_fleets(account)),
+                schema.extend(self._one_shot_schema().schema),
                 user_input
                 or {
                     CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
                     CONF_SERVICES: entry.options[CONF_SERVICES],
+                    CONF_ONE_SHOT_SERVICES: self._one_shot_services,
                 },
             ),
             errors=errors,
         )
+
+    async def async_step_device(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Let the user choose which services of a device may end."""
+        if user_input is not None:
+            return self.async_create_entry(
+                data=_one_shot_services_from_input(user_input)
+            )
+        return self.async_show_form(
+            step_id="device",
+            data_schema=self.add_suggested_values_to_schema(
+                self._one_shot_schema(),
+                {CONF_ONE_SHOT_SERVICES: self._one_shot_services},
+            ),
+        )
+
+    @property
+    def _one_shot_services(self) -> list[str]:
+        """The names of the services that may end."""
+        return list(self.config_entry.options.get(CONF_ONE_SHOT_SERVICES, ()))
+
+    def _one_shot_schema(self) -> vol.Schema:
+        """Return the form to choose services by name. Users can also enter other names."""
+        entry: BalenaConfigEntry = self.config_entry
+        names = set(self._one_shot_services)
+        if entry.state is ConfigEntryState.LOADED:
+            for device in entry.runtime_data.devices.values():
+                names.update(name for _, name in device.state.services)
+        selector = SelectSelector(
+            SelectSelectorConfig(
+                options=sorted(names),
+                multiple=True,
+                custom_value=True,
+                mode=SelectSelectorMode.DROPDOWN,
+            )
+        )
+        return vol.Schema({vol.Optional(CONF_ONE_SHOT_SERVICES): selector})
 
     def _missing_fleets(self, account: ProbedAccount) -> Mapping[int, str]:
         """Return the names of chosen fleets that were deleted or archived, by id."""
@@ -590,3 +636,8 @@ def _options_from_input(user_input: Mapping[str, Any]) -> dict[str, Any]:
         CONF_FLEETS: sorted(map(int, user_input[CONF_FLEETS])),
         CONF_SERVICES: user_input[CONF_SERVICES],
     }
+
+
+def _one_shot_services_from_input(user_input: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the option of the services that may end."""
+    return {CONF_ONE_SHOT_SERVICES: sorted(user_input.get(CONF_ONE_SHOT_SERVICES, ()))}

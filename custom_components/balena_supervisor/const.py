@@ -16,6 +16,7 @@ ATTR_RESULT: Final = "result"
 RESULT_OK: Final = "ok"
 
 # State attributes.
+ATTR_PROGRESS: Final = "progress"
 ATTR_REFUSED_AT: Final = "refused_at"
 ATTR_STOPPED_BY_ITSELF: Final = "stopped_by_itself"
 
@@ -23,6 +24,7 @@ CONF_CA_CERTIFICATE: Final = "ca_certificate"
 CONF_CONNECTION: Final = "connection"
 CONF_FLEETS: Final = "fleets"
 CONF_MAC_ADDRESSES: Final = "mac_addresses"
+CONF_ONE_SHOT_SERVICES: Final = "one_shot_services"
 CONF_SERVICES: Final = "services"
 CONNECTION_ACCOUNT: Final = "account"
 CONNECTION_DIRECT: Final = "direct"

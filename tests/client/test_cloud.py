@@ -31,6 +31,7 @@ from custom_components.balena_supervisor.client import (
 )
 import simulator
 from simulator import CloudDevice, CloudServer, Fault, Service, TokenKind
+from simulator.account import SYSTEM_APPS
 from tests.certificates import certify
 
 HTML = "text/html"
@@ -190,7 +191,11 @@ def expected_fields(item: CloudDevice) -> dict[str, object]:
         "is_connected_to_vpn": True,
         "is_online": True,
         "is_undervolted": item.is_undervolted,
-        "last_connectivity_event": datetime.fromisoformat(item.last_connectivity_event),
+        "heartbeat": "online",
+        "last_connectivity_event": datetime.fromisoformat(
+            item.last_connectivity_event or ""
+        ),
+        "last_vpn_event": datetime.fromisoformat(item.last_vpn_event or ""),
         "mac_addresses": device.mac_addresses,
         "memory_total": item.memory_total,
         "memory_usage": item.memory_usage,
@@ -207,10 +212,18 @@ def expected_fields(item: CloudDevice) -> dict[str, object]:
     }
 
 
+# Every device also has the images of the host OS and of the Supervisor.
+SYSTEM_IMAGES = {
+    InstalledImage(service=service.name, status="Running", app_id=app.id)
+    for app in SYSTEM_APPS
+    for service in app.release.services
+}
+
+
 def images(item: CloudDevice) -> set[InstalledImage]:
     """Return the expected images of a device that runs its fleet's release."""
     assert item.fleet.release is not None
-    return {
+    return SYSTEM_IMAGES | {
         InstalledImage(
             service=container.service.name,
             status=container.status,
@@ -246,7 +259,8 @@ async def test_device_without_reports(account: BalenaCloud, cloud: CloudServer) 
     item.cpu_temp = item.cpu_usage = item.memory_usage = item.memory_total = None
     item.storage_usage = item.storage_total = None
     (row,) = await account.devices([fleet.id], with_images=True)
-    assert (row.running_release, row.target_release, row.images) == (None, None, ())
+    assert (row.running_release, row.target_release) == (None, None)
+    assert set(row.images or ()) == SYSTEM_IMAGES
     assert (row.cpu_temperature, row.memory_usage, row.storage_total) == (None,) * 3
     assert (row.ip_addresses, row.mac_addresses) == ((), ())
 
@@ -268,13 +282,13 @@ async def test_update(
     assert row.target_release.version == "2.5.0"
     assert (row.overall_status, row.update_status) == ("updating", "downloading")
     assert row.overall_progress == 40
-    assert {(image.service, image.status) for image in row.images or ()} == {
+    own = [image for image in row.images or () if image.app_id == fleet.id]
+    assert {(image.service, image.status) for image in own} == {
         ("browser", "Running"),
         ("signage", "Running"),
         ("browser", "Downloading"),
         ("signage", "Downloading"),
     }
-    assert {image.app_id for image in row.images or ()} == {fleet.id}
 
 
 async def test_deleted_images(
@@ -304,6 +318,7 @@ async def test_pinned_device(
 async def test_offline_device(account: BalenaCloud, cloud_device: CloudDevice) -> None:
     """A device that is off has a row, and is disconnected."""
     await cloud_device.device.power_off()
+    cloud_device.heartbeat = "offline"
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
     assert (row.is_online, row.is_connected_to_vpn) == (False, False)
     assert row.overall_status == "disconnected"

@@ -10,6 +10,7 @@ from typing import Final, Protocol, override
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.util import dt as dt_util
 
 from ..client import (
     AuthenticationFailed,
@@ -23,7 +24,7 @@ from ..client import (
     TokenRefused,
     parse_version,
 )
-from ..const import DETAILS_INTERVAL, LOGGER
+from ..const import DETAILS_INTERVAL, DOMAIN, LOGGER
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
@@ -32,7 +33,7 @@ from ..device.reader import SupervisorReader
 from ..device.state import DeviceState
 from ..exceptions import translate_error
 from .fleet import FleetRegistry
-from .state import state_from_account
+from .state import online_again_at, state_from_account
 
 # Rows contain what these endpoints answer.
 _IN_ROWS: Final = frozenset(
@@ -135,6 +136,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             device_id=account.device_id(row.uuid),
             entry_id=account.entry.entry_id,
             environment=account.environment,
+            options=account.entry.options,
             supervisor=account.cloud.supervisor(row.uuid),
         )
         self._account = account
@@ -189,6 +191,12 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     def command_blocker(self) -> HomeAssistantError | None:
         if self.is_reachable:
             return super().command_blocker
+        if self.is_online:
+            return HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="no_vpn",
+                translation_placeholders={"device": self.device_name},
+            )
         error = DeviceOffline("It is not connected to balena")
         return translate_error(HomeAssistantError, error, self.device_name)
 
@@ -315,10 +323,12 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             return
         # A row may take long to arrive: it is as old as the request.
         asked = self._row_asked
+        now = dt_util.utcnow()
         state = state_from_account(
             self._row,
             self._account.fleets.name(self.fleet_id),
             self._report.state_at(asked),
+            now=now,
             is_fresh=self._report.is_fresh_at(asked),
         )
         status = self.reboot.update(is_reachable=self.is_reachable)
@@ -334,4 +344,8 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self.registry.update(info, state)
         self._show(state)
         self._valid_until = self._report.next_change(asked)
+        again_at = online_again_at(self._row)
+        if again_at is not None and again_at > now:
+            seconds = (again_at - now).total_seconds()
+            self._valid_until = min(self._valid_until, monotonic() + seconds)
         self._account.async_schedule_recount()

@@ -66,7 +66,7 @@ _DEVICE_FIELDS: Final = (
 )
 # An older openBalena lacks some of these.
 _OPTIONAL_DEVICE_FIELDS: Final = (
-    "update_status,last_connectivity_event,cpu_usage,cpu_temp,"
+    "update_status,last_connectivity_event,last_vpn_event,api_heartbeat_state,cpu_usage,cpu_temp,"
     "memory_usage,memory_total,storage_usage,storage_total,is_undervolted"
 )
 _DEVICE_EXPANSIONS: Final = (

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
+import re
 from typing import Final
 
 import orjson
@@ -32,6 +33,14 @@ _NOT_FOUND_MESSAGES: Final = {
     "reading 'volumes'": "The device does not run this app",
     "Could not find service": "The device does not run this service",
 }
+
+# An escape of JSON. A surrogate that is not part of a pair has 6 characters.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)",
+    re.DOTALL,
+)
+_LONE_SURROGATE_LENGTH: Final = 6
 
 _LOCK_HOLDERS: Final = {
     "Host OS update": LockHolder.HOST_UPDATE,
@@ -64,6 +73,10 @@ class Response:
         """
         try:
             return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            pass
+        try:
+            return orjson.loads(_replace_invalid_characters(self.body))
         except orjson.JSONDecodeError as err:
             raise InvalidResponse("The response is not valid JSON") from err
 
@@ -96,6 +109,20 @@ class Response:
     def is_html_page(self) -> bool:
         """Whether the body is an HTML page. No successful response of the Supervisor is one."""
         return self.content_type == "text/html" and b"<html" in self.body.lower()
+
+
+def _replace_invalid_characters(body: bytes) -> bytes:
+    """Return JSON in which U+FFFD replaces lone surrogates and bytes that are not UTF-8.
+
+    Devices write names and messages that are not valid Unicode. One of them must not cost the whole response.
+    """
+    text = body.decode(errors="replace").encode()
+    return _ESCAPE.sub(
+        lambda escape: (
+            rb"\ufffd" if len(escape[0]) == _LONE_SURROGATE_LENGTH else escape[0]
+        ),
+        text,
+    )
 
 
 def error_from_response(response: Response, *, is_command: bool) -> BalenaError | None:

@@ -22,7 +22,7 @@ from ..client import (
     Unsupported,
     UpdateLocked,
 )
-from ..const import DASHBOARD_URL, DOMAIN, LOGGER, MANUFACTURER
+from ..const import CONF_ONE_SHOT_SERVICES, DASHBOARD_URL, DOMAIN, LOGGER, MANUFACTURER
 from ..exceptions import translate_error
 from .command_queue import CommandQueue
 from .environment import Environment
@@ -91,14 +91,17 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         device_id: str,
         entry_id: str,
         environment: Environment,
+        options: Mapping[str, Any],
         supervisor: Supervisor,
     ) -> None:
-        """Prepare; nothing is sent yet."""
+        """Prepare; nothing is sent yet. `options` are those of the entry."""
         super().__init__(hass, entry, name)
         self.device_id = device_id
         self.environment = environment
         self.supervisor = supervisor
         self.command_queue = CommandQueue(hass)
+        # Names of services that are expected to end.
+        self._one_shot_services = frozenset(options.get(CONF_ONE_SHOT_SERVICES, ()))
         self.history = async_get_history(hass, device_id)
         self.reboot = RebootTracker(self._expect_restart_of_services)
         self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
@@ -284,7 +287,12 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         if not stopped:
             return state
         services = {
-            key: replace(service, stopped_by_itself=key in stopped)
+            key: replace(
+                service,
+                stopped_by_itself=(
+                    key in stopped and service.name not in self._one_shot_services
+                ),
+            )
             for key, service in state.services.items()
         }
         return replace(state, services=services)

@@ -78,6 +78,8 @@ class DeviceDetailReader:
         )
         tags = await self._optional(None, self._coordinator.async_tags, None)
         coordinator, state = self._coordinator, self._coordinator.data
+        is_about_apps = apps is not None and status.app_id in apps.apps
+        release = status.release if is_about_apps else state.release
         return {
             "name": coordinator.device_name,
             "uuid": coordinator.uuid,
@@ -89,7 +91,7 @@ class DeviceDetailReader:
             "ip_addresses": list(report.ip_addresses),
             "mac_addresses": list(report.mac_addresses),
             "status": _plain(state.status),
-            "release": status.release or report.commit or state.release,
+            "release": release or report.commit,
             "target_release": state.target_release,
             "update_status": _plain(state.update_status),
             "apps": [

@@ -67,6 +67,7 @@ class DirectCoordinator(DeviceCoordinator):
             device_id=device_id,
             entry_id=entry.entry_id,
             environment=environment,
+            options=entry.options,
             supervisor=supervisor,
         )
         self.update_interval = POLL_INTERVAL

@@ -23,6 +23,7 @@ from ..client import (
     Vpn,
 )
 from ..const import CRASH_PAUSE, DETAILS_INTERVAL, LOGGER
+from .app_selector import AppSelector, report_of_apps
 from .state import (
     DeviceDetails,
     DeviceState,
@@ -55,6 +56,7 @@ class SupervisorReader:
         """Prepare to read; nothing is sent yet."""
         self.details = DeviceDetails()
         self._app_id = app_id
+        self._apps = AppSelector()
         # When an endpoint that seemed to crash the Supervisor may be read again.
         self._crash_pauses: dict[Endpoint, float] = {}
         self._details_due = 0.0
@@ -104,9 +106,10 @@ class SupervisorReader:
         async with asyncio.TaskGroup() as tasks:
             vpn = tasks.create_task(self._ask(Endpoint.VPN, supervisor.vpn))
             containers = tasks.create_task(self._ask_containers(apps.result()))
+        selected = self._apps.select(apps.result())
         return self._state(
-            device.result(),
-            apps.result() or await self._read_single_app(device.result()),
+            report_of_apps(device.result(), apps.result(), selected),
+            selected or await self._read_single_app(device.result()),
             containers.result(),
             healthy=healthy.result(),
             vpn=vpn.result(),
@@ -176,7 +179,9 @@ class SupervisorReader:
     async def read_apps(self, device: DeviceReport) -> AppReports | None:
         """Return the apps of a device with this report, or None if it does not report them."""
         apps = await self._ask(Endpoint.APPS_STATE, self._supervisor.apps)
-        return apps or await self._read_single_app(device)
+        if apps is None:
+            return await self._read_single_app(device)
+        return self._apps.filter(apps)
 
     async def _read_single_app(self, device: DeviceReport) -> AppReports | None:
         """Return the app of an old Supervisor, which reports it only by its id."""
