@@ -43,6 +43,8 @@ COMMAND_EFFECT_DELAY: Final = timedelta(seconds=30)
 DETAILS_INTERVAL: Final = timedelta(minutes=10)
 # After an endpoint that can crash the Supervisor fails, it is not requested for this long.
 CRASH_PAUSE: Final = timedelta(minutes=5)
+# An old Supervisor that does not answer whether it is healthy is asked again after this.
+UNHEALTHY_PAUSE: Final = timedelta(minutes=5)
 
 # Devices report their metrics to balena every minute.
 ACCOUNT_INTERVAL: Final = timedelta(seconds=60)
