@@ -5,9 +5,12 @@ from collections.abc import AsyncGenerator, Generator
 from inspect import currentframe
 import logging
 import re
+import time
 from typing import Any, Final
 from unittest.mock import PropertyMock, patch
 
+from freezegun import freeze_time
+from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -184,6 +187,15 @@ def missing_translations() -> Generator[list[str]]:
     ):
         yield missing
     assert not missing
+
+
+@pytest.fixture
+async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
+    """Freeze the clock, but not that of the event loop, which timeouts of requests need."""
+    running = time.monotonic
+    loop = asyncio.get_running_loop()
+    with freeze_time() as clock, patch.object(loop, "time", running):
+        yield clock
 
 
 @pytest.fixture

@@ -511,7 +511,7 @@ async def test_old_app_during_its_update(
     (parent,) = dr.async_entries_for_config_entry(device_registry, entry.entry_id)
     device.begin_update(Release("d" * 32, services=(Service("main"),)))
     await pass_time(hass, freezer)
-    with pytest.raises(ServiceValidationError, match="needs Supervisor 8.2.2"):
+    with pytest.raises(ServiceValidationError, match=r"needs Supervisor 8\.3"):
         await call(hass, "restart_service", device_id=parent.id, service="main")
     assert not device.commands
 

@@ -374,7 +374,9 @@ ACTIONS: Final = {
         lambda device: device.commands.shutdown, _FORCE, is_admin_only=True
     ),
     "start_service": Action(
-        lambda device: device.commands.start_service, _SERVICE, is_for_services=True
+        lambda device: device.commands.start_service,
+        _SERVICE | _FORCE,
+        is_for_services=True,
     ),
     "stop_service": Action(
         lambda device: device.commands.stop_service,

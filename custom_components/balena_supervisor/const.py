@@ -45,6 +45,8 @@ COMMAND_EFFECT_DELAY: Final = timedelta(seconds=30)
 DETAILS_INTERVAL: Final = timedelta(minutes=10)
 # Pause for an endpoint that may have crashed the Supervisor.
 CRASH_PAUSE: Final = timedelta(minutes=5)
+# An old Supervisor that does not answer whether it is healthy is asked again after this.
+UNHEALTHY_PAUSE: Final = timedelta(minutes=5)
 
 # Devices report their metrics to balena every minute.
 ACCOUNT_INTERVAL: Final = timedelta(seconds=60)

@@ -1,17 +1,12 @@
-"""Fixtures of the fault matrix: a clock, notes for the report, and a check of the log.
+"""Fixtures of the fault matrix: notes for the report, and a check of the log.
 
 FAULTS_REPORT is the file that the report is written into, FAULTS_BLOCK the name of the block.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable, Generator
 import logging
 import os
-import time
-from unittest.mock import patch
 
-from freezegun import freeze_time
-from freezegun.api import FrozenDateTimeFactory
 import pytest
 
 from simulator import Device
@@ -55,15 +50,6 @@ def note(record_property: Callable[[str, object], None]) -> Note:
         record_property("seen", seen or "done")
 
     return note_it
-
-
-@pytest.fixture
-async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
-    """Freeze the clock, but not that of the event loop, which timeouts of requests need."""
-    running = time.monotonic
-    loop = asyncio.get_running_loop()
-    with freeze_time() as clock, patch.object(loop, "time", running):
-        yield clock
 
 
 @pytest.fixture

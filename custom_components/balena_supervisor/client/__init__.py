@@ -2,7 +2,7 @@
 
 from .cloud import BalenaCloud
 from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Release
-from .endpoints import Endpoint, Version, parse_version
+from .endpoints import Capability, Endpoint, Version, parse_version
 from .errors import (
     AccessDenied,
     AuthenticationFailed,
@@ -11,6 +11,7 @@ from .errors import (
     CertificateInvalid,
     CloudError,
     CloudRateLimited,
+    CommandTimeout,
     ConnectionFailed,
     ConnectionRefused,
     DeviceKeyRefused,
@@ -19,6 +20,7 @@ from .errors import (
     LockHolder,
     NotFound,
     OutcomeUnknown,
+    ProbablyLocked,
     RateLimited,
     RequestTimeout,
     SupervisorError,
@@ -62,9 +64,11 @@ __all__ = [
     "BadRequest",
     "BalenaCloud",
     "BalenaError",
+    "Capability",
     "CertificateInvalid",
     "CloudError",
     "CloudRateLimited",
+    "CommandTimeout",
     "ConnectionFailed",
     "ConnectionRefused",
     "Container",
@@ -85,6 +89,7 @@ __all__ = [
     "LogLine",
     "NotFound",
     "OutcomeUnknown",
+    "ProbablyLocked",
     "Proxy",
     "ProxyTransport",
     "RateLimited",

@@ -31,6 +31,14 @@ class OutcomeUnknown(BalenaError):
     """A command was sent, but no usable response arrived: the device may have executed it."""
 
 
+class CommandTimeout(OutcomeUnknown):
+    """A command was sent, but no response arrived in time."""
+
+
+class ProbablyLocked(OutcomeUnknown):
+    """A command got no response in time, which is how some old Supervisors treat a locked one."""
+
+
 class DeviceOffline(BalenaError):
     """The Supervisor is down, or the balena API cannot reach the device."""
 
@@ -113,6 +121,9 @@ def error_after_sending(
 ) -> BalenaError:
     """Return the error of a request that was sent but got no usable response.
 
-    A read gets an error of `error_type`. A command gets OutcomeUnknown.
+    A read gets an error of `error_type`. A command gets OutcomeUnknown, or CommandTimeout for a timeout.
     """
-    return OutcomeUnknown(message) if is_command else error_type(message)
+    if not is_command:
+        return error_type(message)
+    is_timeout = issubclass(error_type, RequestTimeout)
+    return CommandTimeout(message) if is_timeout else OutcomeUnknown(message)

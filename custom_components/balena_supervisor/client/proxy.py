@@ -21,6 +21,7 @@ from .errors import (
     DeviceOffline,
     InvalidResponse,
     NotFound,
+    RequestTimeout,
     TokenRefused,
     Unsupported,
     error_after_sending,
@@ -34,6 +35,7 @@ PROXY_TIMEOUT: Final = 65.0
 # Messages of the API itself, sent as JSON.
 _DEVICE_OFFLINE: Final = "No online device"
 _RESPONSE_NOT_FORWARDED: Final = "Bad API response"
+_NO_RESPONSE_IN_TIME: Final = b"ESOCKETTIMEDOUT"
 
 # A Supervisor reports failures with one of these, and always with a message.
 _SUPERVISOR_FAILURES: Final = {
@@ -178,8 +180,9 @@ def _error_from_proxy_response(
             is_html and response.body and b"<" not in response.body
         ):
             # The API escapes its own message. Servers in front of it send an HTML page or plain text.
+            is_timeout = _NO_RESPONSE_IN_TIME in response.body
             return error_after_sending(
-                DeviceOffline,
+                RequestTimeout if is_timeout else DeviceOffline,
                 "The device did not respond to the balena API",
                 is_command=is_command,
             )

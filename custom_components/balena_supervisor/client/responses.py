@@ -30,7 +30,11 @@ _MAX_MESSAGE_LENGTH: Final = 200
 # The Supervisor responds 503 to most failures. Only its message identifies the cause.
 _NOT_FOUND_MESSAGES: Final = {
     "is not in the current state": "The device does not run this app",
+    "reading 'services'": "The device does not run this app",
     "reading 'volumes'": "The device does not run this app",
+    "App not found": "The device does not run this app",
+    "Cannot read property 'services' of": "The device does not run this app",
+    "Cannot read property 'volumes' of": "The device does not run this app",
     "Could not find service": "The device does not run this service",
 }
 
@@ -42,6 +46,8 @@ _ESCAPE: Final = re.compile(
 )
 _LONE_SURROGATE_LENGTH: Final = 6
 
+# Supervisors before 12.2.11 respond 503 if an update lock stops a command.
+_LOCK_MESSAGE: Final = "Updates are locked"
 _LOCK_HOLDERS: Final = {
     "Host OS update": LockHolder.HOST_UPDATE,
     "another supervisor operation": LockHolder.SUPERVISOR,
@@ -84,7 +90,7 @@ class Response:
     def message(self) -> str:
         """The Supervisor's message on one line of at most 200 characters.
 
-        It is the `message` or `Error` of a JSON object, otherwise the whole body.
+        It is the `message` or `Error` of a JSON object, otherwise the whole body. A page has no message.
         """
         try:
             value = self.json()
@@ -94,6 +100,8 @@ class Response:
             value = value.get("message") or value.get("Error") or ""
         # Terminals that show a log execute control characters.
         line = "".join(filter(str.isprintable, " ".join(str(value).split())))
+        if line.startswith("<"):
+            return ""
         return line[:_MAX_MESSAGE_LENGTH]
 
     @property
@@ -145,7 +153,7 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
     if 300 <= status < 400:
         return InvalidResponse("The response is a redirect")
     match status:
-        case HTTPStatus.BAD_REQUEST if message == "App not found":
+        case HTTPStatus.BAD_REQUEST if message.startswith("App not found"):
             return NotFound("The device does not run this app")
         case HTTPStatus.BAD_REQUEST if "single-container" in message:
             return Unsupported("The app has several services")
@@ -172,6 +180,8 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
             return DeviceOffline("The Supervisor is down or starting")
         case HTTPStatus.GATEWAY_TIMEOUT:
             return RequestTimeout("The Supervisor did not respond in time")
+        case HTTPStatus.SERVICE_UNAVAILABLE if message.startswith(_LOCK_MESSAGE):
+            return _update_locked(message)
         case HTTPStatus.SERVICE_UNAVAILABLE:
             for part, reason in _NOT_FOUND_MESSAGES.items():
                 if part in message:

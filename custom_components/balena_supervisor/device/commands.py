@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-from ..client import Endpoint, Proxy, parse_target_apps
+from ..client import Capability, Endpoint, Proxy, parse_target_apps
 from .app_resolver import AppResolver
 from .command_sender import CommandSender, Effect
 from .coordinator import DeviceCoordinator
@@ -77,9 +77,10 @@ class DeviceCommands:
             if supervisor.supports(Endpoint.PURGE_APP)
             else supervisor.purge
         )
-        await self._sender.send(
-            partial(purge, app_id, force=force), self._interrupts(app_id)
+        effect = self._interrupts(
+            app_id, proves_unlocked=supervisor.supports(Endpoint.PURGE_APP)
         )
+        await self._sender.send(partial(purge, app_id, force=force), effect)
 
     async def purge_all(self) -> None:
         """Delete the data of all apps, or of none if Home Assistant belongs to one of them."""
@@ -104,8 +105,10 @@ class DeviceCommands:
             partial(restart, force=force), self._interrupts(app_id, service)
         )
 
-    async def start_service(self, service: str, app_id: int | None = None) -> None:
-        """Start a service."""
+    async def start_service(
+        self, service: str, app_id: int | None = None, *, force: bool = False
+    ) -> None:
+        """Start a service. Only a Supervisor before 12.2.11 needs `force`."""
         app_id = self.apps.app_id(app_id, service)
         supervisor = self._supervisor
         start = (
@@ -113,7 +116,7 @@ class DeviceCommands:
             if self.apps.is_commanded_by_app(app_id, service)
             else partial(supervisor.start_service, app_id, service)
         )
-        await self._sender.send(start, Effect())
+        await self._sender.send(partial(start, force=force), Effect())
 
     async def stop_service(
         self, service: str, app_id: int | None = None, *, force: bool = False
@@ -156,7 +159,9 @@ class DeviceCommands:
             proxy=proxy,
             force=force,
         )
-        await self._sender.send(change, self._interrupts())
+        checks_lock = self._supervisor.supports(Capability.HOST_CONFIG_LOCK)
+        effect = self._interrupts(proves_unlocked=checks_lock)
+        await self._sender.send(change, effect)
         self._coordinator.reader.expire_details()
 
     async def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -187,10 +192,11 @@ class DeviceCommands:
         service: str | None = None,
         *,
         reboots: Status | None = None,
+        proves_unlocked: bool = True,
     ) -> Effect:
-        """Return the effect of a command that update locks refuse.
+        """Return the effect of a command that interrupts a service, an app, or the whole device.
 
-        It interrupts a service, an app, or the whole device.
+        An update lock refuses it, unless the Supervisor is too old.
         """
         restarts = self._services(app_id)
         if app_id is not None and service is not None:
@@ -198,6 +204,6 @@ class DeviceCommands:
         return Effect(
             restarts=restarts,
             reboots=reboots,
-            proves_unlocked=True,
+            proves_unlocked=proves_unlocked,
             is_destructive=True,
         )

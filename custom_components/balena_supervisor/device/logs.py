@@ -13,6 +13,7 @@ from homeassistant.exceptions import ServiceValidationError
 
 from ..client import (
     ENGINE_UNIT,
+    Capability,
     Container,
     Endpoint,
     JournalEntry,
@@ -259,18 +260,42 @@ class DeviceLogs:
 
     @property
     def _is_json(self) -> bool:
-        return self._supervisor.supports_json_journal
+        return self._supervisor.supports(Capability.JOURNAL_FORMAT)
 
     def _journal(
         self, *, show_all: bool = False, **options: Any
     ) -> AsyncGenerator[str]:
         """Return the lines of the journal, in JSON if the Supervisor supports it."""
+        has_container = options.get("container_id") is not None
+        if has_container and not self._supervisor.supports(
+            Capability.JOURNAL_OF_CONTAINER
+        ):
+            return self._journal_of_container(**options)
         if not self._is_json:
             return self._supervisor.journal_logs(show_all=show_all, **options)
         # Without `show_all` the journal leaves out long messages.
         return self._supervisor.journal_logs(
             show_all=True, output_format="json", **options
         )
+
+    async def _journal_of_container(
+        self, *, container_id: str, follow: bool = False, **options: Any
+    ) -> AsyncGenerator[str]:
+        """Yield the lines of a container that the Supervisor cannot select.
+
+        Only JSON lines contain their container.
+        """
+        self._supervisor.require(Capability.JOURNAL_FORMAT)
+        options |= {"unit": ENGINE_UNIT}
+        if not follow:
+            # The last lines of the engine can all be of other containers.
+            options |= {"count": MAX_LINES}
+        journal = self._journal(follow=follow, **options)
+        async with aclosing(journal):
+            async for line in journal:
+                tag = JournalEntry.from_line(line).container_id or ""
+                if short_container_id(tag) == container_id:
+                    yield line
 
     def _entry(
         self, line: str, selection: LogSelection, *, show_all: bool = False

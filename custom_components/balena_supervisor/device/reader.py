@@ -10,6 +10,7 @@ from typing import Final
 from ..client import (
     AppReports,
     BalenaError,
+    Capability,
     CloudRateLimited,
     ConnectionFailed,
     DeviceInfo,
@@ -17,12 +18,13 @@ from ..client import (
     DeviceReport,
     Endpoint,
     HostConfig,
+    RequestTimeout,
     StateStatus,
     Supervisor,
     Unsupported,
     Vpn,
 )
-from ..const import CRASH_PAUSE, DETAILS_INTERVAL, LOGGER
+from ..const import CRASH_PAUSE, DETAILS_INTERVAL, LOGGER, UNHEALTHY_PAUSE
 from .app_selector import AppSelector, report_of_apps
 from .state import (
     DeviceDetails,
@@ -62,6 +64,8 @@ class SupervisorReader:
         self._details_due = 0.0
         # The last responses, and the state that they resulted in.
         self._last: tuple[object, DeviceState] | None = None
+        # Until when a Supervisor that did not answer counts as unhealthy.
+        self._unhealthy_until = 0.0
         self._unsupported: set[Endpoint] = set()
         self._name = name
         self._on_details = on_details
@@ -93,10 +97,9 @@ class SupervisorReader:
         async with asyncio.TaskGroup() as tasks:
             device = tasks.create_task(self._device_report(first))
             apps = tasks.create_task(self._ask(Endpoint.APPS_STATE, supervisor.apps))
-            healthy = tasks.create_task(
-                self._ask(Endpoint.HEALTHY, supervisor.is_healthy)
-            )
+            healthy = tasks.create_task(self._ask_health())
         if supervisor.version != previous:
+            self._unhealthy_until = 0.0
             self._unsupported.clear()
             self.expire_details()
         if monotonic() >= self._details_due:
@@ -172,6 +175,23 @@ class SupervisorReader:
                 self._crash_pauses[endpoint] = monotonic() + pause
         return None
 
+    async def _ask_health(self) -> bool | None:
+        """Return whether the Supervisor is healthy, or None without an answer."""
+        if monotonic() < self._unhealthy_until:
+            return False
+        return await self._ask(Endpoint.HEALTHY, self._is_healthy)
+
+    async def _is_healthy(self) -> bool:
+        """Return whether the Supervisor is healthy. An old one that is not may never answer."""
+        try:
+            return await self._supervisor.is_healthy()
+        except RequestTimeout:
+            if self._supervisor.supports(Capability.UNHEALTHY_RESPONSE):
+                raise
+            # Asking with every poll would make each of them slow.
+            self._unhealthy_until = monotonic() + UNHEALTHY_PAUSE.total_seconds()
+            return False
+
     async def _device_report(self, known: DeviceReport | None) -> DeviceReport:
         """Return the given report, or read it."""
         return known or await self._supervisor.device()
@@ -189,6 +209,9 @@ class SupervisorReader:
         if endpoint is not Endpoint.APP or self._app_id is None:
             return None
         app = await self._ask(endpoint, partial(self._supervisor.app, self._app_id))
+        has_stopped = self._supervisor.supports(Capability.STOPPED_STATUS)
+        if device.status == "Stopping" and not has_stopped:
+            device = replace(device, status="exited")
         return apps_from_single_app(self._app_id, app, device) if app else None
 
     async def _ask_containers(self, apps: AppReports | None) -> StateStatus | None:
