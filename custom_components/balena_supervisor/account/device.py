@@ -19,6 +19,7 @@ from ..client import (
     DeviceRow,
     Endpoint,
     RateLimited,
+    Reason,
     Release,
     TokenRefused,
     parse_version,
@@ -189,7 +190,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     def command_blocker(self) -> HomeAssistantError | None:
         if self.is_reachable:
             return super().command_blocker
-        error = DeviceOffline("It is not connected to balena")
+        error = DeviceOffline("It is not connected to balena", Reason.NO_VPN)
         return translate_error(HomeAssistantError, error, self.device_name)
 
     @property

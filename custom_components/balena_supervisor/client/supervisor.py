@@ -93,6 +93,14 @@ class Supervisor:
         """
         self._require_version(endpoint.since)
 
+    def require_services_by_name(self) -> None:
+        """Check that commands accept the name of a service.
+
+        Raises:
+            Unsupported: The Supervisor is too old.
+        """
+        self._require_version(SERVICE_BY_NAME_SINCE)
+
     def endpoint_for(self, endpoint: Endpoint) -> Endpoint | None:
         """Return an endpoint or its fallback, whichever the Supervisor has. None if it has neither."""
         if self.supports(endpoint):
@@ -243,8 +251,8 @@ class Supervisor:
     ) -> None:
         """Change hostname or proxy. PATCH /v1/device/host-config, Supervisor 6.6; `proxy.dns` 16.6.
 
-        None keeps the current value, an empty hostname or proxy resets it. The Supervisor merges the proxy with
-        the current one: fields that are None keep their values.
+        None keeps the current value, an empty hostname or proxy resets it. A proxy replaces the current one as a
+        whole, although the Supervisor itself keeps the fields that a request lacks.
 
         Raises:
             BadRequest: The Supervisor rejected the settings.
@@ -255,7 +263,9 @@ class Supervisor:
         if hostname is not None:
             network["hostname"] = hostname
         if proxy is not None:
-            network["proxy"] = proxy.to_json()
+            network["proxy"] = proxy.to_json(
+                with_dns=self.version is None or self.version >= PROXY_DNS_SINCE
+            )
         await self._request(
             Endpoint.SET_HOST_CONFIG, json={"network": network, "force": force}
         )
@@ -538,7 +548,7 @@ class Supervisor:
         self, endpoint: Endpoint, app_id: int, service: str | int, *, force: bool
     ) -> None:
         if isinstance(service, str):
-            self._require_version(SERVICE_BY_NAME_SINCE)
+            self.require_services_by_name()
             json: JsonObject = {"serviceName": service, "force": force}
         else:
             json = {"imageId": service, "force": force}
@@ -546,7 +556,8 @@ class Supervisor:
 
     def _require_version(self, version: Version) -> None:
         if self.version is not None and self.version < version:
-            raise Unsupported(f"It needs Supervisor {format_version(version)} or later")
+            since = format_version(version)
+            raise Unsupported(f"It needs Supervisor {since} or later", since=since)
 
 
 def _format_journal_time(moment: datetime | None) -> str | None:
