@@ -115,17 +115,20 @@ class CommandSender:
     ) -> ResultT:
         """Send a command when its turn has come, and read the device again."""
         coordinator = self._coordinator
+        has_turn = False
         try:
             async with coordinator.command_queue.take(turn):
+                has_turn = True
                 result = await self._send(command, effect)
         except WaitExpired as err:
             minutes = f"{MAX_WAIT.total_seconds() / 60:.0f}"
             raise self._busy("busy_too_long", minutes=minutes) from err
         except asyncio.CancelledError:
-            if turn.is_waiting and coordinator.command_blocker is not None:
-                # Home Assistant stops.
-                raise coordinator.command_blocker from None
-            raise
+            # Home Assistant cancels the task when it stops.
+            blocker = coordinator.command_blocker
+            if has_turn or blocker is None:
+                raise
+            raise blocker from None
         if effect.changes_state:
             await coordinator.async_refresh_after_command()
         if effect.proves_unlocked:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 from ..client import Endpoint, Proxy, parse_target_apps
 from .app_resolver import AppResolver
@@ -107,7 +108,7 @@ class DeviceCommands:
         app_id = self.apps.app_id(app_id, service)
         self.apps.refuse_own_service(app_id, service)
         supervisor = self._supervisor
-        stop: Command[object] = (
+        stop: Command[Any] = (
             partial(supervisor.stop_app, app_id, force=force)
             if self.apps.is_commanded_by_app(app_id, service)
             else partial(supervisor.stop_service, app_id, service, force=force)
