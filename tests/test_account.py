@@ -598,10 +598,10 @@ async def test_fleet_is_gone_and_back(
 
 
 OUTAGES = {
-    "500": (Fault.status(500, "oops"), 'Reason: "The API failed with HTTP status 500'),
-    "502": (Fault.status(502, "<html>", "text/html"), "HTTP status 502"),
-    "503": (Fault.status(503), "HTTP status 503"),
-    "504": (Fault.status(504), "HTTP status 504"),
+    "500": (Fault.status(500, "oops"), "reported an error"),
+    "502": (Fault.status(502, "<html>", "text/html"), "reported an error"),
+    "503": (Fault.status(503), "reported an error"),
+    "504": (Fault.status(504), "reported an error"),
     "html": (Fault.status(200, "<html>", "text/html"), "did not answer like a balena"),
     "nothing": (Fault.status(200), "did not answer like a balena API"),
     "garbage": (Fault.garbage(), "did not answer like a balena API"),

@@ -85,7 +85,7 @@ async def test_switch(
     [
         ("reboot", {"force": True}, ("reboot", {"force": True})),
         ("blink", {}, ("blink", {})),
-        ("update", {"force": True}, ("update", {"force": True, "cancel": False})),
+        ("update", {"force": True}, ("update", {"force": True, "cancel": True})),
         ("shutdown", {}, ("shutdown", {"force": False})),
         ("purge", {"force": True}, ("purge", {"app_id": APP_ID, "force": True})),
         (
@@ -158,7 +158,7 @@ async def test_unknown_service(hass: HomeAssistant, device_id: str) -> None:
 
 async def test_unknown_app(hass: HomeAssistant, device_id: str) -> None:
     """An app that the device does not run is wrong use."""
-    with pytest.raises(ServiceValidationError, match="does not run this app"):
+    with pytest.raises(ServiceValidationError, match="does not run the requested app"):
         await call(hass, "restart", device_id=device_id, app_id=999)
 
 
@@ -250,7 +250,8 @@ async def test_response(hass: HomeAssistant, device: Device, device_id: str) -> 
     (answer,) = response["devices"]
     assert answer["device_id"] == device_id
     assert answer["result"] == "locked"
-    assert "Lockfile exists" in answer["message"]
+    assert "The service main" in answer["message"]
+    assert "Lockfile" not in answer["message"]
 
 
 async def test_one_command_at_a_time(
@@ -412,7 +413,7 @@ class TestAncientSupervisor:
         self, hass: HomeAssistant, device_id: str
     ) -> None:
         """What it cannot do is told as such."""
-        with pytest.raises(ServiceValidationError, match="does not support this"):
+        with pytest.raises(ServiceValidationError, match="has several services"):
             await call(
                 hass,
                 "start_service",

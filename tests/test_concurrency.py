@@ -487,7 +487,7 @@ class TestInterruptedEntry(_EitherWay):
         assert (await browser.answer(sent))["success"]
         error = (await browser.answer(waiting))["error"]
         assert error["translation_key"] == "unloaded"
-        assert "so nothing was sent" in error["message"]
+        assert "nothing was sent" in error["message"]
         await hass.async_block_till_done(wait_background_tasks=True)
         assert reach.device.commands == [UPDATE]
         assert tasks_at_work() <= before

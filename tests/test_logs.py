@@ -318,7 +318,7 @@ async def test_device_fails(
 ) -> None:
     """What the device does not answer is told as everywhere."""
     server.faults.add(*JOURNAL, Fault.status(503, "no journal"))
-    with pytest.raises(HomeAssistantError, match="no journal"):
+    with pytest.raises(HomeAssistantError, match="reported an error"):
         await logs(hass, device_id=device_id)
 
 
@@ -380,12 +380,12 @@ async def test_several_devices(
     assert first["logs"]["lines"] == 4
     assert (second["device_id"], second["result"]) == (member_id, "unsupported")
     assert second["message"] == (
-        "kiosk-lobby or its connection does not support this. "
-        'Reason: "The balena API does not forward logs"'
+        "The balena API does not forward the logs of kiosk-lobby."
+        " Add kiosk-lobby as a local device to read them"
     )
     assert second["logs"] is None
 
-    with pytest.raises(ServiceValidationError, match="does not forward logs"):
+    with pytest.raises(ServiceValidationError, match="does not forward the logs"):
         await logs(hass, device_id=member_id, service="browser")
 
 

@@ -37,7 +37,7 @@ class Action:
         fields: Schema of the fields, without the target devices.
         response_key: Key of the returned data in the response. None for a command, which
             returns no data.
-        build_arguments: Converts the fields to arguments of the handler. Raises vol.Invalid.
+        build_arguments: Converts the fields to arguments of the handler. Raises FieldError.
         is_admin_only: Whether only administrators may use the action.
         is_for_services: Whether the action targets a service: the child device of the
             service, or a device and the field `service`.
@@ -51,6 +51,16 @@ class Action:
     is_admin_only: bool = False
     is_for_services: bool = False
     is_service_optional: bool = False
+
+
+class FieldError(vol.Invalid):
+    """Fields that do not fit together. `text_key` is that of the text for people."""
+
+    def __init__(self, key: str, field: str, **placeholders: str) -> None:
+        """Initialize the error with the field that is wrong."""
+        super().__init__(key, [field])
+        self.text_key = key
+        self.text_placeholders = {"field": field, **placeholders}
 
 
 def _domain_name(value: Any, max_length: int) -> str:
@@ -183,18 +193,16 @@ def _host_config_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments of `set_host_config`.
 
     Raises:
-        vol.Invalid: The fields change nothing, contradict each other, or are incomplete.
+        FieldError: The fields change nothing, contradict each other, or are incomplete.
     """
     given = [name for name in _PROXY_FIELDS if name in fields]
     if given and fields["remove_proxy"]:
-        raise vol.Invalid("A proxy cannot be both set and removed", [given[0]])
+        raise FieldError("field_conflict", given[0], other="remove_proxy")
     for name in _REQUIRED_PROXY_FIELDS if given else ():
         if name not in fields:
-            raise vol.Invalid("A proxy requires this field", [name])
+            raise FieldError("field_missing", name)
     if not given and not fields["remove_proxy"] and "hostname" not in fields:
-        raise vol.Invalid(
-            "The action must change the hostname or the proxy", ["hostname"]
-        )
+        raise FieldError("nothing_to_change", "hostname")
     proxy = None
     if given or fields["remove_proxy"]:
         values = {_PROXY_FIELDS[name]: fields[name] for name in given}
@@ -210,7 +218,7 @@ def _target_state_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments of `set_target_state`.
 
     Raises:
-        vol.Invalid: The apps have the wrong shape, or the state removes all apps without a
+        FieldError: The apps have the wrong shape, or the state removes all apps without a
             confirmation.
     """
     state = fields["state"]
@@ -218,13 +226,10 @@ def _target_state_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     given_apps = local.get("apps", {}) if isinstance(local, dict) else local
     apps = parse_target_apps(state)
     if not isinstance(given_apps, dict) or len(apps) < len(given_apps):
-        raise vol.Invalid("Each app must be an object under its app ID", ["state"])
+        raise FieldError("apps_malformed", "state")
     has_services = any(app.get("services") for app in apps.values())
     if not has_services and not fields["remove_all_apps"]:
-        raise vol.Invalid(
-            "A state without apps removes all apps; set remove_all_apps to confirm",
-            ["state"],
-        )
+        raise FieldError("removes_all_apps", "state")
     return {"state": state}
 
 
@@ -293,14 +298,14 @@ def _log_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments of `get_logs`.
 
     Raises:
-        vol.Invalid: The fields name several sources, or an empty period.
+        FieldError: The fields name several sources, or an empty period.
     """
     given = [name for name in _LOG_SOURCES if name in fields]
     if len(given) > 1:
-        raise vol.Invalid(f"The field cannot be combined with {given[0]}", [given[1]])
+        raise FieldError("field_conflict", given[1], other=given[0])
     since, until = fields.get("since"), fields.get("until")
     if since is not None and until is not None and until <= since:
-        raise vol.Invalid("The time must be later than since", ["until"])
+        raise FieldError("until_before_since", "until")
     sources = {name: fields.get(name) for name in (*_LOG_SOURCES, ATTR_APP_ID)}
     return {
         "selection": LogSelection(**sources),

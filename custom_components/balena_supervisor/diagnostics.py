@@ -123,6 +123,11 @@ def _device_diagnostics(device: BalenaDevice) -> Mapping[str, Any]:
             asdict(service) | {"app_name": REDACTED}
             for service in state.services.values()
         ],
+        # The commands that run, and those that wait for them.
+        "commands": [
+            {"name": turn.name, "is_waiting": turn.is_waiting}
+            for turn in coordinator.command_queue.turns(coordinator.keys)
+        ],
         "supervisor_version": supervisor.version,
         "endpoints": {
             endpoint.label: (

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import batched
 from typing import Any, Final, override
 
-from homeassistant.core import callback
+from homeassistant.core import Context, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
@@ -23,6 +23,7 @@ from .account.devices import signal_new_devices
 from .account.fleet import FleetState
 from .client import Endpoint
 from .const import DOMAIN
+from .device.command_queue import async_set_action_call
 from .device.coordinator import BalenaCoordinator, DeviceCoordinator
 from .device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
 from .device.state import DeviceState, ServiceKey, ServiceState
@@ -102,6 +103,13 @@ class _BalenaCoordinatorEntity[CoordinatorT: DataUpdateCoordinator[Any]](
         """Remember the first state, which Home Assistant writes."""
         await super().async_added_to_hass()
         self._last_values = self._current_values()
+
+    @callback
+    @override
+    def async_set_context(self, context: Context) -> None:
+        """Let all commands of one action call, which names many entities, share a place in the queue."""
+        super().async_set_context(context)
+        async_set_action_call(context.id)
 
     @callback
     @override

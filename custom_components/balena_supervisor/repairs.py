@@ -10,6 +10,7 @@ from homeassistant.helpers import service as service_helper
 
 from .const import DOMAIN
 from .device.entry import BalenaConfigEntry, BalenaDevice
+from .exceptions import list_errors
 from .issues import UPDATE_FAILS, async_affected_devices, async_restart_delay
 from .markdown import escape_markdown
 
@@ -91,10 +92,12 @@ class UpdateFailsRepairFlow(RepairsFlow):
         return self.async_create_entry(data={})
 
     def _abort(self, errors: list[HomeAssistantError]) -> RepairsFlowResult:
+        lines, more = list_errors(errors)
         return self.async_abort(
-            reason="failed",
+            reason="many_failed" if more else "failed",
             description_placeholders={
-                "reasons": escape_markdown(" ".join(f"{error}." for error in errors))
+                "reasons": "\n".join(f"- {escape_markdown(line)}" for line in lines),
+                "more": str(more),
             },
         )
 

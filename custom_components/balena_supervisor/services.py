@@ -30,7 +30,14 @@ from homeassistant.helpers import (
     service as service_helper,
 )
 
-from .action_schemas import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, Fields
+from .action_schemas import (
+    ACTIONS,
+    ATTR_APP_ID,
+    ATTR_SERVICE,
+    Action,
+    FieldError,
+    Fields,
+)
 from .const import (
     ATTR_ACTION,
     ATTR_MESSAGE,
@@ -39,7 +46,9 @@ from .const import (
     EVENT_ACTION,
     RESULT_OK,
 )
+from .device.command_queue import action_call
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
+from .exceptions import list_errors, result_of
 
 _DEVICE_FIELD: Final[Fields] = {
     vol.Required(ATTR_DEVICE_ID): vol.All(
@@ -85,9 +94,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of an action on one target: the returned data, or an error."""
+    """The outcome of an action on one target: the returned data, or an error.
+
+    `registry_id` is that of the target. `parent_id` is that of the device to which it belongs.
+    """
 
     registry_id: str
+    parent_id: str
     name: str | None
     error: HomeAssistantError | None
     service: str | None = None
@@ -95,9 +108,8 @@ class Outcome:
 
     @property
     def result(self) -> str:
-        """The result for automations: "ok", or the translation key of the error."""
-        error = self.error
-        return (error.translation_key or "error") if error else RESULT_OK
+        """The result for automations: "ok", or a word for the type of the error."""
+        return result_of(self.error) if self.error else RESULT_OK
 
     def as_dict(self) -> dict[str, Any]:
         """Return the part of the outcome that responses and events share."""
@@ -140,14 +152,16 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
             for target in _resolve_targets(action, call, device_id):
                 targets.setdefault(_target_key(target, fields), target)
         except HomeAssistantError as err:
-            unresolved.append(Outcome(device_id, None, err))
+            unresolved.append(Outcome(device_id, device_id, None, err))
     await _async_check_user(action, call, targets.values())
-    outcomes = unresolved + await asyncio.gather(
-        *(
-            _async_call_target(action, fields, arguments, target)
-            for target in targets.values()
+    # However many services the call names, its commands take one place in a queue.
+    with action_call(object()):
+        outcomes = unresolved + await asyncio.gather(
+            *(
+                _async_call_target(action, fields, arguments, target)
+                for target in targets.values()
+            )
         )
-    )
     if not action.response_key:
         _fire_events(call, outcomes)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
@@ -157,16 +171,28 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     if len(outcomes) == 1 and errors:
         raise errors[0]
     if errors:
-        raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="several_failed",
-            translation_placeholders={
-                "failed": str(len(errors)),
-                "total": str(len(outcomes)),
-                "reasons": " ".join(f"{error}." for error in errors),
-            },
-        )
+        raise _several_failed(outcomes)
     return None
+
+
+def _several_failed(outcomes: Iterable[Outcome]) -> HomeAssistantError:
+    """Return an error with one line per device that failed."""
+    devices = {outcome.parent_id for outcome in outcomes}
+    errors: dict[str, HomeAssistantError] = {}
+    for outcome in outcomes:
+        if outcome.error is not None:
+            errors.setdefault(outcome.parent_id, outcome.error)
+    lines, more = list_errors(errors.values())
+    return HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key="many_failed" if more else "several_failed",
+        translation_placeholders={
+            "failed": str(len(errors)),
+            "total": str(len(devices)),
+            "reasons": "\n".join(f"- {line}" for line in lines),
+            "more": str(more),
+        },
+    )
 
 
 async def _async_check_user(
@@ -239,14 +265,11 @@ def _build_arguments(action: Action, fields: Mapping[str, Any]) -> Mapping[str, 
     """
     try:
         return action.build_arguments(fields)
-    except vol.Invalid as err:
+    except FieldError as err:
         raise ServiceValidationError(
             translation_domain=DOMAIN,
-            translation_key="invalid_field",
-            translation_placeholders={
-                "field": ".".join(map(str, err.path)),
-                "reason": err.error_message,
-            },
+            translation_key=err.text_key,
+            translation_placeholders=err.text_placeholders,
         ) from err
 
 
@@ -268,7 +291,9 @@ async def _async_call_target(
     except HomeAssistantError as err:
         error = err
     service = arguments.get(ATTR_SERVICE)
-    return Outcome(target.registry_id, device.name, error, service, data)
+    return Outcome(
+        target.registry_id, device.registry_id, device.name, error, service, data
+    )
 
 
 def _resolve_targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:

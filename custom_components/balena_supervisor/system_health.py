@@ -12,7 +12,7 @@ from homeassistant.core import HomeAssistant, callback
 from .account.coordinator import AccountCoordinator
 from .client import BalenaError
 from .const import CONF_CONNECTION, DOMAIN
-from .device.entry import BalenaConfigEntry
+from .device.entry import BalenaConfigEntry, BalenaData
 
 
 @callback
@@ -63,7 +63,21 @@ async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
         "requests_per_poll": _format_by_entry(
             {name: data.poll_statistics.requests for name, data in loaded.items()}
         ),
+        "waiting_commands": _format_by_entry(
+            {name: _count_waiting_commands(data) for name, data in loaded.items()}
+        ),
     }
+
+
+def _count_waiting_commands(data: BalenaData) -> int:
+    """Return how many commands wait for others of their devices."""
+    coordinators = [device.coordinator for device in data.devices.values()]
+    return sum(
+        turn.is_waiting
+        for coordinator in coordinators
+        if coordinator.is_busy
+        for turn in coordinator.command_queue.turns(coordinator.keys)
+    )
 
 
 async def _async_response_times(entries: Mapping[str, BalenaConfigEntry]) -> str:

@@ -70,6 +70,11 @@ async def command(supervisor: Supervisor) -> object:
     return await supervisor.blink()
 
 
+async def reboot(supervisor: Supervisor) -> object:
+    """Send a command that interrupts the device."""
+    return await supervisor.reboot()
+
+
 async def wait_for_requests(cloud: CloudServer, count: int) -> None:
     """Wait until the requests have wait_for_requests, and any further ones."""
     async with asyncio.timeout(5):
@@ -330,7 +335,7 @@ async def test_old_supervisor(
             DeviceKeyRefused,
         ),
         (Fault.status(403), TokenRefused, TokenRefused),
-        (Fault.status(403, PAGE, HTML), TokenRefused, TokenRefused),
+        (Fault.status(403, PAGE, HTML), CloudError, CloudError),
         (Fault.status(404), Unsupported, Unsupported),
         (Fault.status(404, PAGE, HTML), Unsupported, Unsupported),
         (Fault.status(404, NO_ONLINE_DEVICE, JSON), DeviceOffline, DeviceOffline),
@@ -591,7 +596,9 @@ async def test_end_of_backoff(cloud: CloudServer, token: str, device: Device) ->
 
 
 @pytest.mark.parametrize(
-    ("call", "limit"), [(read, 4), (command, 8)], ids=["reads", "commands"]
+    ("call", "limit"),
+    [(read, 4), (reboot, 8), (command, 4)],
+    ids=["reads", "commands", "blinks"],
 )
 async def test_in_flight(
     account: BalenaCloud, cloud: CloudServer, fleet: Fleet, call: Method, limit: int
@@ -621,6 +628,20 @@ async def test_commands_do_not_wait_for_reads(
         await command(account.supervisor(device.uuid))
         cloud.faults.clear()
     assert device.commands == [("blink", {})]
+
+
+async def test_commands_do_not_wait_for_blinks(
+    account: BalenaCloud, cloud: CloudServer, fleet: Fleet, device: Device
+) -> None:
+    """Devices that do not answer a blink delay no other command."""
+    cloud.faults.add("*", "/supervisor/v1/blink", Fault.hang())
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(300):
+            tasks.create_task(command(account.supervisor(device.uuid)))
+        await wait_for_requests(cloud, 4)
+        await reboot(account.supervisor(device.uuid))
+        cloud.faults.clear()
+    assert ("reboot", {"force": False}) in device.commands
 
 
 async def test_one_read_per_device(

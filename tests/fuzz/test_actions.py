@@ -12,6 +12,7 @@ import voluptuous as vol
 
 from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from simulator import Device, Fault, SupervisorServer
@@ -78,7 +79,7 @@ async def call(hass: HomeAssistant, action: str, data: dict[str, Any]) -> str:
     except vol.Invalid:
         return "refused"
     except ServiceValidationError as err:
-        return "refused" if err.translation_key == "invalid_field" else "failed"
+        return "refused" if result_of(err) == "invalid_field" else "failed"
     except HomeAssistantError:
         return "failed"
     assert orjson.dumps(answer)

@@ -20,6 +20,7 @@ from ..client import (
     DeviceRow,
     Endpoint,
     RateLimited,
+    Reason,
     Release,
     TokenRefused,
     parse_version,
@@ -197,7 +198,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
                 translation_key="no_vpn",
                 translation_placeholders={"device": self.device_name},
             )
-        error = DeviceOffline("It is not connected to balena")
+        error = DeviceOffline("It is not connected to balena", Reason.DISCONNECTED)
         return translate_error(HomeAssistantError, error, self.device_name)
 
     @property

@@ -22,6 +22,7 @@ from .errors import (
     InvalidResponse,
     OutcomeUnknown,
     RateLimited,
+    Reason,
     TokenRefused,
     Unsupported,
 )
@@ -295,17 +296,23 @@ def _error_from_cloud_response(
         case HTTPStatus.FORBIDDEN:
             # The API itself never responds 403.
             return CloudError(
-                "A proxy or firewall refused the request (HTTP status 403)"
+                "A proxy or firewall refused the request (HTTP status 403)",
+                Reason.BLOCKED,
             )
         case HTTPStatus.NOT_FOUND:
             return Unsupported("There is no balena API of version 7 at this address")
         case HTTPStatus.CONFLICT:
-            return BadRequest("Another client changed the same data at the same time")
+            return BadRequest(
+                "Another client changed the same data at the same time",
+                Reason.SIMULTANEOUS_CHANGE,
+            )
         case HTTPStatus.TOO_MANY_REQUESTS:
             return RateLimited("Too many requests", response.retry_after)
+        case HTTPStatus.BAD_REQUEST if is_command and (text := response.sentence):
+            return BadRequest(text)
         case HTTPStatus.BAD_REQUEST:
-            # The message of the API contains the URL.
-            return BadRequest("The balena API rejected the request")
+            # The message about a query contains the URL.
+            return BadRequest("The balena API rejected the request", Reason.UNSPECIFIED)
         case HTTPStatus.INTERNAL_SERVER_ERROR if not response.body:
             return _EmptyServerError("The API failed with HTTP status 500")
     if status >= 500:

@@ -128,20 +128,24 @@ class Proxy:
             dns=dns if isinstance(dns, bool) else parse_long_text(dns),
         )
 
-    def to_json(self) -> Mapping[str, object]:
-        """Return the JSON object that the Supervisor accepts, without the fields that are None.
+    def to_json(self, *, with_dns: bool) -> Mapping[str, object]:
+        """Return the JSON object that the Supervisor accepts. A proxy without a type is an empty object.
 
-        An empty `no_proxy` is included: without it, the Supervisor would keep the current exceptions.
+        The Supervisor keeps the fields that the object lacks, so the object overwrites all of them. `with_dns`
+        is whether the Supervisor knows the field `dns`.
         """
+        if not self.type:
+            return {}
         values: dict[str, object] = {
             "type": self.type,
             "ip": self.ip,
             "port": self.port,
-            "login": self.login,
-            "password": self.password,
-            "noProxy": list(self.no_proxy) if self.type else None,
-            "dns": self.dns,
+            "login": self.login or "",
+            "password": self.password or "",
+            "noProxy": list(self.no_proxy),
         }
+        if with_dns:
+            values["dns"] = self.dns or False
         return {name: value for name, value in values.items() if value is not None}
 
 

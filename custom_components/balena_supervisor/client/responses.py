@@ -18,6 +18,7 @@ from .errors import (
     NotFound,
     OutcomeUnknown,
     RateLimited,
+    Reason,
     RequestTimeout,
     SupervisorError,
     Unsupported,
@@ -29,14 +30,17 @@ _MAX_MESSAGE_LENGTH: Final = 200
 
 # The Supervisor responds 503 to most failures. Only its message identifies the cause.
 _NOT_FOUND_MESSAGES: Final = {
-    "is not in the current state": "The device does not run this app",
-    "reading 'services'": "The device does not run this app",
-    "reading 'volumes'": "The device does not run this app",
-    "App not found": "The device does not run this app",
-    "Cannot read property 'services' of": "The device does not run this app",
-    "Cannot read property 'volumes' of": "The device does not run this app",
-    "Could not find service": "The device does not run this service",
+    "is not in the current state": Reason.UNKNOWN_APP,
+    "App not found": Reason.UNKNOWN_APP,
+    "Cannot read property 'services' of": Reason.UNKNOWN_APP,
+    "Cannot read property 'volumes' of": Reason.UNKNOWN_APP,
+    "reading 'services'": Reason.UNKNOWN_APP,
+    "reading 'volumes'": Reason.UNKNOWN_APP,
+    "Could not find service": Reason.UNKNOWN_SERVICE,
+    "Service not found": Reason.UNKNOWN_SERVICE,
 }
+# A Supervisor that asks balena responds with this message of its HTTP client if it cannot reach it.
+_NO_INTERNET: Final = re.compile(r"fetch failed|ENOTFOUND|EAI_AGAIN|ENETUNREACH")
 
 # An escape of JSON. A surrogate that is not part of a pair has 6 characters.
 _ESCAPE: Final = re.compile(
@@ -52,6 +56,8 @@ _LOCK_HOLDERS: Final = {
     "Host OS update": LockHolder.HOST_UPDATE,
     "another supervisor operation": LockHolder.SUPERVISOR,
 }
+# Which service holds a lock.
+_LOCKING_SERVICE: Final = re.compile(r"service: ([\w.-]+) }")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,12 @@ class Response:
         return line[:_MAX_MESSAGE_LENGTH]
 
     @property
+    def sentence(self) -> str:
+        """The message if it is text for people, otherwise an empty text."""
+        is_text = not self.is_html_page and "<" not in self.message
+        return self.message if is_text and "://" not in self.message else ""
+
+    @property
     def is_from_route(self) -> bool:
         """Whether a route of the Supervisor wrote the response, not its web server.
 
@@ -154,21 +166,28 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
         return InvalidResponse("The response is a redirect")
     match status:
         case HTTPStatus.BAD_REQUEST if message.startswith("App not found"):
-            return NotFound("The device does not run this app")
+            return NotFound(message, Reason.UNKNOWN_APP)
         case HTTPStatus.BAD_REQUEST if "single-container" in message:
-            return Unsupported("The app has several services")
-        case HTTPStatus.BAD_REQUEST:
+            return Unsupported(message, Reason.SEVERAL_SERVICES)
+        case HTTPStatus.BAD_REQUEST if response.sentence:
             return BadRequest(message)
+        case HTTPStatus.BAD_REQUEST:
+            return BadRequest(message, Reason.UNSPECIFIED)
         case HTTPStatus.UNAUTHORIZED if response.is_from_route:
             return AccessDenied("The API key is not valid for this app")
         case HTTPStatus.UNAUTHORIZED:
             return AuthenticationFailed("The API key was refused")
+        case HTTPStatus.FORBIDDEN:
+            # The Supervisor itself never responds 403.
+            return SupervisorError(message, Reason.BLOCKED)
+        case HTTPStatus.NOT_FOUND if is_command and not response.body:
+            return NotFound(message, Reason.IMAGE_MISSING)
         case HTTPStatus.NOT_FOUND if response.is_from_route:
-            return NotFound(message)
+            return NotFound(message, not_found_reason(message))
         case HTTPStatus.NOT_FOUND:
             return Unsupported("The Supervisor does not support this request")
         case HTTPStatus.CONFLICT:
-            return NotFound("The device does not run this app")
+            return NotFound(message, Reason.UNKNOWN_APP)
         case HTTPStatus.LOCKED:
             return _update_locked(message)
         case HTTPStatus.TOO_MANY_REQUESTS:
@@ -182,13 +201,23 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
             return RequestTimeout("The Supervisor did not respond in time")
         case HTTPStatus.SERVICE_UNAVAILABLE if message.startswith(_LOCK_MESSAGE):
             return _update_locked(message)
-        case HTTPStatus.SERVICE_UNAVAILABLE:
-            for part, reason in _NOT_FOUND_MESSAGES.items():
-                if part in message:
-                    return NotFound(reason)
-    return SupervisorError(message)
+        case HTTPStatus.SERVICE_UNAVAILABLE if reason := not_found_reason(message):
+            return NotFound(message, reason)
+    has_no_internet = _NO_INTERNET.search(message)
+    return SupervisorError(message, Reason.NO_INTERNET if has_no_internet else None)
+
+
+def not_found_reason(message: str) -> Reason | None:
+    """Return what a device does not have according to a message, None if that is unknown."""
+    reasons = (
+        reason for part, reason in _NOT_FOUND_MESSAGES.items() if part in message
+    )
+    return next(reasons, None)
 
 
 def _update_locked(message: str) -> UpdateLocked:
     holders = (holder for part, holder in _LOCK_HOLDERS.items() if part in message)
-    return UpdateLocked(message, next(holders, LockHolder.APP))
+    service = _LOCKING_SERVICE.search(message)
+    return UpdateLocked(
+        message, next(holders, LockHolder.APP), service[1] if service else None
+    )

@@ -89,7 +89,7 @@ class Supervisor:
         """
         if not self.supports(feature):
             version = format_version(feature.since)
-            raise Unsupported(f"It needs Supervisor {version} or later")
+            raise Unsupported(f"It needs Supervisor {version} or later", since=version)
 
     def endpoint_for(self, endpoint: Endpoint) -> Endpoint | None:
         """Return an endpoint or its fallback, whichever the Supervisor has. None if it has neither."""
@@ -249,8 +249,9 @@ class Supervisor:
     ) -> None:
         """Change hostname or proxy. PATCH /v1/device/host-config, Supervisor 6.6; `proxy.dns` 16.6.
 
-        None keeps the current value, an empty hostname or proxy resets it. The Supervisor merges the proxy with
-        the current one: fields that are None keep their values. Update locks apply from Supervisor 12.11.34 on.
+        None keeps the current value, an empty hostname or proxy resets it. A proxy replaces the current one as a
+        whole, although the Supervisor itself keeps the fields that a request lacks. Update locks apply from
+        Supervisor 12.11.34 on.
 
         Raises:
             BadRequest: The Supervisor rejected the settings.
@@ -261,7 +262,9 @@ class Supervisor:
         if hostname is not None:
             network["hostname"] = hostname
         if proxy is not None:
-            network["proxy"] = proxy.to_json()
+            network["proxy"] = proxy.to_json(
+                with_dns=self.supports(Capability.PROXY_DNS)
+            )
         await self._request(
             Endpoint.SET_HOST_CONFIG, json={"network": network, "force": force}
         )

@@ -17,6 +17,7 @@ from ..client import (
     Container,
     Endpoint,
     JournalEntry,
+    Reason,
     RequestTimeout,
     StateStatus,
     Unsupported,
@@ -307,7 +308,9 @@ class DeviceLogs:
     def _require(self, endpoint: Endpoint) -> None:
         """Raise Unsupported if the connection or the Supervisor does not support logs."""
         if not self._coordinator.supports_logs:
-            raise Unsupported("The balena API does not forward logs")
+            raise Unsupported(
+                "The balena API does not forward logs", Reason.LOGS_BY_ACCOUNT
+            )
         self._supervisor.require(endpoint)
 
     def _require_service(self, selection: LogSelection) -> None:
