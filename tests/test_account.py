@@ -16,7 +16,7 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.balena_supervisor.const import DOMAIN
-from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
@@ -711,35 +711,6 @@ async def test_rate_limit(
     cloud.unlimit()
     await pass_time(hass, freezer, 12)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
-
-
-@pytest.mark.expects_log("has expired or was revoked")
-async def test_token_expires(
-    hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
-    account: MockConfigEntry,
-    cloud: CloudServer,
-    token: str,
-) -> None:
-    """A token that is not valid any more asks for another one, once."""
-    cloud.tokens[token].kind = TokenKind.EXPIRED
-    await pass_time(hass, freezer, MINUTE)
-    await pass_time(hass, freezer, MINUTE)
-    flows = hass.config_entries.flow.async_progress()
-    assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
-    assert state_of(hass, f"binary_sensor.{NAME}_online") == "unavailable"
-
-
-@pytest.mark.expects_log("could not authenticate")
-async def test_token_expired_at_start(
-    hass: HomeAssistant, account_entry: MockConfigEntry, cloud: CloudServer, token: str
-) -> None:
-    """A token that is not valid at the start asks for another one."""
-    cloud.tokens[token].kind = TokenKind.EXPIRED
-    await hass.config_entries.async_setup(account_entry.entry_id)
-    assert account_entry.state is ConfigEntryState.SETUP_ERROR
-    flows = hass.config_entries.flow.async_progress()
-    assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
 
 
 @pytest.mark.expects_log("no longer has permission to read its devices")

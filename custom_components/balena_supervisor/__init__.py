@@ -91,8 +91,7 @@ async def _async_set_up_account(
     """Return the runtime data of an account after its first poll.
 
     Raises:
-        ConfigEntryAuthFailed: The token is not valid any more.
-        ConfigEntryNotReady: The balena API does not answer.
+        ConfigEntryNotReady: The balena API does not answer, or refuses the token.
     """
     cloud = await async_open_account(hass, entry.data)
     account = AccountCoordinator(hass, entry, cloud, environment)
@@ -106,9 +105,8 @@ async def _async_set_up_device(
     """Return the runtime data of a local device after its first poll.
 
     Raises:
-        ConfigEntryAuthFailed: The device refuses the API key.
         ConfigEntryError: The environment has no address of a Supervisor.
-        ConfigEntryNotReady: The device does not answer, or another device does.
+        ConfigEntryNotReady: The device does not answer, refuses the key, or is another one.
     """
     await async_recover_key(hass, entry)
     data = entry.data

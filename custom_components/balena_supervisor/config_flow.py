@@ -253,7 +253,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             device, data, errors = await self._async_validate_device_input(
-                {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}
+                {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}, entry
             )
             if device is not None:
                 return await self._async_update_device_entry(entry, device, data)
@@ -267,7 +267,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             account, data, errors = await self._async_validate_account_input(
-                user_input[CONF_TOKEN], entry.data
+                user_input[CONF_TOKEN], entry.data, entry
             )
             if account is not None:
                 return await self._async_update_account_entry(entry, account, data)
@@ -333,6 +333,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             account, data, errors = await self._async_validate_account_input(
                 user_input.get(CONF_TOKEN) or entry.data[CONF_TOKEN],
                 user_input[_SECTION_SERVER],
+                entry,
             )
             if account is not None:
                 return await self._async_update_account_entry(entry, account, data)
@@ -431,7 +432,10 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         return self.async_update_reload_and_abort(entry, data=data)
 
     async def _async_validate_account_input(
-        self, token: str, server: Mapping[str, Any]
+        self,
+        token: str,
+        server: Mapping[str, Any],
+        entry: BalenaConfigEntry | None = None,
     ) -> tuple[ProbedAccount | None, Mapping[str, Any], Errors]:
         """Return the account, the data of its entry, and the errors by field."""
         url = parse_api_url(server[CONF_URL])
@@ -446,7 +450,9 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             CONF_CA_CERTIFICATE: server.get(CONF_CA_CERTIFICATE),
             CONF_VERIFY_SSL: server[CONF_VERIFY_SSL],
         }
-        account, errors = await async_validate_account(self.hass, data)
+        account, errors = await async_validate_account(
+            self.hass, data, entry.options if entry else None
+        )
         return account, data, errors
 
     async def _async_validate_environment(
@@ -479,12 +485,18 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         device, errors = await async_validate_device(
             self.hass,
             url,
-            kept_key if is_same_server else api_key,
+            kept_key if kept_key and is_same_server else api_key,
             verify_ssl=verify_ssl,
+            entry=entry,
         )
-        if kept_key is not None:
-            if errors.get(CONF_API_KEY) == "api_key_required":
-                errors = {CONF_API_KEY: "api_key_for_new_address"}
+        if entry is not None and kept_key is not None:
+            is_unknown = (
+                device is not None
+                and not is_same_server
+                and device.compare(self.hass, entry) is Match.UNKNOWN
+            )
+            if is_unknown or errors.get(CONF_API_KEY) == "api_key_required":
+                device, errors = None, {CONF_API_KEY: "api_key_for_new_address"}
             api_key = kept_key
         data = {
             CONF_CONNECTION: CONNECTION_DIRECT,
@@ -521,7 +533,9 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
     ) -> ConfigFlowResult:
         """Let the user choose fleets."""
         entry = self.config_entry
-        account, errors = await async_validate_account(self.hass, entry.data)
+        account, errors = await async_validate_account(
+            self.hass, entry.data, entry.options
+        )
         if account is None:
             return self.async_abort(reason=next(iter(errors.values())))
         if user_input is not None:

@@ -36,7 +36,7 @@ POLL_INTERVAL: Final = timedelta(seconds=15)
 # Used while a command or an update is in progress, for at most BUSY_LIMIT.
 BUSY_INTERVAL: Final = timedelta(seconds=3)
 BUSY_LIMIT: Final = timedelta(minutes=10)
-# While a key or token is refused.
+# While a key is refused.
 REFUSED_INTERVAL: Final = timedelta(seconds=60)
 # A device reports the effect of a command only some time after it accepted the command.
 COMMAND_EFFECT_DELAY: Final = timedelta(seconds=30)
@@ -47,6 +47,8 @@ CRASH_PAUSE: Final = timedelta(minutes=5)
 # Devices report their metrics to balena every minute.
 ACCOUNT_INTERVAL: Final = timedelta(seconds=60)
 ACCOUNT_BUSY_INTERVAL: Final = timedelta(seconds=15)
+# While a person is asked for another token.
+ACCOUNT_REFUSED_INTERVAL: Final = timedelta(minutes=5)
 # In larger fleets, a Supervisor is polled only during a command or an update, and after a
 # failed update.
 SMALL_FLEET: Final = 25

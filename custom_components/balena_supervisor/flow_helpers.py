@@ -33,7 +33,8 @@ from .client import (
     TokenRefused,
     Unsupported,
 )
-from .const import CONF_CA_CERTIFICATE, DEFAULT_PORT
+from .const import CONF_CA_CERTIFICATE, CONF_FLEETS, CONF_SERVICES, DEFAULT_PORT
+from .device.entry import BalenaConfigEntry
 from .device.probe import ProbedDevice, async_probe_device
 
 # Translation keys by form field.
@@ -83,22 +84,34 @@ class ProbedAccount:
 
 
 async def async_validate_device(
-    hass: HomeAssistant, url: URL, api_key: str | None, *, verify_ssl: bool
+    hass: HomeAssistant,
+    url: URL,
+    api_key: str | None,
+    *,
+    verify_ssl: bool,
+    entry: BalenaConfigEntry | None = None,
 ) -> tuple[ProbedDevice | None, Errors]:
-    """Connect to a device. Returns the device, or the errors by field."""
+    """Connect to a device, and try the query that a poll needs.
+
+    `entry` is the existing one. Returns the device, or the errors by field.
+    """
     try:
-        device = await async_probe_device(hass, url, api_key, verify_ssl=verify_ssl)
+        device = await async_probe_device(
+            hass, url, api_key, verify_ssl=verify_ssl, entry=entry
+        )
     except BalenaError as err:
         return None, _device_errors(err, url, api_key)
     return device, {}
 
 
 async def async_validate_account(
-    hass: HomeAssistant, data: Mapping[str, Any]
+    hass: HomeAssistant,
+    data: Mapping[str, Any],
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[ProbedAccount | None, Errors]:
-    """Connect to an account with the data of its entry.
+    """Connect to an account with the data of its entry, and try all queries of a poll.
 
-    Returns the account, or the errors by field.
+    `options` are those of an existing entry. Returns the account, or the errors by field.
     """
     try:
         cloud = await async_open_account(hass, data)
@@ -109,6 +122,10 @@ async def async_validate_account(
         if actor.kind != "user":
             return None, {CONF_TOKEN: "not_a_user"}
         fleets = await cloud.fleets()
+        await cloud.check_devices(
+            options[CONF_FLEETS] if options else [fleet.id for fleet in fleets],
+            with_images=options[CONF_SERVICES] if options else True,
+        )
     except BalenaError as err:
         return None, _errors(err, _ACCOUNT_ERRORS)
     host = URL(data[CONF_URL]).host or ""

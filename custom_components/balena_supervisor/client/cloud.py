@@ -136,14 +136,18 @@ class BalenaCloud:
     async def whoami(self) -> Actor:
         """Return the owner of the token. GET /actor/v1/whoami.
 
-        This is the best test of a token: other endpoints treat the owner of an invalid one as a guest.
+        This is the best test of a token: other endpoints treat the owner of an invalid one as a guest. While
+        its database is down, the API refuses every token. Then it cannot list the public fleets either.
 
         Raises:
-            AuthenticationFailed: The token is invalid, or the database of the API is down.
+            AuthenticationFailed: The token is invalid.
         """
         try:
             value = await self._get("/actor/v1/whoami", timeout=READ_TIMEOUT)
         except TokenRefused as err:
+            # An ended session may not list public fleets.
+            with suppress(TokenRefused):
+                await self._query("application", {"$select": "id", "$top": "1"})
             raise AuthenticationFailed("The token is invalid") from err
         if (actor := Actor.from_json(value)) is None:
             raise InvalidResponse("The response is not from the balena API")
@@ -195,6 +199,14 @@ class BalenaCloud:
                     break
         self._row_cache = cache
         return tuple(row for row in rows.values() if row.fleet_id in chosen)
+
+    async def check_devices(
+        self, fleet_ids: Iterable[int], *, with_images: bool
+    ) -> None:
+        """Check that the devices of the fleets can be listed: `devices()` with one row."""
+        batch = tuple(sorted(fleet_ids)[:_FLEETS_PER_QUERY])
+        if batch:
+            await self._page(batch, 0, with_images=with_images, size=1)
 
     async def tags(self, device_id: int) -> Mapping[str, str]:
         """Return the tags of a device by name. GET /v7/device_tag."""
