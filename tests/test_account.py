@@ -347,6 +347,66 @@ async def test_name_is_kept_in_step(
     assert (renamed.name, renamed.name_by_user) == ("kiosk-entrance", "Front door")
 
 
+async def test_renamed_entity(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    entity_registry: er.EntityRegistry,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """An entity with another id is the same, and is not added a second time."""
+    entity_registry.async_update_entity(
+        f"binary_sensor.{NAME}_online", new_entity_id="binary_sensor.front_door"
+    )
+    await hass.async_block_till_done()
+    for usage in (17, 18):
+        cloud_device.cpu_usage = usage
+        await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "binary_sensor.front_door") == "on"
+    assert hass.states.get(f"binary_sensor.{NAME}_online") is None
+
+
+async def test_renamed_entity_that_comes_back(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    entity_registry: er.EntityRegistry,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """An entity that was renamed and removed is added again."""
+    entity_registry.async_update_entity(
+        f"binary_sensor.{NAME}_online", new_entity_id="binary_sensor.front_door"
+    )
+    await hass.async_block_till_done()
+    entity_registry.async_remove("binary_sensor.front_door")
+    await hass.async_block_till_done()
+    cloud_device.cpu_usage = 17
+    await pass_time(hass, freezer, MINUTE)
+    entity_id = entity_registry.async_get_entity_id(
+        "binary_sensor",
+        DOMAIN,
+        f"{account.unique_id}_{cloud_device.device.uuid}_online",
+    )
+    assert entity_id is not None
+    assert state_of(hass, entity_id) == "on"
+
+
+async def test_device_of_a_fleet_that_is_not_chosen(
+    hass: HomeAssistant,
+    device_registry: dr.DeviceRegistry,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+) -> None:
+    """A row of a fleet that was not chosen makes no device."""
+    cloud.make_device(cloud.add_fleet("gateways"), "gateway-roof")
+    cloud.ignored_options = {"$filter"}
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    devices = dr.async_entries_for_config_entry(device_registry, account_entry.entry_id)
+    assert {device.name for device in devices} == {"kiosks", "kiosk-lobby"}
+
+
 async def test_name_of_a_fleet_is_kept_in_step(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,

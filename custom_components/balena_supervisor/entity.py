@@ -11,7 +11,7 @@ from homeassistant.core import callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
-from homeassistant.helpers.entity import Entity, EntityDescription
+from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import (
     CoordinatorEntity,
@@ -34,7 +34,7 @@ NAMES_PARENT: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
 
 # Returns the factories of the entities that a device or account currently has, by key.
 type EntityFactories[OwnerT] = Callable[
-    [OwnerT], Mapping[Hashable, Callable[[], Entity]]
+    [OwnerT], Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]
 ]
 
 
@@ -70,7 +70,7 @@ class BalenaServiceEntityDescription(EntityDescription):
         return not self.is_command or device.commands.apps.can_command_services(app_id)
 
 
-class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
+class CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
     CoordinatorEntity[CoordinatorT]
 ):
     """An entity that writes its state only if it changed.
@@ -80,6 +80,8 @@ class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
 
     _attr_has_entity_name = True
     _last_values: object = None
+    # Called when the entity is removed for good, not when it gets another entity id.
+    on_removed: Callable[[], None] | None = None
     # Without these, each of thousands of entities would cache what Home Assistant reads.
     assumed_state = False
     attribution = None
@@ -98,6 +100,12 @@ class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
         await super().async_added_to_hass()
         self._last_values = self._current_values()
 
+    @override
+    async def async_removed_from_registry(self) -> None:
+        """Let the entity be added again, if it reappears."""
+        if self.on_removed is not None:
+            self.on_removed()
+
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
@@ -110,7 +118,7 @@ class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
         return (True, self._state_values()) if self.available else (False, None)
 
 
-class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
+class BalenaEntity(CoordinatedEntity[DeviceCoordinator]):
     """An entity of a device."""
 
     def __init__(
@@ -137,7 +145,7 @@ class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
         return super().available and self.device.state.online
 
 
-class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
+class BalenaServiceEntity(CoordinatedEntity[DeviceCoordinator]):
     """An entity of a service, which is a child device of its device."""
 
     def __init__(
@@ -186,7 +194,7 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
         )
 
 
-class BalenaFleetEntity(_CoordinatedEntity[AccountCoordinator]):
+class BalenaFleetEntity(CoordinatedEntity[AccountCoordinator]):
     """An entity of a fleet."""
 
     def __init__(
@@ -216,12 +224,14 @@ class BalenaFleetEntity(_CoordinatedEntity[AccountCoordinator]):
 
 
 def device_entities[DescriptionT: BalenaEntityDescription](
-    entity: Callable[[BalenaDevice, DescriptionT], Entity],
+    entity: Callable[[BalenaDevice, DescriptionT], CoordinatedEntity[Any]],
     descriptions: Iterable[DescriptionT],
 ) -> EntityFactories[BalenaDevice]:
     """Return the factories of the entities of a device itself."""
 
-    def factories(device: BalenaDevice) -> Mapping[Hashable, Callable[[], Entity]]:
+    def factories(
+        device: BalenaDevice,
+    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
         return {
             description.key: partial(entity, device, description)
             for description in descriptions
@@ -232,12 +242,14 @@ def device_entities[DescriptionT: BalenaEntityDescription](
 
 
 def service_entities[DescriptionT: BalenaServiceEntityDescription](
-    entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], Entity],
+    entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], CoordinatedEntity[Any]],
     descriptions: Iterable[DescriptionT],
 ) -> EntityFactories[BalenaDevice]:
     """Return the factories of the entities of the services of a device."""
 
-    def factories(device: BalenaDevice) -> Mapping[Hashable, Callable[[], Entity]]:
+    def factories(
+        device: BalenaDevice,
+    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
         return {
             (key, description.key): partial(entity, device, description, key)
             for key in device.state.services
@@ -284,14 +296,14 @@ async def async_add_device_entities(
 def async_add_fleet_entities[DescriptionT: EntityDescription](
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    entity: Callable[[AccountCoordinator, DescriptionT, int], Entity],
+    entity: Callable[[AccountCoordinator, DescriptionT, int], CoordinatedEntity[Any]],
     descriptions: Iterable[DescriptionT],
 ) -> None:
     """Add the entities of the fleets of an account, now and when a fleet reappears."""
 
     def factories(
         account: AccountCoordinator,
-    ) -> Mapping[Hashable, Callable[[], Entity]]:
+    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
         return {
             (fleet_id, description.key): partial(entity, account, description, fleet_id)
             for fleet_id, fleet in account.data.items()
@@ -312,7 +324,7 @@ def _async_track_entities[OwnerT](
     coordinator: BalenaCoordinator[Any],
     owner: OwnerT,
     factories: Sequence[EntityFactories[OwnerT]],
-) -> list[Entity]:
+) -> list[CoordinatedEntity[Any]]:
     """Return the entities that exist now, and add others when they appear."""
     adder = _EntityAdder(async_add_entities, owner, factories)
     coordinator.async_listen(adder.async_add_new)
@@ -336,7 +348,7 @@ class _EntityAdder[OwnerT]:
         self._known: set[Hashable] = set()
         self._owner = owner
 
-    def create_new(self) -> list[Entity]:
+    def create_new(self) -> list[CoordinatedEntity[Any]]:
         """Return the entities that exist and were not added yet."""
         entities = []
         for factories in self._factories:
@@ -346,7 +358,7 @@ class _EntityAdder[OwnerT]:
                 self._known.add(key)
                 entities.append(entity := create())
                 # A service that is removed takes its entities along, and may come back.
-                entity.async_on_remove(partial(_forget, self._known, key, entity))
+                entity.on_removed = partial(self._known.discard, key)
         return entities
 
     @callback
@@ -354,9 +366,3 @@ class _EntityAdder[OwnerT]:
         """Add the entities that exist and were not added yet."""
         if entities := self.create_new():
             self._async_add_entities(entities)
-
-
-def _forget(known: set[Hashable], key: Hashable, entity: Entity) -> None:
-    # Home Assistant removes a disabled entity at once; it must not be added again.
-    if entity.registry_entry is None or not entity.registry_entry.disabled:
-        known.discard(key)

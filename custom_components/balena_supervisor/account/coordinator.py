@@ -246,13 +246,14 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         return failure
 
     async def _explain_refusal(self) -> BalenaError:
-        """Return why the balena API refused to list devices.
+        """Return why the balena API refused to list devices or fleets.
 
         Returns AuthenticationFailed if the token is invalid, and TokenRefused if the owner of
-        a valid token may not list devices.
+        a valid token may not list them.
         """
         try:
             await self.cloud.whoami()
+            await self.cloud.fleets()
             await self.cloud.check_devices(
                 self.fleet_ids, with_images=self.entry.options[CONF_SERVICES]
             )

@@ -8,10 +8,10 @@ from yarl import URL
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
 from ..client import AuthenticationFailed, BalenaError, DirectTransport, Supervisor
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
+from ..session import async_get_session
 from .entry import BalenaConfigEntry
 from .identity import DeviceIdentity, Match, is_maker_assigned, normalize_mac
 from .lease import is_leased_to_another
@@ -110,7 +110,7 @@ async def async_probe_device(
         AuthenticationFailed: The device needs a key, or refuses the key.
         BalenaError: The device does not answer.
     """
-    session = async_get_clientsession(hass, verify_ssl)
+    session = async_get_session(hass, verify_ssl)
     supervisor = Supervisor(DirectTransport(url, session))
     checks_key = is_stranger = False
     try:
@@ -146,7 +146,7 @@ async def async_confirm_device(
     """
     data = entry.data
     key = None if is_leased_to_another(hass, entry, url) else data.get(CONF_API_KEY)
-    session = async_get_clientsession(hass, data.get(CONF_VERIFY_SSL, True))
+    session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
     try:
         report = await Supervisor(DirectTransport(url, session)).device()
     except AuthenticationFailed:
