@@ -391,6 +391,27 @@ async def test_renamed_entity_that_comes_back(
     assert state_of(hass, entity_id) == "on"
 
 
+async def test_fleets_are_remembered(
+    account: MockConfigEntry, cloud: CloudServer, fleet: Fleet
+) -> None:
+    """An entry remembers its fleets, which identify the account under another host name."""
+    assert account.data["fleet_uuids"] == [fleet.uuid]
+
+
+async def test_fleets_stay_remembered(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """An account whose fleets are all gone is still known by them."""
+    cloud.remove_fleet(fleet)
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    assert account.data["fleet_uuids"] == [fleet.uuid]
+
+
 async def test_device_of_a_fleet_that_is_not_chosen(
     hass: HomeAssistant,
     device_registry: dr.DeviceRegistry,

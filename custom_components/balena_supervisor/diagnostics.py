@@ -23,6 +23,7 @@ from .system_health import async_ping
 _REDACTED: Final = {
     "api_key",
     "ca_certificate",
+    "fleet_uuids",
     "hostname",
     "ip_addresses",
     "mac_addresses",

@@ -31,6 +31,7 @@ from ..const import (
     ACCOUNT_INTERVAL,
     ACCOUNT_REFUSED_INTERVAL,
     BALENA_CLOUD_URL,
+    CONF_FLEET_UUIDS,
     CONF_FLEETS,
     CONF_SERVICES,
     DETAILS_INTERVAL,
@@ -284,6 +285,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self.async_schedule_recount()
         self._populated = populated
         self.fleets.update(fleets, self.fleet_ids)
+        self._store_fleet_uuids()
         for fleet_id in self.fleet_ids:
             self._issues.async_set_fleet_gone(
                 fleet_id,
@@ -291,6 +293,15 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
                 is_gone=fleet_id not in self.fleets.fleets,
             )
         return True
+
+    def _store_fleet_uuids(self) -> None:
+        """Store what identifies the account if its server gets another host name."""
+        fleets = map(self.fleets.fleets.get, self.fleet_ids)
+        uuids = sorted(fleet.uuid for fleet in fleets if fleet and fleet.uuid)
+        if uuids and uuids != self.entry.data.get(CONF_FLEET_UUIDS):
+            self.hass.config_entries.async_update_entry(
+                self.entry, data={**self.entry.data, CONF_FLEET_UUIDS: uuids}
+            )
 
     def _count(self) -> Mapping[int, FleetState]:
         """Return the states of the fleets, and choose the Supervisors that are read regularly."""
