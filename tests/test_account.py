@@ -16,7 +16,7 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.balena_supervisor.const import DOMAIN
-from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
@@ -347,6 +347,87 @@ async def test_name_is_kept_in_step(
     renamed = device_registry.async_get(device.id)
     assert renamed is not None
     assert (renamed.name, renamed.name_by_user) == ("kiosk-entrance", "Front door")
+
+
+async def test_renamed_entity(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    entity_registry: er.EntityRegistry,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """An entity with another id is the same, and is not added a second time."""
+    entity_registry.async_update_entity(
+        f"binary_sensor.{NAME}_online", new_entity_id="binary_sensor.front_door"
+    )
+    await hass.async_block_till_done()
+    for usage in (17, 18):
+        cloud_device.cpu_usage = usage
+        await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "binary_sensor.front_door") == "on"
+    assert hass.states.get(f"binary_sensor.{NAME}_online") is None
+
+
+async def test_renamed_entity_that_comes_back(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    entity_registry: er.EntityRegistry,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """An entity that was renamed and removed is added again."""
+    entity_registry.async_update_entity(
+        f"binary_sensor.{NAME}_online", new_entity_id="binary_sensor.front_door"
+    )
+    await hass.async_block_till_done()
+    entity_registry.async_remove("binary_sensor.front_door")
+    await hass.async_block_till_done()
+    cloud_device.cpu_usage = 17
+    await pass_time(hass, freezer, MINUTE)
+    entity_id = entity_registry.async_get_entity_id(
+        "binary_sensor",
+        DOMAIN,
+        f"{account.unique_id}_{cloud_device.device.uuid}_online",
+    )
+    assert entity_id is not None
+    assert state_of(hass, entity_id) == "on"
+
+
+async def test_fleets_are_remembered(
+    account: MockConfigEntry, cloud: CloudServer, fleet: Fleet
+) -> None:
+    """An entry remembers its fleets, which identify the account under another host name."""
+    assert account.data["fleet_uuids"] == [fleet.uuid]
+
+
+async def test_fleets_stay_remembered(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """An account whose fleets are all gone is still known by them."""
+    cloud.remove_fleet(fleet)
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    assert account.data["fleet_uuids"] == [fleet.uuid]
+
+
+async def test_device_of_a_fleet_that_is_not_chosen(
+    hass: HomeAssistant,
+    device_registry: dr.DeviceRegistry,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+) -> None:
+    """A row of a fleet that was not chosen makes no device."""
+    cloud.make_device(cloud.add_fleet("gateways"), "gateway-roof")
+    cloud.ignored_options = {"$filter"}
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    devices = dr.async_entries_for_config_entry(device_registry, account_entry.entry_id)
+    assert {device.name for device in devices} == {"kiosks", "kiosk-lobby"}
 
 
 async def test_name_of_a_fleet_is_kept_in_step(
@@ -713,35 +794,6 @@ async def test_rate_limit(
     cloud.unlimit()
     await pass_time(hass, freezer, 12)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
-
-
-@pytest.mark.expects_log("has expired or was revoked")
-async def test_token_expires(
-    hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
-    account: MockConfigEntry,
-    cloud: CloudServer,
-    token: str,
-) -> None:
-    """A token that is not valid any more asks for another one, once."""
-    cloud.tokens[token].kind = TokenKind.EXPIRED
-    await pass_time(hass, freezer, MINUTE)
-    await pass_time(hass, freezer, MINUTE)
-    flows = hass.config_entries.flow.async_progress()
-    assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
-    assert state_of(hass, f"binary_sensor.{NAME}_online") == "unavailable"
-
-
-@pytest.mark.expects_log("could not authenticate")
-async def test_token_expired_at_start(
-    hass: HomeAssistant, account_entry: MockConfigEntry, cloud: CloudServer, token: str
-) -> None:
-    """A token that is not valid at the start asks for another one."""
-    cloud.tokens[token].kind = TokenKind.EXPIRED
-    await hass.config_entries.async_setup(account_entry.entry_id)
-    assert account_entry.state is ConfigEntryState.SETUP_ERROR
-    flows = hass.config_entries.flow.async_progress()
-    assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
 
 
 @pytest.mark.expects_log("no longer has permission to read its devices")

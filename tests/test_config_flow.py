@@ -361,18 +361,60 @@ async def test_reconfigure_to_another_device(
     device: Device,
     server: SupervisorServer,
 ) -> None:
-    """Another device does not take the place of a registered one."""
+    """A device with another key and another network card takes the place only if a person confirms it."""
+    device.api_key = "1" * 32
     device.mac_addresses = ("dc:a6:32:00:00:99",)
     device.name = "<b>other</b>"
     result = await entry.start_reconfigure_flow(hass)
     result = await submit(hass, result, **direct(server, device))
-    assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "wrong_device"
+    assert result["step_id"] == "replaced_board"
     # The text is shown as Markdown: of a name, nothing is made there.
     assert result["description_placeholders"] == {
         "device": "<\N{WORD JOINER}b>other<\N{WORD JOINER}/b>",
         "title": "holy-wildflower",
     }
+    assert entry.data["api_key"] != device.api_key
+    result = await submit(hass, result)
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.data["api_key"] == device.api_key
+    assert entry.data["mac_addresses"] == ["dc:a6:32:00:00:99"]
+
+
+async def test_reauth_with_another_device(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """Another device at the address does not get the entry by its own key."""
+    device.api_key = "1" * 32
+    device.mac_addresses = ("dc:a6:32:00:00:99",)
+    result = await entry.start_reauth_flow(hass)
+    result = await submit(hass, result, api_key=device.api_key)
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "wrong_device"
+
+
+@pytest.mark.parametrize("key", ["no key\n", "ä"])
+async def test_key_that_no_poll_can_send(
+    hass: HomeAssistant, device: Device, server: SupervisorServer, key: str
+) -> None:
+    """A device that needs no key is tried with the key all the same, as a poll does."""
+    device.local_mode = True
+    result = await submit(
+        hass, await choose(hass, "direct"), **direct(server, device, api_key=key)
+    )
+    assert result["errors"] == {"api_key": "invalid_auth"}
+
+
+async def test_kept_key_stays_with_an_unknown_device(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """A kept key is not stored for a device at another address that nothing confirms."""
+    stranger = Device(mac_addresses=(), local_mode=True)
+    async with SupervisorServer(stranger) as server:
+        result = await entry.start_reconfigure_flow(hass)
+        result = await submit(hass, result, host=server.url, verify_ssl=True)
+        assert result["errors"] == {"api_key": "api_key_for_new_address"}
+        assert not any(request.header("Authorization") for request in server.requests)
+    assert entry.data["url"] != server.url
 
 
 @pytest.mark.usefixtures("_environment")

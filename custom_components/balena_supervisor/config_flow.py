@@ -191,6 +191,9 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             if account is not None and not account.fleets:
                 errors = {CONF_TOKEN: "no_fleets"}
             elif account is not None:
+                entries = self._async_current_entries()
+                if any(map(account.is_account_of, entries)):
+                    return self.async_abort(reason="already_configured")
                 await self.async_set_unique_id(account.unique_id)
                 self._abort_if_unique_id_configured()
                 self._account, self._account_data = account, data
@@ -254,7 +257,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             device, data, errors = await self._async_validate_device_input(
-                {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}
+                {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}, entry
             )
             if device is not None:
                 return await self._async_update_device_entry(entry, device, data)
@@ -268,7 +271,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             account, data, errors = await self._async_validate_account_input(
-                user_input[CONF_TOKEN], entry.data
+                user_input[CONF_TOKEN], entry.data, entry
             )
             if account is not None:
                 return await self._async_update_account_entry(entry, account, data)
@@ -332,8 +335,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             account, data, errors = await self._async_validate_account_input(
-                user_input.get(CONF_TOKEN) or entry.data[CONF_TOKEN],
-                user_input[_SECTION_SERVER],
+                user_input.get(CONF_TOKEN), user_input[_SECTION_SERVER], entry
             )
             if account is not None:
                 return await self._async_update_account_entry(entry, account, data)
@@ -419,35 +421,47 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def _async_update_account_entry(
         self, entry: BalenaConfigEntry, account: ProbedAccount, data: Mapping[str, Any]
     ) -> ConfigFlowResult:
-        """Update and reload the entry. Abort if the token is of another account."""
-        await self.async_set_unique_id(account.unique_id)
-        is_same_user = str(entry.unique_id).endswith(f"_{account.actor_id}")
-        self._abort_if_unique_id_mismatch(
-            reason="wrong_server" if is_same_user else "wrong_account",
-            description_placeholders={
-                "account": escape_markdown(account.name),
-                "title": escape_markdown(entry.title),
-            },
-        )
-        return self.async_update_reload_and_abort(entry, data=data)
+        """Update and reload the entry, whose unique id stays. Abort if the account is another."""
+        if not account.may_replace(entry):
+            is_same_user = account.is_same_user(entry)
+            return self.async_abort(
+                reason="wrong_server" if is_same_user else "wrong_account",
+                description_placeholders={
+                    "account": escape_markdown(account.name),
+                    "title": escape_markdown(entry.title),
+                },
+            )
+        return self.async_update_reload_and_abort(entry, data_updates=data)
 
     async def _async_validate_account_input(
-        self, token: str, server: Mapping[str, Any]
+        self,
+        token: str | None,
+        server: Mapping[str, Any],
+        entry: BalenaConfigEntry | None = None,
     ) -> tuple[ProbedAccount | None, Mapping[str, Any], Errors]:
-        """Return the account, the data of its entry, and the errors by field."""
+        """Return the account, the data of its entry, and the errors by field.
+
+        An empty token keeps that of the entry, which is not sent to another server.
+        """
         url = parse_api_url(server[CONF_URL])
         if url is None:
             return None, {}, {CONF_URL: "invalid_address"}
         if is_insecure_url(url):
             return None, {}, {CONF_URL: "insecure_address"}
+        if entry is not None and not token:
+            if not has_same_origin(url, URL(entry.data[CONF_URL])):
+                return None, {}, {CONF_TOKEN: "token_for_new_address"}
+            token = entry.data[CONF_TOKEN]
         data = {
             CONF_CONNECTION: CONNECTION_ACCOUNT,
             CONF_URL: str(url),
-            CONF_TOKEN: token.strip(),
+            CONF_TOKEN: (token or "").strip(),
             CONF_CA_CERTIFICATE: server.get(CONF_CA_CERTIFICATE),
             CONF_VERIFY_SSL: server[CONF_VERIFY_SSL],
         }
-        account, errors = await async_validate_account(self.hass, data)
+        account, errors = await async_validate_account(
+            self.hass, data, entry.options if entry else None
+        )
         return account, data, errors
 
     async def _async_validate_environment(
@@ -480,12 +494,18 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         device, errors = await async_validate_device(
             self.hass,
             url,
-            kept_key if is_same_server else api_key,
+            kept_key if kept_key and is_same_server else api_key,
             verify_ssl=verify_ssl,
+            entry=entry,
         )
-        if kept_key is not None:
-            if errors.get(CONF_API_KEY) == "api_key_required":
-                errors = {CONF_API_KEY: "api_key_for_new_address"}
+        if entry is not None and kept_key is not None:
+            is_unknown = (
+                device is not None
+                and not is_same_server
+                and device.compare(self.hass, entry) is Match.UNKNOWN
+            )
+            if is_unknown or errors.get(CONF_API_KEY) == "api_key_required":
+                device, errors = None, {CONF_API_KEY: "api_key_for_new_address"}
             api_key = kept_key
         data = {
             CONF_CONNECTION: CONNECTION_DIRECT,
@@ -524,7 +544,9 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
         entry = self.config_entry
         if entry.data[CONF_CONNECTION] != CONNECTION_ACCOUNT:
             return await self.async_step_device()
-        account, errors = await async_validate_account(self.hass, entry.data)
+        account, errors = await async_validate_account(
+            self.hass, entry.data, entry.options
+        )
         if account is None:
             return self.async_abort(reason=next(iter(errors.values())))
         if user_input is not None:

@@ -23,6 +23,7 @@ ATTR_STOPPED_BY_ITSELF: Final = "stopped_by_itself"
 CONF_CA_CERTIFICATE: Final = "ca_certificate"
 CONF_CONNECTION: Final = "connection"
 CONF_FLEETS: Final = "fleets"
+CONF_FLEET_UUIDS: Final = "fleet_uuids"
 CONF_MAC_ADDRESSES: Final = "mac_addresses"
 CONF_ONE_SHOT_SERVICES: Final = "one_shot_services"
 CONF_SERVICES: Final = "services"
@@ -38,7 +39,7 @@ POLL_INTERVAL: Final = timedelta(seconds=15)
 # Used while a command or an update is in progress, for at most BUSY_LIMIT.
 BUSY_INTERVAL: Final = timedelta(seconds=3)
 BUSY_LIMIT: Final = timedelta(minutes=10)
-# While a key or token is refused.
+# While a key is refused.
 REFUSED_INTERVAL: Final = timedelta(seconds=60)
 # A command can change the reported state up to this long after the device accepted it.
 COMMAND_EFFECT_DELAY: Final = timedelta(seconds=30)
@@ -51,6 +52,8 @@ UNHEALTHY_PAUSE: Final = timedelta(minutes=5)
 # Devices report their metrics to balena every minute.
 ACCOUNT_INTERVAL: Final = timedelta(seconds=60)
 ACCOUNT_BUSY_INTERVAL: Final = timedelta(seconds=15)
+# While a person is asked for another token.
+ACCOUNT_REFUSED_INTERVAL: Final = timedelta(minutes=5)
 # In a larger fleet, Supervisors are polled only during a command or an update, and after a
 # failed update.
 SMALL_FLEET: Final = 25

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 
 from homeassistant.components.diagnostics import async_redact_data
 from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_API_KEY, CONF_TOKEN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import AnyDeviceEntry, ChildDeviceEntry
 from homeassistant.helpers.redact import REDACTED
@@ -16,11 +17,13 @@ from homeassistant.helpers.redact import REDACTED
 from .account.coordinator import AccountCoordinator
 from .client import BalenaError, Endpoint, RequestLog, RequestStatistics
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
+from .device.environment import Environment
 from .system_health import async_ping
 
 _TO_REDACT: Final = {
     "api_key",
     "ca_certificate",
+    "fleet_uuids",
     "hostname",
     "ip_addresses",
     "mac_addresses",
@@ -83,7 +86,7 @@ async def async_get_config_entry_diagnostics(
     except BalenaError as err:
         ping = _redact_text(str(err))
     account = data.account
-    return diagnostics | {
+    details = {
         "ping": ping,
         "polls": asdict(data.poll_statistics),
         "requests": _request_diagnostics(account.request_log) if account else {},
@@ -94,6 +97,7 @@ async def async_get_config_entry_diagnostics(
         ),
         "devices": [_device_diagnostics(device) for device in data.devices.values()],
     }
+    return diagnostics | _without(_secrets(entry), details)
 
 
 async def async_get_device_diagnostics(
@@ -107,7 +111,35 @@ async def async_get_device_diagnostics(
         device.parent_device_id if isinstance(device, ChildDeviceEntry) else device.id
     )
     balena_device = find_device(entry, registry_id)
-    return {"devices": [_device_diagnostics(balena_device)] if balena_device else []}
+    devices = [_device_diagnostics(balena_device)] if balena_device else []
+    return _without(_secrets(entry), {"devices": devices})
+
+
+def _secrets(entry: BalenaConfigEntry) -> list[str]:
+    """Return the keys and tokens that no text may contain, wherever a device puts them."""
+    keys = (
+        entry.data.get(CONF_API_KEY),
+        entry.data.get(CONF_TOKEN),
+        Environment.read().api_key,
+    )
+    return [key for key in keys if key]
+
+
+def _without[ValueT](secrets: list[str], value: ValueT) -> ValueT:
+    """Return a value whose texts do not contain the secrets."""
+    result: Any = value
+    match result:
+        case dict():
+            result = {
+                _without(secrets, key): _without(secrets, item)
+                for key, item in result.items()
+            }
+        case list() | tuple():
+            result = [_without(secrets, item) for item in result]
+        case str():
+            for secret in secrets:
+                result = result.replace(secret, REDACTED)
+    return cast("ValueT", result)
 
 
 def _device_diagnostics(device: BalenaDevice) -> Mapping[str, Any]:

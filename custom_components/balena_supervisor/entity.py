@@ -11,7 +11,7 @@ from homeassistant.core import Context, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
-from homeassistant.helpers.entity import Entity, EntityDescription
+from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import (
     CoordinatorEntity,
@@ -36,7 +36,7 @@ PREFIXES_PARENT_NAME: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
 
 # Returns a factory for each entity that a device or account currently has, by key.
 type FindEntityFactories[OwnerT] = Callable[
-    [OwnerT], Mapping[Hashable, Callable[[], Entity]]
+    [OwnerT], Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]
 ]
 
 
@@ -75,7 +75,7 @@ class BalenaServiceEntityDescription(EntityDescription):
         return not self.is_command or device.commands.apps.can_command_services(app_id)
 
 
-class _BalenaCoordinatorEntity[CoordinatorT: DataUpdateCoordinator[Any]](
+class CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
     CoordinatorEntity[CoordinatorT]
 ):
     """An entity that writes its state only if it changed.
@@ -85,6 +85,8 @@ class _BalenaCoordinatorEntity[CoordinatorT: DataUpdateCoordinator[Any]](
 
     _attr_has_entity_name = True
     _last_values: object = None
+    # Called when the entity is removed for good, not when it gets another entity id.
+    on_removed: Callable[[], None] | None = None
     # Constants use less memory than the cached properties of Home Assistant's base class.
     # An account can have thousands of entities.
     assumed_state = False
@@ -103,6 +105,12 @@ class _BalenaCoordinatorEntity[CoordinatorT: DataUpdateCoordinator[Any]](
         """Remember the first state, which Home Assistant writes."""
         await super().async_added_to_hass()
         self._last_values = self._current_values()
+
+    @override
+    async def async_removed_from_registry(self) -> None:
+        """Let the entity be added again, if it reappears."""
+        if self.on_removed is not None:
+            self.on_removed()
 
     @callback
     @override
@@ -123,7 +131,7 @@ class _BalenaCoordinatorEntity[CoordinatorT: DataUpdateCoordinator[Any]](
         return (True, self._state_values()) if self.available else (False, None)
 
 
-class BalenaEntity(_BalenaCoordinatorEntity[DeviceCoordinator]):
+class BalenaEntity(CoordinatedEntity[DeviceCoordinator]):
     """An entity of a device."""
 
     def __init__(
@@ -150,7 +158,7 @@ class BalenaEntity(_BalenaCoordinatorEntity[DeviceCoordinator]):
         return super().available and self.device.state.online
 
 
-class BalenaServiceEntity(_BalenaCoordinatorEntity[DeviceCoordinator]):
+class BalenaServiceEntity(CoordinatedEntity[DeviceCoordinator]):
     """An entity of a service, which is a child device of its device."""
 
     def __init__(
@@ -199,7 +207,7 @@ class BalenaServiceEntity(_BalenaCoordinatorEntity[DeviceCoordinator]):
         )
 
 
-class BalenaFleetEntity(_BalenaCoordinatorEntity[AccountCoordinator]):
+class BalenaFleetEntity(CoordinatedEntity[AccountCoordinator]):
     """An entity of a fleet."""
 
     def __init__(
@@ -229,12 +237,14 @@ class BalenaFleetEntity(_BalenaCoordinatorEntity[AccountCoordinator]):
 
 
 def device_entities[DescriptionT: BalenaEntityDescription](
-    entity: Callable[[BalenaDevice, DescriptionT], Entity],
+    entity: Callable[[BalenaDevice, DescriptionT], CoordinatedEntity[Any]],
     descriptions: Iterable[DescriptionT],
 ) -> FindEntityFactories[BalenaDevice]:
     """Return a function that finds the entities of a device, without those of its services."""
 
-    def factories(device: BalenaDevice) -> Mapping[Hashable, Callable[[], Entity]]:
+    def factories(
+        device: BalenaDevice,
+    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
         return {
             description.key: partial(entity, device, description)
             for description in descriptions
@@ -245,12 +255,14 @@ def device_entities[DescriptionT: BalenaEntityDescription](
 
 
 def service_entities[DescriptionT: BalenaServiceEntityDescription](
-    entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], Entity],
+    entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], CoordinatedEntity[Any]],
     descriptions: Iterable[DescriptionT],
 ) -> FindEntityFactories[BalenaDevice]:
     """Return a function that finds the entities of the services of a device."""
 
-    def factories(device: BalenaDevice) -> Mapping[Hashable, Callable[[], Entity]]:
+    def factories(
+        device: BalenaDevice,
+    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
         return {
             (key, description.key): partial(entity, device, description, key)
             for key in device.state.services
@@ -297,14 +309,14 @@ async def async_add_device_entities(
 def async_add_fleet_entities[DescriptionT: EntityDescription](
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    entity: Callable[[AccountCoordinator, DescriptionT, int], Entity],
+    entity: Callable[[AccountCoordinator, DescriptionT, int], CoordinatedEntity[Any]],
     descriptions: Iterable[DescriptionT],
 ) -> None:
     """Add the entities of the fleets of an account, now and when a fleet reappears."""
 
     def factories(
         account: AccountCoordinator,
-    ) -> Mapping[Hashable, Callable[[], Entity]]:
+    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
         return {
             (fleet_id, description.key): partial(entity, account, description, fleet_id)
             for fleet_id, fleet in account.data.items()
@@ -325,7 +337,7 @@ def _async_track_entities[OwnerT](
     coordinator: BalenaCoordinator[Any],
     owner: OwnerT,
     factories: Sequence[FindEntityFactories[OwnerT]],
-) -> list[Entity]:
+) -> list[CoordinatedEntity[Any]]:
     """Return the entities that exist now, and add others when they appear."""
     adder = _EntityAdder(async_add_entities, owner, factories)
     coordinator.async_listen(adder.async_add_new)
@@ -352,7 +364,7 @@ class _EntityAdder[OwnerT]:
         self._known: set[Hashable] = set()
         self._owner = owner
 
-    def create_new(self) -> list[Entity]:
+    def create_new(self) -> list[CoordinatedEntity[Any]]:
         """Return the entities that exist and were not added yet."""
         entities = []
         for factories in self._factories:
@@ -362,7 +374,7 @@ class _EntityAdder[OwnerT]:
                 self._known.add(key)
                 entities.append(entity := create())
                 # A removed service removes its entities. Add them again if it reappears.
-                entity.async_on_remove(partial(_forget, self._known, key, entity))
+                entity.on_removed = partial(self._known.discard, key)
         return entities
 
     @callback
@@ -370,9 +382,3 @@ class _EntityAdder[OwnerT]:
         """Add the entities that exist and were not added yet."""
         if entities := self.create_new():
             self._async_add_entities(entities)
-
-
-def _forget(known: set[Hashable], key: Hashable, entity: Entity) -> None:
-    # Home Assistant removes a disabled entity immediately. Do not add it again.
-    if entity.registry_entry is None or not entity.registry_entry.disabled:
-        known.discard(key)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 import json
 from typing import Any, Final
 
-from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.const import CONF_FLEET_UUIDS, DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import (
     device_registry as dr,
@@ -15,6 +15,8 @@ from homeassistant.helpers.json import JSONEncoder
 
 # Home Assistant generates a new token in this URL at each start.
 _RANDOM_ATTRIBUTES: Final = {"entity_picture"}
+# Later releases store these when they poll.
+_LEARNED_DATA: Final = {CONF_FLEET_UUIDS}
 
 
 def view(hass: HomeAssistant) -> dict[str, Any]:
@@ -57,7 +59,11 @@ def as_json(value: Any, levels: int) -> str:
 def _entries(hass: HomeAssistant) -> dict[str, Any]:
     return {
         entry.title: {
-            "data": dict(entry.data),
+            "data": {
+                key: value
+                for key, value in entry.data.items()
+                if key not in _LEARNED_DATA
+            },
             "options": dict(entry.options),
             "state": entry.state.value,
             "unique_id": entry.unique_id,

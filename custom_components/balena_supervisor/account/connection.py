@@ -9,10 +9,10 @@ import jwt
 
 from homeassistant.const import CONF_TOKEN, CONF_URL, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
 from ..client import BalenaCloud
 from ..const import CONF_CA_CERTIFICATE
+from ..session import async_get_session
 
 
 async def async_open_account(
@@ -26,7 +26,7 @@ async def async_open_account(
     if data[CONF_VERIFY_SSL] and (authority := data.get(CONF_CA_CERTIFICATE)):
         # It reads files.
         context = await hass.async_add_executor_job(_trust, authority)
-    session = async_get_clientsession(hass, data[CONF_VERIFY_SSL])
+    session = async_get_session(hass, data[CONF_VERIFY_SSL])
     return BalenaCloud(data[CONF_URL], data[CONF_TOKEN], session, ssl=context)
 
 

@@ -342,7 +342,8 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         fleet_entry_id = self._account.fleets.registry_id(self.fleet_id)
         if fleet_entry_id is not None:
             info["via_device_id"] = fleet_entry_id
-        self.registry.update(info, state)
+        if not self._async_register(info, state):
+            return
         self._show(state)
         self._valid_until = self._report.next_change(asked)
         again_at = online_again_at(self._row)

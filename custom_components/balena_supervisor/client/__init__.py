@@ -29,7 +29,6 @@ from .errors import (
     Unsupported,
     UpdateLocked,
 )
-from .http import API_KEY_PATTERN
 from .iteration import iterate_cooperatively
 from .journal import ENGINE_UNIT, JournalEntry, short_container_id
 from .models import (
@@ -50,6 +49,7 @@ from .models import (
 )
 from .proxy import ProxyTransport
 from .request_log import RequestLog, RequestStatistics
+from .responses import API_KEY_PATTERN
 from .supervisor import Supervisor
 from .transport import DirectTransport, Transport
 

@@ -85,6 +85,7 @@ class Fleet:
     device_type: str | None = None
     is_archived: bool = False
     release: Release | None = None
+    uuid: str | None = None
 
 
 def parse_fleets(value: object) -> Iterator[Fleet]:
@@ -103,6 +104,7 @@ def parse_fleets(value: object) -> Iterator[Fleet]:
             ),
             is_archived=parse_bool(data.get("is_archived")) or False,
             release=Release.from_json(data.get("should_be_running__release")),
+            uuid=parse_text(data.get("uuid")),
         )
 
 

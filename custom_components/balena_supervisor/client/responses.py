@@ -1,6 +1,8 @@
 """Responses of a Supervisor, and the only place that converts them to errors."""
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from http import HTTPStatus
 import re
 from typing import Final
@@ -26,6 +28,12 @@ from .errors import (
     error_after_sending,
 )
 
+# The balena API sends the Supervisor's API key in the URL, and the Supervisor may repeat URLs in errors.
+API_KEY_PATTERN: Final = r"(apikey=)[^\s&\"'()<>]+"
+_API_KEY: Final = re.compile(API_KEY_PATTERN, re.IGNORECASE)
+
+# A larger body is parsed in a thread.
+_LARGE_BODY: Final = 1024 * 1024
 _MAX_MESSAGE_LENGTH: Final = 200
 
 # The Supervisor responds 503 to most failures. Only its message identifies the cause.
@@ -65,12 +73,14 @@ class Response:
     """Status, content type and body of an HTTP response.
 
     `content_type` has no parameters. `retry_after` is in seconds, None if the response does not contain it.
+    `credential` is the key or token of the request, which no message may contain.
     """
 
     status: int
     content_type: str
     body: bytes
     retry_after: float | None = None
+    credential: str | None = field(default=None, repr=False)
 
     @property
     def text(self) -> str:
@@ -92,6 +102,16 @@ class Response:
         except orjson.JSONDecodeError as err:
             raise InvalidResponse("The response is not valid JSON") from err
 
+    async def parse[ResultT](self, parse: Callable[[object], ResultT]) -> ResultT:
+        """Return what a parser makes of the JSON body.
+
+        Raises:
+            InvalidResponse: The body is not JSON, or the parser rejects it.
+        """
+        if len(self.body) > _LARGE_BODY:
+            return await asyncio.to_thread(lambda: parse(self.json()))
+        return parse(self.json())
+
     @property
     def message(self) -> str:
         """The Supervisor's message on one line of at most 200 characters.
@@ -108,6 +128,10 @@ class Response:
         line = "".join(filter(str.isprintable, " ".join(str(value).split())))
         if line.startswith("<"):
             return ""
+        # JSON can spell a key with escapes, so that it appears only in the text.
+        line = _API_KEY.sub(r"\1***", line)
+        if self.credential is not None:
+            line = line.replace(self.credential, "***")
         return line[:_MAX_MESSAGE_LENGTH]
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 import re
 from typing import Any, Final
 
@@ -535,7 +536,7 @@ class Supervisor:
             InvalidResponse: The response is not an object with the required field.
         """
         response = await self._request(endpoint, app_id=app_id)
-        return _require_field(required_field, response.json())
+        return await response.parse(partial(_require_field, required_field))
 
     async def _get_model[ModelT](
         self, endpoint: Endpoint, parse: Callable[[object], ModelT]
@@ -544,7 +545,7 @@ class Supervisor:
         response = await self._request(endpoint)
         body, cached = self._model_cache.get(endpoint, (b"", None))
         if cached is None or body != response.body:
-            cached = parse(response.json())
+            cached = await response.parse(parse)
         self._model_cache[endpoint] = response.body, cached
         model: ModelT = cached
         return model
@@ -554,7 +555,7 @@ class Supervisor:
     ) -> str | None:
         response = await self._request(endpoint, app_id=app_id, json=json)
         try:
-            return parse_text(parse_object(response.json()).get("containerId"))
+            return parse_text((await response.parse(parse_object)).get("containerId"))
         except InvalidResponse:
             # The command succeeded nevertheless.
             return None

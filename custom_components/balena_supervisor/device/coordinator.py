@@ -104,6 +104,8 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         self._one_shot_services = frozenset(options.get(CONF_ONE_SHOT_SERVICES, ()))
         self.history = async_get_history(hass, device_id)
         self.reboot = RebootTracker(self._expect_restart_of_services)
+        self._entry_id = entry_id
+        self._needs_reload = False
         self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
         self.schedule = PollSchedule()
 
@@ -296,6 +298,18 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
             for key, service in state.services.items()
         }
         return replace(state, services=services)
+
+    @callback
+    def _async_register(self, info: DeviceInfo, state: DeviceState) -> bool:
+        """Update the registry. Returns whether the state can be shown.
+
+        A reload follows if services got other identifiers: the entities have the old ones.
+        """
+        has_moved = self.registry.update(info, state)
+        if has_moved and self.data is not None and not self._needs_reload:
+            self._needs_reload = True
+            self.hass.config_entries.async_schedule_reload(self._entry_id)
+        return not self._needs_reload
 
     def _is_poll_urgent(self, state: DeviceState) -> bool:
         return self.schedule.is_urgent(is_busy=state.may_change_soon or self.is_busy)

@@ -274,8 +274,7 @@ class DirectCoordinator(DeviceCoordinator):
             for address in state.mac_addresses
             if is_maker_assigned(address)
         }
-        self.registry.update(info, state)
-        return state
+        return state if self._async_register(info, state) else self.data
 
     def _another_device[ErrorT: HomeAssistantError](self, kind: type[ErrorT]) -> ErrorT:
         return kind(

@@ -1,5 +1,6 @@
 """Ask the device at an address who it is, and compare it with the device of an entry."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from yarl import URL
@@ -7,10 +8,10 @@ from yarl import URL
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
 from ..client import AuthenticationFailed, BalenaError, DirectTransport, Supervisor
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
+from ..session import async_get_session
 from .entry import BalenaConfigEntry
 from .identity import DeviceIdentity, Match, is_maker_assigned, normalize_mac
 from .lease import is_leased_to_another
@@ -59,9 +60,7 @@ class ProbedDevice:
         """Return whether an entry is of this device."""
         if self.checks_key and self.api_key == entry.data.get(CONF_API_KEY):
             return Match.SAME
-        shared = shared_mac_addresses(hass, entry)
-        identity = DeviceIdentity.create(self.mac_addresses, shared=shared)
-        return identity.compare(identity_of(hass, entry))
+        return _match(hass, entry, self.mac_addresses)
 
 
 def shared_mac_addresses(
@@ -94,28 +93,40 @@ def _current_mac_addresses(entry: BalenaConfigEntry) -> list[str]:
 
 
 async def async_probe_device(
-    hass: HomeAssistant, url: URL, api_key: str | None, *, verify_ssl: bool
+    hass: HomeAssistant,
+    url: URL,
+    api_key: str | None,
+    *,
+    verify_ssl: bool,
+    entry: BalenaConfigEntry | None = None,
 ) -> ProbedDevice:
     """Ask a device who it is. GET /v1/device.
 
     The first request has no key: a device in local mode needs none, and a stranger must
-    not receive one that it does not ask for.
+    not receive one that it does not ask for. The second request has the key, as a poll has,
+    unless the device is another than that of the entry.
 
     Raises:
         AuthenticationFailed: The device needs a key, or refuses the key.
         BalenaError: The device does not answer.
     """
-    session = async_get_clientsession(hass, verify_ssl)
+    session = async_get_session(hass, verify_ssl)
     supervisor = Supervisor(DirectTransport(url, session))
-    checks_key = False
+    checks_key = is_stranger = False
     try:
         report = await supervisor.device()
     except AuthenticationFailed:
         if api_key is None:
             raise
+        checks_key = True
+    else:
+        is_stranger = (
+            entry is not None
+            and _match(hass, entry, report.mac_addresses) is Match.DIFFERENT
+        )
+    if api_key is not None and not is_stranger:
         supervisor = Supervisor(DirectTransport(url, session, api_key))
         report = await supervisor.device()
-        checks_key = True
     return ProbedDevice(
         name=await _name(supervisor),
         mac_addresses=[normalize_mac(address) for address in report.mac_addresses],
@@ -135,7 +146,7 @@ async def async_confirm_device(
     """
     data = entry.data
     key = None if is_leased_to_another(hass, entry, url) else data.get(CONF_API_KEY)
-    session = async_get_clientsession(hass, data.get(CONF_VERIFY_SSL, True))
+    session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
     try:
         report = await Supervisor(DirectTransport(url, session)).device()
     except AuthenticationFailed:
@@ -147,8 +158,15 @@ async def async_confirm_device(
         await Supervisor(DirectTransport(url, session, key)).device()
         # The device checks the key and accepts it.
         return Match.SAME
+    return _match(hass, entry, report.mac_addresses)
+
+
+def _match(
+    hass: HomeAssistant, entry: BalenaConfigEntry, mac_addresses: Iterable[str]
+) -> Match:
+    """Return whether MAC addresses are of the device of an entry."""
     shared = shared_mac_addresses(hass, entry)
-    identity = DeviceIdentity.create(report.mac_addresses, shared=shared)
+    identity = DeviceIdentity.create(mac_addresses, shared=shared)
     return identity.compare(identity_of(hass, entry))
 
 
