@@ -479,13 +479,18 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         device, errors = await async_validate_device(
             self.hass,
             url,
-            kept_key if is_same_server else api_key,
+            api_key or (kept_key if is_same_server else None),
             verify_ssl=verify_ssl,
         )
-        if kept_key is not None:
-            if errors.get(CONF_API_KEY) == "api_key_required":
-                errors = {CONF_API_KEY: "api_key_for_new_address"}
+        if entry is not None and kept_key is not None:
             api_key = kept_key
+            is_unconfirmed = (
+                device.compare(self.hass, entry) is Match.UNKNOWN
+                if device is not None
+                else errors.get(CONF_API_KEY) == "api_key_required"
+            )
+            if is_unconfirmed and not is_same_server:
+                device, errors = None, {CONF_API_KEY: "api_key_for_new_address"}
         data = {
             CONF_CONNECTION: CONNECTION_DIRECT,
             CONF_URL: str(url),
