@@ -52,7 +52,7 @@ from .device.api_key import async_delete_key_record
 from .device.entry import BalenaConfigEntry, fleet_identifier
 from .device.environment import Environment
 from .device.identity import Match
-from .device.lease import async_remember_lease
+from .device.lease import async_forget_leases, async_remember_lease
 from .device.probe import ProbedDevice
 from .flow_helpers import (
     Errors,
@@ -410,6 +410,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
                 },
             )
         await async_delete_key_record(self.hass, entry)
+        async_forget_leases(self.hass, URL(data.get(CONF_URL, "")).host)
         mac_addresses = device.mac_addresses or entry.data[CONF_MAC_ADDRESSES]
         return self.async_update_reload_and_abort(
             entry, data={**data, CONF_MAC_ADDRESSES: mac_addresses}

@@ -16,13 +16,11 @@ class Effect:
 
     `restarts` are the services that stop or restart. `reboots` is the status to show while
     the device is away. A command that `proves_unlocked` fails while an update lock is held.
-    A destructive command is sent only after the device has confirmed who it is.
     """
 
     restarts: Iterable[ServiceKey] = ()
     reboots: Status | None = None
     proves_unlocked: bool = False
-    is_destructive: bool = False
 
 
 class CommandSender:
@@ -63,8 +61,6 @@ class CommandSender:
         coordinator.async_expect_change()
         try:
             async with turn:
-                if effect.is_destructive:
-                    await coordinator.async_call(coordinator.async_confirm_identity)
                 result = await coordinator.async_call(command)
                 if effect.reboots is not None:
                     coordinator.async_expect_reboot(effect.reboots)

@@ -134,12 +134,12 @@ class DeviceCommands:
 
     async def cleanup_volumes(self) -> None:
         """Delete all volumes that no container uses."""
-        effect = Effect(is_destructive=True)
+        effect = Effect()
         await self._sender.send(self._supervisor.cleanup_volumes, effect)
 
     async def regenerate_api_key(self) -> None:
         """Create a new API key. The containers that use the old key are recreated."""
-        effect = Effect(restarts=self._services(), is_destructive=True)
+        effect = Effect(restarts=self._services())
         await self._sender.send(self._coordinator.async_renew_key, effect)
 
     async def set_host_config(
@@ -173,7 +173,7 @@ class DeviceCommands:
         if self._coordinator.is_own_device and own not in parse_target_apps(state):
             raise self.apps.refusal("own_app_removed")
         change = partial(self._supervisor.set_target_state, state)
-        effect = Effect(restarts=self._services(), is_destructive=True)
+        effect = Effect(restarts=self._services())
         await self._sender.send(change, effect)
 
     def _services(self, app_id: int | None = None) -> Iterable[ServiceKey]:
@@ -199,5 +199,4 @@ class DeviceCommands:
             restarts=restarts,
             reboots=reboots,
             proves_unlocked=True,
-            is_destructive=True,
         )

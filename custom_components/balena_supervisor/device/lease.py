@@ -33,6 +33,14 @@ def async_remember_lease(
     leases[mac_address] = ip_address
 
 
+@callback
+def async_forget_leases(hass: HomeAssistant, ip_address: str | None) -> None:
+    """Forget who an address was leased to: a person says which device has it."""
+    leases = hass.data.get(_LEASES, {})
+    for mac_address in [mac for mac, ip in leases.items() if ip == ip_address]:
+        del leases[mac_address]
+
+
 def leased_addresses(hass: HomeAssistant, entry: BalenaConfigEntry) -> list[str]:
     """Return the IP addresses that were leased to the device of an entry, the latest first."""
     leases = hass.data.get(_LEASES, {})
