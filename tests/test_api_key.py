@@ -406,15 +406,21 @@ async def test_killed(
     assert kill.entry.data["api_key"] == device.api_key
 
 
-@pytest.mark.expects_log("could not authenticate")
 async def test_killed_without_an_answer(
-    hass: HomeAssistant, kill: Kill, device: Device, server: SupervisorServer
+    hass: HomeAssistant,
+    kill: Kill,
+    device: Device,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
 ) -> None:
     """When nobody has heard the new key, the person is asked for it, once."""
     server.faults.add(*REGENERATE, Fault.reset_after())
     response = await regenerate(hass, kill.entry)
     assert response["devices"][0]["result"] == "outcome_unknown"
     await kill.restart()
+    # A refusal that lasts less than a minute asks nobody.
+    freezer.tick(61)
+    await hass.config_entries.async_reload(kill.entry.entry_id)
     (flow,) = hass.config_entries.flow.async_progress()
     result = await hass.config_entries.flow.async_configure(
         flow["flow_id"], {"api_key": device.api_key}

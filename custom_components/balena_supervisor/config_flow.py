@@ -53,7 +53,7 @@ from .device.api_key import async_delete_key_record
 from .device.entry import BalenaConfigEntry, fleet_identifier
 from .device.environment import Environment
 from .device.identity import Match
-from .device.lease import async_remember_lease
+from .device.lease import async_forget_leases, async_remember_lease
 from .device.probe import ProbedDevice
 from .flow_helpers import (
     Errors,
@@ -413,6 +413,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
                 },
             )
         await async_delete_key_record(self.hass, entry)
+        async_forget_leases(self.hass, URL(data.get(CONF_URL, "")).host)
         mac_addresses = device.mac_addresses or entry.data[CONF_MAC_ADDRESSES]
         return self.async_update_reload_and_abort(
             entry, data={**data, CONF_MAC_ADDRESSES: mac_addresses}
@@ -494,19 +495,19 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         device, errors = await async_validate_device(
             self.hass,
             url,
-            kept_key if kept_key and is_same_server else api_key,
+            api_key or (kept_key if is_same_server else None),
             verify_ssl=verify_ssl,
             entry=entry,
         )
         if entry is not None and kept_key is not None:
-            is_unknown = (
-                device is not None
-                and not is_same_server
-                and device.compare(self.hass, entry) is Match.UNKNOWN
-            )
-            if is_unknown or errors.get(CONF_API_KEY) == "api_key_required":
-                device, errors = None, {CONF_API_KEY: "api_key_for_new_address"}
             api_key = kept_key
+            is_unconfirmed = (
+                device.compare(self.hass, entry) is Match.UNKNOWN
+                if device is not None
+                else errors.get(CONF_API_KEY) == "api_key_required"
+            )
+            if is_unconfirmed and not is_same_server:
+                device, errors = None, {CONF_API_KEY: "api_key_for_new_address"}
         data = {
             CONF_CONNECTION: CONNECTION_DIRECT,
             CONF_URL: str(url),

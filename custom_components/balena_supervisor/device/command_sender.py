@@ -24,14 +24,12 @@ class Effect:
 
     `restarts` are the services that stop or restart. `reboots` is the status to show while
     the device is away. A command that `proves_unlocked` fails while an update lock is held.
-    A destructive command is sent only after the device has confirmed who it is. A command
-    that does not change the state waits only for others of its kind.
+    A command that does not change the state waits only for others of its kind.
     """
 
     restarts: Iterable[ServiceKey] = ()
     reboots: Status | None = None
     proves_unlocked: bool = False
-    is_destructive: bool = False
     changes_state: bool = True
 
 
@@ -143,8 +141,6 @@ class CommandSender:
             return await coordinator.async_call(command)
         coordinator.async_expect_change()
         try:
-            if effect.is_destructive:
-                await coordinator.async_call(coordinator.async_confirm_identity)
             result = await coordinator.async_call(command)
             if effect.reboots is not None:
                 coordinator.async_expect_reboot(effect.reboots)

@@ -129,12 +129,12 @@ class DeviceCommands:
 
     async def cleanup_volumes(self) -> None:
         """Delete all volumes that no container uses."""
-        effect = Effect(is_destructive=True)
+        effect = Effect()
         await self._sender.send(partial(self._supervisor.cleanup_volumes), effect)
 
     async def regenerate_api_key(self) -> None:
         """Create a new API key. The containers that use the old key are recreated."""
-        effect = Effect(restarts=self._services(), is_destructive=True)
+        effect = Effect(restarts=self._services())
         await self._sender.send(partial(self._coordinator.async_renew_key), effect)
 
     async def set_host_config(
@@ -170,7 +170,7 @@ class DeviceCommands:
         if self._coordinator.is_own_device and own not in parse_target_apps(state):
             raise self.apps.refusal("own_app_removed")
         change = partial(self._supervisor.set_target_state, state)
-        effect = Effect(restarts=self._services(), is_destructive=True)
+        effect = Effect(restarts=self._services())
         await self._sender.send(change, effect)
 
     async def _update(self, *, force: bool, cancel: bool) -> bool:
@@ -245,5 +245,4 @@ class DeviceCommands:
             restarts=restarts,
             reboots=reboots,
             proves_unlocked=proves_unlocked,
-            is_destructive=True,
         )

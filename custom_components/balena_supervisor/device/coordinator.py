@@ -193,7 +193,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         """
 
     async def async_confirm_identity(self) -> None:
-        """Make sure that a command reaches this device and no other one.
+        """Make sure that a request reaches this device and no other one.
 
         Raises ServiceValidationError when another device answers, and BalenaError when none does.
         """
@@ -201,7 +201,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     async def async_call[ResultT](
         self, call: Callable[[], Awaitable[ResultT]], *, is_for_device: bool = True
     ) -> ResultT:
-        """Return the result of a call, or raise a translated error.
+        """Return the result of a call to this device and no other, or raise a translated error.
 
         With `is_for_device` False the call is not sent to the device, and works while the
         device is unreachable.
@@ -209,6 +209,8 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         if is_for_device and (blocker := self.command_blocker) is not None:
             raise blocker
         try:
+            if is_for_device:
+                await self.async_confirm_identity()
             return await call()
         except _WRONG_USE as err:
             raise translate_error(

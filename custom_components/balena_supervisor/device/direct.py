@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, override
+from typing import override
 
 from yarl import URL
 
@@ -28,22 +28,14 @@ from .api_key import ApiKeyManager
 from .coordinator import DeviceCoordinator
 from .entry import BalenaConfigEntry
 from .environment import Environment
-from .identity import (
-    DeviceIdentity,
-    Match,
-    is_maker_assigned,
-    is_own_device,
-    normalize_mac,
-)
+from .evidence import reported_identity, shared_mac_addresses, stored_identity
+from .identity import Match, is_maker_assigned, is_own_device, normalize_mac
 from .lease import is_leased_to_another
 from .poll_statistics import PollStatistics
-from .probe import async_confirm_device, identity_of, shared_mac_addresses
+from .probe import async_confirm_device
 from .reader import SupervisorReader
 from .reauthentication import Reauthentication
 from .state import DeviceState
-
-# A device whose network cards are replaced keeps its latest addresses.
-_MAX_ADDRESSES: Final = 16
 
 
 class DirectCoordinator(DeviceCoordinator):
@@ -173,7 +165,7 @@ class DirectCoordinator(DeviceCoordinator):
     async def _poll(self) -> DeviceState:
         try:
             if self._is_stranger_expected:
-                await self._refuse_another_device()
+                await self._confirm_device()
             async with self._api_key.lock:
                 state = await self.reader.read()
             if self._shutdown_requested:
@@ -202,22 +194,30 @@ class DirectCoordinator(DeviceCoordinator):
     async def _check_identity(self, state: DeviceState) -> None:
         """Raise UpdateFailed if another device answered, else learn the MAC addresses."""
         entry = self.config_entry
-        stored = entry.data[CONF_MAC_ADDRESSES]
-        reported = filter(is_maker_assigned, map(normalize_mac, state.mac_addresses))
-        new = [address for address in reported if address not in stored]
-        if new and not self._is_own_device:
-            shared = shared_mac_addresses(self.hass, entry)
-            identity = DeviceIdentity.create(state.mac_addresses, shared=shared)
-            if identity.compare(identity_of(self.hass, entry)) is not Match.SAME:
-                await self._refuse_another_device()
+        reported = reported_identity(self.hass, entry, state.mac_addresses)
+        if reported.mac_addresses:
+            match = reported.compare(stored_identity(self.hass, entry))
+            if match is not Match.SAME and not self._is_own_device:
+                await self._confirm_device()
+            self._learn_mac_addresses(state)
         self._is_another_device = False
-        if new:
-            addresses = [*stored, *new][-_MAX_ADDRESSES:]
+
+    def _learn_mac_addresses(self, state: DeviceState) -> None:
+        """Store the MAC addresses that the device reports, and forget those of removed cards.
+
+        Such a card may be in another device tomorrow.
+        """
+        entry = self.config_entry
+        reported = dict.fromkeys(map(normalize_mac, state.mac_addresses))
+        addresses = list(filter(is_maker_assigned, reported))
+        if set(addresses) != set(
+            filter(is_maker_assigned, entry.data[CONF_MAC_ADDRESSES])
+        ):
             self.hass.config_entries.async_update_entry(
                 entry, data={**entry.data, CONF_MAC_ADDRESSES: addresses}
             )
 
-    async def _refuse_another_device(self) -> None:
+    async def _confirm_device(self) -> None:
         """Raise UpdateFailed if another device answers, and look for the device elsewhere."""
         match = await async_confirm_device(self.hass, self.config_entry, self._url)
         self._is_another_device = match is Match.DIFFERENT

@@ -10,8 +10,9 @@ from yarl import URL
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util.hass_dict import HassKey
 
-from ..const import CONF_MAC_ADDRESSES, DOMAIN
+from ..const import DOMAIN
 from .entry import BalenaConfigEntry
+from .evidence import stored_identity
 from .identity import normalize_mac
 
 # The IP address that was leased to each MAC address, the latest lease last.
@@ -32,10 +33,18 @@ def async_remember_lease(
     leases[mac_address] = ip_address
 
 
+@callback
+def async_forget_leases(hass: HomeAssistant, ip_address: str | None) -> None:
+    """Forget who an address was leased to: a person says which device has it."""
+    leases = hass.data.get(_LEASES, {})
+    for mac_address in [mac for mac, ip in leases.items() if ip == ip_address]:
+        del leases[mac_address]
+
+
 def leased_addresses(hass: HomeAssistant, entry: BalenaConfigEntry) -> list[str]:
     """Return the IP addresses that were leased to the device of an entry, the latest first."""
     leases = hass.data.get(_LEASES, {})
-    own = set(entry.data.get(CONF_MAC_ADDRESSES, ()))
+    own = stored_identity(hass, entry).mac_addresses
     addresses = (ip for mac, ip in reversed(leases.items()) if mac in own)
     return list(dict.fromkeys(addresses))
 
@@ -46,5 +55,5 @@ def is_leased_to_another(
     """Return whether the host of a URL was leased to another device than that of an entry."""
     leases = hass.data.get(_LEASES, {})
     holders = [mac for mac, ip in leases.items() if ip == url.host]
-    own = entry.data.get(CONF_MAC_ADDRESSES, ())
+    own = stored_identity(hass, entry).mac_addresses
     return bool(holders) and holders[-1] not in own

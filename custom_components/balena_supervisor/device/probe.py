@@ -1,11 +1,9 @@
 """Ask the device at an address who it is, and compare it with the device of an entry."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from yarl import URL
 
-from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 
@@ -13,6 +11,7 @@ from ..client import AuthenticationFailed, BalenaError, DirectTransport, Supervi
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
 from ..session import async_get_session
 from .entry import BalenaConfigEntry
+from .evidence import compare_mac_addresses
 from .identity import DeviceIdentity, Match, is_maker_assigned, normalize_mac
 from .lease import is_leased_to_another
 
@@ -49,47 +48,15 @@ class ProbedDevice:
         """Return whether an entry is of this device, for a flow that adds the device."""
         if self.checks_key and self.api_key == entry.data.get(CONF_API_KEY):
             return True
-        identity = DeviceIdentity.create(
-            self.mac_addresses, shared=shared_mac_addresses(hass, entry)
-        )
-        return identity.has_same_interfaces(
-            DeviceIdentity.create(_current_mac_addresses(entry))
+        return DeviceIdentity.create(self.mac_addresses).has_same_interfaces(
+            DeviceIdentity.create(entry.data.get(CONF_MAC_ADDRESSES, ()))
         )
 
     def compare(self, hass: HomeAssistant, entry: BalenaConfigEntry) -> Match:
         """Return whether an entry is of this device."""
         if self.checks_key and self.api_key == entry.data.get(CONF_API_KEY):
             return Match.SAME
-        return _match(hass, entry, self.mac_addresses)
-
-
-def shared_mac_addresses(
-    hass: HomeAssistant, entry: BalenaConfigEntry
-) -> frozenset[str]:
-    """Return the MAC addresses that other local entries store: they identify no device."""
-    return frozenset(
-        address
-        for other in hass.config_entries.async_entries(DOMAIN)
-        if other.entry_id != entry.entry_id
-        for address in other.data.get(CONF_MAC_ADDRESSES, ())
-    )
-
-
-def identity_of(hass: HomeAssistant, entry: BalenaConfigEntry) -> DeviceIdentity:
-    """Return the evidence that an entry stores about its device."""
-    return DeviceIdentity.create(
-        entry.data.get(CONF_MAC_ADDRESSES, ()),
-        shared=shared_mac_addresses(hass, entry),
-    )
-
-
-def _current_mac_addresses(entry: BalenaConfigEntry) -> list[str]:
-    """Return the MAC addresses that the device of an entry reports now, or reported last."""
-    if entry.state is ConfigEntryState.LOADED and entry.runtime_data.account is None:
-        for device in entry.runtime_data.devices.values():
-            if device.coordinator.last_update_success and device.state.mac_addresses:
-                return list(device.state.mac_addresses)
-    return list(entry.data.get(CONF_MAC_ADDRESSES, ()))
+        return compare_mac_addresses(hass, entry, self.mac_addresses)
 
 
 async def async_probe_device(
@@ -122,7 +89,8 @@ async def async_probe_device(
     else:
         is_stranger = (
             entry is not None
-            and _match(hass, entry, report.mac_addresses) is Match.DIFFERENT
+            and compare_mac_addresses(hass, entry, report.mac_addresses)
+            is Match.DIFFERENT
         )
     if api_key is not None and not is_stranger:
         supervisor = Supervisor(DirectTransport(url, session, api_key))
@@ -158,16 +126,11 @@ async def async_confirm_device(
         await Supervisor(DirectTransport(url, session, key)).device()
         # The device checks the key and accepts it.
         return Match.SAME
-    return _match(hass, entry, report.mac_addresses)
-
-
-def _match(
-    hass: HomeAssistant, entry: BalenaConfigEntry, mac_addresses: Iterable[str]
-) -> Match:
-    """Return whether MAC addresses are of the device of an entry."""
-    shared = shared_mac_addresses(hass, entry)
-    identity = DeviceIdentity.create(mac_addresses, shared=shared)
-    return identity.compare(identity_of(hass, entry))
+    match = compare_mac_addresses(hass, entry, report.mac_addresses)
+    # Without evidence the lease decides.
+    if match is Match.UNKNOWN and is_leased_to_another(hass, entry, url):
+        return Match.DIFFERENT
+    return match
 
 
 async def _name(supervisor: Supervisor) -> str:
