@@ -15,8 +15,17 @@ from homeassistant.config_entries import SOURCE_USER
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.helpers import device_registry as dr, issue_registry as ir
-from simulator import App, Device, Fault, Release, Service, SupervisorServer
+from homeassistant.helpers import issue_registry as ir
+from simulator import (
+    App,
+    CloudServer,
+    Device,
+    Fault,
+    Fleet,
+    Release,
+    Service,
+    SupervisorServer,
+)
 
 from . import pass_time, state_of
 from .faults.fault_injection import poll
@@ -44,18 +53,6 @@ def _on_the_device(monkeypatch: pytest.MonkeyPatch, server: SupervisorServer) ->
     """Run on the device itself: before 7.12, only its environment tells the app."""
     monkeypatch.setenv("RESIN_SUPERVISOR_ADDRESS", server.url)
     monkeypatch.setenv("RESIN_APP_ID", str(APP_ID))
-
-
-@pytest.fixture
-def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
-    """Return the id of the device in the registry."""
-    return next(
-        device.id
-        for device in dr.async_entries_for_config_entry(
-            device_registry, loaded.entry_id
-        )
-        if not isinstance(device, dr.ChildDeviceEntry)
-    )
 
 
 @pytest.fixture
@@ -260,6 +257,22 @@ async def test_unhealthy(
     device.healthy = True
     await pass_time(hass, freezer)
     assert state_of(hass, PROBLEM) == "off"
+
+
+async def test_unhealthy_device_of_an_account(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    entity_registry_enabled_by_default: None,
+) -> None:
+    """A device of an account that does not answer whether it is healthy has a problem, too."""
+    device = cloud.make_device(fleet, "kiosk-old", supervisor_version="10.8.0")
+    device.device.healthy = False
+    cloud.proxy_timeout = 0.2
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, "binary_sensor.kiosk_old_supervisor") == "on"
 
 
 @pytest.mark.parametrize("device", ["10.10.15", "19.0.5"], indirect=True)

@@ -18,6 +18,7 @@ from custom_components.balena_supervisor.client import (
     BalenaError,
     CloudError,
     CloudRateLimited,
+    CommandTimeout,
     ConnectionFailed,
     ConnectionRefused,
     DeviceKeyRefused,
@@ -355,7 +356,7 @@ async def test_old_supervisor(
         (Fault.status(502), CloudError, OutcomeUnknown),
         (Fault.status(502, PAGE, HTML), CloudError, OutcomeUnknown),
         (Fault.status(502, "Bad Gateway"), CloudError, OutcomeUnknown),
-        (Fault.status(502, "ESOCKETTIMEDOUT", HTML), DeviceOffline, OutcomeUnknown),
+        (Fault.status(502, "ESOCKETTIMEDOUT", HTML), RequestTimeout, CommandTimeout),
         (
             Fault.status(
                 502,
@@ -446,12 +447,12 @@ async def test_lost_response(
 async def test_device_timeout(
     supervisor: Supervisor, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """A device that does not respond to the API raises DeviceOffline or OutcomeUnknown."""
+    """A device that does not respond to the API raises RequestTimeout or CommandTimeout."""
     cloud.proxy_timeout = 0.05
     cloud_device.faults.add("*", "/*", Fault.hang())
-    with pytest.raises(DeviceOffline):
+    with pytest.raises(RequestTimeout):
         await read(supervisor)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(CommandTimeout):
         await command(supervisor)
 
 

@@ -153,6 +153,12 @@ CASES: Final = (
         '{"Data":"","Error":"Updates are locked: Update lock is in place"}',
     ),
     _error_status(
+        "503 of an app",
+        "locked",
+        503,
+        '{"status":"failed","message":"Updates are locked: EEXIST: file already exists"}',
+    ),
+    _error_status(
         "423 of an update of the host",
         "locked_by_host_update",
         423,

@@ -58,7 +58,7 @@ def device() -> Device:
     """Return a device with an old Supervisor, whose app has one service."""
     release = Release("7fc9c5bea8e361acd49886fe6cc1e1cd", 99999, (Service("main"),))
     app = App(APP_ID, "demo-fleet", release)
-    return Device(supervisor_version="6.6.0", apps=[app])
+    return Device(supervisor_version="6.6.11", apps=[app])
 
 
 @pytest.fixture
