@@ -199,6 +199,25 @@ async def test_wrong_host_config(
 
 
 @pytest.mark.parametrize(
+    ("hostname", "reason"),
+    [
+        (
+            "a" * 64,
+            "Each part of the name between dots must have at most 63 characters",
+        ),
+        ("a.b" * 22, "The name must have at most 64 characters"),
+        ("kitchen_kiosk", "must consist of letters, digits, hyphens and dots"),
+    ],
+)
+async def test_reason_for_a_hostname(
+    hass: HomeAssistant, device_id: str, hostname: str, reason: str
+) -> None:
+    """The reason tells what is wrong with a hostname."""
+    with pytest.raises(vol.Invalid, match=reason):
+        await call(hass, "set_host_config", device_id=device_id, hostname=hostname)
+
+
+@pytest.mark.parametrize(
     ("fields", "text"),
     [
         ({}, "changes nothing"),
