@@ -1,5 +1,6 @@
 """The dashboard that the integration generates."""
 
+from collections.abc import Callable, Generator
 import re
 from typing import Any, Final
 
@@ -168,6 +169,95 @@ def test_an_exited_service_needs_attention(demo: Demo, page: Page) -> None:
     )
     expect(title(page, "Service stopped (1)")).to_be_visible()
     expect(tile(page, "kiosk-reception signage")).to_contain_text("Exited")
+
+
+@pytest.fixture
+def update_device(page: Page) -> Generator[Callable[..., None]]:
+    """Return a function that changes a registered device. Undo the changes at the end."""
+    changed: list[str] = []
+
+    def update(device_id: str, **changes: str | None) -> None:
+        changed.append(device_id)
+        kind = "config/device_registry/update"
+        command(page, kind, device_id=device_id, **changes)
+
+    yield update
+    for device_id in set(changed):
+        update(device_id, name_by_user=None, disabled_by=None)
+
+
+def open_page(demo: Demo, page: Page, name: str) -> str:
+    """Open the page of a device, and return the id of the device."""
+    open_start_page(demo, page)
+    device_id = device_ids(page)[name]
+    tile(page, name).click()
+    expect(page).to_have_url(re.compile(f"/device-{device_id}$"))
+    expect(title(page, name)).to_be_visible()
+    return device_id
+
+
+@fleet
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("kiosk-entrance", {"name_by_user": "zoo"}),
+        ("kiosk-warehouse", {"name_by_user": "a kiosk"}),
+        ("kiosk-entrance", {"disabled_by": "user"}),
+    ],
+    ids=["renamed to the end", "renamed to the beginning", "gone"],
+)
+def test_page_stays_with_its_device(
+    demo: Demo,
+    page: Page,
+    update_device: Callable[..., None],
+    name: str,
+    change: dict[str, str],
+) -> None:
+    """The open page of a device does not become another device's page."""
+    device_id = open_page(demo, page, "kiosk-lobby")
+    other = device_ids(page)[name]
+    update_device(other, **change)
+    page.wait_for_timeout(2000)
+    expect(page).to_have_url(re.compile(f"/device-{device_id}$"))
+    expect(title(page, "kiosk-lobby")).to_be_visible()
+    tile(page, "Reboot").click()
+    expect(page.get_by_text("Reboot kiosk-lobby?")).to_be_visible()
+
+
+@fleet
+def test_page_stays_when_a_device_is_added(
+    demo: Demo, page: Page, update_device: Callable[..., None]
+) -> None:
+    """A device that comes before the one whose page is open gets another place."""
+    open_start_page(demo, page)
+    other = device_ids(page)["kiosk-entrance"]
+    update_device(other, disabled_by="user")
+    device_id = open_page(demo, page, "kiosk-lobby")
+    update_device(other, disabled_by=None)
+    page.wait_for_timeout(2000)
+    expect(page).to_have_url(re.compile(f"/device-{device_id}$"))
+    expect(title(page, "kiosk-lobby")).to_be_visible()
+
+
+@fleet
+def test_page_of_a_device_that_is_gone(
+    demo: Demo, page: Page, update_device: Callable[..., None]
+) -> None:
+    """The page of a device that does not exist any more says so, also after a reload."""
+    device_id = open_page(demo, page, "kiosk-lobby")
+    update_device(device_id, disabled_by="user")
+    expect(title(page, "This device no longer exists")).to_be_visible()
+    expect(page.locator("hui-tile-card:visible")).to_have_count(0)
+    page.reload()
+    expect(title(page, "This device no longer exists")).to_be_visible()
+
+
+def test_restart_of_a_service_asks_first(demo: Demo, page: Page) -> None:
+    """A service is restarted when that is confirmed."""
+    open_start_page(demo, page)
+    cards = page.locator("hui-button-card:visible")
+    cards.get_by_role("button", name=re.compile("main Restart")).click()
+    expect(page.get_by_text("Restart main of holy-wildflower?")).to_be_visible()
 
 
 @fleet
@@ -353,6 +443,8 @@ def test_a_thousand_devices(demo: Demo, page: Page) -> None:
     }"""
     dashboard = generate(page, "dashboard-balena", {}, hass)
     overview, fleet, *devices = dashboard["views"]
+    # The page of the device that was open before keeps its place.
+    devices = [view for view in devices if "title" in view]
     assert len(devices) == 1000
     # The views are strategies, which are generated only when they are opened.
     assert all(view["subview"] and "strategy" in view for view in (fleet, *devices))

@@ -85,9 +85,12 @@ class ChaosRun:
         end = monotonic() + seconds
         while monotonic() < end:
             if self.random.random() < TICK / PAUSE:
-                event = self.random.choice(EVENTS)
-                self.note(event.__name__.strip("_"))
-                await event(self)
+                (name,) = self.random.choices(
+                    list(EVENTS), [event.weight for event in EVENTS.values()]
+                )
+                self.counts[name] += 1
+                self.note(name)
+                await EVENTS[name].happen(self)
                 self.check()
             if self.random.random() < TICK / PAUSE:
                 await self._command()
@@ -110,8 +113,7 @@ class ChaosRun:
             assert len(self.network.devices[name].commands) == before + 1, self.story
 
     def note(self, event: str) -> None:
-        """Count an event. The latest ones are part of failure messages."""
-        self.counts[event] += 1
+        """Record an event. The latest ones are part of failure messages."""
         where = {name: item.host for name, item in self.network.machines.items()}
         self.history.append(f"{monotonic():.0f} {event} {where}")
         del self.history[:-15]
@@ -129,11 +131,9 @@ class ChaosRun:
         for machine, owner in self.network.received_keys():
             self.counts["keys received"] += 1
             if machine.name != owner:
-                self.counts["keys received by another, without a lease"] += 1
                 is_given_away = self.network.is_given_away(machine.host, owner)
                 assert not is_given_away, f"{owner}'s key: {machine}\n{self.story}"
         for name in NAMES:
-            self.counts["looks"] += 1
             shown = self._shown_mac_addresses(name)
             for other in self.network.devices:
                 if other != name:
@@ -206,6 +206,7 @@ class ChaosRun:
             return
         mac_address = self.random.choice(cards)
         self.note(f"lease of {name} at {host}")
+        self.counts["lease"] += 1
         self.network.note_lease(mac_address, host, name)
         info = DhcpServiceInfo(host, name, mac_address.replace(":", "").lower())
         await self.hass.config_entries.flow.async_init(
@@ -237,6 +238,7 @@ class ChaosRun:
         is_here = URL(entry.data["url"]).host == self.network.machines[name].host
         if flows and is_here and self.random.random() < 0.2:
             self.note(f"a person enters the key of {name}")
+            self.counts["corrections"] += 1
             await self.hass.config_entries.flow.async_configure(
                 flows[0]["flow_id"], {"api_key": device.api_key}
             )
@@ -250,6 +252,7 @@ class ChaosRun:
     async def _reconfigure(self, name: str) -> None:
         """Let a person enter address and key, and confirm a replaced board."""
         self.note(f"a person reconfigures {name}")
+        self.counts["corrections"] += 1
         flow = self.hass.config_entries.flow
         result = await self.entries[name].start_reconfigure_flow(self.hass)
         result = await flow.async_configure(
@@ -295,14 +298,13 @@ class ChaosRun:
         registry = dr.async_get(self.hass)
         entry_id = self.entries[name].entry_id
         device = dr.async_entries_for_config_entry(registry, entry_id)[0]
-        response = await self.hass.services.async_call(
+        await self.hass.services.async_call(
             DOMAIN,
             action,
             {"device_id": device.id},
             blocking=True,
             return_response=action.startswith("get_"),
         )
-        self.counts["responses"] += response is not None
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
     # Events
@@ -324,11 +326,11 @@ class ChaosRun:
         if name in self.network.devices and self.random.random() < 0.7:
             self._announce(name, self.random.uniform(0, LONGEST_DELAY))
 
-    async def _move(self) -> None:
+    async def move(self) -> None:
         """Move a device to another address."""
         await self._place(self._choose())
 
-    async def _swap(self) -> None:
+    async def swap(self) -> None:
         """Let two devices swap addresses, of which one may be off."""
         one = self.network.machines[self._choose()]
         other = self.network.machines[self._choose()]
@@ -342,7 +344,7 @@ class ChaosRun:
                 await machine.move(host)
                 self._announce_perhaps(machine.name)
 
-    async def _power(self) -> None:
+    async def switch_power(self) -> None:
         """Turn a device off, or on again at its last or another address."""
         name = self._choose()
         machine = self.network.machines[name]
@@ -354,7 +356,7 @@ class ChaosRun:
         else:
             await self._place(name)
 
-    async def _printer(self) -> None:
+    async def place_printer(self) -> None:
         """Let another server answer where a device was, or nowhere."""
         hosts = [URL(entry.data["url"]).host for entry in self.entries.values()]
         free = [host for host in hosts if host in self.network.free_hosts]
@@ -362,13 +364,13 @@ class ChaosRun:
             self.random.choice(free) if free else None
         )
 
-    async def _key(self) -> None:
+    async def replace_key(self) -> None:
         """Let others change the key of a device."""
         name = self._choose()
         self.network.devices[name].api_key = f"{self.random.getrandbits(128):032x}"
         self.network.note_keys()
 
-    async def _new_key(self) -> None:
+    async def renew_key(self) -> None:
         """Let Home Assistant change a key."""
         name = self.random.choice(NAMES)
         try:
@@ -377,7 +379,7 @@ class ChaosRun:
             self.counts["commands refused"] += 1
         self.network.note_keys()
 
-    async def _board(self) -> None:
+    async def replace_board(self) -> None:
         """Replace the board of a device: all of its network cards are new."""
         name = self._choose()
         device = self.network.devices[name]
@@ -385,7 +387,7 @@ class ChaosRun:
         others = set(device.mac_addresses).difference(self.network.own_cards(name))
         device.mac_addresses = (*new, *others)
 
-    async def _card(self) -> None:
+    async def add_card(self) -> None:
         """Plug a network card in, a new one or one that another device had."""
         name = self._choose()
         device = self.network.devices[name]
@@ -401,7 +403,7 @@ class ChaosRun:
             self.network.drawer.remove(card)
         device.mac_addresses = (*device.mac_addresses, card)
 
-    async def _no_card(self) -> None:
+    async def remove_card(self) -> None:
         """Remove a network card of a device that has another one."""
         name = self._choose()
         device = self.network.devices[name]
@@ -413,24 +415,29 @@ class ChaosRun:
             )
             self.network.drawer.append(card)
 
-    async def _local_mode(self) -> None:
+    async def switch_local_mode(self) -> None:
         """Let a device accept requests without a key, or no more."""
         device = self.network.devices[self._choose()]
         device.local_mode = not device.local_mode
 
 
-EVENTS: Final[tuple[Callable[[ChaosRun], Awaitable[None]], ...]] = (
-    ChaosRun._move,
-    ChaosRun._move,
-    ChaosRun._swap,
-    ChaosRun._swap,
-    ChaosRun._power,
-    ChaosRun._power,
-    ChaosRun._printer,
-    ChaosRun._key,
-    ChaosRun._new_key,
-    ChaosRun._board,
-    ChaosRun._card,
-    ChaosRun._no_card,
-    ChaosRun._local_mode,
-)
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happens to a device, and how often compared with the others."""
+
+    happen: Callable[[ChaosRun], Awaitable[None]]
+    weight: int = 1
+
+
+EVENTS: Final = {
+    "another address": Event(ChaosRun.move, 2),
+    "swapped addresses": Event(ChaosRun.swap, 2),
+    "power": Event(ChaosRun.switch_power, 2),
+    "another server": Event(ChaosRun.place_printer),
+    "a key by others": Event(ChaosRun.replace_key),
+    "our new key": Event(ChaosRun.renew_key),
+    "a board": Event(ChaosRun.replace_board),
+    "a network card": Event(ChaosRun.add_card),
+    "a card less": Event(ChaosRun.remove_card),
+    "local mode": Event(ChaosRun.switch_local_mode),
+}

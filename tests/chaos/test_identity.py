@@ -15,9 +15,9 @@ import pytest
 from pytest_socket import socket_allow_hosts
 
 from homeassistant.core import HomeAssistant
-from tests.report import table, write_block
 
 from .network import HOSTS, Network
+from .report import write_report
 from .run import ChaosRun
 
 SEED: Final = int(os.environ.get("CHAOS_SEED", "20261128"))
@@ -65,6 +65,4 @@ async def test_hour(run: ChaosRun) -> None:
     """Neither does an hour."""
     await run.live(HOUR)
     await run.come_to_rest()
-    write_block(
-        REPORT, "identity", "scripts/chaos", table(("", ""), run.counts.items())
-    )
+    write_report(REPORT, SEED, run.counts)
