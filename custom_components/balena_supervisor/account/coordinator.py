@@ -77,7 +77,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self._fleets_due = 0.0
         self._is_recount_due = True
         self._issues = AccountIssues(hass, entry)
-        self._populated: set[int] = set()
+        self._fleets_with_devices: set[int] = set()
         # Devices whose Supervisors are read regularly.
         self._regularly_read: list[AccountDeviceCoordinator] = []
         self._supervisor_polls = SupervisorPolls(
@@ -86,7 +86,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self._reauthentication = Reauthentication(hass, entry)
         self._token = TokenChecker(entry, cloud, self._reauthentication)
         # Fleets that lost all devices while the list of fleets could not be read.
-        self._uncertain_fleets: set[int] = set()
+        self._unconfirmed_fleets: set[int] = set()
 
     @property
     def request_log(self) -> RequestLog:
@@ -128,12 +128,12 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
     @callback
     def async_read_supervisor_now(self, device: AccountDeviceCoordinator) -> None:
         """Read the Supervisor of a device in the background."""
-        self._supervisor_polls.async_read_now(device)
+        self._supervisor_polls.async_read_immediately(device)
 
     @callback
     def async_read_supervisor_later(self, device: AccountDeviceCoordinator) -> None:
         """Read the Supervisor of a device when the balena API allows requests again."""
-        self._supervisor_polls.add(device)
+        self._supervisor_polls.enqueue(device)
 
     @callback
     def async_poll_soon(self) -> None:
@@ -191,7 +191,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             return await self._poll()
 
     async def _poll(self) -> Mapping[int, FleetState]:
-        asked = monotonic()
+        requested_at = monotonic()
         try:
             rows = await self.cloud.devices(
                 self.fleet_ids, with_images=self.entry.options[CONF_SERVICES]
@@ -211,18 +211,24 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         existing_fleets = {
             self.fleets.registry_id(fleet_id)
             for fleet_id in self.fleet_ids
-            if fleet_id in self.fleets.fleets and fleet_id not in self._uncertain_fleets
+            if fleet_id in self.fleets.fleets
+            and fleet_id not in self._unconfirmed_fleets
         }
         if await self.devices.update(
-            rows, asked, is_full_update=has_new_fleets, existing_fleets=existing_fleets
+            rows,
+            requested_at,
+            is_full_update=has_new_fleets,
+            existing_fleets=existing_fleets,
         ):
             self.async_schedule_recount()
         coordinators = self.devices.coordinators.values()
-        urgent = [device for device in coordinators if device.is_poll_urgent]
+        urgent = [
+            device for device in coordinators if device.is_poll_urgent(device.data)
+        ]
         self.update_interval = ACCOUNT_BUSY_INTERVAL if urgent else ACCOUNT_INTERVAL
         states = self._count() if self._is_recount_due else self.data
         due = [device for device in self._regularly_read if device.is_read_due]
-        self._supervisor_polls.async_read((*urgent, *due))
+        self._supervisor_polls.async_start_reads((*urgent, *due))
         return states
 
     @callback
@@ -267,9 +273,9 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
 
         Returns whether the fleets were read.
         """
-        populated = {row.fleet_id for row in rows}
-        lost = self._populated - populated
-        self._populated |= populated
+        fleets_with_devices = {row.fleet_id for row in rows}
+        lost = self._fleets_with_devices - fleets_with_devices
+        self._fleets_with_devices |= fleets_with_devices
         if not lost and monotonic() < self._fleets_due:
             return False
         try:
@@ -278,12 +284,12 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             if not self.fleets.fleets:
                 raise
             # The fleets seldom change and may be read with the next poll.
-            self._uncertain_fleets = lost
+            self._unconfirmed_fleets = lost
             return False
         self._fleets_due = monotonic() + DETAILS_INTERVAL.total_seconds()
-        self._uncertain_fleets = set()
+        self._unconfirmed_fleets = set()
         self.async_schedule_recount()
-        self._populated = populated
+        self._fleets_with_devices = fleets_with_devices
         self.fleets.update(fleets, self.fleet_ids)
         self._store_fleet_uuids()
         for fleet_id in self.fleet_ids:

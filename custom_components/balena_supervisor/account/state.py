@@ -7,9 +7,9 @@ from typing import Final
 
 from ..client import DeviceRow, InstalledImage, Vpn
 from ..device.state import (
-    GIVEN_UP,
+    ACTIVE_UPDATE_STATUSES,
+    FAILED_UPDATE_STATUSES,
     IMAGE_STATUSES,
-    ONGOING,
     OVERALL_STATUSES,
     UPDATE_STATUSES,
     DeviceDetails,
@@ -112,7 +112,7 @@ def state_from_account(
             for key, service in state.services.items()
         },
         update_downloaded=reported.update_downloaded,
-        update_failed=update_status in GIVEN_UP or reported.update_failed,
+        update_failed=update_status in FAILED_UPDATE_STATUSES or reported.update_failed,
         update_status=update_status,
     )
     if reported.update_status is None:
@@ -126,9 +126,9 @@ def _fresh_update_status(
     update_status: str | None, pending: bool | None, reported: DeviceState
 ) -> str | None:
     """Return the stage of the update from the row and a fresh report."""
-    if reported.update_status in ONGOING | {UpdateStatus.FAILED}:
+    if reported.update_status in ACTIVE_UPDATE_STATUSES | {UpdateStatus.FAILED}:
         return reported.update_status
-    if reported.update_status is None or update_status not in ONGOING:
+    if reported.update_status is None or update_status not in ACTIVE_UPDATE_STATUSES:
         return update_status
     # The row is outdated: the update has ended meanwhile.
     if reported.update_status == UpdateStatus.UP_TO_DATE and pending:
@@ -180,7 +180,7 @@ def _is_pending(row: DeviceRow) -> bool | None:
 def _update_status(
     row: DeviceRow, pending: bool | None, reported: DeviceState | None
 ) -> str | None:
-    """Return how the update stands: Supervisors before 17.7 have no word for it.
+    """Return the stage of the update. Supervisors before 17.7 do not report it.
 
     An update that a lock holds up is reported as being applied, over and over.
     """
@@ -216,7 +216,7 @@ def _update_failed(
     update_status: str | None,
     reported: DeviceState | None,
 ) -> bool | None:
-    if update_status in GIVEN_UP:
+    if update_status in FAILED_UPDATE_STATUSES:
         return True
     if row.update_status is not None or pending is False:
         return False
@@ -224,7 +224,7 @@ def _update_failed(
 
 
 def _services(row: DeviceRow, fleet: str) -> Mapping[ServiceKey, ServiceState]:
-    """Return the services of the fleet: of several images of one, that with a container."""
+    """Return the services of the fleet. Of several images of a service, the one with a container counts."""
     images: dict[str, InstalledImage] = {}
     for image in row.images or ():
         if image.app_id not in (None, row.fleet_id):
@@ -245,7 +245,7 @@ def _services(row: DeviceRow, fleet: str) -> Mapping[ServiceKey, ServiceState]:
 
 
 def _rank(image: InstalledImage) -> int:
-    """Return how much an image tells of its service's container."""
+    """Return the rank of an image: one with a running container comes first."""
     status = state_key(image.status) if image.status else None
     if status is None or status in IMAGE_STATUSES:
         return 0

@@ -56,7 +56,7 @@ class AppResolver:
         supports = self._coordinator.supervisor.supports
         return supports(Capability.SERVICE_BY_NAME) or self._has_one_service(app_id)
 
-    def is_commanded_by_app(self, app_id: int, service: str) -> bool:
+    def uses_app_endpoint(self, app_id: int, service: str) -> bool:
         """Return whether a service is commanded through its app, as its only service.
 
         Supervisors before 8.3 find services only by image ids, which they report without

@@ -7,7 +7,7 @@ from typing import Final
 from ..client import AppReports, BalenaError, Endpoint, Version
 from .app_resolver import AppResolver
 from .coordinator import DeviceCoordinator
-from .state import GIVEN_UP, Status, UpdateStatus, state_key
+from .state import FAILED_UPDATE_STATUSES, Status, UpdateStatus, state_key
 
 # From this Supervisor version on, an update request waits for the update in progress.
 _UPDATES_QUEUE_SINCE: Final[Version] = (17, 5)
@@ -69,7 +69,7 @@ class CommandChecks:
 
     async def _has_failed_update(self) -> bool:
         state = self._coordinator.data
-        if state.update_failed or state.update_status in GIVEN_UP:
+        if state.update_failed or state.update_status in FAILED_UPDATE_STATUSES:
             return True
         try:
             return bool((await self._supervisor.device()).update_failed)

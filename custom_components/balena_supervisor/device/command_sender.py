@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from homeassistant.exceptions import ServiceValidationError
 from ..const import DOMAIN
 from .command_queue import MAX_WAIT, MAX_WAITING_CALLS, QueueFull, Turn, WaitExpired
 from .coordinator import DeviceCoordinator
+from .history import DeviceHistory, async_histories_of
 from .state import ServiceKey, Status
 
 # A command can be compared with others: its function and arguments.
@@ -22,13 +23,13 @@ type Command[ResultT] = partial[Coroutine[Any, Any, ResultT]]
 class Effect:
     """The expected effect of a command.
 
-    `restarts` are the services that stop or restart. `reboots` is the status to show while
+    `restarted_services` are the services that stop or restart. `offline_status` is the status to show while
     the device is away. A command that `proves_unlocked` fails while an update lock is held.
     A command that does not change the state waits only for others of its kind.
     """
 
-    restarts: Iterable[ServiceKey] = ()
-    reboots: Status | None = None
+    restarted_services: Iterable[ServiceKey] = ()
+    offline_status: Status | None = None
     proves_unlocked: bool = False
     changes_state: bool = True
 
@@ -65,6 +66,17 @@ class CommandSender:
         self._coordinator = coordinator
         # The command that was queued last.
         self._last: _Sending | None = None
+
+    @callback
+    def async_expect_stop(self, service: ServiceKey) -> None:
+        """Expect a service to stop and stay stopped."""
+        for history in self._histories:
+            history.services.expect_stop(service)
+
+    @property
+    def _histories(self) -> list[DeviceHistory]:
+        """The histories of the device, one for each entry that has it."""
+        return async_histories_of(self._coordinator.hass, self._coordinator.keys)
 
     async def send[ResultT](self, command: Command[ResultT], effect: Effect) -> ResultT:
         """Wait for the turn of a command, send it and return its result.
@@ -139,14 +151,16 @@ class CommandSender:
         coordinator = self._coordinator
         if not effect.changes_state:
             return await coordinator.async_call(command)
-        coordinator.async_expect_change()
+        coordinator.async_poll_often()
         try:
             result = await coordinator.async_call(command)
-            if effect.reboots is not None:
-                coordinator.async_expect_reboot(effect.reboots)
+            if (status := effect.offline_status) is not None:
+                coordinator.reboot.expect(status)
+                coordinator.async_show(replace(coordinator.data, status=status))
         finally:
-            coordinator.async_expect_restart(effect.restarts)
-            coordinator.async_expect_change()
+            for history in self._histories:
+                history.services.expect_restart(effect.restarted_services)
+            coordinator.async_poll_often()
         return result
 
     def _busy(self, key: str, **placeholders: str) -> ServiceValidationError:

@@ -40,7 +40,7 @@ class DeviceCommands:
     async def update(self, *, force: bool = False, cancel: bool = False) -> None:
         """Check for a new release and apply it at once, also after a failed attempt.
 
-        `cancel` restarts an update in progress, and its download.
+        `cancel` restarted_services an update in progress, and its download.
         """
         update = partial(self._update, force=force, cancel=cancel)
         if not await self._sender.send(update, Effect()):
@@ -49,12 +49,14 @@ class DeviceCommands:
     async def reboot(self, *, force: bool = False) -> None:
         """Reboot the device."""
         reboot = partial(self._supervisor.reboot, force=force)
-        await self._sender.send(reboot, self._interrupts(reboots=Status.REBOOTING))
+        await self._sender.send(
+            reboot, self._interrupts(offline_status=Status.REBOOTING)
+        )
 
     async def shutdown(self, *, force: bool = False) -> None:
         """Shut the device down."""
         shutdown = partial(self._supervisor.shutdown, force=force)
-        effect = self._interrupts(reboots=Status.SHUTTING_DOWN)
+        effect = self._interrupts(offline_status=Status.SHUTTING_DOWN)
         await self._sender.send(shutdown, effect)
 
     async def restart(self, app_id: int | None = None, *, force: bool = False) -> None:
@@ -92,7 +94,7 @@ class DeviceCommands:
     ) -> None:
         """Recreate the container of a service. Refused while its image downloads."""
         app_id = self.apps.app_id(app_id, service)
-        by_app = self.apps.is_commanded_by_app(app_id, service)
+        by_app = self.apps.uses_app_endpoint(app_id, service)
         restart = partial(
             self._restart_service, app_id, service, by_app=by_app, force=force
         )
@@ -106,7 +108,7 @@ class DeviceCommands:
         Only a Supervisor before 12.2.11 needs `force`.
         """
         app_id = self.apps.app_id(app_id, service)
-        by_app = self.apps.is_commanded_by_app(app_id, service)
+        by_app = self.apps.uses_app_endpoint(app_id, service)
         start = partial(
             self._start_service, app_id, service, by_app=by_app, force=force
         )
@@ -121,10 +123,10 @@ class DeviceCommands:
         supervisor = self._supervisor
         stop: Command[Any] = (
             partial(supervisor.stop_app, app_id, force=force)
-            if self.apps.is_commanded_by_app(app_id, service)
+            if self.apps.uses_app_endpoint(app_id, service)
             else partial(supervisor.stop_service, app_id, service, force=force)
         )
-        self._coordinator.async_expect_stop((app_id, service))
+        self._sender.async_expect_stop((app_id, service))
         await self._sender.send(stop, self._interrupts(app_id, service))
 
     async def cleanup_volumes(self) -> None:
@@ -134,7 +136,7 @@ class DeviceCommands:
 
     async def regenerate_api_key(self) -> None:
         """Create a new API key. The containers that use the old key are recreated."""
-        effect = Effect(restarts=self._services())
+        effect = Effect(restarted_services=self._services())
         await self._sender.send(partial(self._coordinator.async_renew_key), effect)
 
     async def set_host_config(
@@ -158,8 +160,9 @@ class DeviceCommands:
 
     async def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags and keep the others."""
-        change = partial(self._coordinator.async_set_tags, tags)
-        if self._coordinator.has_own_tags:
+        store = self._coordinator.tags
+        change = partial(store.write, tags)
+        if store.is_on_device:
             await self._sender.send(change, Effect())
         else:
             await self._coordinator.async_call(change, is_for_device=False)
@@ -170,7 +173,7 @@ class DeviceCommands:
         if self._coordinator.is_own_device and own not in parse_target_apps(state):
             raise self.apps.refusal("own_app_removed")
         change = partial(self._supervisor.set_target_state, state)
-        effect = Effect(restarts=self._services())
+        effect = Effect(restarted_services=self._services())
         await self._sender.send(change, effect)
 
     async def _update(self, *, force: bool, cancel: bool) -> bool:
@@ -231,18 +234,18 @@ class DeviceCommands:
         app_id: int | None = None,
         service: str | None = None,
         *,
-        reboots: Status | None = None,
+        offline_status: Status | None = None,
         proves_unlocked: bool = True,
     ) -> Effect:
         """Return the effect of a command that interrupts a service, an app, or the whole device.
 
         An update lock refuses it, unless the Supervisor is too old.
         """
-        restarts = self._services(app_id)
+        restarted_services = self._services(app_id)
         if app_id is not None and service is not None:
-            restarts = [(app_id, service)]
+            restarted_services = [(app_id, service)]
         return Effect(
-            restarts=restarts,
-            reboots=reboots,
+            restarted_services=restarted_services,
+            offline_status=offline_status,
             proves_unlocked=proves_unlocked,
         )

@@ -39,10 +39,10 @@ _CRASH_ERRORS: Final = (ConnectionFailed, DeviceOffline)
 
 
 class SupervisorReader:
-    """Reads the state of one device, and skips requests that cannot help.
+    """Reads the state of one device, and skipped_endpoints requests that cannot help.
 
     `app_id` is the app of the device if it is known: Supervisors before 7.12 do not report
-    it. `skips` are endpoints that are not needed. `on_details` is called after the details,
+    it. `skipped_endpoints` are endpoints that are not needed. `on_details` is called after the details,
     which seldom change, were read.
     """
 
@@ -52,7 +52,7 @@ class SupervisorReader:
         name: str,
         *,
         app_id: int | None = None,
-        skips: frozenset[Endpoint] = frozenset(),
+        skipped_endpoints: frozenset[Endpoint] = frozenset(),
         on_details: Callable[[], None] | None = None,
     ) -> None:
         """Prepare to read; nothing is sent yet."""
@@ -69,7 +69,7 @@ class SupervisorReader:
         self._unsupported: set[Endpoint] = set()
         self._name = name
         self._on_details = on_details
-        self._skips = skips
+        self._skipped_endpoints = skipped_endpoints
         self._supervisor = supervisor
 
     async def read(self) -> DeviceState:
@@ -156,7 +156,7 @@ class SupervisorReader:
     ) -> ResponseT | None:
         """Return an optional response, or None without one."""
         if (
-            endpoint in self._skips
+            endpoint in self._skipped_endpoints
             or endpoint in self._unsupported
             or not self._supervisor.supports(endpoint)
             or monotonic() < self._crash_pauses.get(endpoint, 0.0)

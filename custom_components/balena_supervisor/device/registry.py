@@ -8,7 +8,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.device_registry import DeviceInfo
 
-from ..const import DOMAIN
+from ..const import DASHBOARD_URL, DOMAIN, MANUFACTURER
 from .state import DeviceState, ServiceKey
 
 
@@ -46,6 +46,25 @@ class DeviceRegistryUpdater:
         else:
             known = set(map(self.service_identifier, state.services))
         return {(DOMAIN, self._device_id)} | known
+
+    def device_info(
+        self, state: DeviceState, name: str, uuid: str | None, *, has_dashboard: bool
+    ) -> DeviceInfo:
+        """Return the registry info of the device.
+
+        `has_dashboard` is whether balenaCloud's dashboard has a page of the device.
+        """
+        return DeviceInfo(
+            identifiers={(DOMAIN, self._device_id)},
+            configuration_url=(
+                f"{DASHBOARD_URL}/devices/{uuid}" if uuid and has_dashboard else None
+            ),
+            manufacturer=MANUFACTURER,
+            model=state.details.device_type,
+            name=name,
+            serial_number=uuid,
+            sw_version=state.os_version,
+        )
 
     def update(self, info: DeviceInfo, state: DeviceState) -> bool:
         """Register the device if its info changed, and remove services that are gone.

@@ -99,7 +99,7 @@ UPDATE_STATUSES: Final = {
     "done": UpdateStatus.UP_TO_DATE,
     "applying_changes": UpdateStatus.APPLYING,
 }
-ONGOING: Final = {UpdateStatus.DOWNLOADING, UpdateStatus.APPLYING}
+ACTIVE_UPDATE_STATUSES: Final = {UpdateStatus.DOWNLOADING, UpdateStatus.APPLYING}
 # Summaries of older versions of the balena API.
 OVERALL_STATUSES: Final = {
     "idle": OverallStatus.OPERATIONAL,
@@ -108,7 +108,11 @@ OVERALL_STATUSES: Final = {
 # Commits are hexadecimal. In local mode the release is called "localrelease".
 _COMMIT: Final = re.compile(r"[0-9a-f]{8,}")
 _SHORT_COMMIT_LENGTH: Final = 7
-GIVEN_UP: Final = {UpdateStatus.REJECTED, UpdateStatus.ABORTED, UpdateStatus.FAILED}
+FAILED_UPDATE_STATUSES: Final = {
+    UpdateStatus.REJECTED,
+    UpdateStatus.ABORTED,
+    UpdateStatus.FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +188,7 @@ class DeviceState:
     @property
     def is_updating(self) -> bool:
         """Whether an update is being downloaded or applied."""
-        return self.online and self.update_status in ONGOING
+        return self.online and self.update_status in ACTIVE_UPDATE_STATUSES
 
     @property
     def update_locked(self) -> bool:
