@@ -143,7 +143,9 @@ async def test_offline_device(
     await cloud_device.device.power_off()
     await pass_time(hass, freezer, MINUTE)
     cloud.requests.clear()
-    with pytest.raises(HomeAssistantError, match="kiosk-lobby is not connected to balena"):
+    with pytest.raises(
+        HomeAssistantError, match="kiosk-lobby is not connected to balena"
+    ):
         await call(hass, "reboot", device_id=device_ids(hass, account)["kiosk-lobby"])
     assert not cloud.requests
 
@@ -153,7 +155,9 @@ async def test_device_went_offline_since(
 ) -> None:
     """A device that went offline since the last poll is told in the same words."""
     cloud_device.device.vpn_connected = False
-    with pytest.raises(HomeAssistantError, match="kiosk-lobby is not connected to balena"):
+    with pytest.raises(
+        HomeAssistantError, match="kiosk-lobby is not connected to balena"
+    ):
         await press(hass, "reboot")
     assert not cloud_device.device.commands
 
@@ -165,7 +169,8 @@ async def test_lock(
     """A lock refuses, and can be overridden."""
     cloud_device.device.lock()
     with pytest.raises(
-        HomeAssistantError, match="The service browser on kiosk-lobby holds an update lock"
+        HomeAssistantError,
+        match="The service browser on kiosk-lobby holds an update lock",
     ):
         await press(hass, "restart_services")
     device_id = device_ids(hass, account)["kiosk-lobby"]
@@ -419,7 +424,9 @@ async def test_service_by_name_without_services(
     await hass.async_block_till_done(wait_background_tasks=True)
     device_id = device_ids(hass, account_entry)["kiosk-lobby"]
     await call(hass, "restart_service", device_id=device_id, service="browser")
-    with pytest.raises(ServiceValidationError, match="kiosk-lobby does not run the requested service"):
+    with pytest.raises(
+        ServiceValidationError, match="kiosk-lobby does not run the requested service"
+    ):
         await call(hass, "restart_service", device_id=device_id, service="nobody")
     assert [name for name, _ in cloud_device.device.commands] == ["restart_service"]
 

@@ -238,7 +238,12 @@ async def test_new_proxy_does_not_get_the_old_credentials(
 ) -> None:
     """A proxy replaces the former one as a whole, though the Supervisor merges the two."""
     device.supervisor_version = version
-    device.proxy = {"type": "socks5", "login": "me", "password": "x", "dns": "9.9.9.9:53"}
+    device.proxy = {
+        "type": "socks5",
+        "login": "me",
+        "password": "x",
+        "dns": "9.9.9.9:53",
+    }
     await hass.config_entries.async_setup(entry.entry_id)
     (parent,) = dr.async_entries_for_config_entry(device_registry, entry.entry_id)[:1]
     await call(hass, "set_host_config", device_id=parent.id, **PROXY)
@@ -616,7 +621,9 @@ async def test_target_state_that_cannot_be_passed_on(
         "/v2/local/target-state",
         Fault.status(200, state, "application/json"),
     )
-    with pytest.raises(HomeAssistantError, match="does not come from a balena Supervisor"):
+    with pytest.raises(
+        HomeAssistantError, match="does not come from a balena Supervisor"
+    ):
         await ask(
             hass, "get_target_state", device_id=device_id, show_secrets=show_secrets
         )
@@ -664,7 +671,9 @@ async def test_set_target_state_outside_of_local_mode(
 ) -> None:
     """Outside of local mode, the device refuses."""
     state = {"local": {"apps": {"1": {"services": {"1": {}}}}}}
-    with pytest.raises(ServiceValidationError, match="did not accept the values.*can only set when"):
+    with pytest.raises(
+        ServiceValidationError, match="did not accept the values.*can only set when"
+    ):
         await call(hass, "set_target_state", device_id=device_id, state=state)
 
 
@@ -738,9 +747,7 @@ async def test_removing_all_apps_must_be_confirmed(
     """A state that removes all apps is sent only when that is confirmed."""
     device.local_mode = True
     server.requests.clear()
-    with pytest.raises(
-        ServiceValidationError, match="removes all apps"
-    ):
+    with pytest.raises(ServiceValidationError, match="removes all apps"):
         await call(hass, "set_target_state", device_id=device_id, state=state)
     assert not server.requests
     await call(
