@@ -637,12 +637,32 @@ async def test_commands_do_not_wait_for_blinks(
     """Devices that do not answer a blink delay no other command."""
     cloud.faults.add("*", "/supervisor/v1/blink", Fault.hang())
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(300):
+        for _ in range(20):
             tasks.create_task(command(account.supervisor(device.uuid)))
         await wait_for_requests(cloud, 4)
-        await reboot(account.supervisor(device.uuid))
+        await account.supervisor(device.uuid).update()
         cloud.faults.clear()
-    assert ("reboot", {"force": False}) in device.commands
+    assert ("update", {"force": False, "cancel": False}) in device.commands
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("refused", DeviceOffline),
+        ("unanswered", OutcomeUnknown),
+        ("broken", OutcomeUnknown),
+    ],
+)
+async def test_tunnel(
+    account: BalenaCloud,
+    cloud_device: CloudDevice,
+    error: str,
+    expected: type[BalenaError],
+) -> None:
+    """A command that the VPN refused was not delivered. That of other tunnel errors is unknown."""
+    cloud_device.tunnel_error = error
+    with pytest.raises(expected):
+        await reboot(account.supervisor(cloud_device.device.uuid))
 
 
 async def test_one_read_per_device(
