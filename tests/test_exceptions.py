@@ -60,11 +60,11 @@ async def ask(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
     [
         (Fault.status(404), "not_found", "has no image for this service"),
         (Fault.status(500), "supervisor_error", "reported an error"),
-        (failed(500, "fetch failed"), "supervisor_error", "cannot reach balena"),
+        (failed(500, "fetch failed"), "supervisor_error", "needs a connection to balena"),
         (
             failed(503, "getaddrinfo EAI_AGAIN api.balena-cloud.com"),
             "supervisor_error",
-            "cannot reach balena",
+            "needs a connection to balena",
         ),
         (
             failed(503, "ENOENT: no such file or directory, open '/x'"),
@@ -238,4 +238,4 @@ class TestAccount:
         assert first == "12 of 12 devices failed:"
         assert len(lines) == 10
         assert len(set(lines)) == 10
-        assert last == "The list leaves out 2 more devices"
+        assert last == "2 more are not listed"
