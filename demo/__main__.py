@@ -1,4 +1,4 @@
-"""Runs the demo: simulated devices, and a real Home Assistant that has them."""
+"""Run the demo: simulated devices, and a real Home Assistant that is set up with them."""
 
 import argparse
 import asyncio
@@ -20,7 +20,7 @@ from .simulated import DESCRIPTIONS, FLEET, Simulation, ports, simulate
 
 
 async def run(options: argparse.Namespace) -> int:
-    """Run until told to stop; returns the exit code."""
+    """Run the demo until the process receives a signal to stop. Returns the exit code."""
     began = monotonic()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -73,7 +73,7 @@ async def _set_up(
 
 
 def taken_port(ports: Iterable[int]) -> int | None:
-    """Return the first port that is taken."""
+    """Return the first port that is in use, or None."""
     for port in ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -85,7 +85,7 @@ def taken_port(ports: Iterable[int]) -> int | None:
 
 
 def main() -> int:
-    """Run the demo; returns the exit code."""
+    """Run the demo. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="scripts/demo",
         description=__doc__,

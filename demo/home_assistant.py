@@ -1,4 +1,4 @@
-"""A Home Assistant of its own: its folder, its process, its API."""
+"""Run a Home Assistant in its own folder and process, and call its API."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ logger:
 
 
 def prepare(folder: Path, port: int) -> None:
-    """Write what Home Assistant needs to start with; what it wrote itself stays."""
+    """Write the configuration of the first start. Keep the files that Home Assistant wrote."""
     storage = folder / ".storage"
     storage.mkdir(parents=True, exist_ok=True)
     (folder / "configuration.yaml").write_text(_CONFIGURATION)
@@ -71,7 +71,7 @@ def prepare(folder: Path, port: int) -> None:
         {"stable": http, "pending": None, "yaml_migration_done": True},
     )
     if not (storage / "onboarding").exists():
-        # The step "user" is left, so that a token can be had through the API.
+        # Leave out the onboarding step "user": the API needs it to create a token.
         done = {"done": ["core_config", "analytics", "integration"]}
         _write_store(storage / "onboarding", 4, 1, done)
 
@@ -82,10 +82,10 @@ def _write_store(path: Path, version: int, minor: int, data: dict[str, Any]) -> 
 
 
 class HomeAssistant:
-    """The API of a Home Assistant."""
+    """Client of the API of a Home Assistant."""
 
     def __init__(self, url: str, token: str, session: aiohttp.ClientSession) -> None:
-        """Remember how to reach it."""
+        """Store the URL and the session."""
         self.url = url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._session = session
@@ -95,7 +95,7 @@ class HomeAssistant:
     async def log_in(
         cls, url: str, folder: Path, session: aiohttp.ClientSession
     ) -> Self:
-        """Return the API with the token of the last run, else with a new user's."""
+        """Return a client with the token of the last run, or with the token of a new user."""
         token_file = folder / ".token"
         if token_file.exists():
             return cls(url, token_file.read_text(), session)
@@ -123,7 +123,7 @@ class HomeAssistant:
         return cls(url, token, session)
 
     async def request(self, method: str, path: str, json: object = None) -> Any:
-        """Return the answer of the REST API."""
+        """Return the response of a REST API request."""
         async with self._session.request(
             method, f"{self.url}/api/{path}", json=json, headers=self._headers
         ) as response:
@@ -131,7 +131,7 @@ class HomeAssistant:
             return await response.json()
 
     async def command(self, kind: str, **arguments: Any) -> Any:
-        """Return the answer of the websocket API."""
+        """Return the response of a WebSocket command."""
         address = f"{self.url}/api/websocket"
         async with self._session.ws_connect(address, max_msg_size=0) as websocket:
             await websocket.receive_json()
@@ -148,7 +148,7 @@ class HomeAssistant:
 async def running(
     folder: Path, port: int, *, verbose: bool
 ) -> AsyncIterator[asyncio.Task[int]]:
-    """Run Home Assistant; yields the task that ends with its exit code."""
+    """Run Home Assistant. Yields a task that returns its exit code."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -172,7 +172,7 @@ async def running(
                 env=environment,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
-                # Ctrl-C is for us: we stop it.
+                # The demo handles Ctrl-C and stops Home Assistant.
                 start_new_session=True,
                 limit=2**20,
             )
@@ -192,7 +192,7 @@ async def running(
 
 
 async def _print_log(process: asyncio.subprocess.Process, *, verbose: bool) -> None:
-    """Print errors, with what follows them, or everything."""
+    """Print errors with their tracebacks, or the whole log."""
     shown = False
     if process.stdout is None:
         return
@@ -208,7 +208,7 @@ async def _print_log(process: asyncio.subprocess.Process, *, verbose: bool) -> N
 async def wait_until_up(
     url: str, session: aiohttp.ClientSession, task: asyncio.Task[int]
 ) -> None:
-    """Return when Home Assistant answers. Raises RuntimeError when it ends instead."""
+    """Wait until Home Assistant responds. Raises RuntimeError if it stops before."""
     while not task.done():
         try:
             async with session.get(f"{url}/manifest.json") as response:

@@ -1,4 +1,4 @@
-"""A balena device and a balena API on loopback, for tests, the demo and benchmarks."""
+"""Simulated balena devices and a simulated balena API on loopback, for tests, the demo and benchmarks."""
 
 from .account import OMIT, CloudDevice, Fleet, FleetRelease, Token, TokenKind
 from .apps import RECORDED_NEXT_RELEASE, App, Container, Release, Service

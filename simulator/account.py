@@ -1,4 +1,4 @@
-"""What the balena API knows: tokens, fleets, and their devices as it sees them."""
+"""The data of the simulated balena API: tokens, fleets and devices."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from .device import Device
 from .faults import Faults
 from .supervisor import SupervisorServer
 
-# The first Supervisor that tells how its update stands.
+# The first Supervisor version that reports the status of its update.
 _TELLS_UPDATE_STATUS: Final = (17, 7, 0)
-# How many images that are gone a device keeps in its list.
+# The number of deleted images that a device keeps in its list.
 _REMEMBERED: Final = 10
 _STATUS: Final = {"downloading": "Downloading", "applying changes": "Installing"}
 # In field_overrides: removes the field from the row.
@@ -23,15 +23,15 @@ OMIT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class SystemApp:
-    """An app of balena that every device runs beside its fleet's."""
+    """A balena app that every device runs in addition to the app of its fleet."""
 
     id: int
     release: Release
-    # The first Supervisor version that runs it.
+    # The first Supervisor version that runs the app.
     since: tuple[int, ...] = ()
 
 
-# The host OS, and the Supervisor itself.
+# The host OS and the Supervisor.
 SYSTEM_APPS: Final = (
     SystemApp(
         1_667_441,
@@ -60,34 +60,34 @@ def _format_optional(moment: datetime | None) -> str | None:
 
 
 def now() -> str:
-    """Return the time as the API writes it."""
+    """Return the current time in the format of the API."""
     return format_time(datetime.now(UTC))
 
 
 class TokenKind(StrEnum):
-    """What a token is good for."""
+    """The kind of a token, which decides its permissions."""
 
     USER = "user"
-    # Reads everything, and commands nothing.
+    # Can read everything, but cannot change anything.
     OBSERVER = "observer"
-    # A device's own key: sees itself only.
+    # The key of a device. It can only see this device.
     DEVICE = "device"
-    # Registers devices, and lists none.
+    # Can register devices, but cannot list any.
     PROVISIONING = "provisioning"
-    # The API treats its bearer as a guest.
+    # The API treats requests with this token as a guest's.
     EXPIRED = "expired"
-    # An ended session: refused everywhere, also where guests may read.
+    # An ended session. The API refuses it everywhere, even where guests can read.
     REVOKED = "revoked"
 
 
 @dataclass(slots=True)
 class Token:
-    """Who asks; every attribute may be set at any time."""
+    """A token of the API. Tests can set every attribute at any time."""
 
     kind: TokenKind
     actor: int
     username: str
-    # The fleets that it is restricted to.
+    # The fleets that the token can access. None means all.
     fleet_ids: set[int] | None = None
     # True for a session token (JWT), which the API validates without its database.
     is_session: bool = False
@@ -95,7 +95,7 @@ class Token:
 
 @dataclass(slots=True)
 class FleetRelease:
-    """A release and its metadata; every attribute may be set at any time."""
+    """A release and its metadata. Tests can set every attribute at any time."""
 
     release: Release
     fleet: Fleet | None
@@ -116,14 +116,14 @@ class FleetRelease:
 
 @dataclass(frozen=True, slots=True)
 class FleetService:
-    """A service and its fleet; a service of a system app has no fleet."""
+    """A service and its fleet. A service of a system app has no fleet."""
 
     service: Service
     fleet: Fleet | None = None
 
 
 class Fleet:
-    """A fleet; every public attribute may be set at any time."""
+    """A fleet. Tests can set every public attribute at any time."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Fleet:
         device_type: str = "raspberrypi4-64",
         is_public: bool = False,
     ) -> None:
-        """Make a fleet without devices."""
+        """Create a fleet without devices."""
         self.id = fleet_id
         self.uuid = uuid
         self.name = name
@@ -147,7 +147,7 @@ class Fleet:
         self.tracks_latest = True
         self.created_at = now()
         self.devices: list[CloudDevice] = []
-        # All releases by id, the oldest first.
+        # All releases by id, from the oldest to the newest.
         self.releases: dict[int, FleetRelease] = {}
         self._release = release
         if release is not None:
@@ -159,17 +159,17 @@ class Fleet:
 
     @property
     def slug(self) -> str:
-        """The name that is unique among all fleets."""
+        """The slug, which is unique among all fleets."""
         return f"{self.organization}/{self.name.lower().replace(' ', '-')}"
 
     @property
     def actor(self) -> int:
-        """The actor of its provisioning keys."""
+        """The actor id of the provisioning keys."""
         return self.id + 4_000_000
 
     @property
     def release(self) -> Release | None:
-        """The release that devices run which are not pinned."""
+        """The target release of all devices that are not pinned."""
         return self._release
 
     @release.setter
@@ -191,7 +191,7 @@ class Fleet:
         return list(services.values())
 
     def add_release(self, release: Release) -> FleetRelease:
-        """Return the metadata of a release; add the release first if it is new."""
+        """Return the metadata of a release. Adds a new release first."""
         if release.id not in self.releases:
             self.releases[release.id] = FleetRelease(release, self, now())
         return self.releases[release.id]
@@ -199,7 +199,7 @@ class Fleet:
 
 @dataclass(slots=True)
 class ImageInstall:
-    """An image on a device, and what has become of it."""
+    """An image on a device, and its status."""
 
     id: int
     app_id: int
@@ -217,7 +217,7 @@ class ImageInstall:
 
 @dataclass(slots=True, eq=False)
 class CloudDevice:
-    """A device as the API sees it; every public attribute may be set at any time."""
+    """A device in the database of the API. Tests can set every public attribute at any time."""
 
     id: int
     device: Device
@@ -230,9 +230,9 @@ class CloudDevice:
     storage_total: int | None = 14007
     is_undervolted: bool = False
     is_frozen: bool = False
-    # False while the proxy has the key from before it was regenerated.
+    # False if the proxy still has the key from before its regeneration.
     api_secret_known: bool = True
-    # False while the proxy does not know through which VPN server it is reached.
+    # False if the proxy does not know which VPN server the device is connected to.
     has_vpn_instance: bool = True
     # A key of TUNNEL_ERRORS while the VPN does not forward requests to the device.
     tunnel_error: str | None = None
@@ -251,7 +251,7 @@ class CloudDevice:
     # While the device is being set up: the step, and its progress in percent.
     provisioning_state: str = ""
     provisioning_progress: int | None = None
-    # Set by a person for this device, in addition to what Device knows.
+    # The user sets these for this device, in addition to the attributes of Device.
     config_variables: dict[str, str] = field(default_factory=dict)
     environment_variables: dict[str, str] = field(default_factory=dict)
     # Values that replace those of the row, by field; OMIT removes the field.
@@ -263,31 +263,31 @@ class CloudDevice:
     _last_install: int = 0
 
     def __post_init__(self) -> None:
-        """Put a Supervisor behind it that answers in process."""
+        """Create the Supervisor of the device, which runs in this process."""
         self.supervisor = SupervisorServer(self.device)
         self.connection = Connection(self.device)
         self._last_install = self.id * 1000
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong between the API and the device."""
+        """The faults between the API and the device."""
         return self.supervisor.faults
 
     @property
     def actor(self) -> int:
-        """The actor of the device's own key."""
+        """The actor id of the key of the device."""
         return self.id + 4_000_000
 
     @property
     def app(self) -> App | None:
-        """The fleet's app on the device."""
+        """The app of the fleet on the device."""
         return self.device.apps.get(self.fleet.id)
 
-    # How it is connected
+    # Connectivity
 
     @property
     def has_reported(self) -> bool:
-        """Whether the device ever reported to the API."""
+        """Whether the device has ever reported to the API."""
         return self.connection.has_reported
 
     @has_reported.setter
@@ -296,17 +296,17 @@ class CloudDevice:
 
     @property
     def is_connected_to_vpn(self) -> bool:
-        """Whether the VPN is up; commands pass only then."""
+        """Whether the VPN is connected. The proxy needs the VPN."""
         return self.connection.vpn
 
     @property
     def is_online(self) -> bool:
-        """The API's is_online: a copy of the VPN state, independent of the heartbeat."""
+        """The field is_online of the API: the state of the VPN, independent of the heartbeat."""
         return self.connection.vpn
 
     @property
     def heartbeat(self) -> str:
-        """The heartbeat state; it follows the device's polls unless it is set."""
+        """The heartbeat state. It follows the polls of the device unless it is set."""
         return self.connection.heartbeat
 
     @heartbeat.setter
@@ -320,7 +320,7 @@ class CloudDevice:
 
     @property
     def last_connectivity_event(self) -> str | None:
-        """When is_online last changed, which is when the VPN did."""
+        """When is_online last changed. This is the time when the VPN changed."""
         return self.last_vpn_event
 
     @property
@@ -330,16 +330,16 @@ class CloudDevice:
 
     @property
     def modified_at(self) -> str:
-        """When the row changed: a device that polls reports every minute."""
+        """When the row changed. A device that polls reports every minute."""
         if not self.connection.is_polling:
             return self.last_heartbeat_event or self.created_at
         return now()[:17] + "00.000Z"
 
-    # What it should run, and what it runs
+    # Target release and running release
 
     @property
     def pinned(self) -> Release | None:
-        """The release that it is pinned on."""
+        """The release to which the device is pinned."""
         return self._pinned
 
     @pinned.setter
@@ -348,19 +348,19 @@ class CloudDevice:
         self.aim()
 
     def aim(self) -> None:
-        """Have the device want what it should run; it notices when it looks."""
+        """Set the target release of the device. The device detects it with its next check."""
         release = self._pinned or self.fleet.release
         if release is not None and self.fleet.id in self.device.apps:
             self.device.set_target(release, self.fleet.id)
 
     @property
     def should_run(self) -> Release | None:
-        """The release that it should run."""
+        """The target release."""
         return self._pinned or self.device.target(self.fleet.id) or self.fleet.release
 
     @property
     def runs(self) -> Release | None:
-        """The release that it runs."""
+        """The running release."""
         return self.app.release if self.app else None
 
     def release_record(self, release: Release | None) -> FleetRelease | None:
@@ -374,7 +374,7 @@ class CloudDevice:
             self.device.spawn(self.device.update(release, self.fleet.id))
 
     def move(self, fleet: Fleet) -> None:
-        """Move to another fleet: unpin the device and run that fleet's release."""
+        """Move the device to another fleet. It is unpinned and runs the release of that fleet."""
         device, before = self.device, self.fleet
         before.devices.remove(self)
         fleet.devices.append(self)
@@ -389,7 +389,7 @@ class CloudDevice:
 
     @property
     def update_status(self) -> str | None:
-        """How the fleet's update stands; older Supervisors do not tell."""
+        """The update status of the fleet's app. Older Supervisors do not report it."""
         if self.device.version < _TELLS_UPDATE_STATUS or not self.app:
             return None
         update = self.device.current_update
@@ -398,20 +398,20 @@ class CloudDevice:
 
     @property
     def status(self) -> str:
-        """What the device does."""
+        """The status of the device."""
         update = self.device.current_update
         return _STATUS.get(update.phase, "Idle") if update else "Idle"
 
     @property
     def download_progress(self) -> int | None:
-        """How much of a download is done."""
+        """The progress of the download in percent, None if nothing is downloaded."""
         update = self.device.current_update
         is_downloading = update is not None and update.phase == "downloading"
         return int(update.progress) if update and is_downloading else None
 
     @property
     def overall_status(self) -> str:
-        """The summary of the state: the first word of the list that applies."""
+        """The overall status: the first word of the list that applies."""
         heartbeat, vpn = self.heartbeat, self.is_connected_to_vpn
         is_heard = heartbeat in {Heartbeat.ONLINE, Heartbeat.TIMEOUT}
         words = (
@@ -445,7 +445,7 @@ class CloudDevice:
         return not self.has_reported and self.heartbeat == Heartbeat.UNKNOWN
 
     def image_installs(self) -> list[ImageInstall]:
-        """Return the containers and images of all releases, also those that are gone."""
+        """Return the images of all releases, including deleted ones."""
         if not self.has_reported:
             return []
         seen = set()

@@ -1,4 +1,4 @@
-"""The balena API: who asks, what they see, and the proxy to their devices."""
+"""A simulated balena API: authentication, permissions, OData queries, and the proxy to devices."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,12 +24,12 @@ from .replies import JSON, Reply, Stream
 from .resources import ROOTS, Viewer, schema
 from .server import HttpServer, Request
 
-# The version that brought /v7.
+# The API version that introduced /v7.
 _V7: Final = (26, 4)
 _LONGEST_ADDRESS: Final = 16 * 1024
 _READERS: Final = {TokenKind.USER, TokenKind.OBSERVER, TokenKind.DEVICE}
 _WRITERS: Final = {TokenKind.USER, TokenKind.DEVICE}
-# The tokens that may change a resource.
+# The tokens that can change a resource.
 _WRITERS_OF: Final[Mapping[str, set[TokenKind]]] = {
     "device": _WRITERS,
     "application": {TokenKind.USER},
@@ -42,7 +42,7 @@ type _Handler = Callable[[Request, Token | None], Reply | Stream | Awaitable[Rep
 
 
 class CloudServer(HttpServer):
-    """The balena API on one port, with any number of simulated devices behind it."""
+    """The balena API on one port, with any number of simulated devices."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class CloudServer(HttpServer):
         is_balena_cloud: bool = False,
         seed: str = "",
     ) -> None:
-        """Prepare to serve; nobody has an account yet.
+        """Create an API without tokens.
 
         Servers with different seeds have different tokens, fleets and devices.
         """
@@ -62,7 +62,7 @@ class CloudServer(HttpServer):
         self._seed = seed
         self.api_version = api_version
         self.is_balena_cloud = is_balena_cloud
-        # Names that this API does not know.
+        # Names of fields that this API does not have.
         self.missing_fields: set[str] = set()
         # Query options that this API ignores: "$skip", "$top", "$filter".
         self.ignored_options: set[str] = set()
@@ -73,7 +73,7 @@ class CloudServer(HttpServer):
         self.fleets: dict[int, Fleet] = {}
         self.devices: dict[str, CloudDevice] = {}
         self.tokens: dict[str, Token] = {}
-        # How long the proxy waits for a device, and between two of them, in seconds.
+        # In seconds: the timeout for a device, and the delay between two devices.
         self.proxy_timeout: float = 50
         self.proxy_stagger: float = 0
         self._public_fleet = Fleet(
@@ -83,7 +83,7 @@ class CloudServer(HttpServer):
             organization="balenalabs",
             is_public=True,
         )
-        # What the proxy waits for, also when the client got its answer already.
+        # Unfinished requests to devices. The client may already have a response.
         self._asked: set[asyncio.Future[Reply]] = set()
         self._added_devices = 0
         self._added_fleets = 0
@@ -101,7 +101,7 @@ class CloudServer(HttpServer):
             ("GET", r"/device/v2/[^/]+/logs", self._logs),
         )
 
-    # What there is
+    # Accounts, fleets and devices
 
     def add_token(
         self,
@@ -147,7 +147,7 @@ class CloudServer(HttpServer):
         return fleet
 
     def add_device(self, fleet: Fleet, device: Device) -> CloudDevice:
-        """Return a device that has joined a fleet; what it runs is its own affair."""
+        """Add a device to a fleet. This does not change what the device runs."""
         self._added_devices += 1
         cloud_device = CloudDevice(9_000_000 + self._added_devices, device, fleet)
         self.devices[device.uuid] = cloud_device
@@ -157,7 +157,10 @@ class CloudServer(HttpServer):
     def make_device(
         self, fleet: Fleet, name: str, *, uuid: str | None = None, **arguments: Any
     ) -> CloudDevice:
-        """Return a new device that runs its fleet's release; arguments go to Device."""
+        """Return a new device that runs the release of its fleet.
+
+        `arguments` are passed to Device.
+        """
         number = self._added_devices + 1
         identity = uuid or self._identity(f"device {number}")
         octets = self._identity(f"address {number}").upper()
@@ -174,23 +177,23 @@ class CloudServer(HttpServer):
         return self.add_device(fleet, device)
 
     def remove_device(self, uuid: str) -> None:
-        """Have a device leave the account."""
+        """Remove a device from the account."""
         cloud_device = self.devices.pop(uuid)
         cloud_device.fleet.devices.remove(cloud_device)
         cloud_device.device.cancel()
 
     def remove_fleet(self, fleet: Fleet) -> None:
-        """Remove a fleet with its devices."""
+        """Remove a fleet and its devices."""
         for device in list(fleet.devices):
             self.remove_device(device.device.uuid)
         del self.fleets[fleet.id]
 
     def move_device(self, uuid: str, fleet: Fleet) -> None:
-        """Move a device to another fleet; its uuid stays."""
+        """Move a device to another fleet. It keeps its UUID."""
         self.devices[uuid].move(fleet)
 
     def release(self, fleet: Fleet, release: Release, *, start: bool = True) -> None:
-        """Add a release to a fleet; a fleet that tracks the latest release targets it.
+        """Add a release to a fleet. A fleet that tracks the latest release targets it.
 
         Devices that poll and are not pinned start to update.
         """
@@ -203,17 +206,17 @@ class CloudServer(HttpServer):
                 device.start_update()
 
     def limit(self, requests: int, retry_after: int) -> None:
-        """Refuse all but so many further requests, for a number of seconds as it says."""
+        """Allow a number of further requests, then respond 429. `retry_after` is in seconds."""
         self._allowance, self._retry_after = requests, retry_after
 
     def unlimit(self) -> None:
-        """Answer all requests again."""
+        """Remove the limit of requests."""
         self._allowance = None
 
     def lose_database(self, seconds: float | None = None) -> None:
-        """Take the API's database down, for some seconds or until it is restored.
+        """Take the database of the API down, for some seconds or until it is restored.
 
-        The API recognises no API key meanwhile and treats its bearer as a guest.
+        Meanwhile, the API recognizes no API key and treats each request as a guest's.
         """
         for_good = datetime.max.replace(tzinfo=UTC)
         now = datetime.now(UTC)
@@ -222,7 +225,7 @@ class CloudServer(HttpServer):
         )
 
     def restore_database(self) -> None:
-        """Bring the API's database back."""
+        """Restore the database of the API."""
         self._database_up_at = None
 
     @property
@@ -231,7 +234,7 @@ class CloudServer(HttpServer):
         back = self._database_up_at
         return back is not None and datetime.now(UTC) < back
 
-    # What is answered
+    # Requests
 
     @override
     async def answer(
@@ -255,7 +258,7 @@ class CloudServer(HttpServer):
         return reply
 
     def _identity(self, name: str) -> str:
-        """Return a uuid that is the same in every run."""
+        """Return a UUID. The same seed always gives the same UUID."""
         return uuid_module.uuid5(uuid_module.NAMESPACE_OID, self._seed + name).hex
 
     @override
@@ -265,7 +268,7 @@ class CloudServer(HttpServer):
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
-        # Log streams end at their next line or tick.
+        # Log streams end at the next line or heartbeat.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
                 while any(device.followers for device in devices):
@@ -293,7 +296,7 @@ class CloudServer(HttpServer):
     def _token(self, request: Request) -> Token | None:
         """Return the token of a request, None for a guest. Raises Refused.
 
-        A bad token makes a guest. An API key does so, too, while the database is down.
+        An invalid token means a guest, and so does an API key while the database is down.
         """
         found = re.fullmatch(
             r"Bearer (\S+)", request.header("Authorization"), re.IGNORECASE
@@ -311,17 +314,17 @@ class CloudServer(HttpServer):
         return token
 
     def _whoami(self, request: Request, token: Token | None) -> Reply:
-        """Answer GET /actor/v1/whoami, for any token."""
+        """Respond to GET /actor/v1/whoami, for any token."""
         answer = self._actor(token) if token else None
         return Reply(401) if answer is None else _json(answer)
 
     def _user_whoami(self, request: Request, token: Token | None) -> Reply:
-        """Answer GET /user/v1/whoami, for tokens of users only."""
+        """Respond to GET /user/v1/whoami, only for tokens of users."""
         answer = self._user(token) if token else None
         return Reply(401) if answer is None else _json(answer)
 
     def _viewer(self, token: Token | None) -> Viewer:
-        """Return what somebody sees."""
+        """Return the view of a token on the data."""
         public = (self._public_fleet,)
         if token is None or token.kind not in _READERS:
             return Viewer(token, (), (), public)
@@ -365,7 +368,7 @@ class CloudServer(HttpServer):
         }
 
     def _query(self, request: Request, token: Token | None) -> Reply:
-        """Answer GET /v7/device?$select=id and other queries."""
+        """Respond to queries such as GET /v7/device?$select=id."""
         query = self._parsed(request)
         if query.resource not in ROOTS:
             return Reply(404)
@@ -380,7 +383,7 @@ class CloudServer(HttpServer):
         try:
             found = run(query.resource, query.options, rows(viewer))
         except odata.UnknownName, TypeError:
-            # What cannot be made a query of the database.
+            # The real API cannot translate this query to SQL.
             return Reply(500)
         return _json({"d": found})
 
@@ -408,7 +411,7 @@ class CloudServer(HttpServer):
         )
 
     def _patch(self, request: Request, token: Token | None) -> Reply:
-        """Answer PATCH /v7/device(uuid='X') and PATCH /v7/application(1)."""
+        """Respond to PATCH /v7/device(uuid='X') and PATCH /v7/application(1)."""
         query = self._parsed(request)
         if token is None or token.kind not in _WRITERS_OF[query.resource]:
             return Reply(401)
@@ -429,12 +432,12 @@ class CloudServer(HttpServer):
         )
 
     def _add_tag(self, request: Request, token: Token | None) -> Reply:
-        """Answer POST /v7/device_tag."""
+        """Respond to POST /v7/device_tag."""
         body = _object(request)
         return self._write_tag(token, body.get("device"), body.get("tag_key"), body)
 
     def _change_tag(self, request: Request, token: Token | None) -> Reply:
-        """Answer PATCH /v7/device_tag(device=1,tag_key='k')."""
+        """Respond to PATCH /v7/device_tag(device=1,tag_key='k')."""
         key = _TAG.fullmatch(unquote(request.path))
         if key is None:
             return Reply(404)
@@ -461,7 +464,7 @@ class CloudServer(HttpServer):
         return Reply(401)
 
     def _logs(self, request: Request, token: Token | None) -> Reply | Stream:
-        """Answer GET /device/v2/X/logs."""
+        """Respond to GET /device/v2/X/logs."""
         if token is None or token.kind not in _READERS:
             return Reply(401)
         uuid = request.path.split("/")[3]
@@ -478,7 +481,7 @@ class CloudServer(HttpServer):
         return _json(f"No device with uuid {uuid}", 404)
 
     async def _proxy(self, request: Request, token: Token | None) -> Reply:
-        """Answer POST /supervisor/v1/blink and other commands."""
+        """Respond to commands such as POST /supervisor/v1/blink."""
         command = proxy.read_command(request.path.removeprefix("/supervisor"), request)
         devices = self._reached(command, token)
         try:
@@ -492,7 +495,7 @@ class CloudServer(HttpServer):
     def _reached(
         self, command: proxy.Command, token: Token | None
     ) -> list[CloudDevice]:
-        """Return the devices that a command goes to. Raises Refused."""
+        """Return the devices that a command targets. Raises Refused."""
         if token is None or token.kind not in _READERS:
             raise proxy.Refused(401)
         devices = [
@@ -507,7 +510,7 @@ class CloudServer(HttpServer):
     async def _ask_all(
         self, command: proxy.Command, devices: Sequence[CloudDevice]
     ) -> list[Reply]:
-        """Return what devices answer. Raises Unreachable at once when one does not."""
+        """Return the responses of devices. Raises Unreachable as soon as one device fails."""
         asked = [
             asyncio.ensure_future(
                 self._ask(command, device, number * self.proxy_stagger)
@@ -528,7 +531,7 @@ class CloudServer(HttpServer):
 
 
 def _object(request: Request) -> dict[str, Any]:
-    """Return the JSON object that was sent. Raises Refused."""
+    """Return the JSON object of a request. Raises Refused."""
     try:
         body = orjson.loads(request.body)
     except orjson.JSONDecodeError:
@@ -550,6 +553,6 @@ def _json(value: object, status: int = 200) -> Reply:
     try:
         body = orjson.dumps(value)
     except orjson.JSONEncodeError:
-        # A lone surrogate, which orjson cannot encode.
+        # orjson cannot encode a lone surrogate.
         body = json.dumps(value, separators=(",", ":")).encode()
     return Reply(status, body, JSON)

@@ -24,20 +24,20 @@ class Heartbeat(StrEnum):
 
 @lru_cache(maxsize=4096)
 def format_time(moment: datetime) -> str:
-    """Return a time as the API writes it."""
+    """Return a time in the format of the API."""
     text = moment.isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 
 class Connection:
-    """VPN and heartbeat of a device, which fail independently.
+    """The VPN and the heartbeat of a device. Each can fail independently.
 
-    The API notices a VPN that drops at once. It notices missing polls after one and a half
+    The API detects a lost VPN immediately. It detects missing polls after one and a half
     poll intervals: the heartbeat becomes `timeout`, and 15 seconds later `offline`.
     """
 
     def __init__(self, device: Device) -> None:
-        """Start with the present state of the device, dated now."""
+        """Store the current state of the device with the current time."""
         self._device = device
         # Seconds between two polls of the Supervisor.
         self.poll_interval = 600.0
@@ -55,7 +55,7 @@ class Connection:
 
     @property
     def vpn(self) -> bool:
-        """Whether the VPN is up; commands pass only then."""
+        """Whether the VPN is connected. The proxy needs the VPN."""
         device = self._device
         return (
             self.has_reported
@@ -72,7 +72,7 @@ class Connection:
 
     @property
     def heartbeat(self) -> Heartbeat:
-        """The heartbeat state; it follows the polls unless it is forced."""
+        """The heartbeat state. It follows the polls unless it is forced."""
         return self._heartbeat()[0]
 
     @property
@@ -86,11 +86,11 @@ class Connection:
         return self._polls
 
     def force_heartbeat(self, state: Heartbeat | None) -> None:
-        """Set the heartbeat state regardless of the polls; None follows them again."""
+        """Set the heartbeat state, independent of the polls. None follows the polls again."""
         self._forced = None if state is None else (state, datetime.now(UTC))
 
     def backdate(self, seconds: float) -> None:
-        """Date all past events so many seconds earlier."""
+        """Move all past events into the past by some seconds."""
         self.refresh()
         span = timedelta(seconds=seconds)
         self._vpn_since -= span
@@ -99,7 +99,7 @@ class Connection:
             self._last_poll -= span
 
     def refresh(self) -> None:
-        """Date changes of VPN and polls; a change counts from the first refresh after it."""
+        """Set the times of changes of VPN and polls. A change counts from the next refresh."""
         vpn, polls = self.vpn, self._polls
         if vpn == self._vpn and polls == (self._last_poll is None):
             self._power_failed = None
@@ -128,7 +128,7 @@ class Connection:
         return self._state_at(datetime.now(UTC))
 
     def _state_at(self, moment: datetime) -> tuple[Heartbeat, datetime]:
-        """Return the heartbeat state at a time, and since when."""
+        """Return the heartbeat state at a time, and when it started."""
         if self._last_poll is None:
             return Heartbeat.ONLINE, self._online_since
         late = self._last_poll + timedelta(seconds=_PATIENCE * self.poll_interval)

@@ -1,4 +1,4 @@
-"""A small JSON API to have things happen to simulated devices and their account by hand."""
+"""A JSON API to trigger events of simulated devices and their account."""
 
 from collections.abc import Awaitable, Callable, Collection
 import hashlib
@@ -16,7 +16,7 @@ from .scenarios import following, next_release
 
 
 class Controllable(Protocol):
-    """A device that things can happen to, and the way to it."""
+    """A device and its faults, which events can change."""
 
     @property
     def device(self) -> Device:
@@ -24,7 +24,7 @@ class Controllable(Protocol):
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong on the way to it."""
+        """The faults between the client and the device."""
 
 
 type Happening = Callable[[Controllable, dict[str, Any]], Awaitable[None] | None]
@@ -55,7 +55,7 @@ def _add_fault(faults: Faults, arguments: dict[str, Any]) -> None:
 
 
 def _app(app_id: int, name: str, service: str) -> App:
-    """Return an app of one service."""
+    """Return an app with one service."""
     commit = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
     return App(app_id, name, Release(commit, services=(Service(service),)))
 
@@ -107,7 +107,7 @@ HAPPENINGS: Final[dict[str, Happening]] = {
 
 
 def _fleet(cloud: CloudServer, arguments: dict[str, Any]) -> Fleet:
-    """Return the fleet of a name or a slug."""
+    """Return a fleet by its name or slug."""
     for fleet in cloud.fleets.values():
         if arguments["fleet"] in (fleet.name, fleet.slug):
             return fleet
@@ -151,7 +151,7 @@ def _backdate(cloud: CloudServer, arguments: dict[str, Any]) -> None:
 
 
 def _override_field(cloud: CloudServer, arguments: dict[str, Any]) -> None:
-    """Override a field of a row; without a value, remove it."""
+    """Override a field of a row. Without a value, remove the field."""
     device: CloudDevice = cloud.devices[arguments["uuid"]]
     device.field_overrides[arguments["field"]] = arguments.get("value", OMIT)
 
@@ -193,9 +193,9 @@ CLOUD_HAPPENINGS: Final[dict[str, CloudHappening]] = {
 def control(
     items: Collection[Controllable], cloud: CloudServer | None = None
 ) -> web.Application:
-    """Return the API: GET /devices, POST /devices/{index}/{happening} with arguments.
+    """Return the API: GET /devices, and POST /devices/{index}/{happening} with arguments.
 
-    With an account, POST /cloud/{happening}, too.
+    If there is an account, the API also has POST /cloud/{happening}.
     """
 
     async def list_devices(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Accounts full of devices: one that looks like somebody's, and large plain ones."""
+"""Accounts with devices: the account of the demo, and large accounts of identical devices."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -13,16 +13,16 @@ from .cloud import CloudServer
 from .device import Device, Timings
 from .scenarios import SCENARIOS, following
 
-# How often an online device reports its measurements, in seconds.
+# How often an online device reports its metrics, in seconds.
 _REPORTS: Final = 20
-# How long devices are away that are offline from the start, in seconds.
+# How long devices have been offline at the start, in seconds.
 _LONG_GONE: Final = 86400
 
 
 def _release(
     number: int, commit: str, version: str, services: tuple[str, ...]
 ) -> Release:
-    """Return a release that is the same in every run."""
+    """Return a release. The same arguments always give the same release."""
     made = tuple(
         Service(name, number * 10 + place, number * 10 + 5 + place)
         for place, name in enumerate(services)
@@ -44,19 +44,19 @@ async def _off(device: Device) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Life:
-    """A device of the demo account, and what becomes of it."""
+    """A device of the demo account, and its scenario."""
 
     name: str
     live: Callable[[Device], Coroutine[Any, Any, None]] = SCENARIOS["calm"].live
     is_pinned: bool = False
-    # In degrees and percent.
+    # In °C and percent.
     temperature: int = 46
     load: int = 12
     is_undervolted: bool = False
     is_long_gone: bool = False
 
     async def lead(self, device: CloudDevice) -> None:
-        """Run the scenario; a device that is long gone left long ago."""
+        """Run the scenario. A device that is offline from the start has been offline for long."""
         await self.live(device.device)
         if self.is_long_gone:
             device.connection.backdate(_LONG_GONE)
@@ -81,7 +81,7 @@ _GATEWAYS: Final = (
 
 
 def demo_account(cloud: CloudServer, timings: Timings) -> None:
-    """Fill an account with two fleets of devices that lead their lives."""
+    """Add two fleets of devices with scenarios to an account."""
     for name, before, device_type, lives in (
         ("kiosks", KIOSK_RELEASE, "raspberrypi4-64", _KIOSKS),
         ("gateways", GATEWAY_RELEASE, "genericx86-64-ext", _GATEWAYS),
@@ -103,7 +103,7 @@ def demo_account(cloud: CloudServer, timings: Timings) -> None:
 
 
 def make_fleets(cloud: CloudServer, fleets: int = 2, devices: int = 10) -> None:
-    """Fill an account with plain devices, shared out among fleets, that are calm."""
+    """Add fleets of devices to an account. The devices do not change."""
     made = [
         cloud.add_fleet(
             f"fleet-{number}",
@@ -123,7 +123,7 @@ def make_fleets(cloud: CloudServer, fleets: int = 2, devices: int = 10) -> None:
 
 
 async def _measure(device: CloudDevice) -> None:
-    """Have measurements change a little, as long as somebody hears of them."""
+    """Change the metrics a little at intervals while the device is online."""
     chance = random.Random(device.device.uuid)
     temperature, load = device.cpu_temp or 0, device.cpu_usage or 0
     for _ in itertools.count():

@@ -1,4 +1,4 @@
-"""The resources of the balena API: their names, and what a row answers to each."""
+"""The resources of the balena API: their fields, and the value of each field for a row."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from .account import (
 )
 from .odata import Many, One, Resource, Schema
 
-# The versions of the API that brought a name.
+# The API version that introduced each name.
 _SINCE: Final[Mapping[str, tuple[int, ...]]] = {
     "update_status": (26, 3, 0),
     "last_update_status_event": (26, 3, 0),
@@ -39,7 +39,7 @@ _CLOUD_ONLY: Final = {
     "longitude",
     "website",
 }
-# What balenaCloud tells only when it is asked for by name.
+# Fields that balenaCloud returns only if a query selects them.
 _NEVER_UNASKED: Final = {
     "is_frozen",
     "overall_progress",
@@ -59,30 +59,30 @@ _TYPE_NAMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks, and what there is to see."""
+    """The token that sends a query, and the data that it can see."""
 
     token: Token | None
     fleets: Sequence[Fleet]
     devices: Sequence[CloudDevice]
-    # Fleets of strangers, which everybody sees.
+    # Public fleets of other accounts, which everybody can see.
     public_fleets: Sequence[Fleet] = ()
 
     @property
     def is_user(self) -> bool:
-        """Whether it is a person."""
+        """Whether the token belongs to a user."""
         return self.token is not None and self.token.kind in {
             TokenKind.USER,
             TokenKind.OBSERVER,
         }
 
     def devices_of(self, fleet: Fleet) -> Sequence[CloudDevice]:
-        """Return the devices of a fleet."""
+        """Return the devices of a fleet that the viewer can see."""
         if self.is_user:
             return fleet.devices if fleet in self.fleets else ()
         return [device for device in self.devices if device.fleet is fleet]
 
     def users_of(self, fleet: Fleet) -> Sequence[Token]:
-        """Return who may do something with a fleet, of whom one sees oneself only."""
+        """Return the users with access to a fleet. The viewer only sees itself."""
         is_own = self.is_user and fleet in self.fleets
         return (self.token,) if self.token and is_own else ()
 
@@ -96,7 +96,7 @@ class _Variable:
 
 
 def _number(text: str) -> int:
-    """Return an id that is the same for the same text."""
+    """Return an id. The same text always gives the same id."""
     return sum(place * ord(letter) for place, letter in enumerate(text, 1)) + 100
 
 
@@ -108,7 +108,7 @@ def _variables(device: CloudDevice, values: Mapping[str, str]) -> list[_Variable
 
 
 def _config_variables(device: CloudDevice, viewer: Viewer) -> list[_Variable]:
-    """Return the configuration that a person set."""
+    """Return the configuration variables that the user has set."""
     values = {}
     if device.device.local_mode:
         values["BALENA_SUPERVISOR_LOCAL_MODE"] = "1"
@@ -133,7 +133,7 @@ def _secret(device: CloudDevice) -> str:
 
 
 def _nothing(row: Any) -> None:
-    """Return what is never set."""
+    """Return the value of a field that is never set."""
 
 
 def _reported(get: Callable[[CloudDevice], object]) -> Callable[[CloudDevice], object]:
@@ -151,7 +151,7 @@ def _override_fields(row: CloudDevice, usual: dict[str, object]) -> dict[str, ob
     return {name: value for name, value in changed.items() if value is not OMIT}
 
 
-# What the API knows without the device.
+# Fields that the API has without a report of the device.
 _API_FIELDS: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
     "id": lambda row: row.id,
     "uuid": lambda row: row.device.uuid,
@@ -183,7 +183,7 @@ _API_FIELDS: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
     "is_frozen": lambda row: row.is_frozen,
     "is_accessible_by_support_until__date": _nothing,
 }
-# What the device reports.
+# Fields that the device reports.
 _REPORTED_FIELDS: Final[Mapping[str, Callable[[CloudDevice], object]]] = {
     "status": lambda row: row.status,
     "update_status": lambda row: row.update_status,
@@ -383,7 +383,7 @@ def _of_fleets(
     ]
 
 
-# What can be asked for by itself, and whether also guests may ask.
+# The resources that can be queried directly, and whether guests can query them.
 ROOTS: Final[Mapping[str, tuple[bool, Callable[[Viewer], Sequence[Any]]]]] = {
     "device": (False, lambda viewer: viewer.devices),
     "device_tag": (False, _of_devices(_tags)),
@@ -406,7 +406,7 @@ def schema(
     *,
     is_balena_cloud: bool,
 ) -> Schema[Viewer]:
-    """Return the resources as an API of a version has them."""
+    """Return the resources of an API version."""
     unknown = missing | {name for name, since in _SINCE.items() if version < since}
     if not is_balena_cloud:
         unknown |= _CLOUD_ONLY

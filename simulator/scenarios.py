@@ -1,4 +1,4 @@
-"""Lives that a device can lead in real time."""
+"""Scenarios: events of a device in real time."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -13,14 +13,14 @@ from .device import Device
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a life is about, and what makes it go on."""
+    """A scenario: its description, and the coroutine that runs it."""
 
     description: str
     live: Callable[[Device], Coroutine[Any, Any, None]]
 
 
 def following(release: Release) -> Release:
-    """Return a release that follows another one, with a new image of its first service."""
+    """Return the next release after a release, with a new image of the first service."""
     number = release.id + 1
     commit = f"{random.Random(number).getrandbits(128):032x}"
     first, *others = release.services
@@ -36,12 +36,12 @@ def following(release: Release) -> Release:
 
 
 def next_release(device: Device) -> Release:
-    """Return a release that follows the one of the first app."""
+    """Return the next release of the first app."""
     return following(device.first_app.release)
 
 
 async def _calm(device: Device) -> None:
-    """Let nothing happen by itself."""
+    """Do nothing."""
 
 
 async def _everyday(device: Device) -> None:
@@ -125,7 +125,7 @@ async def _system_apps(device: Device) -> None:
 
 
 async def _loading(device: Device) -> None:
-    """Download for a while, in which a service that is restarted is gone."""
+    """Download for some time. A service that is restarted meanwhile loses its container."""
     device.timings = replace(device.timings, download=120)
     await _update(device)
 

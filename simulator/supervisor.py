@@ -1,4 +1,4 @@
-"""The HTTP API of a Supervisor, with its habits."""
+"""The HTTP API of a Supervisor, including its known bugs."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
@@ -41,7 +41,7 @@ _FRONT_IS_ALONE: Final = (
 
 @dataclass(slots=True)
 class _Call:
-    """A request on its way to a route."""
+    """A request to a route."""
 
     request: Request
     key: str | None
@@ -53,34 +53,34 @@ class _Call:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The fields of the body; an array has none."""
+        """The fields of the body, empty if the body is an array."""
         return self.payload if isinstance(self.payload, dict) else {}
 
     @property
     def force(self) -> bool:
-        """Whether the body says force in a way that counts."""
+        """Whether the body contains a value for `force` that the Supervisor accepts."""
         return str(self.body.get("force", "")).lower() in _TRUE
 
     def may(self, app_id: int) -> bool:
-        """Whether the key is good for an app."""
+        """Return whether the key can access an app."""
         return self.is_global or app_id in self.scope
 
 
 def _app_id(value: object) -> int | None:
-    """Return an id as Express reads it, None when it is none."""
+    """Parse an id as Express does. Returns None if it is invalid."""
     text = str(value)
     return int(text) if text.isdecimal() and int(text) > 0 else None
 
 
 type Handler = Callable[[Device, _Call], Reply | Stream | Awaitable[Reply | Stream]]
 
-# What a route that asks the container engine passes on when there is none.
+# The error that a route forwards if the container engine is down.
 _NO_ENGINE: Final = "connect ECONNREFUSED /var/run/balena-engine.sock"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route, and the Supervisor version that brought it."""
+    """A route, and the Supervisor version that introduced it."""
 
     method: str
     path: str
@@ -91,7 +91,7 @@ class Route:
     reads_body: bool = True
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """Return the arguments in the path, None when it is another one."""
+        """Return the arguments in a path, None if the route does not match."""
         method = "GET" if method == "HEAD" else method
         pattern = re.sub(r":(\w+)", r"(?P<\1>[^/]+)", self.path)
         found = re.fullmatch(pattern, path, re.IGNORECASE)
@@ -260,7 +260,7 @@ def _set_host_config(device: Device, call: _Call) -> Reply:
         return _error(device, message.format(name="proxy", value="undefined"))
     if call.looks_at_locks:
         device.pass_locks(force=call.force)
-    # The hostname shows only after the operating system took it over, at a boot.
+    # A new hostname is visible only after the next boot, so it is not stored.
     if "proxy" in network:
         _set_proxy(device, network["proxy"])
     device.commands.append(("set_host_config", network))
@@ -268,12 +268,12 @@ def _set_host_config(device: Device, call: _Call) -> Reply:
 
 
 def _set_proxy(device: Device, given: object) -> None:
-    """Change what is given of a proxy, and nothing else; remove it when nothing is."""
+    """Change the given fields of a proxy. Without any field, remove the proxy."""
     if not given or not isinstance(given, dict):
         device.proxy = {}
         return
     proxy = device.proxy | given
-    # The exceptions stay without a proxy, too.
+    # The exceptions stay, even without a proxy.
     device.no_proxy = proxy.pop("noProxy", device.no_proxy)
     if proxy.get("dns") is False:
         del proxy["dns"]
@@ -292,7 +292,7 @@ def _host_config_problem(body: dict[str, Any]) -> str:
     hostname = network.get("hostname", "")
     if not isinstance(hostname, str):
         return f"Expecting string at network.hostname but instead got: {hostname}"
-    # Null and false remove a proxy as {} does.
+    # Null and false remove a proxy, like {}.
     dns = (network.get("proxy") or {}).get("dns", False)
     if not isinstance(dns, bool | str):
         return (
@@ -306,14 +306,14 @@ def _host_config_problem(body: dict[str, Any]) -> str:
 
 
 def _service_reports(device: Device, app: App) -> tuple[Release, str, dict[str, Any]]:
-    """Return the target release, how the update stands, and the services."""
+    """Return the target release, the update status and the services of an app."""
     update = device.current_update
     if update is not None and update.app_id == app.id:
         release, phase = update.release, update.phase
     elif any(key[0] == app.id for key in device.containers):
         release, phase = app.release, "done" if device.settled else "applying changes"
     else:
-        # Without services there is nothing left to do.
+        # An app without services is always complete.
         release, phase = app.release, "downloaded" if app.release.services else "done"
     known = [
         container.service
@@ -394,7 +394,7 @@ def _app_state(device: Device, call: _Call) -> Reply:
 def _state_status(device: Device, call: _Call) -> Reply:
     update = device.current_update
     containers = [item for item in device.containers.values() if call.may(item.app_id)]
-    # It tells of one app.
+    # The response contains only one app.
     app_id = containers[0].app_id if containers else min(device.apps, default=None)
     app = None if app_id is None or not call.may(app_id) else device.apps[app_id]
     images = []
@@ -648,7 +648,7 @@ def _local_logs(device: Device, call: _Call) -> Stream:
 
 
 def _local_log(device: Device, entry: JournalEntry) -> bytes:
-    """Return a line of a service, and nothing of the host."""
+    """Return the log line of a service. Returns nothing for an entry of the host."""
     for container in device.containers.values():
         if container.id == entry.container_id:
             message = entry.message
@@ -667,7 +667,7 @@ def _local_log(device: Device, entry: JournalEntry) -> bytes:
 
 def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
     options = call.body
-    # Later options are not read by an earlier Supervisor.
+    # Older Supervisors ignore newer options.
     output = "short"
     if versions.JOURNAL_FORMAT.at(device.version):
         output = options.get("format") or output
@@ -676,7 +676,7 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
     shows_all, follows = (
         str(options.get(name, "")).lower() in _TRUE for name in ("all", "follow")
     )
-    # What is not a count is none.
+    # An invalid count is ignored.
     count = _app_id(options.get("count"))
     if count is None and follows:
         count = 10
@@ -700,7 +700,7 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
 
     async def lines() -> AsyncGenerator[bytes]:
         yield text(find(device.journal)[-count if count else 0 :])
-        # It ends when it comes to an entry that is too late.
+        # With `until`, the stream ends although `follow` is set.
         if not follows or until is not None:
             return
         async with contextlib.aclosing(device.follow_journal()) as new:
@@ -798,16 +798,16 @@ ROUTES: Final = (
 
 
 def _error(device: Device, message: str) -> Reply:
-    """Answer that something failed, in the way of the version."""
+    """Respond with an error in the format of the version."""
     if versions.ERRORS_ARE_JSON.at(device.version):
         return failed(message)
     return sent(message, 503)
 
 
 def _trouble(device: Device, route: Route) -> Reply | None:
-    """Return what a route answers when what it asks fails, None when all is well.
+    """Return the response of a route whose backend fails, None if the backend works.
 
-    Raises Hangup where the Supervisor crashes, and NoAnswer.
+    Raises Hangup if the Supervisor crashes, and NoAnswer.
     """
     behaviour = versions.ASKED_FAILS.get(route.path)
     is_vpn = route.handler is _vpn
@@ -830,10 +830,10 @@ def _trouble(device: Device, route: Route) -> Reply | None:
 
 
 def _locked(device: Device, message: str, answer: LockAnswer) -> Reply:
-    """Return how a command says that it met a lock. Raises NoAnswer."""
+    """Return the response of a command that a lock rejects. Raises NoAnswer."""
     match answer:
         case LockAnswer.TEXT_503 | LockAnswer.UNLOCKED:
-            # Where locks do not count, another operation may still be in the way.
+            # Without locks, another operation can still block the command.
             return sent(message, 503)
         case LockAnswer.TEXT_423:
             return sent(message, 423)
@@ -848,7 +848,7 @@ def _locked(device: Device, message: str, answer: LockAnswer) -> Reply:
 
 
 def _environment(device: Device, app: App, service: Service) -> dict[str, str]:
-    """Return the environment of a container, without its API key."""
+    """Return the environment of a container without its API key."""
     values = {
         "APP_ID": str(app.id),
         "APP_UUID": app.uuid,
@@ -887,7 +887,7 @@ def _docker_id(service: Service) -> str:
 
 
 class SupervisorServer(HttpServer):
-    """Serves the Supervisor API of a device on one port, or in process."""
+    """Serves the Supervisor API of a device, on a port or in the same process."""
 
     def __init__(
         self,
@@ -898,10 +898,13 @@ class SupervisorServer(HttpServer):
         front: bool = False,
         ssl: tls.SSLContext | None = None,
     ) -> None:
-        """Prepare to serve; `front` puts the newer front process before it, `ssl` https."""
+        """Create the server.
+
+        `front` adds the front process of Supervisor 19. `ssl` enables HTTPS.
+        """
         super().__init__(host, port, ssl)
         self.device = device
-        # How many commands are here at once, and were at most; a blink is none.
+        # The current and the highest number of concurrent commands, without blinking.
         self.commands_at_once = self.most_commands_at_once = 0
         self._front = front
 
@@ -925,7 +928,7 @@ class SupervisorServer(HttpServer):
         self, request: Request, is_over: Callable[[], bool]
     ) -> Reply | Stream:
         if not self._is_up:
-            # A connection from before the device went away.
+            # The connection is older than the shutdown of the device.
             raise Hangup
         fault = self.faults.take(request.method, request.path)
         if fault is not None and not fault.is_of_answer:
@@ -963,12 +966,12 @@ class SupervisorServer(HttpServer):
         await self.device.tear_down()
 
     async def _switch(self, is_on: bool) -> None:
-        """Follow the device's power; the front process stays."""
+        """Follow the power of the device. The front process keeps listening."""
         if not self._front:
             await (self._listen() if is_on else self._ignore())
 
     def _front_reply(self, request: Request) -> Reply | None:
-        """Return what the front process answers by itself."""
+        """Return the response of the front process, None if it forwards the request."""
         if not self._front:
             return None
         if request.path in _FRONT_METHODS:
@@ -977,13 +980,13 @@ class SupervisorServer(HttpServer):
             if request.path == "/ping":
                 return plain("OK")
         if request.header("User-Agent").startswith("Supervisor/"):
-            # This is for the balena API.
+            # Helios forwards requests of this agent to the balena API.
             return Reply(404, b'{"message":"not found"}', "application/json")
         if not self.device.is_on:
             return plain(_FRONT_IS_ALONE.format(path=request.path_qs), 502)
         if request.path != "/v1/update":
             return None
-        # The front process makes of this what it can, whatever it is.
+        # The front process accepts any body and ignores what it cannot parse.
         try:
             body = json.loads(request.body or b'{"cancel":true}')
         except ValueError:
@@ -1048,19 +1051,19 @@ class SupervisorServer(HttpServer):
 
 
 def _named_app(call: _Call) -> object:
-    """Return the id of an app as a request names it."""
+    """Return the app id in the path or in the body of a request."""
     return call.arguments.get("app_id", call.body.get("appId"))
 
 
 def _is_command(request: Request) -> bool:
-    """Whether a request has the device do what it should not do twice at once."""
+    """Return whether a device must not execute the request twice at the same time."""
     if request.method == "GET":
         return request.path == "/v2/cleanup-volumes"
     return request.path not in {"/v1/blink", "/v2/journal-logs"}
 
 
 def _key(request: Request, version: tuple[int, ...]) -> str | None:
-    """Return the key as the Supervisor finds it: the query wins, also with a wrong one."""
+    """Return the API key of a request. The query takes precedence, even if its key is invalid."""
     in_query = parse_qs(request.query_string).get("apikey", [])
     if len(in_query) == 1:
         return in_query[0]
@@ -1070,7 +1073,7 @@ def _key(request: Request, version: tuple[int, ...]) -> str | None:
 
 
 def _parse_body(request: Request, call: _Call) -> str | None:
-    """Read the body as Express does; returns what is wrong with it."""
+    """Parse the body as Express does. Returns the error, or None."""
     content_type, _, parameters = request.header("Content-Type").partition(";")
     text = request.body.decode(errors="replace")
     if content_type == "application/x-www-form-urlencoded":

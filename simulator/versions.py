@@ -1,8 +1,9 @@
-"""What differs between versions of the Supervisor, as tables.
+"""Differences between versions of the Supervisor, as tables.
 
-Versions 6.6.11, 7.25.13, 8.2.4, 9.15.12, 10.8.0, 12.11.0, 14.0.0 and 19.0.5 were run. Where
-only two of them are known to differ, a change stands at the newer one. What is known of
-10.8 and 19 only stands at 14.0, which began to run on a Node with the newer messages.
+They were tested with versions 6.6.11, 7.25.13, 8.2.4, 9.15.12, 10.8.0, 12.11.0, 14.0.0 and
+19.0.5. A change is listed at the version that introduced it. If only two versions are known
+to differ, it is listed at the newer one. Changes between 10.8 and 19 that are not known
+more exactly are listed at 14.0, the first version with the messages of a newer Node.js.
 """
 
 from collections.abc import Mapping
@@ -15,12 +16,12 @@ _NEWER_NODE: Final[Version] = (14, 0)
 
 
 class ByVersion[T]:
-    """A behaviour: the first one, and those that replaced it."""
+    """A behaviour that depends on the version."""
 
     __slots__ = ("changes", "first")
 
     def __init__(self, first: T, *changes: tuple[Version, T]) -> None:
-        """List the changes with the version that brought each, oldest first."""
+        """Store the first behaviour, and the changes from the oldest to the newest version."""
         self.first = first
         self.changes = changes
 
@@ -34,30 +35,31 @@ class ByVersion[T]:
 
 
 def since(*version: int) -> ByVersion[bool]:
-    """Return a behaviour that a version brought."""
+    """Return a behaviour that starts with a version."""
     return ByVersion(False, (version, True))
 
 
 def until(*version: int) -> ByVersion[bool]:
-    """Return a behaviour that a version ended."""
+    """Return a behaviour that ends before a version."""
     return ByVersion(True, (version, False))
 
 
-# Keys
+# API keys
 
-# How a header gives the key; before, only the query could.
+# The format of the header with the API key. Older versions accept the key only in the
+# query.
 KEY_HEADER: Final[ByVersion[str | None]] = ByVersion(
     None, ((1, 14), r"ApiKey (\w+)"), ((11, 3), r"(?i:Bearer|ApiKey) (\w+)")
 )
 PING_NEEDS_KEY: Final = until(10, 3, 7)
-# One version answers with an error page.
+# One version responds with an error page.
 REGENERATION_FAILS: Final = ByVersion(False, ((7, 25, 13), True), ((7, 25, 14), False))
 
 # Update locks
 
 
 class Locking(StrEnum):
-    """Commands that a lock may stop, in groups that behave alike."""
+    """Groups of commands that treat locks in the same way."""
 
     RESTART = "restart"
     PURGE = "purge"
@@ -70,7 +72,7 @@ class Locking(StrEnum):
 
 
 class LockAnswer(Enum):
-    """How a command answers that a lock stops it."""
+    """The response of a command that a lock rejects."""
 
     UNLOCKED = "does not look at locks"
     NONE = "never answers"
@@ -114,17 +116,17 @@ LOCK_MESSAGE: Final = ByVersion(
     " '/mnt/root/tmp/balena-supervisor/services/{app_id}/{service}/{name}'",
     ((12, 2, 11), "Lockfile exists for {{ appId: {app_id}, service: {service} }}"),
 )
-# Whether looking for an update waits for the one that is being applied, and thus at its lock.
+# Whether a check for updates waits for the update in progress, including its lock.
 UPDATES_QUEUE: Final = since(17, 5)
 
 # Errors
 
-# Of a property that is read from nothing.
+# The message about a property of null or undefined.
 UNREADABLE: Final = ByVersion(
     "Cannot read property '{name}' of {value}",
     (_NEWER_NODE, "Cannot read properties of {value} (reading '{name}')"),
 )
-# The body of an error of which a route knows nothing else.
+# The body of a generic error.
 ERRORS_ARE_JSON: Final = since(10, 8)
 _APP_NOT_FOUND: Final = (
     "App not found: an app needs to be installed for this endpoint to work.\n"
@@ -143,7 +145,7 @@ _NO_SERVICE_PARAMETERS: Final = (
 SERVICE_NOT_FOUND: Final = (
     "Service not found, a container must exist for this endpoint to work"
 )
-# Status and message.
+# The status and the message.
 UNKNOWN_APP: Final[Mapping[Locking, ByVersion[tuple[int, str]]]] = {
     Locking.RESTART: ByVersion(
         (400, _APP_NOT_FOUND),
@@ -166,7 +168,7 @@ UNKNOWN_APP: Final[Mapping[Locking, ByVersion[tuple[int, str]]]] = {
         (503, _NO_SERVICES), (_NEWER_NODE, (503, _NO_VOLUMES))
     ),
 }
-# Of a command for a service without name and image id.
+# The response to a command for a service without a name and an image id.
 NO_SERVICE_GIVEN: Final = ByVersion(
     (404, SERVICE_NOT_FOUND),
     ((8, 3), (503, "This endpoint requires one of imageId or serviceName")),
@@ -181,7 +183,7 @@ NO_SERVICE_GIVEN: Final = ByVersion(
 
 
 class Trouble(Enum):
-    """How a route answers that something it asks fails."""
+    """The response of a route whose backend fails."""
 
     IGNORED = "answers as usual"
     NONE = "never answers"
@@ -191,7 +193,7 @@ class Trouble(Enum):
     ERROR = "503, as other errors"
 
 
-# By path: the container engine fails, of the VPN systemd.
+# By path. The backend is systemd for the VPN, otherwise the container engine.
 ASKED_FAILS: Final[Mapping[str, ByVersion[Trouble]]] = {
     "/v1/device": ByVersion(
         Trouble.IGNORED,
@@ -206,33 +208,33 @@ ASKED_FAILS: Final[Mapping[str, ByVersion[Trouble]]] = {
     ),
     "/v2/device/vpn": ByVersion(Trouble.NONE, (_NEWER_NODE, Trouble.CRASH)),
 }
-# Of a Supervisor that finds itself unhealthy; None is no answer.
+# The body if the Supervisor is unhealthy. None means that it does not respond.
 UNHEALTHY: Final[ByVersion[str | None]] = ByVersion(
     "Internal Server Error", ((10, 3, 8), None), ((10, 10, 15), "Unhealthy")
 )
 
-# What answers tell
+# Contents of responses
 
 TELLS_MAC_ADDRESS: Final = since(11, 8, 4)
 TELLS_APP_UUID: Final = since(14, 2, 13)
 TELLS_UPDATE_STATUS: Final = since(17, 7, 0)
-# Its own app has services.
+# The app of the Supervisor itself has services.
 TELLS_OWN_SERVICES: Final = since(18, 2)
-# Unknown ids get all apps; ids that are none, too.
+# An unknown or invalid app id returns all apps.
 STATE_TAKES_ANY_ID: Final = until(11, 4, 12)
 APP_ID_IS_TEXT: Final = until(7, 0)
-# In what GET /v1/apps tells; None is no field.
+# In the response to GET /v1/apps. None means that the field is missing.
 APP_IMAGE_ID: Final[ByVersion[str | None]] = ByVersion(
     "{image}", ((7, 0), None), (_NEWER_NODE, "sha256:{docker_id}")
 )
-# Of a container that was stopped on purpose.
+# The status of a container after a command to stop it.
 STOPPED: Final = ByVersion("Stopping", ((7, 0), "exited"))
 CONTAINER_NAME: Final = ByVersion(
     "{service}_{image_id}_{release_id}",
     ((12, 10), "{service}_{image_id}_{release_id}_{commit}"),
 )
 
-# What requests may say
+# Contents of requests
 
 SERVICES_BY_NAME: Final = since(8, 3)
 TARGET_STATE_IS_LOCAL: Final = until(10, 6, 33)
@@ -242,7 +244,7 @@ JOURNAL_TIMES: Final = since(14, 7)
 
 
 class HostConfigCheck(Enum):
-    """What becomes of a host configuration that makes no sense."""
+    """The response to an invalid host configuration."""
 
     NONE = "200, and stored"
     NEEDS_NETWORK = "503 without a network, else 200 and stored"

@@ -10,7 +10,7 @@ from .proxy import Refused
 from .replies import Reply
 from .resources import Viewer
 
-# The rules of the API; it refuses a request with the text of the rule.
+# The rules of the API. The response contains the text of the violated rule.
 _PIN: Final = (
     "It is necessary that each release that is pinned to a device, has a status that is"
     ' equal to "success" and belongs to an application1 that the device belongs to.'
@@ -51,7 +51,7 @@ type _Write[Row] = Callable[[Row, Any, Viewer], Callable[[], None]]
 
 
 def set_tag(device: CloudDevice, key: str, value: str, *, is_new: bool) -> Reply:
-    """Create or update a tag; creating an existing one is a conflict. Raises Refused."""
+    """Create or update a tag. Creating an existing tag is a conflict. Raises Refused."""
     for is_broken, sentence in _TAG_RULES:
         if is_broken(key, value):
             raise Refused(400, sentence)
@@ -73,9 +73,9 @@ def patch(
     *,
     is_balena_cloud: bool,
 ) -> Reply:
-    """Set fields of rows, all or none; an unknown field is a server error.
+    """Set fields of rows, either all or none. An unknown field is a server error.
 
-    Raises Refused if a value breaks a rule.
+    Raises Refused if a value violates a rule.
     """
     writes = _WRITES[resource]
     unknown = values.keys() - writes.keys()

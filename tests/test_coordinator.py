@@ -1,5 +1,7 @@
 """A device is polled, and its entities tell what is true."""
 
+import json
+
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -288,7 +290,7 @@ async def test_unknown_status_word(
     device.container_status("main", "Deep sleep")
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_main_status") == "deep_sleep"
-    assert state_of(hass, f"sensor.{NAME}_status") == "deep_sleep"
+    assert state_of(hass, f"sensor.{NAME}_status") == "idle"
     assert state_of(hass, f"switch.{NAME}_main_running") == "unknown"
 
 
@@ -511,3 +513,35 @@ async def test_lock_outlasts_half_of_the_answers(
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_fleet") == "unknown"
     assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "on"
+
+
+async def test_many_addresses(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A list of addresses that is too long for a state ends with a whole address."""
+    addresses = [f"2001:db8::{number:04x}" for number in range(1, 40)]
+    device.ip_addresses = tuple(addresses)
+    await pass_time(hass, freezer)
+    shown = state_of(hass, f"sensor.{NAME}_ip_address").split()
+    assert shown == addresses[: len(shown)]
+    assert 240 < len(" ".join(shown)) <= 255
+
+
+@pytest.mark.parametrize("text", ["\ud800 balenaOS", "b" * 100_000])
+async def test_text_that_is_not_sane(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+    text: str,
+) -> None:
+    """A text that is not valid Unicode, or huge, costs no other value."""
+    report = {"os_version": text, "supervisor_version": "19.0.5", "ip_address": "::1"}
+    body = json.dumps(report).encode()
+    server.faults.add("GET", "/v1/device", Fault(body=body, status_code=200))
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_ip_address") == "::1"
+    assert len(state_of(hass, f"sensor.{NAME}_os_version")) <= 255

@@ -113,7 +113,7 @@ def test_flow_errors_have_texts() -> None:
     """Every error of the flows has a text, and every text an error."""
     flow = "".join(
         (FOLDER / name).read_text("utf-8")
-        for name in ("config_flow.py", "flow_helpers.py")
+        for name in ("config_flow.py", "flow_helpers.py", "options_flow.py")
     )
     used = set(re.findall(r'"(\w+)"', flow))
     account = {text for _, _, text in _ACCOUNT_ERRORS}

@@ -14,17 +14,17 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from simulator import App, Device, Release, Service, SupervisorServer
 
+# The first version that accepts a key in a header, and those that were run.
 VERSIONS: Final = (
-    "1.8.0",
-    "6.6.0",
-    "7.0.0",
-    "7.22.0",
-    "9.11.0",
-    "10.3.0",
-    "11.4.0",
-    "14.7.0",
-    "17.8.0",
-    "19.0.0",
+    "1.14.0",
+    "6.6.11",
+    "7.25.13",
+    "8.2.4",
+    "9.15.12",
+    "10.8.0",
+    "12.11.0",
+    "14.0.0",
+    "19.0.5",
 )
 APP_ID: Final = 1658654
 # What the actions are given besides the device.

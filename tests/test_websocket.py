@@ -165,6 +165,31 @@ async def test_service(browser: Browser, device: Device, device_id: str) -> None
     assert "of another service" not in found
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "main_5_6_7fc9c5bea8e361acd49886fe6cc1e1cd",
+        "main_5_6",
+        "main_1_1_localrelease",
+        "main_7fc9c5bea8e361acd49886fe6cc1e1cd",
+        "old_main_5_6_7fc9c5bea8e361acd49886fe6cc1e1cd",
+        "a_name_of_tomorrow",
+    ],
+)
+async def test_names_of_containers(
+    browser: Browser, device: Device, device_id: str, name: str
+) -> None:
+    """A service is followed by the id of its container, whatever the engine calls it."""
+    with patch.object(device, "container_name", lambda _: name):
+        await browser.subscribe(device_id, service="main", lines=1)
+        assert await browser.messages("main is ready") == ["main is ready"]
+        device.log("redis", "of another service")
+        await device.restart_service(APP_ID, "main", force=False)
+        device.log("main", "after")
+        found = await browser.messages("after")
+    assert found == ["Starting main", "main is ready", "after"]
+
+
 async def test_service_without_a_container(
     browser: Browser, device: Device, device_id: str
 ) -> None:
@@ -211,6 +236,27 @@ async def test_app_that_the_key_does_not_see(
     device.run_app(OTHER_APP)
     await browser.subscribe(device_id, service="main", app_id=APP_ID, lines=1)
     assert await browser.messages("main is ready") == ["main is ready"]
+
+
+async def test_app_that_the_status_is_not_about(
+    browser: Browser, device: Device, device_id: str
+) -> None:
+    """A service of an app that is not the first one is read and followed."""
+    services = (Service("worker"),)
+    other = App(2_000_000, "another", Release("0f" * 16, services=services))
+    device.run_app(other)
+    await browser.subscribe(device_id, service="worker", app_id=other.id, lines=1)
+    assert await browser.messages("worker is ready") == ["worker is ready"]
+    device.log("worker", "before")
+    device.log("main", "of another app")
+    await device.restart_service(other.id, "worker", force=False)
+    device.log("worker", "after")
+    assert await browser.messages("after") == [
+        "before",
+        "Starting worker",
+        "worker is ready",
+        "after",
+    ]
 
 
 async def test_service_of_another_app(
@@ -319,7 +365,7 @@ async def test_entry_is_unloaded(
     assert (await browser.event())["entries"][0]["message"] == "the last one"
     assert await browser.event() == {
         "ended": True,
-        "message": "holy-wildflower is not set up at the moment",
+        "message": "holy-wildflower is currently not loaded in Home Assistant",
         "translation_key": "logs_unloaded",
         "translation_placeholders": {"device": "holy-wildflower"},
     }

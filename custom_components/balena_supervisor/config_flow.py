@@ -1,6 +1,6 @@
 """Config flow for balena devices and accounts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, override
 
 import voluptuous as vol
@@ -11,7 +11,6 @@ from homeassistant.config_entries import (
     ConfigFlow,
     ConfigFlowResult,
     OptionsFlow,
-    OptionsFlowWithReload,
 )
 from homeassistant.const import (
     CONF_API_KEY,
@@ -25,22 +24,16 @@ from homeassistant.data_entry_flow import section
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.selector import (
     BooleanSelector,
-    SelectOptionDict,
-    SelectSelector,
-    SelectSelectorConfig,
-    SelectSelectorMode,
     TextSelector,
     TextSelectorConfig,
     TextSelectorType,
 )
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
 
-from .client import Fleet
 from .const import (
     BALENA_CLOUD_URL,
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
-    CONF_FLEETS,
     CONF_MAC_ADDRESSES,
     CONF_SERVICES,
     CONNECTION_ACCOUNT,
@@ -49,7 +42,7 @@ from .const import (
     DOMAIN,
 )
 from .device.api_key import async_delete_key_record
-from .device.entry import BalenaConfigEntry, fleet_identifier
+from .device.entry import BalenaConfigEntry
 from .device.environment import Environment
 from .device.identity import Match
 from .device.lease import async_forget_leases, async_remember_lease
@@ -65,6 +58,7 @@ from .flow_helpers import (
     parse_device_url,
 )
 from .markdown import escape_markdown
+from .options_flow import BalenaOptionsFlow, fleet_errors, fleet_options, fleets_schema
 
 _SECTION_SERVER: Final = "server"
 
@@ -129,14 +123,14 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     @callback
     @override
     def async_supports_options_flow(cls, config_entry: BalenaConfigEntry) -> bool:
-        """Return whether the entry has options. Only accounts have options."""
-        return bool(config_entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT)
+        """Return whether the entry has options. All entries have."""
+        return True
 
     @staticmethod
     @callback
     @override
     def async_get_options_flow(config_entry: BalenaConfigEntry) -> OptionsFlow:
-        """Return the flow that changes the options of an account."""
+        """Return the flow that changes the options of a device or an account."""
         return BalenaOptionsFlow()
 
     @override
@@ -190,6 +184,9 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             if account is not None and not account.fleets:
                 errors = {CONF_TOKEN: "no_fleets"}
             elif account is not None:
+                entries = self._async_current_entries()
+                if any(map(account.is_account_of, entries)):
+                    return self.async_abort(reason="already_configured")
                 await self.async_set_unique_id(account.unique_id)
                 self._abort_if_unique_id_configured()
                 self._account, self._account_data = account, data
@@ -203,17 +200,17 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         account = self._account
         errors: Errors = {}
         if user_input is not None:
-            errors = _fleet_errors(user_input)
+            errors = fleet_errors(user_input)
             if not errors:
                 return self.async_create_entry(
                     title=account.name,
                     data=self._account_data,
-                    options=_options_from_input(user_input),
+                    options=fleet_options(user_input),
                 )
         devices = sum(fleet.device_count for fleet in account.fleets)
         return self._show_form(
             "fleets",
-            _fleets_schema(account.fleets),
+            fleets_schema(account.fleets),
             errors,
             user_input or {CONF_SERVICES: devices < _MANY_DEVICES},
         )
@@ -258,7 +255,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             device, data, errors = await self._async_validate_device_input(
-                {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}
+                {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}, entry
             )
             if device is not None:
                 return await self._async_update_device_entry(entry, device, data)
@@ -272,7 +269,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             account, data, errors = await self._async_validate_account_input(
-                user_input[CONF_TOKEN], entry.data
+                user_input[CONF_TOKEN], entry.data, entry
             )
             if account is not None:
                 return await self._async_update_account_entry(entry, account, data)
@@ -336,8 +333,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             account, data, errors = await self._async_validate_account_input(
-                user_input.get(CONF_TOKEN) or entry.data[CONF_TOKEN],
-                user_input[_SECTION_SERVER],
+                user_input.get(CONF_TOKEN), user_input[_SECTION_SERVER], entry
             )
             if account is not None:
                 return await self._async_update_account_entry(entry, account, data)
@@ -424,35 +420,47 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def _async_update_account_entry(
         self, entry: BalenaConfigEntry, account: ProbedAccount, data: Mapping[str, Any]
     ) -> ConfigFlowResult:
-        """Update and reload the entry. Abort if the token is of another account."""
-        await self.async_set_unique_id(account.unique_id)
-        is_same_user = str(entry.unique_id).endswith(f"_{account.actor_id}")
-        self._abort_if_unique_id_mismatch(
-            reason="wrong_server" if is_same_user else "wrong_account",
-            description_placeholders={
-                "account": escape_markdown(account.name),
-                "title": escape_markdown(entry.title),
-            },
-        )
-        return self.async_update_reload_and_abort(entry, data=data)
+        """Update and reload the entry, whose unique id stays. Abort if the account is another."""
+        if not account.may_replace(entry):
+            is_same_user = account.is_same_user(entry)
+            return self.async_abort(
+                reason="wrong_server" if is_same_user else "wrong_account",
+                description_placeholders={
+                    "account": escape_markdown(account.name),
+                    "title": escape_markdown(entry.title),
+                },
+            )
+        return self.async_update_reload_and_abort(entry, data_updates=data)
 
     async def _async_validate_account_input(
-        self, token: str, server: Mapping[str, Any]
+        self,
+        token: str | None,
+        server: Mapping[str, Any],
+        entry: BalenaConfigEntry | None = None,
     ) -> tuple[ProbedAccount | None, Mapping[str, Any], Errors]:
-        """Return the account, the data of its entry, and the errors by field."""
+        """Return the account, the data of its entry, and the errors by field.
+
+        An empty token keeps that of the entry, which is not sent to another server.
+        """
         url = parse_api_url(server[CONF_URL])
         if url is None:
             return None, {}, {CONF_URL: "invalid_address"}
         if is_insecure_url(url):
             return None, {}, {CONF_URL: "insecure_address"}
+        if entry is not None and not token:
+            if not has_same_origin(url, URL(entry.data[CONF_URL])):
+                return None, {}, {CONF_TOKEN: "token_for_new_address"}
+            token = entry.data[CONF_TOKEN]
         data = {
             CONF_CONNECTION: CONNECTION_ACCOUNT,
             CONF_URL: str(url),
-            CONF_TOKEN: token.strip(),
+            CONF_TOKEN: (token or "").strip(),
             CONF_CA_CERTIFICATE: server.get(CONF_CA_CERTIFICATE),
             CONF_VERIFY_SSL: server[CONF_VERIFY_SSL],
         }
-        account, errors = await async_validate_account(self.hass, data)
+        account, errors = await async_validate_account(
+            self.hass, data, entry.options if entry else None
+        )
         return account, data, errors
 
     async def _async_validate_environment(
@@ -487,6 +495,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             url,
             api_key or (kept_key if is_same_server else None),
             verify_ssl=verify_ssl,
+            entry=entry,
         )
         if entry is not None and kept_key is not None:
             api_key = kept_key
@@ -522,82 +531,3 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             },
             description_placeholders=_PLACEHOLDERS,
         )
-
-
-class BalenaOptionsFlow(OptionsFlowWithReload):
-    """Handle the options of an account: its fleets, and whether to include services."""
-
-    async def async_step_init(
-        self, user_input: dict[str, Any] | None = None
-    ) -> ConfigFlowResult:
-        """Let the user choose fleets."""
-        entry = self.config_entry
-        account, errors = await async_validate_account(self.hass, entry.data)
-        if account is None:
-            return self.async_abort(reason=next(iter(errors.values())))
-        if user_input is not None:
-            errors = _fleet_errors(user_input)
-            if not errors:
-                return self.async_create_entry(data=_options_from_input(user_input))
-        return self.async_show_form(
-            step_id="init",
-            data_schema=self.add_suggested_values_to_schema(
-                _fleets_schema(account.fleets, self._missing_fleets(account)),
-                user_input
-                or {
-                    CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
-                    CONF_SERVICES: entry.options[CONF_SERVICES],
-                },
-            ),
-            errors=errors,
-        )
-
-    def _missing_fleets(self, account: ProbedAccount) -> Mapping[int, str]:
-        """Return the names of chosen fleets that were deleted or archived, by id."""
-        entry: BalenaConfigEntry = self.config_entry
-        existing = {fleet.id for fleet in account.fleets}
-        registry = dr.async_get(self.hass)
-        names = {}
-        for fleet_id in set(entry.options[CONF_FLEETS]) - existing:
-            device = registry.async_get_device_by_identifier(
-                fleet_identifier(entry, fleet_id), entry.entry_id
-            )
-            name = device and (device.name_by_user or device.name)
-            names[fleet_id] = name or str(fleet_id)
-        return names
-
-
-def _fleets_schema(
-    fleets: Iterable[Fleet], missing: Mapping[int, str] | None = None
-) -> vol.Schema:
-    """Return the form to choose fleets, with the missing ones so that users can deselect them."""
-    labels = {fleet_id: f"{name} (?)" for fleet_id, name in (missing or {}).items()}
-    labels |= {fleet.id: f"{fleet.slug} ({fleet.device_count})" for fleet in fleets}
-    return vol.Schema(
-        {
-            vol.Required(CONF_FLEETS): SelectSelector(
-                SelectSelectorConfig(
-                    options=[
-                        SelectOptionDict(value=str(fleet_id), label=label)
-                        for fleet_id, label in labels.items()
-                    ],
-                    multiple=True,
-                    mode=SelectSelectorMode.LIST,
-                )
-            ),
-            vol.Required(CONF_SERVICES, default=True): BooleanSelector(),
-        }
-    )
-
-
-def _fleet_errors(user_input: Mapping[str, Any]) -> Errors:
-    """Return the errors by field."""
-    return {} if user_input[CONF_FLEETS] else {CONF_FLEETS: "no_fleet_chosen"}
-
-
-def _options_from_input(user_input: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of the entry."""
-    return {
-        CONF_FLEETS: sorted(map(int, user_input[CONF_FLEETS])),
-        CONF_SERVICES: user_input[CONF_SERVICES],
-    }

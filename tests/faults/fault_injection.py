@@ -1,4 +1,4 @@
-"""Injects faults into a simulated server, and reads what Home Assistant makes of them."""
+"""Inject faults into a simulated server, and read the resulting states of Home Assistant."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

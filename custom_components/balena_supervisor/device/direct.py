@@ -1,6 +1,5 @@
 """Coordinator that polls a local device, or the device that Home Assistant runs on."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import override
 
@@ -36,6 +35,7 @@ from .probe import async_confirm_device
 from .reader import SupervisorReader
 from .reauthentication import Reauthentication
 from .state import DeviceState
+from .tags import SupervisorTags
 
 
 class DirectCoordinator(DeviceCoordinator):
@@ -59,6 +59,7 @@ class DirectCoordinator(DeviceCoordinator):
             device_id=device_id,
             entry_id=entry.entry_id,
             environment=environment,
+            options=entry.options,
             supervisor=supervisor,
         )
         self.update_interval = POLL_INTERVAL
@@ -75,6 +76,7 @@ class DirectCoordinator(DeviceCoordinator):
         self._reauthentication = Reauthentication(hass, entry)
         self._url = URL(entry.data.get(CONF_URL, ""))
         self.poll_statistics = PollStatistics()
+        self.tags = SupervisorTags(supervisor)
         self.reader = SupervisorReader(
             supervisor,
             entry.title,
@@ -128,14 +130,6 @@ class DirectCoordinator(DeviceCoordinator):
         await self._api_key.async_renew(self.device_name)
 
     @override
-    async def async_tags(self) -> Mapping[str, str]:
-        return await self.supervisor.tags()
-
-    @override
-    async def async_set_tags(self, tags: Mapping[str, str]) -> None:
-        await self.supervisor.set_tags(tags)
-
-    @override
     async def async_refresh_after_command(self) -> None:
         await self.async_refresh()
 
@@ -148,11 +142,11 @@ class DirectCoordinator(DeviceCoordinator):
 
     @callback
     @override
-    def async_expect_change(self) -> None:
+    def async_poll_often(self) -> None:
         # A command may end after its entry was unloaded.
         if self._shutdown_requested:
             return
-        super().async_expect_change()
+        super().async_poll_often()
         self.update_interval = BUSY_INTERVAL
         self._schedule_refresh()
 
@@ -177,7 +171,7 @@ class DirectCoordinator(DeviceCoordinator):
         else:
             self._reauthentication.async_accepted()
             state = self._process(state)
-        is_urgent = self._is_poll_urgent(state)
+        is_urgent = self.is_poll_urgent(state)
         self.update_interval = BUSY_INTERVAL if is_urgent else POLL_INTERVAL
         return state
 
@@ -266,15 +260,16 @@ class DirectCoordinator(DeviceCoordinator):
         status = self.reboot.update(is_reachable=True)
         if status is not None:
             state = replace(state, status=status)
-        state = self._with_history(state)
-        info = self._device_info(state, has_dashboard=True)
+        state = self._with_earlier_facts(state)
+        info = self.registry.device_info(
+            state, self.device_name, self.uuid, has_dashboard=True
+        )
         info["connections"] = {
             (CONNECTION_NETWORK_MAC, normalize_mac(address))
             for address in state.mac_addresses
             if is_maker_assigned(address)
         }
-        self.registry.update(info, state)
-        return state
+        return state if self._async_register(info, state) else self.data
 
     def _another_device[ErrorT: HomeAssistantError](self, kind: type[ErrorT]) -> ErrorT:
         return kind(

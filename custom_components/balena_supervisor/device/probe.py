@@ -6,10 +6,10 @@ from yarl import URL
 
 from homeassistant.const import CONF_API_KEY, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
 from ..client import AuthenticationFailed, BalenaError, DirectTransport, Supervisor
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
+from ..session import async_get_session
 from .entry import BalenaConfigEntry
 from .evidence import compare_mac_addresses
 from .identity import DeviceIdentity, Match, is_maker_assigned, normalize_mac
@@ -60,28 +60,41 @@ class ProbedDevice:
 
 
 async def async_probe_device(
-    hass: HomeAssistant, url: URL, api_key: str | None, *, verify_ssl: bool
+    hass: HomeAssistant,
+    url: URL,
+    api_key: str | None,
+    *,
+    verify_ssl: bool,
+    entry: BalenaConfigEntry | None = None,
 ) -> ProbedDevice:
     """Ask a device who it is. GET /v1/device.
 
     The first request has no key: a device in local mode needs none, and a stranger must
-    not receive one that it does not ask for.
+    not receive one that it does not ask for. The second request has the key, as a poll has,
+    unless the device is another than that of the entry.
 
     Raises:
         AuthenticationFailed: The device needs a key, or refuses the key.
         BalenaError: The device does not answer.
     """
-    session = async_get_clientsession(hass, verify_ssl)
+    session = async_get_session(hass, verify_ssl)
     supervisor = Supervisor(DirectTransport(url, session))
-    checks_key = False
+    checks_key = is_stranger = False
     try:
         report = await supervisor.device()
     except AuthenticationFailed:
         if api_key is None:
             raise
+        checks_key = True
+    else:
+        is_stranger = (
+            entry is not None
+            and compare_mac_addresses(hass, entry, report.mac_addresses)
+            is Match.DIFFERENT
+        )
+    if api_key is not None and not is_stranger:
         supervisor = Supervisor(DirectTransport(url, session, api_key))
         report = await supervisor.device()
-        checks_key = True
     return ProbedDevice(
         name=await _name(supervisor),
         mac_addresses=[normalize_mac(address) for address in report.mac_addresses],
@@ -101,7 +114,7 @@ async def async_confirm_device(
     """
     data = entry.data
     key = None if is_leased_to_another(hass, entry, url) else data.get(CONF_API_KEY)
-    session = async_get_clientsession(hass, data.get(CONF_VERIFY_SSL, True))
+    session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
     try:
         report = await Supervisor(DirectTransport(url, session)).device()
     except AuthenticationFailed:
