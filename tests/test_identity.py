@@ -14,10 +14,10 @@ from custom_components.balena_supervisor.const import DOMAIN
 from custom_components.balena_supervisor.device.identity import DeviceIdentity, Match
 from homeassistant.config_entries import SOURCE_DHCP, ConfigEntryState
 from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import ServiceValidationError
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
-from simulator import Device, SupervisorServer
+from simulator import Device, Fault, SupervisorServer
 
 from . import pass_time, state_of
 
@@ -122,7 +122,11 @@ class Site:
         entry_id = self.entries[name].entry_id
         device = dr.async_entries_for_config_entry(registry, entry_id)[0]
         await self.hass.services.async_call(
-            DOMAIN, action, {"device_id": device.id, **data}, blocking=True
+            DOMAIN,
+            action,
+            {"device_id": device.id, **data},
+            blocking=True,
+            return_response=action.startswith("get_"),
         )
 
 
@@ -181,6 +185,107 @@ async def test_key_is_not_sent_to_the_holder_of_a_lease(
     assert not any(
         site.lobby.api_key in str(request.headers) for request in entrance.requests
     )
+
+
+async def test_command_that_destroys_nothing(site: Site) -> None:
+    """A blink does not reach another device either, which needs no key in local mode."""
+    site.lobby.local_mode = site.entrance.local_mode = True
+    await site.swap()
+    with pytest.raises(ServiceValidationError, match="Another device answers"):
+        await site.call("blink", "lobby")
+    assert not site.entrance.commands
+
+
+@pytest.mark.expects_log("kiosk")
+async def test_read_at_an_address_that_was_given_away(
+    site: Site, freezer: FrozenDateTimeFactory
+) -> None:
+    """Reading from a device sends no key to any server that took over its address."""
+    entrance = site.servers["entrance"]
+    await site.swap()
+    entrance.faults.add("GET", "/v1/device", Fault.status(404, "Not here"))
+    await site.lease(ENTRANCE_MAC, HERE)
+    entrance.requests.clear()
+    with pytest.raises(HomeAssistantError):
+        await site.call("get_host_config", "lobby")
+    assert entrance.requests
+    assert not any(
+        site.lobby.api_key in str(item.headers) for item in entrance.requests
+    )
+
+
+@pytest.mark.expects_log("Another device answers")
+async def test_lease_gives_an_address_away(hass: HomeAssistant, site: Site) -> None:
+    """The device that had the address is not shown any longer, without waiting for a poll."""
+    await site.swap()
+    await site.lease(ENTRANCE_MAC, HERE)
+    assert state_of(hass, "sensor.kiosk_lobby_status") == "unavailable"
+    assert state_of(hass, "sensor.kiosk_entrance_status") == "idle"
+
+
+@pytest.mark.expects_log("kiosk")
+async def test_lease_counts_where_there_is_no_other_evidence(
+    hass: HomeAssistant, site: Site
+) -> None:
+    """A device without MAC addresses at an address of another device's lease is not trusted."""
+    site.entrance.local_mode = True
+    site.entrance.mac_addresses = ()
+    await site.swap()
+    await site.lease(ENTRANCE_MAC, HERE)
+    with pytest.raises(ServiceValidationError, match="Another device answers"):
+        await site.call("reboot", "lobby")
+    assert not site.entrance.commands
+
+
+@pytest.mark.expects_log("kiosk")
+async def test_lease_of_a_shared_modem(hass: HomeAssistant, site: Site) -> None:
+    """A lease of a MAC address that two devices have leads neither to the other one."""
+    await site.servers["lobby"].stop()
+    site.servers["entrance"].requests.clear()
+    await site.lease(MODEM_MAC, THERE)
+    assert URL(site.entries["lobby"].data["url"]).host == HERE
+    requests = site.servers["entrance"].requests
+    assert not any(site.lobby.api_key in str(item.headers) for item in requests)
+
+
+@pytest.mark.expects_log("Another device answers")
+async def test_person_knows_better_than_a_lease(
+    hass: HomeAssistant, site: Site
+) -> None:
+    """An address that a person enters is used although it was leased to another device."""
+    await site.lease(ENTRANCE_MAC, HERE)
+    assert state_of(hass, "sensor.kiosk_lobby_status") == "unavailable"
+    entry = site.entries["lobby"]
+    result = await entry.start_reconfigure_flow(hass)
+    result = await hass.config_entries.flow.async_configure(
+        result["flow_id"],
+        {
+            "host": site.servers["lobby"].url,
+            "api_key": site.lobby.api_key,
+            "verify_ssl": True,
+        },
+    )
+    assert result["reason"] == "reconfigure_successful"
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, "sensor.kiosk_lobby_status") == "idle"
+
+
+@pytest.mark.expects_log("kiosk")
+async def test_removed_card_identifies_another_device(
+    hass: HomeAssistant, site: Site, freezer: FrozenDateTimeFactory
+) -> None:
+    """A network card that a device has no more does not make another device pass for it."""
+    card = "DC:A6:32:00:00:0C"
+    addresses = site.lobby.mac_addresses
+    site.lobby.mac_addresses = (*addresses, card)
+    await pass_time(hass, freezer)
+    site.lobby.mac_addresses = addresses
+    await pass_time(hass, freezer)
+    site.entrance.mac_addresses = (card,)
+    site.entrance.local_mode = True
+    await site.swap()
+    await pass_time(hass, freezer)
+    assert state_of(hass, "sensor.kiosk_lobby_status") == "unavailable"
 
 
 async def test_shared_modem(

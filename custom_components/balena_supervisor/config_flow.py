@@ -219,11 +219,16 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_dhcp(
         self, discovery_info: DhcpServiceInfo
     ) -> ConfigFlowResult:
-        """Poll a known device that may have a new address. This step never adds a device."""
+        """Poll the device that has the address now, and the one that had it.
+
+        This step never adds a device.
+        """
         async_remember_lease(self.hass, discovery_info.macaddress, discovery_info.ip)
         mac_address = dr.format_mac(discovery_info.macaddress)
         for entry in self._async_current_entries(include_ignore=False):
-            if mac_address not in entry.data.get(CONF_MAC_ADDRESSES, ()):
+            is_own = mac_address in entry.data.get(CONF_MAC_ADDRESSES, ())
+            url = URL(entry.data.get(CONF_URL, ""))
+            if not is_own and url.host != discovery_info.ip:
                 continue
             if entry.state is ConfigEntryState.SETUP_RETRY:
                 self.hass.config_entries.async_schedule_reload(entry.entry_id)

@@ -133,9 +133,15 @@ class Network:
         }
 
     def is_given_away(self, host: str | None, owner: str) -> bool:
-        """Return whether the latest lease of a host is of another device than the owner."""
-        holders = [item.holder for item in self.leases.values() if item.host == host]
-        return bool(holders) and holders[-1] != owner
+        """Return whether the latest lease of a host is of another device than the owner.
+
+        The owner may have the network card by now.
+        """
+        latest = [mac for mac, lease in self.leases.items() if lease.host == host][-1:]
+        return any(
+            self.leases[mac].holder != owner and mac not in self.own_cards(owner)
+            for mac in latest
+        )
 
     def received_keys(self) -> Iterator[tuple[Machine, str]]:
         """Return and forget who received whose key."""

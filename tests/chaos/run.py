@@ -19,12 +19,12 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
 from tests import pass_time
 
-from .network import NAMES, STRANGER, Announcement, Network
+from .network import MODEM_MAC, NAMES, STRANGER, Announcement, Network
 
 # Between two looks, in seconds.
 TICK: Final = 5.0
 # Between two events, on average.
-PAUSE: Final = 12.0
+PAUSE: Final = 8.0
 # Two polls, and the look after them.
 TWO_POLLS: Final = 2 * 15 + TICK
 # How long a lease takes to be announced at most.
@@ -61,6 +61,7 @@ class ChaosRun:
     async def set_up(self, hosts: tuple[str, ...]) -> None:
         """Serve the devices and set up their entries."""
         for name, host in zip(self.network.devices, hosts, strict=False):
+            self.network.devices[name].local_mode = self.random.random() < 0.5
             await self.network.machines[name].move(host)
         for name in NAMES:
             device = self.network.devices[name]
@@ -197,7 +198,7 @@ class ChaosRun:
         registry = dr.async_get(self.hass)
         cards = [
             mac
-            for mac in self.network.own_cards(name)
+            for mac in self.network.devices[name].mac_addresses
             if registry.async_get_devices(
                 connections={(dr.CONNECTION_NETWORK_MAC, mac.lower())}
             )
@@ -207,7 +208,8 @@ class ChaosRun:
         mac_address = self.random.choice(cards)
         self.note(f"lease of {name} at {host}")
         self.counts["lease"] += 1
-        self.network.note_lease(mac_address, host, name)
+        if mac_address != MODEM_MAC:
+            self.network.note_lease(mac_address, host, name)
         info = DhcpServiceInfo(host, name, mac_address.replace(":", "").lower())
         await self.hass.config_entries.flow.async_init(
             DOMAIN, context={"source": SOURCE_DHCP}, data=info
@@ -221,7 +223,9 @@ class ChaosRun:
         """Return whether Home Assistant can find and confirm the device without a person."""
         data = self.entries[name].data
         device = self.network.devices[name]
-        is_known = mac_address.lower() in data["mac_addresses"]
+        is_known = (
+            mac_address != MODEM_MAC and mac_address.lower() in data["mac_addresses"]
+        )
         return is_known and (device.local_mode or device.api_key == data["api_key"])
 
     # Persons

@@ -54,8 +54,8 @@ async def run(
 
 @pytest.mark.timeout(240)
 async def test_minutes(run: ChaosRun) -> None:
-    """Ten minutes of chaos do no harm, and in the end every device is found."""
-    await run.live(10 * MINUTE)
+    """Twenty minutes of chaos do no harm, and in the end every device is found."""
+    await run.live(20 * MINUTE)
     await run.come_to_rest()
 
 
