@@ -766,7 +766,7 @@ async def test_removing_all_apps_must_be_confirmed(
     """A state that removes all apps is sent only when that is confirmed."""
     device.local_mode = True
     server.requests.clear()
-    with pytest.raises(ServiceValidationError, match="removes all apps"):
+    with pytest.raises(ServiceValidationError, match="remove all apps"):
         await call(hass, "set_target_state", device_id=device_id, state=state)
     assert not server.requests
     await call(
