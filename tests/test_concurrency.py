@@ -628,7 +628,7 @@ class TestStop(_EitherWay):
         )
         await asyncio.sleep(0.05)
         await hass.async_stop(force=True)
-        with pytest.raises(ServiceValidationError, match="nothing was sent"):
+        with pytest.raises(ServiceValidationError, match="sent nothing"):
             await waiting
         await eventually(lambda: not reach.supervisor.under_way)
         await browser.close()

@@ -9,6 +9,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -107,7 +108,7 @@ async def _result(hass: HomeAssistant, action: str, device_id: str) -> str:
             DOMAIN, action, fields, blocking=True, return_response=True
         )
     except HomeAssistantError as err:
-        return str(err.translation_key)
+        return result_of(err)
     result: str = response["devices"][0]["result"]
     return result
 
