@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Final
 
 from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -403,7 +404,7 @@ async def _command(run: AccountRun, domain: str, action: str, **data: Any) -> No
     try:
         await hass.services.async_call(domain, action, data, blocking=True)
     except HomeAssistantError as err:
-        run.counts[f"commands failed: {err.translation_key}"] += 1
+        run.counts[f"commands failed: {result_of(err)}"] += 1
     else:
         run.counts["commands given"] += 1
 

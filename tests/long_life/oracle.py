@@ -73,12 +73,7 @@ def _service_status(device: Device, service: Service) -> str:
 
 
 def _status(device: Device) -> str:
-<<<<<<< HEAD
-    """Return the status of a device, which is that of the service with the oldest image."""
-    (app,) = device.apps.values()
-=======
-    """Return what a device does: nothing, unless an update is under way."""
->>>>>>> xstate
+    """Return the status of a device: idle unless an update is in progress."""
     stage = update_status(device)
     return {"downloading": stage, "applying": "updating"}.get(stage, "idle")
 
@@ -135,13 +130,8 @@ class Oracle:
     _lately: deque[tuple[float, Shown]] = field(default_factory=deque)
     _gone: float | None = None
     _may_have_been_locked: frozenset[bool] = frozenset()
-<<<<<<< HEAD
-    _last_release: frozenset[str] = frozenset()
-    # When the device last stopped or started.
-=======
     _last: Shown = field(default_factory=dict)
-    # When it last went or came.
->>>>>>> xstate
+    # When the device last stopped or started.
     _turned: float = 0.0
     _reasons: frozenset[str] = frozenset()
     _stage: tuple[str, float] = ("up_to_date", 0.0)
@@ -221,18 +211,11 @@ class Oracle:
         ):
             reasons.add("updating")
         self._reasons = frozenset(reasons)
-<<<<<<< HEAD
-        # The last known release stays.
-        self._last_release = frozenset().union(
-            *(shown[RELEASE] for _, shown in self._lately)
-        )
-=======
         # What was asked before stays.
         self._last = {
             name: frozenset().union(*(shown.get(name, ()) for _, shown in self._lately))
             for name in (RELEASE, *FACTS)
         }
->>>>>>> xstate
         self.rebooted = None
 
     def _see_update(self, now: float) -> None:
