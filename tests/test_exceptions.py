@@ -60,7 +60,11 @@ async def ask(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
     [
         (Fault.status(404), "not_found", "has no image for this service"),
         (Fault.status(500), "supervisor_error", "reported an error"),
-        (failed(500, "fetch failed"), "supervisor_error", "needs a connection to balena"),
+        (
+            failed(500, "fetch failed"),
+            "supervisor_error",
+            "needs a connection to balena",
+        ),
         (
             failed(503, "getaddrinfo EAI_AGAIN api.balena-cloud.com"),
             "supervisor_error",

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from time import monotonic
 from typing import Final
@@ -405,6 +405,8 @@ class ChaosRun:
         card = self.random.choice(old) if old else self.network.new_card()
         if card in old:
             self.network.drawer.remove(card)
+        if card in self.network.leases:
+            self.network.leases[card] = replace(self.network.leases[card], holder=name)
         device.mac_addresses = (*device.mac_addresses, card)
 
     async def remove_card(self) -> None:
