@@ -60,7 +60,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The latest lease of a MAC address, and the device that had the network card then."""
+    """The latest lease of a MAC address, and the last device that had the network card."""
 
     host: str
     holder: str
@@ -133,15 +133,9 @@ class Network:
         }
 
     def is_given_away(self, host: str | None, owner: str) -> bool:
-        """Return whether the latest lease of a host is of another device than the owner.
-
-        The owner may have the network card by now.
-        """
-        latest = [mac for mac, lease in self.leases.items() if lease.host == host][-1:]
-        return any(
-            self.leases[mac].holder != owner and mac not in self.own_cards(owner)
-            for mac in latest
-        )
+        """Return whether the latest lease of a host is of another device than the owner."""
+        holders = [item.holder for item in self.leases.values() if item.host == host]
+        return bool(holders) and holders[-1] != owner
 
     def received_keys(self) -> Iterator[tuple[Machine, str]]:
         """Return and forget who received whose key."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from time import monotonic
 from typing import Final
@@ -24,13 +24,13 @@ from .network import MODEM_MAC, NAMES, STRANGER, Announcement, Network
 # Between two looks, in seconds.
 TICK: Final = 5.0
 # Between two events, on average.
-PAUSE: Final = 8.0
+PAUSE: Final = 10.0
 # Two polls, and the look after them.
 TWO_POLLS: Final = 2 * 15 + TICK
 # How long a lease takes to be announced at most.
 LONGEST_DELAY: Final = 45.0
 # A person looks after a device that is lost for so long.
-PATIENCE: Final = 240.0
+PATIENCE: Final = 120.0
 
 _ACTIONS: Final = (
     "blink",
@@ -349,8 +349,10 @@ class ChaosRun:
                 self._announce_perhaps(machine.name)
 
     async def switch_power(self) -> None:
-        """Turn a device off, or on again at its last or another address."""
-        name = self._choose()
+        """Turn a device on at its last or another address, or off if all are on."""
+        machines = [self.network.machines[name] for name in self.network.devices]
+        off = [machine.name for machine in machines if machine.host is None]
+        name = self.random.choice(off) if off else self._choose()
         machine = self.network.machines[name]
         last = machine.server.host
         if machine.host is not None:
@@ -405,6 +407,8 @@ class ChaosRun:
         card = self.random.choice(old) if old else self.network.new_card()
         if card in old:
             self.network.drawer.remove(card)
+        if card in self.network.leases:
+            self.network.leases[card] = replace(self.network.leases[card], holder=name)
         device.mac_addresses = (*device.mac_addresses, card)
 
     async def remove_card(self) -> None:
@@ -436,7 +440,7 @@ class Event:
 EVENTS: Final = {
     "another address": Event(ChaosRun.move, 2),
     "swapped addresses": Event(ChaosRun.swap, 2),
-    "power": Event(ChaosRun.switch_power, 2),
+    "power": Event(ChaosRun.switch_power, 3),
     "another server": Event(ChaosRun.place_printer),
     "a key by others": Event(ChaosRun.replace_key),
     "our new key": Event(ChaosRun.renew_key),
