@@ -1,11 +1,12 @@
-"""Run a Home Assistant in its own folder and process, and call its API."""
+"""A Home Assistant of its own: its folder, its process, its API."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 import json
 import os
 from pathlib import Path
+import signal
 import sys
 from typing import Any, Final, Self
 
@@ -42,7 +43,7 @@ logger:
 
 
 def prepare(folder: Path, port: int) -> None:
-    """Write the configuration of the first start. Keep the files that Home Assistant wrote."""
+    """Write what Home Assistant needs to start with; what it wrote itself stays."""
     storage = folder / ".storage"
     storage.mkdir(parents=True, exist_ok=True)
     (folder / "configuration.yaml").write_text(_CONFIGURATION)
@@ -71,7 +72,7 @@ def prepare(folder: Path, port: int) -> None:
         {"stable": http, "pending": None, "yaml_migration_done": True},
     )
     if not (storage / "onboarding").exists():
-        # Leave out the onboarding step "user": the API needs it to create a token.
+        # The step "user" is left, so that a token can be had through the API.
         done = {"done": ["core_config", "analytics", "integration"]}
         _write_store(storage / "onboarding", 4, 1, done)
 
@@ -82,10 +83,10 @@ def _write_store(path: Path, version: int, minor: int, data: dict[str, Any]) -> 
 
 
 class HomeAssistant:
-    """Client of the API of a Home Assistant."""
+    """The API of a Home Assistant."""
 
     def __init__(self, url: str, token: str, session: aiohttp.ClientSession) -> None:
-        """Store the URL and the session."""
+        """Remember how to reach it."""
         self.url = url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._session = session
@@ -95,7 +96,7 @@ class HomeAssistant:
     async def log_in(
         cls, url: str, folder: Path, session: aiohttp.ClientSession
     ) -> Self:
-        """Return a client with the token of the last run, or with the token of a new user."""
+        """Return the API with the token of the last run, else with a new user's."""
         token_file = folder / ".token"
         if token_file.exists():
             return cls(url, token_file.read_text(), session)
@@ -123,7 +124,7 @@ class HomeAssistant:
         return cls(url, token, session)
 
     async def request(self, method: str, path: str, json: object = None) -> Any:
-        """Return the response of a REST API request."""
+        """Return the answer of the REST API."""
         async with self._session.request(
             method, f"{self.url}/api/{path}", json=json, headers=self._headers
         ) as response:
@@ -131,7 +132,7 @@ class HomeAssistant:
             return await response.json()
 
     async def command(self, kind: str, **arguments: Any) -> Any:
-        """Return the response of a WebSocket command."""
+        """Return the answer of the websocket API."""
         address = f"{self.url}/api/websocket"
         async with self._session.ws_connect(address, max_msg_size=0) as websocket:
             await websocket.receive_json()
@@ -145,10 +146,18 @@ class HomeAssistant:
 
 
 @asynccontextmanager
-async def running(
-    folder: Path, port: int, *, verbose: bool
-) -> AsyncIterator[asyncio.Task[int]]:
-    """Run Home Assistant. Yields a task that returns its exit code."""
+async def running(folder: Path, *, verbose: bool) -> AsyncIterator[asyncio.Task[int]]:
+    """Run Home Assistant; yields the task that ends with its exit code."""
+    task = asyncio.create_task(_run(folder, verbose=verbose))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _run(folder: Path, *, verbose: bool) -> int:
+    """Run Home Assistant, again when it restarts itself; returns its exit code."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -156,43 +165,45 @@ async def running(
         and name != "PYTHONDONTWRITEBYTECODE"
     }
     environment["HA_DISABLE_LOG_FILE"] = "1"
-    hass = Path(sys.executable).with_name("hass")
-    process: asyncio.subprocess.Process | None = None
-
-    async def run() -> int:
-        nonlocal process
-        code = _RESTART_EXIT_CODE
-        while code == _RESTART_EXIT_CODE:
-            process = await asyncio.create_subprocess_exec(
-                hass,
-                "--config",
-                folder,
-                "--log-no-color",
-                "--skip-pip",
-                env=environment,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                # The demo handles Ctrl-C and stops Home Assistant.
-                start_new_session=True,
-                limit=2**20,
-            )
+    code = _RESTART_EXIT_CODE
+    while code == _RESTART_EXIT_CODE:
+        process = await asyncio.create_subprocess_exec(
+            Path(sys.executable).with_name("hass"),
+            "--config",
+            folder,
+            "--log-no-color",
+            "--skip-pip",
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            # Ctrl-C is for us: we stop it.
+            start_new_session=True,
+            limit=2**20,
+        )
+        try:
             await _print_log(process, verbose=verbose)
             code = await process.wait()
-        return code
+        finally:
+            await _stop(process, verbose=verbose)
+    return code
 
-    task = asyncio.create_task(run())
+
+async def _stop(process: asyncio.subprocess.Process, *, verbose: bool) -> None:
+    """Stop Home Assistant if it runs, at the latest after 20 seconds."""
+    if process.returncode is not None:
+        return
+    process.terminate()
     try:
-        yield task
-    finally:
-        if process is not None and process.returncode is None:
-            process.terminate()
-        await asyncio.wait([task], timeout=20)
-        if not task.done() and process is not None:
-            process.kill()
+        async with asyncio.timeout(20):
+            await _print_log(process, verbose=verbose)
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def _print_log(process: asyncio.subprocess.Process, *, verbose: bool) -> None:
-    """Print errors with their tracebacks, or the whole log."""
+    """Print errors, with what follows them, or everything."""
     shown = False
     if process.stdout is None:
         return
@@ -208,7 +219,7 @@ async def _print_log(process: asyncio.subprocess.Process, *, verbose: bool) -> N
 async def wait_until_up(
     url: str, session: aiohttp.ClientSession, task: asyncio.Task[int]
 ) -> None:
-    """Wait until Home Assistant responds. Raises RuntimeError if it stops before."""
+    """Return when Home Assistant answers. Raises RuntimeError when it ends instead."""
     while not task.done():
         try:
             async with session.get(f"{url}/manifest.json") as response:

@@ -64,9 +64,8 @@ async def _start_devices(
         Registration.of_device(server.device.name, server.url, server.device.api_key)
         for server in servers
     ]
-    return Simulation(
-        f"{len(servers)} balena device(s)", registrations, control(servers)
-    )
+    noun = "device" if len(servers) == 1 else "devices"
+    return Simulation(f"{len(servers)} balena {noun}", registrations, control(servers))
 
 
 async def _start_account(

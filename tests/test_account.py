@@ -812,7 +812,7 @@ async def test_token_loses_a_right(
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
 
 
-@pytest.mark.expects_log("HTTP status 503")
+@pytest.mark.expects_log("reported an error")
 async def test_token_cannot_be_checked(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
@@ -1253,7 +1253,7 @@ async def test_version_is_taken_from_the_account(
     }
 
 
-@pytest.mark.expects_log("HTTP status 503")
+@pytest.mark.expects_log("reported an error")
 async def test_command_during_an_outage(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,

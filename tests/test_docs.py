@@ -339,6 +339,7 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "exceptions.logs_ended",
     "exceptions.logs_unloaded",
     "exceptions.not_a_device",
+    "exceptions.not_in_local_mode",
     "exceptions.service_needed",
     "exceptions.several_failed",
 }

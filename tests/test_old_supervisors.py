@@ -159,16 +159,23 @@ async def test_force_overrides_a_silent_lock(
 
 
 @pytest.mark.parametrize(
-    "device", ["6.6.11", "7.25.13", "10.8.0", "12.11.0"], indirect=True
+    ("device", "key"),
+    [
+        ("6.6.11", "locked"),
+        ("7.25.13", "locked"),
+        ("10.8.0", "locked"),
+        ("12.11.0", "locked_by_service"),
+    ],
+    indirect=["device"],
 )
 async def test_lock_is_told(
-    hass: HomeAssistant, device: Device, device_id: str
+    hass: HomeAssistant, device: Device, device_id: str, key: str
 ) -> None:
     """A lock is told as one, with the hint at force, and shown until a command passes."""
     device.lock()
     with pytest.raises(HomeAssistantError, match="use an action with force") as err:
         await call(hass, "restart", device_id, app_id=APP_ID)
-    assert err.value.translation_key == "locked"
+    assert err.value.translation_key == key
     assert state_of(hass, LOCK) == "on"
     await call(hass, "restart", device_id, app_id=APP_ID, force=True)
     assert state_of(hass, LOCK) == "off"
@@ -376,7 +383,7 @@ async def test_stopped_service(
 @pytest.mark.parametrize("device", ["7.25.13", "10.6.32"], indirect=True)
 async def test_target_state(hass: HomeAssistant, device_id: str) -> None:
     """What is in local mode only is refused as such."""
-    with pytest.raises(ServiceValidationError, match="It needs local mode"):
+    with pytest.raises(ServiceValidationError, match="only in local mode"):
         await hass.services.async_call(
             DOMAIN,
             "get_target_state",

@@ -33,7 +33,7 @@ def session(cloud: CloudServer, token: str) -> None:
 # A poll
 
 
-@pytest.mark.expects_log("HTTP status 500")
+@pytest.mark.expects_log("reported an error")
 async def test_database_is_away(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
@@ -52,7 +52,7 @@ async def test_database_is_away(
 
 
 @pytest.mark.usefixtures("session")
-@pytest.mark.expects_log("HTTP status 500")
+@pytest.mark.expects_log("reported an error")
 async def test_database_is_away_from_a_session(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
@@ -66,7 +66,7 @@ async def test_database_is_away_from_a_session(
     assert not asked(hass)
 
 
-@pytest.mark.expects_log("refused a valid token")
+@pytest.mark.expects_log("reported an error")
 async def test_database_comes_back_during_the_questions(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,

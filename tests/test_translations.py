@@ -26,9 +26,11 @@ from custom_components.balena_supervisor.device.state import (
     UpdateStatus,
 )
 from custom_components.balena_supervisor.exceptions import (
+    _ACCOUNT_REASON_TRANSLATION_KEYS,
     _ACCOUNT_TRANSLATION_KEYS,
     _DEVICE_TRANSLATION_KEYS,
     _LOCK_TRANSLATION_KEYS,
+    _REASON_TRANSLATION_KEYS,
 )
 from custom_components.balena_supervisor.flow_helpers import (
     _ACCOUNT_ERRORS,
@@ -95,12 +97,23 @@ def test_words_have_texts(key: str, words: Any) -> None:
 def test_exceptions_have_texts() -> None:
     """Every exception has a message, and every message an exception."""
     literal = set(re.findall(r'translation_key=\s*"(\w+)",?\s*(?:\)|trans)', SOURCE))
-    built = set(re.findall(r'(?:refusal|_error)\(\s*"(\w+)"', SOURCE))
-    chosen = {"not_a_device", "stopping", "unavailable_service", "unloaded"}
+    built = set(re.findall(r'(?:refusal|_busy|_error|FieldError)\(\s*"(\w+)"', SOURCE))
+    chosen = {
+        "locked_by_service",
+        "many_failed",
+        "needs_supervisor",
+        "not_a_device",
+        "several_failed",
+        "stopping",
+        "unavailable_service",
+        "unloaded",
+    }
     keys = {
         *_DEVICE_TRANSLATION_KEYS.values(),
         *_ACCOUNT_TRANSLATION_KEYS.values(),
         *_LOCK_TRANSLATION_KEYS.values(),
+        *_REASON_TRANSLATION_KEYS.values(),
+        *_ACCOUNT_REASON_TRANSLATION_KEYS.values(),
         *built,
         *chosen,
     }

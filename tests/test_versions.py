@@ -9,6 +9,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -100,14 +101,14 @@ async def test_entities(
 
 
 async def _result(hass: HomeAssistant, action: str, device_id: str) -> str:
-    """Call an action; returns "ok" or the key of what is said instead."""
+    """Call an action; returns its result."""
     fields = {"device_id": device_id, **FIELDS.get(action, {})}
     try:
         response: Any = await hass.services.async_call(
             DOMAIN, action, fields, blocking=True, return_response=True
         )
     except HomeAssistantError as err:
-        return str(err.translation_key)
+        return result_of(err)
     result: str = response["devices"][0]["result"]
     return result
 

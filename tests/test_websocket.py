@@ -239,12 +239,17 @@ async def test_app_that_the_key_does_not_see(
 
 
 async def test_app_that_the_status_is_not_about(
-    browser: Browser, device: Device, device_id: str
+    hass: HomeAssistant,
+    browser: Browser,
+    device: Device,
+    loaded: MockConfigEntry,
+    device_id: str,
 ) -> None:
     """A service of an app that is not the first one is read and followed."""
     services = (Service("worker"),)
     other = App(2_000_000, "another", Release("0f" * 16, services=services))
     device.run_app(other)
+    assert await hass.config_entries.async_reload(loaded.entry_id)
     await browser.subscribe(device_id, service="worker", app_id=other.id, lines=1)
     assert await browser.messages("worker is ready") == ["worker is ready"]
     device.log("worker", "before")

@@ -31,7 +31,6 @@ from custom_components.balena_supervisor.client import (
 )
 import simulator
 from simulator import CloudDevice, CloudServer, Fault, Service, TokenKind
-from simulator.account import SYSTEM_APPS
 from tests.certificates import certify
 
 HTML = "text/html"
@@ -214,14 +213,6 @@ def expected_fields(item: CloudDevice) -> dict[str, object]:
     }
 
 
-# Every device also has the images of the host OS and of the Supervisor.
-SYSTEM_IMAGES = {
-    InstalledImage(service=service.name, status="Running", app_id=app.id)
-    for app in SYSTEM_APPS
-    for service in app.release.services
-}
-
-
 def images_of_fleet(row: DeviceRow) -> set[InstalledImage]:
     """Return the images of a row, without those of the host OS and the Supervisor."""
     return {image for image in row.images or () if image.app_id == row.fleet_id}
@@ -230,7 +221,7 @@ def images_of_fleet(row: DeviceRow) -> set[InstalledImage]:
 def images(item: CloudDevice) -> set[InstalledImage]:
     """Return the expected images of a device that runs its fleet's release."""
     assert item.fleet.release is not None
-    return SYSTEM_IMAGES | {
+    return {
         InstalledImage(
             service=container.service.name,
             status=container.status,

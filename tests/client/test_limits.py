@@ -149,7 +149,6 @@ async def test_large_error(cloud: CloudServer, session: ClientSession) -> None:
     response = await http.request("GET", "/broken", timeout=10, is_command=False)
     assert response.status == 500
     assert len(response.body) == MAX_ERROR_SIZE
-    assert len(response.message) == 200
     assert perf_counter() - started < 5
 
 

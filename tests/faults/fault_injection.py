@@ -12,6 +12,7 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from custom_components.balena_supervisor.client import Endpoint
 from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.config_entries import SOURCE_REAUTH
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -98,7 +99,7 @@ async def send_command(
             return_response=asks,
         )
     except HomeAssistantError as err:
-        return CommandResult(err.translation_key, str(err.translation_placeholders))
+        return CommandResult(result_of(err), str(err.translation_placeholders))
     return CommandResult()
 
 

@@ -42,6 +42,7 @@ SAID = {
 # Exceptions: the balena API has fewer kinds of responses than a Supervisor.
 SAID_OF = {
     "404 as JSON": "account_too_old",
+    "503 of an app": "account_failed",
     "503 that finds nothing": "account_failed",
     "504 of the front process": "account_failed",
 }
@@ -71,7 +72,11 @@ TAG_SAID = {
     "locked_by_host_update": "invalid_answer",
     "locked_by_supervisor": "invalid_answer",
 }
-TAG_SAID_OF = {"404 as JSON": "unsupported", "503 that finds nothing": "cloud_failed"}
+TAG_SAID_OF = {
+    "404 as JSON": "unsupported",
+    "503 of an app": "cloud_failed",
+    "503 that finds nothing": "cloud_failed",
+}
 
 
 @pytest.fixture

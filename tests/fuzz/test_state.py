@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given, strategies as st
@@ -185,7 +186,9 @@ def test_any_row_of_an_account(
     row: DeviceRow, told: DeviceState | None, is_fresh: bool
 ) -> None:
     """The same for any row of an account together with any report of a Supervisor."""
-    state = state_from_account(row, "fleet", told, is_fresh=is_fresh)
+    state = state_from_account(
+        row, "fleet", told, now=datetime.now(UTC), is_fresh=is_fresh
+    )
     assert not list(misfits(state, DeviceState))
     assert not contradictions(state)
 

@@ -7,11 +7,13 @@ uses only the ids of entities.
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 import random
 from time import monotonic
 from typing import Any, Final
 
 from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -40,6 +42,8 @@ REBOOT: Final = 600.0
 # The seeds of the UUIDs of devices that join and leave. A device keeps its UUID.
 POOL: Final = tuple(f"{number:032x}" for number in range(1, 13))
 FEWEST: Final = 3
+# After this long without VPN, a device without power has no heartbeat either.
+HEARTBEAT_DELAY: Final = timedelta(minutes=16)
 _ANYTHING: Final = None
 
 # The state by domain and unique id of an entity. None allows any state.
@@ -65,19 +69,28 @@ def _flag(value: bool) -> str:
     return "on" if value else "off"
 
 
+def is_online(device: CloudDevice) -> bool:
+    """Return whether a device is online: a while without VPN, its heartbeat decides."""
+    since = device.connection.vpn_since
+    assert since is not None
+    return device.is_connected_to_vpn or (
+        device.heartbeat == "online" and datetime.now(UTC) - since >= HEARTBEAT_DELAY
+    )
+
+
 def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
     """Return the true states of a device, by domain and the end of the unique id."""
-    online = device.is_online
+    online = is_online(device)
     app = device.app
     assert app is not None
     shown: dict[tuple[str, str], str | None] = {
-        ("binary_sensor", "online"): _flag(online)
-    }
-    told: dict[tuple[str, str], str | None] = {
-        ("binary_sensor", "vpn"): _flag(device.is_connected_to_vpn),
+        ("binary_sensor", "online"): _flag(online),
         ("sensor", "release"): app.release.commit[:7],
         ("sensor", "fleet"): device.fleet.name,
         ("sensor", "ip_address"): " ".join(device.device.ip_addresses),
+    }
+    told: dict[tuple[str, str], str | None] = {
+        ("binary_sensor", "vpn"): _flag(device.is_connected_to_vpn),
     }
     is_changing = device.device.current_update is not None
     wanted = device.should_run.services if device.should_run else ()
@@ -181,7 +194,7 @@ class AccountOracle:
         }
         for fleet in self.cloud.fleets.values():
             end = f"{self.account_id}_{fleet.id}"
-            online = sum(device.is_online for device in fleet.devices)
+            online = sum(map(is_online, fleet.devices))
             shown["sensor", f"{end}_devices"] = str(len(fleet.devices))
             shown["sensor", f"{end}_devices_online"] = (
                 _ANYTHING if any(map(self._is_awaited, fleet.devices)) else str(online)
@@ -391,7 +404,7 @@ async def _command(run: AccountRun, domain: str, action: str, **data: Any) -> No
     try:
         await hass.services.async_call(domain, action, data, blocking=True)
     except HomeAssistantError as err:
-        run.counts[f"commands failed: {err.translation_key}"] += 1
+        run.counts[f"commands failed: {result_of(err)}"] += 1
     else:
         run.counts["commands given"] += 1
 

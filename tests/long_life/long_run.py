@@ -10,6 +10,7 @@ from time import monotonic
 import tracemalloc
 from typing import Final, Self
 
+from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.exceptions import HomeAssistantError
@@ -81,9 +82,9 @@ class LongRun:
         del self.history[:-10]
 
     def see_refusal(self, error: HomeAssistantError) -> None:
-        """Count the error of a command, and detect an update lock."""
-        self.count(f"commands failed: {error.translation_key}")
-        if error.translation_key == "locked":
+        """Count the error of a command, and remember an update lock."""
+        self.count(f"commands failed: {result_of(error)}")
+        if result_of(error) == "locked":
             self.oracle.may_be_locked = frozenset({True})
 
     def see_success(self) -> None:

@@ -20,6 +20,11 @@ DEVICE: Final = "holy_wildflower"
 ONLINE: Final = f"binary_sensor.{DEVICE}_online"
 STATUS: Final = f"sensor.{DEVICE}_status"
 RELEASE: Final = f"update.{DEVICE}_release"
+# What stays known of a device that is away for a known reason.
+FACTS: Final = tuple(
+    f"sensor.{DEVICE}_{name}"
+    for name in ("release", "os_version", "supervisor_version", "ip_address", "fleet")
+)
 LOCKED: Final = f"binary_sensor.{DEVICE}_update_locked"
 UNAVAILABLE: Final = "unavailable"
 UNKNOWN: Final = "unknown"
@@ -68,17 +73,9 @@ def _service_status(device: Device, service: Service) -> str:
 
 
 def _status(device: Device) -> str:
-    """Return the status of a device, which is that of the service with the oldest image."""
-    (app,) = device.apps.values()
+    """Return the status of a device: idle unless an update is in progress."""
     stage = update_status(device)
-    if stage == "downloading":
-        return stage
-    first = min(app.release.services, key=lambda service: service.image_id)
-    container = device.containers.get((app.id, first.name))
-    word = container.status.lower() if container else "downloaded"
-    if word != "running":
-        return word
-    return "updating" if stage == "applying" else "idle"
+    return {"downloading": stage, "applying": "updating"}.get(stage, "idle")
 
 
 def states(device: Device) -> dict[str, str]:
@@ -133,7 +130,7 @@ class Oracle:
     _lately: deque[tuple[float, Shown]] = field(default_factory=deque)
     _gone: float | None = None
     _may_have_been_locked: frozenset[bool] = frozenset()
-    _last_release: frozenset[str] = frozenset()
+    _last: Shown = field(default_factory=dict)
     # When the device last stopped or started.
     _turned: float = 0.0
     _reasons: frozenset[str] = frozenset()
@@ -186,7 +183,8 @@ class Oracle:
             }
             if self._reasons and now - (self._gone or now) < REASON_LASTS + POLL:
                 shown[STATUS] |= self._reasons
-                shown[RELEASE] |= self._last_release
+                for name, last in self._last.items():
+                    shown[name] = shown.get(name, frozenset()) | last
         if now - self._turned <= POLL:
             # The device stopped or started during a poll, so some responses may be missing.
             shown = {name: state | _HALF_ANSWERED for name, state in shown.items()}
@@ -213,10 +211,11 @@ class Oracle:
         ):
             reasons.add("updating")
         self._reasons = frozenset(reasons)
-        # The last known release stays.
-        self._last_release = frozenset().union(
-            *(shown[RELEASE] for _, shown in self._lately)
-        )
+        # What was asked before stays.
+        self._last = {
+            name: frozenset().union(*(shown.get(name, ()) for _, shown in self._lately))
+            for name in (RELEASE, *FACTS)
+        }
         self.rebooted = None
 
     def _see_update(self, now: float) -> None:

@@ -134,7 +134,7 @@ async def happen(
         await home_assistant.pass_time(16)
 
 
-@pytest.mark.expects_log("The connection was refused")
+@pytest.mark.expects_log("could not reach holy-wildflower")
 async def test_triggers(
     automated: HomeAssistant, home_assistant: RestartableHomeAssistant, world: World
 ) -> None:

@@ -75,12 +75,8 @@ def state_from_account(
         release=row.running_release.commit if row.running_release else None,
         release_version=row.running_release.version if row.running_release else None,
         services=_services(row, fleet),
-        # Nothing is known of a device that is offline or never reported anything.
-        status=(
-            device_status(update_status)
-            if is_online and (row.status or row.supervisor_version)
-            else None
-        ),
+        # The status of an offline device is outdated.
+        status=_status(row, update_status) if is_online else None,
         storage_usage=_percentage(row.storage_usage, row.storage_total),
         supervisor_version=row.supervisor_version,
         target_release=row.target_release.commit if row.target_release else None,
@@ -200,6 +196,13 @@ def _update_status(
     if stage not in (None, UpdateStatus.UP_TO_DATE):
         return stage
     return UpdateStatus.PENDING if pending else stage
+
+
+def _status(row: DeviceRow, update_status: str | None) -> Status | None:
+    """Return the status of a device, None if it never reported anything."""
+    status = device_status(update_status)
+    has_reported = row.status is not None or row.supervisor_version is not None
+    return status if has_reported or status != Status.IDLE else None
 
 
 def _update_downloaded(

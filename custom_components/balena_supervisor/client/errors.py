@@ -22,6 +22,7 @@ class Reason(StrEnum):
     NO_API_KEY = "no_api_key"
     # The device cannot reach balena.
     NO_INTERNET = "no_internet"
+    NOT_IN_LOCAL_MODE = "not_in_local_mode"
     # The balena API cannot pass on the response of the Supervisor.
     NOT_FORWARDED = "not_forwarded"
     SEVERAL_SERVICES = "several_services"

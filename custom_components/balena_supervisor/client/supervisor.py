@@ -23,6 +23,7 @@ from .errors import (
     InvalidResponse,
     OutcomeUnknown,
     ProbablyLocked,
+    Reason,
     SupervisorError,
     Unsupported,
 )
@@ -391,7 +392,8 @@ class Supervisor:
             if self.supports(Capability.TARGET_STATE_IN_ANY_MODE):
                 raise
             raise Unsupported(
-                "It needs local mode, or Supervisor 10.6.33 or later"
+                "It needs local mode, or Supervisor 10.6.33 or later",
+                Reason.NOT_IN_LOCAL_MODE,
             ) from err
         state = parse_object(data["state"])
         try:

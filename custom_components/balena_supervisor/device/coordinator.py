@@ -281,7 +281,9 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
 
         A reload follows if services got other identifiers: the entities have the old ones.
         """
-        has_moved = self.registry.update(info, state)
+        has_moved = self.registry.update(
+            info, state, reports_services=self.reports_services
+        )
         if has_moved and self.data is not None and not self._needs_reload:
             self._needs_reload = True
             self.hass.config_entries.async_schedule_reload(self._entry_id)

@@ -66,10 +66,12 @@ class DeviceRegistryUpdater:
             sw_version=state.os_version,
         )
 
-    def update(self, info: DeviceInfo, state: DeviceState) -> bool:
+    def update(
+        self, info: DeviceInfo, state: DeviceState, *, reports_services: bool
+    ) -> bool:
         """Register the device if its info changed, and remove services that are gone.
 
-        Returns whether services got other identifiers, which their entities do not have yet.
+        `reports_services` is whether the state lists services at all. Returns whether services got other identifiers, which their entities do not have yet.
         """
         if info != self._info:
             device = self._registry.async_get_or_create(
@@ -83,7 +85,7 @@ class DeviceRegistryUpdater:
         has_moved = self._move_services(services, state.apps)
         # In the middle of an update the list of services is incomplete, and while one app
         # replaces another, it is empty.
-        if state.is_settled and services:
+        if state.is_settled and (services or not reports_services):
             self._remove_stale_services(services)
             self._services = services
         return has_moved
