@@ -254,7 +254,7 @@ async def test_device_without_key(
     hass.config_entries.async_update_entry(entry, data={**entry.data, "api_key": None})
     await hass.config_entries.async_setup(entry.entry_id)
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
-    with pytest.raises(ServiceValidationError, match="without an API key of its own"):
+    with pytest.raises(ServiceValidationError, match="without an API key"):
         await hass.services.async_call(
             DOMAIN, "regenerate_api_key", {"device_id": devices[0].id}, blocking=True
         )
@@ -264,11 +264,11 @@ async def test_device_without_key(
 async def test_not_through_an_account(
     hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
-    """Through an account, a new key would cut the device off: nothing is sent."""
+    """Through an account, a new key would cut kiosk-lobby off: nothing is sent."""
     response = await regenerate(hass, account)
     (outcome,) = response["devices"]
     assert outcome["result"] == "unsupported"
-    assert "would cut the device off" in outcome["message"]
+    assert "would cut kiosk-lobby off" in outcome["message"]
     assert not cloud_device.device.commands
 
 

@@ -311,6 +311,11 @@ async def test_environment_fails_and_recovers(
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
+def test_local_device_has_options(entry: MockConfigEntry) -> None:
+    """Home Assistant offers the options of a local device."""
+    assert entry.supports_options
+
+
 async def test_reauth(
     hass: HomeAssistant, entry: MockConfigEntry, device: Device
 ) -> None:
