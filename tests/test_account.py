@@ -1282,7 +1282,7 @@ async def test_command_outlives_its_entry(
 ) -> None:
     """A command that ends after its entry was unloaded has nothing follow."""
     cloud.faults.add("POST", "/supervisor/v1/blink", Fault.hang())
-    restart = "/supervisor/v2/applications/*"
+    restart = "/supervisor/v2/applications/2000001/restart"
     cloud.faults.add("POST", restart, Fault.hang())
     calling = hass.async_create_task(
         hass.services.async_call(

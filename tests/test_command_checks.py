@@ -229,6 +229,27 @@ class TestDownload:
             await call(hass, "restart_service", device_id=device_id, service="main")
 
 
+async def test_entry_that_is_unloaded_during_a_check(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_id: str,
+    server: SupervisorServer,
+) -> None:
+    """The command is not sent any more."""
+    server.faults.add("GET", "/v2/applications/state", Fault.hang())
+    server.requests.clear()
+    calling = asyncio.create_task(call(hass, "restart", device_id=device_id))
+    async with asyncio.timeout(5):
+        while "/v2/applications/state" not in {item.path for item in server.requests}:
+            await asyncio.sleep(0.01)
+    await hass.config_entries.async_unload(loaded.entry_id)
+    server.faults.clear()
+    with pytest.raises(ServiceValidationError, match="nothing was sent"):
+        await calling
+    assert not device.commands
+
+
 class TestStopAndStart:
     """A service that is started at once after a stop."""
 

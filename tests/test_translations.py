@@ -31,6 +31,7 @@ from custom_components.balena_supervisor.exceptions import (
     _DEVICE_TRANSLATION_KEYS,
     _LOCK_TRANSLATION_KEYS,
     _REASON_TRANSLATION_KEYS,
+    _RESULTS,
 )
 from custom_components.balena_supervisor.flow_helpers import (
     _ACCOUNT_ERRORS,
@@ -97,7 +98,7 @@ def test_words_have_texts(key: str, words: Any) -> None:
 def test_exceptions_have_texts() -> None:
     """Every exception has a message, and every message an exception."""
     literal = set(re.findall(r'translation_key=\s*"(\w+)",?\s*(?:\)|trans)', SOURCE))
-    built = set(re.findall(r'(?:refusal|_busy|_error|FieldError)\(\s*"(\w+)"', SOURCE))
+    built = set(re.findall(r'(?:refusal|_error|_busy|FieldError)\(\s*"(\w+)"', SOURCE))
     chosen = {
         "locked_by_service",
         "many_failed",
@@ -120,6 +121,11 @@ def test_exceptions_have_texts() -> None:
     assert keys | (literal & set(TRANSLATIONS["exceptions"])) == set(
         TRANSLATIONS["exceptions"]
     )
+
+
+def test_results_are_of_texts() -> None:
+    """Every text that has another result than its key exists."""
+    assert _RESULTS.keys() <= TRANSLATIONS["exceptions"].keys()
 
 
 def test_flow_errors_have_texts() -> None:

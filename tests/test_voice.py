@@ -214,7 +214,7 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
     "refused commands": [
         (
             "reboot the kiosk lobby 2",
-            "An app on Kiosk_Lobby 2 holds an update lock. Wait until",
+            "The service browser on Kiosk_Lobby 2 holds an update lock",
             "",
         ),
         (

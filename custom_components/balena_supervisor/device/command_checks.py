@@ -34,14 +34,10 @@ class CommandChecks:
         version = self._supervisor.version
         if version is not None and version < _UPDATES_QUEUE_SINCE:
             return False
-        if not force and not await self._has_failed_update():
-            return False
-        reports = await self._read_apps()
-        if reports is None:
-            return self._coordinator.data.update_status != UpdateStatus.DOWNLOADING
-        return not any(
-            _downloading(reports, app.app_id) for app in reports.apps.values()
-        )
+        is_waiting = force or await self._has_failed_update()
+        needs_cancel = is_waiting and not await self._is_downloading()
+        self._refuse_if_blocked()
+        return needs_cancel
 
     async def require_images(self, app_id: int, service: str | None = None) -> None:
         """Raise ServiceValidationError while the image of a service, or of any, downloads.
@@ -54,6 +50,7 @@ class CommandChecks:
             services = [name for name in services if name == service]
         if services:
             raise self._apps.refusal("still_downloading", services=", ".join(services))
+        self._refuse_if_blocked()
 
     async def wait_until_stopped(self, app_id: int, service: str) -> None:
         """Wait until the container of a service has stopped: a start would have no effect.
@@ -66,6 +63,18 @@ class CommandChecks:
                     await asyncio.sleep(_STOP_POLL_INTERVAL)
         except TimeoutError as err:
             raise self._apps.refusal("still_stopping", service=service) from err
+        self._refuse_if_blocked()
+
+    def _refuse_if_blocked(self) -> None:
+        """Raise an error if nothing may be sent any more: the entry may have been unloaded meanwhile."""
+        if (blocker := self._coordinator.command_blocker) is not None:
+            raise blocker
+
+    async def _is_downloading(self) -> bool:
+        reports = await self._read_apps()
+        if reports is None:
+            return self._coordinator.data.update_status == UpdateStatus.DOWNLOADING
+        return any(_downloading(reports, app.app_id) for app in reports.apps.values())
 
     async def _has_failed_update(self) -> bool:
         state = self._coordinator.data
