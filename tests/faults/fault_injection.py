@@ -13,7 +13,7 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from custom_components.balena_supervisor.client import Endpoint
 from custom_components.balena_supervisor.const import DOMAIN
 from custom_components.balena_supervisor.exceptions import result_of
-from homeassistant.config_entries import SOURCE_REAUTH
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
@@ -101,6 +101,12 @@ async def send_command(
     except HomeAssistantError as err:
         return CommandResult(result_of(err), str(err.translation_placeholders))
     return CommandResult()
+
+
+def setup_result(entry: ConfigEntry) -> str | None:
+    """Return why the setup of an entry failed, as the word that automations get for the error."""
+    key = entry.error_reason_translation_key
+    return result_of(HomeAssistantError(translation_key=key)) if key else None
 
 
 def is_reauth_in_progress(hass: HomeAssistant) -> bool:

@@ -33,6 +33,7 @@ from .fault_injection import (
     poll,
     requests_to,
     send_command,
+    setup_result,
     states,
 )
 from .report import difference
@@ -91,11 +92,12 @@ async def test_polling_with_a_key_that_is_refused(
     case: Case,
     note: Note,
 ) -> None:
-    """A refused key starts one reauthentication. With the new key, all entities return."""
+    """A key refused for a minute starts one reauthentication. With the new key, all entities return."""
     usual = states(hass)
     async with fault_at(server, case, DEVICE):
         await poll(hass, clock)
-        await poll(hass, clock)
+        assert not is_reauth_in_progress(hass)
+        await poll(hass, clock, 61)
         during = states(hass)
         assert during == DEVICE.expected_states(case, usual)
     note(case, DEVICE.column, difference(usual, during))
@@ -147,7 +149,7 @@ async def test_setup_without_the_device(
     async with fault_at(server, case, DEVICE):
         await hass.config_entries.async_setup(entry.entry_id)
         await poll(hass, clock, 100)
-        reason = entry.error_reason_translation_key
+        reason = setup_result(entry)
         assert reason == case.read
     note(case, "at setup, `/v1/device`", reason)
     await poll(hass, clock, 100)
