@@ -195,12 +195,18 @@ async def test_state_lists_no_apps_of_balena(
 async def test_one_empty_response(
     hass: HomeAssistant,
     server: SupervisorServer,
-    loaded: MockConfigEntry,
+    device_id: str,
+    device_registry: dr.DeviceRegistry,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """Services stay with the first response without apps, and are gone with the second."""
+    """Services stay with the first response without apps, and are unavailable with the second.
+
+    They are not removed: they can return under another app id.
+    """
+    children = dr.async_entries_for_parent_device(device_registry, device_id)
     server.faults.add(*APPS_STATE, Fault.json({}))
     await pass_time(hass, freezer)
     assert state_of(hass, f"switch.{NAME}_main_running") == "on"
     await pass_time(hass, freezer)
-    assert hass.states.get(f"switch.{NAME}_main_running") is None
+    assert state_of(hass, f"switch.{NAME}_main_running") == "unavailable"
+    assert dr.async_entries_for_parent_device(device_registry, device_id) == children

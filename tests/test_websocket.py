@@ -31,6 +31,19 @@ def device() -> Device:
     return Device(timings=replace(Timings.instant(), log=600))
 
 
+def needs_supervisor(version: str) -> dict[str, Any]:
+    """Return the event that tells that the Supervisor of the device is too old."""
+    return {
+        "ended": True,
+        "message": (
+            f"holy-wildflower needs Supervisor {version} or later for this. "
+            "Update its operating system in the balena dashboard"
+        ),
+        "translation_key": "needs_supervisor",
+        "translation_placeholders": {"device": "holy-wildflower", "version": version},
+    }
+
+
 class Browser:
     """A browser that follows logs."""
 
@@ -420,12 +433,18 @@ async def test_device_ends_it(
 async def test_device_fails(
     browser: Browser, server: SupervisorServer, device_id: str
 ) -> None:
-    """Why the device gives no logs is told."""
+    """A failure of the Supervisor is told in plain words, not in its own."""
     server.faults.add(*JOURNAL, Fault.status(503, "no journal"))
     await browser.subscribe(device_id)
-    event = await browser.event()
-    assert event["ended"] is True
-    assert "reported an error" in event["message"]
+    assert await browser.event() == {
+        "ended": True,
+        "message": (
+            "The Supervisor of holy-wildflower reported an error. "
+            "Try again, and check the logs of the device if the error remains"
+        ),
+        "translation_key": "supervisor_error",
+        "translation_placeholders": {"device": "holy-wildflower"},
+    }
 
 
 async def test_unknown_service(browser: Browser, device_id: str) -> None:
@@ -447,7 +466,15 @@ async def test_device_of_an_account(
     )
     for source in ({}, {"service": "browser"}, {"unit": "balena"}):
         await browser.subscribe(member.id, **source)
-        assert "does not forward the logs" in (await browser.event())["message"]
+        assert await browser.event() == {
+            "ended": True,
+            "message": (
+                "The balena API does not forward the logs of kiosk-lobby. "
+                "Add kiosk-lobby as a local device to read them"
+            ),
+            "translation_key": "logs_by_account",
+            "translation_placeholders": {"device": "kiosk-lobby"},
+        }
 
 
 async def test_unknown_device(browser: Browser) -> None:
@@ -583,13 +610,13 @@ class TestOldSupervisor:
     async def test_unit(self, browser: Browser, device_id: str) -> None:
         """A unit cannot be followed, which is told."""
         await browser.subscribe(device_id, unit="balena")
-        assert "needs Supervisor 10.2" in (await browser.event())["message"]
+        assert await browser.event() == needs_supervisor("10.2")
 
     @pytest.mark.parametrize("device", ["7.20.0"], indirect=True)
     async def test_nothing(self, browser: Browser, device_id: str) -> None:
         """A Supervisor that tells no logs at all says so."""
         await browser.subscribe(device_id)
-        assert "needs Supervisor 7.21" in (await browser.event())["message"]
+        assert await browser.event() == needs_supervisor("7.21")
 
     @pytest.mark.parametrize("device", ["10.2.0"], indirect=True)
     async def test_plain_lines_of_a_unit(

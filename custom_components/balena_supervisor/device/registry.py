@@ -71,7 +71,8 @@ class DeviceRegistryUpdater:
     ) -> bool:
         """Register the device if its info changed, and remove services that are gone.
 
-        `reports_services` is whether the state lists services at all. Returns whether services got other identifiers, which their entities do not have yet.
+        `reports_services` is whether the state lists services at all. Returns whether
+        services got other identifiers, which their entities do not have yet.
         """
         if info != self._info:
             device = self._registry.async_get_or_create(
@@ -83,8 +84,8 @@ class DeviceRegistryUpdater:
         if services == self._services or state.apps is None:
             return False
         has_moved = self._move_services(services, state.apps)
-        # In the middle of an update the list of services is incomplete, and while one app
-        # replaces another, it is empty.
+        # In the middle of an update the list of services is incomplete. While one app replaces
+        # another it is empty, and the services of the new app take over the old identifiers.
         if state.is_settled and (services or not reports_services):
             self._remove_stale_services(services)
             self._services = services
