@@ -164,7 +164,11 @@ SENSORS = (
         options=[status.value for status in OverallStatus],
         exists_fn=lambda state: state.overall_status is not None,
         value_fn=lambda state: state.overall_status,
-        attributes_fn=lambda state: {ATTR_PROGRESS: state.overall_progress},
+        attributes_fn=lambda state: (
+            {}
+            if state.overall_progress is None
+            else {ATTR_PROGRESS: state.overall_progress}
+        ),
         is_shown_offline=True,
         enabled_in_fleet=True,
     ),
