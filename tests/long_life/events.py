@@ -166,7 +166,7 @@ async def _our_key(run: LongRun) -> None:
 
 async def _reload(run: LongRun) -> None:
     if run.home_assistant.hass is not None and run.home_assistant.entry is not None:
-        run.oracle.forget()
+        run.oracle.reload()
         await run.home_assistant.hass.config_entries.async_reload(
             run.home_assistant.entry.entry_id
         )

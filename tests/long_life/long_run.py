@@ -189,6 +189,6 @@ class LongRun:
         if result["type"] is FlowResultType.ABORT:
             assert result["reason"] == "reauth_successful"
             self.count("keys entered")
-            self.oracle.forget()
+            self.oracle.reload()
             self.oracle.key = self.device.api_key
             self._see(0)

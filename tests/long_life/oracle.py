@@ -143,10 +143,14 @@ class Oracle:
 
     def forget(self) -> None:
         """Reset the past, because Home Assistant has restarted."""
+        self.reload()
+        self.may_be_locked = frozenset({False})
+
+    def reload(self) -> None:
+        """Reset what does not survive a reload of the entry. The update lock does."""
         self._lately.clear()
         self._reasons = frozenset()
         self.rebooted = None
-        self.may_be_locked = frozenset({False})
 
     def see(self, now: float, tick: float) -> None:
         """Store the true states. `tick` is the time in seconds since the last call."""
@@ -224,7 +228,8 @@ class Oracle:
         if (new := update_status(self.device)) == stage:
             return
         self._stage = (new, now)
-        was_seen = now - since > 2 * POLL and self._turned < since
+        lasted = now - since > 2 * POLL
+        was_seen = lasted and self._turned < since and not self.is_locked_out
         if new == "up_to_date" and True in self.may_be_locked:
             self._may_have_been_locked = self.may_be_locked
             self.may_be_locked = frozenset({False} if was_seen else {False, True})
