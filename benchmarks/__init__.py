@@ -1,4 +1,4 @@
-"""What the integration costs, measured with simulated devices on loopback."""
+"""Benchmarks of the integration with simulated devices on loopback."""
 
-# It puts its own in the place of voluptuous, before anything else imports that.
+# Import it first: it replaces parts of voluptuous.
 import homeassistant  # noqa: F401

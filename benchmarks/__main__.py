@@ -1,4 +1,4 @@
-"""Measures what the integration costs, beside what it cannot cost less than."""
+"""Measure the cost of the integration, and compare it with a baseline of bare requests."""
 
 import argparse
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _DEVICES: Final = (1, 10, 100, 1000)
 
 
 def main() -> None:
-    """Measure, and print or write tables in Markdown."""
+    """Run the benchmarks, and print or write Markdown tables."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument(
         "devices", nargs="*", type=int, help="how many; 1 10 100 1000 if not given"
@@ -39,10 +39,10 @@ def main() -> None:
     if min(devices) < 1 or options.rounds < 2:
         parser.error("it takes a device and two rounds")
     for name in list(os.environ):
-        # Nothing here is the device that this may run on.
+        # Ignore the environment variables of a device that runs the benchmark.
         if name.startswith(("BALENA_", "RESIN_")):
             del os.environ[name]
-    # Every measurement wants a fresh process.
+    # Each measurement needs a new process.
     context = get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
 
@@ -69,7 +69,7 @@ def main() -> None:
         for connection, figures in measured.items():
             figures[devices[0]] |= run(measurements.day, connection)
         if Connection.DIRECT in measured:
-            # It is the same whichever way devices are reached.
+            # The result does not depend on the connection.
             measured[Connection.DIRECT][devices[0]] |= run(measurements.imports)
     tables = {"targets": report.targets(TARGETS, measured)} | {
         connection: report.details(DETAILS, measured, connection)
@@ -81,12 +81,12 @@ def main() -> None:
 
 
 def _rounds(rounds: int, devices: int) -> int:
-    """Return how many rounds are enough: one of many devices is many polls."""
+    """Return the number of rounds. With many devices, one round contains many polls."""
     return rounds if devices < 1000 else max(2, rounds // 3)
 
 
 def _add_growth(figures: dict[int, Figures]) -> None:
-    """Compare what a device costs among many with what it costs alone."""
+    """Compare the cost per device with the cost of a single device."""
     alone = figures.get(1)
     if alone is None:
         return

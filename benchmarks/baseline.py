@@ -1,4 +1,4 @@
-"""The baseline ("floor" in the report): the requests of a poll, and nothing else."""
+"""The baseline, called "floor" in the report: only the requests of a poll."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -10,7 +10,7 @@ from aiohttp import ClientSession, TCPConnector
 import orjson
 from yarl import URL
 
-# With more, requests wait so long that they time out.
+# With a higher limit, requests wait so long that they time out.
 CONCURRENCY: Final = 100
 
 
@@ -29,7 +29,7 @@ class Baseline:
         self._servers.append((urls, headers))
 
     async def poll(self) -> None:
-        """Send all requests, to many servers at once."""
+        """Send all requests, to several servers concurrently."""
         for servers in batched(self._servers, CONCURRENCY, strict=False):
             async with asyncio.TaskGroup() as tasks:
                 for urls, headers in servers:

@@ -1,10 +1,10 @@
-"""How Home Assistant is connected to devices."""
+"""The ways to connect Home Assistant to devices."""
 
 from enum import StrEnum
 
 
 class Connection(StrEnum):
-    """Directly, or through an account."""
+    """A direct connection, or a connection through an account."""
 
     DIRECT = "direct"
     ACCOUNT = "account"

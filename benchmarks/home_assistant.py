@@ -40,22 +40,25 @@ from .connection import Connection
 from .simulator_process import SimulatorProcess, run_simulator
 from .timing import IDLE
 
-# The number of entities that every device has enabled.
+# The minimum number of enabled entities per device.
 _FEWEST_ENTITIES: Final = 7
-# Seconds after which every direct device was polled.
+# Seconds until each direct device has been polled.
 _WAIT: Final = 18
 
 
 class _Resolver(ThreadedResolver):
-    """Stands in for Home Assistant's, which sends multicasts; no name is looked up here."""
+    """Replaces the resolver of Home Assistant, which sends multicast packets.
+
+    No host name is resolved.
+    """
 
     async def real_close(self) -> None:
-        """Close, as Home Assistant has it."""
+        """Close the resolver, as Home Assistant expects it."""
         await self.close()
 
 
 class Installation(ABC):
-    """Home Assistant with a simulator; the entries are set up by `set_up`."""
+    """Home Assistant with a simulator. `set_up` sets up the entries."""
 
     def __init__(self, hass: HomeAssistant, api: SimulatorProcess, about: Any) -> None:
         """Store Home Assistant, the simulator and its addresses."""
@@ -74,10 +77,10 @@ class Installation(ABC):
 
     @abstractmethod
     def _addresses(self) -> Iterable[tuple[str, str]]:
-        """Return the address and the key of each server that is polled."""
+        """Return the address and the key of each polled server."""
 
     async def set_up(self) -> None:
-        """Set up all entries, many at once, as a start of Home Assistant does."""
+        """Set up all entries concurrently, as Home Assistant does at startup."""
         if not await async_setup_component(self.hass, DOMAIN, {}):
             raise RuntimeError("The integration could not be set up")
         for entries in batched(self._entries(), CONCURRENCY, strict=False):
@@ -88,42 +91,42 @@ class Installation(ABC):
         await self.hass.async_block_till_done()
 
     async def poll(self) -> None:
-        """Poll everything, many at once, whether or not it answers."""
+        """Poll everything concurrently. Failures are ignored."""
         for pollers in batched(self.pollers, CONCURRENCY, strict=False):
             await asyncio.gather(*(poller.async_refresh() for poller in pollers))
 
     async def refresh(self) -> None:
-        """Poll everything. Raises RuntimeError when a poll fails."""
+        """Poll everything. Raises RuntimeError if a poll fails."""
         await self.poll()
         if not all(poller.last_update_success for poller in self.pollers):
             raise RuntimeError("Something could not be polled")
 
     async def wait(self) -> None:
-        """Wait while everything polls when it is due, as it does every day."""
+        """Wait until every coordinator has polled at its own interval."""
         await asyncio.sleep(_WAIT)
 
     async def next_polls(self) -> None:
-        """Have everything polled once as it is every day."""
+        """Run the next scheduled polls."""
         await self.poll()
 
     async def settle(self) -> None:
-        """Wait for what the setup did not wait for: what seldom changes, and Supervisors.
+        """Wait for work that the setup started in the background, such as reading details.
 
-        Raises RuntimeError when entities are missing: Home Assistant gives up a platform that
-        takes longer than a minute to set up.
+        Raises RuntimeError if entities are missing: Home Assistant cancels the setup of a
+        platform after one minute.
         """
         devices = sum(len(data.devices) for data in self.loaded)
         if len(self.hass.states.async_all()) < _FEWEST_ENTITIES * devices:
             raise RuntimeError("Not all entities are there")
         await self.hass.async_block_till_done(wait_background_tasks=True)
-        # A request on a connection that is just being closed fails.
+        # A request fails if the server closes its idle connection at that moment.
         await asyncio.sleep(IDLE)
         await self.refresh()
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
     @asynccontextmanager
     async def floor(self, paths: Iterable[Iterable[str]]) -> AsyncGenerator[Baseline]:
-        """Open a client that asks each server for its paths."""
+        """Open a baseline client that requests the given paths from each server."""
         async with open_baseline() as client:
             for (url, key), asked in zip(self._addresses(), paths, strict=True):
                 client.add(url, asked, key)
@@ -131,7 +134,7 @@ class Installation(ABC):
 
     @property
     def loaded(self) -> list[BalenaData]:
-        """What all entries hold. Raises RuntimeError when one is not loaded."""
+        """The runtime data of all entries. Raises RuntimeError if an entry is not loaded."""
         entries = self.hass.config_entries.async_entries(DOMAIN)
         if any(entry.state is not ConfigEntryState.LOADED for entry in entries):
             raise RuntimeError("An entry could not be set up")
@@ -139,7 +142,7 @@ class Installation(ABC):
 
 
 class _Devices(Installation):
-    """A Home Assistant with an entry for each device."""
+    """Home Assistant with one entry per device."""
 
     @override
     def _entries(self) -> Iterable[MockConfigEntry]:
@@ -169,7 +172,7 @@ class _Devices(Installation):
 
     @override
     async def next_polls(self) -> None:
-        # Each has its own time.
+        # Each coordinator polls at its own time.
         await self.wait()
 
     @override
@@ -178,7 +181,7 @@ class _Devices(Installation):
 
 
 class _Account(Installation):
-    """A Home Assistant with the entry of an account and all of its fleets, without services."""
+    """Home Assistant with the entry of an account and all of its fleets, without services."""
 
     @override
     def _entries(self) -> Iterable[MockConfigEntry]:
@@ -216,7 +219,7 @@ _INSTALLATIONS: Final = {Connection.DIRECT: _Devices, Connection.ACCOUNT: _Accou
 
 @asynccontextmanager
 async def home_assistant() -> AsyncGenerator[HomeAssistant]:
-    """Run a Home Assistant that finds the integration."""
+    """Run a Home Assistant that can load the integration."""
     with (
         TemporaryDirectory() as folder,
         patch(
@@ -236,7 +239,7 @@ async def home_assistant() -> AsyncGenerator[HomeAssistant]:
 async def install(
     connection: Connection, devices: int, keep_alive: float = 5
 ) -> AsyncGenerator[Installation]:
-    """Run Home Assistant with a simulator of some devices.
+    """Run Home Assistant with a simulator.
 
     The simulator closes idle connections after `keep_alive` seconds, as real devices do.
     """

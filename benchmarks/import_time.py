@@ -1,4 +1,4 @@
-"""Measures the import of the integration in a process that has imported Home Assistant."""
+"""Measure the import time of the integration in a process that has already imported Home Assistant."""
 
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +11,7 @@ _PACKAGE: Final = "custom_components.balena_supervisor"
 
 
 def import_all() -> float:
-    """Import every module of the integration; returns the seconds of the processor."""
+    """Import every module of the integration. Returns the processor time in seconds."""
     began = process_time()
     for path in sorted(Path(*_PACKAGE.split(".")).glob("*.py")):
         module = f".{path.stem}" if path.stem != "__init__" else ""

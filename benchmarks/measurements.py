@@ -41,37 +41,37 @@ from .timing import (
 
 type Figures = dict[str, float]
 
-# A round of few devices takes several polls in a row, to be long enough to be timed.
+# With few devices, a round repeats the poll to be long enough to measure.
 _POLLS_PER_ROUND: Final = 20
 _OUTAGES: Final = 1
-# A round may take longer than connections are kept in daily life.
+# A round can take longer than the normal limit of idle connections.
 _KEEP_ALIVE: Final = 60.0
 _DAY: Final = timedelta(days=1)
 _INTERVALS: Final = {
     Connection.DIRECT: POLL_INTERVAL,
     Connection.ACCOUNT: ACCOUNT_INTERVAL,
 }
-# How often it is imported.
+# The number of repetitions of the import.
 _IMPORTS: Final = 11
 
 
 def costs(connection: Connection, devices: int, rounds: int) -> Figures:
-    """Measure times, requests and writes."""
+    """Measure times, requests and state writes."""
     return _run(_warm_up(connection), _costs(connection, devices, rounds))
 
 
 def memory(connection: Connection, devices: int) -> Figures:
-    """Measure what Python holds between two polls."""
+    """Measure the memory that Python objects use between two polls."""
     return _run(_warm_up(connection), _memory(connection, devices))
 
 
 def day(connection: Connection) -> Figures:
-    """Count what the recorder writes of a device to which nothing happens for a day."""
+    """Count the rows that the recorder writes in a day for a device without events."""
     return _run(_day(connection))
 
 
 def imports() -> Figures:
-    """Measure how long the import takes over that of Home Assistant, cold."""
+    """Measure the time of a cold import of the integration, without Home Assistant."""
     command = [sys.executable, "-m", "benchmarks.import_time"]
     times = (
         float(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -81,8 +81,8 @@ def imports() -> Figures:
 
 
 def _run(*work: Awaitable[Figures]) -> Figures:
-    """Do one after the other in a loop; returns what the last returns."""
-    # What is expected goes without saying: a custom integration is not tested by Home Assistant.
+    """Await one after the other in an event loop. Returns the last result."""
+    # Hide the expected warning that Home Assistant does not test custom integrations.
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("homeassistant.loader").setLevel(logging.ERROR)
     raise_file_limit()
@@ -97,7 +97,7 @@ def _run(*work: Awaitable[Figures]) -> Figures:
 
 
 async def _warm_up(connection: Connection) -> Figures:
-    """Have everything imported."""
+    """Import all modules."""
     async with install(connection, 1) as home:
         await home.set_up()
         await home.settle()
@@ -109,7 +109,7 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
         written = StatesWritten(home.hass)
         figures = await _setup(home)
         await home.settle()
-        # Home Assistant writes its registries some seconds after they have changed.
+        # Home Assistant writes its registries some seconds after a change.
         figures |= _block("registries", await watch(home.wait, 1))
         figures |= {"states": len(home.hass.states.async_all())}
         figures |= await _polls(home, written, rounds, ceil(_POLLS_PER_ROUND / devices))
@@ -129,7 +129,7 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
 
 
 async def _setup(home: Installation) -> Figures:
-    """Set up everything."""
+    """Set up all entries."""
     blocking = Blocking()
 
     async def watched() -> None:
@@ -143,7 +143,7 @@ async def _setup(home: Installation) -> Figures:
 async def _polls(
     home: Installation, written: StatesWritten, rounds: int, repeats: int
 ) -> Figures:
-    """Measure polls in which nothing changed, beside the floor."""
+    """Measure polls without changes, and compare them with the baseline."""
     await home.api.send("report")
     written.clear()
     await home.refresh()
@@ -167,7 +167,7 @@ async def _polls(
 
 
 async def _change(home: Installation, written: StatesWritten) -> Figures:
-    """Compare what is written with what changed when one value did."""
+    """Change one value, and compare the written states with the changed states."""
     before = _shown(home.hass)
     await home.api.send("change")
     written.clear()
@@ -193,7 +193,7 @@ def _shown(hass: HomeAssistant) -> dict[str, tuple[str, object]]:
 
 
 async def _news(home: Installation, written: StatesWritten, rounds: int) -> Figures:
-    """Measure polls in which all devices tell what changes while they idle."""
+    """Measure polls in which the metrics of all devices change."""
     written.clear()
     times = []
     for _ in range(rounds):
@@ -206,7 +206,7 @@ async def _news(home: Installation, written: StatesWritten, rounds: int) -> Figu
 
 
 async def _outages(home: Installation) -> Figures:
-    """Watch the loop in polls that fail, after which everything is unavailable, and the next ones."""
+    """Measure how long the event loop is blocked when all polls fail, and when they succeed again."""
 
     async def fail() -> None:
         await home.api.send("recover")
@@ -218,7 +218,7 @@ async def _outages(home: Installation) -> Figures:
         await home.next_polls()
         await home.api.send("recover")
 
-    # An outage goes into the log.
+    # Home Assistant logs each outage.
     logging.disable(logging.ERROR)
     failing = await watch(home.next_polls, _OUTAGES, fail)
     recovering = await watch(home.next_polls, _OUTAGES, recover)
@@ -236,7 +236,7 @@ def _block(what: str, blocking: Blocking) -> Figures:
 
 
 def _collection() -> float:
-    """Return how long it takes to look at all objects, of which none is garbage."""
+    """Return the duration of a full garbage collection without garbage."""
     gc.collect()
     began = perf_counter()
     gc.collect()
@@ -248,7 +248,7 @@ async def _memory(connection: Connection, devices: int) -> Figures:
         with AllocatedMemory() as held:
             await home.set_up()
             await home.settle()
-            # Until Home Assistant has written its registries, whose JSON it keeps.
+            # Home Assistant caches the JSON of its registries. Wait for the write.
             await home.wait()
             await home.refresh()
             await asyncio.sleep(IDLE)
@@ -295,7 +295,7 @@ async def _day(connection: Connection) -> Figures:
                 async_fire_time_changed(hass)
                 await hass.async_block_till_done(wait_background_tasks=True)
 
-            # The clock of the loop has just jumped.
+            # The first polls run with a clock that has just jumped.
             await poll()
             await poll()
             first, end, polls = await rows(), frozen() + _DAY, 0

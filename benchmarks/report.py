@@ -1,4 +1,4 @@
-"""Tables in Markdown."""
+"""Markdown tables of the report."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ _CONNECTIONS: Final = {Connection.DIRECT: "direct", Connection.ACCOUNT: "by acco
 
 
 def targets(measures: Iterable[Measure], measured: Measured) -> str:
-    """Return the table of what must be reached."""
+    """Return the table of the measures with targets."""
     counts = _counts(measured)
     titles = ["Measure", "Must reach", "Connection", *_titles(counts), "Reached"]
     rows = []
@@ -37,7 +37,7 @@ def targets(measures: Iterable[Measure], measured: Measured) -> str:
 
 
 def _verdict(cells: Iterable[str], due: Iterable[bool | None]) -> str:
-    """Return whether all is reached that is due, as far as it was measured."""
+    """Return whether all measured figures reach their targets."""
     judged = [cell for cell, is_due in zip(cells, due, strict=True) if is_due]
     if any(cell.startswith("**") for cell in judged):
         return "**no**"
@@ -47,7 +47,7 @@ def _verdict(cells: Iterable[str], due: Iterable[bool | None]) -> str:
 def details(
     measures: Iterable[Measure], measured: Measured, connection: Connection
 ) -> str:
-    """Return the table of what else is told of a connection."""
+    """Return the table of the other measures of a connection."""
     figures = measured[connection]
     rows = [
         [measure.name, *(_cell(measure, item) for item in figures.values())]
@@ -64,7 +64,7 @@ def write(path: Path, blocks: Mapping[str, str]) -> None:
         begin, end = f"<!-- {name}: by scripts/bench -->", f"<!-- {name}: end -->"
         block = f"{begin}\n\n{table}\n\n{end}"
         pattern = re.escape(begin) + r".*?" + re.escape(end)
-        # A table has no backslashes, which would mean something here.
+        # The tables contain no backslashes, which would be escapes in the replacement.
         text = re.sub(pattern, block, text, flags=re.DOTALL)
     path.write_text(text)
 
@@ -85,7 +85,7 @@ def _cell(measure: Measure, figures: Figures) -> str:
 def _judged(
     measure: Measure, connection: Connection, count: int, figures: Figures
 ) -> str:
-    """Return a figure as it is written, in bold where it is more than it may be."""
+    """Return a formatted figure, in bold if it exceeds its limit."""
     text = _cell(measure, figures)
     limit = measure.limit and measure.limit(connection, count)
     is_missed = text and limit is not None and figures[measure.figure] > limit

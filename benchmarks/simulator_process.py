@@ -1,4 +1,7 @@
-"""Runs simulated devices or a balena API in a subprocess, so that they do not share the measured event loop."""
+"""Run simulated devices or a balena API in a subprocess.
+
+They do not share the measured event loop.
+"""
 
 import argparse
 import asyncio
@@ -25,7 +28,7 @@ _SUPERVISOR_VERSION: Final = "19.0.5"
 
 @dataclass(frozen=True, slots=True)
 class SimulatorProcess:
-    """A running simulator."""
+    """A running simulator process."""
 
     process: asyncio.subprocess.Process
 
@@ -61,7 +64,7 @@ async def run_simulator(
 
 
 class _Servers:
-    """The commands that the simulator understands."""
+    """The commands of the simulator."""
 
     def __init__(self, servers: Iterable[HttpServer]) -> None:
         """Store the servers."""
@@ -84,10 +87,10 @@ class _Servers:
         raise NotImplementedError
 
     def _measure(self) -> None:
-        """Change the measurements of all devices."""
+        """Change the metrics of all devices."""
 
     def _fail(self) -> None:
-        """Fail all requests."""
+        """Let all requests fail."""
         for server in self._servers:
             server.faults.add("*", "*", Fault.status(503))
 
@@ -112,7 +115,7 @@ class _Servers:
 
 
 class _Devices(_Servers):
-    """Devices that are reached directly, with three services each."""
+    """Direct devices with three services each."""
 
     def __init__(self, servers: Iterable[SupervisorServer]) -> None:
         """Store the servers."""
@@ -149,7 +152,7 @@ class _Account(_Servers):
 
     @override
     def _change(self) -> None:
-        # It is still connected, only worse.
+        # The device stays connected, with reduced functionality.
         device = next(iter(self._cloud.devices.values())).device
         device.internet = not device.internet
 
@@ -186,7 +189,7 @@ async def _serve_devices(
 
 
 def _app() -> App:
-    """Return an app of three services."""
+    """Return an app with three services."""
     return replace(recorded_app(), release=RECORDED_NEXT_RELEASE)
 
 

@@ -1,6 +1,6 @@
 """The measures of the report: those with a target, and details without one.
 
-Each measure names a figure of measurements.py.
+Each measure contains the name of a figure of measurements.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,13 +14,13 @@ ALL_CONNECTIONS: Final = (Connection.DIRECT, Connection.ACCOUNT)
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """How a figure is written, after a multiplication."""
+    """The unit of a figure: a format, and a factor."""
 
     pattern: str
     factor: float = 1
 
     def write(self, figure: float) -> str:
-        """Return a figure as it is written."""
+        """Return a formatted figure."""
         return self.pattern.format(figure * self.factor)
 
 
@@ -36,10 +36,10 @@ type Limit = Callable[[Connection, int], float | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A line of a table.
+    """A row of a table.
 
-    `limit` is the most that a figure may be, for a way and a number of
-    devices, and None where it need not be reached; `target` says the same.
+    `limit` returns the highest allowed figure for a connection and a number of devices,
+    None if there is no limit. `target` describes the limit.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Measure:
 def _at_most(
     figure: float | Mapping[Connection, float], *, devices: tuple[int, ...] = ()
 ) -> Limit:
-    """Return a limit that is the same for any number of devices, or is one only for some numbers."""
+    """Return a limit for any number of devices, or only for the given numbers."""
 
     def limit(connection: Connection, count: int) -> float | None:
         if devices and count not in devices:
@@ -64,12 +64,12 @@ def _at_most(
 
 
 def _linear(_: Connection, count: int) -> float | None:
-    """Return that many devices cost no more each than one."""
+    """Return the limit of the cost per device relative to one device. There is none for one."""
     return 1 if count > 1 else None
 
 
 def _memory(connection: Connection, count: int) -> float | None:
-    """Return how much a device may hold, among many: few hold what all share."""
+    """Return the limit of the memory per device. With few devices, the shared memory dominates."""
     return (
         {Connection.DIRECT: 250e3, Connection.ACCOUNT: 100e3}[connection]
         if count >= 100
@@ -292,5 +292,5 @@ DETAILS: Final = (
     Measure(name="Polls in that day", figure="polls"),
 )
 
-# What is compared with the same of one device.
+# Compared with the same figure for one device.
 GROWING: Final = ("poll processor", "setup per device", "memory per device")

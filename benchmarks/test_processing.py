@@ -1,8 +1,12 @@
-"""What those parts cost that only take the processor: `pytest benchmarks --codspeed` measures, `pytest benchmarks` tries."""
+"""Benchmarks of code that only uses the processor.
+
+`pytest benchmarks --codspeed` measures them, `pytest benchmarks` only runs them.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -26,10 +30,10 @@ DEVICES: Final = 100
 
 
 class Memory:
-    """A transport that returns the first response of a simulated device again and again, without delay."""
+    """A transport that returns the first response of a simulated device for each request, without delay."""
 
     def __init__(self) -> None:
-        """Begin with a device, and no answers."""
+        """Store the device, without responses yet."""
         self._server = SupervisorServer(Device())
         self._answers: dict[str, Response] = {}
 
@@ -42,7 +46,7 @@ class Memory:
         timeout: float,
         is_command: bool,
     ) -> Response:
-        """Return the answer to a read."""
+        """Return the response to a read."""
         answer = self._answers.get(path)
         if answer is None:
             key = self._server.device.api_key
@@ -58,23 +62,23 @@ class Memory:
     def stream(
         self, method: str, path: str, *, json: Mapping[str, Any] | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Refuse what has no end."""
+        """Reject streams."""
         raise NotImplementedError
 
     def set_api_key(self, api_key: str) -> None:
-        """Refuse another key."""
+        """Reject a new key."""
         raise NotImplementedError
 
 
 @pytest.fixture
 def runner() -> Generator[asyncio.Runner]:
-    """Return what runs coroutines outside of the loop of a test."""
+    """Return a runner of coroutines, outside of the event loop of a test."""
     with asyncio.Runner() as runner:
         yield runner
 
 
 def page() -> bytes:
-    """Return a page of devices as the balena API writes it."""
+    """Return a page of devices in the format of the balena API."""
     release = [{"id": 99999, "commit": "7fc9c5be", "raw_version": "1.0.0"}]
     return orjson.dumps(
         {
@@ -120,23 +124,24 @@ def rows(body: bytes) -> list[DeviceRow]:
 
 
 def test_rows(benchmark: BenchmarkFixture) -> None:
-    """The rows of an account become models."""
+    """Parse the rows of an account."""
     assert len(benchmark(rows, page())) == DEVICES
 
 
 def test_account(benchmark: BenchmarkFixture) -> None:
-    """The models of rows become the states of devices, and these that of their fleet."""
+    """Create the states of devices and fleets from the rows."""
     made = rows(page())
+    now = datetime.now(UTC)
 
     def judge() -> int | None:
-        states = [state_from_account(row, "fleet", None) for row in made]
+        states = [state_from_account(row, "fleet", now=now) for row in made]
         return fleet_state_from_devices(states, None).online
 
     assert benchmark(judge) == DEVICES
 
 
 def test_first_poll(benchmark: BenchmarkFixture, runner: asyncio.Runner) -> None:
-    """The answers of a device that nothing is known of become its state."""
+    """Create the state of a new device from its responses."""
     memory = Memory()
 
     def read() -> int:
@@ -147,7 +152,7 @@ def test_first_poll(benchmark: BenchmarkFixture, runner: asyncio.Runner) -> None
 
 
 def test_unchanged_poll(benchmark: BenchmarkFixture, runner: asyncio.Runner) -> None:
-    """The answers of many devices are the same as before."""
+    """Process responses of many devices that have not changed."""
     readers = [SupervisorReader(Supervisor(Memory()), "device") for _ in range(DEVICES)]
     first = [runner.run(reader.read()) for reader in readers]
 

@@ -1,4 +1,4 @@
-"""What measurements are made with: clocks, counters, and rounds that take turns."""
+"""Tools of the measurements: clocks, counters, and rounds that alternate."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -15,7 +15,7 @@ from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.util.event_type import EventType
 
-# The simulated servers, as real ones, close a connection that idles for 5 s.
+# Servers close idle connections after 5 s. This is longer.
 IDLE: Final = 6.0
 _TICK: Final = 0.001
 
@@ -24,7 +24,7 @@ type Work = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """Seconds by the clock, and those that this process had the processor."""
+    """Seconds of wall-clock time and of processor time."""
 
     clock: float
     processor: float
@@ -32,28 +32,28 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What each round took of us, and of the bare requests."""
+    """The durations of each round: the integration, and the baseline."""
 
     rounds: list[tuple[Duration, Duration]]
 
     @property
     def ours(self) -> Duration:
-        """The median of our times."""
+        """The median duration of the integration."""
         return _median(ours for ours, _ in self.rounds)
 
     @property
     def baseline(self) -> Duration:
-        """The median of the bare requests' times."""
+        """The median duration of the baseline."""
         return _median(baseline for _, baseline in self.rounds)
 
     @property
     def ratio(self) -> float:
-        """The median of our time by that of the bare requests."""
+        """The median ratio of the wall-clock times."""
         return median(ours.clock / baseline.clock for ours, baseline in self.rounds)
 
     @property
     def processor_ratio(self) -> float:
-        """The same of the processor's time."""
+        """The median ratio of the processor times."""
         return median(
             ours.processor / baseline.processor for ours, baseline in self.rounds
         )
@@ -67,23 +67,23 @@ def _median(times: Generator[Duration]) -> Duration:
 
 
 class StatesWritten:
-    """Counts the states that are written, changed or not, by entity."""
+    """Counts the written states by entity, whether or not they changed."""
 
     def __init__(self, hass: HomeAssistant) -> None:
-        """Start to count."""
+        """Start counting."""
         self.by_entity: dict[str, int] = {}
         events: tuple[EventType[Any], ...] = (EVENT_STATE_CHANGED, EVENT_STATE_REPORTED)
         for event_type in events:
-            # Home Assistant lets nobody listen to reports without a filter.
+            # Home Assistant requires a filter for listeners of reported states.
             hass.bus.async_listen(event_type, self._add, event_filter=self._any)
 
     @property
     def count(self) -> int:
-        """How many were written since it was cleared."""
+        """The number of written states since the last `clear`."""
         return sum(self.by_entity.values())
 
     def clear(self) -> None:
-        """Forget what was written."""
+        """Reset the counters."""
         self.by_entity.clear()
 
     @callback
@@ -97,21 +97,21 @@ class StatesWritten:
 
 
 class Blocking:
-    """The longest time for which the loop ran nothing else, to a millisecond.
+    """The longest time for which the event loop was blocked, with a resolution of 1 ms.
 
-    What the processor did meanwhile tells it from a time that the machine took for others,
-    `uncollected` is that without passes of the garbage collector.
+    The processor time excludes time in which the machine ran other processes. `uncollected`
+    also excludes garbage collection.
     """
 
     def __init__(self) -> None:
-        """Prepare to watch the loop."""
+        """Create a monitor without measurements."""
         self.longest = Duration(0, 0)
         self.uncollected = 0.0
         self.collecting = 0.0
 
     @contextmanager
     def watch(self) -> Generator[None]:
-        """Watch the loop."""
+        """Monitor the event loop."""
         loop = asyncio.get_running_loop()
         before = Duration(perf_counter(), thread_time())
         collecting_since = collected = 0.0
@@ -153,7 +153,7 @@ class Blocking:
 
 
 async def time(work: Work, repeats: int = 1) -> Duration:
-    """Return the time that it takes, on average of several in a row."""
+    """Return the average duration of several repetitions."""
     gc.collect()
     clock, processor = perf_counter(), process_time()
     for _ in range(repeats):
@@ -164,7 +164,7 @@ async def time(work: Work, repeats: int = 1) -> Duration:
 
 
 async def watch(work: Work, rounds: int, before: Work | None = None) -> Blocking:
-    """Watch the loop in several rounds."""
+    """Monitor the event loop in several rounds."""
     blocking = Blocking()
     for _ in range(rounds):
         if before is not None:
@@ -176,8 +176,8 @@ async def watch(work: Work, rounds: int, before: Work | None = None) -> Blocking
 
 
 async def compare(ours: Work, baseline: Work, rounds: int, repeats: int) -> Comparison:
-    """Time both in turns, of which neither is always the first."""
-    # Both open their connections before the clock runs.
+    """Measure both alternately, and alternate which one is first."""
+    # Open the connections of both before the measurement.
     await ours()
     await baseline()
     times: list[tuple[Duration, Duration]] = []
@@ -191,31 +191,31 @@ async def compare(ours: Work, baseline: Work, rounds: int, repeats: int) -> Comp
 
 
 class AllocatedMemory:
-    """The bytes that Python holds of what it allocates meanwhile."""
+    """The memory that Python allocated in the context and still holds."""
 
     def __enter__(self) -> Self:
-        """Begin to count."""
+        """Start tracing."""
         gc.collect()
         tracemalloc.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Count no more."""
+        """Stop tracing."""
         tracemalloc.stop()
 
     def count(self) -> int:
-        """Return how many there are."""
+        """Return the number of bytes."""
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
 
     def count_of(self, files: str) -> int:
-        """Return how many the code of some files allocated."""
+        """Return the number of bytes that the code of some files allocated."""
         wanted = tracemalloc.Filter(True, files)
         traces = tracemalloc.take_snapshot().filter_traces([wanted]).traces
         return sum(trace.size for trace in traces)
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as the machine does: a device in reach has several connections."""
+    """Raise the limit of open files to the maximum. A direct device needs several connections."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

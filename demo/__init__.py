@@ -1,1 +1,1 @@
-"""A real Home Assistant with the integration set up against simulated devices."""
+"""A demo: a real Home Assistant with simulated devices."""

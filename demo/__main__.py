@@ -4,7 +4,6 @@ import argparse
 import asyncio
 from collections.abc import Iterable
 import contextlib
-from pathlib import Path
 import shutil
 import signal
 import socket
@@ -14,62 +13,70 @@ from time import monotonic
 import aiohttp
 
 from . import dashboard, voice
-from .home_assistant import ROOT, HomeAssistant, prepare, running, wait_until_up
+from .home_assistant import HomeAssistant, prepare, running, wait_until_up
+from .options import parse_options
 from .registration import register
-from .simulated import DESCRIPTIONS, FLEET, Simulation, ports, simulate
+from .simulated import DESCRIPTIONS, ports, simulate
+
+
+def _say(text: str) -> None:
+    print(f"demo: {text}", flush=True)
 
 
 async def run(options: argparse.Namespace) -> int:
     """Run until told to stop; returns the exit code."""
+    demo = asyncio.create_task(_run(options))
+
+    def stop() -> None:
+        # Another signal must not interrupt the cleanup.
+        if not demo.cancelling():
+            _say("stopping")
+            demo.cancel()
+
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        problem = f"Home Assistant ended with code {await demo}."
+    except asyncio.CancelledError:
+        _say("stopped")
+        return 0
+    except (aiohttp.ClientError, OSError, RuntimeError) as err:
+        problem = f"{err}. Try again with --reset, which forgets earlier runs."
+    print(f"demo: {problem}", file=sys.stderr)
+    return 1
+
+
+async def _run(options: argparse.Namespace) -> int:
+    """Run until Home Assistant ends; returns its exit code."""
     began = monotonic()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     url = f"http://127.0.0.1:{options.port}"
     async with contextlib.AsyncExitStack() as stack:
         simulation = await simulate(options, stack)
+        _say(f"simulating {simulation.description}")
+        is_new = not options.folder.exists()
         prepare(options.folder, options.port)
+        _say(
+            f"starting Home Assistant in {options.folder}"
+            + ("; the first start takes longest" if is_new else "")
+        )
         task = await stack.enter_async_context(
-            running(options.folder, options.port, verbose=options.verbose)
+            running(options.folder, verbose=options.verbose)
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        stopping = asyncio.create_task(stop.wait())
-        stack.callback(stopping.cancel)
-        setup = asyncio.create_task(
-            _set_up(url, options.folder, session, task, simulation)
-        )
-        await asyncio.wait({setup, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if stop.is_set():
-            setup.cancel()
-            return 0
-        await setup
+        await wait_until_up(url, session, task)
+        home_assistant = await HomeAssistant.log_in(url, options.folder, session)
+        while (await home_assistant.request("GET", "config"))["state"] != "RUNNING":
+            await asyncio.sleep(0.2)
+        _say("adding the devices, the dashboard and the voice assistant")
+        await register(home_assistant, options.folder, simulation.registrations)
+        await dashboard.show(home_assistant)
+        await voice.expose(home_assistant)
         print(f"\n  Home Assistant with {simulation.description}: {url}")
         print(f"  Scenario: {DESCRIPTIONS[options.scenario]}")
         print(
             f"  Ready after {monotonic() - began:.1f} s. Ctrl-C stops it.\n", flush=True
         )
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not stop.is_set():
-            print(f"Home Assistant ended with code {task.result()}.", file=sys.stderr)
-            return 1
-    print("Stopped.")
-    return 0
-
-
-async def _set_up(
-    url: str,
-    folder: Path,
-    session: aiohttp.ClientSession,
-    task: asyncio.Task[int],
-    simulation: Simulation,
-) -> None:
-    await wait_until_up(url, session, task)
-    home_assistant = await HomeAssistant.log_in(url, folder, session)
-    while (await home_assistant.request("GET", "config"))["state"] != "RUNNING":
-        await asyncio.sleep(0.2)
-    await register(home_assistant, folder, simulation.registrations)
-    await dashboard.show(home_assistant)
-    await voice.expose(home_assistant)
+        return await task
 
 
 def taken_port(ports: Iterable[int]) -> int | None:
@@ -86,43 +93,14 @@ def taken_port(ports: Iterable[int]) -> int | None:
 
 def main() -> int:
     """Run the demo; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/demo",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="scenarios:\n"
-        + "\n".join(f"  {name:12} {text}" for name, text in DESCRIPTIONS.items()),
-    )
-    parser.add_argument(
-        "--port", type=int, default=8123, help="of Home Assistant (8123)"
-    )
-    parser.add_argument(
-        "--device-port",
-        type=int,
-        default=48484,
-        help="of the first device, or of the balena API (48484)",
-    )
-    parser.add_argument("--devices", type=int, help="how many devices (1)")
-    parser.add_argument("--scenario", choices=DESCRIPTIONS, default="everyday")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="(.demo)")
-    parser.add_argument("--reset", action="store_true", help="forget earlier runs")
-    parser.add_argument("--verbose", action="store_true", help="show the whole log")
-    options = parser.parse_args()
-    if options.scenario == FLEET and options.devices is not None:
-        parser.error(
-            f"--devices does not apply to --scenario {FLEET}: its account has devices of its own"
-        )
-    options.devices = options.devices or 1
+    options = parse_options()
     if port := taken_port([options.port]):
-        print(
-            f"Port {port} is taken. Choose another one: --port {port + 1}",
-            file=sys.stderr,
-        )
+        print(f"Port {port} is taken. Choose another one with --port.", file=sys.stderr)
         return 1
     if port := taken_port(ports(options)):
         print(
             f"Port {port} of the simulated devices is taken."
-            f" Choose others: --device-port {options.device_port + 1000}",
+            " Choose others with --device-port.",
             file=sys.stderr,
         )
         return 1

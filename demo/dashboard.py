@@ -1,4 +1,4 @@
-"""The start page: the dashboard that the integration makes of whatever devices there are."""
+"""Add the dashboard of the integration, and make it the start page."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ PATH: Final = "balena-demo"
 
 
 async def show(home_assistant: HomeAssistant) -> None:
-    """Store the dashboard, and have it opened first."""
+    """Store the dashboard and make it the default."""
     dashboards = await home_assistant.command("lovelace/dashboards/list")
     if not any(dashboard["url_path"] == PATH for dashboard in dashboards):
         await home_assistant.command(

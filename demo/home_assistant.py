@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 import json
 import os
 from pathlib import Path
+import signal
 import sys
 from typing import Any, Final, Self
 
@@ -145,10 +146,18 @@ class HomeAssistant:
 
 
 @asynccontextmanager
-async def running(
-    folder: Path, port: int, *, verbose: bool
-) -> AsyncIterator[asyncio.Task[int]]:
+async def running(folder: Path, *, verbose: bool) -> AsyncIterator[asyncio.Task[int]]:
     """Run Home Assistant; yields the task that ends with its exit code."""
+    task = asyncio.create_task(_run(folder, verbose=verbose))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _run(folder: Path, *, verbose: bool) -> int:
+    """Run Home Assistant, again when it restarts itself; returns its exit code."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -156,39 +165,41 @@ async def running(
         and name != "PYTHONDONTWRITEBYTECODE"
     }
     environment["HA_DISABLE_LOG_FILE"] = "1"
-    hass = Path(sys.executable).with_name("hass")
-    process: asyncio.subprocess.Process | None = None
-
-    async def run() -> int:
-        nonlocal process
-        code = _RESTART_EXIT_CODE
-        while code == _RESTART_EXIT_CODE:
-            process = await asyncio.create_subprocess_exec(
-                hass,
-                "--config",
-                folder,
-                "--log-no-color",
-                "--skip-pip",
-                env=environment,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                # Ctrl-C is for us: we stop it.
-                start_new_session=True,
-                limit=2**20,
-            )
+    code = _RESTART_EXIT_CODE
+    while code == _RESTART_EXIT_CODE:
+        process = await asyncio.create_subprocess_exec(
+            Path(sys.executable).with_name("hass"),
+            "--config",
+            folder,
+            "--log-no-color",
+            "--skip-pip",
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            # Ctrl-C is for us: we stop it.
+            start_new_session=True,
+            limit=2**20,
+        )
+        try:
             await _print_log(process, verbose=verbose)
             code = await process.wait()
-        return code
+        finally:
+            await _stop(process, verbose=verbose)
+    return code
 
-    task = asyncio.create_task(run())
+
+async def _stop(process: asyncio.subprocess.Process, *, verbose: bool) -> None:
+    """Stop Home Assistant if it runs, at the latest after 20 seconds."""
+    if process.returncode is not None:
+        return
+    process.terminate()
     try:
-        yield task
-    finally:
-        if process is not None and process.returncode is None:
-            process.terminate()
-        await asyncio.wait([task], timeout=20)
-        if not task.done() and process is not None:
-            process.kill()
+        async with asyncio.timeout(20):
+            await _print_log(process, verbose=verbose)
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def _print_log(process: asyncio.subprocess.Process, *, verbose: bool) -> None:

@@ -1,4 +1,4 @@
-"""Has an entry of the integration for everything that is simulated, and for nothing else."""
+"""Add the config entries of the simulation, and remove all other entries of the integration."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _FLOW = "config/config_entries/flow"
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """An entry, and what to answer in the config flow to get it."""
+    """A config entry, and the user input of its config flow."""
 
     title: str
     url: str
@@ -23,7 +23,7 @@ class Registration:
 
     @classmethod
     def of_device(cls, name: str, url: str, api_key: str) -> Self:
-        """Return the registration of a device in reach."""
+        """Return the registration of a local device."""
         device = {"host": url, "api_key": api_key, "verify_ssl": True}
         return cls(name, url, ({"next_step_id": "direct"}, device))
 
@@ -31,7 +31,7 @@ class Registration:
     def of_account(
         cls, username: str, url: str, token: str, fleet_ids: Iterable[int]
     ) -> Self:
-        """Return the registration of an account, with the services of its devices."""
+        """Return the registration of an account that includes services."""
         return cls(
             username,
             url,
@@ -46,7 +46,7 @@ class Registration:
 async def register(
     home_assistant: HomeAssistant, folder: Path, registrations: Iterable[Registration]
 ) -> None:
-    """Add the entries that are missing, and remove those that are not wanted."""
+    """Add missing entries, and remove entries that are not in `registrations`."""
     missing = {(item.title, item.url): item for item in registrations}
     urls = _registered_urls(folder)
     for entry in await home_assistant.request("GET", f"{_ENTRY}?domain={_DOMAIN}"):
@@ -58,7 +58,7 @@ async def register(
 
 
 def _registered_urls(folder: Path) -> dict[str, str]:
-    """Return the URLs of all entries by id, as they were at the start; the API tells none."""
+    """Return the URLs of all entries at startup, by entry id. The API does not return them."""
     store = folder / ".storage/core.config_entries"
     if not store.exists():
         return {}
@@ -67,7 +67,7 @@ def _registered_urls(folder: Path) -> dict[str, str]:
 
 
 async def _add(home_assistant: HomeAssistant, registration: Registration) -> None:
-    """Go through the config flow."""
+    """Complete the config flow."""
     result = await home_assistant.request("POST", _FLOW, {"handler": _DOMAIN})
     for answer in registration.answers:
         path = f"{_FLOW}/{result['flow_id']}"

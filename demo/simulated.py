@@ -1,4 +1,4 @@
-"""What is simulated: devices in reach, or an account with two fleets of them."""
+"""Start the simulation: local devices, or an account with two fleets."""
 
 import argparse
 from contextlib import AsyncExitStack
@@ -17,7 +17,7 @@ from simulator.scenarios import SCENARIOS
 from .registration import Registration
 
 FLEET: Final = "fleet"
-# What the options say of each scenario.
+# The description of each scenario in the command-line help.
 DESCRIPTIONS: Final = {
     name: scenario.description for name, scenario in SCENARIOS.items()
 } | {FLEET: "an account with two fleets of devices, all sorts of lives among them"}
@@ -25,22 +25,22 @@ DESCRIPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What runs, and how Home Assistant gets to know it."""
+    """A running simulation, and the registrations of its entries."""
 
     description: str
     registrations: list[Registration]
-    # The API to have things happen.
+    # The API that triggers events.
     control: web.Application
 
 
 def ports(options: argparse.Namespace) -> range:
-    """Return the ports that are taken: first the one of the API to have things happen."""
+    """Return the ports in use. The first one is the port of the control API."""
     servers = 1 if options.scenario == FLEET else options.devices
     return range(options.device_port - 1, options.device_port + servers)
 
 
 async def simulate(options: argparse.Namespace, stack: AsyncExitStack) -> Simulation:
-    """Start what is simulated, and the API to have things happen to it."""
+    """Start the simulation and its control API."""
     start = _start_account if options.scenario == FLEET else _start_devices
     simulation = await start(options, stack)
     runner = web.AppRunner(simulation.control)
@@ -64,9 +64,8 @@ async def _start_devices(
         Registration.of_device(server.device.name, server.url, server.device.api_key)
         for server in servers
     ]
-    return Simulation(
-        f"{len(servers)} balena device(s)", registrations, control(servers)
-    )
+    noun = "device" if len(servers) == 1 else "devices"
+    return Simulation(f"{len(servers)} balena {noun}", registrations, control(servers))
 
 
 async def _start_account(

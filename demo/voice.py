@@ -1,11 +1,11 @@
-"""Lets Assist know of the devices, so that a visitor can speak of them at once."""
+"""Expose entities to Assist, so that voice commands work without setup."""
 
 from typing import Final
 
 from .home_assistant import HomeAssistant
 
 _DOMAIN: Final = "balena_supervisor"
-# What sentences are about, by the end of the unique ids.
+# The unique id endings of the entities to expose.
 _SPOKEN_OF: Final = (
     "_identify",
     "_online",
@@ -19,7 +19,7 @@ _SPOKEN_OF: Final = (
 
 
 async def expose(home_assistant: HomeAssistant) -> None:
-    """Expose what sentences are about."""
+    """Expose the entities that sentences are about."""
     entities = await home_assistant.command("config/entity_registry/list")
     spoken_of = [
         entity["entity_id"]

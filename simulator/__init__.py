@@ -1,6 +1,6 @@
-"""A balena device and a balena API on loopback, for tests, the demo and benchmarks."""
+"""Simulated balena devices and a simulated balena API on loopback, for tests, the demo and benchmarks."""
 
-from .account import CloudDevice, Fleet, Token, TokenKind
+from .account import OMIT, CloudDevice, Fleet, FleetRelease, Token, TokenKind
 from .apps import RECORDED_NEXT_RELEASE, App, Container, Release, Service
 from .cloud import CloudServer
 from .device import Device, Timings
@@ -9,6 +9,7 @@ from .server import Request
 from .supervisor import SupervisorServer
 
 __all__ = [
+    "OMIT",
     "RECORDED_NEXT_RELEASE",
     "App",
     "CloudDevice",
@@ -18,6 +19,7 @@ __all__ = [
     "Fault",
     "Faults",
     "Fleet",
+    "FleetRelease",
     "Release",
     "Request",
     "Service",

@@ -1,4 +1,4 @@
-"""Runs one or a thousand simulated devices from the shell, or an account of them."""
+"""Run simulated devices, or a simulated account, from the shell."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ _NAMES = ("holy-wildflower", "silent-river", "bold-meadow", "quiet-harbour", "re
 def make_device(
     index: int, version: str, key: str | None, apps: Iterable[App] | None = None
 ) -> Device:
-    """Return a device that is the same in every run."""
+    """Return a device. The same index always gives the same device."""
     if index == 0:
         return Device(
             supervisor_version=version, api_key=key, apps=apps, timings=Timings()
@@ -37,7 +37,7 @@ def make_device(
         uuid=identity,
         supervisor_version=version,
         api_key=key,
-        mac_addresses=(f"02:{octets}",),
+        mac_addresses=(f"DC:{octets}",),
         ip_addresses=(f"192.0.2.{index % 250 + 3}",),
         apps=apps,
         timings=Timings(),
@@ -47,7 +47,7 @@ def make_device(
 async def run_devices(
     options: argparse.Namespace, stack: contextlib.AsyncExitStack
 ) -> tuple[web.Application, list[str]]:
-    """Serve devices; returns their control, and what to say of them."""
+    """Serve devices. Returns the control API and the lines to print."""
     servers = []
     for index in range(1 if options.devices is None else options.devices):
         device = make_device(index, options.supervisor_version, options.key)
@@ -65,7 +65,7 @@ async def run_devices(
 async def run_cloud(
     options: argparse.Namespace, stack: contextlib.AsyncExitStack
 ) -> tuple[web.Application, list[str]]:
-    """Serve an account; returns its control, and what to say of it."""
+    """Serve an account. Returns the control API and the lines to print."""
     cloud = CloudServer(options.host, options.port)
     await stack.enter_async_context(cloud)
     if options.fleets is None and options.devices is None:
@@ -80,7 +80,7 @@ async def run_cloud(
 
 
 async def run(options: argparse.Namespace) -> None:
-    """Serve until told to stop."""
+    """Serve until the process receives a signal to stop."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -97,7 +97,7 @@ async def run(options: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """Run the simulator; returns the exit code."""
+    """Run the simulator. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m simulator",
         description=__doc__,

@@ -1,4 +1,4 @@
-"""Apps, their releases and services, and the containers that run them."""
+"""Apps, their releases and services, and the containers of the services."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ def _digest(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service of a release; ids and image are made up from its name unless given."""
+    """A service of a release. By default, its ids and its image are derived from its name."""
 
     name: str
     image_id: int = field(default_factory=lambda: next(_ids))
@@ -24,7 +24,7 @@ class Service:
     image: str = ""
 
     def __post_init__(self) -> None:
-        """Make up the image."""
+        """Derive the image if none is given."""
         if not self.image:
             repository, digest = _digest(self.name)[:32], _digest(self.name * 2)
             image = f"registry2.balena-cloud.com/v2/{repository}@sha256:{digest}"
@@ -33,7 +33,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What an app consists of at one time."""
+    """A release of an app."""
 
     commit: str
     id: int = field(default_factory=lambda: next(_ids))
@@ -42,21 +42,23 @@ class Release:
 
     @property
     def raw_version(self) -> str:
-        """The version as the cloud tells it; a release without one is 0.0.0."""
+        """The version as the balena API reports it. A release without a version is 0.0.0."""
         return self.version or f"0.0.0+rev{self.id}"
 
 
 @dataclass(slots=True)
 class App:
-    """An app and the release that it should run."""
+    """An app and its running release."""
 
     id: int
     name: str
     release: Release
     uuid: str = ""
+    # True for the host OS and the Supervisor.
+    is_system: bool = False
 
     def __post_init__(self) -> None:
-        """Make up the uuid."""
+        """Derive the UUID."""
         self.uuid = self.uuid or _digest(f"app {self.id}")[:32]
 
 
@@ -67,6 +69,8 @@ class Container:
     app_id: int
     service: Service
     status: str = "Running"
+    # Whether the container still runs after a command to stop it.
+    is_stopping: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(32))
     created_at: str = field(
         default_factory=lambda: (
@@ -111,7 +115,37 @@ RECORDED_NEXT_RELEASE: Final = Release(
 
 
 def recorded_app() -> App:
-    """Return the app that the recorded device ran."""
+    """Return the app of the recorded device."""
     return App(
         1658654, "demo-fleet", RECORDED_RELEASE, "e2bf6410ffc30850e96f5071cdd1dca8"
+    )
+
+
+# These values are the same for all devices.
+SUPERVISOR_UUIDS: Final = {
+    "aarch64": "900de4f3cbac4b9bbd232885a35e407b",
+    "amd64": "52e35121417640b1b28a680504e4039b",
+    "armv7hf": "2e66a95795c149959c69472a8c2f92b8",
+    "i386": "531b357e155c480cbec0fdd33041a1f5",
+    "rpi": "6822565f766e413e96d9bebe2227cdcc",
+}
+
+
+def system_apps(device_type: str, arch: str, *, has_services: bool) -> tuple[App, App]:
+    """Return the system apps: the host OS, which has no services, and the Supervisor."""
+    core = (Service("core", 3_900_001, 900_001),) if has_services else ()
+    return (
+        App(
+            1_667_441,
+            device_type,
+            Release(_digest(device_type)[:32], 3_800_001),
+            is_system=True,
+        ),
+        App(
+            1_667_442,
+            f"{arch}-supervisor",
+            Release(_digest(f"{arch}-supervisor")[:32], 3_800_002, core),
+            SUPERVISOR_UUIDS[arch],
+            is_system=True,
+        ),
     )

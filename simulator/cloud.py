@@ -1,7 +1,11 @@
-"""The balena API: who asks, what they see, and the proxy to their devices."""
+"""A simulated balena API: authentication, permissions, OData queries, and the proxy to devices."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+import contextlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+import json
 import random
 import re
 import ssl as tls
@@ -12,7 +16,7 @@ import uuid as uuid_module
 
 import orjson
 
-from . import odata, proxy
+from . import cloud_logs, odata, proxy, writes
 from .account import CloudDevice, Fleet, Token, TokenKind
 from .apps import App, Release
 from .device import Device
@@ -20,15 +24,25 @@ from .replies import JSON, Reply, Stream
 from .resources import ROOTS, Viewer, schema
 from .server import HttpServer, Request
 
-# The version that brought /v7.
+# The API version that introduced /v7.
 _V7: Final = (26, 4)
 _LONGEST_ADDRESS: Final = 16 * 1024
 _READERS: Final = {TokenKind.USER, TokenKind.OBSERVER, TokenKind.DEVICE}
 _WRITERS: Final = {TokenKind.USER, TokenKind.DEVICE}
+# The tokens that can change a resource.
+_WRITERS_OF: Final[Mapping[str, set[TokenKind]]] = {
+    "device": _WRITERS,
+    "application": {TokenKind.USER},
+}
+_TAG: Final = re.compile(
+    r"/v7/device_tag\(device=(\d+),tag_key='((?:[^']|'')*)'\)", re.DOTALL
+)
+
+type _Handler = Callable[[Request, Token | None], Reply | Stream | Awaitable[Reply]]
 
 
 class CloudServer(HttpServer):
-    """The balena API on one port, with any number of simulated devices behind it."""
+    """The balena API on one port, with any number of simulated devices."""
 
     def __init__(
         self,
@@ -38,34 +52,56 @@ class CloudServer(HttpServer):
         ssl: tls.SSLContext | None = None,
         api_version: tuple[int, ...] = (49, 0, 12),
         is_balena_cloud: bool = False,
+        seed: str = "",
     ) -> None:
-        """Prepare to serve; nobody has an account yet."""
+        """Create an API without tokens.
+
+        Servers with different seeds have different tokens, fleets and devices.
+        """
         super().__init__(host, port, ssl)
+        self._seed = seed
         self.api_version = api_version
         self.is_balena_cloud = is_balena_cloud
-        # Names that this API does not know.
+        # Names of fields that this API does not have.
         self.missing_fields: set[str] = set()
+        # Query options that this API ignores: "$skip", "$top", "$filter".
+        self.ignored_options: set[str] = set()
+        # Headers of every response.
+        self.extra_headers: dict[str, str] = {}
+        # Seconds between two empty lines of a log stream.
+        self.log_heartbeat = 58.0
         self.fleets: dict[int, Fleet] = {}
         self.devices: dict[str, CloudDevice] = {}
         self.tokens: dict[str, Token] = {}
-        # How long the proxy waits for a device, and between two of them, in seconds.
+        # In seconds: the timeout for a device, and the delay between two devices.
         self.proxy_timeout: float = 50
         self.proxy_stagger: float = 0
         self._public_fleet = Fleet(
             1_999_999,
-            _identity("public fleet"),
+            self._identity("public fleet"),
             "public-fleet",
             organization="balenalabs",
             is_public=True,
         )
-        # What the proxy waits for, also when the client got its answer already.
+        # Unfinished requests to devices. The client may already have a response.
         self._asked: set[asyncio.Future[Reply]] = set()
         self._added_devices = 0
         self._added_fleets = 0
         self._allowance: int | None = None
         self._retry_after = 0
+        self._database_up_at: datetime | None = None
+        self._routes: tuple[tuple[str, str, _Handler], ...] = (
+            ("GET", r"/actor/v1/whoami", self._whoami),
+            ("GET", r"/user/v1/whoami", self._user_whoami),
+            ("GET", r"/v7/.*", self._query),
+            ("POST", r"/v7/device_tag", self._add_tag),
+            ("PATCH", r"/v7/device_tag\(.*\)", self._change_tag),
+            ("PATCH", r"/v7/(?:device|application)\(.*\)", self._patch),
+            ("POST", r"/supervisor/.+", self._proxy),
+            ("GET", r"/device/v2/[^/]+/logs", self._logs),
+        )
 
-    # What there is
+    # Accounts, fleets and devices
 
     def add_token(
         self,
@@ -74,13 +110,19 @@ class CloudServer(HttpServer):
         actor: int | None = None,
         username: str = "demo",
         fleet_ids: set[int] | None = None,
+        is_session: bool = False,
     ) -> str:
-        """Return a new token; the actor is that of a new account unless given."""
+        """Return a new token, an API key unless it is of a session.
+
+        The actor is that of a new account unless given.
+        """
         number = len(self.tokens)
-        chance = random.Random(f"token {number}")
+        chance = random.Random(f"{self._seed}token {number}")
         token = "".join(chance.choices(string.ascii_letters + string.digits, k=32))
+        if is_session:
+            token = f"eyJhbGciOiJIUzI1NiJ9.{token}.{token[::-1]}"
         actor = 500_001 + number if actor is None else actor
-        self.tokens[token] = Token(kind, actor, username, fleet_ids)
+        self.tokens[token] = Token(kind, actor, username, fleet_ids, is_session)
         return token
 
     def add_fleet(
@@ -95,7 +137,7 @@ class CloudServer(HttpServer):
         self._added_fleets += 1
         fleet = Fleet(
             2_000_000 + self._added_fleets,
-            _identity(f"fleet {self._added_fleets}"),
+            self._identity(f"fleet {self._added_fleets}"),
             name,
             organization=organization,
             release=release,
@@ -105,7 +147,7 @@ class CloudServer(HttpServer):
         return fleet
 
     def add_device(self, fleet: Fleet, device: Device) -> CloudDevice:
-        """Return a device that has joined a fleet; what it runs is its own affair."""
+        """Add a device to a fleet. This does not change what the device runs."""
         self._added_devices += 1
         cloud_device = CloudDevice(9_000_000 + self._added_devices, device, fleet)
         self.devices[device.uuid] = cloud_device
@@ -115,16 +157,19 @@ class CloudServer(HttpServer):
     def make_device(
         self, fleet: Fleet, name: str, *, uuid: str | None = None, **arguments: Any
     ) -> CloudDevice:
-        """Return a new device that runs its fleet's release; arguments go to Device."""
+        """Return a new device that runs the release of its fleet.
+
+        `arguments` are passed to Device.
+        """
         number = self._added_devices + 1
-        identity = uuid or _identity(f"device {number}")
-        octets = _identity(f"address {number}").upper()
+        identity = uuid or self._identity(f"device {number}")
+        octets = self._identity(f"address {number}").upper()
         address = ":".join(octets[place : place + 2] for place in range(0, 10, 2))
         apps = [App(fleet.id, fleet.name, fleet.release)] if fleet.release else []
         made = {
             "device_type": fleet.device_type,
             "arch": "aarch64" if "raspberrypi" in fleet.device_type else "amd64",
-            "mac_addresses": (f"02:{address}",),
+            "mac_addresses": (f"DC:{address}",),
             "ip_addresses": (f"192.0.2.{number % 250 + 3}",),
             "apps": apps,
         }
@@ -132,34 +177,64 @@ class CloudServer(HttpServer):
         return self.add_device(fleet, device)
 
     def remove_device(self, uuid: str) -> None:
-        """Have a device leave the account."""
+        """Remove a device from the account."""
         cloud_device = self.devices.pop(uuid)
         cloud_device.fleet.devices.remove(cloud_device)
         cloud_device.device.cancel()
 
     def remove_fleet(self, fleet: Fleet) -> None:
-        """Remove a fleet with its devices."""
+        """Remove a fleet and its devices."""
         for device in list(fleet.devices):
             self.remove_device(device.device.uuid)
         del self.fleets[fleet.id]
 
+    def move_device(self, uuid: str, fleet: Fleet) -> None:
+        """Move a device to another fleet. It keeps its UUID."""
+        self.devices[uuid].move(fleet)
+
     def release(self, fleet: Fleet, release: Release, *, start: bool = True) -> None:
-        """Release to a fleet; its unpinned devices that are online begin to update."""
+        """Add a release to a fleet. A fleet that tracks the latest release targets it.
+
+        Devices that poll and are not pinned start to update.
+        """
+        fleet.add_release(release)
+        if not fleet.tracks_latest:
+            return
         fleet.release = release
-        for cloud_device in fleet.devices if start else ():
-            device = cloud_device.device
-            if cloud_device.is_online and cloud_device.pinned is None:
-                device.spawn(device.update(release, fleet.id))
+        for device in fleet.devices if start else ():
+            if device.pinned is None:
+                device.start_update()
 
     def limit(self, requests: int, retry_after: int) -> None:
-        """Refuse all but so many further requests, for a number of seconds as it says."""
+        """Allow a number of further requests, then respond 429. `retry_after` is in seconds."""
         self._allowance, self._retry_after = requests, retry_after
 
     def unlimit(self) -> None:
-        """Answer all requests again."""
+        """Remove the limit of requests."""
         self._allowance = None
 
-    # What is answered
+    def lose_database(self, seconds: float | None = None) -> None:
+        """Take the database of the API down, for some seconds or until it is restored.
+
+        Meanwhile, the API recognizes no API key and treats each request as a guest's.
+        """
+        for_good = datetime.max.replace(tzinfo=UTC)
+        now = datetime.now(UTC)
+        self._database_up_at = (
+            for_good if seconds is None else now + timedelta(seconds=seconds)
+        )
+
+    def restore_database(self) -> None:
+        """Restore the database of the API."""
+        self._database_up_at = None
+
+    @property
+    def is_database_down(self) -> bool:
+        """Whether the API cannot reach its database."""
+        back = self._database_up_at
+        return back is not None and datetime.now(UTC) < back
+
+    # Requests
 
     @override
     async def answer(
@@ -176,9 +251,15 @@ class CloudServer(HttpServer):
         if len(request.path_qs) > _LONGEST_ADDRESS:
             return Reply(431)
         reply = await self._reply(request)
+        if self.extra_headers:
+            reply = replace(reply, headers=reply.headers | self.extra_headers)
         if fault is not None:
             return await self.faults.spoil_answer(fault, reply, is_over)
         return reply
+
+    def _identity(self, name: str) -> str:
+        """Return a UUID. The same seed always gives the same UUID."""
+        return uuid_module.uuid5(uuid_module.NAMESPACE_OID, self._seed + name).hex
 
     @override
     async def _end(self) -> None:
@@ -187,6 +268,11 @@ class CloudServer(HttpServer):
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
+        # Log streams end at the next line or heartbeat.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while any(device.followers for device in devices):
+                    await asyncio.sleep(0.01)
         await asyncio.gather(*(device.tear_down() for device in devices))
 
     def _is_limited(self) -> bool:
@@ -195,32 +281,50 @@ class CloudServer(HttpServer):
         self._allowance -= 1
         return self._allowance < 0
 
-    async def _reply(self, request: Request) -> Reply:
-        token = self._token(request)
-        whoami = {"/actor/v1/whoami": self._actor, "/user/v1/whoami": self._user}
-        if request.method == "GET" and request.path in whoami:
-            answer = whoami[request.path](token) if token else None
-            return Reply(401) if answer is None else _json(answer)
-        if request.method == "GET" and request.path.startswith("/v7/"):
-            return self._query(request, token)
-        if request.path.startswith("/v7/device_tag"):
-            return self._write_tag(request, token)
-        proxied = re.fullmatch(r"/supervisor(/.+)", request.path)
-        if request.method == "POST" and proxied:
-            return await self._proxy(proxied[1], request, token)
+    async def _reply(self, request: Request) -> Reply | Stream:
+        try:
+            token = self._token(request)
+            for method, pattern, answer in self._routes:
+                found = re.fullmatch(pattern, request.path, re.DOTALL)
+                if found and method == request.method:
+                    reply = answer(request, token)
+                    return reply if isinstance(reply, Reply | Stream) else await reply
+        except proxy.Refused as err:
+            return err.reply
         return Reply(404)
 
     def _token(self, request: Request) -> Token | None:
-        """Return who asks; a bad token makes a guest."""
+        """Return the token of a request, None for a guest. Raises Refused.
+
+        An invalid token means a guest, and so does an API key while the database is down.
+        """
         found = re.fullmatch(
             r"Bearer (\S+)", request.header("Authorization"), re.IGNORECASE
         )
         text = found[1] if found else request.query.get("apikey", "")
         token = self.tokens.get(text)
-        return None if token is None or token.kind is TokenKind.EXPIRED else token
+        if token is None or token.kind is TokenKind.EXPIRED:
+            return None
+        if token.kind is TokenKind.REVOKED:
+            raise proxy.Refused(401)
+        if self.is_database_down:
+            if token.is_session:
+                raise proxy.Refused(500)
+            return None
+        return token
+
+    def _whoami(self, request: Request, token: Token | None) -> Reply:
+        """Respond to GET /actor/v1/whoami, for any token."""
+        answer = self._actor(token) if token else None
+        return Reply(401) if answer is None else _json(answer)
+
+    def _user_whoami(self, request: Request, token: Token | None) -> Reply:
+        """Respond to GET /user/v1/whoami, only for tokens of users."""
+        answer = self._user(token) if token else None
+        return Reply(401) if answer is None else _json(answer)
 
     def _viewer(self, token: Token | None) -> Viewer:
-        """Return what somebody sees."""
+        """Return the view of a token on the data."""
         public = (self._public_fleet,)
         if token is None or token.kind not in _READERS:
             return Viewer(token, (), (), public)
@@ -264,61 +368,125 @@ class CloudServer(HttpServer):
         }
 
     def _query(self, request: Request, token: Token | None) -> Reply:
-        if self.api_version < _V7:
-            return Reply(404)
-        try:
-            query = odata.parse(request.path.removeprefix("/v7/"), request.query)
-        except odata.MalformedUrl:
-            return _json(f"Malformed url: '{request.path_qs}'", 400)
+        """Respond to queries such as GET /v7/device?$select=id."""
+        query = self._parsed(request)
         if query.resource not in ROOTS:
             return Reply(404)
         is_open, rows = ROOTS[query.resource]
-        viewer = self._viewer(token)
         if not is_open and (token is None or token.kind not in _READERS):
             return Reply(401)
-        view = schema(
+        if self.is_database_down:
+            return Reply(500)
+        viewer = self._viewer(token)
+        view = self._schema(viewer)
+        run = view.count if query.counts else view.run
+        try:
+            found = run(query.resource, query.options, rows(viewer))
+        except odata.UnknownName, TypeError:
+            # The real API cannot translate this query to SQL.
+            return Reply(500)
+        return _json({"d": found})
+
+    def _parsed(self, request: Request) -> odata.Query:
+        """Return the query of a request. Raises Refused."""
+        if self.api_version < _V7:
+            raise proxy.Refused(404)
+        options = {
+            name: text
+            for name, text in request.query.items()
+            if name not in self.ignored_options
+        }
+        path = unquote(request.path).removeprefix("/v7/")
+        try:
+            return odata.parse(path, options)
+        except odata.MalformedUrl:
+            raise proxy.Refused(400, f"Malformed url: '{request.path_qs}'") from None
+
+    def _schema(self, viewer: Viewer) -> odata.Schema[Viewer]:
+        return schema(
             viewer,
             self.api_version,
             self.missing_fields,
             is_balena_cloud=self.is_balena_cloud,
         )
-        run = view.count if query.counts else view.run
-        try:
-            return _json({"d": run(query.resource, query.options, rows(viewer))})
-        except odata.UnknownName, TypeError:
-            # What cannot be made a query of the database.
-            return Reply(500)
 
-    def _write_tag(self, request: Request, token: Token | None) -> Reply:
-        """Answer POST /v7/device_tag and PATCH /v7/device_tag(device=1,tag_key='k')."""
+    def _patch(self, request: Request, token: Token | None) -> Reply:
+        """Respond to PATCH /v7/device(uuid='X') and PATCH /v7/application(1)."""
+        query = self._parsed(request)
+        if token is None or token.kind not in _WRITERS_OF[query.resource]:
+            return Reply(401)
+        viewer = self._viewer(token)
+        _, rows = ROOTS[query.resource]
+        try:
+            found = self._schema(viewer).choose(
+                query.resource, query.options, rows(viewer)
+            )
+        except odata.UnknownName:
+            return Reply(500)
+        return writes.patch(
+            query.resource,
+            [row for row in found if row not in viewer.public_fleets],
+            _object(request),
+            viewer,
+            is_balena_cloud=self.is_balena_cloud,
+        )
+
+    def _add_tag(self, request: Request, token: Token | None) -> Reply:
+        """Respond to POST /v7/device_tag."""
+        body = _object(request)
+        return self._write_tag(token, body.get("device"), body.get("tag_key"), body)
+
+    def _change_tag(self, request: Request, token: Token | None) -> Reply:
+        """Respond to PATCH /v7/device_tag(device=1,tag_key='k')."""
+        key = _TAG.fullmatch(unquote(request.path))
+        if key is None:
+            return Reply(404)
+        name = key[2].replace("''", "'")
+        return self._write_tag(token, int(key[1]), name, _object(request), is_new=False)
+
+    def _write_tag(
+        self,
+        token: Token | None,
+        device_id: object,
+        name: object,
+        body: Mapping[str, Any],
+        *,
+        is_new: bool = True,
+    ) -> Reply:
         if token is None or token.kind not in _WRITERS:
             return Reply(401)
-        try:
-            body = orjson.loads(request.body)
-            key = re.fullmatch(
-                r"/v7/device_tag\(device=(\d+),tag_key='((?:[^']|'')*)'\)",
-                unquote(request.path),
-            )
-            if request.method == "PATCH" and key:
-                device_id, name = int(key[1]), key[2].replace("''", "'")
-            elif request.method == "POST" and request.path == "/v7/device_tag":
-                device_id, name = body["device"], body["tag_key"]
-            else:
-                return Reply(404)
-            value = body["value"]
-        except KeyError, ValueError:
+        value = body.get("value")
+        if not isinstance(name, str) or not isinstance(value, str):
             return Reply(400)
         for item in self._viewer(token).devices:
             if item.id == device_id:
-                return _tag(item.device, name, value, is_new=request.method == "POST")
+                return writes.set_tag(item, name, value, is_new=is_new)
         return Reply(401)
 
-    async def _proxy(self, path: str, request: Request, token: Token | None) -> Reply:
+    def _logs(self, request: Request, token: Token | None) -> Reply | Stream:
+        """Respond to GET /device/v2/X/logs."""
+        if token is None or token.kind not in _READERS:
+            return Reply(401)
+        uuid = request.path.split("/")[3]
+        for device in self._viewer(token).devices:
+            if device.device.uuid == uuid:
+                if request.query.get("stream") == "1":
+                    return cloud_logs.stream(
+                        device,
+                        request.query,
+                        self.log_heartbeat,
+                        self._stopping.is_set,
+                    )
+                return cloud_logs.history(device, request.query)
+        return _json(f"No device with uuid {uuid}", 404)
+
+    async def _proxy(self, request: Request, token: Token | None) -> Reply:
+        """Respond to commands such as POST /supervisor/v1/blink."""
+        command = proxy.read_command(request.path.removeprefix("/supervisor"), request)
+        devices = self._reached(command, token)
         try:
-            command = proxy.read_command(path, request)
-            devices = self._reached(command, token)
             replies = await self._ask_all(command, devices)
-        except (proxy.Refused, proxy.Unreachable) as err:
+        except proxy.Unreachable as err:
             return err.reply
         if len(replies) == 1:
             return proxy.translated(replies[0])
@@ -327,7 +495,7 @@ class CloudServer(HttpServer):
     def _reached(
         self, command: proxy.Command, token: Token | None
     ) -> list[CloudDevice]:
-        """Return the devices that a command goes to. Raises Refused."""
+        """Return the devices that a command targets. Raises Refused."""
         if token is None or token.kind not in _READERS:
             raise proxy.Refused(401)
         devices = [
@@ -342,7 +510,7 @@ class CloudServer(HttpServer):
     async def _ask_all(
         self, command: proxy.Command, devices: Sequence[CloudDevice]
     ) -> list[Reply]:
-        """Return what devices answer. Raises Unreachable at once when one does not."""
+        """Return the responses of devices. Raises Unreachable as soon as one device fails."""
         asked = [
             asyncio.ensure_future(
                 self._ask(command, device, number * self.proxy_stagger)
@@ -362,19 +530,15 @@ class CloudServer(HttpServer):
         return await proxy.ask(command, device, self.proxy_timeout)
 
 
-def _identity(seed: str) -> str:
-    return uuid_module.uuid5(uuid_module.NAMESPACE_OID, seed).hex
-
-
-def _tag(device: Device, name: str, value: str, *, is_new: bool) -> Reply:
-    """Set a tag as the API does: a new one must not be there yet."""
-    known = {tag: number for number, (tag, _) in device.tags.items()}
-    if is_new and name in known:
-        return Reply(409)
-    if is_new or name in known:
-        number = known.get(name, max(device.tags, default=0) + 2)
-        device.tags[number] = (name, value)
-    return Reply(201 if is_new else 200)
+def _object(request: Request) -> dict[str, Any]:
+    """Return the JSON object of a request. Raises Refused."""
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError:
+        raise proxy.Refused(400) from None
+    if not isinstance(body, dict):
+        raise proxy.Refused(400)
+    return body
 
 
 def _user_id(token: Token) -> int:
@@ -386,4 +550,9 @@ def _actor_ids(kind: str, actor: int, number: int) -> dict[str, object]:
 
 
 def _json(value: object, status: int = 200) -> Reply:
-    return Reply(status, orjson.dumps(value), JSON)
+    try:
+        body = orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        # orjson cannot encode a lone surrogate.
+        body = json.dumps(value, separators=(",", ":")).encode()
+    return Reply(status, body, JSON)

@@ -1,4 +1,4 @@
-"""A small JSON API to have things happen to simulated devices and their account by hand."""
+"""A JSON API to trigger events of simulated devices and their account."""
 
 from collections.abc import Awaitable, Callable, Collection
 import hashlib
@@ -6,16 +6,17 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from .account import Fleet, TokenKind
+from .account import OMIT, CloudDevice, Fleet, TokenKind
 from .apps import App, Release, Service
 from .cloud import CloudServer
 from .device import Device, Refusal, Timings
 from .faults import Fault, Faults
+from .hostile import HOSTILE_FAULTS
 from .scenarios import following, next_release
 
 
 class Controllable(Protocol):
-    """A device that things can happen to, and the way to it."""
+    """A device and its faults, which events can change."""
 
     @property
     def device(self) -> Device:
@@ -23,7 +24,7 @@ class Controllable(Protocol):
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong on the way to it."""
+        """The faults between the client and the device."""
 
 
 type Happening = Callable[[Controllable, dict[str, Any]], Awaitable[None] | None]
@@ -43,16 +44,18 @@ def _update(item: Controllable, arguments: dict[str, Any]) -> None:
 
 
 def _add_fault(faults: Faults, arguments: dict[str, Any]) -> None:
+    kind = arguments["kind"]
+    make = HOSTILE_FAULTS.get(kind) or getattr(Fault, kind)
     faults.add(
         arguments.get("method", "*"),
         arguments["path"],
-        getattr(Fault, arguments["kind"])(*arguments.get("arguments", ())),
+        make(*arguments.get("arguments", ())),
         arguments.get("times"),
     )
 
 
 def _app(app_id: int, name: str, service: str) -> App:
-    """Return an app of one service."""
+    """Return an app with one service."""
     commit = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
     return App(app_id, name, Release(commit, services=(Service(service),)))
 
@@ -72,10 +75,16 @@ HAPPENINGS: Final[dict[str, Happening]] = {
     "off": lambda item, _: item.device.power_off(),
     "on": lambda item, _: item.device.power_on(),
     "vpn": _set("vpn_connected"),
+    "vpn-control": _set("vpn_enabled"),
     "internet": _set("internet"),
     "local-mode": _set("local_mode"),
     "host-update": _set("host_update_running"),
     "engine-failing": _set("engine_failing"),
+    "dbus-failing": _set("dbus_failing"),
+    "override-lock": _set("override_lock"),
+    "starts-bare": _set("starts_bare"),
+    "stop-times": _set("stop_times"),
+    "system-apps": lambda item, _: item.device.run_system_apps(),
     "version": _set("supervisor_version"),
     "key": _set("api_key"),
     "container-exit": lambda item, arguments: item.device.container_exit(
@@ -98,7 +107,7 @@ HAPPENINGS: Final[dict[str, Happening]] = {
 
 
 def _fleet(cloud: CloudServer, arguments: dict[str, Any]) -> Fleet:
-    """Return the fleet of a name or a slug."""
+    """Return a fleet by its name or slug."""
     for fleet in cloud.fleets.values():
         if arguments["fleet"] in (fleet.name, fleet.slug):
             return fleet
@@ -126,6 +135,35 @@ def _rename(cloud: CloudServer, arguments: dict[str, Any]) -> None:
     cloud.devices[arguments["uuid"]].device.name = arguments["name"]
 
 
+def _move(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    cloud.move_device(arguments["uuid"], _fleet(cloud, arguments))
+
+
+def _set_of_device(name: str) -> CloudHappening:
+    def happen(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+        setattr(cloud.devices[arguments["uuid"]], name, arguments["value"])
+
+    return happen
+
+
+def _backdate(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    cloud.devices[arguments["uuid"]].connection.backdate(arguments["seconds"])
+
+
+def _override_field(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    """Override a field of a row. Without a value, remove the field."""
+    device: CloudDevice = cloud.devices[arguments["uuid"]]
+    device.field_overrides[arguments["field"]] = arguments.get("value", OMIT)
+
+
+def _set_options(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    cloud.ignored_options = set(arguments["options"])
+
+
+def _set_headers(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+    cloud.extra_headers = dict(arguments["headers"])
+
+
 CLOUD_HAPPENINGS: Final[dict[str, CloudHappening]] = {
     "expire-token": lambda cloud, _: _set_tokens(cloud, TokenKind.EXPIRED),
     "restore-token": lambda cloud, arguments: _set_tokens(
@@ -133,6 +171,16 @@ CLOUD_HAPPENINGS: Final[dict[str, CloudHappening]] = {
     ),
     "limit": lambda cloud, arguments: cloud.limit(**arguments),
     "unlimit": lambda cloud, _: cloud.unlimit(),
+    "database-down": lambda cloud, arguments: cloud.lose_database(**arguments),
+    "database-up": lambda cloud, _: cloud.restore_database(),
+    "ignore-options": _set_options,
+    "headers": _set_headers,
+    "heartbeat": _set_of_device("heartbeat"),
+    "reported": _set_of_device("has_reported"),
+    "tunnel": _set_of_device("tunnel_error"),
+    "backdate": _backdate,
+    "field": _override_field,
+    "move": _move,
     "remove-device": lambda cloud, arguments: cloud.remove_device(arguments["uuid"]),
     "add-device": _add_device,
     "release": _release,
@@ -145,9 +193,9 @@ CLOUD_HAPPENINGS: Final[dict[str, CloudHappening]] = {
 def control(
     items: Collection[Controllable], cloud: CloudServer | None = None
 ) -> web.Application:
-    """Return the API: GET /devices, POST /devices/{index}/{happening} with arguments.
+    """Return the API: GET /devices, and POST /devices/{index}/{happening} with arguments.
 
-    With an account, POST /cloud/{happening}, too.
+    If there is an account, the API also has POST /cloud/{happening}.
     """
 
     async def list_devices(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a server, on demand."""
+"""Faults of requests between a client and a server."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -15,7 +15,7 @@ _MEGABYTE: Final = b" " * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One way in which a request goes wrong; what is not set goes as usual."""
+    """A fault of a request. Attributes that are not set do not change the response."""
 
     delay: float = 0
     hangs: bool = False
@@ -24,44 +24,44 @@ class Fault:
     resets_after: bool = False
     truncates: bool = False
     is_huge: bool = False
-    # Seconds between two bytes of an answer.
+    # Seconds between two bytes of a response.
     drips: float = 0
     status_code: int | None = None
-    # Makes another body of the usual one.
+    # Changes the body of the normal response.
     rewrites: Callable[[bytes], bytes] | None = None
     body: bytes = b""
-    # None is the usual one.
+    # None keeps the content type of the normal response.
     content_type: str | None = "text/plain"
     headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def slow(cls, seconds: float) -> Self:
-        """Answer as usual, but late."""
+        """Respond normally, but after a delay."""
         return cls(delay=seconds)
 
     @classmethod
     def hang(cls) -> Self:
-        """Never answer."""
+        """Never respond."""
         return cls(hangs=True)
 
     @classmethod
     def reset(cls) -> Self:
-        """Close the connection before anything is done."""
+        """Close the connection before the request is processed."""
         return cls(resets=True)
 
     @classmethod
     def reset_after(cls) -> Self:
-        """Do what was asked, then close the connection without an answer."""
+        """Process the request, then close the connection without a response."""
         return cls(resets_after=True)
 
     @classmethod
     def hold(cls) -> Self:
-        """Do what was asked, but keep the answer back until the fault is gone."""
+        """Process the request, but hold the response until the fault is removed."""
         return cls(is_held=True)
 
     @classmethod
     def truncate(cls) -> Self:
-        """Announce more than is sent."""
+        """Send less than Content-Length declares."""
         return cls(truncates=True)
 
     @classmethod
@@ -76,7 +76,7 @@ class Fault:
 
     @classmethod
     def bomb(cls) -> Self:
-        """Send a body that is small on its way, and huge when it is unpacked."""
+        """Send a compressed body that is huge after decompression."""
         return cls(
             status_code=200,
             body=_packed(),
@@ -88,19 +88,19 @@ class Fault:
     def status(
         cls, code: int, body: str = "", content_type: str = "text/plain"
     ) -> Self:
-        """Answer with a status and a body."""
+        """Respond with a status and a body."""
         return cls(status_code=code, body=body.encode(), content_type=content_type)
 
     @classmethod
     def garbage(cls) -> Self:
-        """Answer with bytes that are no text."""
+        """Respond with bytes that are not text."""
         return cls(
             status_code=200, body=b"\xff\xfe\x00{]", content_type="application/json"
         )
 
     @classmethod
     def json(cls, value: object) -> Self:
-        """Answer with any JSON value."""
+        """Respond with a JSON value."""
         return cls(
             status_code=200,
             body=json.dumps(value).encode(),
@@ -111,22 +111,22 @@ class Fault:
     def rewrite(
         cls, change: Callable[[bytes], bytes], content_type: str | None = None
     ) -> Self:
-        """Do what was asked, and make something else of the answer."""
+        """Process the request, and change the body of the response."""
         return cls(rewrites=change, content_type=content_type)
 
     @classmethod
     def halve(cls) -> Self:
-        """Do what was asked, and answer with the first half of the body."""
+        """Process the request, and send the first half of the body."""
         return cls.rewrite(lambda body: body[: len(body) // 2])
 
     @classmethod
     def mislabel(cls, content_type: str = "image/png") -> Self:
-        """Do what was asked, and say that the answer is of another kind."""
+        """Process the request, and send a wrong content type."""
         return cls.rewrite(lambda body: body, content_type)
 
     @classmethod
     def recode(cls, charset: str = "utf-16") -> Self:
-        """Do what was asked, and answer in another charset, which is named."""
+        """Process the request, and encode the body in another charset, which the content type names."""
         return cls.rewrite(
             lambda body: body.decode().encode(charset),
             f"application/json; charset={charset}",
@@ -134,27 +134,27 @@ class Fault:
 
     @classmethod
     def duplicate(cls) -> Self:
-        """Do what was asked, and have every field of an object there before, as something else."""
+        """Process the request, and add a duplicate of each field with another value."""
         return cls.rewrite(_with_duplicates)
 
     @classmethod
     def extend(cls, json_text: str) -> Self:
-        """Do what was asked, and add a field with any text to an object."""
+        """Process the request, and add a field with any text to the object."""
         return cls.rewrite(lambda body: _extended(body, json_text.encode()))
 
     @classmethod
     def control(cls) -> Self:
-        """Do what was asked, and have control characters at the end of every text."""
+        """Process the request, and add control characters to every text."""
         return cls.rewrite(_with_controls)
 
     @classmethod
     def nul(cls) -> Self:
-        """Do what was asked, and write NUL after every quotation mark, which no JSON may have."""
+        """Process the request, and add a NUL after every quotation mark, which is invalid JSON."""
         return cls.rewrite(lambda body: body.replace(b'"', b'"\x00'))
 
     @classmethod
     def nest(cls) -> Self:
-        """Answer with an array in an array, 100,000 times."""
+        """Respond with 100,000 nested arrays."""
         depth = 100_000
         return cls(
             status_code=200,
@@ -164,11 +164,11 @@ class Fault:
 
     @property
     def is_of_answer(self) -> bool:
-        """Whether what was asked is done, and only the answer goes wrong."""
+        """Whether the request is processed, so that only the response has the fault."""
         return self.is_held or self.resets_after or self.rewrites is not None
 
     def end(self, reply: Reply | Stream) -> Reply | Stream:
-        """Return what comes of the usual answer. Raises Hangup."""
+        """Return the response with the fault. Raises Hangup."""
         if self.resets_after:
             raise Hangup
         if self.rewrites is None or isinstance(reply, Stream):
@@ -181,7 +181,7 @@ class Fault:
 
     @classmethod
     def redirect(cls, url: str, code: int = 302) -> Self:
-        """Send the client elsewhere."""
+        """Redirect the client to another URL."""
         return cls(status_code=code, headers={"Location": url})
 
 
@@ -201,26 +201,26 @@ class _Rule:
 
 @dataclass(slots=True)
 class Faults:
-    """The faults that are in force."""
+    """The active faults of a server."""
 
     rules: list[_Rule] = field(default_factory=list)
 
     def add(
         self, method: str, path: str, fault: Fault, times: int | None = None
     ) -> None:
-        """Have requests go wrong; "*" stands for any method, or for the end of any path."""
+        """Add a fault. "*" matches any method. At the end of a path, it matches any suffix."""
         self.rules.append(_Rule(method, path.lower(), fault, times))
 
     def clear(self) -> None:
-        """Have everything work again."""
+        """Remove all faults."""
         self.rules.clear()
 
     def holds(self, fault: Fault) -> bool:
-        """Whether a fault is still there for the requests that met it."""
+        """Return whether a fault is still active."""
         return any(rule.fault is fault for rule in self.rules)
 
     def take(self, method: str, path: str) -> Fault | None:
-        """Return the fault for a request, counting it."""
+        """Return the fault for a request, and count the request."""
         for rule in self.rules:
             if rule.is_used_up:
                 continue
@@ -235,7 +235,7 @@ class Faults:
     async def spoil(
         self, fault: Fault, is_over: Callable[[], bool]
     ) -> Reply | Stream | None:
-        """Return what a fault has answered, None when it is only late. Raises Hangup."""
+        """Return the response of a fault, None if it only delays the normal one. Raises Hangup."""
         if fault.hangs:
             while not is_over():
                 if not self.holds(fault):
@@ -259,7 +259,7 @@ class Faults:
     async def spoil_answer(
         self, fault: Fault, reply: Reply | Stream, is_over: Callable[[], bool]
     ) -> Reply | Stream:
-        """Return what comes of an answer when everything is done already. Raises Hangup."""
+        """Return the response of a request that was processed, with the fault. Raises Hangup."""
         while fault.is_held and self.holds(fault) and not is_over():
             await asyncio.sleep(0.05)
         return fault.end(reply)

@@ -1,4 +1,4 @@
-"""Accounts full of devices: one that looks like somebody's, and large plain ones."""
+"""Accounts with devices: the account of the demo, and large accounts of identical devices."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -13,14 +13,16 @@ from .cloud import CloudServer
 from .device import Device, Timings
 from .scenarios import SCENARIOS, following
 
-# How often an online device reports its measurements, in seconds.
+# How often an online device reports its metrics, in seconds.
 _REPORTS: Final = 20
+# How long devices have been offline at the start, in seconds.
+_LONG_GONE: Final = 86400
 
 
 def _release(
     number: int, commit: str, version: str, services: tuple[str, ...]
 ) -> Release:
-    """Return a release that is the same in every run."""
+    """Return a release. The same arguments always give the same release."""
     made = tuple(
         Service(name, number * 10 + place, number * 10 + 5 + place)
         for place, name in enumerate(services)
@@ -42,15 +44,22 @@ async def _off(device: Device) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Life:
-    """A device of the demo account, and what becomes of it."""
+    """A device of the demo account, and its scenario."""
 
     name: str
     live: Callable[[Device], Coroutine[Any, Any, None]] = SCENARIOS["calm"].live
     is_pinned: bool = False
-    # In degrees and percent.
+    # In °C and percent.
     temperature: int = 46
     load: int = 12
     is_undervolted: bool = False
+    is_long_gone: bool = False
+
+    async def lead(self, device: CloudDevice) -> None:
+        """Run the scenario. A device that is offline from the start has been offline for long."""
+        await self.live(device.device)
+        if self.is_long_gone:
+            device.connection.backdate(_LONG_GONE)
 
 
 _KIOSKS: Final = (
@@ -59,11 +68,11 @@ _KIOSKS: Final = (
     _Life("kiosk-entrance", is_pinned=True),
     _Life("kiosk-reception"),
     _Life("kiosk-warehouse", SCENARIOS["failing"].live),
-    _Life("kiosk-showroom", _off),
+    _Life("kiosk-showroom", _off, is_long_gone=True),
     _Life("kiosk-meeting-room", SCENARIOS["locked"].live),
 )
 _GATEWAYS: Final = (
-    _Life("gateway-roof", SCENARIOS["offline"].live),
+    _Life("gateway-roof", SCENARIOS["offline"].live, is_long_gone=True),
     _Life("gateway-boiler-room", temperature=83, load=91, is_undervolted=True),
     _Life("gateway-garage", SCENARIOS["restarting"].live),
     _Life("gateway-garden", SCENARIOS["everyday"].live, temperature=39),
@@ -72,7 +81,7 @@ _GATEWAYS: Final = (
 
 
 def demo_account(cloud: CloudServer, timings: Timings) -> None:
-    """Fill an account with two fleets of devices that lead their lives."""
+    """Add two fleets of devices with scenarios to an account."""
     for name, before, device_type, lives in (
         ("kiosks", KIOSK_RELEASE, "raspberrypi4-64", _KIOSKS),
         ("gateways", GATEWAY_RELEASE, "genericx86-64-ext", _GATEWAYS),
@@ -89,12 +98,12 @@ def demo_account(cloud: CloudServer, timings: Timings) -> None:
                 device.pinned = before
             device.cpu_temp, device.cpu_usage = life.temperature, life.load
             device.is_undervolted = life.is_undervolted
-            device.device.spawn(life.live(device.device))
+            device.device.spawn(life.lead(device))
             device.device.spawn(_measure(device))
 
 
 def make_fleets(cloud: CloudServer, fleets: int = 2, devices: int = 10) -> None:
-    """Fill an account with plain devices, shared out among fleets, that are calm."""
+    """Add fleets of devices to an account. The devices do not change."""
     made = [
         cloud.add_fleet(
             f"fleet-{number}",
@@ -114,12 +123,12 @@ def make_fleets(cloud: CloudServer, fleets: int = 2, devices: int = 10) -> None:
 
 
 async def _measure(device: CloudDevice) -> None:
-    """Have measurements change a little, as long as somebody hears of them."""
+    """Change the metrics a little at intervals while the device is online."""
     chance = random.Random(device.device.uuid)
     temperature, load = device.cpu_temp or 0, device.cpu_usage or 0
     for _ in itertools.count():
         await asyncio.sleep(_REPORTS * chance.uniform(0.8, 1.2))
-        if device.is_online:
+        if device.connection.is_polling:
             device.cpu_temp = temperature + chance.randint(-2, 2)
             device.cpu_usage = min(100, max(1, load + chance.randint(-8, 8)))
             device.memory_usage = 612 + chance.randint(-40, 40)

@@ -1,4 +1,4 @@
-"""The journal of a host: its entries, and how journalctl finds and prints them."""
+"""The journal of a host: its entries, and the filters and formats of journalctl."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -9,15 +9,15 @@ import json
 import re
 from typing import Final
 
-# The engine's log driver writes what containers say, as part of its own unit.
+# The log driver of the engine writes the output of containers to the journal of its unit.
 ENGINE_UNIT: Final = "balena.service"
 SUPERVISOR_UNIT: Final = "balena-supervisor.service"
-# The engine tags lines with that much of a container's id.
+# The engine tags lines with this many characters of the container id.
 TAG_LENGTH: Final = 12
-# Of a journal that is watched for days.
+# Limits the memory in long runs.
 MAX_ENTRIES: Final = 5000
 
-# The units that write without being asked to, by what their lines begin with.
+# Identifiers in the journal of units that do not use their own name.
 IDENTIFIERS: Final = {
     ENGINE_UNIT: "balenad",
     SUPERVISOR_UNIT: "balena-supervisor",
@@ -29,7 +29,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """An entry; one of a container also has the container's id and name."""
+    """A journal entry. An entry of a container also has the id and the name of the container."""
 
     time: datetime
     message: str | bytes
@@ -42,26 +42,26 @@ class JournalEntry:
 
 
 class Incomprehensible(Exception):
-    """An option that journalctl does not understand; its complaint goes nowhere."""
+    """journalctl does not understand an option. The real one writes the error to nowhere."""
 
 
 class Follower:
-    """Somebody who waits for new entries; more than a queue holds are lost."""
+    """A client that waits for new entries. It drops the oldest entries if it is too slow."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start without entries."""
         self._new: list[JournalEntry] = []
         self._event = asyncio.Event()
 
     def tell(self, entry: JournalEntry | None) -> None:
-        """Tell of a new entry, or just wake up."""
+        """Add a new entry, or only wake the client."""
         if entry is not None:
             self._new.append(entry)
             del self._new[:-MAX_ENTRIES]
         self._event.set()
 
     async def wait(self) -> list[JournalEntry]:
-        """Return what is new, which may be nothing."""
+        """Return the new entries. The list can be empty."""
         await self._event.wait()
         self._event.clear()
         new, self._new = self._new, []
@@ -69,7 +69,7 @@ class Follower:
 
 
 def first_entries(hostname: str) -> list[JournalEntry]:
-    """Return what the host says while it boots."""
+    """Return the entries that the host writes while it boots."""
     now = datetime.now(UTC)
     lines = (
         ("init.scope", "systemd", 1, "Started NetworkManager."),
@@ -99,7 +99,7 @@ def first_entries(hostname: str) -> list[JournalEntry]:
 
 
 def unit_name(name: str) -> str:
-    """Return the whole name of a unit, as systemd completes it."""
+    """Return the full name of a unit, as systemd completes it."""
     return name if re.search(_UNIT_TYPES, name) else f"{name}.service"
 
 
@@ -111,7 +111,7 @@ def find(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> list[JournalEntry]:
-    """Return the entries that match all that is given."""
+    """Return the entries that match all filters."""
     pattern = unit_name(unit) if unit else None
     return [
         entry
@@ -124,7 +124,7 @@ def find(
 
 
 def moment(text: object) -> datetime | None:
-    """Return a time as journalctl reads it, None for none. Raises Incomprehensible."""
+    """Parse a time as journalctl does. Returns None for None. Raises Incomprehensible."""
     if text is None:
         return None
     words = str(text).strip()
@@ -204,7 +204,7 @@ def _bytes(message: str | bytes) -> bytes:
 
 
 def _is_printable(content: bytes) -> bool:
-    """Return whether journalctl takes bytes for a text; colours are none."""
+    """Return whether journalctl treats bytes as text. Terminal colours are not text."""
     try:
         return not _CONTROL.search(content.decode())
     except UnicodeDecodeError:

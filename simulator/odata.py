@@ -1,4 +1,4 @@
-"""The part of OData that clients of the balena API use: a parser, and what it selects."""
+"""The subset of OData that clients of the balena API use: a parser, and the evaluation of queries."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,33 +14,33 @@ _CONSTANTS: Final = {"true": True, "false": False, "null": None}
 
 
 class MalformedUrl(Exception):
-    """What was asked cannot be read."""
+    """The query cannot be parsed."""
 
 
 class UnknownName(Exception):
-    """What was asked for does not exist."""
+    """The resource or the field does not exist."""
 
 
-# What a query says
+# Syntax tree of a query
 
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value."""
+    """A constant."""
 
     value: object
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A field, perhaps of something linked; `$count` at the end counts what is linked."""
+    """A field, optionally of a linked row. `$count` at the end counts the linked rows."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two values that are compared."""
+    """A comparison of two values."""
 
     operator: str
     left: Expression
@@ -49,7 +49,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """A value that is one of several."""
+    """A test whether a value is in a list."""
 
     value: Expression
     choices: tuple[object, ...]
@@ -57,28 +57,28 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The contrary."""
+    """A negation."""
 
     condition: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """Several conditions that hold all."""
+    """A conjunction: all conditions must be true."""
 
     conditions: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    """Several conditions of which one holds."""
+    """A disjunction: one condition must be true."""
 
     conditions: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """Something linked of which a condition holds."""
+    """A test whether any linked row satisfies a condition."""
 
     path: Path
     variable: str
@@ -90,7 +90,7 @@ type Expression = Literal | Path | Comparison | In | Not | Both | Either | AnyOf
 
 @dataclass(frozen=True, slots=True)
 class Expand:
-    """Something linked that is put into the row."""
+    """An expansion of linked rows in the result."""
 
     name: str
     counts: bool
@@ -99,12 +99,12 @@ class Expand:
 
 @dataclass(slots=True)
 class Options:
-    """What is asked of a resource."""
+    """The options of a query."""
 
     select: tuple[str, ...] | None = None
     expand: tuple[Expand, ...] = ()
     filter: Expression | None = None
-    # With whether it goes downwards.
+    # Each with whether the order is descending.
     orderby: tuple[tuple[Path, bool], ...] = ()
     top: int | None = None
     skip: int = 0
@@ -112,18 +112,18 @@ class Options:
 
 @dataclass(slots=True)
 class Query:
-    """A resource, and what is asked of it."""
+    """A resource and the options of the query."""
 
     resource: str
     counts: bool
     options: Options
 
 
-# Reading it
+# Parser
 
 
 def parse(path: str, query: Mapping[str, str]) -> Query:
-    """Return what a path and the options behind it ask. Raises MalformedUrl."""
+    """Parse a path and its options. Raises MalformedUrl."""
     options = Options()
     for name, text in query.items():
         if name.startswith("$"):
@@ -144,7 +144,7 @@ def parse(path: str, query: Mapping[str, str]) -> Query:
 
 
 class _Parser:
-    """Reads a text from left to right."""
+    """A parser that reads a text from left to right."""
 
     def __init__(self, text: str) -> None:
         self._tokens: list[tuple[str, str]] = []
@@ -159,29 +159,29 @@ class _Parser:
         self._place = 0
 
     def end(self) -> None:
-        """Nothing follows."""
+        """Require the end of the text."""
         if self._kind != "end":
             raise MalformedUrl
 
     def accepts(self, text: str) -> bool:
-        """Go past a text when it is next."""
+        """Skip a text if it is next. Returns whether it was."""
         is_next = self._kind in {"word", "symbol"} and self._text == text
         self._place += is_next
         return is_next
 
     def expect(self, text: str) -> None:
-        """Go past a text."""
+        """Require a text and skip it."""
         if not self.accepts(text):
             raise MalformedUrl
 
     def word(self) -> str:
-        """Return a name."""
+        """Read a name."""
         if self._kind != "word" or self._text.startswith("$"):
             raise MalformedUrl
         return self._take()
 
     def key(self) -> Expression:
-        """Return what is between the parentheses behind a resource."""
+        """Read the key in the parentheses after a resource."""
         if self._kind == "word":
             name = self.word()
             self.expect("=")
@@ -323,12 +323,12 @@ class _Parser:
         raise MalformedUrl
 
 
-# What it is asked of
+# Evaluation
 
 
 @dataclass(frozen=True, slots=True)
 class One[Row]:
-    """A link to one row of another resource, or none."""
+    """A link to one row of another resource, or to none."""
 
     resource: str
     get: Callable[[Row], Any]
@@ -336,7 +336,7 @@ class One[Row]:
 
 @dataclass(frozen=True, slots=True)
 class Many[Row, Viewer]:
-    """A link to rows of another resource, as far as the viewer may see them."""
+    """A link to rows of another resource that the viewer can see."""
 
     resource: str
     get: Callable[[Row, Viewer], Sequence[Any]]
@@ -344,11 +344,13 @@ class Many[Row, Viewer]:
 
 @dataclass(frozen=True, slots=True)
 class Resource[Row, Viewer]:
-    """The names that a resource has, and how a row gives what they stand for."""
+    """The fields and links of a resource, with functions that read them from a row."""
 
     fields: Mapping[str, Callable[[Row], object]]
     one: Mapping[str, One[Row]] = field(default_factory=dict)
     many: Mapping[str, Many[Row, Viewer]] = field(default_factory=dict)
+    # Changes a finished row, given its source.
+    override: Callable[[Row, dict[str, object]], dict[str, object]] | None = None
 
 
 type _Getter = Callable[[Any], Any]
@@ -363,34 +365,33 @@ _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "lt": lambda left, right: None not in (left, right) and left < right,
     "le": lambda left, right: None not in (left, right) and left <= right,
 }
-# The name under which a scope has the row itself.
+# The key of the row itself in a scope.
 _SELF: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Schema[Viewer]:
-    """The resources as one viewer knows them."""
+    """The resources that one viewer can query."""
 
     resources: Mapping[str, Resource[Any, Viewer]]
     viewer: Viewer
-    # Whether a name exists in this version of the API, and whether it is told unasked.
+    # Whether a name exists in this API version, and whether it is selected by default.
     is_known: Callable[[str], bool] = lambda name: True
     is_default: Callable[[str], bool] = lambda name: True
 
     def run(
         self, resource: str, options: Options, rows: Iterable[Any]
     ) -> list[dict[str, object]]:
-        """Return the rows as they were asked for. Raises UnknownName."""
+        """Return the rows that match a query. Raises UnknownName."""
         shape = self._shape(resource, options)
-        return [shape(row) for row in self._choose(resource, options, rows)]
+        return [shape(row) for row in self.choose(resource, options, rows)]
 
     def count(self, resource: str, options: Options, rows: Iterable[Any]) -> int:
-        """Return how many rows there are. Raises UnknownName."""
-        return len(self._choose(resource, options, rows))
+        """Return the number of rows that match a query. Raises UnknownName."""
+        return len(self.choose(resource, options, rows))
 
-    def _choose(
-        self, name: str, options: Options, rows: Iterable[Any]
-    ) -> Sequence[Any]:
+    def choose(self, name: str, options: Options, rows: Iterable[Any]) -> Sequence[Any]:
+        """Return the rows that a query selects. Raises UnknownName."""
         if options.filter is not None:
             holds = self._condition(options.filter, {_SELF: name})
             rows = [row for row in rows if holds({_SELF: row})]
@@ -414,7 +415,10 @@ class Schema[Viewer]:
         for expand in options.expand:
             getters[expand.name] = self._expanded(name, expand)
         items = tuple(getters.items())
-        return lambda row: {field: get(row) for field, get in items}
+        override = self.resources[name].override
+        if override is None:
+            return lambda row: {field: get(row) for field, get in items}
+        return lambda row: override(row, {field: get(row) for field, get in items})
 
     def _selected(self, name: str, field: str) -> _Getter:
         value = self._value(name, field)
@@ -428,7 +432,7 @@ class Schema[Viewer]:
         return refer
 
     def _value(self, name: str, field: str) -> _Getter:
-        """Return how a row gives a field, or the id of what it links to."""
+        """Return a function that reads a field of a row, or the id of its linked row."""
         resource = self._resource_with(name, field)
         if field in resource.fields:
             return resource.fields[field]
@@ -451,16 +455,16 @@ class Schema[Viewer]:
         shape = self._shape(target, options)
         if options.filter is None and not options.orderby and options.top is None:
             return lambda row: [shape(item) for item in get(row)[options.skip :]]
-        # To find fault with it also when there are no rows.
-        self._choose(target, options, ())
+        # Validate the options even if there are no rows.
+        self.choose(target, options, ())
         return lambda row: [
-            shape(item) for item in self._choose(target, options, get(row))
+            shape(item) for item in self.choose(target, options, get(row))
         ]
 
     def _linked(
         self, name: str, field: str
     ) -> tuple[str, Callable[[Any], Sequence[Any]]]:
-        """Return the resource behind a link, and how to come to its rows."""
+        """Return the resource of a link, and a function that returns the linked rows."""
         resource = self._resource_with(name, field)
         if field in resource.one:
             one = resource.one[field]
@@ -483,7 +487,7 @@ class Schema[Viewer]:
     def _condition(
         self, expression: Expression, names: Mapping[str, str]
     ) -> _Condition:
-        """Return how an expression is worked out; names are the resources in scope."""
+        """Return a function that evaluates an expression. `names` are the resources in scope."""
         match expression:
             case Literal(value):
                 return lambda scope: value
@@ -530,7 +534,7 @@ class Schema[Viewer]:
     def _walk(
         self, path: Sequence[str], names: Mapping[str, str]
     ) -> tuple[str, Callable[[_Scope], Sequence[Any]]]:
-        """Return the resource at the end of links, and how to come to its rows."""
+        """Return the resource at the end of a path of links, and a function that returns its rows."""
         variable = path[0] if path and path[0] in names else _SELF
         name = names[variable]
         steps = []
@@ -548,7 +552,7 @@ class Schema[Viewer]:
 
 
 def _sort_key(value: _Condition) -> _Getter:
-    """Return a key that has nothing come last, as the database has it."""
+    """Return a sort key that puts null last, as the database does."""
 
     def key(row: Any) -> tuple[bool, Any]:
         found = value({_SELF: row})

@@ -1,4 +1,4 @@
-"""The balena API's proxy to Supervisors: what it lets pass, and what it makes of answers."""
+"""The proxy of the balena API to Supervisors: requests that it forwards, and responses that it changes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,13 +20,23 @@ _METHODS: Final = {"PUT", "PATCH", "POST", "HEAD", "DELETE", "GET"}
 _READING: Final = {"HEAD", "GET"}
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9\s:'.?!,/-]*")
 _BAD_RESPONSE: Final = Reply(500, b'{"error":"Bad API response from supervisor"}', JSON)
+# What the proxy reports if a request fails between the API and the Supervisor.
+TUNNEL_ERRORS: Final = {
+    # The VPN has no connection to the device, so the request was certainly not delivered.
+    "refused": "tunneling socket could not be established, statusCode=503",
+    # The device has no process that listens.
+    "unanswered": "tunneling socket could not be established, statusCode=502",
+    "broken": "tunneling socket could not be established, cause=socket hang up",
+    "unconnected": "ETIMEDOUT",
+    "silent": "ESOCKETTIMEDOUT",
+}
 
 
 class Refused(Exception):
-    """The proxy answers by itself."""
+    """The proxy rejects the request."""
 
     def __init__(self, status: int, text: str | None = None) -> None:
-        """Answer with a status, and with a text as JSON unless it is empty."""
+        """Store the response: a status, and a JSON text if one is given."""
         super().__init__(status, text)
         self.reply = (
             Reply(status) if text is None else Reply(status, orjson.dumps(text), JSON)
@@ -34,17 +44,17 @@ class Refused(Exception):
 
 
 class Unreachable(Exception):
-    """The device did not answer."""
+    """The device did not respond."""
 
     @property
     def reply(self) -> Reply:
-        """The reply that says so."""
+        """The response of the proxy."""
         return Reply(502, escape(str(self)).encode(), HTML)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What the proxy is to send, and where."""
+    """A request that the proxy sends to devices, and the filter of the devices."""
 
     path: str
     method: str
@@ -55,11 +65,11 @@ class Command:
 
     @property
     def reads(self) -> bool:
-        """Whether it needs no more than the right to read."""
+        """Whether read permission is sufficient."""
         return self.method in _READING
 
     def concerns(self, device: CloudDevice) -> bool:
-        """Whether it goes to a device."""
+        """Return whether the filter matches a device."""
         return (
             self.uuid in (None, device.device.uuid)
             and self.device_id in (None, device.id)
@@ -70,7 +80,7 @@ class Command:
 
 
 def read_command(path: str, request: Request) -> Command:
-    """Return what a request is to have sent to devices. Raises Refused."""
+    """Parse a request to the proxy. Raises Refused."""
     body = _body(request)
     uuid, data = body.get("uuid", ""), body.get("data", {})
     method = body.get("method", "POST")
@@ -123,9 +133,9 @@ def _id(body: dict[str, Any], name: str, words: str) -> int | None:
 
 
 def forwarded(command: Command, device: CloudDevice) -> Request:
-    """Return the request as the device gets it."""
+    """Return the request that the device receives."""
     secret = device.device.api_key if device.api_secret_known else "0" * 32
-    # What was written before the key swallows it.
+    # A query string in the path becomes part of the API key, as in the real proxy.
     path, _, query = f"{unquote(command.path)}?apikey={secret}".partition("?")
     headers = {"Host": f"{device.device.uuid}.balena:48484"}
     body = b""
@@ -137,12 +147,14 @@ def forwarded(command: Command, device: CloudDevice) -> Request:
 
 
 async def ask(command: Command, device: CloudDevice, seconds: float) -> Reply:
-    """Return what the device answers. Raises Unreachable.
+    """Return the response of a device. Raises Unreachable.
 
-    The device goes on with what it was told when the proxy does not wait any more.
+    After a timeout, the device continues to execute the command.
     """
+    if device.tunnel_error is not None:
+        raise Unreachable(TUNNEL_ERRORS[device.tunnel_error])
     if not device.device.is_on:
-        raise Unreachable("tunneling socket could not be established, statusCode=502")
+        raise Unreachable(TUNNEL_ERRORS["unanswered"])
     given_up = asyncio.Event()
     answer = asyncio.ensure_future(_whole(command, device, given_up))
     try:
@@ -154,11 +166,11 @@ async def ask(command: Command, device: CloudDevice, seconds: float) -> Reply:
         return answer.result()
     given_up.set()
     _keep(answer, device)
-    raise Unreachable("ESOCKETTIMEDOUT")
+    raise Unreachable(TUNNEL_ERRORS["silent"])
 
 
 def _keep(answer: asyncio.Future[Reply], device: CloudDevice) -> None:
-    """Let the device finish, until it is torn down."""
+    """Let the device finish in the background until it is torn down."""
 
     async def finish() -> None:
         try:
@@ -172,7 +184,7 @@ def _keep(answer: asyncio.Future[Reply], device: CloudDevice) -> None:
 async def _whole(
     command: Command, device: CloudDevice, given_up: asyncio.Event
 ) -> Reply:
-    """Return the answer with all of its body."""
+    """Return the response with its whole body."""
     try:
         reply = await device.supervisor.answer(
             forwarded(command, device), given_up.is_set
@@ -198,7 +210,7 @@ async def _drained(
 
 
 def translated(reply: Reply) -> Reply:
-    """Return what a client gets to see of a device's answer."""
+    """Return the response that the client receives for the response of one device."""
     kind = (reply.content_type or "").lower()
     if not kind:
         return Reply(reply.status)
@@ -215,7 +227,7 @@ def translated(reply: Reply) -> Reply:
 
 
 def collected(replies: Sequence[Reply], *, parses: bool) -> Reply:
-    """Return what a client gets to see of several answers, or of none."""
+    """Return the response that the client receives for the responses of no or several devices."""
     items = [
         {"statusCode": reply.status, "body": _item(reply, parses=parses)}
         for reply in replies

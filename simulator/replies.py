@@ -1,4 +1,4 @@
-"""The shapes in which a Supervisor answers."""
+"""Responses of a Supervisor."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ PLAIN = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that is complete."""
+    """A complete response."""
 
     status: int = 200
     body: bytes = b""
@@ -25,44 +25,53 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer that goes on; its chunks may raise Hangup."""
+    """A response that is sent in chunks. The chunks can raise Hangup."""
 
     chunks: AsyncGenerator[bytes]
     headers: dict[str, str] = field(default_factory=dict)
 
 
 class Hangup(Exception):
-    """Close the connection without an answer."""
+    """Close the connection without a response."""
 
 
 def sent(text: str, status: int = 200) -> Reply:
-    """Answer with a sentence, which Express declares as HTML."""
+    """Respond with a sentence. Express declares it as HTML."""
     return Reply(status, text.encode(), HTML)
 
 
 def plain(text: str, status: int = 200) -> Reply:
-    """Answer with the words of a status."""
+    """Respond with the standard text of a status."""
     return Reply(status, text.encode(), PLAIN)
 
 
 def data(value: object, status: int = 200) -> Reply:
-    """Answer with JSON."""
+    """Respond with JSON."""
     body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
     return Reply(status, body, JSON)
 
 
 def failed(message: str, status: int = 503) -> Reply:
-    """Answer with the JSON that says that something failed."""
+    """Respond with a JSON error."""
     return data({"status": "failed", "message": message}, status)
 
 
+class NoAnswer(Exception):
+    """Keep the connection open without a response while the client waits."""
+
+
 def unknown_path(method: str, path: str) -> Reply:
-    """Answer as Express does for a path that it does not know."""
+    """Respond to an unknown path, as Express does."""
+    return error_page(f"Cannot {method} {path}", 404)
+
+
+def error_page(text: str, status: int = 500) -> Reply:
+    """Respond with the HTML error page of Express."""
     return sent(
         "<!DOCTYPE html>\n"
         '<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n'
-        f"</head>\n<body>\n<pre>Cannot {method} {escape(path)}</pre>\n</body>\n</html>\n",
-        404,
+        f"</head>\n<body>\n<pre>{escape(text)}</pre>\n</body>\n</html>\n",
+        status,
     )
 
 

@@ -1,8 +1,8 @@
-"""Lives that a device can lead in real time."""
+"""Scenarios: events of a device in real time."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import itertools
 import random
 from typing import Any, Final
@@ -13,14 +13,14 @@ from .device import Device
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a life is about, and what makes it go on."""
+    """A scenario: its description, and the coroutine that runs it."""
 
     description: str
     live: Callable[[Device], Coroutine[Any, Any, None]]
 
 
 def following(release: Release) -> Release:
-    """Return a release that follows another one, with a new image of its first service."""
+    """Return the next release after a release, with a new image of the first service."""
     number = release.id + 1
     commit = f"{random.Random(number).getrandbits(128):032x}"
     first, *others = release.services
@@ -36,12 +36,12 @@ def following(release: Release) -> Release:
 
 
 def next_release(device: Device) -> Release:
-    """Return a release that follows the one of the first app."""
-    return following(device.apps[min(device.apps)].release)
+    """Return the next release of the first app."""
+    return following(device.first_app.release)
 
 
 async def _calm(device: Device) -> None:
-    """Let nothing happen by itself."""
+    """Do nothing."""
 
 
 async def _everyday(device: Device) -> None:
@@ -55,7 +55,7 @@ async def _everyday(device: Device) -> None:
             await asyncio.sleep(20)
             device.vpn_connected = True
         if chance.random() < 0.2:
-            service = device.apps[min(device.apps)].release.services[-1].name
+            service = device.first_app.release.services[-1].name
             device.container_exit(service)
             await asyncio.sleep(15)
             device.container_status(service, "Running")
@@ -96,7 +96,7 @@ async def _ancient(device: Device) -> None:
 
 
 async def _restarting(device: Device) -> None:
-    service = device.apps[min(device.apps)].release.services[-1].name
+    service = device.first_app.release.services[-1].name
     for status in itertools.cycle(("restarting", "Running", "exited")):
         device.container_status(service, status)
         await asyncio.sleep(7)
@@ -111,6 +111,29 @@ async def _two_apps(device: Device) -> None:
 
 async def _local_mode(device: Device) -> None:
     device.local_mode = True
+    services = (
+        Service("main", 1, 1, "local_image_main:latest"),
+        Service("db", 2, 2, "local_image_db:latest"),
+    )
+    device.run_local_apps(
+        [App(1, "localapp", Release("localrelease", 1, services), "1")]
+    )
+
+
+async def _system_apps(device: Device) -> None:
+    device.run_system_apps()
+
+
+async def _loading(device: Device) -> None:
+    """Download for some time. A service that is restarted meanwhile loses its container."""
+    device.timings = replace(device.timings, download=120)
+    await _update(device)
+
+
+async def _slow_to_stop(device: Device) -> None:
+    device.stop_times = {
+        service.name: 10 for service in device.first_app.release.services
+    }
 
 
 SCENARIOS: Final = {
@@ -126,5 +149,10 @@ SCENARIOS: Final = {
     "ancient": Scenario("Supervisor 7.0", _ancient),
     "restarting": Scenario("a container in a crash loop", _restarting),
     "two-apps": Scenario("two apps with a service of the same name", _two_apps),
-    "local-mode": Scenario("local mode, without a key", _local_mode),
+    "local-mode": Scenario(
+        "local mode, without a key, with an app beside the fleet's", _local_mode
+    ),
+    "system-apps": Scenario("the host OS and the Supervisor as apps", _system_apps),
+    "loading": Scenario("updates whose downloads take two minutes", _loading),
+    "slow-to-stop": Scenario("containers that take 10 s to stop", _slow_to_stop),
 }

@@ -1,4 +1,4 @@
-"""What the simulated servers share: listening, reading requests, sending replies."""
+"""The base class of the simulated servers: listens, reads requests and sends responses."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -15,13 +15,13 @@ from .faults import Faults
 from .replies import Hangup, Reply, Stream, UndeclaredStream
 
 MAX_BODY: Final = 10 * 1024 * 1024
-# So that a server may itself say that an address is too long.
+# A high limit lets the server itself reject addresses that are too long.
 _MAX_LINE: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that was received."""
+    """A received request."""
 
     method: str
     path: str
@@ -29,16 +29,16 @@ class Request:
     headers: dict[str, str]
     body: bytes
     query_string: str = ""
-    # The client's end of the connection.
+    # The address of the client.
     peer: tuple[str, int] | None = None
 
     @property
     def path_qs(self) -> str:
-        """The path with the query."""
+        """The path with the query string."""
         return f"{self.path}?{self.query_string}" if self.query_string else self.path
 
     def header(self, name: str) -> str:
-        """Return a header whatever the case of its name, empty when it was not sent."""
+        """Return a header, case-insensitively. Returns an empty string if it is missing."""
         for key, value in self.headers.items():
             if key.lower() == name.lower():
                 return value
@@ -46,19 +46,19 @@ class Request:
 
 
 class HttpServer:
-    """Listens on one port and answers."""
+    """An HTTP server on one port."""
 
     def __init__(self, host: str, port: int, ssl: tls.SSLContext | None = None) -> None:
-        """Prepare to listen."""
+        """Create a server that does not listen yet."""
         self.host = host
         self.port = port
-        # For so many seconds a connection may idle; what is set counts from the next start.
+        # Seconds until an idle connection is closed. A change applies from the next start.
         self.keep_alive = 5.0
         self.faults = Faults()
         self.requests: list[Request] = []
-        # How many of them are not answered yet, or not to the end.
+        # Requests without a complete response.
         self.under_way = 0
-        # Of bodies only.
+        # Of bodies only, without headers.
         self.bytes_sent = 0
         self.bytes_received = 0
         self._ssl = ssl
@@ -68,17 +68,20 @@ class HttpServer:
 
     @property
     def url(self) -> str:
-        """The address of the API."""
+        """The URL of the server."""
         return f"http{'s' if self._ssl else ''}://{self.host}:{self.port}"
 
     async def answer(
         self, request: Request, is_over: Callable[[], bool] = lambda: False
     ) -> Reply | Stream:
-        """Return what is answered; is_over tells that nobody waits any more. Raises Hangup."""
+        """Return the response.
+
+        `is_over` returns whether the client has disconnected. Raises Hangup.
+        """
         raise NotImplementedError
 
     async def start(self) -> None:
-        """Listen; with port 0 on one that is free, which then stays the same."""
+        """Listen. Port 0 selects a free port, which stays the same after a restart."""
         self._stopping.clear()
         server = web.Server(
             self._handle,
@@ -96,36 +99,36 @@ class HttpServer:
             raise
 
     async def stop(self) -> None:
-        """Stop, and leave nothing behind."""
+        """Stop the server and its background tasks."""
         if self._runner is None:
             return
         runner, self._runner, self._site = self._runner, None, None
         self._stopping.set()
         await self._end()
         await runner.cleanup()
-        # Connections end in the next rounds of the loop.
+        # aiohttp closes connections in the next iterations of the event loop.
         for _ in range(3):
             await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
-        """Start."""
+        """Start the server."""
         await self.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop."""
+        """Stop the server."""
         await self.stop()
 
     @property
     def _is_up(self) -> bool:
-        """Whether requests are answered at all."""
+        """Whether the server answers requests."""
         return True
 
     async def _begin(self) -> None:
         await self._listen()
 
     async def _end(self) -> None:
-        """End what goes on behind the API."""
+        """Stop the background tasks of the server."""
 
     async def _listen(self) -> None:
         if self._runner is None or self._site is not None:
@@ -219,7 +222,7 @@ def _is_gone(raw: web.BaseRequest) -> bool:
 
 
 async def _read(raw: web.BaseRequest) -> bytes:
-    """Read a body to its end, but keep no more of it than shows that it is too large."""
+    """Read a body to its end. Keep only enough to detect that it is too large."""
     body = bytearray()
     async for chunk in raw.content.iter_any():
         body += chunk[: MAX_BODY + 1 - len(body)]

@@ -1,5 +1,6 @@
-"""The HTTP API of a Supervisor, with its habits."""
+"""The HTTP API of a Supervisor, including its known bugs."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 import contextlib
 from dataclasses import dataclass, field
@@ -11,20 +12,26 @@ import ssl as tls
 from typing import Any, Final, override
 from urllib.parse import parse_qs, parse_qsl
 
-from . import journal
+from . import journal, versions
 from .apps import App, Release, Service
-from .device import Broken, Device, Locked, Refusal, UnknownApp, UnknownService
+from .device import Device, Locked, NoImage, Refusal, UnknownApp, UnknownService
 from .journal import JournalEntry
-from .replies import Hangup, Reply, Stream, data, failed, plain, sent, unknown_path
+from .replies import (
+    Hangup,
+    NoAnswer,
+    Reply,
+    Stream,
+    data,
+    error_page,
+    failed,
+    plain,
+    sent,
+    unknown_path,
+)
 from .server import MAX_BODY, HttpServer, Request
+from .versions import HostConfigCheck, LockAnswer, Locking, Trouble
 
 _TRUE: Final = {"1", "true", "on"}
-# Before, a key was only read after the word ApiKey.
-_BEARER_SINCE: Final = (11, 3)
-_NO_SERVICE: Final = (
-    "serviceName or imageId parameters were not provided or the app is multi-container."
-    " Use the v2 service action endpoints."
-)
 _FRONT_METHODS: Final = {"/ping": {"GET", "HEAD"}, "/v1/update": {"POST"}}
 _FRONT_IS_ALONE: Final = (
     "Target connection failed: error sending request for url"
@@ -34,7 +41,7 @@ _FRONT_IS_ALONE: Final = (
 
 @dataclass(slots=True)
 class _Call:
-    """A request on its way to a route."""
+    """A request to a route."""
 
     request: Request
     key: str | None
@@ -42,47 +49,49 @@ class _Call:
     scope: set[int]
     arguments: dict[str, str] = field(default_factory=dict)
     payload: object = None
+    looks_at_locks: bool = True
 
     @property
     def body(self) -> dict[str, Any]:
-        """The fields of the body; an array has none."""
+        """The fields of the body, empty if the body is an array."""
         return self.payload if isinstance(self.payload, dict) else {}
 
     @property
     def force(self) -> bool:
-        """Whether the body says force in a way that counts."""
+        """Whether the body contains a value for `force` that the Supervisor accepts."""
         return str(self.body.get("force", "")).lower() in _TRUE
 
     def may(self, app_id: int) -> bool:
-        """Whether the key is good for an app."""
+        """Return whether the key can access an app."""
         return self.is_global or app_id in self.scope
 
 
 def _app_id(value: object) -> int | None:
-    """Return an id as Express reads it, None when it is none."""
+    """Parse an id as Express does. Returns None if it is invalid."""
     text = str(value)
     return int(text) if text.isdecimal() and int(text) > 0 else None
 
 
 type Handler = Callable[[Device, _Call], Reply | Stream | Awaitable[Reply | Stream]]
 
-# What a route that asks the container engine passes on when there is none.
+# The error that a route forwards if the container engine is down.
 _NO_ENGINE: Final = "connect ECONNREFUSED /var/run/balena-engine.sock"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route, and the Supervisor version that brought it."""
+    """A route, and the Supervisor version that introduced it."""
 
     method: str
     path: str
     since: tuple[int, ...]
     handler: Handler
+    locking: Locking | None = None
     is_open: bool = False
     reads_body: bool = True
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """Return the arguments in the path, None when it is another one."""
+        """Return the arguments in a path, None if the route does not match."""
         method = "GET" if method == "HEAD" else method
         pattern = re.sub(r":(\w+)", r"(?P<\1>[^/]+)", self.path)
         found = re.fullmatch(pattern, path, re.IGNORECASE)
@@ -97,7 +106,12 @@ def _ping(device: Device, call: _Call) -> Reply:
 
 
 def _healthy(device: Device, call: _Call) -> Reply:
-    return plain("OK") if device.healthy else plain("Unhealthy", 500)
+    if device.healthy:
+        return plain("OK")
+    complaint = versions.UNHEALTHY.at(device.version)
+    if complaint is None:
+        raise NoAnswer
+    return sent(complaint, 500)
 
 
 def _blink(device: Device, call: _Call) -> Reply:
@@ -115,10 +129,7 @@ def _update(device: Device, call: _Call) -> Reply:
 
 def _leave(command: str) -> Handler:
     def leave(device: Device, call: _Call) -> Reply:
-        try:
-            device.leave(command, force=call.force)
-        except Locked as err:
-            return data({"Data": "", "Error": str(err)}, 423)
+        device.leave(command, force=call.force, looks_at_locks=call.looks_at_locks)
         return data({"Data": "OK", "Error": None}, 202)
 
     return leave
@@ -130,7 +141,7 @@ async def _v1_restart(device: Device, call: _Call) -> Reply:
         return sent("Missing app id", 400)
     if not call.may(app_id):
         return failed("Unauthorized", 401)
-    await device.restart(app_id, force=call.force)
+    await device.restart(app_id, force=call.force, looks_at_locks=call.looks_at_locks)
     return sent("OK")
 
 
@@ -140,24 +151,25 @@ async def _v1_purge(device: Device, call: _Call) -> Reply:
         return sent("Invalid or missing appId", 400)
     if not call.may(app_id):
         return failed("Unauthorized", 401)
-    await device.purge(app_id, force=call.force)
+    await device.purge(app_id, force=call.force, looks_at_locks=call.looks_at_locks)
     return data({"Data": "OK", "Error": ""})
 
 
 def _regenerate(device: Device, call: _Call) -> Reply:
     if call.key is None:
         return failed("")
+    if versions.REGENERATION_FAILS.at(device.version):
+        return error_page("Internal Server Error")
     return sent(device.regenerate_key(call.key))
 
 
 def _device(device: Device, call: _Call) -> Reply:
-    if device.engine_failing:
-        return failed(_NO_ENGINE)
+    mac_address = {"mac_address": " ".join(device.mac_addresses)}
     report: dict[str, Any] = {
         "api_port": 48484,
         "ip_address": " ".join(device.ip_addresses),
         "os_version": device.os_version,
-        "mac_address": " ".join(device.mac_addresses),
+        **(mac_address if versions.TELLS_MAC_ADDRESS.at(device.version) else {}),
         "supervisor_version": device.supervisor_version,
         "update_pending": device.update_pending,
         "update_failed": device.update_failed,
@@ -187,16 +199,22 @@ def _app(device: Device, call: _Call) -> Reply:
     if len(app.release.services) != 1:
         return sent("Some v1 endpoints are only allowed on single-container apps", 400)
     service = app.release.services[0]
-    return data(
-        {
-            "appId": app.id,
-            "commit": app.release.commit,
-            "containerId": device.container(app.id, service.name).id,
-            "env": _environment(device, app, service),
-            "imageId": f"sha256:{_docker_id(service)}",
-            "releaseId": app.release.id,
-        }
-    )
+    container = device.containers.get((app_id, service.name))
+    if container is None:
+        return sent("App not found", 400)
+    is_text = versions.APP_ID_IS_TEXT.at(device.version)
+    image_id = versions.APP_IMAGE_ID.at(device.version)
+    report: dict[str, Any] = {
+        "appId": str(app.id) if is_text else app.id,
+        "commit": app.release.commit,
+        "containerId": container.id,
+        "env": _environment(device, app, service),
+    }
+    if image_id is not None:
+        report["imageId"] = image_id.format(
+            image=service.image, docker_id=_docker_id(service)
+        )
+    return data(report | {"releaseId": app.release.id})
 
 
 def _v1_run(*, stops: bool) -> Handler:
@@ -210,10 +228,10 @@ def _v1_run(*, stops: bool) -> Handler:
             return sent(
                 "Some v1 endpoints are only allowed on single-container apps", 400
             )
-        if stops:
-            container_id = await device.stop_service(app_id, 0, force=call.force)
-        else:
-            container_id = await device.start_service(app_id, 0)
+        run_service = device.stop_service if stops else device.start_service
+        container_id = await run_service(
+            app_id, 0, force=call.force, looks_at_locks=call.looks_at_locks
+        )
         return data({"containerId": container_id})
 
     return run
@@ -228,30 +246,39 @@ def _host_config(device: Device, call: _Call) -> Reply:
 
 
 def _set_host_config(device: Device, call: _Call) -> Reply:
+    check = versions.HOST_CONFIG_CHECK.at(device.version)
     problem = _host_config_problem(call.body)
-    if problem:
+    if problem and check is HostConfigCheck.FULL:
         return sent(
             f"Could not parse host config input to a valid format:\n{problem}", 400
         )
-    try:
+    network = call.body.get("network")
+    if not isinstance(network, dict):
+        if check is HostConfigCheck.NONE:
+            return sent("OK")
+        message = versions.UNREADABLE.at(device.version)
+        return _error(device, message.format(name="proxy", value="undefined"))
+    if call.looks_at_locks:
         device.pass_locks(force=call.force)
-    except Locked as err:
-        return sent(str(err), 423)
-    network = call.body["network"]
-    # The hostname shows only after the operating system took it over, at a boot.
+    # A new hostname is visible only after the next boot, so it is not stored.
     if "proxy" in network:
-        proxy = dict(network["proxy"] or {})
-        # The exceptions stay unless others are given, also without a proxy.
-        device.no_proxy = proxy.pop("noProxy", device.no_proxy)
-        is_valid = proxy.get("type") in {
-            "socks4",
-            "socks5",
-            "http-connect",
-            "http-relay",
-        }
-        device.proxy = proxy if is_valid else {}
+        _set_proxy(device, network["proxy"])
     device.commands.append(("set_host_config", network))
     return sent("OK")
+
+
+def _set_proxy(device: Device, given: object) -> None:
+    """Change the given fields of a proxy. Without any field, remove the proxy."""
+    if not given or not isinstance(given, dict):
+        device.proxy = {}
+        return
+    proxy = device.proxy | given
+    # The exceptions stay, even without a proxy.
+    device.no_proxy = proxy.pop("noProxy", device.no_proxy)
+    if proxy.get("dns") is False:
+        del proxy["dns"]
+    kinds = {"socks4", "socks5", "http-connect", "http-relay"}
+    device.proxy = proxy if proxy.get("type") in kinds else {}
 
 
 def _host_config_problem(body: dict[str, Any]) -> str:
@@ -265,7 +292,7 @@ def _host_config_problem(body: dict[str, Any]) -> str:
     hostname = network.get("hostname", "")
     if not isinstance(hostname, str):
         return f"Expecting string at network.hostname but instead got: {hostname}"
-    # Null and false remove a proxy as {} does.
+    # Null and false remove a proxy, like {}.
     dns = (network.get("proxy") or {}).get("dns", False)
     if not isinstance(dns, bool | str):
         return (
@@ -279,14 +306,15 @@ def _host_config_problem(body: dict[str, Any]) -> str:
 
 
 def _service_reports(device: Device, app: App) -> tuple[Release, str, dict[str, Any]]:
-    """Return the target release, how the update stands, and the services."""
+    """Return the target release, the update status and the services of an app."""
     update = device.current_update
     if update is not None and update.app_id == app.id:
         release, phase = update.release, update.phase
     elif any(key[0] == app.id for key in device.containers):
         release, phase = app.release, "done" if device.settled else "applying changes"
     else:
-        release, phase = app.release, "downloaded"
+        # An app without services is always complete.
+        release, phase = app.release, "downloaded" if app.release.services else "done"
     known = [
         container.service
         for container in device.containers.values()
@@ -316,51 +344,63 @@ def _service_reports(device: Device, app: App) -> tuple[Release, str, dict[str, 
 
 
 def _apps_state(device: Device, call: _Call) -> Reply:
-    if device.engine_failing:
-        return failed(_NO_ENGINE)
     answer = {}
+    update = device.current_update
     for app in device.apps.values():
         if not call.may(app.id):
             continue
         release, phase, services = _service_reports(device, app)
-        report = {"appId": app.id, "appUuid": app.uuid, "commit": release.commit}
-        answer[app.name] = report | {"updateStatus": phase, "services": services}
+        report: dict[str, Any] = {"appId": app.id}
+        if versions.TELLS_APP_UUID.at(device.version):
+            report["appUuid"] = app.uuid
+        report["commit"] = release.commit
+        if versions.TELLS_UPDATE_STATUS.at(device.version):
+            report["updateStatus"] = phase
+        if update is not None and update.is_bare and update.app_id == app.id:
+            services, update.is_bare = {}, False
+        answer[app.name] = report | {"services": services}
     return data(answer)
 
 
 def _app_state(device: Device, call: _Call) -> Reply:
     text = call.arguments["app_id"]
     app_id = _app_id(text)
-    if app_id is None:
+    apps = [app for app in device.apps.values() if call.may(app.id)]
+    asked = [app for app in apps if app.id == app_id]
+    if not asked and versions.STATE_TAKES_ANY_ID.at(device.version):
+        asked = apps
+    elif app_id is None:
         return failed(f"Invalid application ID: {text}", 400)
-    if device.engine_failing:
-        return failed(_NO_ENGINE, 500)
-    if app_id not in device.apps or not call.may(app_id):
+    elif not asked:
         return failed(f"Application ID does not exist: {app_id}", 409)
-    app = device.apps[app_id]
-    release, _, reports = _service_reports(device, app)
-    services = {
-        str(service.image_id): {
-            "status": reports[service.name]["status"],
-            "releaseId": release.id,
-            "downloadProgress": reports[service.name]["downloadProgress"],
+    local = {}
+    for app in asked:
+        release, _, reports = _service_reports(device, app)
+        services = {
+            str(service.image_id): {
+                "status": reports[service.name]["status"],
+                "releaseId": release.id,
+                "download_progress": reports[service.name]["downloadProgress"],
+            }
+            for service in release.services
         }
-        for service in release.services
-    }
-    answer: dict[str, Any] = {"local": {str(app_id): {"services": services}}}
-    if device.settled:
-        answer["commit"] = app.release.commit
+        local[str(app.id)] = {"services": services}
+    answer: dict[str, Any] = {"local": local}
+    if device.settled and asked:
+        answer["commit"] = asked[0].release.commit
     return data(answer)
 
 
 def _state_status(device: Device, call: _Call) -> Reply:
-    if device.engine_failing:
-        raise Hangup
     update = device.current_update
+    containers = [item for item in device.containers.values() if call.may(item.app_id)]
+    # The response contains only one app.
+    app_id = containers[0].app_id if containers else min(device.apps, default=None)
+    app = None if app_id is None or not call.may(app_id) else device.apps[app_id]
     images = []
-    for app in device.apps.values():
+    if app is not None:
         release, _, reports = _service_reports(device, app)
-        images += [
+        images = [
             {
                 "name": service.image,
                 "appId": app.id,
@@ -373,7 +413,6 @@ def _state_status(device: Device, call: _Call) -> Reply:
                 "downloadProgress": reports[service.name]["downloadProgress"],
             }
             for service in release.services
-            if call.may(app.id)
         ]
     is_downloading = update is not None and update.phase == "downloading"
     answer = {
@@ -392,13 +431,13 @@ def _state_status(device: Device, call: _Call) -> Reply:
                 "containerId": container.id,
                 "createdAt": container.created_at,
             }
-            for container in device.containers.values()
-            if call.may(container.app_id)
+            for container in containers
+            if container.app_id == app_id
         ],
         "images": images,
     }
-    if device.apps:
-        answer["release"] = device.apps[min(device.apps)].release.commit
+    if app is not None:
+        answer["release"] = app.release.commit
     return data(answer)
 
 
@@ -410,23 +449,20 @@ def _service_action(action: str) -> Handler:
         if not call.may(app_id):
             return failed("Unauthorized", 401)
         name, image = call.body.get("serviceName"), call.body.get("imageId")
-        if device.version < (8, 2, 2):
+        if not versions.SERVICES_BY_NAME.at(device.version):
             name = None
         service = name if isinstance(name, str) else _app_id(image)
         if service is None:
-            return sent(_NO_SERVICE, 400)
-        try:
-            if action == "start":
-                await device.start_service(app_id, service)
-            elif action == "stop":
-                await device.stop_service(app_id, service, force=call.force)
-            else:
-                await device.restart_service(app_id, service, force=call.force)
-        except UnknownService:
-            return sent(
-                "Service not found, a container must exist for this endpoint to work",
-                404,
-            )
+            status, text = versions.NO_SERVICE_GIVEN.at(device.version)
+            return _error(device, text) if status == 503 else sent(text, status)
+        act_on = {
+            "restart": device.restart_service,
+            "start": device.start_service,
+            "stop": device.stop_service,
+        }[action]
+        await act_on(
+            app_id, service, force=call.force, looks_at_locks=call.looks_at_locks
+        )
         return sent("OK")
 
     return act
@@ -440,7 +476,7 @@ def _app_action(action: str) -> Handler:
         if not call.may(app_id):
             return failed("Unauthorized", 401)
         do = device.restart if action == "restart" else device.purge
-        await do(app_id, force=call.force)
+        await do(app_id, force=call.force, looks_at_locks=call.looks_at_locks)
         return sent("OK")
 
     return act
@@ -451,8 +487,6 @@ def _version(device: Device, call: _Call) -> Reply:
 
 
 def _container_id(device: Device, call: _Call) -> Reply:
-    if device.engine_failing:
-        raise Hangup
     ids = {
         container.service.name: container.id
         for container in device.containers.values()
@@ -490,6 +524,8 @@ _CONFIG: Final = {
 
 
 def _target_state(device: Device, call: _Call) -> Reply:
+    if versions.TARGET_STATE_IS_LOCAL.at(device.version) and not device.local_mode:
+        return failed("Target state can only be retrieved when in local mode", 400)
     apps = {
         str(app.id): {
             "appId": app.id,
@@ -516,6 +552,7 @@ def _target_state(device: Device, call: _Call) -> Reply:
     config = _CONFIG | {
         "SUPERVISOR_LOCAL_MODE": str(device.local_mode).lower(),
         "SUPERVISOR_INSTANT_UPDATE_TRIGGER": str(device.instant_update_trigger).lower(),
+        "SUPERVISOR_OVERRIDE_LOCK": str(device.override_lock).lower(),
     }
     local = {"name": device.name, "config": config, "apps": apps}
     return data({"status": "success", "state": {"local": local}})
@@ -536,11 +573,7 @@ def _set_target_state(device: Device, call: _Call) -> Reply:
             apps.append(_local_app(app_id, app))
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         return failed(f"Invalid target state.\n{err}", 400)
-    device.containers.clear()
-    if not apps:
-        device.apps.clear()
-    for local_app in apps:
-        device.run_app(local_app)
+    device.run_local_apps(apps)
     return data({"status": "success", "message": "OK"})
 
 
@@ -615,7 +648,7 @@ def _local_logs(device: Device, call: _Call) -> Stream:
 
 
 def _local_log(device: Device, entry: JournalEntry) -> bytes:
-    """Return a line of a service, and nothing of the host."""
+    """Return the log line of a service. Returns nothing for an entry of the host."""
     for container in device.containers.values():
         if container.id == entry.container_id:
             message = entry.message
@@ -634,13 +667,16 @@ def _local_log(device: Device, entry: JournalEntry) -> bytes:
 
 def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
     options = call.body
-    # Later options are not read by an earlier Supervisor.
-    output = options.get("format") or "short" if device.version >= (10, 3) else "short"
-    times = options if device.version >= (14, 7) else {}
+    # Older Supervisors ignore newer options.
+    output = "short"
+    if versions.JOURNAL_FORMAT.at(device.version):
+        output = options.get("format") or output
+    times = options if versions.JOURNAL_TIMES.at(device.version) else {}
+    tells_container = versions.JOURNAL_CONTAINER.at(device.version)
     shows_all, follows = (
         str(options.get(name, "")).lower() in _TRUE for name in ("all", "follow")
     )
-    # What is not a count is none.
+    # An invalid count is ignored.
     count = _app_id(options.get("count"))
     if count is None and follows:
         count = 10
@@ -649,7 +685,7 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
         find = partial(
             journal.find,
             unit=options.get("unit"),
-            identifier=options.get("containerId"),
+            identifier=options.get("containerId") if tells_container else None,
             since=journal.moment(times.get("since")),
             until=until,
         )
@@ -664,7 +700,7 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
 
     async def lines() -> AsyncGenerator[bytes]:
         yield text(find(device.journal)[-count if count else 0 :])
-        # It ends when it comes to an entry that is too late.
+        # With `until`, the stream ends although `follow` is set.
         if not follows or until is not None:
             return
         async with contextlib.aclosing(device.follow_journal()) as new:
@@ -679,17 +715,35 @@ ROUTES: Final = (
     Route("GET", "/v1/healthy", (6, 5), _healthy, is_open=True),
     Route("POST", "/v1/blink", (1, 1), _blink, reads_body=False),
     Route("POST", "/v1/update", (1, 1), _update),
-    Route("POST", "/v1/reboot", (1, 1), _leave("reboot")),
-    Route("POST", "/v1/shutdown", (1, 1), _leave("shutdown")),
-    Route("POST", "/v1/purge", (1, 1), _v1_purge),
-    Route("POST", "/v1/restart", (1, 1), _v1_restart),
+    Route("POST", "/v1/reboot", (1, 1), _leave("reboot"), Locking.POWER),
+    Route("POST", "/v1/shutdown", (1, 1), _leave("shutdown"), Locking.POWER),
+    Route("POST", "/v1/purge", (1, 1), _v1_purge, Locking.PURGE),
+    Route("POST", "/v1/restart", (1, 1), _v1_restart, Locking.RESTART),
     Route("POST", "/v1/regenerate-api-key", (1, 1), _regenerate),
     Route("GET", "/v1/device", (1, 6), _device),
     Route("GET", "/v1/apps/:app_id", (1, 8), _app),
-    Route("POST", "/v1/apps/:app_id/stop", (1, 8), _v1_run(stops=True)),
-    Route("POST", "/v1/apps/:app_id/start", (1, 8), _v1_run(stops=False)),
+    Route(
+        "POST",
+        "/v1/apps/:app_id/stop",
+        (1, 8),
+        _v1_run(stops=True),
+        Locking.APP_STOP,
+    ),
+    Route(
+        "POST",
+        "/v1/apps/:app_id/start",
+        (1, 8),
+        _v1_run(stops=False),
+        Locking.APP_START,
+    ),
     Route("GET", "/v1/device/host-config", (6, 6), _host_config),
-    Route("PATCH", "/v1/device/host-config", (6, 6), _set_host_config),
+    Route(
+        "PATCH",
+        "/v1/device/host-config",
+        (6, 6),
+        _set_host_config,
+        Locking.HOST_CONFIG,
+    ),
     Route("GET", "/v2/applications/state", (7, 12), _apps_state),
     Route("GET", "/v2/applications/:app_id/state", (7, 12), _app_state),
     Route("GET", "/v2/state/status", (9, 7), _state_status),
@@ -698,18 +752,36 @@ ROUTES: Final = (
         "/v2/applications/:app_id/restart-service",
         (7, 0),
         _service_action("restart"),
+        Locking.SERVICE,
     ),
     Route(
         "POST",
         "/v2/applications/:app_id/start-service",
         (7, 0),
         _service_action("start"),
+        Locking.START_SERVICE,
     ),
     Route(
-        "POST", "/v2/applications/:app_id/stop-service", (7, 0), _service_action("stop")
+        "POST",
+        "/v2/applications/:app_id/stop-service",
+        (7, 0),
+        _service_action("stop"),
+        Locking.SERVICE,
     ),
-    Route("POST", "/v2/applications/:app_id/restart", (7, 0), _app_action("restart")),
-    Route("POST", "/v2/applications/:app_id/purge", (7, 0), _app_action("purge")),
+    Route(
+        "POST",
+        "/v2/applications/:app_id/restart",
+        (7, 0),
+        _app_action("restart"),
+        Locking.RESTART,
+    ),
+    Route(
+        "POST",
+        "/v2/applications/:app_id/purge",
+        (7, 0),
+        _app_action("purge"),
+        Locking.PURGE,
+    ),
     Route("GET", "/v2/version", (7, 21), _version),
     Route("GET", "/v2/containerId", (8, 6), _container_id),
     Route("GET", "/v2/local/target-state", (7, 21), _target_state),
@@ -725,8 +797,58 @@ ROUTES: Final = (
 )
 
 
+def _error(device: Device, message: str) -> Reply:
+    """Respond with an error in the format of the version."""
+    if versions.ERRORS_ARE_JSON.at(device.version):
+        return failed(message)
+    return sent(message, 503)
+
+
+def _trouble(device: Device, route: Route) -> Reply | None:
+    """Return the response of a route whose backend fails, None if the backend works.
+
+    Raises Hangup if the Supervisor crashes, and NoAnswer.
+    """
+    behaviour = versions.ASKED_FAILS.get(route.path)
+    is_vpn = route.handler is _vpn
+    fails = device.dbus_failing if is_vpn else device.engine_failing
+    if behaviour is None or not fails:
+        return None
+    match behaviour.at(device.version):
+        case Trouble.CRASH:
+            raise Hangup
+        case Trouble.NONE:
+            raise NoAnswer
+        case Trouble.ENVELOPE_500:
+            return data({"Data": "", "Error": _NO_ENGINE}, 500)
+        case Trouble.JSON_500:
+            return failed(_NO_ENGINE, 500)
+        case Trouble.ERROR:
+            return _error(device, _NO_ENGINE)
+        case Trouble.IGNORED:
+            return None
+
+
+def _locked(device: Device, message: str, answer: LockAnswer) -> Reply:
+    """Return the response of a command that a lock rejects. Raises NoAnswer."""
+    match answer:
+        case LockAnswer.TEXT_503 | LockAnswer.UNLOCKED:
+            # Without locks, another operation can still block the command.
+            return sent(message, 503)
+        case LockAnswer.TEXT_423:
+            return sent(message, 423)
+        case LockAnswer.JSON_503:
+            return failed(message)
+        case LockAnswer.JSON_423:
+            return failed(message, 423)
+        case LockAnswer.ENVELOPE_423:
+            return data({"Data": "", "Error": message}, 423)
+        case LockAnswer.NONE:
+            raise NoAnswer
+
+
 def _environment(device: Device, app: App, service: Service) -> dict[str, str]:
-    """Return the environment of a container, without its API key."""
+    """Return the environment of a container without its API key."""
     values = {
         "APP_ID": str(app.id),
         "APP_UUID": app.uuid,
@@ -765,7 +887,7 @@ def _docker_id(service: Service) -> str:
 
 
 class SupervisorServer(HttpServer):
-    """Serves the Supervisor API of a device on one port, or in process."""
+    """Serves the Supervisor API of a device, on a port or in the same process."""
 
     def __init__(
         self,
@@ -776,10 +898,13 @@ class SupervisorServer(HttpServer):
         front: bool = False,
         ssl: tls.SSLContext | None = None,
     ) -> None:
-        """Prepare to serve; `front` puts the newer front process before it, `ssl` https."""
+        """Create the server.
+
+        `front` adds the front process of Supervisor 19. `ssl` enables HTTPS.
+        """
         super().__init__(host, port, ssl)
         self.device = device
-        # How many commands are here at once, and were at most; a blink is none.
+        # The current and the highest number of concurrent commands, without blinking.
         self.commands_at_once = self.most_commands_at_once = 0
         self._front = front
 
@@ -803,7 +928,7 @@ class SupervisorServer(HttpServer):
         self, request: Request, is_over: Callable[[], bool]
     ) -> Reply | Stream:
         if not self._is_up:
-            # A connection from before the device went away.
+            # The connection is older than the shutdown of the device.
             raise Hangup
         fault = self.faults.take(request.method, request.path)
         if fault is not None and not fault.is_of_answer:
@@ -812,6 +937,10 @@ class SupervisorServer(HttpServer):
                 return spoilt
         try:
             reply = self._front_reply(request) or await self._reply(request)
+        except NoAnswer:
+            while self._is_up and not is_over():
+                await asyncio.sleep(0.05)
+            raise Hangup from None
         except Hangup:
             if self.device.timings.crash:
                 self.device.spawn(self.device.crash())
@@ -837,12 +966,12 @@ class SupervisorServer(HttpServer):
         await self.device.tear_down()
 
     async def _switch(self, is_on: bool) -> None:
-        """Follow the device's power; the front process stays."""
+        """Follow the power of the device. The front process keeps listening."""
         if not self._front:
             await (self._listen() if is_on else self._ignore())
 
     def _front_reply(self, request: Request) -> Reply | None:
-        """Return what the front process answers by itself."""
+        """Return the response of the front process, None if it forwards the request."""
         if not self._front:
             return None
         if request.path in _FRONT_METHODS:
@@ -850,11 +979,14 @@ class SupervisorServer(HttpServer):
                 return Reply(405)
             if request.path == "/ping":
                 return plain("OK")
+        if request.header("User-Agent").startswith("Supervisor/"):
+            # Helios forwards requests of this agent to the balena API.
+            return Reply(404, b'{"message":"not found"}', "application/json")
         if not self.device.is_on:
             return plain(_FRONT_IS_ALONE.format(path=request.path_qs), 502)
         if request.path != "/v1/update":
             return None
-        # The front process makes of this what it can, whatever it is.
+        # The front process accepts any body and ignores what it cannot parse.
         try:
             body = json.loads(request.body or b'{"cancel":true}')
         except ValueError:
@@ -878,6 +1010,8 @@ class SupervisorServer(HttpServer):
         key = _key(request, device.version)
         scope = device.scope_of(key)
         is_open = found is not None and found[0].is_open
+        if path == "/ping" and versions.PING_NEEDS_KEY.at(device.version):
+            is_open = False
         if scope is None and not is_open:
             return plain("Unauthorized", 401)
         if found is None:
@@ -893,36 +1027,53 @@ class SupervisorServer(HttpServer):
         return await self._obey(found[0], call)
 
     async def _obey(self, route: Route, call: _Call) -> Reply | Stream:
+        device = self.device
+        if trouble := _trouble(device, route):
+            return trouble
+        locking = route.locking or Locking.RESTART
+        lock_answer = versions.LOCKED[locking].at(device.version)
+        call.looks_at_locks = lock_answer is not LockAnswer.UNLOCKED
         try:
-            reply = route.handler(self.device, call)
+            reply = route.handler(device, call)
             return reply if isinstance(reply, Reply | Stream) else await reply
         except Locked as err:
-            return failed(str(err), 423)
-        except (Broken, UnknownApp, Refusal) as err:
-            return failed(str(err))
+            return _locked(device, str(err), lock_answer)
+        except NoImage:
+            return Reply(404)
+        except UnknownService:
+            return sent(versions.SERVICE_NOT_FOUND, 404)
+        except UnknownApp:
+            status, text = versions.UNKNOWN_APP[locking].at(device.version)
+            text = text.format(app_id=_named_app(call))
+            return _error(device, text) if status == 503 else sent(text, status)
+        except Refusal as err:
+            return _error(device, str(err))
+
+
+def _named_app(call: _Call) -> object:
+    """Return the app id in the path or in the body of a request."""
+    return call.arguments.get("app_id", call.body.get("appId"))
 
 
 def _is_command(request: Request) -> bool:
-    """Whether a request has the device do what it should not do twice at once."""
+    """Return whether a device must not execute the request twice at the same time."""
     if request.method == "GET":
         return request.path == "/v2/cleanup-volumes"
     return request.path not in {"/v1/blink", "/v2/journal-logs"}
 
 
 def _key(request: Request, version: tuple[int, ...]) -> str | None:
-    """Return the key as the Supervisor finds it: the query wins, also with a wrong one."""
+    """Return the API key of a request. The query takes precedence, even if its key is invalid."""
     in_query = parse_qs(request.query_string).get("apikey", [])
     if len(in_query) == 1:
         return in_query[0]
-    schemes = "Bearer|ApiKey" if version >= _BEARER_SINCE else "ApiKey"
-    found = re.fullmatch(
-        rf"(?:{schemes}) (\w+)", request.header("Authorization"), re.IGNORECASE
-    )
+    pattern = versions.KEY_HEADER.at(version)
+    found = pattern and re.fullmatch(pattern, request.header("Authorization"))
     return found[1] if found else None
 
 
 def _parse_body(request: Request, call: _Call) -> str | None:
-    """Read the body as Express does; returns what is wrong with it."""
+    """Parse the body as Express does. Returns the error, or None."""
     content_type, _, parameters = request.header("Content-Type").partition(";")
     text = request.body.decode(errors="replace")
     if content_type == "application/x-www-form-urlencoded":

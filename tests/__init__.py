@@ -11,7 +11,11 @@ from simulator import RECORDED_NEXT_RELEASE, Device
 
 
 def service_name(device: str, service: str) -> str:
-    """Return the name of the device of a service: before 2026.10, Home Assistant does not put its parent's before it."""
+    """Return the name of the child device of a service.
+
+    Before 2026.10, Home Assistant does not put the name of the parent in front, so the
+    integration does.
+    """
     names_parent = "PARENT_DEVICE" in er.EntityNamePart.__members__
     return service if names_parent else f"{device} {service}"
 
@@ -19,14 +23,14 @@ def service_name(device: str, service: str) -> str:
 async def pass_time(
     hass: HomeAssistant, freezer: FrozenDateTimeFactory, seconds: float = 16
 ) -> None:
-    """Let time pass, by default until the next ordinary poll is done."""
+    """Advance the clock, by default until the next regular poll has finished."""
     freezer.tick(timedelta(seconds=seconds))
     async_fire_time_changed(hass)
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
 def fail_at_lock(device: Device) -> None:
-    """Have an update fail at a lock, and wait there."""
+    """Let an update fail because of an update lock."""
     device.lock()
     device.begin_update(RECORDED_NEXT_RELEASE)
     device.finish_download()
@@ -34,7 +38,7 @@ def fail_at_lock(device: Device) -> None:
 
 
 def state_of(hass: HomeAssistant, entity_id: str) -> str:
-    """Return the state of an entity that exists."""
+    """Return the state of an existing entity."""
     state = hass.states.get(entity_id)
     assert state is not None, entity_id
     return state.state

@@ -1,13 +1,16 @@
-"""Fixtures of all tests: a simulated device on loopback, and Home Assistant with its entry."""
+"""Shared fixtures: a simulated device and a simulated account, and their config entries."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from inspect import currentframe
 import logging
 import re
+import time
 from typing import Any, Final
 from unittest.mock import PropertyMock, patch
 
+from freezegun import freeze_time
+from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -54,13 +57,13 @@ _IGNORED_LOGGERS = {
     "homeassistant.components.camera.img_util",
 }
 
-# Warnings of Home Assistant on a slow or busy machine.
+# Home Assistant logs these warnings on a slow machine.
 _SLOW_MACHINE = re.compile(
     r"(Setup|Update) of .+ is taking over|Updating state for .+ took "
 )
 
 
-# What takes longest starts first, so that at the end no worker waits for another.
+# The slowest files start first, so that the workers finish at about the same time.
 _SLOWEST: Final = (
     "tests/browser/",
     "tests/demo/",
@@ -71,7 +74,7 @@ _SLOWEST: Final = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the slowest files to the front; all others keep their order."""
+    """Move the slowest files to the front. All others keep their order."""
     items.sort(key=lambda item: not item.nodeid.startswith(_SLOWEST))
 
 
@@ -92,7 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_integration(socket_enabled: None, enable_custom_integrations: None) -> None:
-    """Let Home Assistant find the integration, and allow connections to loopback."""
+    """Let Home Assistant load the integration, and allow connections to loopback."""
 
 
 @pytest.fixture(autouse=True)
@@ -123,10 +126,10 @@ def _only_expected_logs(
         for phase in ("setup", "call")
         for record in caplog.get_records(phase)
         if record.levelno >= logging.WARNING
-        # Callbacks look slow to asyncio where a test moves the clock, and Home
-        # Assistant misses optional libraries.
+        # asyncio reports slow callbacks when a test changes the clock, and Home Assistant
+        # reports missing optional libraries.
         and record.name not in _IGNORED_LOGGERS
-        # Home Assistant warns of every custom integration.
+        # Home Assistant logs this warning for every custom integration.
         and "has not been tested by Home Assistant" not in record.getMessage()
         and not _SLOW_MACHINE.match(record.getMessage())
     ]
@@ -138,7 +141,7 @@ def _only_expected_logs(
 
 @pytest.fixture(autouse=True)
 def missing_translations() -> Generator[list[str]]:
-    """Fail if a text that a person sees has no translation or lacks a placeholder."""
+    """Fail if a text of the UI has no translation or lacks a placeholder."""
     missing: list[str] = []
     inits = {
         manager: manager.async_init
@@ -187,14 +190,24 @@ def missing_translations() -> Generator[list[str]]:
 
 
 @pytest.fixture
+async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
+    """Freeze the clock, but not that of the event loop, which timeouts of requests need."""
+    running = time.monotonic
+    loop = asyncio.get_running_loop()
+    with freeze_time() as clock, patch.object(loop, "time", running):
+        yield clock
+
+
+@pytest.fixture
 def device() -> Device:
-    """Return a device in the state of the recording."""
-    return Device()
+    """Return the recorded device, with a network card whose maker assigned the address."""
+    made_up = ("CA:9F:9A:26:3D:08", "EA:89:F6:11:4B:00")
+    return Device(mac_addresses=("DC:A6:32:00:00:01", *made_up))
 
 
 @pytest.fixture
 async def server(device: Device) -> AsyncGenerator[SupervisorServer]:
-    """Serve the device's Supervisor API on loopback."""
+    """Serve the Supervisor API of the device on loopback."""
     async with SupervisorServer(device) as server:
         yield server
 
@@ -214,7 +227,7 @@ def token(cloud: CloudServer) -> str:
 
 @pytest.fixture
 def fleet(cloud: CloudServer) -> Fleet:
-    """Return a fleet with a release of two services."""
+    """Return a fleet whose release has two services."""
     services = (Service("browser"), Service("signage"))
     release = Release(
         "b81f0c6de2a94753a1d2c35f64e09b17", services=services, version="2.4.1"
@@ -232,11 +245,11 @@ def cloud_device(cloud: CloudServer, fleet: Fleet) -> CloudDevice:
 def entry(
     hass: HomeAssistant, device: Device, server: SupervisorServer
 ) -> MockConfigEntry:
-    """Return the entry of the device, not set up yet."""
+    """Return the entry of the device, before its setup."""
     entry = MockConfigEntry(
         domain=DOMAIN,
         title=device.name,
-        unique_id="02:fc:00:00:00:01",
+        unique_id="dc:a6:32:00:00:01",
         data={
             CONF_CONNECTION: CONNECTION_DIRECT,
             CONF_MAC_ADDRESSES: [address.lower() for address in device.mac_addresses],
@@ -253,7 +266,7 @@ def entry(
 def account_entry(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
 ) -> MockConfigEntry:
-    """Return the entry of an account with its fleet and its services, not set up yet."""
+    """Return the entry of an account with its fleet and its services, before its setup."""
     entry = MockConfigEntry(
         domain=DOMAIN,
         title="demo",
@@ -275,7 +288,7 @@ def account_entry(
 async def account(
     hass: HomeAssistant, account_entry: MockConfigEntry, cloud_device: CloudDevice
 ) -> MockConfigEntry:
-    """Return the entry of an account with a device, set up."""
+    """Return the entry of an account with a device, after its setup."""
     assert await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     return account_entry
@@ -283,7 +296,7 @@ async def account(
 
 @pytest.fixture
 async def loaded(hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry:
-    """Return the entry of the device, set up."""
+    """Return the entry of the device, after its setup."""
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     return entry
@@ -291,13 +304,13 @@ async def loaded(hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry
 
 @pytest.fixture
 def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
-    """Return the id of the device in the registry."""
+    """Return the registry id of the device."""
     return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
 
 
 @pytest.fixture
 def service_id(loaded: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
-    """Return the id of the device of the service main."""
+    """Return the registry id of the child device of the service `main`."""
     entity = entity_registry.async_get("switch.holy_wildflower_main_running")
     assert entity is not None
     assert entity.device_id is not None
@@ -306,7 +319,7 @@ def service_id(loaded: MockConfigEntry, entity_registry: er.EntityRegistry) -> s
 
 @pytest.fixture
 async def failed_handshakes() -> AsyncGenerator[None]:
-    """Ignore the errors that the server logs when a client refuses its certificate."""
+    """Ignore the errors that the server logs when a client rejects its certificate."""
     loop = asyncio.get_running_loop()
     handler = loop.get_exception_handler()
 
@@ -321,7 +334,7 @@ async def failed_handshakes() -> AsyncGenerator[None]:
 
 @pytest.fixture
 def resolve_to_loopback() -> Generator[None]:
-    """Resolve every host name to this machine."""
+    """Resolve every host name to loopback."""
     address = {"hostname": "", "host": "127.0.0.1", "family": 2, "proto": 6, "flags": 0}
 
     async def resolve(_: object, host: str, port: int, **__: object) -> list[Any]:
@@ -333,7 +346,7 @@ def resolve_to_loopback() -> Generator[None]:
 
 @pytest.fixture
 def entity_registry_enabled_by_default() -> Generator[None]:
-    """Enable also the entities that are disabled by default."""
+    """Enable the entities that are disabled by default."""
     with patch(
         "homeassistant.helpers.entity.Entity.entity_registry_enabled_default",
         new_callable=PropertyMock,

@@ -16,7 +16,7 @@ from pytest_homeassistant_custom_component.common import (
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.balena_supervisor.const import DOMAIN
-from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
@@ -220,17 +220,19 @@ async def test_offline_device(
 ) -> None:
     """A device that is offline stays and says so, and is as it was when it is back."""
     await cloud_device.device.power_off()
+    cloud_device.heartbeat = "offline"
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
     assert state_of(hass, f"sensor.{NAME}_overall_status") == "disconnected"
-    assert state_of(hass, f"sensor.{NAME}_release") == "unavailable"
+    assert state_of(hass, f"update.{NAME}_release") == "unavailable"
     assert state_of(hass, f"switch.{NAME}_browser_running") == "unavailable"
     assert state_of(hass, "sensor.kiosks_devices") == "1"
     assert state_of(hass, "sensor.kiosks_devices_online") == "0"
     await cloud_device.device.power_on()
+    cloud_device.heartbeat = "online"
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
-    assert state_of(hass, f"sensor.{NAME}_release") == "b81f0c6"
+    assert state_of(hass, f"update.{NAME}_release") == "off"
 
 
 async def test_device_joins(
@@ -345,6 +347,87 @@ async def test_name_is_kept_in_step(
     renamed = device_registry.async_get(device.id)
     assert renamed is not None
     assert (renamed.name, renamed.name_by_user) == ("kiosk-entrance", "Front door")
+
+
+async def test_renamed_entity(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    entity_registry: er.EntityRegistry,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """An entity with another id is the same, and is not added a second time."""
+    entity_registry.async_update_entity(
+        f"binary_sensor.{NAME}_online", new_entity_id="binary_sensor.front_door"
+    )
+    await hass.async_block_till_done()
+    for usage in (17, 18):
+        cloud_device.cpu_usage = usage
+        await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "binary_sensor.front_door") == "on"
+    assert hass.states.get(f"binary_sensor.{NAME}_online") is None
+
+
+async def test_renamed_entity_that_comes_back(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    entity_registry: er.EntityRegistry,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """An entity that was renamed and removed is added again."""
+    entity_registry.async_update_entity(
+        f"binary_sensor.{NAME}_online", new_entity_id="binary_sensor.front_door"
+    )
+    await hass.async_block_till_done()
+    entity_registry.async_remove("binary_sensor.front_door")
+    await hass.async_block_till_done()
+    cloud_device.cpu_usage = 17
+    await pass_time(hass, freezer, MINUTE)
+    entity_id = entity_registry.async_get_entity_id(
+        "binary_sensor",
+        DOMAIN,
+        f"{account.unique_id}_{cloud_device.device.uuid}_online",
+    )
+    assert entity_id is not None
+    assert state_of(hass, entity_id) == "on"
+
+
+async def test_fleets_are_remembered(
+    account: MockConfigEntry, cloud: CloudServer, fleet: Fleet
+) -> None:
+    """An entry remembers its fleets, which identify the account under another host name."""
+    assert account.data["fleet_uuids"] == [fleet.uuid]
+
+
+async def test_fleets_stay_remembered(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """An account whose fleets are all gone is still known by them."""
+    cloud.remove_fleet(fleet)
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    assert account.data["fleet_uuids"] == [fleet.uuid]
+
+
+async def test_device_of_a_fleet_that_is_not_chosen(
+    hass: HomeAssistant,
+    device_registry: dr.DeviceRegistry,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+) -> None:
+    """A row of a fleet that was not chosen makes no device."""
+    cloud.make_device(cloud.add_fleet("gateways"), "gateway-roof")
+    cloud.ignored_options = {"$filter"}
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    devices = dr.async_entries_for_config_entry(device_registry, account_entry.entry_id)
+    assert {device.name for device in devices} == {"kiosks", "kiosk-lobby"}
 
 
 async def test_name_of_a_fleet_is_kept_in_step(
@@ -596,10 +679,10 @@ async def test_fleet_is_gone_and_back(
 
 
 OUTAGES = {
-    "500": (Fault.status(500, "oops"), 'Reason: "The API failed with HTTP status 500'),
-    "502": (Fault.status(502, "<html>", "text/html"), "HTTP status 502"),
-    "503": (Fault.status(503), "HTTP status 503"),
-    "504": (Fault.status(504), "HTTP status 504"),
+    "500": (Fault.status(500, "oops"), "reported an error"),
+    "502": (Fault.status(502, "<html>", "text/html"), "reported an error"),
+    "503": (Fault.status(503), "reported an error"),
+    "504": (Fault.status(504), "reported an error"),
     "html": (Fault.status(200, "<html>", "text/html"), "did not answer like a balena"),
     "nothing": (Fault.status(200), "did not answer like a balena API"),
     "garbage": (Fault.garbage(), "did not answer like a balena API"),
@@ -713,35 +796,6 @@ async def test_rate_limit(
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
 
 
-@pytest.mark.expects_log("has expired or was revoked")
-async def test_token_expires(
-    hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
-    account: MockConfigEntry,
-    cloud: CloudServer,
-    token: str,
-) -> None:
-    """A token that is not valid any more asks for another one, once."""
-    cloud.tokens[token].kind = TokenKind.EXPIRED
-    await pass_time(hass, freezer, MINUTE)
-    await pass_time(hass, freezer, MINUTE)
-    flows = hass.config_entries.flow.async_progress()
-    assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
-    assert state_of(hass, f"binary_sensor.{NAME}_online") == "unavailable"
-
-
-@pytest.mark.expects_log("could not authenticate")
-async def test_token_expired_at_start(
-    hass: HomeAssistant, account_entry: MockConfigEntry, cloud: CloudServer, token: str
-) -> None:
-    """A token that is not valid at the start asks for another one."""
-    cloud.tokens[token].kind = TokenKind.EXPIRED
-    await hass.config_entries.async_setup(account_entry.entry_id)
-    assert account_entry.state is ConfigEntryState.SETUP_ERROR
-    flows = hass.config_entries.flow.async_progress()
-    assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
-
-
 @pytest.mark.expects_log("no longer has permission to read its devices")
 async def test_token_loses_a_right(
     hass: HomeAssistant,
@@ -758,7 +812,7 @@ async def test_token_loses_a_right(
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
 
 
-@pytest.mark.expects_log("HTTP status 503")
+@pytest.mark.expects_log("reported an error")
 async def test_token_cannot_be_checked(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
@@ -862,7 +916,7 @@ async def test_supervisors_out_of_reach_are_not_asked(
     cloud_device: CloudDevice,
 ) -> None:
     """Nothing is sent to a device without a VPN."""
-    cloud_device.device.vpn_connected = False
+    cloud_device.device.vpn_enabled = False
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert not any(path.startswith("/supervisor/") for path in paths(cloud))
@@ -1172,10 +1226,10 @@ async def test_what_a_supervisor_told_is_forgotten_out_of_reach(
     cloud_device: CloudDevice,
 ) -> None:
     """What a device told before it was out of reach is not known when it is back."""
-    cloud_device.device.vpn_connected = False
+    cloud_device.device.vpn_enabled = False
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "unknown"
-    cloud_device.device.vpn_connected = True
+    cloud_device.device.vpn_enabled = True
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "off"
 
@@ -1199,7 +1253,7 @@ async def test_version_is_taken_from_the_account(
     }
 
 
-@pytest.mark.expects_log("HTTP status 503")
+@pytest.mark.expects_log("reported an error")
 async def test_command_during_an_outage(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
@@ -1228,7 +1282,7 @@ async def test_command_outlives_its_entry(
 ) -> None:
     """A command that ends after its entry was unloaded has nothing follow."""
     cloud.faults.add("POST", "/supervisor/v1/blink", Fault.hang())
-    restart = "/supervisor/v2/applications/*"
+    restart = "/supervisor/v2/applications/2000001/restart"
     cloud.faults.add("POST", restart, Fault.hang())
     calling = hass.async_create_task(
         hass.services.async_call(
@@ -1377,3 +1431,136 @@ async def test_state_is_asked_for_in_a_pause(
             blocking=True,
             return_response=True,
         )
+
+
+async def test_power_cut(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A device without power is offline at once, and stays offline."""
+    await cloud_device.device.power_off()
+    for _ in range(20):
+        await pass_time(hass, freezer, MINUTE)
+        assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
+    assert cloud_device.heartbeat == "offline"
+
+
+async def test_vpn_outage(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A device that is only without VPN is offline at first, and online after 16 minutes."""
+    cloud_device.device.vpn_connected = False
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
+    for _ in range(15):
+        await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "off"
+    cloud_device.device.vpn_connected = True
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "on"
+
+
+async def test_vpn_switched_off(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+) -> None:
+    """A device whose VPN is switched off stays online; commands to it are not sent."""
+    cloud_device.device.vpn_enabled = False
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "off"
+    assert state_of(hass, "sensor.kiosks_devices_online") == "1"
+    cloud.requests.clear()
+    with pytest.raises(
+        HomeAssistantError, match="connected to balena, but without VPN"
+    ):
+        await hass.services.async_call(
+            "switch",
+            "turn_off",
+            {"entity_id": f"switch.{NAME}_browser_running"},
+            blocking=True,
+        )
+    assert not any(path.startswith("/supervisor/") for path in paths(cloud))
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_facts_about_an_offline_device(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """An offline device keeps what changes seldom, and nothing else."""
+    facts = {
+        name: state_of(hass, f"sensor.{NAME}_{name}")
+        for name in (
+            "release",
+            "os_version",
+            "ip_address",
+            "fleet",
+            "supervisor_version",
+        )
+    }
+    await cloud_device.device.power_off()
+    await pass_time(hass, freezer, MINUTE)
+    assert {name: state_of(hass, f"sensor.{NAME}_{name}") for name in facts} == facts
+    assert facts["release"] == "b81f0c6"
+    for live in ("cpu_usage", "memory_usage", "update_status"):
+        assert state_of(hass, f"sensor.{NAME}_{live}") == "unavailable"
+    assert state_of(hass, f"update.{NAME}_release") == "unavailable"
+
+
+async def test_progress_of_provisioning(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """The progress of a device that is being configured is shown with its summary."""
+    cloud_device.provisioning_state = "Downloading"
+    cloud_device.provisioning_progress = 33
+    await pass_time(hass, freezer, MINUTE)
+    state = hass.states.get(f"sensor.{NAME}_overall_status")
+    assert state is not None
+    assert (state.state, state.attributes["progress"]) == ("configuring", 33)
+
+
+@pytest.mark.parametrize("name", ["kiosk \ud800 lobby", "k" * 100_000])
+async def test_one_bad_value(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+    device_registry: dr.DeviceRegistry,
+    name: str,
+) -> None:
+    """A text that is not valid, or huge, costs one field of one device."""
+    cloud.make_device(fleet, "kiosk-canteen")
+    cloud_device.field_overrides["device_name"] = name
+    cloud_device.field_overrides["os_version"] = name
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "binary_sensor.kiosk_canteen_online") == "on"
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+    assert (
+        max(
+            len(item.name or "")
+            for item in dr.async_entries_for_config_entry(
+                device_registry, account.entry_id
+            )
+        )
+        <= 255
+    )
+    assert len(state_of(hass, f"sensor.{NAME}_release")) == 7

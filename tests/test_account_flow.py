@@ -74,7 +74,7 @@ async def test_account(
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "demo"
-    assert result["result"].unique_id == "127.0.0.1_500001"
+    assert result["result"].unique_id == f"127.0.0.1:{cloud.port}_500001"
     assert result["data"] == {
         "ca_certificate": None,
         "connection": "account",
@@ -391,10 +391,9 @@ async def test_reconfigure(
     """Address and certificates can be changed; the token stays when none is typed."""
     result = await account_entry.start_reconfigure_flow(hass)
     assert result["step_id"] == "reconfigure_account"
-    server = {"url": "127.0.0.1:1", "verify_ssl": False}
-    result = await submit(hass, result, {"server": server})
+    result = await submit(hass, result, typed(cloud, token, url="127.0.0.1:1"))
     assert result["errors"] == {"base": "api_unreachable"}
-    server["url"] = f"http://127.0.0.1:{cloud.port}/"
+    server = {"url": f"http://127.0.0.1:{cloud.port}/", "verify_ssl": False}
     result = await submit(hass, result, {"server": server})
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reconfigure_successful"
@@ -403,32 +402,136 @@ async def test_reconfigure(
     assert account_entry.options["services"] is True
 
 
-async def test_reconfigure_address(
-    hass: HomeAssistant, account_entry: MockConfigEntry, token: str
-) -> None:
-    """The address may change as long as it is of the same server."""
-    async with CloudServer() as moved:
-        moved.add_fleet("kiosks")
-        assert moved.add_token() == token
-        result = await account_entry.start_reconfigure_flow(hass)
-        server = {"url": moved.url, "verify_ssl": True}
-        result = await submit(hass, result, {"server": server})
-    assert result["reason"] == "reconfigure_successful"
-    assert account_entry.data["url"] == moved.url
+async def move(hass: HomeAssistant, entry: MockConfigEntry, url: str) -> str:
+    """Reconfigure an account to another address, and return the result."""
+    result = await entry.start_reconfigure_flow(hass)
+    given = {
+        "token": entry.data["token"],
+        "server": {"url": url, "verify_ssl": True},
+    }
+    return str((await submit(hass, result, given))["reason"])
+
+
+def remember(hass: HomeAssistant, entry: MockConfigEntry, *fleets: Fleet) -> None:
+    """Let an entry remember fleets, as after its first poll."""
+    uuids = [fleet.uuid for fleet in fleets]
+    hass.config_entries.async_update_entry(
+        entry, data={**entry.data, "fleet_uuids": uuids}
+    )
 
 
 @pytest.mark.usefixtures("resolve_to_loopback")
-async def test_reconfigure_server(
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:1", "https://127.0.0.1:{port}", "http://api.local"]
+)
+async def test_kept_token(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    account_entry: MockConfigEntry,
+    address: str,
+) -> None:
+    """A kept token goes to no other scheme, host or port."""
+    result = await account_entry.start_reconfigure_flow(hass)
+    server = {"url": address.format(port=cloud.port), "verify_ssl": True}
+    result = await submit(hass, result, {"server": server})
+    assert result["errors"] == {"token": "token_for_new_address"}
+    assert not cloud.requests
+
+
+async def test_moved_server(
+    hass: HomeAssistant, account_entry: MockConfigEntry, fleet: Fleet
+) -> None:
+    """A server with another port is the same if it has the same user and fleets."""
+    remember(hass, account_entry, fleet)
+    async with CloudServer() as moved:
+        moved.add_fleet("kiosks")
+        assert moved.add_token() == account_entry.data["token"]
+        assert await move(hass, account_entry, moved.url) == "reconfigure_successful"
+    assert account_entry.data["url"] == moved.url
+    assert account_entry.data["fleet_uuids"] == [fleet.uuid]
+    assert account_entry.unique_id == "127.0.0.1_500001"
+
+
+async def test_moved_server_of_an_old_entry(
+    hass: HomeAssistant, account_entry: MockConfigEntry
+) -> None:
+    """Without remembered fleets, a server is recognized by its host."""
+    async with CloudServer() as moved:
+        moved.add_fleet("kiosks")
+        assert moved.add_token() == account_entry.data["token"]
+        assert await move(hass, account_entry, moved.url) == "reconfigure_successful"
+
+
+@pytest.mark.usefixtures("resolve_to_loopback")
+async def test_renamed_server(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> None:
+    """The host name may change as long as the account is the same."""
+    remember(hass, account_entry, fleet)
+    url = f"http://api.local:{cloud.port}"
+    assert await move(hass, account_entry, url) == "reconfigure_successful"
+    assert account_entry.data["url"] == url
+    assert account_entry.unique_id == "127.0.0.1_500001"
+
+
+@pytest.mark.usefixtures("resolve_to_loopback")
+async def test_renamed_server_of_an_old_entry(
     hass: HomeAssistant, account_entry: MockConfigEntry, cloud: CloudServer
 ) -> None:
-    """Another server is another account, also with the same person."""
+    """Without remembered fleets, nothing shows that a server with another name is the same."""
     before = dict(account_entry.data)
-    result = await account_entry.start_reconfigure_flow(hass)
-    server = {"url": f"http://localhost:{cloud.port}", "verify_ssl": True}
-    result = await submit(hass, result, {"server": server})
-    assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "wrong_server"
+    url = f"http://localhost:{cloud.port}"
+    assert await move(hass, account_entry, url) == "wrong_server"
     assert account_entry.data == before
+
+
+async def test_other_server(
+    hass: HomeAssistant, account_entry: MockConfigEntry, fleet: Fleet
+) -> None:
+    """Another server on the same host is another account, though its user has the same id."""
+    remember(hass, account_entry, fleet)
+    async with CloudServer(seed="other") as other:
+        other.add_fleet("kiosks")
+        result = await account_entry.start_reconfigure_flow(hass)
+        result = await submit(hass, result, typed(other, other.add_token()))
+    assert result["reason"] == "wrong_server"
+
+
+async def test_two_servers_on_one_host(
+    hass: HomeAssistant, account_entry: MockConfigEntry, fleet: Fleet
+) -> None:
+    """Two servers on one host are two accounts, also with the same user id."""
+    remember(hass, account_entry, fleet)
+    async with CloudServer(seed="other") as other:
+        gateways = other.add_fleet("gateways")
+        given = typed(other, other.add_token())
+        result = await submit(hass, await begin(hass), given)
+        chosen = {"fleets": [str(gateways.id)], "services": False}
+        result = await submit(hass, result, chosen)
+        assert result["type"] is FlowResultType.CREATE_ENTRY
+        assert result["result"].unique_id == f"127.0.0.1:{other.port}_500001"
+        # The entry with its port is found again.
+        result = await submit(hass, await begin(hass), given)
+        assert result["reason"] == "already_configured"
+
+
+@pytest.mark.usefixtures("resolve_to_loopback")
+async def test_one_server_with_two_names(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    fleet: Fleet,
+) -> None:
+    """One server with two host names is one account."""
+    remember(hass, account_entry, fleet)
+    url = f"http://api.local:{cloud.port}"
+    result = await submit(hass, await begin(hass), typed(cloud, token, url=url))
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured"
 
 
 async def test_reconfigure_token(
@@ -469,6 +572,7 @@ async def test_options(
     assert account_entry.options == {
         "fleets": [fleet.id, other.id],
         "services": False,
+        "one_shot_services": [],
     }
 
 
@@ -501,10 +605,3 @@ async def test_options_without_the_api(
     result = await hass.config_entries.options.async_init(account_entry.entry_id)
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "api_failed"
-
-
-async def test_device_has_no_options(
-    hass: HomeAssistant, entry: MockConfigEntry
-) -> None:
-    """A device that is reached directly has nothing to choose."""
-    assert not entry.supports_options

@@ -62,7 +62,7 @@ async def turn_off(hass: HomeAssistant) -> None:
     await hass.services.async_call("automation", "turn_off", target, blocking=True)
 
 
-@pytest.mark.expects_log("The connection was refused")
+@pytest.mark.expects_log("could not reach holy-wildflower")
 @pytest.mark.usefixtures("config_folder")
 async def test_offline(
     hass: HomeAssistant,
@@ -176,7 +176,7 @@ async def test_restart_service(
 
 @pytest.mark.parametrize(
     ("earlier", "commands"),
-    [([], []), ([fail_at_lock], [("update", {"force": True, "cancel": False})])],
+    [([], []), ([fail_at_lock], [("update", {"force": True, "cancel": True})])],
 )
 @pytest.mark.usefixtures("config_folder")
 async def test_update_at_night(
@@ -246,7 +246,7 @@ async def pushed(
 
 @pytest.mark.parametrize(
     ("meanwhile", "commands"),
-    [("on", [("update", {"force": True, "cancel": False})]), ("off", [])],
+    [("on", [("update", {"force": True, "cancel": True})]), ("off", [])],
 )
 @pytest.mark.usefixtures("config_folder")
 async def test_update_failed(

@@ -487,7 +487,7 @@ class TestInterruptedEntry(_EitherWay):
         assert (await browser.answer(sent))["success"]
         error = (await browser.answer(waiting))["error"]
         assert error["translation_key"] == "unloaded"
-        assert "so nothing was sent" in error["message"]
+        assert "nothing was sent" in error["message"]
         await hass.async_block_till_done(wait_background_tasks=True)
         assert reach.device.commands == [UPDATE]
         assert tasks_at_work() <= before
@@ -711,6 +711,27 @@ class TestTwoEntries:
         await asyncio.gather(first, second)
         assert [name for name, _ in reach.device.commands] == ["update", "restart"]
         assert reach.supervisor.most_commands_at_once == 1
+
+    async def test_calls_of_both_wait_in_one_queue(
+        self, hass: HomeAssistant, reach: CloudDevice, ids: list[str]
+    ) -> None:
+        """Ten calls wait for the device, whichever entry they come by."""
+        reach.faults.add("POST", "/v1/update", Fault.hold())
+        work = [hass.async_create_task(call(hass, "update", device_id=ids[0]))]
+        await eventually(lambda: reach.device.commands == [UPDATE])
+        actions = [*["restart", "purge"] * 5, "cleanup_volumes", "cleanup_volumes"]
+        for number, action in enumerate(actions):
+            registry_id = ids[number % 2]
+            calling = call(hass, action, device_id=registry_id)
+            work.append(hass.async_create_task(calling))
+        await eventually(lambda: sum(task.done() for task in work) == 2)
+        reach.faults.clear()
+        results = await asyncio.gather(*work, return_exceptions=True)
+        assert [getattr(item, "translation_key", None) for item in results] == [
+            *[None] * 11,
+            *["busy"] * 2,
+        ]
+        assert len(reach.device.commands) == 11
 
     async def test_reload_does_not_free_the_device(
         self,

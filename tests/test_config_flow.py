@@ -15,7 +15,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from simulator import Device, Fault, SupervisorServer
 
-MAC_ADDRESSES = ["02:fc:00:00:00:01", "ca:9f:9a:26:3d:08", "ea:89:f6:11:4b:00"]
+MAC_ADDRESSES = ["dc:a6:32:00:00:01", "ca:9f:9a:26:3d:08", "ea:89:f6:11:4b:00"]
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ async def test_direct(
     result = await submit(hass, result, **direct(server, device))
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "holy-wildflower"
-    assert result["result"].unique_id == "02:fc:00:00:00:01"
+    assert result["result"].unique_id == "dc:a6:32:00:00:01"
     assert result["data"] == {
         "api_key": device.api_key,
         "connection": "direct",
@@ -250,8 +250,8 @@ async def test_ipv6_address(
 async def test_names_of_ancient_devices(
     hass: HomeAssistant, device: Device, server: SupervisorServer
 ) -> None:
-    """A device that tells nothing of itself is registered by its address."""
-    device.supervisor_version = "1.8.0"
+    """A device that reports nothing about itself is registered by its address."""
+    device.supervisor_version = "1.14.0"
     device.mac_addresses = ()
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["title"] == "balena device"
@@ -267,8 +267,9 @@ async def test_same_device_twice(
     device: Device,
     server: SupervisorServer,
 ) -> None:
-    """A device that shares a MAC address with a registered one is the same."""
-    device.mac_addresses = ("02:00:00:00:00:99", "CA:9F:9A:26:3D:08")
+    """A device with all MAC addresses of a registered one is the same, also with another key."""
+    device.mac_addresses = ("dc:a6:32:00:00:99", "DC:A6:32:00:00:01")
+    device.api_key = "1" * 32
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "already_configured"
@@ -302,12 +303,17 @@ async def test_environment_fails_and_recovers(
     hass: HomeAssistant, server: SupervisorServer
 ) -> None:
     """What is wrong stands above the form, which can be tried again."""
-    server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=1)
+    server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=2)
     result = await choose(hass, "environment")
     assert result["type"] is FlowResultType.FORM
     assert result["errors"] == {"base": "invalid_auth"}
     result = await submit(hass, result)
     assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+def test_local_device_has_options(entry: MockConfigEntry) -> None:
+    """Home Assistant offers the options of a local device."""
+    assert entry.supports_options
 
 
 async def test_reauth(
@@ -355,24 +361,149 @@ async def test_reconfigure(
     assert entry.data["verify_ssl"] is False
 
 
-async def test_reconfigure_to_another_device(
+async def test_reconfigure_keeps_the_key(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     device: Device,
     server: SupervisorServer,
 ) -> None:
-    """Another device does not take the place of a registered one."""
-    device.mac_addresses = ("02:00:00:00:00:99",)
+    """An empty key field keeps the key for the same address."""
+    result = await entry.start_reconfigure_flow(hass)
+    result = await submit(hass, result, host=server.url, verify_ssl=False)
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.data["api_key"] == device.api_key
+
+
+async def test_reconfigure_to_another_address(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """A kept key is not sent to another address; the form asks for it."""
+    moved = f"localhost:{server.port}"
+    result = await entry.start_reconfigure_flow(hass)
+    result = await submit(hass, result, host=moved, verify_ssl=True)
+    assert result["errors"] == {"api_key": "api_key_for_new_address"}
+    assert not any(device.api_key in str(item.headers) for item in server.requests)
+    result = await submit(hass, result, **direct(server, device, host=moved))
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.data["url"] == f"http://{moved}"
+
+
+async def test_reconfigure_to_another_address_in_local_mode(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """A device that its MAC addresses confirm keeps its key at another address."""
+    device.local_mode = True
+    result = await entry.start_reconfigure_flow(hass)
+    moved = f"localhost:{server.port}"
+    result = await submit(hass, result, host=moved, verify_ssl=True)
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.data["api_key"] == device.api_key
+
+
+async def test_reconfigure_to_an_unconfirmed_device(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """A device without evidence does not get the kept key at another address."""
+    device.local_mode = True
+    device.mac_addresses = ()
+    result = await entry.start_reconfigure_flow(hass)
+    moved = f"localhost:{server.port}"
+    result = await submit(hass, result, host=moved, verify_ssl=True)
+    assert result["errors"] == {"api_key": "api_key_for_new_address"}
+
+
+async def test_replaced_board_with_the_same_key(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """The key confirms a device whose MAC addresses are all new."""
+    device.mac_addresses = ("dc:a6:32:00:00:99",)
+    result = await entry.start_reconfigure_flow(hass)
+    result = await submit(hass, result, **direct(server, device))
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.data["mac_addresses"] == ["dc:a6:32:00:00:99"]
+
+
+async def test_replaced_board(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """A person confirms that a device is the same although key and MAC addresses are new."""
+    device.mac_addresses = ("dc:a6:32:00:00:99",)
+    device.api_key = "1" * 32
     device.name = "<b>other</b>"
     result = await entry.start_reconfigure_flow(hass)
     result = await submit(hass, result, **direct(server, device))
-    assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "wrong_device"
-    # The text is shown as Markdown: of a name, nothing is made there.
+    assert result["step_id"] == "replaced_board"
+    # The text is shown as Markdown, which must not contain HTML of a name.
     assert result["description_placeholders"] == {
         "device": "<\N{WORD JOINER}b>other<\N{WORD JOINER}/b>",
         "title": "holy-wildflower",
     }
+    result = await submit(hass, result)
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.data["mac_addresses"] == ["dc:a6:32:00:00:99"]
+    assert entry.data["api_key"] == device.api_key
+
+
+async def test_reauth_of_another_device(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """The key of another device does not take the place of a refused key."""
+    device.mac_addresses = ("dc:a6:32:00:00:99",)
+    device.api_key = "1" * 32
+    result = await entry.start_reauth_flow(hass)
+    result = await submit(hass, result, api_key=device.api_key)
+    assert result["reason"] == "wrong_device"
+    assert result["description_placeholders"] == {
+        "device": "holy-wildflower",
+        "title": "holy-wildflower",
+    }
+
+
+async def test_two_devices_with_the_same_modem(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> None:
+    """Two devices can be added although their USB modems have the same MAC address."""
+    modem = "0c:5b:8f:27:9a:64"
+    device.mac_addresses = ("dc:a6:32:00:00:01", modem)
+    result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    other = Device(mac_addresses=(modem, "dc:a6:32:00:00:02"), api_key="1" * 32)
+    async with SupervisorServer(other) as other_server:
+        typed = direct(other_server, other)
+        result = await submit(hass, await choose(hass, "direct"), **typed)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["result"].unique_id == "dc:a6:32:00:00:02"
+
+
+@pytest.mark.usefixtures("_environment")
+async def test_replaced_board_of_this_device(
+    hass: HomeAssistant, device: Device
+) -> None:
+    """The uuid confirms the device that Home Assistant runs on."""
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        unique_id=device.uuid,
+        data={"connection": "environment", "mac_addresses": ["dc:a6:32:00:00:99"]},
+    )
+    entry.add_to_hass(hass)
+    result = await submit(hass, await entry.start_reconfigure_flow(hass))
+    assert result["reason"] == "reconfigure_successful"
+    assert entry.data["mac_addresses"] == MAC_ADDRESSES
 
 
 @pytest.mark.usefixtures("_environment")
@@ -388,7 +519,7 @@ async def test_environment_is_read_again(
     entry.add_to_hass(hass)
     result = await getattr(entry, f"start_{kind}_flow")(hass)
     assert result["step_id"] == f"{kind}_environment"
-    server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=1)
+    server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=2)
     result = await submit(hass, result)
     assert result["errors"] == {"base": "invalid_auth"}
     result = await submit(hass, result)

@@ -1,5 +1,7 @@
 """A device is polled, and its entities tell what is true."""
 
+import json
+
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -226,7 +228,7 @@ async def test_unknown_path_is_asked_again(
 
 
 @pytest.mark.parametrize("value", [{}, [1], None, {"status": "ok"}])
-@pytest.mark.expects_log("not from a balena Supervisor")
+@pytest.mark.expects_log("does not come from a balena Supervisor")
 async def test_something_else_answers(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -288,7 +290,7 @@ async def test_unknown_status_word(
     device.container_status("main", "Deep sleep")
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_main_status") == "deep_sleep"
-    assert state_of(hass, f"sensor.{NAME}_status") == "deep_sleep"
+    assert state_of(hass, f"sensor.{NAME}_status") == "idle"
     assert state_of(hass, f"switch.{NAME}_main_running") == "unknown"
 
 
@@ -403,11 +405,31 @@ async def test_key_refused_later(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A key that is refused while running asks for another one."""
+    """A key that is refused for more than a minute asks for another one."""
     device.api_key = "0" * 32
     await pass_time(hass, freezer)
+    assert not hass.config_entries.flow.async_progress()
+    await pass_time(hass, freezer, 61)
     (flow,) = hass.config_entries.flow.async_progress()
     assert flow["step_id"] == "reauth_confirm"
+
+
+@pytest.mark.expects_log("refused the API key")
+async def test_key_refused_for_a_while(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """Polling goes on while a key is refused, and the form closes when the key works again."""
+    key, device.api_key = device.api_key, "0" * 32
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 61)
+    assert hass.config_entries.flow.async_progress()
+    device.api_key = key
+    await pass_time(hass, freezer, 61)
+    assert not hass.config_entries.flow.async_progress()
+    assert state_of(hass, f"sensor.{NAME}_status") == "idle"
 
 
 async def test_key_is_nowhere_in_the_log(
@@ -434,7 +456,9 @@ async def test_another_device_at_the_address(
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A device that took over the address is neither shown nor commanded."""
-    device.mac_addresses = ("02:00:00:00:00:99",)
+    device.mac_addresses = ("dc:a6:32:00:00:99",)
+    # A key proves nothing to a device that does not check it.
+    device.local_mode = True
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
     (entry,) = dr.async_entries_for_config_entry(dr.async_get(hass), loaded.entry_id)
@@ -489,3 +513,35 @@ async def test_lock_outlasts_half_of_the_answers(
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_fleet") == "unknown"
     assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "on"
+
+
+async def test_many_addresses(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A list of addresses that is too long for a state ends with a whole address."""
+    addresses = [f"2001:db8::{number:04x}" for number in range(1, 40)]
+    device.ip_addresses = tuple(addresses)
+    await pass_time(hass, freezer)
+    shown = state_of(hass, f"sensor.{NAME}_ip_address").split()
+    assert shown == addresses[: len(shown)]
+    assert 240 < len(" ".join(shown)) <= 255
+
+
+@pytest.mark.parametrize("text", ["\ud800 balenaOS", "b" * 100_000])
+async def test_text_that_is_not_sane(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+    text: str,
+) -> None:
+    """A text that is not valid Unicode, or huge, costs no other value."""
+    report = {"os_version": text, "supervisor_version": "19.0.5", "ip_address": "::1"}
+    body = json.dumps(report).encode()
+    server.faults.add("GET", "/v1/device", Fault(body=body, status_code=200))
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_ip_address") == "::1"
+    assert len(state_of(hass, f"sensor.{NAME}_os_version")) <= 255

@@ -22,7 +22,7 @@ from simulator import Device, SupervisorServer
 from . import pass_time, state_of
 from .certificates import certify
 
-MAC_ADDRESS = "02:fc:00:00:00:01"
+MAC_ADDRESS = "dc:a6:32:00:00:01"
 # Of the same machine, where nothing listens.
 FORMER = "127.0.0.9"
 
@@ -104,7 +104,7 @@ async def test_another_interface(
 
 async def test_another_device(hass: HomeAssistant, lost: MockConfigEntry) -> None:
     """What is not the entry's device is not asked."""
-    await lease(hass, mac_address="02:fc:00:00:00:99")
+    await lease(hass, mac_address="dc:a6:32:00:00:99")
     assert URL(lost.data["url"]).host == FORMER
 
 
@@ -112,7 +112,8 @@ async def test_an_impostor(
     hass: HomeAssistant, lost: MockConfigEntry, device: Device
 ) -> None:
     """A device that turns out to be another one is not taken for it."""
-    device.mac_addresses = ["02:fc:00:00:00:99"]
+    device.mac_addresses = ["dc:a6:32:00:00:99"]
+    device.api_key = "f" * 32
     await lease(hass)
     assert URL(lost.data["url"]).host == FORMER
 

@@ -280,3 +280,24 @@ async def test_system_health_is_discreet(
     server.faults.add("GET", "/ping", Fault.status(503, told))
     info = await get_system_health_info(hass, DOMAIN)
     assert await info["reach"] == "direct 1: SupervisorError"
+
+
+@pytest.mark.parametrize("name", ["version", "status"])
+async def test_key_in_any_text(
+    hass: HomeAssistant,
+    hass_client: ClientSessionGenerator,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    name: str,
+) -> None:
+    """A key is removed from the finished text, however a device has spelled it."""
+    assert await async_setup_component(hass, "diagnostics", {})
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in device.api_key)
+    fault = Fault.extend(f'{{"{name}": "{escaped}"}}')
+    server.faults.add("GET", "/v1/device", fault)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    told: Any = await get_diagnostics_for_config_entry(hass, hass_client, entry)
+    assert device.api_key not in json.dumps(told)
+    assert_discreet(told, device)

@@ -3,6 +3,7 @@
 import ast
 from collections import Counter
 from collections.abc import Iterable
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 import re
@@ -57,7 +58,7 @@ def _with(key: str) -> dict[str, Any]:
 
 AUTOMATIONS: Final = _with("actions")
 CARDS: Final = _with("type")
-CONFIGURATIONS: Final = _with("logger")
+CONFIGURATIONS: Final = _with("logger") | _with("recorder")
 DASHBOARDS: Final = _with("views") | _with("strategy")
 FRAGMENTS: Final = _with("services")
 
@@ -154,10 +155,12 @@ def test_compose(example: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("example", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
-async def test_configuration(hass: HomeAssistant, example: dict[str, Any]) -> None:
+def test_configuration(example: dict[str, Any]) -> None:
     """A part of a configuration.yaml is one that Home Assistant takes."""
     for component in example:
-        assert await async_setup_component(hass, component, example)
+        assert import_module(f"homeassistant.components.{component}").CONFIG_SCHEMA(
+            example
+        )
 
 
 def _types(value: Any) -> Iterable[str]:
@@ -325,11 +328,18 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "error.supervisor_error",
     "exceptions.device_gone",
     "exceptions.empty_fleet",
-    "exceptions.invalid_field",
+    "exceptions.apps_malformed",
+    "exceptions.field_conflict",
+    "exceptions.field_missing",
+    "exceptions.many_failed",
+    "exceptions.nothing_to_change",
+    "exceptions.removes_all_apps",
+    "exceptions.until_before_since",
     "exceptions.locked_by_supervisor",
     "exceptions.logs_ended",
     "exceptions.logs_unloaded",
     "exceptions.not_a_device",
+    "exceptions.not_in_local_mode",
     "exceptions.service_needed",
     "exceptions.several_failed",
 }

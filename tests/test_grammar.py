@@ -7,8 +7,8 @@ from hassil.recognize import recognize_all
 from hypothesis import example, given, settings, strategies as st
 import pytest
 
-from custom_components.balena_supervisor.voice.grammar import KINDS, Grammar
-from custom_components.balena_supervisor.voice.names import normalized
+from custom_components.balena_supervisor.voice.grammar import KIND_BY_INTENT, Grammar
+from custom_components.balena_supervisor.voice.names import normalize_name
 from custom_components.balena_supervisor.voice.targets import SpokenNames
 from custom_components.balena_supervisor.voice.templates import (
     FOLDER,
@@ -47,7 +47,7 @@ def test_any_name(
 ) -> None:
     """Home Assistant and the grammar can parse sentences with any name."""
     names = SpokenNames(frozenset([name]), frozenset([service]), frozenset([area]))
-    known = dict.fromkeys(KINDS.values(), names)
+    known = dict.fromkeys(KIND_BY_INTENT.values(), names)
     intents = parsed(GRAMMARS[language].sentences(known))
     for text in (sentence.format(name), sentence.format("washing machine")):
         list(recognize_all(text, intents))
@@ -75,15 +75,15 @@ def test_any_name(
 def test_name_is_understood(language: str, sentence: str, name: str) -> None:
     """Home Assistant and the grammar recognize a name as it is written."""
     names = SpokenNames(frozenset([name, "other"]), frozenset(), frozenset())
-    known = dict.fromkeys(KINDS.values(), names)
+    known = dict.fromkeys(KIND_BY_INTENT.values(), names)
     grammar = GRAMMARS[language]
     text = sentence.format(name)
     assert len(list(recognize_all(text, parsed(grammar.sentences(known))))) == 1
     recognized = grammar.recognize(text, known)
     assert recognized is not None
     assert recognized.intent_type == "BalenaReboot"
-    heard = normalized(recognized.slots["device"], ARTICLES)
-    assert heard == normalized(name, ARTICLES)
+    heard = normalize_name(recognized.slots["device"], ARTICLES)
+    assert heard == normalize_name(name, ARTICLES)
 
 
 def test_sentences_with_the_same_end() -> None:
@@ -93,6 +93,6 @@ def test_sentences_with_the_same_end() -> None:
     data["intents"] = {"BalenaReboot": {"data": [{"sentences": sentences}]}}
     names = SpokenNames(frozenset({"kiosk"}), frozenset(), frozenset())
     grammar = Grammar(LanguageTemplates("en", data))
-    intents = parsed(grammar.sentences(dict.fromkeys(KINDS.values(), names)))
+    intents = parsed(grammar.sentences(dict.fromkeys(KIND_BY_INTENT.values(), names)))
     for text in ("the kiosk afresh", "begin the kiosk afresh"):
         assert list(recognize_all(text, intents)), text

@@ -1,5 +1,6 @@
 """A device is set up, and unloaded."""
 
+from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import WebSocketGenerator
@@ -11,7 +12,7 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
 from simulator import Device, Fault, SupervisorServer
 
-from . import service_name
+from . import pass_time, service_name
 
 
 async def test_load_and_unload(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
@@ -55,7 +56,7 @@ async def test_device_registry(
 ) -> None:
     """The device is registered with all that is known of it, its services below it."""
     entry = device_registry.async_get_device_by_identifier(
-        (DOMAIN, "02:fc:00:00:00:01"), loaded.entry_id
+        (DOMAIN, "dc:a6:32:00:00:01"), loaded.entry_id
     )
     assert entry is not None
     assert entry.name == "holy-wildflower"
@@ -80,16 +81,24 @@ async def test_away_at_start(
     assert "could not reach holy-wildflower" in entry.reason
 
 
-@pytest.mark.expects_log("could not authenticate")
 async def test_key_refused_at_start(
-    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A refused key asks for another one."""
-    device.api_key = "0" * 32
+    """A key that is refused for more than a minute asks for another one, and is tried again."""
+    key, device.api_key = device.api_key, "0" * 32
     await hass.config_entries.async_setup(entry.entry_id)
-    assert entry.state is ConfigEntryState.SETUP_ERROR
+    assert entry.state is ConfigEntryState.SETUP_RETRY
+    assert not hass.config_entries.flow.async_progress()
+    await pass_time(hass, freezer, 61)
     flows = hass.config_entries.flow.async_progress()
     assert [flow["context"]["source"] for flow in flows] == [SOURCE_REAUTH]
+    device.api_key = key
+    await pass_time(hass, freezer, 3600)
+    assert entry.state is ConfigEntryState.LOADED
+    assert not hass.config_entries.flow.async_progress()
 
 
 @pytest.mark.parametrize(

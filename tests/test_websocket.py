@@ -31,6 +31,19 @@ def device() -> Device:
     return Device(timings=replace(Timings.instant(), log=600))
 
 
+def needs_supervisor(version: str) -> dict[str, Any]:
+    """Return the event that tells that the Supervisor of the device is too old."""
+    return {
+        "ended": True,
+        "message": (
+            f"holy-wildflower needs Supervisor {version} or later for this. "
+            "Update its operating system in the balena dashboard"
+        ),
+        "translation_key": "needs_supervisor",
+        "translation_placeholders": {"device": "holy-wildflower", "version": version},
+    }
+
+
 class Browser:
     """A browser that follows logs."""
 
@@ -165,6 +178,31 @@ async def test_service(browser: Browser, device: Device, device_id: str) -> None
     assert "of another service" not in found
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "main_5_6_7fc9c5bea8e361acd49886fe6cc1e1cd",
+        "main_5_6",
+        "main_1_1_localrelease",
+        "main_7fc9c5bea8e361acd49886fe6cc1e1cd",
+        "old_main_5_6_7fc9c5bea8e361acd49886fe6cc1e1cd",
+        "a_name_of_tomorrow",
+    ],
+)
+async def test_names_of_containers(
+    browser: Browser, device: Device, device_id: str, name: str
+) -> None:
+    """A service is followed by the id of its container, whatever the engine calls it."""
+    with patch.object(device, "container_name", lambda _: name):
+        await browser.subscribe(device_id, service="main", lines=1)
+        assert await browser.messages("main is ready") == ["main is ready"]
+        device.log("redis", "of another service")
+        await device.restart_service(APP_ID, "main", force=False)
+        device.log("main", "after")
+        found = await browser.messages("after")
+    assert found == ["Starting main", "main is ready", "after"]
+
+
 async def test_service_without_a_container(
     browser: Browser, device: Device, device_id: str
 ) -> None:
@@ -211,6 +249,32 @@ async def test_app_that_the_key_does_not_see(
     device.run_app(OTHER_APP)
     await browser.subscribe(device_id, service="main", app_id=APP_ID, lines=1)
     assert await browser.messages("main is ready") == ["main is ready"]
+
+
+async def test_app_that_the_status_is_not_about(
+    hass: HomeAssistant,
+    browser: Browser,
+    device: Device,
+    loaded: MockConfigEntry,
+    device_id: str,
+) -> None:
+    """A service of an app that is not the first one is read and followed."""
+    services = (Service("worker"),)
+    other = App(2_000_000, "another", Release("0f" * 16, services=services))
+    device.run_app(other)
+    assert await hass.config_entries.async_reload(loaded.entry_id)
+    await browser.subscribe(device_id, service="worker", app_id=other.id, lines=1)
+    assert await browser.messages("worker is ready") == ["worker is ready"]
+    device.log("worker", "before")
+    device.log("main", "of another app")
+    await device.restart_service(other.id, "worker", force=False)
+    device.log("worker", "after")
+    assert await browser.messages("after") == [
+        "before",
+        "Starting worker",
+        "worker is ready",
+        "after",
+    ]
 
 
 async def test_service_of_another_app(
@@ -349,7 +413,7 @@ async def test_device_is_offline(
     await browser.subscribe(device_id)
     await eventually(lambda: device.followers == 1)
     server.faults.add("GET", "/v1/device", Fault.reset())
-    balena_device = loaded.runtime_data.devices["02:fc:00:00:00:01"]
+    balena_device = loaded.runtime_data.devices["dc:a6:32:00:00:01"]
     await balena_device.coordinator.async_refresh()
     assert "holy-wildflower does not answer" in (await browser.end())["message"]
     await eventually(lambda: device.followers == 0)
@@ -369,12 +433,18 @@ async def test_device_ends_it(
 async def test_device_fails(
     browser: Browser, server: SupervisorServer, device_id: str
 ) -> None:
-    """Why the device gives no logs is told."""
+    """A failure of the Supervisor is told in plain words, not in its own."""
     server.faults.add(*JOURNAL, Fault.status(503, "no journal"))
     await browser.subscribe(device_id)
-    event = await browser.event()
-    assert event["ended"] is True
-    assert "no journal" in event["message"]
+    assert await browser.event() == {
+        "ended": True,
+        "message": (
+            "The Supervisor of holy-wildflower reported an error. "
+            "Try again, and check the logs of the device if the error remains"
+        ),
+        "translation_key": "supervisor_error",
+        "translation_placeholders": {"device": "holy-wildflower"},
+    }
 
 
 async def test_unknown_service(browser: Browser, device_id: str) -> None:
@@ -396,7 +466,15 @@ async def test_device_of_an_account(
     )
     for source in ({}, {"service": "browser"}, {"unit": "balena"}):
         await browser.subscribe(member.id, **source)
-        assert "does not forward logs" in (await browser.event())["message"]
+        assert await browser.event() == {
+            "ended": True,
+            "message": (
+                "The balena API does not forward the logs of kiosk-lobby. "
+                "Add kiosk-lobby as a local device to read them"
+            ),
+            "translation_key": "logs_by_account",
+            "translation_placeholders": {"device": "kiosk-lobby"},
+        }
 
 
 async def test_unknown_device(browser: Browser) -> None:
@@ -532,13 +610,13 @@ class TestOldSupervisor:
     async def test_unit(self, browser: Browser, device_id: str) -> None:
         """A unit cannot be followed, which is told."""
         await browser.subscribe(device_id, unit="balena")
-        assert "It needs Supervisor 10.2" in (await browser.event())["message"]
+        assert await browser.event() == needs_supervisor("10.2")
 
     @pytest.mark.parametrize("device", ["7.20.0"], indirect=True)
     async def test_nothing(self, browser: Browser, device_id: str) -> None:
         """A Supervisor that tells no logs at all says so."""
         await browser.subscribe(device_id)
-        assert "It needs Supervisor 7.21" in (await browser.event())["message"]
+        assert await browser.event() == needs_supervisor("7.21")
 
     @pytest.mark.parametrize("device", ["10.2.0"], indirect=True)
     async def test_plain_lines_of_a_unit(

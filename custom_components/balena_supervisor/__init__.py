@@ -5,7 +5,6 @@ from homeassistant.const import CONF_API_KEY, CONF_URL, CONF_VERIFY_SSL, Platfor
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ConfigEntryError
 from homeassistant.helpers import config_validation as cv, device_registry as dr
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.typing import ConfigType
 
 from .account.connection import async_open_account
@@ -20,6 +19,7 @@ from .device.history import async_delete_histories
 from .frontend import async_setup_frontend
 from .issues import async_delete_issues, async_monitor_issues, async_setup_issues
 from .services import async_setup_services
+from .session import async_get_session
 from .voice import async_setup_voice
 from .websocket_api import async_setup_websocket_api
 
@@ -91,8 +91,7 @@ async def _async_set_up_account(
     """Return the runtime data of an account after its first poll.
 
     Raises:
-        ConfigEntryAuthFailed: The token is not valid any more.
-        ConfigEntryNotReady: The balena API does not answer.
+        ConfigEntryNotReady: The balena API does not answer, or refuses the token.
     """
     cloud = await async_open_account(hass, entry.data)
     account = AccountCoordinator(hass, entry, cloud, environment)
@@ -106,9 +105,8 @@ async def _async_set_up_device(
     """Return the runtime data of a local device after its first poll.
 
     Raises:
-        ConfigEntryAuthFailed: The device refuses the API key.
         ConfigEntryError: The environment has no address of a Supervisor.
-        ConfigEntryNotReady: The device does not answer, or another device does.
+        ConfigEntryNotReady: The device does not answer, refuses the key, or is another one.
     """
     await async_recover_key(hass, entry)
     data = entry.data
@@ -119,7 +117,7 @@ async def _async_set_up_device(
         raise ConfigEntryError(
             translation_domain=DOMAIN, translation_key="no_environment"
         )
-    session = async_get_clientsession(hass, data.get(CONF_VERIFY_SSL, True))
+    session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
     supervisor = Supervisor(DirectTransport(url, session, api_key))
     coordinator = DirectCoordinator(hass, entry, supervisor, environment)
     await coordinator.async_config_entry_first_refresh()

@@ -1,4 +1,4 @@
-"""Define the actions: what each calls, its fields and who may use it."""
+"""Definitions of the actions: their handlers, fields and permissions."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ ATTR_FORCE: Final = "force"
 ATTR_SERVICE: Final = "service"
 
 _MAX_HOSTNAME_LENGTH: Final = 64
+_MAX_LABEL_LENGTH: Final = 63
 _MAX_DOMAIN_NAME_LENGTH: Final = 253
 
 type Fields = dict[vol.Marker, Any]
@@ -36,7 +37,7 @@ class Action:
         fields: Schema of the fields, without the target devices.
         response_key: Key of the returned data in the response. None for a command, which
             returns no data.
-        build_arguments: Converts the fields to arguments of the handler. Raises vol.Invalid.
+        build_arguments: Converts the fields to arguments of the handler. Raises FieldError.
         is_admin_only: Whether only administrators may use the action.
         is_for_services: Whether the action targets a service: the child device of the
             service, or a device and the field `service`.
@@ -52,8 +53,18 @@ class Action:
     is_service_optional: bool = False
 
 
-def _host_name(value: Any, max_length: int) -> str:
-    """Return a valid host name.
+class FieldError(vol.Invalid):
+    """Fields that do not fit together. `text_key` is that of the text for people."""
+
+    def __init__(self, key: str, field: str, **placeholders: str) -> None:
+        """Initialize the error with the field that is wrong."""
+        super().__init__(key, [field])
+        self.text_key = key
+        self.text_placeholders = {"field": field, **placeholders}
+
+
+def _domain_name(value: Any, max_length: int) -> str:
+    """Return a valid host name of at most `max_length` characters.
 
     Raises:
         vol.Invalid: The value is not a host name, or is too long.
@@ -62,22 +73,29 @@ def _host_name(value: Any, max_length: int) -> str:
         # YAML converts some unquoted names to numbers and booleans.
         raise vol.Invalid("The value must be text; put it in quotes")
     text = value.strip()
-    label = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+    if len(text) > max_length:
+        raise vol.Invalid(f"The name must have at most {max_length} characters")
+    label = r"(?!-)[A-Za-z0-9-]+(?<!-)"
     is_name = re.fullmatch(rf"({label}\.)*{label}", text, re.ASCII)
-    if not is_name or len(text) > max_length or text.rpartition(".")[2].isdecimal():
+    if not is_name or text.rpartition(".")[2].isdecimal():
         raise vol.Invalid(
-            f"The name must have at most {max_length} letters, digits, hyphens and dots"
+            "The name must consist of letters, digits, hyphens and dots. No part of it may begin or end with"
+            " a hyphen, and the last part must not be a number"
+        )
+    if any(len(part) > _MAX_LABEL_LENGTH for part in text.split(".")):
+        raise vol.Invalid(
+            f"Each part of the name between dots must have at most {_MAX_LABEL_LENGTH} characters"
         )
     return text
 
 
-def _hostname(value: Any) -> str:
+def _device_hostname(value: Any) -> str:
     """Return a valid hostname for a device, or an empty string, which resets the hostname.
 
     Raises:
         vol.Invalid: The value is neither.
     """
-    return value if value == "" else _host_name(value, _MAX_HOSTNAME_LENGTH)
+    return value if value == "" else _domain_name(value, _MAX_HOSTNAME_LENGTH)
 
 
 def _address(value: Any) -> str:
@@ -89,7 +107,7 @@ def _address(value: Any) -> str:
     try:
         return str(ipaddress.ip_address(str(value).strip()))
     except ValueError:
-        return _host_name(value, _MAX_DOMAIN_NAME_LENGTH)
+        return _domain_name(value, _MAX_DOMAIN_NAME_LENGTH)
 
 
 def _network(value: Any) -> str:
@@ -102,12 +120,12 @@ def _network(value: Any) -> str:
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
-        return _host_name(value, _MAX_DOMAIN_NAME_LENGTH)
+        return _domain_name(value, _MAX_DOMAIN_NAME_LENGTH)
     return text
 
 
 def _credential(value: Any) -> str:
-    """Return a text that the device can write to its configuration file in quotes.
+    """Return a text that the device can quote in its configuration file.
 
     Raises:
         vol.Invalid: The value has a character that would break the file.
@@ -157,7 +175,7 @@ _PROXY_FIELDS: Final = {
 }
 _REQUIRED_PROXY_FIELDS: Final = ("proxy_type", "proxy_ip", "proxy_port")
 _HOST_CONFIG: Final[Fields] = {
-    vol.Optional("hostname"): _hostname,
+    vol.Optional("hostname"): _device_hostname,
     # The Supervisor accepts an unknown type, and then removes the proxy.
     vol.Optional("proxy_type"): vol.In(_PROXY_TYPES),
     vol.Optional("proxy_ip"): _address,
@@ -175,18 +193,16 @@ def _host_config_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments of `set_host_config`.
 
     Raises:
-        vol.Invalid: The fields change nothing, contradict each other, or are incomplete.
+        FieldError: The fields change nothing, contradict each other, or are incomplete.
     """
     given = [name for name in _PROXY_FIELDS if name in fields]
     if given and fields["remove_proxy"]:
-        raise vol.Invalid("A proxy cannot be both set and removed", [given[0]])
+        raise FieldError("field_conflict", given[0], other="remove_proxy")
     for name in _REQUIRED_PROXY_FIELDS if given else ():
         if name not in fields:
-            raise vol.Invalid("A proxy requires this field", [name])
+            raise FieldError("field_missing", name)
     if not given and not fields["remove_proxy"] and "hostname" not in fields:
-        raise vol.Invalid(
-            "The action must change the hostname or the proxy", ["hostname"]
-        )
+        raise FieldError("nothing_to_change", "hostname")
     proxy = None
     if given or fields["remove_proxy"]:
         values = {_PROXY_FIELDS[name]: fields[name] for name in given}
@@ -202,7 +218,7 @@ def _target_state_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments of `set_target_state`.
 
     Raises:
-        vol.Invalid: The apps have the wrong shape, or the state removes all apps without a
+        FieldError: The apps have the wrong shape, or the state removes all apps without a
             confirmation.
     """
     state = fields["state"]
@@ -210,13 +226,10 @@ def _target_state_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     given_apps = local.get("apps", {}) if isinstance(local, dict) else local
     apps = parse_target_apps(state)
     if not isinstance(given_apps, dict) or len(apps) < len(given_apps):
-        raise vol.Invalid("Each app must be an object under its app ID", ["state"])
+        raise FieldError("apps_malformed", "state")
     has_services = any(app.get("services") for app in apps.values())
     if not has_services and not fields["remove_all_apps"]:
-        raise vol.Invalid(
-            "A state without apps removes all apps; set remove_all_apps to confirm",
-            ["state"],
-        )
+        raise FieldError("removes_all_apps", "state")
     return {"state": state}
 
 
@@ -234,7 +247,7 @@ def _tag_name(value: Any) -> str:
 
 _LOG_FORMATS: Final = ("text", "entries")
 _FIRST_LOG_YEAR: Final = 1970
-# These fields exclude each other: each selects the source of the lines.
+# Each field selects the source of the lines. Only one of them is allowed.
 _LOG_SOURCES: Final = (ATTR_SERVICE, "unit", "container_id")
 
 
@@ -255,7 +268,7 @@ def _utc_datetime(value: Any) -> datetime:
 
 
 def _container_id(value: Any) -> str:
-    """Return a container ID, or the beginning of one.
+    """Return a container ID, or its first 12 or more characters.
 
     Raises:
         vol.Invalid: The value is neither.
@@ -276,7 +289,7 @@ _LOGS: Final[Fields] = {
     ),
     vol.Optional("since"): _utc_datetime,
     vol.Optional("until"): _utc_datetime,
-    vol.Optional("format", default=_LOG_FORMATS[0]): vol.In(_LOG_FORMATS),
+    vol.Optional("format", default="text"): vol.In(_LOG_FORMATS),
     vol.Optional("all", default=False): cv.boolean,
 }
 
@@ -285,14 +298,14 @@ def _log_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments of `get_logs`.
 
     Raises:
-        vol.Invalid: The fields name several sources, or an empty period.
+        FieldError: The fields name several sources, or an empty period.
     """
     given = [name for name in _LOG_SOURCES if name in fields]
     if len(given) > 1:
-        raise vol.Invalid(f"The field cannot be combined with {given[0]}", [given[1]])
+        raise FieldError("field_conflict", given[1], other=given[0])
     since, until = fields.get("since"), fields.get("until")
     if since is not None and until is not None and until <= since:
-        raise vol.Invalid("The time must be later than since", ["until"])
+        raise FieldError("until_before_since", "until")
     sources = {name: fields.get(name) for name in (*_LOG_SOURCES, ATTR_APP_ID)}
     return {
         "selection": LogSelection(**sources),
@@ -366,7 +379,9 @@ ACTIONS: Final = {
         lambda device: device.commands.shutdown, _FORCE, is_admin_only=True
     ),
     "start_service": Action(
-        lambda device: device.commands.start_service, _SERVICE, is_for_services=True
+        lambda device: device.commands.start_service,
+        _SERVICE | _FORCE,
+        is_for_services=True,
     ),
     "stop_service": Action(
         lambda device: device.commands.stop_service,

@@ -30,15 +30,18 @@ from .const import DOMAIN
 
 @dataclass(frozen=True, slots=True)
 class EntityFilter:
-    """Selects the entities of this integration with a translation key, and a state of them."""
+    """Selects entities of this integration by platform and translation key.
+
+    `is_on` is the state that state triggers and conditions compare with.
+    """
 
     platform: Platform
-    key: str
+    translation_key: str
     is_on: bool = True
 
     @property
     def state(self) -> str:
-        """The state that triggers and conditions look for."""
+        """The state that triggers and conditions compare with."""
         return STATE_ON if self.is_on else STATE_OFF
 
     def select(self, hass: HomeAssistant, entity_ids: set[str]) -> set[str]:
@@ -49,7 +52,7 @@ class EntityFilter:
             for entity_id in entity_ids
             if (entity := registry.async_get(entity_id)) is not None
             and (entity.platform, entity.domain, entity.translation_key)
-            == (DOMAIN, self.platform, self.key)
+            == (DOMAIN, self.platform, self.translation_key)
         }
 
 
@@ -72,7 +75,7 @@ class BalenaTrigger(EntityTriggerBase):
 
 
 class BalenaTriggerFromAnyState(BalenaTrigger):
-    """Triggers also on changes from unavailable or unknown."""
+    """Triggers on all state changes, including those from unavailable or unknown."""
 
     _excluded_from_states = frozenset()
 

@@ -1,4 +1,4 @@
-"""Conditions of automations."""
+"""Conditions for automations."""
 
 from typing import Final
 

@@ -1,6 +1,6 @@
 """Config flow for balena devices and accounts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, override
 
 import voluptuous as vol
@@ -11,7 +11,6 @@ from homeassistant.config_entries import (
     ConfigFlow,
     ConfigFlowResult,
     OptionsFlow,
-    OptionsFlowWithReload,
 )
 from homeassistant.const import (
     CONF_API_KEY,
@@ -25,22 +24,16 @@ from homeassistant.data_entry_flow import section
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.selector import (
     BooleanSelector,
-    SelectOptionDict,
-    SelectSelector,
-    SelectSelectorConfig,
-    SelectSelectorMode,
     TextSelector,
     TextSelectorConfig,
     TextSelectorType,
 )
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
 
-from .client import Fleet
 from .const import (
     BALENA_CLOUD_URL,
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
-    CONF_FLEETS,
     CONF_MAC_ADDRESSES,
     CONF_SERVICES,
     CONNECTION_ACCOUNT,
@@ -48,21 +41,24 @@ from .const import (
     CONNECTION_ENVIRONMENT,
     DOMAIN,
 )
-from .device.address import async_remember_lease
 from .device.api_key import async_delete_key_record
-from .device.entry import BalenaConfigEntry, fleet_identifier
+from .device.entry import BalenaConfigEntry
 from .device.environment import Environment
+from .device.identity import Match
+from .device.lease import async_forget_leases, async_remember_lease
 from .device.probe import ProbedDevice
 from .flow_helpers import (
     Errors,
     ProbedAccount,
     async_validate_account,
     async_validate_device,
+    has_same_origin,
     is_insecure_url,
     parse_api_url,
     parse_device_url,
 )
 from .markdown import escape_markdown
+from .options_flow import BalenaOptionsFlow, fleet_errors, fleet_options, fleets_schema
 
 _SECTION_SERVER: Final = "server"
 
@@ -119,20 +115,22 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     MINOR_VERSION = 1
 
     _account: ProbedAccount
+    _device: ProbedDevice
+    _device_data: dict[str, Any]
     _account_data: Mapping[str, Any]
 
     @classmethod
     @callback
     @override
     def async_supports_options_flow(cls, config_entry: BalenaConfigEntry) -> bool:
-        """Return whether the entry has options. Only accounts have options."""
-        return bool(config_entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT)
+        """Return whether the entry has options. All entries have."""
+        return True
 
     @staticmethod
     @callback
     @override
     def async_get_options_flow(config_entry: BalenaConfigEntry) -> OptionsFlow:
-        """Return the flow that changes the options of an account."""
+        """Return the flow that changes the options of a device or an account."""
         return BalenaOptionsFlow()
 
     @override
@@ -186,6 +184,9 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             if account is not None and not account.fleets:
                 errors = {CONF_TOKEN: "no_fleets"}
             elif account is not None:
+                entries = self._async_current_entries()
+                if any(map(account.is_account_of, entries)):
+                    return self.async_abort(reason="already_configured")
                 await self.async_set_unique_id(account.unique_id)
                 self._abort_if_unique_id_configured()
                 self._account, self._account_data = account, data
@@ -199,17 +200,17 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         account = self._account
         errors: Errors = {}
         if user_input is not None:
-            errors = _fleet_errors(user_input)
+            errors = fleet_errors(user_input)
             if not errors:
                 return self.async_create_entry(
                     title=account.name,
                     data=self._account_data,
-                    options=_options_from_input(user_input),
+                    options=fleet_options(user_input),
                 )
         devices = sum(fleet.device_count for fleet in account.fleets)
         return self._show_form(
             "fleets",
-            _fleets_schema(account.fleets),
+            fleets_schema(account.fleets),
             errors,
             user_input or {CONF_SERVICES: devices < _MANY_DEVICES},
         )
@@ -218,11 +219,16 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_dhcp(
         self, discovery_info: DhcpServiceInfo
     ) -> ConfigFlowResult:
-        """Poll a known device that may have a new address. This step never adds a device."""
+        """Poll the device that has the address now, and the one that had it.
+
+        This step never adds a device.
+        """
         async_remember_lease(self.hass, discovery_info.macaddress, discovery_info.ip)
         mac_address = dr.format_mac(discovery_info.macaddress)
         for entry in self._async_current_entries(include_ignore=False):
-            if mac_address not in entry.data.get(CONF_MAC_ADDRESSES, ()):
+            is_own = mac_address in entry.data.get(CONF_MAC_ADDRESSES, ())
+            url = URL(entry.data.get(CONF_URL, ""))
+            if not is_own and url.host != discovery_info.ip:
                 continue
             if entry.state is ConfigEntryState.SETUP_RETRY:
                 self.hass.config_entries.async_schedule_reload(entry.entry_id)
@@ -249,7 +255,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             device, data, errors = await self._async_validate_device_input(
-                {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}
+                {CONF_HOST: entry.data[CONF_URL], **entry.data, **user_input}, entry
             )
             if device is not None:
                 return await self._async_update_device_entry(entry, device, data)
@@ -263,7 +269,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             account, data, errors = await self._async_validate_account_input(
-                user_input[CONF_TOKEN], entry.data
+                user_input[CONF_TOKEN], entry.data, entry
             )
             if account is not None:
                 return await self._async_update_account_entry(entry, account, data)
@@ -288,14 +294,36 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             return await self.async_step_reconfigure_account()
         errors: Errors = {}
         if user_input is not None:
-            device, data, errors = await self._async_validate_device_input(user_input)
+            device, data, errors = await self._async_validate_device_input(
+                user_input, entry
+            )
             if device is not None:
+                if device.compare(self.hass, entry) is Match.DIFFERENT:
+                    self._device, self._device_data = device, data
+                    return await self.async_step_replaced_board()
                 return await self._async_update_device_entry(entry, device, data)
         suggested = user_input or {
             CONF_HOST: entry.data[CONF_URL],
             CONF_VERIFY_SSL: entry.data[CONF_VERIFY_SSL],
         }
         return self._show_form("reconfigure", _DIRECT_SCHEMA, errors, suggested)
+
+    async def async_step_replaced_board(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Let the user confirm that the device is the same although its network cards are others."""
+        entry = self._get_reconfigure_entry()
+        if user_input is not None:
+            return await self._async_update_device_entry(
+                entry, self._device, self._device_data, is_confirmed=True
+            )
+        return self.async_show_form(
+            step_id="replaced_board",
+            description_placeholders={
+                "device": escape_markdown(self._device.name),
+                "title": escape_markdown(entry.title),
+            },
+        )
 
     async def async_step_reconfigure_account(
         self, user_input: dict[str, Any] | None = None
@@ -305,8 +333,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: Errors = {}
         if user_input is not None:
             account, data, errors = await self._async_validate_account_input(
-                user_input.get(CONF_TOKEN) or entry.data[CONF_TOKEN],
-                user_input[_SECTION_SERVER],
+                user_input.get(CONF_TOKEN), user_input[_SECTION_SERVER], entry
             )
             if account is not None:
                 return await self._async_update_account_entry(entry, account, data)
@@ -332,10 +359,15 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         """Show a form without fields. Update the entry when the user submits it."""
         errors: Errors = {}
         if user_input is not None:
-            device, errors = await self._async_validate_environment(Environment.read())
+            environment = Environment.read()
+            device, errors = await self._async_validate_environment(environment)
             if device is not None:
                 return await self._async_update_device_entry(
-                    entry, device, {CONF_CONNECTION: CONNECTION_ENVIRONMENT}
+                    entry,
+                    device,
+                    {CONF_CONNECTION: CONNECTION_ENVIRONMENT},
+                    # The uuid stays the same if the board is replaced.
+                    is_confirmed=entry.unique_id == environment.device_uuid,
                 )
         return self._show_form(step_id, vol.Schema({}), errors)
 
@@ -344,9 +376,9 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     ) -> ConfigFlowResult:
         """Create the entry of a device. Abort if the device already has an entry."""
         entries = self._async_current_entries()
-        if any(device.is_of(entry) for entry in entries):
+        if any(device.is_registered_as(self.hass, entry) for entry in entries):
             return self.async_abort(reason="already_configured")
-        unique_id = uuid or next(iter(device.mac_addresses), None)
+        unique_id = uuid or device.unique_mac_address(self.hass)
         await self.async_set_unique_id(unique_id)
         self._abort_if_unique_id_configured()
         # Shortly after it starts, a device may report no MAC address to recognize it by.
@@ -358,10 +390,19 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     async def _async_update_device_entry(
-        self, entry: BalenaConfigEntry, device: ProbedDevice, data: dict[str, Any]
+        self,
+        entry: BalenaConfigEntry,
+        device: ProbedDevice,
+        data: dict[str, Any],
+        *,
+        is_confirmed: bool = False,
     ) -> ConfigFlowResult:
-        """Update and reload the entry. Abort if another device answered."""
-        if device.contradicts(entry):
+        """Update and reload the entry. Abort if another device answered.
+
+        `is_confirmed` is whether other evidence than its MAC addresses confirms the device.
+        """
+        match = device.compare(self.hass, entry)
+        if match is Match.DIFFERENT and not is_confirmed:
             return self.async_abort(
                 reason="wrong_device",
                 description_placeholders={
@@ -370,6 +411,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
                 },
             )
         await async_delete_key_record(self.hass, entry)
+        async_forget_leases(self.hass, URL(data.get(CONF_URL, "")).host)
         mac_addresses = device.mac_addresses or entry.data[CONF_MAC_ADDRESSES]
         return self.async_update_reload_and_abort(
             entry, data={**data, CONF_MAC_ADDRESSES: mac_addresses}
@@ -378,35 +420,47 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     async def _async_update_account_entry(
         self, entry: BalenaConfigEntry, account: ProbedAccount, data: Mapping[str, Any]
     ) -> ConfigFlowResult:
-        """Update and reload the entry. Abort if the token is of another account."""
-        await self.async_set_unique_id(account.unique_id)
-        is_same_user = str(entry.unique_id).endswith(f"_{account.actor_id}")
-        self._abort_if_unique_id_mismatch(
-            reason="wrong_server" if is_same_user else "wrong_account",
-            description_placeholders={
-                "account": escape_markdown(account.name),
-                "title": escape_markdown(entry.title),
-            },
-        )
-        return self.async_update_reload_and_abort(entry, data=data)
+        """Update and reload the entry, whose unique id stays. Abort if the account is another."""
+        if not account.may_replace(entry):
+            is_same_user = account.is_same_user(entry)
+            return self.async_abort(
+                reason="wrong_server" if is_same_user else "wrong_account",
+                description_placeholders={
+                    "account": escape_markdown(account.name),
+                    "title": escape_markdown(entry.title),
+                },
+            )
+        return self.async_update_reload_and_abort(entry, data_updates=data)
 
     async def _async_validate_account_input(
-        self, token: str, server: Mapping[str, Any]
+        self,
+        token: str | None,
+        server: Mapping[str, Any],
+        entry: BalenaConfigEntry | None = None,
     ) -> tuple[ProbedAccount | None, Mapping[str, Any], Errors]:
-        """Return the account, the data of its entry, and the errors by field."""
+        """Return the account, the data of its entry, and the errors by field.
+
+        An empty token keeps that of the entry, which is not sent to another server.
+        """
         url = parse_api_url(server[CONF_URL])
         if url is None:
             return None, {}, {CONF_URL: "invalid_address"}
         if is_insecure_url(url):
             return None, {}, {CONF_URL: "insecure_address"}
+        if entry is not None and not token:
+            if not has_same_origin(url, URL(entry.data[CONF_URL])):
+                return None, {}, {CONF_TOKEN: "token_for_new_address"}
+            token = entry.data[CONF_TOKEN]
         data = {
             CONF_CONNECTION: CONNECTION_ACCOUNT,
             CONF_URL: str(url),
-            CONF_TOKEN: token.strip(),
+            CONF_TOKEN: (token or "").strip(),
             CONF_CA_CERTIFICATE: server.get(CONF_CA_CERTIFICATE),
             CONF_VERIFY_SSL: server[CONF_VERIFY_SSL],
         }
-        account, errors = await async_validate_account(self.hass, data)
+        account, errors = await async_validate_account(
+            self.hass, data, entry.options if entry else None
+        )
         return account, data, errors
 
     async def _async_validate_environment(
@@ -420,17 +474,38 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     async def _async_validate_device_input(
-        self, user_input: dict[str, Any]
+        self, user_input: dict[str, Any], entry: BalenaConfigEntry | None = None
     ) -> tuple[ProbedDevice | None, dict[str, Any], Errors]:
-        """Return the device, the data of its entry, and the errors by field."""
+        """Return the device, the data of its entry, and the errors by field.
+
+        An empty key field keeps the key of the entry. The key is sent to another address only
+        if the device there is confirmed without it.
+        """
         url = parse_device_url(user_input[CONF_HOST])
         if url is None:
             return None, {}, {CONF_HOST: "invalid_address"}
         api_key = user_input.get(CONF_API_KEY, "").strip() or None
         verify_ssl = user_input[CONF_VERIFY_SSL]
-        device, errors = await async_validate_device(
-            self.hass, url, api_key, verify_ssl=verify_ssl
+        kept_key = entry.data.get(CONF_API_KEY) if entry and not api_key else None
+        is_same_server = entry is not None and has_same_origin(
+            url, URL(entry.data[CONF_URL])
         )
+        device, errors = await async_validate_device(
+            self.hass,
+            url,
+            api_key or (kept_key if is_same_server else None),
+            verify_ssl=verify_ssl,
+            entry=entry,
+        )
+        if entry is not None and kept_key is not None:
+            api_key = kept_key
+            is_unconfirmed = (
+                device.compare(self.hass, entry) is Match.UNKNOWN
+                if device is not None
+                else errors.get(CONF_API_KEY) == "api_key_required"
+            )
+            if is_unconfirmed and not is_same_server:
+                device, errors = None, {CONF_API_KEY: "api_key_for_new_address"}
         data = {
             CONF_CONNECTION: CONNECTION_DIRECT,
             CONF_URL: str(url),
@@ -456,82 +531,3 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             },
             description_placeholders=_PLACEHOLDERS,
         )
-
-
-class BalenaOptionsFlow(OptionsFlowWithReload):
-    """Handle the options of an account: its fleets, and whether to include services."""
-
-    async def async_step_init(
-        self, user_input: dict[str, Any] | None = None
-    ) -> ConfigFlowResult:
-        """Let the user choose fleets."""
-        entry = self.config_entry
-        account, errors = await async_validate_account(self.hass, entry.data)
-        if account is None:
-            return self.async_abort(reason=next(iter(errors.values())))
-        if user_input is not None:
-            errors = _fleet_errors(user_input)
-            if not errors:
-                return self.async_create_entry(data=_options_from_input(user_input))
-        return self.async_show_form(
-            step_id="init",
-            data_schema=self.add_suggested_values_to_schema(
-                _fleets_schema(account.fleets, self._missing_fleets(account)),
-                user_input
-                or {
-                    CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
-                    CONF_SERVICES: entry.options[CONF_SERVICES],
-                },
-            ),
-            errors=errors,
-        )
-
-    def _missing_fleets(self, account: ProbedAccount) -> Mapping[int, str]:
-        """Return the names of chosen fleets that were deleted or archived, by id."""
-        entry: BalenaConfigEntry = self.config_entry
-        existing = {fleet.id for fleet in account.fleets}
-        registry = dr.async_get(self.hass)
-        names = {}
-        for fleet_id in set(entry.options[CONF_FLEETS]) - existing:
-            device = registry.async_get_device_by_identifier(
-                fleet_identifier(entry, fleet_id), entry.entry_id
-            )
-            name = device and (device.name_by_user or device.name)
-            names[fleet_id] = name or str(fleet_id)
-        return names
-
-
-def _fleets_schema(
-    fleets: Iterable[Fleet], missing: Mapping[int, str] | None = None
-) -> vol.Schema:
-    """Return the form to choose fleets, with the missing ones so that users can deselect them."""
-    labels = {fleet_id: f"{name} (?)" for fleet_id, name in (missing or {}).items()}
-    labels |= {fleet.id: f"{fleet.slug} ({fleet.device_count})" for fleet in fleets}
-    return vol.Schema(
-        {
-            vol.Required(CONF_FLEETS): SelectSelector(
-                SelectSelectorConfig(
-                    options=[
-                        SelectOptionDict(value=str(fleet_id), label=label)
-                        for fleet_id, label in labels.items()
-                    ],
-                    multiple=True,
-                    mode=SelectSelectorMode.LIST,
-                )
-            ),
-            vol.Required(CONF_SERVICES, default=True): BooleanSelector(),
-        }
-    )
-
-
-def _fleet_errors(user_input: Mapping[str, Any]) -> Errors:
-    """Return the errors by field."""
-    return {} if user_input[CONF_FLEETS] else {CONF_FLEETS: "no_fleet_chosen"}
-
-
-def _options_from_input(user_input: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of the entry."""
-    return {
-        CONF_FLEETS: sorted(map(int, user_input[CONF_FLEETS])),
-        CONF_SERVICES: user_input[CONF_SERVICES],
-    }

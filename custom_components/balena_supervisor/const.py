@@ -8,7 +8,7 @@ LOGGER = logging.getLogger(__package__)
 DOMAIN: Final = "balena_supervisor"
 MANUFACTURER: Final = "balena"
 
-# Fired for each target of an action.
+# Event that is fired for each target of an action.
 EVENT_ACTION: Final = f"{DOMAIN}_action"
 ATTR_ACTION: Final = "action"
 ATTR_MESSAGE: Final = "message"
@@ -16,13 +16,16 @@ ATTR_RESULT: Final = "result"
 RESULT_OK: Final = "ok"
 
 # State attributes.
+ATTR_PROGRESS: Final = "progress"
 ATTR_REFUSED_AT: Final = "refused_at"
 ATTR_STOPPED_BY_ITSELF: Final = "stopped_by_itself"
 
 CONF_CA_CERTIFICATE: Final = "ca_certificate"
 CONF_CONNECTION: Final = "connection"
 CONF_FLEETS: Final = "fleets"
+CONF_FLEET_UUIDS: Final = "fleet_uuids"
 CONF_MAC_ADDRESSES: Final = "mac_addresses"
+CONF_ONE_SHOT_SERVICES: Final = "one_shot_services"
 CONF_SERVICES: Final = "services"
 CONNECTION_ACCOUNT: Final = "account"
 CONNECTION_DIRECT: Final = "direct"
@@ -36,15 +39,21 @@ POLL_INTERVAL: Final = timedelta(seconds=15)
 # Used while a command or an update is in progress, for at most BUSY_LIMIT.
 BUSY_INTERVAL: Final = timedelta(seconds=3)
 BUSY_LIMIT: Final = timedelta(minutes=10)
-# A device reports the effect of a command only some time after it accepted the command.
+# While a key is refused.
+REFUSED_INTERVAL: Final = timedelta(seconds=60)
+# A command can change the reported state up to this long after the device accepted it.
 COMMAND_EFFECT_DELAY: Final = timedelta(seconds=30)
 DETAILS_INTERVAL: Final = timedelta(minutes=10)
-# After an endpoint that can crash the Supervisor fails, it is not requested for this long.
+# Pause for an endpoint that may have crashed the Supervisor.
 CRASH_PAUSE: Final = timedelta(minutes=5)
+# An old Supervisor that does not answer whether it is healthy is asked again after this.
+UNHEALTHY_PAUSE: Final = timedelta(minutes=5)
 
 # Devices report their metrics to balena every minute.
 ACCOUNT_INTERVAL: Final = timedelta(seconds=60)
 ACCOUNT_BUSY_INTERVAL: Final = timedelta(seconds=15)
-# In larger fleets, a Supervisor is polled only during a command or an update, and after a
+# While a person is asked for another token.
+ACCOUNT_REFUSED_INTERVAL: Final = timedelta(minutes=5)
+# In a larger fleet, Supervisors are polled only during a command or an update, and after a
 # failed update.
 SMALL_FLEET: Final = 25

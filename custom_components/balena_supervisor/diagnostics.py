@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 
 from homeassistant.components.diagnostics import async_redact_data
 from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_API_KEY, CONF_TOKEN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import AnyDeviceEntry, ChildDeviceEntry
 from homeassistant.helpers.redact import REDACTED
@@ -16,11 +17,13 @@ from homeassistant.helpers.redact import REDACTED
 from .account.coordinator import AccountCoordinator
 from .client import BalenaError, Endpoint, RequestLog, RequestStatistics
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
+from .device.environment import Environment
 from .system_health import async_ping
 
-_REDACTED: Final = {
+_TO_REDACT: Final = {
     "api_key",
     "ca_certificate",
+    "fleet_uuids",
     "hostname",
     "ip_addresses",
     "mac_addresses",
@@ -40,7 +43,7 @@ _PERSONAL_DATA: Final = re.compile(
     r"|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}",
     re.IGNORECASE,
 )
-# The known fields of responses. Other keys are names of apps and services.
+# Known fields of responses. Other keys can be names of apps, so they are redacted.
 _KNOWN_FIELDS: Final = re.compile(
     r"api_port|apikey|appId|appState|arch|commit|connected|containerId|containers|createdAt"
     r"|deviceType|dockerImageId|download_?progress|enabled|image(?:Id|s)?|info|ip_address"
@@ -49,7 +52,7 @@ _KNOWN_FIELDS: Final = re.compile(
     r"|version|vpn",
     re.IGNORECASE,
 )
-# The fields whose text is neither secret nor personal.
+# Fields whose text contains no secret or personal data.
 _SAFE_TEXT_FIELDS: Final = {
     "appState",
     "arch",
@@ -70,9 +73,9 @@ async def async_get_config_entry_diagnostics(
 ) -> dict[str, Any]:
     """Return the diagnostics of a local device, or of an account and its devices."""
     diagnostics = {
-        "entry": async_redact_data(entry.as_dict(), _REDACTED),
+        "entry": async_redact_data(entry.as_dict(), _TO_REDACT),
         "state": entry.state.value,
-        # The translated reason would contain names.
+        # The translated reason contains names.
         "reason": entry.error_reason_translation_key,
     }
     if entry.state is not ConfigEntryState.LOADED:
@@ -83,7 +86,7 @@ async def async_get_config_entry_diagnostics(
     except BalenaError as err:
         ping = _redact_text(str(err))
     account = data.account
-    return diagnostics | {
+    details = {
         "ping": ping,
         "polls": asdict(data.poll_statistics),
         "requests": _request_diagnostics(account.request_log) if account else {},
@@ -94,6 +97,7 @@ async def async_get_config_entry_diagnostics(
         ),
         "devices": [_device_diagnostics(device) for device in data.devices.values()],
     }
+    return diagnostics | _without(_secrets(entry), details)
 
 
 async def async_get_device_diagnostics(
@@ -107,21 +111,54 @@ async def async_get_device_diagnostics(
         device.parent_device_id if isinstance(device, ChildDeviceEntry) else device.id
     )
     balena_device = find_device(entry, registry_id)
-    return {"devices": [_device_diagnostics(balena_device)] if balena_device else []}
+    devices = [_device_diagnostics(balena_device)] if balena_device else []
+    return _without(_secrets(entry), {"devices": devices})
+
+
+def _secrets(entry: BalenaConfigEntry) -> list[str]:
+    """Return the keys and tokens that no text may contain, wherever a device puts them."""
+    keys = (
+        entry.data.get(CONF_API_KEY),
+        entry.data.get(CONF_TOKEN),
+        Environment.read().api_key,
+    )
+    return [key for key in keys if key]
+
+
+def _without[ValueT](secrets: list[str], value: ValueT) -> ValueT:
+    """Return a value whose texts do not contain the secrets."""
+    result: Any = value
+    match result:
+        case dict():
+            result = {
+                _without(secrets, key): _without(secrets, item)
+                for key, item in result.items()
+            }
+        case list() | tuple():
+            result = [_without(secrets, item) for item in result]
+        case str():
+            for secret in secrets:
+                result = result.replace(secret, REDACTED)
+    return cast("ValueT", result)
 
 
 def _device_diagnostics(device: BalenaDevice) -> Mapping[str, Any]:
     """Return the state of a device, and the endpoints and requests of its Supervisor."""
     coordinator, state = device.coordinator, device.state
     supervisor = coordinator.supervisor
-    # JSON does not allow the keys of these mappings.
+    # JSON does not support the keys of these mappings, which are not strings.
     state_data = asdict(replace(state, apps=None, services={}))
     return {
         "last_update_success": coordinator.last_update_success,
-        "state": async_redact_data(state_data, _REDACTED),
+        "state": async_redact_data(state_data, _TO_REDACT),
         "services": [
             asdict(service) | {"app_name": REDACTED}
             for service in state.services.values()
+        ],
+        # The commands that run, and those that wait for them.
+        "commands": [
+            {"name": turn.name, "is_waiting": turn.is_waiting}
+            for turn in coordinator.command_queue.turns(coordinator.keys)
         ],
         "supervisor_version": supervisor.version,
         "endpoints": {
@@ -160,7 +197,7 @@ def _redact_text(text: str) -> str:
 
 
 def _redact_json(value: object, field: str = "") -> object:
-    """Return the value of a field of a response without secrets and personal data."""
+    """Return the value of a response field without secrets and personal data."""
     match value:
         case dict():
             return {

@@ -1,4 +1,4 @@
-"""Base entities of balena devices, and how entities are added and removed."""
+"""Base entities of devices, services and fleets. Adds entities when they appear."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -7,11 +7,11 @@ from functools import partial
 from itertools import batched
 from typing import Any, Final, override
 
-from homeassistant.core import callback
+from homeassistant.core import Context, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
-from homeassistant.helpers.entity import Entity, EntityDescription
+from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import (
     CoordinatorEntity,
@@ -23,18 +23,20 @@ from .account.devices import signal_new_devices
 from .account.fleet import FleetState
 from .client import Endpoint
 from .const import DOMAIN
+from .device.command_queue import async_set_action_call
 from .device.coordinator import BalenaCoordinator, DeviceCoordinator
 from .device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
 from .device.state import DeviceState, ServiceKey, ServiceState
 
-# Devices whose entities are added before the event loop runs something else.
-_BATCH: Final = 5
-# Since 2026.10 Home Assistant puts the name of the parent before the name of a child device.
-NAMES_PARENT: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
+# The number of devices to add before the event loop can run other tasks.
+_BATCH_SIZE: Final = 5
+# Whether Home Assistant puts the name of the parent before the name of a child device.
+# It does since 2026.10.
+PREFIXES_PARENT_NAME: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
 
-# Returns the factories of the entities that a device or account currently has, by key.
-type EntityFactories[OwnerT] = Callable[
-    [OwnerT], Mapping[Hashable, Callable[[], Entity]]
+# Returns a factory for each entity that a device or account currently has, by key.
+type FindEntityFactories[OwnerT] = Callable[
+    [OwnerT], Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]
 ]
 
 
@@ -60,7 +62,10 @@ class BalenaEntityDescription(EntityDescription):
 
 @dataclass(frozen=True, kw_only=True)
 class BalenaServiceEntityDescription(EntityDescription):
-    """Describes an entity of a service. `is_command` is whether it commands the service."""
+    """Describes an entity of a service.
+
+    An entity with `is_command` exists only if the Supervisor can command single services.
+    """
 
     is_command: bool = False
 
@@ -70,17 +75,20 @@ class BalenaServiceEntityDescription(EntityDescription):
         return not self.is_command or device.commands.apps.can_command_services(app_id)
 
 
-class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
+class CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
     CoordinatorEntity[CoordinatorT]
 ):
     """An entity that writes its state only if it changed.
 
-    A device of an account has a new state every minute, which concerns few entities.
+    The state of a device of an account changes every minute, but most entities keep theirs.
     """
 
     _attr_has_entity_name = True
     _last_values: object = None
-    # Without these, each of thousands of entities would cache what Home Assistant reads.
+    # Called when the entity is removed for good, not when it gets another entity id.
+    on_removed: Callable[[], None] | None = None
+    # Constants use less memory than the cached properties of Home Assistant's base class.
+    # An account can have thousands of entities.
     assumed_state = False
     attribution = None
     entity_registry_visible_default = True
@@ -98,6 +106,19 @@ class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
         await super().async_added_to_hass()
         self._last_values = self._current_values()
 
+    @override
+    async def async_removed_from_registry(self) -> None:
+        """Let the entity be added again, if it reappears."""
+        if self.on_removed is not None:
+            self.on_removed()
+
+    @callback
+    @override
+    def async_set_context(self, context: Context) -> None:
+        """Let all commands of one action call, which names many entities, share a place in the queue."""
+        super().async_set_context(context)
+        async_set_action_call(context.id)
+
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
@@ -110,7 +131,7 @@ class _CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
         return (True, self._state_values()) if self.available else (False, None)
 
 
-class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
+class BalenaEntity(CoordinatedEntity[DeviceCoordinator]):
     """An entity of a device."""
 
     def __init__(
@@ -127,7 +148,7 @@ class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
     @property
     @override
     def device_info(self) -> DeviceInfo:
-        """The device, which its coordinator has registered."""
+        """The identifiers of the device. Its coordinator registers the rest."""
         return DeviceInfo(identifiers={(DOMAIN, self.device.device_id)})
 
     @property
@@ -137,7 +158,7 @@ class BalenaEntity(_CoordinatedEntity[DeviceCoordinator]):
         return super().available and self.device.state.online
 
 
-class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
+class BalenaServiceEntity(CoordinatedEntity[DeviceCoordinator]):
     """An entity of a service, which is a child device of its device."""
 
     def __init__(
@@ -157,7 +178,7 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
         names = [service.name]
         if len(device.state.apps or ()) > 1:
             names.insert(0, service.app_name)
-        if not NAMES_PARENT:
+        if not PREFIXES_PARENT_NAME:
             names.insert(0, device.name)
         self._device_name = " ".join(names)
 
@@ -173,7 +194,7 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
 
     @property
     def service(self) -> ServiceState:
-        """The state of the service of an available entity."""
+        """The state of the service. Raises KeyError if the entity is unavailable."""
         return self.device.state.services[self._service_key]
 
     @property
@@ -186,7 +207,7 @@ class BalenaServiceEntity(_CoordinatedEntity[DeviceCoordinator]):
         )
 
 
-class BalenaFleetEntity(_CoordinatedEntity[AccountCoordinator]):
+class BalenaFleetEntity(CoordinatedEntity[AccountCoordinator]):
     """An entity of a fleet."""
 
     def __init__(
@@ -216,12 +237,14 @@ class BalenaFleetEntity(_CoordinatedEntity[AccountCoordinator]):
 
 
 def device_entities[DescriptionT: BalenaEntityDescription](
-    entity: Callable[[BalenaDevice, DescriptionT], Entity],
+    entity: Callable[[BalenaDevice, DescriptionT], CoordinatedEntity[Any]],
     descriptions: Iterable[DescriptionT],
-) -> EntityFactories[BalenaDevice]:
-    """Return the factories of the entities of a device itself."""
+) -> FindEntityFactories[BalenaDevice]:
+    """Return a function that finds the entities of a device, without those of its services."""
 
-    def factories(device: BalenaDevice) -> Mapping[Hashable, Callable[[], Entity]]:
+    def factories(
+        device: BalenaDevice,
+    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
         return {
             description.key: partial(entity, device, description)
             for description in descriptions
@@ -232,12 +255,14 @@ def device_entities[DescriptionT: BalenaEntityDescription](
 
 
 def service_entities[DescriptionT: BalenaServiceEntityDescription](
-    entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], Entity],
+    entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], CoordinatedEntity[Any]],
     descriptions: Iterable[DescriptionT],
-) -> EntityFactories[BalenaDevice]:
-    """Return the factories of the entities of the services of a device."""
+) -> FindEntityFactories[BalenaDevice]:
+    """Return a function that finds the entities of the services of a device."""
 
-    def factories(device: BalenaDevice) -> Mapping[Hashable, Callable[[], Entity]]:
+    def factories(
+        device: BalenaDevice,
+    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
         return {
             (key, description.key): partial(entity, device, description, key)
             for key in device.state.services
@@ -251,13 +276,13 @@ def service_entities[DescriptionT: BalenaServiceEntityDescription](
 async def async_add_device_entities(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    *factories: EntityFactories[BalenaDevice],
+    *factories: FindEntityFactories[BalenaDevice],
 ) -> None:
     """Add the entities of all devices, now and when devices or their entities appear."""
 
     @callback
     def add(devices: Iterable[BalenaDevice]) -> None:
-        # Each call costs Home Assistant a task: add the entities of several devices at once.
+        # Home Assistant starts a task for each call, so add several devices at once.
         async_add_entities(
             [
                 entity
@@ -269,7 +294,7 @@ async def async_add_device_entities(
         )
 
     for devices in batched(
-        list(entry.runtime_data.devices.values()), _BATCH, strict=False
+        list(entry.runtime_data.devices.values()), _BATCH_SIZE, strict=False
     ):
         add(devices)
         await asyncio.sleep(0)
@@ -284,14 +309,14 @@ async def async_add_device_entities(
 def async_add_fleet_entities[DescriptionT: EntityDescription](
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    entity: Callable[[AccountCoordinator, DescriptionT, int], Entity],
+    entity: Callable[[AccountCoordinator, DescriptionT, int], CoordinatedEntity[Any]],
     descriptions: Iterable[DescriptionT],
 ) -> None:
     """Add the entities of the fleets of an account, now and when a fleet reappears."""
 
     def factories(
         account: AccountCoordinator,
-    ) -> Mapping[Hashable, Callable[[], Entity]]:
+    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
         return {
             (fleet_id, description.key): partial(entity, account, description, fleet_id)
             for fleet_id, fleet in account.data.items()
@@ -311,8 +336,8 @@ def _async_track_entities[OwnerT](
     async_add_entities: AddConfigEntryEntitiesCallback,
     coordinator: BalenaCoordinator[Any],
     owner: OwnerT,
-    factories: Sequence[EntityFactories[OwnerT]],
-) -> list[Entity]:
+    factories: Sequence[FindEntityFactories[OwnerT]],
+) -> list[CoordinatedEntity[Any]]:
     """Return the entities that exist now, and add others when they appear."""
     adder = _EntityAdder(async_add_entities, owner, factories)
     coordinator.async_listen(adder.async_add_new)
@@ -320,7 +345,10 @@ def _async_track_entities[OwnerT](
 
 
 class _EntityAdder[OwnerT]:
-    """Adds the entities of one device or account when they appear. There are thousands of adders."""
+    """Adds the entities of one device or account when they appear.
+
+    Uses slots, because an account can have thousands of devices.
+    """
 
     __slots__ = ("_async_add_entities", "_factories", "_known", "_owner")
 
@@ -328,7 +356,7 @@ class _EntityAdder[OwnerT]:
         self,
         async_add_entities: AddConfigEntryEntitiesCallback,
         owner: OwnerT,
-        factories: Sequence[EntityFactories[OwnerT]],
+        factories: Sequence[FindEntityFactories[OwnerT]],
     ) -> None:
         """Start without entities."""
         self._async_add_entities = async_add_entities
@@ -336,7 +364,7 @@ class _EntityAdder[OwnerT]:
         self._known: set[Hashable] = set()
         self._owner = owner
 
-    def create_new(self) -> list[Entity]:
+    def create_new(self) -> list[CoordinatedEntity[Any]]:
         """Return the entities that exist and were not added yet."""
         entities = []
         for factories in self._factories:
@@ -345,8 +373,8 @@ class _EntityAdder[OwnerT]:
                     continue
                 self._known.add(key)
                 entities.append(entity := create())
-                # A service that is removed takes its entities along, and may come back.
-                entity.async_on_remove(partial(_forget, self._known, key, entity))
+                # A removed service removes its entities. Add them again if it reappears.
+                entity.on_removed = partial(self._known.discard, key)
         return entities
 
     @callback
@@ -354,9 +382,3 @@ class _EntityAdder[OwnerT]:
         """Add the entities that exist and were not added yet."""
         if entities := self.create_new():
             self._async_add_entities(entities)
-
-
-def _forget(known: set[Hashable], key: Hashable, entity: Entity) -> None:
-    # Home Assistant removes a disabled entity at once; it must not be added again.
-    if entity.registry_entry is None or not entity.registry_entry.disabled:
-        known.discard(key)

@@ -33,7 +33,16 @@ from .client import (
     TokenRefused,
     Unsupported,
 )
-from .const import CONF_CA_CERTIFICATE, DEFAULT_PORT
+from .const import (
+    CONF_CA_CERTIFICATE,
+    CONF_CONNECTION,
+    CONF_FLEET_UUIDS,
+    CONF_FLEETS,
+    CONF_SERVICES,
+    CONNECTION_ACCOUNT,
+    DEFAULT_PORT,
+)
+from .device.entry import BalenaConfigEntry
 from .device.probe import ProbedDevice, async_probe_device
 
 # Translation keys by form field.
@@ -69,36 +78,78 @@ _ACCOUNT_ERRORS: Final[_ErrorTable] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbedAccount:
-    """An account whose token is valid, with its fleets that are not archived."""
+    """An account whose token is valid, with its fleets that are not archived.
+
+    Servers number their users on their own. The same user of two servers is another account.
+    """
 
     name: str
     actor_id: int
-    host: str
+    url: URL
     fleets: tuple[Fleet, ...]
 
     @property
     def unique_id(self) -> str:
-        """The unique id of the account: its server and its user."""
-        return f"{self.host}_{self.actor_id}"
+        """The unique id of a new entry: its server and its user. Older entries lack the port."""
+        return f"{self.url.host}:{self.url.port}_{self.actor_id}"
+
+    def is_same_user(self, entry: BalenaConfigEntry) -> bool:
+        """Return whether the user has the id of the user of an entry."""
+        return str(entry.unique_id).rpartition("_")[2] == str(self.actor_id)
+
+    def is_account_of(self, entry: BalenaConfigEntry) -> bool:
+        """Return whether an entry is of this account, perhaps under another host name."""
+        if entry.data.get(
+            CONF_CONNECTION
+        ) != CONNECTION_ACCOUNT or not self.is_same_user(entry):
+            return False
+        url = URL(entry.data[CONF_URL])
+        if (url.host, url.port) == (self.url.host, self.url.port):
+            return True
+        uuids = {fleet.uuid for fleet in self.fleets}
+        return not uuids.isdisjoint(entry.data.get(CONF_FLEET_UUIDS, ()))
+
+    def may_replace(self, entry: BalenaConfigEntry) -> bool:
+        """Return whether an entry can be reconfigured to this account."""
+        if self.is_account_of(entry):
+            return True
+        # An entry that never read its fleets can only be recognized by its host.
+        return (
+            self.is_same_user(entry)
+            and CONF_FLEET_UUIDS not in entry.data
+            and URL(entry.data[CONF_URL]).host == self.url.host
+        )
 
 
 async def async_validate_device(
-    hass: HomeAssistant, url: URL, api_key: str | None, *, verify_ssl: bool
+    hass: HomeAssistant,
+    url: URL,
+    api_key: str | None,
+    *,
+    verify_ssl: bool,
+    entry: BalenaConfigEntry | None = None,
 ) -> tuple[ProbedDevice | None, Errors]:
-    """Connect to a device. Returns the device, or the errors by field."""
+    """Connect to a device, and try the query that a poll needs.
+
+    `entry` is the existing one. Returns the device, or the errors by field.
+    """
     try:
-        device = await async_probe_device(hass, url, api_key, verify_ssl=verify_ssl)
+        device = await async_probe_device(
+            hass, url, api_key, verify_ssl=verify_ssl, entry=entry
+        )
     except BalenaError as err:
         return None, _device_errors(err, url, api_key)
     return device, {}
 
 
 async def async_validate_account(
-    hass: HomeAssistant, data: Mapping[str, Any]
+    hass: HomeAssistant,
+    data: Mapping[str, Any],
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[ProbedAccount | None, Errors]:
-    """Connect to an account with the data of its entry.
+    """Connect to an account with the data of its entry, and try all queries of a poll.
 
-    Returns the account, or the errors by field.
+    `options` are those of an existing entry. Returns the account, or the errors by field.
     """
     try:
         cloud = await async_open_account(hass, data)
@@ -109,13 +160,17 @@ async def async_validate_account(
         if actor.kind != "user":
             return None, {CONF_TOKEN: "not_a_user"}
         fleets = await cloud.fleets()
+        await cloud.check_devices(
+            options[CONF_FLEETS] if options else [fleet.id for fleet in fleets],
+            with_images=options[CONF_SERVICES] if options else True,
+        )
     except BalenaError as err:
         return None, _errors(err, _ACCOUNT_ERRORS)
-    host = URL(data[CONF_URL]).host or ""
+    url = URL(data[CONF_URL])
     return ProbedAccount(
-        name=actor.name or host,
+        name=actor.name or url.host or "",
         actor_id=actor.id,
-        host=host,
+        url=url,
         fleets=tuple(fleet for fleet in fleets if not fleet.is_archived),
     ), {}
 
@@ -143,6 +198,11 @@ def parse_api_url(address: str) -> URL | None:
     """Return the URL of a balena API from a host or a URL, or None if it is not valid."""
     text = address.strip()
     return _parse_url(text if "://" in text else f"https://{text}")
+
+
+def has_same_origin(url: URL, other: URL) -> bool:
+    """Return whether two URLs have the same scheme, host and port."""
+    return (url.scheme, url.host, url.port) == (other.scheme, other.host, other.port)
 
 
 def is_insecure_url(url: URL) -> bool:

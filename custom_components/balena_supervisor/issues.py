@@ -1,4 +1,7 @@
-"""Create repair issues for devices that are affected for a while."""
+"""Repair issues about devices that are affected for longer than a delay.
+
+Issues about the account are in account/issues.py. The texts are in translations/en.json.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,7 +26,7 @@ _CHECK_INTERVAL: Final = timedelta(minutes=5)
 # An issue lists at most this many device names.
 _MAX_NAMES: Final = 10
 
-# When an issue was first seen on each affected device, by device id. Monotonic, in seconds.
+# The monotonic time in seconds when an issue was first seen, by device id.
 type _FirstSeen = dict[str, float]
 
 # The times by entry id and key of the issue. They survive a reload of the entry.
@@ -56,7 +59,7 @@ UPDATE_FAILS: Final = DeviceIssue(
 )
 DEVICE_ISSUES: Final = (
     UPDATE_FAILS,
-    # A refusal in the past does not prove that the lock is still held. A failed update does.
+    # A past refusal does not prove that the lock is still held. A failed update does.
     DeviceIssue(
         "update_locked",
         timedelta(days=1),
@@ -73,7 +76,10 @@ DEVICE_ISSUES: Final = (
 
 @callback
 def async_setup_issues(hass: HomeAssistant) -> None:
-    """Delete the issues of an entry when the user disables it, also if it never loaded."""
+    """Listen for entries that the user disables, and delete their issues.
+
+    An entry can have issues from an earlier start although it never loaded.
+    """
 
     @callback
     def handle_entry_change(_: ConfigEntryChange, entry: BalenaConfigEntry) -> None:
@@ -126,7 +132,7 @@ def async_restart_delay(
     issue: DeviceIssue,
     devices: Iterable[BalenaDevice],
 ) -> None:
-    """Restart the delay of an issue for some devices, so that a repair can take effect."""
+    """Restart the delay of an issue for some devices, to give a repair time to take effect."""
     first_seen = _first_seen_by_issue(hass, entry.entry_id)[issue.key]
     for device in devices:
         first_seen.pop(device.device_id, None)

@@ -30,7 +30,7 @@ def async_get_tools(
             for device in devices
             if any(
                 target.exposed_entities(kind, assistant)
-                for target in device.owners(kind)
+                for target in device.targets_for(kind)
             )
         }
         for kind in {handler.kind for handler in HANDLERS}

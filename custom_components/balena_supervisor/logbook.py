@@ -1,4 +1,4 @@
-"""Describes the event of an action in the logbook (Activity)."""
+"""Describe the event of an action in the logbook, which the UI calls Activity."""
 
 from collections.abc import Callable
 from typing import Final
@@ -48,9 +48,9 @@ def async_describe_events(
 
     @callback
     def describe(event: LazyEventPartialState) -> dict[str, str | None]:
-        """Return the logbook entry: the action, or the reason of its failure."""
+        """Return the logbook entry: what the action did, or why it failed."""
         data = event.data
-        # Other code can fire the event, too, with any data.
+        # Other integrations and users can fire the event with any data.
         if not data.keys() >= _REQUIRED_DATA or str(data[ATTR_ACTION]) not in ACTIONS:
             name = str(data.get(ATTR_NAME) or DOMAIN)
             return {LOGBOOK_ENTRY_NAME: name, LOGBOOK_ENTRY_MESSAGE: EVENT_ACTION}

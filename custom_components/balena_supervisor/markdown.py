@@ -1,4 +1,4 @@
-"""Escape names and messages for texts that Home Assistant renders as Markdown."""
+"""Escape names and messages in texts that Home Assistant renders as Markdown."""
 
 import re
 from typing import Final
@@ -7,10 +7,11 @@ from typing import Final
 _MARKUP_STARTS: Final = re.compile(
     r"(?<=\])(?=[(\[:])|(?<=<)|(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE
 )
-# A word joiner is invisible and silent, also where the text is not rendered as Markdown.
+# Screens do not show a word joiner and voice assistants do not speak it, so it does no
+# harm where the text is not rendered as Markdown.
 _WORD_JOINER: Final = "\N{WORD JOINER}"
 
 
 def escape_markdown(text: str) -> str:
-    """Return a text of a device or account in one line, without links, images and HTML."""
+    """Return an untrusted text in one line, without links, images and HTML."""
     return _MARKUP_STARTS.sub(_WORD_JOINER, " ".join(text.split()))

@@ -10,6 +10,7 @@ from homeassistant.helpers import service as service_helper
 
 from .const import DOMAIN
 from .device.entry import BalenaConfigEntry, BalenaDevice
+from .exceptions import list_errors
 from .issues import UPDATE_FAILS, async_affected_devices, async_restart_delay
 from .markdown import escape_markdown
 
@@ -17,17 +18,17 @@ from .markdown import escape_markdown
 async def async_create_fix_flow(
     hass: HomeAssistant, issue_id: str, data: dict[str, Any] | None
 ) -> RepairsFlow:
-    """Return the flow for failed updates, the only fixable issue."""
+    """Return the repair flow. Only the issue about failed updates is fixable."""
     return UpdateFailsRepairFlow((data or {})["entry_id"])
 
 
 class UpdateFailsRepairFlow(RepairsFlow):
-    """Let devices retry a failed update, optionally without respect for update locks."""
+    """Let devices retry a failed update, and override update locks if the user wants it."""
 
     def __init__(self, entry_id: str) -> None:
         """Initialize the flow for an entry."""
         self._entry_id = entry_id
-        # The names of the devices that the user sees, by id. Only these retry the update.
+        # Names of the devices in the form, by id. Only these devices retry the update.
         self._names: dict[str, str] = {}
 
     async def async_step_init(
@@ -91,10 +92,12 @@ class UpdateFailsRepairFlow(RepairsFlow):
         return self.async_create_entry(data={})
 
     def _abort(self, errors: list[HomeAssistantError]) -> RepairsFlowResult:
+        lines, more = list_errors(errors)
         return self.async_abort(
-            reason="failed",
+            reason="many_failed" if more else "failed",
             description_placeholders={
-                "reasons": escape_markdown(" ".join(f"{error}." for error in errors))
+                "reasons": "\n".join(f"- {escape_markdown(line)}" for line in lines),
+                "more": str(more),
             },
         )
 
@@ -102,7 +105,7 @@ class UpdateFailsRepairFlow(RepairsFlow):
 async def _async_retry_update(
     device: BalenaDevice, *, force: bool
 ) -> HomeAssistantError | None:
-    """Let a device retry the update. Returns the error if the device refuses."""
+    """Let a device retry the update. Returns the error if the command fails, or None."""
     try:
         await device.commands.update(force=force)
     except HomeAssistantError as err:

@@ -1,9 +1,9 @@
 """Sensors of balena devices and their services."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import override
+from typing import Any, override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -22,6 +22,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
 
 from .account.fleet import FleetState
+from .const import ATTR_PROGRESS
 from .device.entry import BalenaConfigEntry
 from .device.state import (
     DeviceState,
@@ -51,6 +52,7 @@ class BalenaSensorDescription(BalenaEntityDescription, SensorEntityDescription):
     """Describes a sensor of a device."""
 
     value_fn: Callable[[DeviceState], StateType | datetime]
+    attributes_fn: Callable[[DeviceState], dict[str, Any]] = lambda _: {}
     is_shown_offline: bool = False
 
 
@@ -100,6 +102,7 @@ SENSORS = (
         translation_key="release",
         enabled_in_fleet=True,
         value_fn=lambda state: state.release and short_commit(state.release),
+        is_shown_offline=True,
     ),
     BalenaSensorDescription(
         key="target_release",
@@ -114,6 +117,7 @@ SENSORS = (
         translation_key="os_version",
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=lambda state: state.os_version,
+        is_shown_offline=True,
     ),
     BalenaSensorDescription(
         key="supervisor_version",
@@ -121,19 +125,21 @@ SENSORS = (
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=False,
         value_fn=lambda state: state.supervisor_version,
+        is_shown_offline=True,
     ),
     BalenaSensorDescription(
         key="ip_address",
         translation_key="ip_address",
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda state: " ".join(state.ip_addresses) or None,
+        value_fn=lambda state: _join(state.ip_addresses),
+        is_shown_offline=True,
     ),
     BalenaSensorDescription(
         key="mac_address",
         translation_key="mac_address",
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=False,
-        value_fn=lambda state: " ".join(state.mac_addresses) or None,
+        value_fn=lambda state: _join(state.mac_addresses),
     ),
     BalenaSensorDescription(
         key="hostname",
@@ -149,6 +155,7 @@ SENSORS = (
         entity_category=EntityCategory.DIAGNOSTIC,
         exists_fn=lambda state: state.apps is not None,
         value_fn=lambda state: ", ".join(sorted((state.apps or {}).values())) or None,
+        is_shown_offline=True,
     ),
     BalenaSensorDescription(
         key="overall_status",
@@ -157,6 +164,11 @@ SENSORS = (
         options=[status.value for status in OverallStatus],
         exists_fn=lambda state: state.overall_status is not None,
         value_fn=lambda state: state.overall_status,
+        attributes_fn=lambda state: (
+            {}
+            if state.overall_progress is None
+            else {ATTR_PROGRESS: state.overall_progress}
+        ),
         is_shown_offline=True,
         enabled_in_fleet=True,
     ),
@@ -272,8 +284,19 @@ async def async_setup_entry(
     )
 
 
+def _join(addresses: Iterable[str]) -> str | None:
+    """Return as many whole addresses as fit into a state. A device can have many."""
+    text = ""
+    for address in addresses:
+        longer = f"{text} {address}".strip()
+        if len(longer) > MAX_LENGTH_STATE_STATE:
+            break
+        text = longer
+    return text or None
+
+
 def _truncate[ValueT: StateType | datetime](value: ValueT) -> ValueT | str:
-    """Return a value that fits into a state. A device can have many IP addresses."""
+    """Return a value that fits into a state."""
     return value[:MAX_LENGTH_STATE_STATE] if isinstance(value, str) else value
 
 
@@ -317,9 +340,15 @@ class BalenaSensor(BalenaEntity, _EnumSensor):
         """The value in the state of the device."""
         return _truncate(self.entity_description.value_fn(self.device.state))
 
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """The additional values in the state of the device."""
+        return self.entity_description.attributes_fn(self.device.state)
+
     @override
     def _state_values(self) -> object:
-        return self.native_value
+        return self.native_value, self.extra_state_attributes
 
 
 class BalenaServiceSensor(BalenaServiceEntity, _EnumSensor):

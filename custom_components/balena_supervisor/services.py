@@ -30,7 +30,14 @@ from homeassistant.helpers import (
     service as service_helper,
 )
 
-from .action_schemas import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, Fields
+from .action_schemas import (
+    ACTIONS,
+    ATTR_APP_ID,
+    ATTR_SERVICE,
+    Action,
+    FieldError,
+    Fields,
+)
 from .const import (
     ATTR_ACTION,
     ATTR_MESSAGE,
@@ -39,9 +46,11 @@ from .const import (
     EVENT_ACTION,
     RESULT_OK,
 )
+from .device.command_queue import action_call
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
+from .exceptions import list_errors, result_of
 
-_DEVICES: Final[Fields] = {
+_DEVICE_FIELD: Final[Fields] = {
     vol.Required(ATTR_DEVICE_ID): vol.All(
         cv.ensure_list, vol.Length(min=1), [cv.string]
     )
@@ -64,7 +73,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
             DOMAIN,
             name,
             partial(_async_handle, action),
-            schema=vol.Schema({**_DEVICES, **action.fields}),
+            schema=vol.Schema({**_DEVICE_FIELD, **action.fields}),
             supports_response=(
                 SupportsResponse.ONLY
                 if action.response_key
@@ -77,7 +86,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
 class Target:
     """A device, or a service of it, on which an action is called."""
 
-    device_id: str
+    registry_id: str
     device: BalenaDevice
     app_id: int | None = None
     service: str | None = None
@@ -85,9 +94,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of an action on one target: the returned data, or an error."""
+    """The outcome of an action on one target: the returned data, or an error.
 
-    device_id: str
+    `registry_id` is that of the target. `parent_id` is that of the device to which it belongs.
+    """
+
+    registry_id: str
+    parent_id: str
     name: str | None
     error: HomeAssistantError | None
     service: str | None = None
@@ -95,14 +108,13 @@ class Outcome:
 
     @property
     def result(self) -> str:
-        """The result for automations: "ok", or the translation key of the error."""
-        error = self.error
-        return (error.translation_key or "error") if error else RESULT_OK
+        """The result for automations: "ok", or a word for the type of the error."""
+        return result_of(self.error) if self.error else RESULT_OK
 
     def as_dict(self) -> dict[str, Any]:
         """Return the part of the outcome that responses and events share."""
         return {
-            ATTR_DEVICE_ID: self.device_id,
+            ATTR_DEVICE_ID: self.registry_id,
             ATTR_NAME: self.name,
             ATTR_RESULT: self.result,
             ATTR_MESSAGE: str(self.error) if self.error else None,
@@ -124,7 +136,7 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
 
     Raises:
         ServiceValidationError: A field is not valid.
-        Unauthorized: The user must not use one of the targets. Nothing is called.
+        Unauthorized: The user lacks the permission for a target. No target is called.
         HomeAssistantError: A target failed: its own error if it is the only target,
             otherwise an error that lists all errors.
     """
@@ -133,21 +145,23 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     }
     arguments = _build_arguments(action, fields)
     unresolved: list[Outcome] = []
-    # A call can name the same target twice: directly, and by its fleet.
+    # A call can contain the same target twice: as a device, and in a fleet.
     targets: dict[_TargetKey, Target] = {}
     for device_id in call.data[ATTR_DEVICE_ID]:
         try:
             for target in _resolve_targets(action, call, device_id):
                 targets.setdefault(_target_key(target, fields), target)
         except HomeAssistantError as err:
-            unresolved.append(Outcome(device_id, None, err))
+            unresolved.append(Outcome(device_id, device_id, None, err))
     await _async_check_user(action, call, targets.values())
-    outcomes = unresolved + await asyncio.gather(
-        *(
-            _async_call_target(action, fields, arguments, target)
-            for target in targets.values()
+    # However many services the call names, its commands take one place in a queue.
+    with action_call(object()):
+        outcomes = unresolved + await asyncio.gather(
+            *(
+                _async_call_target(action, fields, arguments, target)
+                for target in targets.values()
+            )
         )
-    )
     if not action.response_key:
         _fire_events(call, outcomes)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
@@ -157,16 +171,28 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     if len(outcomes) == 1 and errors:
         raise errors[0]
     if errors:
-        raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="several_failed",
-            translation_placeholders={
-                "failed": str(len(errors)),
-                "total": str(len(outcomes)),
-                "reasons": " ".join(f"{error}." for error in errors),
-            },
-        )
+        raise _several_failed(outcomes)
     return None
+
+
+def _several_failed(outcomes: Iterable[Outcome]) -> HomeAssistantError:
+    """Return an error with one line per device that failed."""
+    devices = {outcome.parent_id for outcome in outcomes}
+    errors: dict[str, HomeAssistantError] = {}
+    for outcome in outcomes:
+        if outcome.error is not None:
+            errors.setdefault(outcome.parent_id, outcome.error)
+    lines, more = list_errors(errors.values())
+    return HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key="many_failed" if more else "several_failed",
+        translation_placeholders={
+            "failed": str(len(errors)),
+            "total": str(len(devices)),
+            "reasons": "\n".join(f"- {line}" for line in lines),
+            "more": str(more),
+        },
+    )
 
 
 async def _async_check_user(
@@ -190,7 +216,7 @@ async def _async_check_user(
         raise UnknownUser(context=context, permission=policy)
     registry = er.async_get(call.hass)
     for target in targets:
-        entities = er.async_entries_for_device(registry, target.device_id)
+        entities = er.async_entries_for_device(registry, target.registry_id)
         forbidden = next(
             (
                 entity.entity_id
@@ -221,7 +247,7 @@ def _fire_events(call: ServiceCall, outcomes: Iterable[Outcome]) -> None:
 
 
 def _target_key(target: Target, fields: Mapping[str, Any]) -> _TargetKey:
-    """Return a key that is equal for two targets that mean the same."""
+    """Return a key that identifies the device or service of a target."""
     device = target.device
     service = target.service or fields.get(ATTR_SERVICE)
     app_id = target.app_id or fields.get(ATTR_APP_ID)
@@ -239,14 +265,11 @@ def _build_arguments(action: Action, fields: Mapping[str, Any]) -> Mapping[str, 
     """
     try:
         return action.build_arguments(fields)
-    except vol.Invalid as err:
+    except FieldError as err:
         raise ServiceValidationError(
             translation_domain=DOMAIN,
-            translation_key="invalid_field",
-            translation_placeholders={
-                "field": ".".join(map(str, err.path)),
-                "reason": err.error_message,
-            },
+            translation_key=err.text_key,
+            translation_placeholders=err.text_placeholders,
         ) from err
 
 
@@ -256,7 +279,7 @@ async def _async_call_target(
     arguments: Mapping[str, Any],
     target: Target,
 ) -> Outcome:
-    """Call an action on one target. Returns the outcome, also of a failure."""
+    """Call an action on one target. Returns the outcome, which contains any error."""
     device = target.device
     data: object = None
     error: HomeAssistantError | None = None
@@ -268,7 +291,9 @@ async def _async_call_target(
     except HomeAssistantError as err:
         error = err
     service = arguments.get(ATTR_SERVICE)
-    return Outcome(target.device_id, device.name, error, service, data)
+    return Outcome(
+        target.registry_id, device.registry_id, device.name, error, service, data
+    )
 
 
 def _resolve_targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:
@@ -300,7 +325,7 @@ def _resolve_targets(action: Action, call: ServiceCall, device_id: str) -> list[
 def _resolve_devices(
     device: dr.AnyDeviceEntry, entry: BalenaConfigEntry
 ) -> list[BalenaDevice]:
-    """Return the device, or all devices of the fleet, behind a device of the registry.
+    """Return the device, or all devices of the fleet, of a registry entry.
 
     Raises:
         ServiceValidationError: The device does not exist, or the fleet has no devices.
@@ -345,6 +370,11 @@ def _resolve_service(
 def _target_error(
     key: str, target: dr.AnyDeviceEntry, **placeholders: str
 ) -> ServiceValidationError:
+    """Return a translated error about a device of the registry.
+
+    The target is a device or the child device of a service. Its name fills both
+    placeholders.
+    """
     name = target.name_by_user or target.name or ""
     return ServiceValidationError(
         translation_domain=DOMAIN,

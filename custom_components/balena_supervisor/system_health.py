@@ -1,4 +1,4 @@
-"""System health of devices and accounts."""
+"""System health: devices, response times and requests per poll of all entries."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from homeassistant.core import HomeAssistant, callback
 from .account.coordinator import AccountCoordinator
 from .client import BalenaError
 from .const import CONF_CONNECTION, DOMAIN
-from .device.entry import BalenaConfigEntry
+from .device.entry import BalenaConfigEntry, BalenaData
 
 
 @callback
@@ -63,10 +63,25 @@ async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
         "requests_per_poll": _format_by_entry(
             {name: data.poll_statistics.requests for name, data in loaded.items()}
         ),
+        "waiting_commands": _format_by_entry(
+            {name: _count_waiting_commands(data) for name, data in loaded.items()}
+        ),
     }
 
 
+def _count_waiting_commands(data: BalenaData) -> int:
+    """Return how many commands wait for others of their devices."""
+    coordinators = [device.coordinator for device in data.devices.values()]
+    return sum(
+        turn.is_waiting
+        for coordinator in coordinators
+        if coordinator.is_busy
+        for turn in coordinator.command_queue.turns(coordinator.keys)
+    )
+
+
 async def _async_response_times(entries: Mapping[str, BalenaConfigEntry]) -> str:
+    """Return the response times. Home Assistant awaits this after it shows the other values."""
     times = await asyncio.gather(*map(_async_response_time, entries.values()))
     return _format_by_entry(dict(zip(entries, times, strict=True)))
 
@@ -85,5 +100,5 @@ async def _async_response_time(entry: BalenaConfigEntry) -> str:
 
 
 def _format_by_entry(values: Mapping[str, object]) -> str:
-    """Return the values of all entries in one line, because the keys of the report are fixed."""
+    """Return the values of all entries in one line. Each key of the report needs a translation."""
     return ", ".join(f"{name}: {value}" for name, value in values.items())

@@ -1,4 +1,4 @@
-"""Triggers of automations."""
+"""Triggers for automations."""
 
 from datetime import datetime
 from typing import Final, override
@@ -39,9 +39,9 @@ def _state_trigger(entity_filter: EntityFilter) -> type[Trigger]:
 
 
 class _ServiceStoppedTrigger(BalenaTrigger):
-    """Triggers when a service turns out to have stopped without a command or an update.
+    """Triggers when a service stopped without a command or an update.
 
-    The switch turns off before that is certain, so its attribute triggers instead of its state.
+    The switch turns off before the cause is known. The trigger waits for its attribute.
     """
 
     watched = EntityFilter(Platform.SWITCH, "running")
@@ -60,10 +60,10 @@ class _ServiceStoppedTrigger(BalenaTrigger):
 
 
 class _UpdateFinishedTrigger(BalenaTriggerFromAnyState):
-    """Triggers when a device starts to run another release, which is its target release.
+    """Triggers when a device has changed to its target release.
 
-    Skipping a release, or a change of the target release alone, does not trigger.
-    A device may be unavailable during the update.
+    It does not trigger when the user skips a release, or when only the target release changes.
+    The device may be unavailable during the update.
     """
 
     watched = EntityFilter(Platform.UPDATE, "release")
@@ -76,7 +76,7 @@ class _UpdateFinishedTrigger(BalenaTriggerFromAnyState):
 
     @override
     def entity_filter(self, entities: set[str]) -> set[str]:
-        """Return the watched entities, and remember the installed releases of new ones."""
+        """Return the watched entities. Remembers the installed release of each new one."""
         updates = super().entity_filter(entities)
         for entity_id in updates - self._installed.keys():
             if (state := self.hass.states.get(entity_id)) is not None:
@@ -107,13 +107,13 @@ class _UpdateFinishedTrigger(BalenaTriggerFromAnyState):
 
 
 class _RefusedByLockTrigger(_StateTrigger):
-    """Triggers on each refusal by an update lock; with a duration, once per locked period."""
+    """Triggers on each refusal by an update lock. With `for`, triggers once per locked period."""
 
     watched = EntityFilter(Platform.BINARY_SENSOR, "update_locked")
 
     @override
     def is_valid_transition(self, from_state: State, to_state: State) -> bool:
-        """Return whether a lock refused something again."""
+        """Return whether a lock refused a new attempt."""
         if self.duration:
             return super().is_valid_transition(from_state, to_state)
         before = from_state.attributes.get(ATTR_REFUSED_AT)

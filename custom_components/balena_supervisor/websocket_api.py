@@ -1,4 +1,4 @@
-"""WebSocket commands for the log card: devices with logs, and a subscription to log lines."""
+"""WebSocket commands of the log card: list the devices with logs, and subscribe to log lines."""
 
 import asyncio
 from collections import deque
@@ -26,7 +26,7 @@ from .device.log_entry import LogEntry
 from .device.logs import DEFAULT_LINES, LogSelection
 from .exceptions import translate_error
 
-# The log card shows at most this many lines, so a longer queue is of no use.
+# The log card shows at most this many lines, so the queue does not need to be longer.
 _MAX_LINES: Final = 1000
 _MAX_LINES_PER_BATCH: Final = 200
 # In characters of messages.
@@ -49,7 +49,7 @@ def async_setup_websocket_api(hass: HomeAssistant) -> None:
 def handle_devices(
     hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
 ) -> None:
-    """Send the devices that have logs, with their services and the apps of these."""
+    """Send the devices with logs, their services, and the app of each service."""
     registry = dr.async_get(hass)
     entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     devices = []
@@ -163,7 +163,7 @@ class _LogStream:
         self._queue_size = 0
         self._dropped = 0
         self._is_finished = False
-        # Why this side cancelled the task, if it did.
+        # The error to report if the stream itself cancels the task.
         self._cancel_error: HomeAssistantError | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -206,7 +206,7 @@ class _LogStream:
 
     @callback
     def _cancel_if_offline(self) -> None:
-        """Cancel the task when the device is offline. Its connection can stay open for hours."""
+        """Cancel the task if the device is offline. The connection could stay open for hours."""
         if self._coordinator.is_online is False and self._task is not None:
             self._cancel_error = translate_error(
                 HomeAssistantError,

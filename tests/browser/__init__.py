@@ -1,4 +1,4 @@
-"""Tests with a browser, and what they do besides clicking."""
+"""Browser tests, and their shared helpers."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from playwright.sync_api import Page, expect
 
 from .demo import Demo
 
-# What a device must not get into a page by its names and messages.
+# Names and messages of a device that must not become part of a page.
 ATTACK = "<img src=x onerror=window.attacked=1>"
-# The same where a text is read as Markdown.
+# The same for texts that are rendered as Markdown.
 MARKDOWN_ATTACK = (
     f"[a](https://attack.example) ![b](https://attack.example/b.png) {ATTACK}"
     " https://attack.example www.attack.example"
@@ -17,7 +17,7 @@ ATTACKED = "img[src=x], [src*='attack.example'], [href*='attack.example']"
 
 
 def command(page: Page, kind: str, **arguments: Any) -> Any:
-    """Return the answer of Home Assistant's websocket API to a page that is open."""
+    """Send a WebSocket command to Home Assistant from an open page, and return the response."""
     return page.evaluate(
         "command => document.querySelector('home-assistant').hass.callWS(command)",
         {"type": kind, **arguments},
@@ -25,7 +25,7 @@ def command(page: Page, kind: str, **arguments: Any) -> Any:
 
 
 def refresh(page: Page, entity_id: str) -> None:
-    """Have the device of an entity polled now."""
+    """Poll the device of an entity."""
     command(
         page,
         "call_service",
@@ -36,7 +36,7 @@ def refresh(page: Page, entity_id: str) -> None:
 
 
 def device_ids(page: Page) -> dict[str, str]:
-    """Return the ids of all devices, by name."""
+    """Return the registry ids of all devices by name."""
     ids: dict[str, str] = page.evaluate(
         """() => Object.fromEntries(
             Object.values(document.querySelector('home-assistant').hass.devices)
@@ -47,13 +47,13 @@ def device_ids(page: Page) -> dict[str, str]:
 
 
 def open_start_page(demo: Demo, page: Page) -> None:
-    """Open the dashboard, and wait for its tiles."""
+    """Open the dashboard and wait for its tiles."""
     page.goto(demo.url)
     expect(page.locator("hui-tile-card").first).to_be_visible()
 
 
 def begin_registration(demo: Demo, page: Page, way: str) -> None:
-    """Open the config flow, and choose how the devices are reached."""
+    """Open the config flow and select a connection."""
     page.goto(f"{demo.url}/config/integrations/dashboard/add?domain=balena_supervisor")
     page.get_by_role("button", name="OK").click()
     page.get_by_text(way, exact=True).click()

@@ -1,4 +1,7 @@
-"""Fixtures of the browser tests: one Home Assistant and one browser for all, new simulated devices for each."""
+"""Fixtures of the browser tests.
+
+All tests share one Home Assistant and one browser. Each test has new simulated devices.
+"""
 
 from collections.abc import Callable, Generator
 from io import BytesIO
@@ -82,7 +85,10 @@ def verify_cleanup() -> None:
 
 @pytest.fixture(scope="package")
 def context() -> Generator[BrowserContext]:
-    """Start a browser that is logged in and has the frontend in its cache from the second test on."""
+    """Start a browser that is logged in.
+
+    From the second test on, its cache contains the frontend.
+    """
     if BROWSER is None:
         pytest.skip("No browser was found; scripts/browser installs one")
     with (
@@ -130,7 +136,7 @@ def demo(
 
 @pytest.fixture
 def page(demo: Demo, context: BrowserContext) -> Generator[Page]:
-    """Open a page. Fail if it asks anything of the internet."""
+    """Open a page. Fail if it sends a request to the internet."""
     foreign: list[str] = []
     with context.new_page() as page:
         page.set_default_timeout(30_000)

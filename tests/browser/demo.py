@@ -18,7 +18,7 @@ from simulator import CloudServer, Device, SupervisorServer, Timings
 from simulator.control import HAPPENINGS, Controllable
 from simulator.fleets import demo_account
 
-# Quick enough for a test, and slow enough for Home Assistant to poll in between.
+# Fast enough for a test, and slow enough for Home Assistant to poll in between.
 TIMINGS = Timings(download=6, apply=2, boot=5, log=0.5)
 
 
@@ -37,7 +37,7 @@ class Demo:
     def simulate(
         self, event: str, device: str = "holy-wildflower", **arguments: Any
     ) -> None:
-        """Let something happen to a device."""
+        """Trigger an event of a device."""
         self._portal.call(self._simulate, event, self._devices[device], arguments)
 
     async def _simulate(
@@ -48,15 +48,14 @@ class Demo:
             await result
 
 
-# The URL, the key, the devices, and what Home Assistant is to add.
+# The URL, the key, the devices, and the registrations for Home Assistant.
 type Started = tuple[str, str, Iterable[Controllable], Registration]
 
 _mac_addresses = (f"02:FC:00:00:01:{number:02X}" for number in count(1))
 
 
 async def _start_device(stack: AsyncExitStack) -> Started:
-    # Home Assistant restores the names of a device that it had before. Each device is
-    # another one.
+    # Use another device each time: Home Assistant restores the name of an earlier one.
     address = next(_mac_addresses)
     device = Device(uuid=uuid4().hex, mac_addresses=[address], timings=TIMINGS)
     server = await stack.enter_async_context(SupervisorServer(device))

@@ -1,4 +1,4 @@
-"""Assist answers in Home Assistant's own dialog, with nothing set up for it."""
+"""Assist in the dialog of Home Assistant, without any setup."""
 
 from playwright.sync_api import Page, expect
 import pytest
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def test_ask_assist(demo: Demo, page: Page, picture: Picture) -> None:
-    """A visitor asks whether a device is online, and is told so."""
+    """Assist answers whether a device is online."""
     open_start_page(demo, page)
     page.keyboard.press("a")
     box = page.locator("ha-voice-command-dialog input, ha-assist-chat input").first
@@ -27,7 +27,7 @@ def test_ask_assist(demo: Demo, page: Page, picture: Picture) -> None:
 
 
 def test_names_in_answers_are_text(demo: Demo, page: Page) -> None:
-    """A name that looks like a link, an image or HTML is shown as it is in an answer."""
+    """Assist shows a name that looks like a link, an image or HTML as plain text."""
     open_start_page(demo, page)
     demo.simulate("add-service", service=MARKDOWN_ATTACK)
     demo.simulate("container-exit", service=MARKDOWN_ATTACK)

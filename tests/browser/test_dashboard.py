@@ -1,5 +1,6 @@
-"""The dashboard that the integration makes of whatever devices there are."""
+"""The dashboard that the integration generates."""
 
+from collections.abc import Callable, Generator
 import re
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ VPN = "binary_sensor.holy_wildflower_vpn"
 
 
 def tile(page: Page, text: str | re.Pattern[str]) -> Locator:
-    """Return the tiles that are seen and have a text."""
+    """Return the visible tiles with a text."""
     return page.locator("hui-tile-card:visible").filter(has_text=text)
 
 
@@ -30,7 +31,7 @@ def title(page: Page, text: str | re.Pattern[str]) -> Locator:
 
 
 def generate(page: Page, strategy: str, config: object, hass: str = "hass") -> Any:
-    """Return what a strategy makes; `hass` is an expression, in JavaScript."""
+    """Return the configuration that a strategy generates. `hass` is a JavaScript expression."""
     return page.evaluate(
         f"""([tag, config]) => {{
             const {{hass}} = document.querySelector("home-assistant");
@@ -47,7 +48,7 @@ def generate(page: Page, strategy: str, config: object, hass: str = "hass") -> A
 def test_a_device_has_the_first_page(
     demo: Demo, page: Page, width: int, height: int, scheme: Any
 ) -> None:
-    """A device alone is shown at once: its state, commands, services, versions and logs."""
+    """With one device, the dashboard shows its state, commands, services, versions and logs."""
     page.set_viewport_size({"width": width, "height": height})
     page.emulate_media(color_scheme=scheme)
     open_start_page(demo, page)
@@ -67,12 +68,12 @@ RED: Final = re.compile(r"--tile-color:\s*var\(--red-color\)")
 
 
 def _spread(text: str) -> str:
-    """Return a pattern of a tile's name and state, with the space between them."""
+    """Return a pattern that matches the name and the state of a tile, with whitespace in between."""
     return re.sub(r"(?<=[a-zN])(?=[A-Z])", r"\\s*", text)
 
 
 def test_a_command_asks_first(demo: Demo, page: Page) -> None:
-    """A reboot is done when it is confirmed, and told while it lasts."""
+    """The reboot button asks for a confirmation, and the status shows the reboot."""
     open_start_page(demo, page)
     tile(page, "Reboot").click()
     expect(page.get_by_text("Reboot holy-wildflower?")).to_be_visible()
@@ -85,7 +86,7 @@ def test_a_command_asks_first(demo: Demo, page: Page) -> None:
 
 
 def test_troubles_of_a_device(demo: Demo, page: Page, picture: Picture) -> None:
-    """An update that waits at a lock is seen with what there is to do, and goes when it is over."""
+    """An update that is blocked by a lock is shown with the available buttons until it is applied."""
     page.set_viewport_size({"width": 1300, "height": 900})
     open_start_page(demo, page)
     demo.simulate("lock")
@@ -94,7 +95,7 @@ def test_troubles_of_a_device(demo: Demo, page: Page, picture: Picture) -> None:
     refresh(page, STATUS)
     failed = tile(page, "Update failed")
     expect(failed).to_contain_text("Problem")
-    # A lock is known when it has refused something.
+    # A lock is detected when it rejects something.
     update = tile(page, "Update available")
     tile(page, "Reboot").click()
     page.get_by_role("button", name="OK").click()
@@ -109,7 +110,7 @@ def test_troubles_of_a_device(demo: Demo, page: Page, picture: Picture) -> None:
 
 
 def test_a_download_is_seen(demo: Demo, page: Page, picture: Picture) -> None:
-    """While a release is downloaded, its progress is there, and only then."""
+    """The progress is visible only while a release is downloaded."""
     page.set_viewport_size({"width": 1300, "height": 900})
     open_start_page(demo, page)
     progress = tile(page, "Download progress")
@@ -125,14 +126,14 @@ def test_a_download_is_seen(demo: Demo, page: Page, picture: Picture) -> None:
 def test_fleets_and_what_needs_attention(
     demo: Demo, page: Page, picture: Picture
 ) -> None:
-    """The overview tells first who is in trouble, then counts, then all devices by fleet."""
+    """The overview shows problems first, then counts, then all devices by fleet."""
     open_start_page(demo, page)
     for text in ("Needs attention", "Offline (2)"):
         expect(title(page, text)).to_be_visible()
     for text in ("kiosks", "gateways"):
         expect(title(page, text)).to_have_count(2)
     expect(tile(page, re.compile(r"Devices\s*7 devices"))).to_be_visible()
-    # Among those who need attention, and among the devices of its fleet.
+    # In the section of problems, and in the section of the fleet.
     away = page.locator("hui-shortcut-card:visible").filter(has_text="kiosk-showroom")
     expect(away).to_contain_text("Offline")
     expect(away.locator("ha-card")).to_have_attribute("style", RED)
@@ -142,14 +143,14 @@ def test_fleets_and_what_needs_attention(
     demo.simulate("begin-update", "gateway-boiler-room")
     demo.simulate("fail-update", "gateway-boiler-room")
     refresh(page, "sensor.kiosks_devices")
-    # The updates of another device fail now and then.
+    # Updates of another device fail at intervals.
     expect(title(page, re.compile(r"^Update failed \([12]\)$"))).to_be_visible()
     picture("fleet", page)
 
     tile(page, "kiosk-reception").click()
     expect(title(page, "Services")).to_be_visible()
     expect(tile(page, "signage")).to_contain_text("Running")
-    # The balena API passes no logs on.
+    # The balena API does not forward logs.
     expect(title(page, "Logs")).to_have_count(0)
     page.go_back()
     expect(title(page, "Needs attention")).to_be_visible()
@@ -157,7 +158,7 @@ def test_fleets_and_what_needs_attention(
 
 @fleet
 def test_an_exited_service_needs_attention(demo: Demo, page: Page) -> None:
-    """A service that is stopped is told by its device's name and its own."""
+    """A stopped service is shown with the name of its device."""
     open_start_page(demo, page)
     command(
         page,
@@ -166,13 +167,103 @@ def test_an_exited_service_needs_attention(demo: Demo, page: Page) -> None:
         service="turn_off",
         service_data={"entity_id": "switch.kiosk_reception_signage_running"},
     )
-    expect(title(page, "Service stopped (1)")).to_be_visible()
+    # Other services of the simulated fleets may stop, too.
+    expect(title(page, re.compile(r"Service stopped \(\d+\)"))).to_be_visible()
     expect(tile(page, "kiosk-reception signage")).to_contain_text("Exited")
+
+
+@pytest.fixture
+def update_device(page: Page) -> Generator[Callable[..., None]]:
+    """Return a function that changes a registered device. Undo the changes at the end."""
+    changed: list[str] = []
+
+    def update(device_id: str, **changes: str | None) -> None:
+        changed.append(device_id)
+        kind = "config/device_registry/update"
+        command(page, kind, device_id=device_id, **changes)
+
+    yield update
+    for device_id in set(changed):
+        update(device_id, name_by_user=None, disabled_by=None)
+
+
+def open_page(demo: Demo, page: Page, name: str) -> str:
+    """Open the page of a device, and return the id of the device."""
+    open_start_page(demo, page)
+    device_id = device_ids(page)[name]
+    tile(page, name).click()
+    expect(page).to_have_url(re.compile(f"/device-{device_id}$"))
+    expect(title(page, name)).to_be_visible()
+    return device_id
+
+
+@fleet
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("kiosk-entrance", {"name_by_user": "zoo"}),
+        ("kiosk-warehouse", {"name_by_user": "a kiosk"}),
+        ("kiosk-entrance", {"disabled_by": "user"}),
+    ],
+    ids=["renamed to the end", "renamed to the beginning", "gone"],
+)
+def test_page_stays_with_its_device(
+    demo: Demo,
+    page: Page,
+    update_device: Callable[..., None],
+    name: str,
+    change: dict[str, str],
+) -> None:
+    """The open page of a device does not become another device's page."""
+    device_id = open_page(demo, page, "kiosk-lobby")
+    other = device_ids(page)[name]
+    update_device(other, **change)
+    page.wait_for_timeout(2000)
+    expect(page).to_have_url(re.compile(f"/device-{device_id}$"))
+    expect(title(page, "kiosk-lobby")).to_be_visible()
+    tile(page, "Reboot").click()
+    expect(page.get_by_text("Reboot kiosk-lobby?")).to_be_visible()
+
+
+@fleet
+def test_page_stays_when_a_device_is_added(
+    demo: Demo, page: Page, update_device: Callable[..., None]
+) -> None:
+    """A device that comes before the one whose page is open gets another place."""
+    open_start_page(demo, page)
+    other = device_ids(page)["kiosk-entrance"]
+    update_device(other, disabled_by="user")
+    device_id = open_page(demo, page, "kiosk-lobby")
+    update_device(other, disabled_by=None)
+    page.wait_for_timeout(2000)
+    expect(page).to_have_url(re.compile(f"/device-{device_id}$"))
+    expect(title(page, "kiosk-lobby")).to_be_visible()
+
+
+@fleet
+def test_page_of_a_device_that_is_gone(
+    demo: Demo, page: Page, update_device: Callable[..., None]
+) -> None:
+    """The page of a device that does not exist any more says so, also after a reload."""
+    device_id = open_page(demo, page, "kiosk-lobby")
+    update_device(device_id, disabled_by="user")
+    expect(title(page, "This device no longer exists")).to_be_visible()
+    expect(page.locator("hui-tile-card:visible")).to_have_count(0)
+    page.reload()
+    expect(title(page, "This device no longer exists")).to_be_visible()
+
+
+def test_restart_of_a_service_asks_first(demo: Demo, page: Page) -> None:
+    """A service is restarted when that is confirmed."""
+    open_start_page(demo, page)
+    cards = page.locator("hui-button-card:visible")
+    cards.get_by_role("button", name=re.compile("main Restart")).click()
+    expect(page.get_by_text("Restart main of holy-wildflower?")).to_be_visible()
 
 
 @fleet
 def test_only_a_fleet(demo: Demo, page: Page) -> None:
-    """A dashboard can be about some devices; a fleet stands for all of its devices."""
+    """A dashboard can be limited to selected devices. A fleet includes all of its devices."""
     open_start_page(demo, page)
     ids = device_ids(page)
     for chosen, there, away in (
@@ -191,7 +282,7 @@ def test_only_a_fleet(demo: Demo, page: Page) -> None:
 
 
 def test_entities_that_are_renamed_hidden_or_disabled(demo: Demo, page: Page) -> None:
-    """Ids and names are free to change; what a person hides or disables is not shown."""
+    """The dashboard supports renamed entities, and omits hidden and disabled ones."""
     open_start_page(demo, page)
     command(
         page,
@@ -214,7 +305,7 @@ def test_entities_that_are_renamed_hidden_or_disabled(demo: Demo, page: Page) ->
 
 
 def test_names_are_text(demo: Demo, page: Page) -> None:
-    """Names of devices and services that look like HTML or Markdown are shown as they are."""
+    """Names of devices and services that look like HTML or Markdown are shown as plain text."""
     open_start_page(demo, page)
     demo.simulate("add-service", service=MARKDOWN_ATTACK)
     refresh(page, STATUS)
@@ -233,7 +324,7 @@ def test_names_are_text(demo: Demo, page: Page) -> None:
 
 
 def test_modules_are_there_before_the_app(demo: Demo, page: Page) -> None:
-    """An app that is slow to come finds the dashboard and the card all the same."""
+    """The dashboard and the card also load if the Home Assistant app loads late."""
 
     def delay(route: Route) -> None:
         page.wait_for_timeout(1500)
@@ -246,7 +337,7 @@ def test_modules_are_there_before_the_app(demo: Demo, page: Page) -> None:
 
 
 def test_it_is_among_new_dashboards(demo: Demo, page: Page) -> None:
-    """Who adds a dashboard finds it by its name."""
+    """The dialog for a new dashboard offers the dashboard by its name."""
     page.goto(f"{demo.url}/config/lovelace/dashboards")
     page.get_by_role("button", name="Add dashboard").click()
     card = page.locator("ha-dialog dashboard-card").filter(
@@ -263,7 +354,7 @@ def test_it_is_among_new_dashboards(demo: Demo, page: Page) -> None:
 
 
 def test_nothing_is_set_up(demo: Demo, page: Page) -> None:
-    """Without a device, the dashboard says so and leads to where one is added."""
+    """Without a device, the dashboard shows a link to add one."""
     open_start_page(demo, page)
     page.evaluate(
         """async () => {
@@ -279,7 +370,7 @@ def test_nothing_is_set_up(demo: Demo, page: Page) -> None:
 
 
 def test_others_see_no_logs(demo: Demo, page: Page) -> None:
-    """Who is no administrator gets the page without logs and without ways to the settings."""
+    """Users who are not administrators do not see logs and links to the settings."""
     open_start_page(demo, page)
     config = {"device_id": device_ids(page)["holy-wildflower"]}
     view = generate(page, "view-balena-device", config)
@@ -295,7 +386,7 @@ def test_others_see_no_logs(demo: Demo, page: Page) -> None:
     ("state", "told"), [("off", "Offline"), ("unavailable", "Unavailable")]
 )
 def test_a_device_that_is_away(demo: Demo, page: Page, state: str, told: str) -> None:
-    """A device that is away is red wherever it is shown, and no time is told that nobody knows."""
+    """An offline device is red everywhere, and an unknown time is not shown."""
     open_start_page(demo, page)
     hass = f"""{{...hass, states: {{
         ...hass.states,
@@ -318,7 +409,7 @@ def test_a_device_that_is_away(demo: Demo, page: Page, state: str, told: str) ->
 
 
 def test_a_thousand_devices(demo: Demo, page: Page) -> None:
-    """With many devices, the overview has counts and some who need attention, and no more."""
+    """With many devices, the overview shows counts and only some of the problems."""
     open_start_page(demo, page)
     hass = """{
         ...hass,
@@ -352,9 +443,11 @@ def test_a_thousand_devices(demo: Demo, page: Page) -> None:
         ),
     }"""
     dashboard = generate(page, "dashboard-balena", {}, hass)
-    overview, fleet, *devices = dashboard["views"]
+    overview = dashboard["views"][0]
+    # The page of the device that was open before keeps its place, without a title.
+    fleet, *devices = [view for view in dashboard["views"] if "title" in view]
     assert len(devices) == 1000
-    # All of them are strategies: only what is opened is made.
+    # The views are strategies, which are generated only when they are opened.
     assert all(view["subview"] and "strategy" in view for view in (fleet, *devices))
     view = generate(page, "view-balena-overview", overview["strategy"], hass)
     attention, counts = view["sections"]

@@ -1,4 +1,4 @@
-"""A device's life, as seen and steered from Home Assistant's own pages."""
+"""Control of a device with the pages of Home Assistant."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def open_device(demo: Demo, page: Page, name: str) -> None:
 
 
 def test_reboot(demo: Demo, page: Page, picture: Picture) -> None:
-    """The button reboots the device, which goes away and comes back."""
+    """The button reboots the device, which goes offline and comes back."""
     open_device(demo, page, "holy-wildflower")
     page.set_viewport_size({"width": 1300, "height": 1320})
     picture("device", page)
@@ -35,7 +35,7 @@ def test_reboot(demo: Demo, page: Page, picture: Picture) -> None:
 
 
 def test_a_service_has_a_page(demo: Demo, page: Page, picture: Picture) -> None:
-    """The page of a service has its status, switch and button."""
+    """The page of a service has its status, its switch and its button."""
     open_device(demo, page, "main")
     page.set_viewport_size({"width": 1300, "height": 640})
     for text in ("Restart", "Running", "Status"):
@@ -44,7 +44,7 @@ def test_a_service_has_a_page(demo: Demo, page: Page, picture: Picture) -> None:
 
 
 def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
-    """The dashboard asks before it stops a service, starts one at once, and its status follows."""
+    """The dashboard asks before it stops a service, and starts one immediately."""
     open_start_page(demo, page)
     buttons = page.locator("hui-button-card:visible")
     status = page.locator("hui-tile-card").filter(has_text=re.compile(r"^\s*main"))
@@ -59,7 +59,7 @@ def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
 
 
 def test_update(demo: Demo, page: Page, picture: Picture) -> None:
-    """A device that is told to look installs an update, whose dialog shows how far it is."""
+    """The button starts an update, and the update dialog shows its progress."""
     page.set_viewport_size({"width": 1300, "height": 700})
     demo.simulate("new-release")
     open_start_page(demo, page)
@@ -74,7 +74,7 @@ def test_update(demo: Demo, page: Page, picture: Picture) -> None:
 
 
 def test_diagnostics(demo: Demo, page: Page, tmp_path: Path) -> None:
-    """Diagnostics can be downloaded, and hold no key."""
+    """Diagnostics can be downloaded, and contain no key."""
     open_device(demo, page, "holy-wildflower")
     with page.expect_download() as download:
         page.get_by_text("Download diagnostics").click()

@@ -1,4 +1,4 @@
-"""The card of logs, on a dashboard of the demo."""
+"""The log card on a dashboard."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def show(demo: Demo, page: Page, **config: Any) -> Locator:
-    """Open a dashboard with nothing but the card; returns the card."""
+    """Open a dashboard that contains only the card, and return the card."""
     open_start_page(demo, page)
     card = {"type": "custom:balena-logs-card", "title": "Kiosk", **config}
     sections = [{"type": "grid", "cards": [card]}]
@@ -36,12 +36,12 @@ def show(demo: Demo, page: Page, **config: Any) -> Locator:
 
 
 def lines(card: Locator, text: str = "") -> Locator:
-    """Return the lines that are seen and have a text."""
+    """Return the visible lines with a text."""
     return card.locator(".line:visible").filter(has_text=text)
 
 
 @pytest.mark.parametrize(
-    # The desk comes last: its picture stays.
+    # The layout for desktops is last, because the image of the docs shows it.
     ("width", "height"),
     [(360, 800), (1400, 1000)],
     ids=["phone", "desk"],
@@ -49,7 +49,7 @@ def lines(card: Locator, text: str = "") -> Locator:
 def test_lines_are_followed_chosen_and_filtered(
     demo: Demo, page: Page, picture: Picture, width: int, height: int
 ) -> None:
-    """Lines appear as they come; a service, a text and a pause choose among them."""
+    """New lines appear. The card can select a service, filter by text and pause."""
     page.set_viewport_size({"width": width, "height": height})
     card = show(demo, page)
     expect(card.get_by_role("heading", name="Kiosk")).to_be_visible()
@@ -85,7 +85,7 @@ def test_lines_are_followed_chosen_and_filtered(
 
 
 def test_what_devices_say_is_text(demo: Demo, page: Page) -> None:
-    """Names and messages that look like a page's own code are shown as they are."""
+    """Names and messages that look like HTML are shown as plain text."""
     demo.simulate("add-service", service=MARKDOWN_ATTACK)
     card = show(demo, page)
     demo.simulate("log", source="main", message=f"message {MARKDOWN_ATTACK}")
@@ -96,7 +96,7 @@ def test_what_devices_say_is_text(demo: Demo, page: Page) -> None:
 
 
 def test_services_of_the_same_name(demo: Demo, page: Page) -> None:
-    """Of two apps with a service of the same name, each has its own lines."""
+    """Services with the same name in two apps have separate lines."""
     demo.simulate("run-app", app_id=7, name="another", service="main")
     card = show(demo, page, service="main", app_id=7)
     expect(lines(card, "main is ready")).to_have_count(1)
@@ -115,7 +115,7 @@ def test_services_of_the_same_name(demo: Demo, page: Page) -> None:
 
 
 def test_scrolling_up_stops_following(demo: Demo, page: Page) -> None:
-    """Who has scrolled up stays there, and comes back to the newest line by a button."""
+    """Scrolling up stops the automatic scrolling. A button returns to the newest line."""
     card = show(demo, page, lines=1000)
     for number in range(60):
         demo.simulate("log", source="main", message=f"number {number}")
@@ -134,7 +134,7 @@ def test_scrolling_up_stops_following(demo: Demo, page: Page) -> None:
 
 
 def test_lines_are_copied(demo: Demo, page: Page) -> None:
-    """The lines that are seen can be copied, with their whole times."""
+    """The visible lines can be copied with their full times."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     card = show(demo, page)
     demo.simulate("log", source="main", message="copy me")
@@ -147,7 +147,7 @@ def test_lines_are_copied(demo: Demo, page: Page) -> None:
 
 
 def test_device_comes_back(demo: Demo, page: Page) -> None:
-    """A device that goes away is told, and followed again when it is back."""
+    """The card reports an offline device, and follows it again when it is back."""
     card = show(demo, page)
     expect(lines(card, "main is ready")).to_be_visible()
     demo.simulate("off")
@@ -160,13 +160,13 @@ def test_device_comes_back(demo: Demo, page: Page) -> None:
 
 @pytest.mark.parametrize("demo", ["fleet"], indirect=True)
 def test_nothing_to_choose(demo: Demo, page: Page) -> None:
-    """Where no device tells its logs, the card says so."""
+    """If no device supports logs, the card says so."""
     card = show(demo, page)
     expect(card.get_by_text("No device with logs is set up")).to_be_visible()
 
 
 def test_card_is_offered_and_configured(demo: Demo, page: Page) -> None:
-    """The card is among those that can be added, and has a form for what it shows."""
+    """The card picker offers the card, and the card has an editor."""
     card = show(demo, page)
     expect(lines(card, "main is ready")).to_be_visible()
     offered = page.evaluate("window.customCards.map(card => card.type)")
@@ -185,13 +185,13 @@ def test_card_is_offered_and_configured(demo: Demo, page: Page) -> None:
     "config", [{"lines": 0}, {"lines": "many"}, {"service": 5}, {"app_id": "main"}]
 )
 def test_wrong_configuration(demo: Demo, page: Page, config: dict[str, object]) -> None:
-    """A configuration that cannot be is told in place of the card."""
+    """An invalid configuration shows an error instead of the card."""
     show(demo, page, **config)
     expect(page.locator("hui-error-card")).to_be_visible()
 
 
 def test_administrators_only(demo: Demo, page: Page) -> None:
-    """Others are told that they cannot see logs, and nothing is asked for them."""
+    """Users who are not administrators see a message, and the card sends no request for them."""
     expect(lines(show(demo, page)).first).to_be_visible()
     page.evaluate(
         """() => {

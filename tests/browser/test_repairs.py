@@ -1,4 +1,4 @@
-"""Texts of Home Assistant in which the name of a device stands."""
+"""Texts of Home Assistant that contain the name of a device."""
 
 from playwright.sync_api import Page, expect
 import pytest
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def test_names_in_issues_are_text(demo: Demo, page: Page) -> None:
-    """A name that looks like a link, an image or HTML is shown as it is in an issue."""
+    """An issue shows a name that looks like a link, an image or HTML as plain text."""
     open_start_page(demo, page)
     (entry,) = command(page, "config_entries/get", domain="balena_supervisor")
     command(
@@ -19,7 +19,7 @@ def test_names_in_issues_are_text(demo: Demo, page: Page) -> None:
         entry_id=entry["entry_id"],
         title=MARKDOWN_ATTACK,
     )
-    # It is too old to tell another name, and for that there is an issue at once.
+    # This Supervisor cannot report another name, and creates an issue immediately.
     demo.simulate("version", value="6.6.0")
     command(
         page,

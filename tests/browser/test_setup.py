@@ -1,4 +1,4 @@
-"""What a person meets when devices are added."""
+"""The setup of devices and accounts."""
 
 import re
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def remove_entries(demo: Demo, page: Page) -> None:
-    """Begin with nothing."""
+    """Remove all entries."""
     open_start_page(demo, page)
     page.evaluate(
         """async () => {
@@ -27,13 +27,13 @@ def remove_entries(demo: Demo, page: Page) -> None:
 
 
 def finish(page: Page) -> None:
-    """Leave the dialog that tells of the new devices."""
+    """Close the dialog that lists the new devices."""
     page.get_by_role("button", name=re.compile("finish", re.IGNORECASE)).click()
     expect(page.locator("step-flow-form, step-flow-create-entry")).to_have_count(0)
 
 
 def test_a_device_is_added(demo: Demo, page: Page, picture: Picture) -> None:
-    """An address at which nothing listens is told; the right one is taken with its key."""
+    """The flow reports an address without a server, and adds a device with the correct address and key."""
     remove_entries(demo, page)
     page.set_viewport_size({"width": 1300, "height": 700})
     begin_registration(demo, page, "Local device")
@@ -57,7 +57,7 @@ def test_a_device_is_added(demo: Demo, page: Page, picture: Picture) -> None:
 
 @pytest.mark.parametrize("demo", ["fleet"], indirect=True)
 def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
-    """A wrong key is told; the right one shows the fleets, of which one is chosen."""
+    """The flow reports a wrong key. With the correct key, the user selects a fleet."""
     remove_entries(demo, page)
     page.set_viewport_size({"width": 1300, "height": 700})
     begin_registration(demo, page, "balenaCloud or openBalena")
@@ -83,7 +83,7 @@ def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
 
 
 def test_automation_editor_offers_triggers(demo: Demo, page: Page) -> None:
-    """The automation editor finds our triggers by the name of the integration."""
+    """The automation editor finds the triggers by the name of the integration."""
     page.goto(f"{demo.url}/config/automation/edit/new")
     page.get_by_text("Add trigger").first.click()
     page.locator("add-automation-element-dialog input").first.fill("balena")

@@ -134,6 +134,7 @@ async def test_fleets(
             name="beacons",
             slug="lab/beacons",
             device_type="Intel NUC",
+            uuid=beacons.uuid,
         ),
         Fleet(
             id=kiosks.id,
@@ -144,6 +145,7 @@ async def test_fleets(
             release=Release(
                 id=kiosks.release.id, commit=kiosks.release.commit, version="2.4.1"
             ),
+            uuid=kiosks.uuid,
         ),
     )
 
@@ -190,7 +192,11 @@ def expected_fields(item: CloudDevice) -> dict[str, object]:
         "is_connected_to_vpn": True,
         "is_online": True,
         "is_undervolted": item.is_undervolted,
-        "last_connectivity_event": datetime.fromisoformat(item.last_connectivity_event),
+        "heartbeat": "online",
+        "last_connectivity_event": datetime.fromisoformat(
+            item.last_connectivity_event or ""
+        ),
+        "last_vpn_event": datetime.fromisoformat(item.last_vpn_event or ""),
         "mac_addresses": device.mac_addresses,
         "memory_total": item.memory_total,
         "memory_usage": item.memory_usage,
@@ -205,6 +211,11 @@ def expected_fields(item: CloudDevice) -> dict[str, object]:
         "target_release": runs,
         "update_status": "done",
     }
+
+
+def images_of_fleet(row: DeviceRow) -> set[InstalledImage]:
+    """Return the images of a row, without those of the host OS and the Supervisor."""
+    return {image for image in row.images or () if image.app_id == row.fleet_id}
 
 
 def images(item: CloudDevice) -> set[InstalledImage]:
@@ -235,8 +246,9 @@ async def test_device_with_images(
     fleet_id = cloud_device.fleet.id
     (row,) = await account.devices([fleet_id], with_images=True)
     assert row == DeviceRow(**expected_fields(cloud_device), images=row.images)
-    assert set(row.images or ()) == images(cloud_device)
-    assert {image.status for image in row.images or ()} == {"Running", "exited"}
+    assert images_of_fleet(row) == images(cloud_device)
+    assert {image.status for image in images_of_fleet(row)} == {"Running", "exited"}
+    assert {image.service for image in row.images or ()} >= {"hostapp", "core"}
 
 
 async def test_device_without_reports(account: BalenaCloud, cloud: CloudServer) -> None:
@@ -246,7 +258,8 @@ async def test_device_without_reports(account: BalenaCloud, cloud: CloudServer) 
     item.cpu_temp = item.cpu_usage = item.memory_usage = item.memory_total = None
     item.storage_usage = item.storage_total = None
     (row,) = await account.devices([fleet.id], with_images=True)
-    assert (row.running_release, row.target_release, row.images) == (None, None, ())
+    assert (row.running_release, row.target_release) == (None, None)
+    assert not images_of_fleet(row)
     assert (row.cpu_temperature, row.memory_usage, row.storage_total) == (None,) * 3
     assert (row.ip_addresses, row.mac_addresses) == ((), ())
 
@@ -268,13 +281,12 @@ async def test_update(
     assert row.target_release.version == "2.5.0"
     assert (row.overall_status, row.update_status) == ("updating", "downloading")
     assert row.overall_progress == 40
-    assert {(image.service, image.status) for image in row.images or ()} == {
+    assert {(image.service, image.status) for image in images_of_fleet(row)} == {
         ("browser", "Running"),
         ("signage", "Running"),
         ("browser", "Downloading"),
         ("signage", "Downloading"),
     }
-    assert {image.app_id for image in row.images or ()} == {fleet.id}
 
 
 async def test_deleted_images(
@@ -286,7 +298,7 @@ async def test_deleted_images(
     fleet.release = next_release
     await cloud_device.device.update(next_release, fleet.id)
     (row,) = await account.devices([fleet.id], with_images=True)
-    assert set(row.images or ()) == images(cloud_device)
+    assert images_of_fleet(row) == images(cloud_device)
 
 
 async def test_pinned_device(
@@ -302,8 +314,9 @@ async def test_pinned_device(
 
 
 async def test_offline_device(account: BalenaCloud, cloud_device: CloudDevice) -> None:
-    """A device that is off has a row, and is disconnected."""
+    """A device that is off has a row, and is disconnected once its heartbeat is lost."""
     await cloud_device.device.power_off()
+    cloud_device.heartbeat = "offline"
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
     assert (row.is_online, row.is_connected_to_vpn) == (False, False)
     assert row.overall_status == "disconnected"
@@ -445,7 +458,7 @@ async def test_missing_optional_field(
     for expected in (3, 4):
         (row,) = await account.devices([cloud_device.fleet.id], with_images=True)
         assert row.overall_status == "operational"
-        assert set(row.images or ()) == images(cloud_device)
+        assert images_of_fleet(row) == images(cloud_device)
         assert (row.cpu_temperature, row.update_status) == (None, None)
         assert len(cloud.requests) == expected
 

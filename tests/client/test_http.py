@@ -5,6 +5,7 @@ import pytest
 
 from custom_components.balena_supervisor.client import ConnectionFailed, InvalidResponse
 from custom_components.balena_supervisor.client.http import HttpClient
+from custom_components.balena_supervisor.client.responses import Response
 from simulator import CloudServer, Fault
 
 
@@ -55,3 +56,17 @@ async def test_connections(cloud: CloudServer, session: ClientSession) -> None:
     first, second, *commands = [request.peer for request in cloud.requests]
     assert first == second
     assert len({first, *commands}) == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (rb'["\ud800", "a \\ud800"]', ["\ufffd", "a \\ud800"]),
+        (rb'["\ud83d\ude00 \udc00!"]', ["\N{GRINNING FACE} \ufffd!"]),
+        (b'["a\xff"]', ["a\ufffd"]),
+        (b'["\xed\xa0\x80"]', ["\ufffd" * 3]),
+    ],
+)
+def test_invalid_unicode(body: bytes, expected: list[str]) -> None:
+    """Characters that are not valid are replaced, and the rest of the JSON stays."""
+    assert Response(200, "application/json", body).json() == expected

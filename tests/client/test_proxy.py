@@ -18,6 +18,7 @@ from custom_components.balena_supervisor.client import (
     BalenaError,
     CloudError,
     CloudRateLimited,
+    CommandTimeout,
     ConnectionFailed,
     ConnectionRefused,
     DeviceKeyRefused,
@@ -68,6 +69,11 @@ async def read(supervisor: Supervisor) -> object:
 async def command(supervisor: Supervisor) -> object:
     """Send a command, which requires permission to change the device."""
     return await supervisor.blink()
+
+
+async def reboot(supervisor: Supervisor) -> object:
+    """Send a command that interrupts the device."""
+    return await supervisor.reboot()
 
 
 async def wait_for_requests(cloud: CloudServer, count: int) -> None:
@@ -330,7 +336,7 @@ async def test_old_supervisor(
             DeviceKeyRefused,
         ),
         (Fault.status(403), TokenRefused, TokenRefused),
-        (Fault.status(403, PAGE, HTML), TokenRefused, TokenRefused),
+        (Fault.status(403, PAGE, HTML), CloudError, CloudError),
         (Fault.status(404), Unsupported, Unsupported),
         (Fault.status(404, PAGE, HTML), Unsupported, Unsupported),
         (Fault.status(404, NO_ONLINE_DEVICE, JSON), DeviceOffline, DeviceOffline),
@@ -350,7 +356,7 @@ async def test_old_supervisor(
         (Fault.status(502), CloudError, OutcomeUnknown),
         (Fault.status(502, PAGE, HTML), CloudError, OutcomeUnknown),
         (Fault.status(502, "Bad Gateway"), CloudError, OutcomeUnknown),
-        (Fault.status(502, "ESOCKETTIMEDOUT", HTML), DeviceOffline, OutcomeUnknown),
+        (Fault.status(502, "ESOCKETTIMEDOUT", HTML), RequestTimeout, CommandTimeout),
         (
             Fault.status(
                 502,
@@ -441,12 +447,12 @@ async def test_lost_response(
 async def test_device_timeout(
     supervisor: Supervisor, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """A device that does not respond to the API raises DeviceOffline or OutcomeUnknown."""
+    """A device that does not respond to the API raises RequestTimeout or CommandTimeout."""
     cloud.proxy_timeout = 0.05
     cloud_device.faults.add("*", "/*", Fault.hang())
-    with pytest.raises(DeviceOffline):
+    with pytest.raises(RequestTimeout):
         await read(supervisor)
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(CommandTimeout):
         await command(supervisor)
 
 
@@ -591,7 +597,9 @@ async def test_end_of_backoff(cloud: CloudServer, token: str, device: Device) ->
 
 
 @pytest.mark.parametrize(
-    ("call", "limit"), [(read, 4), (command, 8)], ids=["reads", "commands"]
+    ("call", "limit"),
+    [(read, 4), (reboot, 8), (command, 4)],
+    ids=["reads", "commands", "blinks"],
 )
 async def test_in_flight(
     account: BalenaCloud, cloud: CloudServer, fleet: Fleet, call: Method, limit: int
@@ -621,6 +629,40 @@ async def test_commands_do_not_wait_for_reads(
         await command(account.supervisor(device.uuid))
         cloud.faults.clear()
     assert device.commands == [("blink", {})]
+
+
+async def test_commands_do_not_wait_for_blinks(
+    account: BalenaCloud, cloud: CloudServer, fleet: Fleet, device: Device
+) -> None:
+    """Devices that do not answer a blink delay no other command."""
+    cloud.faults.add("*", "/supervisor/v1/blink", Fault.hang())
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(20):
+            tasks.create_task(command(account.supervisor(device.uuid)))
+        await wait_for_requests(cloud, 4)
+        await account.supervisor(device.uuid).update()
+        cloud.faults.clear()
+    assert ("update", {"force": False, "cancel": False}) in device.commands
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("refused", DeviceOffline),
+        ("unanswered", OutcomeUnknown),
+        ("broken", OutcomeUnknown),
+    ],
+)
+async def test_tunnel(
+    account: BalenaCloud,
+    cloud_device: CloudDevice,
+    error: str,
+    expected: type[BalenaError],
+) -> None:
+    """A command that the VPN refused was not delivered. That of other tunnel errors is unknown."""
+    cloud_device.tunnel_error = error
+    with pytest.raises(expected):
+        await reboot(account.supervisor(cloud_device.device.uuid))
 
 
 async def test_one_read_per_device(

@@ -491,7 +491,7 @@ async def test_arguments_newer_than_supervisor(
     """An argument that is newer than the Supervisor raises Unsupported."""
     device.supervisor_version = "8.0.0"
     await supervisor.device()
-    with pytest.raises(Unsupported, match=r"8\.2\.2"):
+    with pytest.raises(Unsupported, match=r"8\.3"):
         await supervisor.restart_service(APP_ID, "main")
     with pytest.raises(Unsupported, match=r"14\.7"):
         await anext(supervisor.journal_logs(since=datetime.now(UTC)))

@@ -1,7 +1,8 @@
 """What happened to the recorded device between its requests."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,10 +22,14 @@ def _single_container_device() -> Device:
     return Device(apps=[app])
 
 
+def _updated_device() -> Device:
+    app = recorded_app()
+    app.release = RECORDED_NEXT_RELEASE
+    return Device(apps=[app])
+
+
 def _local_mode_device() -> Device:
-    device = Device(local_mode=True)
-    device.containers.clear()
-    return device
+    return Device(local_mode=True)
 
 
 def _set(**values: object) -> Preparation:
@@ -108,6 +113,17 @@ def _write_journal(device: Device) -> None:
     ]
 
 
+async def _begin_restart(device: Device) -> None:
+    """Have main be restarted, which takes longer than others wait for the locks."""
+    # As the recorded device listed them.
+    for name in ("main", "redis", "worker"):
+        device.containers[APP_ID, name] = device.containers.pop((APP_ID, name))
+    device.stop_times["main"] = 13
+    device.timings = replace(device.timings, lock_wait=0.1)
+    device.spawn(device.restart_service(APP_ID, "main", force=False))
+    await asyncio.sleep(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Preparations:
     """The device that each section began with, and what happened before a recording."""
@@ -128,7 +144,11 @@ class Preparations:
 
 
 PREPARATIONS: Final = Preparations(
-    devices={"8": _single_container_device, "10": _local_mode_device},
+    devices={
+        "6": _updated_device,
+        "8": _single_container_device,
+        "10": _local_mode_device,
+    },
     before={
         # 3. v1 endpoints
         41: _set(internet=False),
@@ -183,5 +203,11 @@ PREPARATIONS: Final = Preparations(
         180: lambda device: setattr(device, "api_key", Device().api_key),
         # 10. Local mode
         187: _add_local_app,
+        # 6. Locks inside the Supervisor
+        189: _begin_restart,
+        # 7. BALENA_SUPERVISOR_OVERRIDE_LOCK
+        192: _lock(override_lock=True),
+        # 12. /v1/healthy
+        193: _set(internet=False, vpn_connected=False),
     },
 )

@@ -125,7 +125,7 @@ async def test_section(section: str) -> None:
     device = PREPARATIONS.device(section)
     differences: dict[int, list[str]] = {}
     async with (
-        SupervisorServer(device) as server,
+        SupervisorServer(device, front=section.startswith("14.")) as server,
         aiohttp.ClientSession(
             skip_auto_headers=("Content-Type",), timeout=aiohttp.ClientTimeout(5)
         ) as session,

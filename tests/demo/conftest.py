@@ -1,8 +1,8 @@
-"""The demo runs in a process of its own."""
+"""Fixtures of the demo tests. The demo runs in its own process."""
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
 def _own_integration(socket_enabled: None) -> None:
-    """Do without a Home Assistant in this process, but allow connections to loopback."""
+    """Allow connections to loopback. These tests need no Home Assistant in this process."""

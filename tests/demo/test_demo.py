@@ -1,4 +1,4 @@
-"""The demo, from start to end."""
+"""The demo, from its start to its end."""
 
 import asyncio
 from pathlib import Path
@@ -20,7 +20,7 @@ async def _api(demo: DemoProcess, session: ClientSession) -> HomeAssistant:
 
 
 async def _entries(home_assistant: HomeAssistant) -> dict[str, str]:
-    """Return the ids of the entries by title, as soon as all are loaded."""
+    """Wait until all entries are loaded. Returns their ids by title."""
     while True:
         entries = await home_assistant.request(
             "GET", "config/config_entries/entry?domain=balena_supervisor"
@@ -31,12 +31,15 @@ async def _entries(home_assistant: HomeAssistant) -> dict[str, str]:
 
 
 async def _loaded(home_assistant: HomeAssistant) -> set[str]:
-    """Return the titles of the entries, as soon as all are loaded."""
+    """Wait until all entries are loaded. Returns their titles."""
     return set(await _entries(home_assistant))
 
 
 async def _entity_states(home_assistant: HomeAssistant) -> dict[str, str]:
-    """Return the states of our entities. Fails when the start page is not our dashboard."""
+    """Return the states of the integration's entities.
+
+    Fails if the start page is another dashboard.
+    """
     core = await home_assistant.command("frontend/get_user_data", key="core")
     dashboard = await home_assistant.command(
         "lovelace/config", url_path=core["value"]["default_panel"]
@@ -55,7 +58,7 @@ async def _entity_states(home_assistant: HomeAssistant) -> dict[str, str]:
 
 
 async def test_shows_a_device_and_ends_in_order(tmp_path: Path) -> None:
-    """A first run has the device set up, on a start page that shows it, and ends on Ctrl-C."""
+    """The first run sets up a device, shows it on the start page, and stops on Ctrl-C."""
     with run_demo(tmp_path) as demo:
         async with ClientSession() as session:
             home_assistant = await _api(demo, session)
@@ -72,7 +75,7 @@ async def test_shows_a_device_and_ends_in_order(tmp_path: Path) -> None:
 
 
 async def test_follows_the_number_of_devices(tmp_path: Path) -> None:
-    """A later run adds the devices that are new, and removes those that are gone."""
+    """A later run adds new devices and removes devices that do not exist any more."""
     device_port = free_device_port()
     with run_demo(tmp_path, "--devices", "2", device_port=device_port) as demo:
         async with ClientSession() as session:
@@ -98,7 +101,7 @@ async def test_follows_the_number_of_devices(tmp_path: Path) -> None:
 
 
 async def test_shows_an_account_and_reboots_a_device(tmp_path: Path) -> None:
-    """The fleets of an account and their devices are shown, and a button reaches a device."""
+    """The demo shows the fleets and devices of an account, and a button reboots a device."""
     with run_demo(tmp_path, "--scenario", "fleet") as demo:
         async with ClientSession() as session:
             home_assistant = await _api(demo, session)
@@ -135,7 +138,7 @@ async def test_shows_an_account_and_reboots_a_device(tmp_path: Path) -> None:
 
 
 async def test_keeps_an_account_until_it_is_not_wanted(tmp_path: Path) -> None:
-    """A later run keeps the account's entry; one of other devices or ports does not."""
+    """A later run keeps the entry of the account, unless it has other devices or ports."""
     device_port = free_device_port()
     entries = []
     for options, port in (
@@ -161,7 +164,7 @@ async def test_keeps_an_account_until_it_is_not_wanted(tmp_path: Path) -> None:
 
 
 def test_an_account_has_its_own_devices(tmp_path: Path) -> None:
-    """It says that their number cannot be chosen, and leaves nothing behind."""
+    """The demo rejects a number of devices for an account, and leaves no files."""
     options = ("--scenario", "fleet", "--devices", "5")
     with start_demo(tmp_path / "demo", 1, 1, *options) as process:
         output, _ = process.communicate(timeout=30)
@@ -171,7 +174,7 @@ def test_an_account_has_its_own_devices(tmp_path: Path) -> None:
 
 
 def test_names_a_port_that_is_taken(tmp_path: Path) -> None:
-    """It says which port is taken and how to choose another, and leaves nothing behind."""
+    """The demo reports the port that is in use and how to select another, and leaves no files."""
     port = free_ports(1)
     with socket.socket() as other:
         other.bind(("127.0.0.1", port))

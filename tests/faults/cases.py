@@ -153,6 +153,12 @@ CASES: Final = (
         '{"Data":"","Error":"Updates are locked: Update lock is in place"}',
     ),
     _error_status(
+        "503 of an app",
+        "locked",
+        503,
+        '{"status":"failed","message":"Updates are locked: EEXIST: file already exists"}',
+    ),
+    _error_status(
         "423 of an update of the host",
         "locked_by_host_update",
         423,
@@ -319,9 +325,9 @@ POLLED_ENDPOINTS: Final = (
         endpoint=Endpoint.VPN,
         unknown=entity_ids(_NAME, "binary_sensor.vpn", "binary_sensor.vpn_enabled"),
     ),
-    # While nothing is under way, the others tell the same.
+    # While the device is idle, other endpoints report the same.
     PolledEndpoint(endpoint=Endpoint.STATE_STATUS),
-    # What seldom changes stays as it was told last.
+    # Details that seldom change keep their last value.
     PolledEndpoint(
         endpoint=Endpoint.HOST_CONFIG, late=entity_ids(_NAME, "sensor.hostname")
     ),

@@ -1,17 +1,12 @@
-"""Fixtures of the fault matrix: a clock, notes for the report, and a check of the log.
+"""Fixtures of the fault matrix: notes for the report, and a check of the log.
 
 FAULTS_REPORT is the file that the report is written into, FAULTS_BLOCK the name of the block.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable, Generator
 import logging
 import os
-import time
-from unittest.mock import patch
 
-from freezegun import freeze_time
-from freezegun.api import FrozenDateTimeFactory
 import pytest
 
 from simulator import Device
@@ -58,15 +53,6 @@ def note(record_property: Callable[[str, object], None]) -> Note:
 
 
 @pytest.fixture
-async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
-    """Freeze the clock, but not that of the event loop, which timeouts of requests need."""
-    running = time.monotonic
-    loop = asyncio.get_running_loop()
-    with freeze_time() as clock, patch.object(loop, "time", running):
-        yield clock
-
-
-@pytest.fixture
 def secrets(device: Device) -> list[str]:
     """Return the API keys that must not be logged."""
     return [device.api_key]
@@ -81,9 +67,9 @@ def _only_expected_logs(
     entity_registry_enabled_by_default: None,
 ) -> Generator[None]:
     """Fail a test that logs more than one line, another line, or a key."""
-    # On level debug, it logs every state.
+    # The debug level logs every state.
     caplog.set_level(logging.INFO, "homeassistant.core")
-    # caplog keeps records from the level that is set last.
+    # caplog keeps records from the level that was set last.
     caplog.set_level(logging.DEBUG)
     yield
     records = [*caplog.get_records("setup"), *caplog.get_records("call")]

@@ -1,4 +1,4 @@
-"""Injects faults into a simulated server, and reads what Home Assistant makes of them."""
+"""Inject faults into a simulated server, and read the resulting states of Home Assistant."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,7 +12,8 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from custom_components.balena_supervisor.client import Endpoint
 from custom_components.balena_supervisor.const import DOMAIN
-from homeassistant.config_entries import SOURCE_REAUTH
+from custom_components.balena_supervisor.exceptions import result_of
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntry
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
@@ -98,8 +99,14 @@ async def send_command(
             return_response=asks,
         )
     except HomeAssistantError as err:
-        return CommandResult(err.translation_key, str(err.translation_placeholders))
+        return CommandResult(result_of(err), str(err.translation_placeholders))
     return CommandResult()
+
+
+def setup_result(entry: ConfigEntry) -> str | None:
+    """Return why the setup of an entry failed, as the word that automations get for the error."""
+    key = entry.error_reason_translation_key
+    return result_of(HomeAssistantError(translation_key=key)) if key else None
 
 
 def is_reauth_in_progress(hass: HomeAssistant) -> bool:

@@ -1,4 +1,4 @@
-"""Faults of a device of an account, whose Supervisor is reached through the balena API."""
+"""Faults of a device of an account, which is reached through the balena API."""
 
 from dataclasses import replace
 from typing import Final
@@ -9,7 +9,7 @@ from .cases import CASES, REFUSED, Case, Command, PolledEndpoint, entity_ids
 
 NAME: Final = "kiosk_lobby"
 
-# The API passes on JSON and plain text. It reports that it could not read anything else.
+# The API forwards JSON and plain text. It reports an error for everything else.
 _UNREADABLE: Final = (
     "500 as text",
     "500 as HTML",
@@ -20,10 +20,10 @@ _UNREADABLE: Final = (
     "deep nesting",
     "no UTF-8",
 )
-# Broken JSON. Plain text stays readable.
+# Invalid JSON, which is readable as plain text.
 _BROKEN_JSON: Final = ("half of the JSON", "a number of 400 digits", "NUL")
 _AT_ONCE: Final = {
-    # The API returns this itself for an empty body.
+    # The API itself responds with this to an empty body.
     "500 without a body": "outcome_unknown",
     "503 without a body": "outcome_unknown",
     "401 as text": "device_key_refused",
@@ -49,7 +49,7 @@ BEHIND: Final = tuple(
     for case in CASES
     if case is not REFUSED
 )
-# The same at endpoints that return JSON.
+# The same for endpoints that return JSON.
 BEHIND_JSON: Final = tuple(_unreadable(case, _BROKEN_JSON) for case in BEHIND)
 
 # Faults of the API itself.
@@ -69,7 +69,7 @@ POLLED_ENDPOINTS: Final = (
     PolledEndpoint(
         endpoint=Endpoint.HOST_CONFIG, late=entity_ids(NAME, "sensor.hostname")
     ),
-    # Without a response, the last values stay for a while.
+    # Without a response, the last values stay for some time.
     PolledEndpoint(
         endpoint=Endpoint.DEVICE,
         late=entity_ids(
@@ -79,7 +79,7 @@ POLLED_ENDPOINTS: Final = (
             "sensor.hostname",
         ),
     ),
-    # While the device is idle, the account has the same information.
+    # While the device is idle, the row of the account contains the same information.
     PolledEndpoint(endpoint=Endpoint.APPS_STATE),
     PolledEndpoint(endpoint=Endpoint.STATE_STATUS),
 )
@@ -132,7 +132,7 @@ COMMANDS: Final = (
         data={"remove_proxy": True},
     ),
 )
-# The API itself treats all commands alike.
+# The API itself responds to all commands in the same way.
 SOME_COMMANDS: Final = COMMANDS[:3]
 # These commands return JSON, the others plain text or nothing.
 JSON_COMMANDS: Final = tuple(

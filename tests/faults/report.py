@@ -1,4 +1,4 @@
-"""Collects what was seen in every case, and writes it into the documentation."""
+"""Collect the outcome of every case, and write a table into the documentation."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from .cases import CASES, States
 _TEXTS: Final = Path(balena_supervisor.__file__).parent / "translations/en.json"
 
 NOTHING: Final = "nothing"
-# What is shown of each case, in this order; the others are counted only.
+# The columns of the table in this order. Other columns are only counted.
 _COLUMNS: Final = (
     "while polling `/v1/device`",
     "while polling another endpoint",
@@ -32,7 +32,7 @@ _COLUMNS: Final = (
 
 
 def difference(usual: States, now: States) -> str:
-    """Return in words what is seen of a trouble."""
+    """Return a description of the changed states."""
     changed = {entity for entity in usual if now.get(entity) != usual[entity]}
     online = {entity for entity in changed if entity.endswith("_online")}
     if not changed:
@@ -43,17 +43,17 @@ def difference(usual: States, now: States) -> str:
 
 
 class Report:
-    """What was seen: by what went wrong, and by what was done meanwhile."""
+    """The outcomes by fault and by column."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Create an empty report."""
         self.runs: Counter[str] = Counter()
         self.seen: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self.most_lines = 0
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take over what a test has noted, when all of it is done."""
+        """Store the notes of a test after its teardown."""
         noted = dict(report.user_properties)
         if report.when != "teardown" or "case" not in noted:
             return
@@ -63,7 +63,7 @@ class Report:
         self.most_lines = max(self.most_lines, int(str(noted["lines"])))
 
     def write(self, path: str, name: str) -> None:
-        """Write the block of that name of a file."""
+        """Write a generated block of a file."""
         columns = [column for column in _COLUMNS if column in self.runs]
         rows = [
             (case.name, *(self._cell(case.name, column) for column in columns))
@@ -89,13 +89,14 @@ class Report:
 
     def _cell(self, case: str, column: str) -> str:
         seen = self.seen[case, column]
-        # Of several endpoints, some tell what others tell as well.
+        # Some endpoints have no effect, because others report the same. Show the effects
+        # only.
         shown = seen - {NOTHING} or seen
         return ", ".join(sorted(map(_words, shown)))
 
 
 def _words(seen: str) -> str:
-    """Return the words of a message, without its advice."""
+    """Return the first sentence of a message, which has no advice."""
     messages: Mapping[str, Any] = json.loads(_TEXTS.read_text("utf-8"))["exceptions"]
     if seen not in messages:
         return seen

@@ -1,4 +1,4 @@
-"""An account, of which one request to the balena API goes wrong."""
+"""Faults of one request of an account to the balena API."""
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -27,7 +27,7 @@ DEVICES = ("GET", "/v7/device")
 FLEETS = ("GET", "/v7/application")
 LIMIT = (client, "QUERY_TIMEOUT")
 
-# What is said of an account, by what would be said of a device.
+# The expected translation key for an account, by that for a device.
 SAID = {
     None: None,
     "access_denied": "account_lacks_right",
@@ -39,25 +39,26 @@ SAID = {
     "timeout": "account_timeout",
     "unsupported": "account_too_old",
 }
-# The API has fewer shapes than a Supervisor.
+# Exceptions: the balena API has fewer kinds of responses than a Supervisor.
 SAID_OF = {
     "404 as JSON": "account_too_old",
+    "503 of an app": "account_failed",
     "503 that finds nothing": "account_failed",
     "504 of the front process": "account_failed",
 }
 
 
 def said_of(case: Case) -> str | None:
-    """Return the key of what must be said of an account."""
+    """Return the expected translation key for an account."""
     return SAID_OF.get(case.name, SAID.get(case.read, "account_invalid_answer"))
 
 
 def seen(case: Case, usual: States) -> States:
-    """Return the states that must be seen while devices are not told: none."""
+    """Return the expected states after a poll of the devices with a fault."""
     return usual if case.read is None else dict.fromkeys(usual, "unavailable")
 
 
-# A tag is set by the API itself.
+# The API itself sets a tag.
 TAGS = Command(
     action="set_tags", endpoint=Endpoint.SET_TAGS, data={"tags": {"room": "attic"}}
 )
@@ -71,12 +72,16 @@ TAG_SAID = {
     "locked_by_host_update": "invalid_answer",
     "locked_by_supervisor": "invalid_answer",
 }
-TAG_SAID_OF = {"404 as JSON": "unsupported", "503 that finds nothing": "cloud_failed"}
+TAG_SAID_OF = {
+    "404 as JSON": "unsupported",
+    "503 of an app": "cloud_failed",
+    "503 that finds nothing": "cloud_failed",
+}
 
 
 @pytest.fixture
 def secrets(token: str, cloud_device: CloudDevice) -> list[str]:
-    """Return the keys that nobody may read."""
+    """Return the keys that must not be logged."""
     return [token, cloud_device.device.api_key]
 
 
@@ -90,7 +95,7 @@ async def test_polling(
     case: Case,
     note: Note,
 ) -> None:
-    """All devices and fleets are unavailable when the account is not told, and there with the next good answer."""
+    """Without a usable response, all devices and fleets are unavailable until the next good response."""
     usual = states(hass)
     async with inject_fault(cloud, case, DEVICES, token, LIMIT):
         await poll(hass, clock, 61)
@@ -114,7 +119,7 @@ async def test_polling_the_fleets(
     case: Case,
     note: Note,
 ) -> None:
-    """What seldom changes of fleets stays as it was."""
+    """Details of fleets keep their last values."""
     usual = states(hass)
     async with inject_fault(cloud, case, FLEETS, token, LIMIT):
         await poll(hass, clock, 601)
@@ -136,7 +141,7 @@ async def test_command(
     case: Case,
     note: Note,
 ) -> None:
-    """A tag is set once, and what comes of it is said."""
+    """A tag is set once, and the action reports the outcome."""
     device_id = device_id_of(entity_registry, "kiosk_lobby")
     cloud.requests.clear()
     async with inject_fault(cloud, case, TAG, token, (client, "READ_TIMEOUT")):
@@ -162,7 +167,7 @@ async def test_setup(
     request_: tuple[str, str],
     note: Note,
 ) -> None:
-    """An account that does not tell is set up when it does, and the person is told why not before."""
+    """The setup is retried until the API responds. The entry shows the reason."""
     async with inject_fault(cloud, case, request_, token, LIMIT):
         await hass.config_entries.async_setup(account_entry.entry_id)
         await poll(hass, clock, 100)
@@ -175,7 +180,7 @@ async def test_setup(
     note(case, "at setup", reason)
 
 
-# Who does not let the token see devices, is asked who it is.
+# If the token cannot list devices, the integration checks the token.
 WHOAMI = ("GET", "/actor/v1/whoami")
 WHOAMI_SAID = {
     None: "account_lacks_right",
@@ -193,7 +198,7 @@ async def test_setup_with_a_doubtful_token(
     case: Case,
     note: Note,
 ) -> None:
-    """Another token is asked for only when it is known that this one is bad."""
+    """Another token is not asked for at once, whatever the API responds."""
     async with inject_fault(cloud, case, WHOAMI, token, (client, "READ_TIMEOUT")):
         cloud.faults.add(*DEVICES, Fault.status(401))
         await hass.config_entries.async_setup(account_entry.entry_id)
@@ -201,5 +206,5 @@ async def test_setup_with_a_doubtful_token(
         reason = account_entry.error_reason_translation_key
     said = said_of(case)
     assert reason == WHOAMI_SAID.get(said, said)
-    assert is_reauth_in_progress(hass) == (reason == "account_token_refused")
+    assert not is_reauth_in_progress(hass)
     note(case, "at setup, who the token is of", reason)

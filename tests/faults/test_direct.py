@@ -1,4 +1,4 @@
-"""A device in reach, of which one endpoint goes wrong."""
+"""Faults of one endpoint of a direct device."""
 
 from contextlib import AbstractAsyncContextManager
 
@@ -33,6 +33,7 @@ from .fault_injection import (
     poll,
     requests_to,
     send_command,
+    setup_result,
     states,
 )
 from .report import difference
@@ -40,7 +41,8 @@ from .report import difference
 type FaultyEndpoint = PolledEndpoint | Command
 
 OTHERS = POLLED_ENDPOINTS[1:]
-# A device is refused as a whole, and a key that is refused is asked for.
+# The report of the device decides whether it is online, and a refused key starts
+# reauthentication.
 OF_ONE = tuple(case for case in CASES if case is not REFUSED)
 OF_ALL = tuple(case for case in CASES if case is not BAD_KEY)
 
@@ -48,7 +50,7 @@ OF_ALL = tuple(case for case in CASES if case is not BAD_KEY)
 def fault_at(
     server: SupervisorServer, case: Case, faulty: FaultyEndpoint
 ) -> AbstractAsyncContextManager[None]:
-    """Have something go wrong at the endpoint that is asked."""
+    """Inject a fault at an endpoint."""
     limit = (faulty.endpoint, "timeout")
     return inject_fault(server, case, faulty.request, server.device.api_key, limit)
 
@@ -66,7 +68,7 @@ async def test_polling(
     case: Case,
     note: Note,
 ) -> None:
-    """What one endpoint tells is lost, all else is there, and the next good answer heals it."""
+    """A fault only affects the entities of its endpoint, until the next good response."""
     usual = states(hass)
     async with fault_at(server, case, polled):
         await poll(hass, clock, 601)
@@ -90,11 +92,12 @@ async def test_polling_with_a_key_that_is_refused(
     case: Case,
     note: Note,
 ) -> None:
-    """The person is asked for another key, once, and all is there again when it was entered."""
+    """A key refused for a minute starts one reauthentication. With the new key, all entities return."""
     usual = states(hass)
     async with fault_at(server, case, DEVICE):
         await poll(hass, clock)
-        await poll(hass, clock)
+        assert not is_reauth_in_progress(hass)
+        await poll(hass, clock, 61)
         during = states(hass)
         assert during == DEVICE.expected_states(case, usual)
     note(case, DEVICE.column, difference(usual, during))
@@ -117,7 +120,10 @@ async def test_setup(
     case: Case,
     note: Note,
 ) -> None:
-    """A device is set up without what one endpoint tells, which comes with its next good answer."""
+    """A device is set up without the values of one endpoint.
+
+    They appear with the next good response.
+    """
     async with fault_at(server, case, polled):
         assert await hass.config_entries.async_setup(entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -139,11 +145,11 @@ async def test_setup_without_the_device(
     case: Case,
     note: Note,
 ) -> None:
-    """A device that does not tell of itself is set up when it does, and the person is told why not before."""
+    """The setup is retried until the device responds. The entry shows the reason."""
     async with fault_at(server, case, DEVICE):
         await hass.config_entries.async_setup(entry.entry_id)
         await poll(hass, clock, 100)
-        reason = entry.error_reason_translation_key
+        reason = setup_result(entry)
         assert reason == case.read
     note(case, "at setup, `/v1/device`", reason)
     await poll(hass, clock, 100)
@@ -161,7 +167,7 @@ async def test_setup_with_a_key_that_is_refused(
     case: Case,
     note: Note,
 ) -> None:
-    """The person is asked for another key, and the device is set up when it was entered."""
+    """A refused key starts reauthentication, and the new key completes the setup."""
     async with fault_at(server, case, DEVICE):
         await hass.config_entries.async_setup(entry.entry_id)
         await poll(hass, clock, 100)
@@ -188,7 +194,10 @@ async def test_command(
     case: Case,
     note: Note,
 ) -> None:
-    """A command is sent once and says how it ended; nothing else changes, and the next one is obeyed."""
+    """A command is sent once and reports its outcome.
+
+    No other state changes, and the next one works.
+    """
     usual = states(hass)
     server.requests.clear()
     async with fault_at(server, case, command):
@@ -199,7 +208,7 @@ async def test_command(
     assert result.text.isprintable()
     assert device.api_key not in result.text
     assert is_reauth_in_progress(hass) == case.starts_reauth
-    # One that was switched off after all is switched on.
+    # A service that was stopped after all is started.
     await device.power_on()
     await poll(hass, clock, 100)
     now = states(hass)
@@ -220,7 +229,7 @@ async def test_query(
     case: Case,
     note: Note,
 ) -> None:
-    """A question of a person says what went wrong, changes nothing, and can be asked again."""
+    """An action that reads reports the error, changes nothing, and can be repeated."""
     usual = states(hass)
     server.requests.clear()
     async with fault_at(server, case, query):
@@ -245,7 +254,7 @@ async def test_new_key(
     case: Case,
     note: Note,
 ) -> None:
-    """Whether there is a new key is unknown unless the device tells it, and it is not asked for another."""
+    """Without a key in the response, the outcome is unknown, and no second request is sent."""
     server.requests.clear()
     async with fault_at(server, case, NEW_KEY):
         result = await send_command(hass, NEW_KEY, device_id)

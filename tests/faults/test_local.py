@@ -1,4 +1,4 @@
-"""A device in local mode, whose target state is replaced."""
+"""Faults while the target state of a device in local mode is replaced."""
 
 from typing import Any, Final
 
@@ -47,7 +47,7 @@ async def test_command(
     server: SupervisorServer,
     case: Case,
 ) -> None:
-    """A target state is sent once, what comes of it is said, and the next one is obeyed."""
+    """A target state is sent once, the action reports the outcome, and the next one works."""
     device.local_mode = True
     server.requests.clear()
     limit = (REPLACE.endpoint, "timeout")

@@ -1,4 +1,4 @@
-"""A device with an old Supervisor, which is asked and told in other ways."""
+"""Faults of a device with an old Supervisor, which has other endpoints."""
 
 from typing import Final
 
@@ -58,12 +58,12 @@ def device() -> Device:
     """Return a device with an old Supervisor, whose app has one service."""
     release = Release("7fc9c5bea8e361acd49886fe6cc1e1cd", 99999, (Service("main"),))
     app = App(APP_ID, "demo-fleet", release)
-    return Device(supervisor_version="6.6.0", apps=[app])
+    return Device(supervisor_version="6.6.11", apps=[app])
 
 
 @pytest.fixture
 def _on_the_device(monkeypatch: pytest.MonkeyPatch, server: SupervisorServer) -> None:
-    """Run on the device itself, which tells which app it runs."""
+    """Set the environment of a container on the device, which contains the app id."""
     monkeypatch.setenv("RESIN_SUPERVISOR_ADDRESS", server.url)
     monkeypatch.setenv("RESIN_APP_ID", "1658654")
 
@@ -78,7 +78,7 @@ async def test_polling(
     server: SupervisorServer,
     case: Case,
 ) -> None:
-    """What is told of the app is lost, all else is there, and the next good answer heals it."""
+    """A fault only affects the entities of the app, until the next good response."""
     usual = states(hass)
     request = ("GET", f"/v1/apps/{APP_ID}")
     limit = (Endpoint.APP, "timeout")
@@ -100,7 +100,10 @@ async def test_command(
     command: Command,
     case: Case,
 ) -> None:
-    """A command is sent once and says how it ended; nothing else changes, and the next one is obeyed."""
+    """A command is sent once and reports its outcome.
+
+    No other state changes, and the next one works.
+    """
     device_id = device_id_of(entity_registry, NAME)
     usual = states(hass)
     server.requests.clear()

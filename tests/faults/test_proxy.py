@@ -1,4 +1,4 @@
-"""A device of an account, whose Supervisor or the balena API's way to it goes wrong."""
+"""Faults of the Supervisor of an account's device, and of the balena API in front of it."""
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -34,7 +34,7 @@ from .proxy_cases import (
 from .report import difference
 
 HEALTHY, *OTHERS = POLLED_ENDPOINTS
-# It passes for a wish of the API, and concerns all of its devices.
+# This looks like a rate limit of the API, so it applies to all of its devices.
 (PAUSE,) = (case for case in BEHIND if case.command == "rate_limited")
 ALL_POLLED_ENDPOINTS = matrix(
     [HEALTHY], [case for case in BEHIND if case is not PAUSE]
@@ -43,19 +43,19 @@ ALL_POLLED_ENDPOINTS = matrix(
 
 @pytest.fixture
 def secrets(token: str, cloud_device: CloudDevice) -> list[str]:
-    """Return the keys that nobody may read."""
+    """Return the keys that must not be logged."""
     return [token, cloud_device.device.api_key]
 
 
 @pytest.fixture(autouse=True)
 def _neighbour(cloud: CloudServer, cloud_device: CloudDevice) -> None:
-    """Have another device in the fleet, which nothing concerns."""
+    """Add another device to the fleet, which has no fault."""
     cloud.make_device(cloud_device.fleet, "kiosk-door")
 
 
 @pytest.fixture
 def lobby(account: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
-    """Return the id of the device in the registry."""
+    """Return the registry id of the device."""
     return device_id_of(entity_registry, NAME)
 
 
@@ -71,7 +71,7 @@ async def test_polling(
     case: Case,
     note: Note,
 ) -> None:
-    """What one endpoint tells is lost, all else and the other device are there, and the next good answer heals it."""
+    """A fault only affects the entities of its endpoint and device, until the next good response."""
     usual = states(hass)
     server, limit = cloud_device.supervisor, (cloud, "proxy_timeout")
     key = cloud_device.device.api_key
@@ -96,7 +96,7 @@ async def test_polling_in_a_pause(
     case: Case,
     note: Note,
 ) -> None:
-    """What is not asked in a pause stays as it was, of all devices."""
+    """Values that are not read during a backoff do not change, on all devices."""
     usual = states(hass)
     server, limit = cloud_device.supervisor, (cloud, "proxy_timeout")
     async with inject_fault(server, case, polled.request, "", limit):
@@ -119,7 +119,10 @@ async def test_setup(
     case: Case,
     note: Note,
 ) -> None:
-    """A device is set up without what one endpoint tells, which comes with its next good answer."""
+    """A device is set up without the values of one endpoint.
+
+    They appear with the next good response.
+    """
     server, limit = cloud_device.supervisor, (cloud, "proxy_timeout")
     key = cloud_device.device.api_key
     async with inject_fault(server, case, polled.request, key, limit):
@@ -147,7 +150,10 @@ async def test_command(
     case: Case,
     note: Note,
 ) -> None:
-    """A command reaches the Supervisor once and says how it ended; nothing else changes, and the next one is obeyed."""
+    """A command reaches the Supervisor once and reports its outcome.
+
+    No other state changes, and the next one works.
+    """
     usual = states(hass)
     server, limit = cloud_device.supervisor, (cloud, "proxy_timeout")
     key = cloud_device.device.api_key
@@ -181,7 +187,7 @@ async def test_command_at_the_api(
     case: Case,
     note: Note,
 ) -> None:
-    """A command is sent to the API once and says how it ended, and the next one is obeyed."""
+    """A command is sent to the API once and reports its outcome, and the next one works."""
     usual = states(hass)
     _, path = command.request
     request = ("POST", f"/supervisor{path}")

@@ -1,4 +1,4 @@
-"""Whatever comes in, nothing breaks: answers, what people type, what browsers send.
+"""Property-based tests with random responses, user input and WebSocket messages.
 
-Ordinary runs try few examples of each; scripts/fuzz tries many.
+Regular runs try few examples of each. scripts/fuzz tries many.
 """

@@ -1,4 +1,4 @@
-"""How many examples are tried, and how long that may take."""
+"""The number of examples, and the time limit."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 import pytest
 
-# Examples share Home Assistant and the simulator, which they leave as they were.
+# Examples share Home Assistant and the simulator. Each example restores their state.
 _SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 settings.register_profile(
     "quick", max_examples=40, deadline=None, suppress_health_check=_SHARED
@@ -21,7 +21,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let fuzzing take the time that it needs."""
+    """Remove the time limit of fuzz tests."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:

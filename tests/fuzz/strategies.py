@@ -1,4 +1,4 @@
-"""Values of all sorts, and those that were recorded."""
+"""Strategies for random values, and the recorded responses."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -18,7 +18,7 @@ _WORDS = st.sampled_from(
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), _WORDS
 )
-# Without what is no JSON to the strict, and closes a browser's connection.
+# Exclude values that strict JSON parsers reject. They close the connection of a browser.
 STRICT_SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -33,7 +33,7 @@ def json_values(
     names: st.SearchStrategy[str] | None = None,
     scalars: st.SearchStrategy[Any] = SCALARS,
 ) -> st.SearchStrategy[Any]:
-    """Return any JSON values, with objects that have some of the names."""
+    """Return random JSON values. Their objects have some of the given names."""
     keys = st.text() if names is None else st.one_of(names, st.text())
     return st.recursive(
         scalars,
@@ -47,7 +47,7 @@ def json_values(
 JSON = json_values()
 STRICT_JSON = json_values(scalars=STRICT_SCALARS)
 
-# Of those that were not recorded, or not whole.
+# Responses that were not recorded, or only in part.
 _OTHERS: dict[str, Any] = {
     "/v2/applications/1658654/state": {
         "local": {
@@ -77,7 +77,7 @@ _OTHERS: dict[str, Any] = {
 
 
 def recorded(path: str) -> list[Any]:
-    """Return the JSON answers that there are of a path, each with something in it."""
+    """Return the recorded JSON responses of a path that are not empty."""
     if path in _OTHERS:
         return [_OTHERS[path]]
     answers = [
@@ -93,7 +93,7 @@ type Place = tuple[str | int, ...]
 
 
 def places(value: Any, *, leaves: bool, at: Place = ()) -> Iterator[Place]:
-    """Go through all places of a JSON value, or those only with nothing below."""
+    """Yield the paths to all values inside of a JSON value, or only to the innermost ones."""
     inner = (
         list(value.items())
         if isinstance(value, dict)
@@ -108,7 +108,7 @@ def places(value: Any, *, leaves: bool, at: Place = ()) -> Iterator[Place]:
 
 
 def spoiled(value: Any, place: Place, other: Any) -> Any:
-    """Return a JSON value that has another one in some place."""
+    """Return a copy of a JSON value with another value at a path."""
     if not place:
         return other
     key, *rest = place
@@ -118,7 +118,7 @@ def spoiled(value: Any, place: Place, other: Any) -> Any:
 
 
 def differences(one: object, other: object, at: str = "") -> Iterator[str]:
-    """Go through what differs between two models."""
+    """Yield the paths of the differences between two models."""
     if type(one) is not type(other):
         yield at
     elif is_dataclass(one) and not isinstance(one, type):
@@ -141,12 +141,12 @@ def differences(one: object, other: object, at: str = "") -> Iterator[str]:
 
 
 def _are_models(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
-    """Return whether two tuples have as many models, one by one of the same thing."""
+    """Return whether two tuples contain the same number of models."""
     return len(one) == len(other) and all(map(is_dataclass, one))
 
 
 def misfits(value: object, hint: Any, at: str = "state") -> Iterator[str]:
-    """Go through what is of another type than it is declared with."""
+    """Yield the values whose type differs from the declared type."""
     if isinstance(hint, UnionType):
         if all(list(misfits(value, item, at)) for item in get_args(hint)):
             yield f"{at} is {value!r}"

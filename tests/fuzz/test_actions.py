@@ -1,4 +1,4 @@
-"""Whatever fields an action is called with, it is refused by name, or done."""
+"""Actions with random fields are rejected with the name of the field, or executed."""
 
 from collections.abc import AsyncGenerator
 import json
@@ -12,13 +12,14 @@ import voluptuous as vol
 
 from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from simulator import Device, Fault, SupervisorServer
 
 from .strategies import JSON, json_values
 
-# What passes for a value of some field.
+# Valid values of some fields.
 PLAUSIBLE: Final = st.sampled_from(
     (
         0,
@@ -56,7 +57,7 @@ VALUES: Final = st.one_of(
 
 
 def fields(action: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Return objects with some of the fields of an action, and others."""
+    """Return objects with some of the fields of an action, and with unknown fields."""
     own = {str(field): VALUES for field in ACTIONS[action].fields}
     return st.one_of(
         st.fixed_dictionaries({}, optional=own),
@@ -66,7 +67,7 @@ def fields(action: str) -> st.SearchStrategy[dict[str, Any]]:
 
 
 async def call(hass: HomeAssistant, action: str, data: dict[str, Any]) -> str:
-    """Return what came of an action: "refused", "failed", or "done"."""
+    """Return the outcome of an action: "refused", "failed" or "done"."""
     try:
         answer = await hass.services.async_call(
             DOMAIN,
@@ -78,7 +79,7 @@ async def call(hass: HomeAssistant, action: str, data: dict[str, Any]) -> str:
     except vol.Invalid:
         return "refused"
     except ServiceValidationError as err:
-        return "refused" if err.translation_key == "invalid_field" else "failed"
+        return "refused" if result_of(err) == "invalid_field" else "failed"
     except HomeAssistantError:
         return "failed"
     assert orjson.dumps(answer)
@@ -89,7 +90,7 @@ async def call(hass: HomeAssistant, action: str, data: dict[str, Any]) -> str:
 async def calm(
     hass: HomeAssistant, device_id: str, freezer: FrozenDateTimeFactory
 ) -> AsyncGenerator[None]:
-    """Stand still, so that nothing is sent but by actions."""
+    """Stop polling, so that only actions send requests."""
     await hass.async_block_till_done(wait_background_tasks=True)
     yield
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -106,7 +107,7 @@ async def test_any_fields(
     action: str,
     data: st.DataObject,
 ) -> None:
-    """Any fields are refused without a word to the device, or it is asked."""
+    """Invalid fields are rejected without a request. Otherwise a request is sent."""
     await device.power_on()
     server.requests.clear()
     given_fields = data.draw(fields(action))
@@ -119,7 +120,7 @@ async def test_any_fields(
 async def test_any_device(
     hass: HomeAssistant, server: SupervisorServer, calm: None, device_ids: Any
 ) -> None:
-    """An action on anything but a device of ours is refused."""
+    """An action on a device of another integration is rejected."""
     server.requests.clear()
     assert await call(hass, "blink", {"device_id": device_ids}) != "done"
     assert not server.requests
@@ -149,7 +150,7 @@ async def test_any_bytes_of_the_journal(
     calm: None,
     body: bytes,
 ) -> None:
-    """Any bytes of a journal are logs that can be passed on."""
+    """A journal with random bytes results in logs that are valid JSON."""
     server.faults.clear()
     server.faults.add("POST", "/v2/journal-logs", Fault(status_code=200, body=body))
     for kind in ("text", "entries"):

@@ -1,4 +1,4 @@
-"""Whatever people type into a form, they get a form, an entry or a reason back."""
+"""Any user input results in a form, an entry or an abort with a reason."""
 
 from collections.abc import Generator
 from typing import Any
@@ -51,7 +51,7 @@ type Typed = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def _setup_entry() -> Generator[AsyncMock]:
-    """Register without setting up."""
+    """Replace the setup of entries."""
     with (
         patch(
             "custom_components.balena_supervisor.async_setup_entry", return_value=True
@@ -65,7 +65,7 @@ def _setup_entry() -> Generator[AsyncMock]:
 
 @pytest.fixture
 def everything_leads_here(port: int) -> Generator[None]:
-    """Have every address, name and port lead to one server on this machine."""
+    """Resolve every host name to the server of the test."""
 
     async def resolve(_: object, host: str, __: int, **___: object) -> list[Any]:
         return [
@@ -86,7 +86,7 @@ def everything_leads_here(port: int) -> Generator[None]:
 async def submitted(
     hass: HomeAssistant, context: dict[str, Any], typed: Typed, *ways: str
 ) -> ConfigFlowResult | None:
-    """Return what comes of what was typed, None when the form itself refuses it."""
+    """Return the result of a flow, None if the schema rejects the input."""
     flows = hass.config_entries.flow
     result = await flows.async_init(DOMAIN, context=context)
     for way in ways:
@@ -98,7 +98,7 @@ async def submitted(
 
 
 async def clear(hass: HomeAssistant, *keep: str) -> None:
-    """Have no flow and no entry left, but those to keep."""
+    """Remove all flows, and all entries except for those to keep."""
     for flow in hass.config_entries.flow.async_progress():
         hass.config_entries.flow.async_abort(flow["flow_id"])
     for entry in hass.config_entries.async_entries(DOMAIN):
@@ -107,7 +107,7 @@ async def clear(hass: HomeAssistant, *keep: str) -> None:
 
 
 def assert_is_answered(result: ConfigFlowResult | None, fields: set[str]) -> None:
-    """Fail when a person does not learn what became of what they typed."""
+    """Fail if a form shows no error, or an error without a field."""
     if result is None or result["type"] in DONE:
         return
     assert result["type"] is FlowResultType.FORM
@@ -118,11 +118,11 @@ def assert_is_answered(result: ConfigFlowResult | None, fields: set[str]) -> Non
 
 
 class TestDevice:
-    """A device in reach."""
+    """A direct device."""
 
     @pytest.fixture
     def port(self, server: SupervisorServer) -> int:
-        """Return where every address leads."""
+        """Return the port of the server."""
         return server.port
 
     @given(host=ADDRESSES, key=KEYS, verify=st.booleans())
@@ -134,7 +134,7 @@ class TestDevice:
         key: str,
         verify: bool,
     ) -> None:
-        """Any address and key."""
+        """Any address and any key."""
         typed = {"host": host, "api_key": key, "verify_ssl": verify}
         result = await submitted(hass, {"source": SOURCE_USER}, typed, "direct")
         assert_is_answered(result, {*typed})
@@ -148,7 +148,7 @@ class TestDevice:
         everything_leads_here: None,
         host: str,
     ) -> None:
-        """Any address, which may be good."""
+        """Any address with a valid key."""
         typed = {"host": host, "api_key": device.api_key, "verify_ssl": True}
         result = await submitted(hass, {"source": SOURCE_USER}, typed, "direct")
         assert_is_answered(result, {*typed})
@@ -163,7 +163,7 @@ class TestDevice:
         host: str,
         key: str,
     ) -> None:
-        """Any key after the old one was refused, and any other address."""
+        """Any key in a reauthentication, and any address in a reconfiguration."""
         context = {"source": SOURCE_REAUTH, "entry_id": entry.entry_id}
         flows = hass.config_entries.flow
         result = await flows.async_init(DOMAIN, context=context, data=entry.data)
@@ -180,7 +180,7 @@ class TestAccount:
 
     @pytest.fixture
     def port(self, cloud: CloudServer) -> int:
-        """Return where every address leads."""
+        """Return the port of the server."""
         return cloud.port
 
     @given(token=KEYS, url=ADDRESSES, certificate=CERTIFICATES, verify=st.booleans())
@@ -193,7 +193,7 @@ class TestAccount:
         certificate: str,
         verify: bool,
     ) -> None:
-        """Any token, address and authority."""
+        """Any token, address and certificate authority."""
         server = {"url": url, "ca_certificate": certificate, "verify_ssl": verify}
         typed = {"token": token, "server": server}
         result = await submitted(hass, {"source": SOURCE_USER}, typed, "account")
@@ -209,7 +209,7 @@ class TestAccount:
         fleet: Fleet,
         url: str,
     ) -> None:
-        """Any address, which may be good."""
+        """Any address with a valid token."""
         typed = {"token": token, "server": {"url": url, "verify_ssl": True}}
         result = await submitted(hass, {"source": SOURCE_USER}, typed, "account")
         assert_is_answered(result, {*typed})
@@ -224,7 +224,7 @@ class TestAccount:
         token: str,
         url: str,
     ) -> None:
-        """Any other token and address."""
+        """Any token in a reauthentication, and any address in a reconfiguration."""
         context = {"source": SOURCE_RECONFIGURE, "entry_id": account_entry.entry_id}
         typed = {"token": token, "server": {"url": url, "verify_ssl": True}}
         assert_is_answered(await submitted(hass, context, typed), {*typed})

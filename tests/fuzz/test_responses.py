@@ -1,4 +1,4 @@
-"""Answers of devices and of the balena API, with anything in any place."""
+"""Responses of devices and of the balena API with random values."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -79,7 +79,7 @@ ROW = {
         for service in ("browser", "signage")
     ],
 }
-# Without it, nobody knows what the rest is about.
+# Fields that identify the item. Without them, the item is omitted.
 IDENTITIES = {
     "appId",
     "id",
@@ -94,12 +94,12 @@ IDENTITIES = {
 
 @st.composite
 def answers(draw: st.DrawFn, path: str) -> tuple[Any, Place]:
-    """Return an answer that was recorded, and a place in it."""
+    """Return a recorded response, and the path to a value in it."""
     answer = draw(st.sampled_from(recorded(path)))
     return answer, draw(st.sampled_from(list(places(answer, leaves=True))))
 
 
-# Made of what is passed on as it is.
+# Parsers that keep parts of the response without a model.
 OTHERS: list[tuple[str, Make]] = [("/v2/local/target-state", models.parse_target_apps)]
 
 
@@ -108,7 +108,7 @@ OTHERS: list[tuple[str, Make]] = [("/v2/local/target-state", models.parse_target
 )
 @given(data=st.data())
 def test_anything_in_any_place(path: str, make: Make, data: st.DataObject) -> None:
-    """What is wrong in an answer makes a model all the same."""
+    """A response with a random value anywhere results in a model."""
     answer = data.draw(st.sampled_from(recorded(path)))
     place = data.draw(st.sampled_from(list(places(answer, leaves=False))))
     value = spoiled(answer, place, data.draw(JSON))
@@ -118,17 +118,17 @@ def test_anything_in_any_place(path: str, make: Make, data: st.DataObject) -> No
 @pytest.mark.parametrize(("path", "make"), MODELS, ids=[path for path, _ in MODELS])
 @given(data=st.data())
 def test_a_wrong_value_costs_itself(path: str, make: Make, data: st.DataObject) -> None:
-    """One wrong value takes one field along at most, or the one thing that it names."""
+    """A wrong value affects at most one field, or the item that it identifies."""
     answer, place = data.draw(answers(path))
     value = spoiled(answer, place, data.draw(JSON))
     lost = list(differences(make(answer), make(value)))
-    # Under another name a thing is gone, and another one there.
+    # With another name, one item is missing and another one is added.
     assert len(lost) <= (2 if place[-1] in IDENTITIES else 1)
 
 
 @given(place=st.sampled_from(list(places(ROW, leaves=True))), value=JSON)
 def test_a_wrong_value_of_a_row_costs_itself(place: Place, value: object) -> None:
-    """One wrong value takes one field of the device along at most."""
+    """A wrong value in a row affects at most one field of the device."""
     device = DeviceRow.from_json(spoiled(ROW, place, value))
     lost = list(differences(DeviceRow.from_json(ROW), device))
     assert len(lost) <= 1
@@ -151,14 +151,14 @@ ANSWERS = st.builds(Response, status=STATUSES, content_type=KINDS, body=TEXTS)
 
 
 class Canned:
-    """A way to a device that always gives the same answer."""
+    """A transport that always returns the same response."""
 
     def __init__(self, answer: Response) -> None:
-        """Remember the answer."""
+        """Store the response."""
         self._answer = answer
 
     async def request(self, *_: object, is_command: bool, **__: object) -> Response:
-        """Return the answer, or raise what it means."""
+        """Return the response, or raise its error."""
         if error := error_from_response(self._answer, is_command=is_command):
             raise error
         return self._answer
@@ -167,7 +167,7 @@ class Canned:
     async def stream(
         self, *_: object, **__: object
     ) -> AsyncGenerator[AsyncGenerator[bytes]]:
-        """Yield the answer in two parts."""
+        """Yield the response in two parts."""
         yield self._parts()
 
     async def _parts(self) -> AsyncGenerator[bytes]:
@@ -176,7 +176,7 @@ class Canned:
         yield self._answer.body[middle:]
 
     def set_api_key(self, api_key: str) -> None:
-        """Need no key."""
+        """Ignore the key."""
 
 
 async def _lines(lines: AsyncGenerator[object]) -> list[object]:
@@ -214,7 +214,7 @@ CALLS: dict[str, Callable[[Supervisor], Awaitable[object]]] = {
 async def test_any_answer_of_a_device(
     call: Callable[[Supervisor], Awaitable[object]], answer: Response
 ) -> None:
-    """Whatever a device answers, it is understood or one of our errors."""
+    """Any response of a device is parsed, or raises a BalenaError."""
     with suppress(BalenaError):
         await call(Supervisor(Canned(answer)))
 
@@ -244,7 +244,7 @@ async def test_any_answer_of_the_balena_api(
     kind: str,
     pause: int | str,
 ) -> None:
-    """Whatever the balena API answers, or what stands before it, is understood or one of our errors."""
+    """Any response of the balena API, or of a server in front of it, is parsed or raises a BalenaError."""
     cloud.faults.clear()
     cloud.faults.add(
         "*",
@@ -283,7 +283,7 @@ JOURNAL_FIELDS = (
     )
 )
 def test_any_line_of_the_journal(line: str) -> None:
-    """Any line makes an entry, of which something can be read."""
+    """Any line of the journal results in an entry with a message."""
     entry = JournalEntry.from_line(line)
     assert isinstance(entry.message, str | bytes | None)
     assert isinstance(entry.service, str | None)

@@ -1,7 +1,8 @@
-"""What answers mean, however they contradict each other."""
+"""The states that result from random, possibly contradictory responses."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given, strategies as st
@@ -46,7 +47,7 @@ APPS = st.sampled_from((1, 2))
 
 
 def of(**values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Return objects of which each field may be missing, or anything."""
+    """Return objects of a class whose fields can be missing or have any value."""
     return st.fixed_dictionaries(
         {},
         optional={
@@ -132,7 +133,7 @@ ROWS = st.builds(
     ),
 )
 
-# What cannot be true at the same time, by what is wrong then.
+# Conditions that a valid state must not meet, by the description of the contradiction.
 CONTRADICTIONS: dict[str, Callable[[DeviceState], bool]] = {
     "up to date, and an update pends": lambda state: (
         state.update_status == "up_to_date" and state.update_pending is True
@@ -169,13 +170,13 @@ CONTRADICTIONS: dict[str, Callable[[DeviceState], bool]] = {
 
 
 def contradictions(state: DeviceState) -> Iterable[str]:
-    """Return what a state says that cannot be true at the same time."""
+    """Return the contradictions in a state."""
     return [text for text, is_so in CONTRADICTIONS.items() if is_so(state)]
 
 
 @given(state=STATES)
 def test_any_answers_of_a_supervisor(state: DeviceState) -> None:
-    """Whatever a Supervisor answers, the state has the types that it promises, and is one."""
+    """Any responses of a Supervisor result in a state with the declared types and no contradictions."""
     assert not list(misfits(state, DeviceState))
     assert not contradictions(state)
 
@@ -184,15 +185,17 @@ def test_any_answers_of_a_supervisor(state: DeviceState) -> None:
 def test_any_row_of_an_account(
     row: DeviceRow, told: DeviceState | None, is_fresh: bool
 ) -> None:
-    """Whatever an account tells beside its Supervisor, the same holds."""
-    state = state_from_account(row, "fleet", told, is_fresh=is_fresh)
+    """The same for any row of an account together with any report of a Supervisor."""
+    state = state_from_account(
+        row, "fleet", told, now=datetime.now(UTC), is_fresh=is_fresh
+    )
     assert not list(misfits(state, DeviceState))
     assert not contradictions(state)
 
 
 @given(state=STATES)
 def test_states_compare(state: DeviceState) -> None:
-    """A state is the same as itself, so that nothing is written where nothing changed."""
+    """Equal responses result in equal states, so that no state is written without a change."""
     assert state == DeviceState(
         **{field.name: getattr(state, field.name) for field in fields(state)}
     )

@@ -1,4 +1,4 @@
-"""Whatever a browser sends, it gets an answer."""
+"""Any message of a browser gets a response."""
 
 from typing import Any
 
@@ -29,12 +29,12 @@ FIELDS = st.fixed_dictionaries(
 async def websocket(
     hass: HomeAssistant, hass_ws_client: WebSocketGenerator, device_id: str
 ) -> MockHAClientWebSocket:
-    """Return the connection of an administrator's browser."""
+    """Return a WebSocket connection of an administrator."""
     return await hass_ws_client(hass)
 
 
 async def answer(websocket: MockHAClientWebSocket, message: Any) -> dict[str, Any]:
-    """Return the answer to a message, whatever else comes in between."""
+    """Return the response to a message. Skips other messages."""
     await websocket.send_json_auto_id(message)
     while True:
         received: dict[str, Any] = await websocket.receive_json()
@@ -42,7 +42,7 @@ async def answer(websocket: MockHAClientWebSocket, message: Any) -> dict[str, An
             return received
 
 
-# Home Assistant's own word for what it refuses.
+# The error code of Home Assistant for invalid messages.
 @pytest.mark.expects_log("Error handling message")
 @given(fields=FIELDS, is_of_device=st.booleans())
 async def test_any_subscription(
@@ -51,7 +51,7 @@ async def test_any_subscription(
     fields: dict[str, Any],
     is_of_device: bool,
 ) -> None:
-    """Any subscription begins, or is refused with a reason."""
+    """Any subscription starts, or is rejected with a reason."""
     device = {"device_id": device_id} if is_of_device else {}
     result = await answer(
         websocket, {"type": f"{DOMAIN}/logs/subscribe", **fields, **device}
@@ -65,12 +65,12 @@ async def test_any_subscription(
     )
 
 
-# Home Assistant's own word for what it refuses.
+# The error code of Home Assistant for invalid messages.
 @pytest.mark.expects_log("Error handling message")
 @given(fields=FIELDS)
 async def test_any_question_for_devices(
     websocket: MockHAClientWebSocket, fields: dict[str, Any]
 ) -> None:
-    """Devices are told, or the question is refused."""
+    """The list of devices is returned, or the message is rejected."""
     result = await answer(websocket, {"type": f"{DOMAIN}/devices", **fields})
     assert result["success"] or result["error"]["code"] == "invalid_format"

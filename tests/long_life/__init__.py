@@ -1,1 +1,1 @@
-"""Long lives of devices, and what Home Assistant should show of them."""
+"""Long runs of simulated devices, with the states that Home Assistant must show."""

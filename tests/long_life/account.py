@@ -1,17 +1,19 @@
-"""An account whose devices come and go, and what Home Assistant should show of them.
+"""A long run of an account whose devices join and leave.
 
-The oracle knows nothing of the integration but what makes the ids of its entities, and takes
-every word from what is true of the simulated account.
+The oracle derives all expected states from the simulated account. Of the integration, it
+uses only the ids of entities.
 """
 
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 import random
 from time import monotonic
 from typing import Any, Final
 
 from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -31,18 +33,20 @@ from .home_assistant import RestartableHomeAssistant
 from .long_run import LONGEST_TICK, ResourceUsage
 from .oracle import ABSENT, UNAVAILABLE
 
-# How often an account is asked, in seconds; Home Assistant adds up to one.
+# The poll interval of an account in seconds. Home Assistant adds up to one second.
 POLL: Final = 60.0 + 1.0
-# For how long what a Supervisor told is believed over an older row.
+# How long the report of a Supervisor takes precedence over an older row.
 FRESH: Final = 12.0
-# For how long a device may take to reboot.
+# The maximum duration of a reboot.
 REBOOT: Final = 600.0
-# Devices that come and go, by what makes their uuids: they come again as themselves.
+# The seeds of the UUIDs of devices that join and leave. A device keeps its UUID.
 POOL: Final = tuple(f"{number:032x}" for number in range(1, 13))
 FEWEST: Final = 3
+# After this long without VPN, a device without power has no heartbeat either.
+HEARTBEAT_DELAY: Final = timedelta(minutes=16)
 _ANYTHING: Final = None
 
-# A state by the domain and the unique id of an entity; None where it may be any.
+# The state by domain and unique id of an entity. None allows any state.
 type Shown = Mapping[tuple[str, str], str | None]
 
 
@@ -57,7 +61,7 @@ _RELEASES: Final = {
 
 
 def releases(fleet: str) -> tuple[Release, Release]:
-    """Return the releases of a fleet: one of two services, and one of three."""
+    """Return the releases of a fleet: one with two services, and one with three."""
     return _RELEASES[fleet]
 
 
@@ -65,19 +69,28 @@ def _flag(value: bool) -> str:
     return "on" if value else "off"
 
 
+def is_online(device: CloudDevice) -> bool:
+    """Return whether a device is online: a while without VPN, its heartbeat decides."""
+    since = device.connection.vpn_since
+    assert since is not None
+    return device.is_connected_to_vpn or (
+        device.heartbeat == "online" and datetime.now(UTC) - since >= HEARTBEAT_DELAY
+    )
+
+
 def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
-    """Return what is true of a device, by the ends of its entities' ids."""
-    online = device.is_online
+    """Return the true states of a device, by domain and the end of the unique id."""
+    online = is_online(device)
     app = device.app
     assert app is not None
     shown: dict[tuple[str, str], str | None] = {
-        ("binary_sensor", "online"): _flag(online)
-    }
-    told: dict[tuple[str, str], str | None] = {
-        ("binary_sensor", "vpn"): _flag(device.is_connected_to_vpn),
+        ("binary_sensor", "online"): _flag(online),
         ("sensor", "release"): app.release.commit[:7],
         ("sensor", "fleet"): device.fleet.name,
         ("sensor", "ip_address"): " ".join(device.device.ip_addresses),
+    }
+    told: dict[tuple[str, str], str | None] = {
+        ("binary_sensor", "vpn"): _flag(device.is_connected_to_vpn),
     }
     is_changing = device.device.current_update is not None
     wanted = device.should_run.services if device.should_run else ()
@@ -96,21 +109,21 @@ def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
 
 @dataclass(slots=True)
 class AccountOracle:
-    """Remembers what was true lately, and says what may be shown now."""
+    """Stores the true states of the recent past, and returns the states that may be shown now."""
 
     cloud: CloudServer
     account_id: str
     is_failing: bool = False
-    # When devices were last told to reboot.
+    # The time of the last reboot command of each device.
     rebooted: dict[str, float] = field(default_factory=dict)
-    # All that ever was to be shown.
+    # All entities that had a state so far.
     known: set[tuple[str, str]] = field(default_factory=set)
     _lately: deque[tuple[float, Shown]] = field(default_factory=deque)
-    # When devices left, or Home Assistant began to look for them anew.
+    # When each device left, or when Home Assistant restarted after that.
     _left: dict[str, float] = field(default_factory=dict)
 
     def see(self, now: float, tick: float) -> None:
-        """Remember what is true now; `tick` is how long nobody looked."""
+        """Store the true states. `tick` is the time in seconds since the last call."""
         self._lately.append((now, truth := self._truth()))
         self.known.update(truth)
         oldest = now - POLL - FRESH - tick
@@ -123,18 +136,18 @@ class AccountOracle:
                 self._left.setdefault(uuid, now)
 
     def forget(self) -> None:
-        """Begin anew, as Home Assistant does when it starts."""
+        """Reset the past, because Home Assistant has restarted."""
         self._lately.clear()
         self._left = dict.fromkeys(self._left, monotonic())
 
     def fail(self, is_failing: bool) -> None:
-        """Have the balena API fail, or answer again."""
+        """Let the balena API fail, or respond again."""
         self.is_failing = is_failing
-        # Nobody is missed while nothing is told.
+        # While the API fails, Home Assistant cannot detect that a device has left.
         self._left = dict.fromkeys(self._left, monotonic())
 
     def faults(self, found: Mapping[tuple[str, str], str]) -> list[str]:
-        """Return what is shown but was not true since the last poll."""
+        """Return the shown states that were not true at any moment since the last poll."""
         wrong = []
         moments = [shown for _, shown in self._lately]
         for name in sorted(set(found).union(*moments)):
@@ -153,7 +166,10 @@ class AccountOracle:
         return wrong
 
     def _without(self, unique_id: str) -> tuple[str, ...]:
-        """Return what may be shown of what is not there: one poll without a device is not trusted."""
+        """Return the allowed states of a missing entity.
+
+        Home Assistant keeps a device for one more poll.
+        """
         for uuid, left in self._left.items():
             is_long_gone = monotonic() - left > 2 * POLL + LONGEST_TICK
             if uuid in unique_id and is_long_gone and not self.is_failing:
@@ -161,12 +177,12 @@ class AccountOracle:
         return (ABSENT, UNAVAILABLE)
 
     def _is_awaited(self, device: CloudDevice) -> bool:
-        """Return whether a device may be said to reboot yet: without VPN, nobody knows that it is back."""
+        """Return whether the device may still be shown as rebooting: without VPN, its return is unknown."""
         rebooted = self.rebooted.get(device.device.uuid, -REBOOT)
         return not device.is_connected_to_vpn and monotonic() < rebooted + REBOOT
 
     def _truth(self) -> Shown:
-        """Return what should be shown: nothing when the balena API tells nothing."""
+        """Return the states to show, empty while the balena API fails."""
         if self.is_failing:
             return {}
         shown = {
@@ -178,7 +194,7 @@ class AccountOracle:
         }
         for fleet in self.cloud.fleets.values():
             end = f"{self.account_id}_{fleet.id}"
-            online = sum(device.is_online for device in fleet.devices)
+            online = sum(map(is_online, fleet.devices))
             shown["sensor", f"{end}_devices"] = str(len(fleet.devices))
             shown["sensor", f"{end}_devices_online"] = (
                 _ANYTHING if any(map(self._is_awaited, fleet.devices)) else str(online)
@@ -188,7 +204,7 @@ class AccountOracle:
 
 @dataclass(slots=True)
 class AccountRun:
-    """An account, Home Assistant, and what happened so far."""
+    """An account, Home Assistant, and the events so far."""
 
     cloud: CloudServer
     home_assistant: RestartableHomeAssistant
@@ -199,31 +215,31 @@ class AccountRun:
     history: list[str] = field(default_factory=list)
 
     def note(self, event: str) -> None:
-        """Take note of an event, for those who look what went before a fault."""
+        """Record an event. The last ones are part of failure messages."""
         self.counts[event] += 1
         self.history.append(f"{monotonic():.0f} {event}")
         del self.history[:-10]
 
     @property
     def devices(self) -> list[CloudDevice]:
-        """The devices that there are."""
+        """The current devices."""
         return list(self.cloud.devices.values())
 
     def any_device(self) -> CloudDevice:
-        """Return one of the devices."""
+        """Return a random device."""
         return self.random.choice(self.devices)
 
     def any_fleet(self) -> Fleet:
-        """Return one of the fleets."""
+        """Return a random fleet."""
         return self.random.choice(list(self.cloud.fleets.values()))
 
     def join(self, uuid: str, fleet: Fleet) -> None:
-        """Have a device join a fleet."""
+        """Add a device to a fleet."""
         name = f"kiosk-{POOL.index(uuid)}"
         self.cloud.make_device(fleet, name, uuid=uuid, timings=self.timings)
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass in small steps; whatever is shown then must be right."""
+        """Advance the clock in small steps, and check the states after each."""
         while seconds > 0:
             tick = min(seconds, self.random.uniform(0.5, LONGEST_TICK))
             seconds -= tick
@@ -233,7 +249,7 @@ class AccountRun:
             self.check()
             self.counts["looks"] += 1
             self.counts["requests"] += len(self.cloud.requests)
-            # What only tests remember.
+            # Only tests store these.
             self.cloud.requests.clear()
             for device in self.devices:
                 device.supervisor.requests.clear()
@@ -242,7 +258,7 @@ class AccountRun:
             self.home_assistant.forget_calls()
 
     def check(self) -> None:
-        """Compare what Home Assistant shows with what is true. Raises AssertionError."""
+        """Compare the shown states with the true states. Raises AssertionError."""
         hass, entry = self.home_assistant.hass, self.home_assistant.entry
         if hass is None or entry is None or entry.state is not ConfigEntryState.LOADED:
             return
@@ -258,7 +274,7 @@ class AccountRun:
         self.counts["comparisons"] += len(found)
 
     def check_registry(self) -> None:
-        """Compare the devices of the registry with those that there are. Raises AssertionError."""
+        """Compare the devices of the registry with the current devices. Raises AssertionError."""
         assert self.home_assistant.hass is not None
         assert self.home_assistant.entry is not None
         registry = dr.async_get(self.home_assistant.hass)
@@ -276,7 +292,7 @@ class AccountRun:
         }, self.history
 
     async def come_to_rest(self) -> None:
-        """Have as many devices as at first, all well, and time to notice."""
+        """Restore the initial number of devices without problems, and wait until it is shown."""
         for device in self.devices[FEWEST:]:
             self.cloud.remove_device(device.device.uuid)
         gone = [uuid for uuid in POOL if uuid not in self.cloud.devices]
@@ -297,7 +313,7 @@ class AccountRun:
         self.check_registry()
 
     async def belongings(self) -> ResourceUsage:
-        """Return the least that is held while one poll follows the other."""
+        """Return the lowest resource usage over several polls."""
         stocks = []
         for _ in range(70):
             await self.wait(1)
@@ -310,7 +326,7 @@ class AccountRun:
 
 
 def move(device: CloudDevice, fleet: Fleet) -> None:
-    """Move a device to another fleet, whose release it runs at once."""
+    """Move a device to another fleet. It immediately runs the release of that fleet."""
     if device.fleet is fleet or fleet.release is None:
         return
     device.fleet.devices.remove(device)
@@ -331,7 +347,7 @@ async def _join(run: AccountRun) -> None:
 
 async def _leave(run: AccountRun) -> None:
     device = run.any_device()
-    # Of a fleet without devices, the integration asks whether it is there.
+    # If a fleet has no devices, the integration checks whether the fleet exists.
     if len(device.fleet.devices) > 1 and len(run.devices) > FEWEST:
         run.cloud.remove_device(device.device.uuid)
 
@@ -348,7 +364,7 @@ async def _rename(run: AccountRun) -> None:
 
 
 async def _power(run: AccountRun) -> None:
-    """Switch a device off, and on again up to half an hour later."""
+    """Switch a device off, and on again within half an hour."""
     device = run.any_device().device
     if device.is_on:
         await device.power_off()
@@ -373,7 +389,7 @@ async def _container(run: AccountRun) -> None:
 
 
 async def _no_api(run: AccountRun) -> None:
-    """Have the balena API fail for up to ten minutes."""
+    """Let the balena API fail for up to ten minutes."""
     run.cloud.faults.add("*", "*", Fault.status(503))
     run.oracle.fail(True)
     await run.wait(run.random.uniform(1, 600))
@@ -388,7 +404,7 @@ async def _command(run: AccountRun, domain: str, action: str, **data: Any) -> No
     try:
         await hass.services.async_call(domain, action, data, blocking=True)
     except HomeAssistantError as err:
-        run.counts[f"commands failed: {err.translation_key}"] += 1
+        run.counts[f"commands failed: {result_of(err)}"] += 1
     else:
         run.counts["commands given"] += 1
 
@@ -425,7 +441,7 @@ async def _reload(run: AccountRun) -> None:
 
 
 async def _restart_home_assistant(run: AccountRun) -> None:
-    """Stop Home Assistant, and start it again a while later."""
+    """Stop Home Assistant, and start it again later."""
     await run.home_assistant.stop()
     await run.wait(run.random.choice([0, 1, 30, 600]))
     run.oracle.forget()

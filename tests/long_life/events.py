@@ -28,7 +28,7 @@ def _any_service(run: LongRun) -> str:
     return run.random.choice([name for _, name in run.device.containers])
 
 
-# By itself, by balena, or by other people
+# Events of the device, of balena and of other users
 
 
 async def _release(run: LongRun) -> None:
@@ -62,7 +62,7 @@ async def _reboot(run: LongRun) -> None:
 
 
 async def _power(run: LongRun) -> None:
-    """Switch it off for up to half an hour."""
+    """Switch the device off for up to half an hour."""
     if run.device.is_on:
         await run.device.power_off()
         await run.wait(run.random.uniform(1, 1800))
@@ -108,11 +108,11 @@ async def _key_by_others(run: LongRun) -> None:
         run.device.regenerate_key(run.device.api_key)
 
 
-# By people with Home Assistant
+# Events of Home Assistant's user
 
 
 async def _command(run: LongRun, domain: str, action: str, **data: Any) -> None:
-    """Call an action, unless there is nothing to call it on; it may fail as devices do."""
+    """Call an action, if it has a target. It may fail as on a real device."""
     hass, entry = run.home_assistant.hass, run.home_assistant.entry
     if hass is None or entry is None or entry.state is not ConfigEntryState.LOADED:
         return
@@ -166,14 +166,14 @@ async def _our_key(run: LongRun) -> None:
 
 async def _reload(run: LongRun) -> None:
     if run.home_assistant.hass is not None and run.home_assistant.entry is not None:
-        run.oracle.forget()
+        run.oracle.reload()
         await run.home_assistant.hass.config_entries.async_reload(
             run.home_assistant.entry.entry_id
         )
 
 
 async def _restart_home_assistant(run: LongRun) -> None:
-    """Stop Home Assistant, and start it again a while later."""
+    """Stop Home Assistant, and start it again later."""
     await run.home_assistant.stop()
     await run.wait(run.random.choice([0, 1, 30, 600]))
     run.oracle.forget()

@@ -46,7 +46,7 @@ class RestartableHomeAssistant:
         freezer: FrozenDateTimeFactory,
         components: tuple[str, ...] = (),
     ) -> None:
-        """Begin without Home Assistant; `components` are set up before the integration."""
+        """Store the parameters. `components` are set up before the integration."""
         self.hass: HomeAssistant | None = None
         self._components = components
         self._freezer = freezer
@@ -100,15 +100,15 @@ class RestartableHomeAssistant:
             getattr(Store, method).reset_mock()
 
     async def calm(self) -> None:
-        """Wait until nothing is due."""
+        """Wait until no task is due."""
         if self.hass is not None:
             await self.hass.async_block_till_done(wait_background_tasks=True)
-        # Simulated devices act, and connections close.
+        # Simulated devices continue, and connections close.
         for _ in range(10):
             await asyncio.sleep(0)
 
     async def pass_time(self, seconds: float) -> None:
-        """Advance the clock of devices and Home Assistant."""
+        """Advance the clock of the devices and of Home Assistant."""
         self._freezer.tick(timedelta(seconds=seconds))
         async_fire_time_changed(self._idle)
         await self.calm()

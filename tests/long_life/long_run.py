@@ -1,4 +1,4 @@
-"""A long run of a simulated device with Home Assistant, which compares states all the time."""
+"""A long run of a simulated device and Home Assistant. Each step compares their states."""
 
 import asyncio
 from collections import Counter
@@ -10,6 +10,7 @@ from time import monotonic
 import tracemalloc
 from typing import Final, Self
 
+from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.exceptions import HomeAssistantError
@@ -21,9 +22,9 @@ from .oracle import UNAVAILABLE, Oracle
 # Home Assistant retries the setup of an entry after at most this many seconds.
 RETRY: Final = 90.0
 LONGEST_TICK: Final = 5.0
-# Services that come and go.
+# Services that are added and removed.
 EXTRA_SERVICES: Final = ("extra0", "extra1", "extra2")
-# Commands that an update lock refuses.
+# Commands that an update lock rejects.
 _PASS_LOCKS: Final = {"reboot", "restart", "stop_service"}
 _DOMAINS: Final = ("binary_sensor.", "sensor.", "switch.", "update.")
 
@@ -82,12 +83,12 @@ class LongRun:
 
     def see_refusal(self, error: HomeAssistantError) -> None:
         """Count the error of a command, and remember an update lock."""
-        self.count(f"commands failed: {error.translation_key}")
-        if error.translation_key == "locked":
+        self.count(f"commands failed: {result_of(error)}")
+        if result_of(error) == "locked":
             self.oracle.may_be_locked = frozenset({True})
 
     def see_success(self) -> None:
-        """Record the commands that the device carried out."""
+        """Record the commands that the device executed."""
         obeyed = {name for name, _ in self.device.commands}
         self.count("commands given", len(obeyed))
         if obeyed & _PASS_LOCKS:
@@ -107,13 +108,13 @@ class LongRun:
             self.check()
             self.count("looks")
             self.count("requests", len(self.server.requests))
-            # What only tests remember.
+            # Only tests store these.
             self.server.requests.clear()
             self.device.journal.clear()
             self.home_assistant.forget_calls()
 
     async def belongings(self) -> ResourceUsage:
-        """Return the least that is held while one poll follows the other."""
+        """Return the lowest resource usage over several polls."""
         stocks = []
         for _ in range(20):
             await self.wait(1)
@@ -125,7 +126,7 @@ class LongRun:
         )
 
     async def come_to_rest(self) -> None:
-        """Have everything be well again, with one poll and more to notice."""
+        """Solve all problems, and wait more than one poll."""
         device = self.device
         while not (device.is_on and device.settled and not self.oracle.is_locked_out):
             device.unlock()
@@ -135,13 +136,13 @@ class LongRun:
         self._see(0)
         for name in EXTRA_SERVICES:
             device.remove_service(name)
-        # Keys that others made are noticed, and retries of Home Assistant happen.
+        # Home Assistant detects a new key, and retries what failed.
         await self.wait(RETRY)
         assert self.home_assistant.entry is not None
         assert self.home_assistant.entry.state is ConfigEntryState.LOADED
 
     def check(self) -> None:
-        """Compare what Home Assistant shows with what is true. Raises AssertionError."""
+        """Compare the shown states with the true states. Raises AssertionError."""
         hass, entry = self.home_assistant.hass, self.home_assistant.entry
         if hass is None or entry is None:
             return
@@ -169,7 +170,7 @@ class LongRun:
             self._trouble = now
 
     async def _person(self) -> None:
-        """Enter the key, some time after Home Assistant asked for it."""
+        """Enter the new key, some time after Home Assistant asked for it."""
         hass = self.home_assistant.hass
         if hass is None:
             return
@@ -188,6 +189,6 @@ class LongRun:
         if result["type"] is FlowResultType.ABORT:
             assert result["reason"] == "reauth_successful"
             self.count("keys entered")
-            self.oracle.forget()
+            self.oracle.reload()
             self.oracle.key = self.device.api_key
             self._see(0)

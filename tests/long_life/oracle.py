@@ -1,7 +1,7 @@
-"""What Home Assistant should show of a device, by what is true of the simulated one.
+"""The states that Home Assistant must show, derived from the simulated device.
 
-It knows nothing of the integration but the names of its entities, and takes every word
-from what the device is: none from what the device answers.
+The oracle does not use responses of the device. Of the integration, it uses only the names
+of entities.
 """
 
 from collections import deque
@@ -11,27 +11,32 @@ from typing import Final
 
 from simulator import Device, Service
 
-# How often a device is asked, in seconds; Home Assistant adds up to one.
+# The poll interval of a device in seconds. Home Assistant adds up to one second.
 POLL: Final = 15.0 + 1.0
-# For how long it is told why a device is away.
+# How long the reason of an expected outage is shown.
 REASON_LASTS: Final = 600.0
 
 DEVICE: Final = "holy_wildflower"
 ONLINE: Final = f"binary_sensor.{DEVICE}_online"
 STATUS: Final = f"sensor.{DEVICE}_status"
 RELEASE: Final = f"update.{DEVICE}_release"
+# What stays known of a device that is away for a known reason.
+FACTS: Final = tuple(
+    f"sensor.{DEVICE}_{name}"
+    for name in ("release", "os_version", "supervisor_version", "ip_address", "fleet")
+)
 LOCKED: Final = f"binary_sensor.{DEVICE}_update_locked"
 UNAVAILABLE: Final = "unavailable"
 UNKNOWN: Final = "unknown"
-# Of an entity that is not there.
+# The entity does not exist.
 ABSENT: Final = "absent"
 
-# What may be shown where a poll was answered in part: nothing, or what the rest tells.
+# The allowed states after a poll with some responses missing.
 _HALF_ANSWERED: Final = frozenset(
     {UNKNOWN, UNAVAILABLE, ABSENT, "idle", "up_to_date", "pending", "downloaded"}
 )
 
-# What may be shown, by entity; one that must not be there is not among them.
+# The allowed states by entity. An entity that must not exist is missing.
 type Shown = Mapping[str, frozenset[str]]
 
 
@@ -40,14 +45,14 @@ def _flag(value: bool) -> str:
 
 
 def services(device: Device) -> Iterable[Service]:
-    """Return the services that a device should have: those of the release it goes to."""
+    """Return the services of the target release."""
     (app,) = device.apps.values()
     update = device.current_update
     return (update.release if update else app.release).services
 
 
 def update_status(device: Device) -> str:
-    """Return how an update of a device stands."""
+    """Return the update status of a device."""
     update = device.current_update
     if update is None:
         return "up_to_date" if device.settled else "applying"
@@ -68,21 +73,13 @@ def _service_status(device: Device, service: Service) -> str:
 
 
 def _status(device: Device) -> str:
-    """Return what a device does: the word of the service whose image is the oldest."""
-    (app,) = device.apps.values()
+    """Return the status of a device: idle unless an update is in progress."""
     stage = update_status(device)
-    if stage == "downloading":
-        return stage
-    first = min(app.release.services, key=lambda service: service.image_id)
-    container = device.containers.get((app.id, first.name))
-    word = container.status.lower() if container else "downloaded"
-    if word != "running":
-        return word
-    return "updating" if stage == "applying" else "idle"
+    return {"downloading": stage, "applying": "updating"}.get(stage, "idle")
 
 
 def states(device: Device) -> dict[str, str]:
-    """Return the states of the entities of a device that is there."""
+    """Return the states of the entities of an online device."""
     (app,) = device.apps.values()
     update = device.current_update
     target = update.release if update else app.release
@@ -118,57 +115,61 @@ def states(device: Device) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Oracle:
-    """Remembers what was true lately, and says what may be shown now.
+    """Stores the true states of the recent past, and returns the states that may be shown now.
 
-    What is shown must have been true at some moment since the last poll.
+    A shown state must have been true at some moment since the last poll.
     """
 
     device: Device
-    # Which keys of the device Home Assistant has, and whether it gave up on one.
+    # The API key that Home Assistant has.
     key: str = ""
-    # What is known of update locks: what an attempt of ours ran into.
+    # Whether an update lock rejected the last attempt. Both values can be possible.
     may_be_locked: frozenset[bool] = frozenset({False})
-    # When we had the device reboot, if it is not back.
+    # When Home Assistant rebooted the device, None after its return.
     rebooted: float | None = None
     _lately: deque[tuple[float, Shown]] = field(default_factory=deque)
     _gone: float | None = None
     _may_have_been_locked: frozenset[bool] = frozenset()
-    _last_release: frozenset[str] = frozenset()
-    # When it last went or came.
+    _last: Shown = field(default_factory=dict)
+    # When the device last stopped or started.
     _turned: float = 0.0
     _reasons: frozenset[str] = frozenset()
     _stage: tuple[str, float] = ("up_to_date", 0.0)
 
     @property
     def is_locked_out(self) -> bool:
-        """Whether the key that Home Assistant has is not the device's any more."""
+        """Whether the API key of Home Assistant is outdated."""
         return self.key != self.device.api_key
 
     def forget(self) -> None:
-        """Begin anew, as Home Assistant does when it starts."""
+        """Reset the past, because Home Assistant has restarted."""
+        self.reload()
+        self.may_be_locked = frozenset({False})
+
+    def reload(self) -> None:
+        """Reset what does not survive a reload of the entry. The update lock does."""
         self._lately.clear()
         self._reasons = frozenset()
         self.rebooted = None
-        self.may_be_locked = frozenset({False})
 
     def see(self, now: float, tick: float) -> None:
-        """Remember what is true now; `tick` is how long nobody looked."""
+        """Store the true states. `tick` is the time in seconds since the last call."""
         self._see_departure(now)
         self._see_update(now)
         self._lately.append((now, self._shown(now)))
-        # Of what was true before the last poll only the last moment counts.
+        # Of the time before the last poll, keep only the last moment.
         while len(self._lately) > 1 and self._lately[1][0] <= now - POLL - tick:
             self._lately.popleft()
 
     def faults(self, found: Mapping[str, str]) -> list[str]:
-        """Return what is shown but was not true since the last poll."""
+        """Return the shown states that were not true at any moment since the last poll."""
         wrong = []
         moments = [shown for _, shown in self._lately]
         names = set(found).union(*moments)
         for name in sorted(names):
             allowed: set[str] = set()
             for shown in moments:
-                # Those of a service that is gone stay for as long as an update is under way.
+                # The entities of a removed service stay until the update ends.
                 allowed |= shown.get(name, {ABSENT, UNAVAILABLE})
             if (state := found.get(name, ABSENT)) not in allowed:
                 wrong.append(f"{name} is {state}, not one of {sorted(allowed)}")
@@ -179,16 +180,17 @@ class Oracle:
         told[LOCKED] = frozenset(map(_flag, self.may_be_locked))
         shown = told
         if not self.device.is_on or self.is_locked_out:
-            # Services that came since are not known.
+            # Home Assistant does not know services that were added meanwhile.
             shown = {name: frozenset({UNAVAILABLE, ABSENT}) for name in told}
             shown |= {
                 name: frozenset({UNAVAILABLE}) for name in (STATUS, RELEASE, LOCKED)
             }
             if self._reasons and now - (self._gone or now) < REASON_LASTS + POLL:
                 shown[STATUS] |= self._reasons
-                shown[RELEASE] |= self._last_release
+                for name, last in self._last.items():
+                    shown[name] = shown.get(name, frozenset()) | last
         if now - self._turned <= POLL:
-            # It went or came in the middle of a poll: what was not answered costs itself.
+            # The device stopped or started during a poll, so some responses may be missing.
             shown = {name: state | _HALF_ANSWERED for name, state in shown.items()}
         is_there = self.device.is_on and not self.is_locked_out
         return {**shown, ONLINE: frozenset({_flag(is_there)})}
@@ -203,7 +205,7 @@ class Oracle:
         if self._gone is not None:
             return
         self._gone = now
-        # One that was back for a moment only was not seen.
+        # A short return between two polls was not detected.
         reasons = set(self._reasons if now - before <= POLL else ())
         if self.rebooted is not None:
             reasons.add("rebooting")
@@ -214,18 +216,20 @@ class Oracle:
             reasons.add("updating")
         self._reasons = frozenset(reasons)
         # What was asked before stays.
-        self._last_release = frozenset().union(
-            *(shown[RELEASE] for _, shown in self._lately)
-        )
+        self._last = {
+            name: frozenset().union(*(shown.get(name, ()) for _, shown in self._lately))
+            for name in (RELEASE, *FACTS)
+        }
         self.rebooted = None
 
     def _see_update(self, now: float) -> None:
-        """An update that is done found no lock, if Home Assistant saw that it was done."""
+        """Clear the update lock after a successful update that Home Assistant has detected."""
         stage, since = self._stage
         if (new := update_status(self.device)) == stage:
             return
         self._stage = (new, now)
-        was_seen = now - since > 2 * POLL and self._turned < since
+        lasted = now - since > 2 * POLL
+        was_seen = lasted and self._turned < since and not self.is_locked_out
         if new == "up_to_date" and True in self.may_be_locked:
             self._may_have_been_locked = self.may_be_locked
             self.may_be_locked = frozenset({False} if was_seen else {False, True})

@@ -1,4 +1,4 @@
-"""Writes the figures of long lives into the documentation."""
+"""Write the figures of the long runs into the documentation."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,14 @@ from .long_run import ResourceUsage
 
 
 def write_report(path: str | None, name: str, rows: Mapping[str, object]) -> None:
-    """Write a table into the generated block of that name of a file, if there is one to write."""
+    """Write a table into a generated block of a file, if the file is given."""
     if path is None:
         return
     write_block(path, name, "scripts/long-life", table(("", ""), rows.items()))
 
 
 def figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
-    """Return what happened, and how often was compared."""
+    """Return the numbers of events and comparisons."""
     events = {name: counts[name] for name in EVENTS if name in counts}
     return {
         "Seed": str(seed),
@@ -37,7 +37,7 @@ def figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
 
 
 def account_figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
-    """Return what happened to an account, and how often was compared."""
+    """Return the numbers of events and comparisons of an account."""
     events = {name: counts[name] for name in ACCOUNT_EVENTS if name in counts}
     return {
         "Seed": str(seed),
@@ -55,7 +55,7 @@ def account_figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
 
 
 def belongings(early: ResourceUsage, late: ResourceUsage) -> dict[str, object]:
-    """Return what was held after 2 and after 24 hours."""
+    """Return the resource usage after 2 and after 24 hours."""
     growth = 100 * (late.memory / early.memory - 1)
     return {
         "Memory after 2 hours": f"{early.memory / 1024:,.0f} KiB",

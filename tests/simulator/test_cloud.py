@@ -1,13 +1,13 @@
 """Accounts: who asks, what they see of fleets and devices, and what an account goes through."""
 
 import asyncio
-from datetime import UTC, datetime
 import time
 
 import aiohttp
 import pytest
 
 from simulator import (
+    OMIT,
     RECORDED_NEXT_RELEASE,
     App,
     CloudDevice,
@@ -15,6 +15,8 @@ from simulator import (
     Device,
     Fault,
     Fleet,
+    Release,
+    Service,
     Timings,
     TokenKind,
 )
@@ -153,6 +155,86 @@ async def test_token_in_the_query(caller: Caller) -> None:
     async with caller.session.get(caller.cloud.url + path) as answer:
         assert answer.status == 200
     assert (await caller.ask("GET", path, token="wrong")).status == 401
+
+
+async def test_revoked_session(caller: Caller, cloud: CloudServer) -> None:
+    """A session that was ended is refused everywhere, unlike a bad token."""
+    token = cloud.add_token(TokenKind.REVOKED, is_session=True)
+    for path in ("/actor/v1/whoami", "/v7/device", "/v7/application"):
+        answer = await caller.ask("GET", path, token=token)
+        assert (answer.status, answer.text) == (401, "")
+
+
+WHO_AND_WHAT = (
+    "/actor/v1/whoami",
+    "/v7/device?$select=id",
+    "/v7/application?$select=id",
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_session", "expected"),
+    [
+        (TokenKind.USER, False, [401, 401, 500]),
+        (TokenKind.USER, True, [500, 500, 500]),
+        (TokenKind.EXPIRED, False, [401, 401, 500]),
+    ],
+)
+async def test_database_is_away(
+    caller: Caller,
+    cloud: CloudServer,
+    kind: TokenKind,
+    is_session: bool,
+    expected: list[int],
+) -> None:
+    """Without its database the API takes every key for a bad one, and fails for sessions."""
+    token = cloud.add_token(kind, is_session=is_session)
+    cloud.lose_database()
+    answers = [await caller.ask("GET", path, token=token) for path in WHO_AND_WHAT]
+    assert [answer.status for answer in answers] == expected
+    assert not any(answer.text for answer in answers)
+
+
+async def test_commands_while_the_database_is_away(
+    caller: Caller, lobby: CloudDevice
+) -> None:
+    """Commands are refused as those of guests, and reach nobody."""
+    caller.cloud.lose_database()
+    answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
+    assert (answer.status, answer.text) == (401, "")
+    assert not lobby.device.commands
+
+
+async def test_database_comes_back(caller: Caller, cloud: CloudServer) -> None:
+    """An outage ends after its time, or when it is ended."""
+    cloud.lose_database(0.05)
+    assert (await caller.ask("GET", WHO_AND_WHAT[0])).status == 401
+    await asyncio.sleep(0.06)
+    assert (await caller.ask("GET", WHO_AND_WHAT[0])).status == 200
+    cloud.lose_database()
+    cloud.restore_database()
+    assert (await caller.ask("GET", WHO_AND_WHAT[0])).status == 200
+
+
+async def test_two_servers_on_one_host(caller: Caller, cloud: CloudServer) -> None:
+    """Two servers share a host and an actor's id, and have nothing else in common."""
+    async with CloudServer(seed="other ") as other:
+        token = other.add_token(actor=cloud.tokens[caller.token].actor)
+        fleets = [server.add_fleet("kiosks") for server in (cloud, other)]
+        devices = [
+            server.make_device(fleet, "kiosk-lobby")
+            for server, fleet in zip((cloud, other), fleets, strict=True)
+        ]
+        other_caller = Caller(other, caller.session, token)
+        assert (other.host, other.port != cloud.port) == (cloud.host, True)
+        first = await caller.ask("GET", "/actor/v1/whoami")
+        second = await other_caller.ask("GET", "/actor/v1/whoami")
+        assert first.json["id"] == second.json["id"]
+        assert fleets[0].uuid != fleets[1].uuid
+        assert devices[0].device.uuid != devices[1].device.uuid
+        assert (
+            await other_caller.ask("GET", "/v7/device", token=caller.token)
+        ).status == 401
 
 
 def test_tokens_are_the_same_in_every_run() -> None:
@@ -368,62 +450,17 @@ async def test_device(caller: Caller, lobby: CloudDevice) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("device", "heartbeat", "status", "is_online"),
-    [
-        ({}, "online", "operational", True),
-        ({}, "timeout", "reduced-functionality", True),
-        ({}, "offline", "reduced-functionality", True),
-        ({"vpn_connected": False}, "online", "reduced-functionality", True),
-        (
-            {"vpn_connected": False, "vpn_enabled": False},
-            "online",
-            "operational",
-            True,
-        ),
-        ({"vpn_connected": False}, "offline", "disconnected", False),
-        ({"vpn_connected": False}, "unknown", "disconnected", False),
-        ({"vpn_connected": False}, "timeout", "reduced-functionality", False),
-        ({"vpn_connected": False, "internet": False}, None, "disconnected", False),
-        ({"internet": False}, None, "reduced-functionality", True),
-        ({"is_on": False}, None, "disconnected", False),
-    ],
-)
-async def test_overall_status(
-    caller: Caller,
-    lobby: CloudDevice,
-    device: dict[str, bool],
-    heartbeat: str | None,
-    status: str,
-    is_online: bool,
-) -> None:
-    """VPN and heartbeat together say how a device is connected."""
-    for name, value in device.items():
-        setattr(lobby.device, name, value)
-    lobby.heartbeat = heartbeat
-    row = await caller.row("overall_status,is_online")
-    assert row == {"overall_status": status, "is_online": is_online}
-
-
-async def test_connectivity_events(caller: Caller, lobby: CloudDevice) -> None:
-    """A change of a connection is dated, and nothing else is."""
-    events = (
-        "last_connectivity_event,last_vpn_event,changed_api_heartbeat_state_on__date"
-    )
-    first = await caller.row(events)
-    await asyncio.sleep(0.01)
-    assert await caller.row(events) == first
-    lobby.device.vpn_connected = False
-    second = await caller.row(events)
-    assert second["last_vpn_event"] > first["last_vpn_event"]
-    assert second | {"last_vpn_event": 0} == first | {"last_vpn_event": 0}
-    await lobby.device.power_off()
-    third = await caller.row(events)
-    assert third["last_connectivity_event"] > second["last_connectivity_event"]
-    assert datetime.fromisoformat(third["last_connectivity_event"]).tzinfo == UTC
+SYSTEM_SERVICES = {"core", "hostapp"}
 
 
 async def _installs(caller: Caller) -> list[tuple[str, str, int | None, str]]:
+    """Return service, status, progress and commit of all images of the fleet."""
+    return [
+        item for item in await _all_installs(caller) if item[0] not in SYSTEM_SERVICES
+    ]
+
+
+async def _all_installs(caller: Caller) -> list[tuple[str, str, int | None, str]]:
     """Return service, status, progress and commit of all images."""
     row = await caller.row(
         "id image_install($select=status,download_progress;$expand="
@@ -488,11 +525,15 @@ async def test_images_that_are_gone(caller: Caller, lobby: CloudDevice) -> None:
     ]
 
 
-async def test_words_of_containers(caller: Caller, lobby: CloudDevice) -> None:
+@pytest.mark.parametrize(
+    "word", ["exited", "Handing over", "Stopped", "Idle", "Aborted", "Downloading"]
+)
+async def test_words_of_containers(
+    caller: Caller, lobby: CloudDevice, word: str
+) -> None:
     """A container has the same word here and on the device."""
-    lobby.device.container_status("main", "exited")
-    lobby.device.container_status("redis", "Handing over")
-    assert [item[1] for item in await _installs(caller)] == ["exited", "Handing over"]
+    lobby.device.container_status("main", word)
+    assert [item[1] for item in await _installs(caller)] == [word, "Running"]
 
 
 async def test_failed_update(caller: Caller, lobby: CloudDevice) -> None:
@@ -517,14 +558,146 @@ async def test_old_supervisors_do_not_tell(caller: Caller, lobby: CloudDevice) -
     assert (await caller.row("update_status"))["update_status"] is None
 
 
-async def test_downloading_with_a_bad_connection(
-    caller: Caller, lobby: CloudDevice
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("18.1.9", {"hostapp"}), ("18.2.0", {"core", "hostapp"})],
+)
+async def test_images_of_the_system(
+    caller: Caller, lobby: CloudDevice, version: str, expected: set[str]
 ) -> None:
-    """A bad connection hides that a device updates, but not its progress."""
-    lobby.device.begin_update(RECORDED_NEXT_RELEASE)
-    lobby.heartbeat = "timeout"
+    """The images of the host OS and of the Supervisor are listed, too."""
+    lobby.device.supervisor_version = version
+    names = {item[0] for item in await _all_installs(caller)}
+    assert names == expected | {"main", "redis"}
+
+
+async def test_images_of_the_system_are_of_other_apps(
+    caller: Caller, fleet: Fleet, lobby: CloudDevice
+) -> None:
+    """The app of an image tells those of the system from those of the fleet."""
+    row = await caller.row(
+        "id image_install($expand=is_provided_by__release("
+        "$expand=belongs_to__application($select=id)))"
+    )
+    apps = [
+        item["is_provided_by__release"][0]["belongs_to__application"][0]["id"]
+        for item in row["image_install"]
+    ]
+    assert sorted(app == fleet.id for app in apps) == [False, False, True, True]
+
+
+async def test_provisioning(caller: Caller, lobby: CloudDevice) -> None:
+    """A device that is being set up says how far it is."""
+    lobby.provisioning_progress = 33
     row = await caller.row("overall_status,overall_progress")
-    assert row == {"overall_status": "reduced-functionality", "overall_progress": 0}
+    assert row == {"overall_status": "configuring", "overall_progress": 33}
+    lobby.provisioning_state, lobby.provisioning_progress = "Post-Provisioning", 80
+    row = await caller.row("overall_status,overall_progress,provisioning_state")
+    assert row == {
+        "overall_status": "post-provisioning",
+        "overall_progress": 80,
+        "provisioning_state": "Post-Provisioning",
+    }
+
+
+async def test_inactive_device(caller: Caller, lobby: CloudDevice) -> None:
+    """A device that is not active has no other word, and no progress."""
+    lobby.is_active, lobby.provisioning_progress = False, 33
+    row = await caller.row("overall_status,overall_progress")
+    assert row == {"overall_status": "inactive", "overall_progress": None}
+
+
+async def test_device_that_never_reported(caller: Caller, lobby: CloudDevice) -> None:
+    """A device that was only registered has told nothing, and is no idle one."""
+    lobby.has_reported = False
+    row = await caller.row(
+        "device_name,is_online,api_heartbeat_state,last_vpn_event,"
+        "last_connectivity_event,changed_api_heartbeat_state_on__date,overall_status,"
+        "status,os_version,ip_address,cpu_temp,is_running__release"
+        " image_install($select=id),should_be_running__release($select=id)"
+    )
+    assert row == {
+        "device_name": "kiosk-lobby",
+        "is_online": False,
+        "api_heartbeat_state": "unknown",
+        "last_vpn_event": None,
+        "last_connectivity_event": None,
+        "changed_api_heartbeat_state_on__date": None,
+        "overall_status": "configuring",
+        "status": None,
+        "os_version": None,
+        "ip_address": None,
+        "cpu_temp": None,
+        "is_running__release": None,
+        "image_install": [],
+        "should_be_running__release": [{"id": RECORDED_RELEASE.id}],
+    }
+
+
+async def test_first_report(caller: Caller, lobby: CloudDevice) -> None:
+    """A device that starts for the first time is there at once."""
+    lobby.has_reported = False
+    await caller.row("last_vpn_event")
+    lobby.has_reported = True
+    row = await caller.row("overall_status,is_online,last_vpn_event")
+    assert row["overall_status"] == "operational"
+    assert row["is_online"]
+    assert row["last_vpn_event"] >= lobby.created_at
+
+
+@pytest.mark.parametrize("temperature", [-1, 0])
+async def test_temperatures_that_are_none(
+    caller: Caller, lobby: CloudDevice, temperature: int
+) -> None:
+    """A board without a sensor tells a temperature nevertheless."""
+    lobby.cpu_temp = temperature
+    assert (await caller.row("cpu_temp"))["cpu_temp"] == temperature
+
+
+async def test_what_is_told_otherwise(caller: Caller, lobby: CloudDevice) -> None:
+    """A field may have any value, an old word or half a character, or be left out."""
+    lobby.field_overrides = {
+        "overall_status": "idle",
+        "note": "\ud800",
+        "cpu_temp": OMIT,
+    }
+    row = await caller.row("overall_status,note,cpu_temp,cpu_usage")
+    assert row == {"overall_status": "idle", "note": "\ud800", "cpu_usage": 14}
+
+
+async def test_location(caller: Caller, lobby: CloudDevice) -> None:
+    """BalenaCloud tells where a device is, in texts; a person may say it better."""
+    caller.cloud.is_balena_cloud = True
+    lobby.custom_latitude = "48.1"
+    row = await caller.row("latitude,custom_latitude,custom_longitude")
+    assert row == {
+        "latitude": "52.5200",
+        "custom_latitude": "48.1",
+        "custom_longitude": "",
+    }
+
+
+async def test_variables(caller: Caller, lobby: CloudDevice) -> None:
+    """What a person set for a device can be asked for, and with it the device."""
+    lobby.config_variables["BALENA_HOST_CONFIG_gpu_mem"] = "16"
+    lobby.environment_variables["URL"] = "http://192.0.2.9"
+    lobby.device.vpn_enabled = False
+    for kind, expected in (
+        (
+            "config",
+            {
+                "BALENA_SUPERVISOR_VPN_CONTROL": "false",
+                "BALENA_HOST_CONFIG_gpu_mem": "16",
+            },
+        ),
+        ("environment", {"URL": "http://192.0.2.9"}),
+    ):
+        rows = await caller.rows(
+            f"device_{kind}_variable?$select=name,value&$expand=device($select=uuid)"
+            f"&$filter=device in ({lobby.id})"
+        )
+        assert {row["name"]: row["value"] for row in rows} == expected
+        assert all(row["device"] == [{"uuid": lobby.device.uuid}] for row in rows)
 
 
 async def test_local_mode_is_a_variable(caller: Caller, lobby: CloudDevice) -> None:
@@ -556,6 +729,90 @@ async def test_release(cloud: CloudServer, fleet: Fleet, lobby: CloudDevice) -> 
     old, new = RECORDED_RELEASE.id, RECORDED_NEXT_RELEASE.id
     assert [_target(device) for device in devices] == [new, old, new]
     assert [device.runs and device.runs.id for device in devices] == [new, old, old]
+
+
+async def test_release_to_a_pinned_fleet(
+    cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
+) -> None:
+    """A fleet that does not track the latest release only lists a new one."""
+    fleet.tracks_latest = False
+    cloud.release(fleet, RECORDED_NEXT_RELEASE)
+    assert fleet.release == RECORDED_RELEASE
+    assert list(fleet.releases) == [RECORDED_RELEASE.id, RECORDED_NEXT_RELEASE.id]
+
+
+RELEASES = (
+    "release?$filter=belongs_to__application eq {} and status eq 'success'"
+    " and is_invalidated eq false&$orderby=created_at desc&$top=20"
+    "&$select=id,commit,raw_version,note,created_at,is_final"
+)
+
+
+async def test_releases(caller: Caller, fleet: Fleet) -> None:
+    """The newest releases of a fleet come first; failed and invalidated ones can be left out."""
+    made = [
+        fleet.add_release(Release(f"{number:040x}", 400 + number, version="1.0.0"))
+        for number in range(4)
+    ]
+    for number, listed in enumerate(made):
+        listed.created_at = f"2199-01-0{number + 1}T00:00:00.000Z"
+    made[0].note = "Fixes the *clock*."
+    made[1].status, made[2].is_invalidated, made[3].is_final = "failed", True, False
+    rows = await caller.rows(RELEASES.format(fleet.id))
+    assert [row["id"] for row in rows] == [403, 400, RECORDED_RELEASE.id]
+    assert rows[0]["raw_version"] == "1.0.0-7226841600000"
+    assert (rows[0]["is_final"], rows[1]["is_final"]) == (False, True)
+    assert (rows[1]["raw_version"], rows[1]["note"]) == ("1.0.0", "Fixes the *clock*.")
+
+
+async def test_services_of_a_fleet(caller: Caller, fleet: Fleet) -> None:
+    """The services of a fleet are those of all of its releases."""
+    fleet.add_release(RECORDED_NEXT_RELEASE)
+    rows = await caller.rows(
+        f"service?$select=id,service_name&$filter=application eq {fleet.id}"
+    )
+    assert {row["service_name"]: row["id"] for row in rows} == {
+        "main": 640681,
+        "redis": 640682,
+        "worker": 640683,
+    }
+
+
+async def test_move(caller: Caller, cloud: CloudServer, lobby: CloudDevice) -> None:
+    """A device in another fleet keeps its uuid; its services are others by their ids."""
+    services = (Service("main", 71, 72), Service("redis", 73, 74))
+    release = Release("a" * 40, 75, services)
+    gateways = cloud.add_fleet("gateways", release=release)
+    uuid, before = lobby.device.uuid, await _service_ids(caller)
+    lobby.pinned = RECORDED_RELEASE
+    cloud.move_device(uuid, gateways)
+    assert await _service_ids(caller) == {"main": 72, "redis": 74} != before
+    assert await caller.row(
+        "uuid,is_pinned_on__release"
+        " belongs_to__application($select=slug),is_running__release($select=id)"
+    ) == {
+        "uuid": uuid,
+        "is_pinned_on__release": None,
+        "belongs_to__application": [{"slug": "demo/gateways"}],
+        "is_running__release": [{"id": 75}],
+    }
+
+
+async def _service_ids(caller: Caller) -> dict[str, int]:
+    """Return the ids of the services of the fleet that are on the device."""
+    row = await caller.row(
+        "id image_install($filter=status ne 'deleted';"
+        "$expand=installs__image($expand=is_a_build_of__service))"
+    )
+    services = [
+        item["installs__image"][0]["is_a_build_of__service"][0]
+        for item in row["image_install"]
+    ]
+    return {
+        item["service_name"]: item["id"]
+        for item in services
+        if item["service_name"] not in SYSTEM_SERVICES
+    }
 
 
 async def test_release_without_a_start(
@@ -683,6 +940,6 @@ async def test_a_thousand_devices_answer_quickly(
     """A poll of a thousand devices takes a fraction of a second."""
     make_fleets(cloud, devices=1000)
     await caller.rows(query)
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert len(await caller.rows(query)) == 1000
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1

@@ -49,7 +49,7 @@ async def test_update_step_by_step(client: Client, device: Device) -> None:
 
 
 async def test_locked_update(client: Client, device: Device) -> None:
-    """A lock has an update fail and stay pending, until it is forced."""
+    """A lock has an update fail and stay pending, until it begins again and is forced."""
     device.set_target(RECORDED_NEXT_RELEASE)
     device.lock()
     assert (await client.ask("POST", "/v1/update")).status == 204
@@ -58,7 +58,7 @@ async def test_locked_update(client: Client, device: Device) -> None:
     assert report["update_pending"] and report["update_failed"]
     assert report["update_downloaded"]
     assert "commit" not in report
-    await client.ask("POST", "/v1/update", {"force": True})
+    await client.ask("POST", "/v1/update", {"force": True, "cancel": True})
     await asyncio.sleep(0.01)
     report = await client.get("/v1/device")
     assert report["commit"] == RECORDED_NEXT_RELEASE.commit
@@ -95,7 +95,7 @@ async def test_no_update_without_cloud(client: Client, device: Device) -> None:
 
 
 async def test_two_restarts_at_once(client: Client, device: Device) -> None:
-    """The second of two restarts stumbles; a stop finds the locks taken."""
+    """The second of two restarts stumbles, though both are done; a stop finds the locks taken."""
     device.timings = replace(Timings.instant(), restart=0.2)
     before = (await client.get("/v2/containerId"))["services"]
     first = asyncio.create_task(client.ask("POST", f"{APP}/restart"))
@@ -110,7 +110,8 @@ async def test_two_restarts_at_once(client: Client, device: Device) -> None:
     after = (await client.get("/v2/containerId"))["services"]
     assert not set(before.values()) & set(after.values())
     assert "commit" in await client.get("/v1/device")
-    assert device.commands == [("restart", {"app_id": 1658654, "force": False})]
+    restart = ("restart", {"app_id": 1658654, "force": False})
+    assert device.commands == [restart, restart]
 
 
 async def test_waiting_for_locks(client: Client, device: Device) -> None:

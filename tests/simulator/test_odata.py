@@ -48,7 +48,7 @@ def fleets(cloud: CloudServer) -> list[Fleet]:
         ("belongs_to__application/slug eq 'demo/gateways'", ["roof"]),
         ("is_running__release ne should_be_running__release", []),
         ("belongs_to__application/any(a:a/app_name eq 'gateways')", ["roof"]),
-        ("image_install/$count eq 0", ALL),
+        ("image_install/$count eq 2", ALL),
         ("true", ALL),
     ],
 )
@@ -131,7 +131,7 @@ async def test_nested_expand(
         item["installs__image"][0]["is_a_build_of__service"][0]["service_name"]
         for item in rows[0]["image_install"]
     ]
-    assert sorted(services) == ["main", "redis"]
+    assert sorted(services) == ["core", "hostapp", "main", "redis"]
 
 
 async def test_expanded_rows_have_an_order_and_an_end(

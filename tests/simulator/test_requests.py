@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from simulator import Device
+from simulator.apps import recorded_app
 
 from .conftest import Client
 
@@ -58,6 +59,7 @@ async def test_invalid_target_state(
 ) -> None:
     """A target state that is none is refused, and everything runs on."""
     device.local_mode = True
+    device.run_local_apps([recorded_app()])
     answer = await client.ask("POST", "/v2/local/target-state", target)
     assert answer.status == 400
     assert answer.json["message"].startswith("Invalid target state.\n")

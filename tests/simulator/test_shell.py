@@ -205,10 +205,65 @@ async def test_control_of_an_account() -> None:
             assert await status("/v7/device") == 502
             assert await happen("cloud/clear-faults") == 200
             assert await status("/v7/device") == 200
+            assert await happen("cloud/database-down", seconds=60) == 200
+            assert await status("/v7/application") == 500
+            assert await happen("cloud/database-up") == 200
+            headers = {"Set-Cookie": "session=1"}
+            assert await happen("cloud/headers", headers=headers) == 200
+            assert await happen("cloud/ignore-options", options=["$filter"]) == 200
+            page = {"path": "/v7/device", "kind": "endless-pages", "arguments": [4]}
+            assert await happen("cloud/fault", **page, times=1) == 200
+            assert len((await names())[1]) == 4
             assert await happen("cloud/release", fleet="nope") == 400
             assert await happen("cloud/remove-device", uuid="nope") == 400
             assert await happen("cloud/nonsense") == 404
             assert await happen("devices/2/off") == 404
+
+
+async def test_control_of_a_device_of_an_account() -> None:
+    """The API's view of a device can be changed, and the device can be moved."""
+    port = _free_port()
+    select = "api_heartbeat_state,overall_status,note,is_online"
+    fleet = "belongs_to__application($select=app_name)"
+
+    async def row() -> Any:
+        query = f"{url}/v7/device?$select={select}&$expand={fleet}"
+        async with session.get(query) as response:
+            return (await response.json())["d"][0]
+
+    async with account("--devices", "1", "--control", str(port)) as process:
+        (_, url, token), *_ = await _lines(process, 3)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+
+            async def happen(what: str, **arguments: Any) -> None:
+                url = f"http://127.0.0.1:{port}/{what}"
+                async with session.post(url, json=arguments) as response:
+                    assert response.status == 200, await response.text()
+
+            async with session.get(f"http://127.0.0.1:{port}/devices") as response:
+                device = {"uuid": (await response.json())[0]["uuid"]}
+            await happen("devices/0/vpn-control", value=False)
+            assert (await row())["overall_status"] == "operational"
+            await happen("devices/0/internet", value=False)
+            assert (await row())["api_heartbeat_state"] == "online"
+            await happen("cloud/backdate", seconds=3600, **device)
+            assert (await row())["overall_status"] == "disconnected"
+            await happen("cloud/heartbeat", value="timeout", **device)
+            assert (await row())["overall_status"] == "reduced-functionality"
+            await happen("cloud/heartbeat", value=None, **device)
+            await happen("cloud/reported", value=False, **device)
+            assert (await row())["overall_status"] == "configuring"
+            await happen("cloud/field", field="overall_status", value="idle", **device)
+            await happen("cloud/field", field="note", **device)
+            await happen("cloud/tunnel", value="refused", **device)
+            await happen("cloud/move", fleet="fleet-2", **device)
+            assert await row() == {
+                "api_heartbeat_state": "unknown",
+                "overall_status": "idle",
+                "is_online": False,
+                "belongs_to__application": [{"app_name": "fleet-2"}],
+            }
 
 
 async def test_taken_port() -> None:
@@ -227,8 +282,8 @@ async def test_taken_port() -> None:
 async def test_scenarios_begin(scenario: str) -> None:
     """Every life begins, and ends without a complaint."""
     async with (
-        running("--scenario", scenario) as [(_, url, _key)],
+        running("--scenario", scenario) as [(_, url, key)],
         aiohttp.ClientSession() as session,
-        session.get(f"{url}/ping") as answer,
+        session.get(f"{url}/ping?apikey={key}") as answer,
     ):
         assert await answer.text() == "OK"

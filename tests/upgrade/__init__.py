@@ -1,1 +1,1 @@
-"""What the first release stored and showed, and that the code loads it and continues."""
+"""The current code loads what the first release stored, and continues."""

@@ -1,4 +1,4 @@
-"""Home Assistant with what the first release stored."""
+"""Fixtures: Home Assistant with the storage of the first release."""
 
 from collections.abc import AsyncGenerator, Set as AbstractSet
 import json
@@ -21,7 +21,7 @@ REGISTRIES: Final = frozenset({"core.device_registry", "core.entity_registry"})
 
 
 class Load(Protocol):
-    """Starts Home Assistant with the recording, but without some of its stores."""
+    """Starts Home Assistant with the recording, optionally without some of its stores."""
 
     async def __call__(self, without: AbstractSet[str] = frozenset()) -> HomeAssistant:
         """Return Home Assistant."""

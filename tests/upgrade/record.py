@@ -1,13 +1,14 @@
-"""Make the recording, and the result that is expected of it. Run by hand only.
+"""Create the recording and its expected result. Run by hand only.
 
-pytest tests/upgrade/record.py::test_record    records the code as it is, once: a recording never changes
-pytest tests/upgrade/record.py::test_expect    writes what the code makes of the recording to expected.json
+pytest tests/upgrade/record.py::test_record    records the code once; a recording never changes
+pytest tests/upgrade/record.py::test_expect    writes the current result to expected.json
 
-recording/storage.json is what Home Assistant stored, with placeholders in place of addresses.
-Its entry of a local device has the API key that another one replaced, as after a crash.
-recording/automations.json has an automation with each trigger, and one with each condition.
-recording/release.json is what a user had of the recorded release. expected.json is what a
-user has of the recording now, and was the same at first. Users notice whatever changes in it.
+- recording/storage.json: the storage of Home Assistant, with placeholders for addresses. The
+  entry of a local device has the old API key, as after a crash.
+- recording/automations.json: an automation for each trigger and for each condition.
+- recording/release.json: what a user had with the recorded release.
+- expected.json: what a user has with the current code. At first, it was equal to
+  release.json. Users notice every difference.
 """
 
 from copy import deepcopy
@@ -53,7 +54,7 @@ async def test_record(
     load: Load,
     hass_storage: dict[str, Any],
 ) -> None:
-    """Record what the code stores, and what a user has of it."""
+    """Record what the code stores, and the result for the user."""
     assert not STORAGE.exists(), "A recording is never made anew"
     STORAGE.parent.mkdir(exist_ok=True)
     hass = await started(home_assistant)
@@ -71,7 +72,7 @@ async def test_record(
     await hass.services.async_call(
         DOMAIN, "regenerate_api_key", regenerate, blocking=True
     )
-    # The disk at a crash: the new key is in its own store only.
+    # The state of the disk after a crash: only the separate store has the new key.
     stored = {name: deepcopy(hass_storage[name]) for name in STORES}
     await home_assistant.stop()
     STORAGE.write_text(world.with_placeholders(as_json(stored, 4)) + "\n")
@@ -81,14 +82,14 @@ async def test_record(
 async def test_expect(
     home_assistant: RestartableHomeAssistant, world: World, load: Load
 ) -> None:
-    """Write what the code makes of the recording."""
+    """Write the result of the current code."""
     EXPECTED.write_text(await result(home_assistant, world, load))
 
 
 async def result(
     home_assistant: RestartableHomeAssistant, world: World, load: Load
 ) -> str:
-    """Return what a user has of the recording, and would have without registries."""
+    """Return what a user has after loading the recording, and in a new installation."""
     hass = await load()
     found = view(hass)
     found |= await surface(hass)
@@ -98,21 +99,21 @@ async def result(
 
 
 async def started(home_assistant: RestartableHomeAssistant) -> HomeAssistant:
-    """Return Home Assistant with what it stored."""
+    """Start Home Assistant with its storage."""
     await home_assistant.start()
     assert home_assistant.hass is not None
     return home_assistant.hass
 
 
 async def restarted(home_assistant: RestartableHomeAssistant) -> HomeAssistant:
-    """Return Home Assistant after a restart."""
+    """Restart Home Assistant."""
     await home_assistant.calm()
     await home_assistant.stop()
     return await started(home_assistant)
 
 
 async def add_entries(hass: HomeAssistant, world: World) -> None:
-    """Add both local devices and the account as a user does."""
+    """Add both local devices and the account in the way that a user does."""
     for server in (world.local, world.old):
         fields = {"host": server.url, "api_key": server.device.api_key}
         await submit(hass, {"next_step_id": "direct"}, fields | {"verify_ssl": True})
@@ -150,13 +151,13 @@ def device_of(hass: HomeAssistant, name: str) -> dr.DeviceEntry:
 
 
 def services_of(hass: HomeAssistant, device_id: str) -> dict[str, dr.ChildDeviceEntry]:
-    """Return the devices of a device's services by name."""
+    """Return the child devices of the services of a device by name."""
     children = dr.async_entries_for_parent_device(dr.async_get(hass), device_id)
     return {str(child.name): child for child in children}
 
 
 def issue_of(hass: HomeAssistant, key: str) -> str:
-    """Return the id of a repair."""
+    """Return the id of an issue."""
     (issue_id,) = (
         issue.issue_id
         for issue in ir.async_get(hass).issues.values()
@@ -166,7 +167,7 @@ def issue_of(hass: HomeAssistant, key: str) -> str:
 
 
 def change_as_user(hass: HomeAssistant) -> None:
-    """Change whatever a user can change of devices and entities."""
+    """Change everything that a user can change about devices and entities."""
     kitchen = ar.async_get(hass).async_create("Kitchen").id
     kiosks = lr.async_get(hass).async_create("Kiosks").label_id
     devices, local = dr.async_get(hass), device_of(hass, LOCAL)
@@ -203,7 +204,7 @@ def change_as_user(hass: HomeAssistant) -> None:
 
 
 def automations(hass: HomeAssistant) -> list[dict[str, Any]]:
-    """Return an automation with each trigger, and one with each condition."""
+    """Return an automation for each trigger and for each condition."""
     local = device_of(hass, LOCAL)
     main = services_of(hass, local.id)[MAIN]
     vpn = {"entity_id": "binary_sensor.holy_wildflower_vpn"}

@@ -1,4 +1,4 @@
-"""The names that automations, dashboards, scripts and voice assistants use of the integration."""
+"""All names of the integration that automations, dashboards, scripts and voice assistants use."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ _ROOT: Final = _FOLDER.parent.parent
 
 
 async def surface(hass: HomeAssistant) -> dict[str, Any]:
-    """Return the names; actions are called on the local device."""
+    """Return the names. Calls the actions on the local device."""
     entity = er.async_get(hass).async_get("button.holy_wildflower_identify")
     assert entity is not None
     assert entity.device_id is not None
@@ -48,7 +48,7 @@ async def surface(hass: HomeAssistant) -> dict[str, Any]:
 
 
 def _fields(schema: Any) -> dict[str, Any]:
-    """Return the fields of a schema: whether they are required, and their defaults."""
+    """Return for each field of a schema whether it is required, and its default."""
     return {
         str(marker): {
             "default": (
@@ -83,7 +83,7 @@ def _texts(category: str) -> list[str]:
 
 
 def _frontend() -> dict[str, list[str]]:
-    """Return the elements that dashboards name, and the options that these read."""
+    """Return the custom elements of dashboards, and their options."""
     paths = sorted((_FOLDER / "frontend").rglob("*.js"))
     source = "\n".join(path.read_text("utf-8") for path in paths)
     kinds = {
@@ -130,7 +130,7 @@ def _websocket(hass: HomeAssistant) -> dict[str, Any]:
 
 
 async def _event(hass: HomeAssistant, device_id: str) -> dict[str, Any]:
-    """Return the event that an action fires."""
+    """Return the event of an action."""
     events = async_capture_events(hass, EVENT_ACTION)
     await _call(hass, "blink", device_id)
     (event,) = events
@@ -138,7 +138,7 @@ async def _event(hass: HomeAssistant, device_id: str) -> dict[str, Any]:
 
 
 async def _responses(hass: HomeAssistant, device_id: str) -> dict[str, Any]:
-    """Return the fields of responses, by action."""
+    """Return the fields of the response of each action."""
     responses = {
         name: await _call(hass, name, device_id)
         for name in ("blink", "get_host_config", "get_logs", "get_state", "get_tags")

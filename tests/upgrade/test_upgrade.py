@@ -1,4 +1,4 @@
-"""The code loads what the first release stored, and continues. record.py explains the files."""
+"""The current code loads the storage of the first release. record.py explains the files."""
 
 from collections.abc import Awaitable, Callable
 import json
@@ -28,36 +28,36 @@ type Happening = Callable[[HomeAssistant, Device], Awaitable[None]]
 
 
 def expected() -> dict[str, Any]:
-    """Return what a user should have."""
+    """Return the expected result."""
     result: dict[str, Any] = json.loads(EXPECTED.read_text())
     return result
 
 
 def comparable(value: object, world: World) -> Any:
-    """Return a value as the expected result has it."""
+    """Return a value in the format of the expected result."""
     return json.loads(world.with_placeholders(as_json(value, 0)))
 
 
 def by_item(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return all items of all parts, so that a failure names those that differ."""
+    """Return all items of all parts, so that a failure shows those that differ."""
     return {
         f"{part} {name}": parts[part][name] for part in parts for name in parts[part]
     }
 
 
 async def test_nothing_changes(upgraded: HomeAssistant, world: World) -> None:
-    """A user has the same entries, devices, entities, states and repairs as before."""
+    """A user has the same entries, devices, entities, states and issues as before."""
     found = comparable(view(upgraded), world)
     assert by_item(found) == by_item({part: expected()[part] for part in found})
 
 
 async def test_new_installation(load: Load) -> None:
-    """Without registries, the same entities come, with the same ids."""
+    """Without registries, the same entities are created with the same ids."""
     assert new_entities(await load(REGISTRIES)) == expected()["new_entities"]
 
 
 async def test_surface(upgraded: HomeAssistant, world: World) -> None:
-    """What automations, dashboards and scripts name is the same."""
+    """The names that automations, dashboards and scripts use have not changed."""
     found = comparable(await surface(upgraded), world)
     assert found == {name: expected()[name] for name in found}
 
@@ -74,7 +74,7 @@ async def automated(
 
 
 async def came_back(hass: HomeAssistant, device: Device) -> None:
-    """Switch the device on."""
+    """Start the device."""
     await device.power_on()
 
 
@@ -87,22 +87,22 @@ async def refused_by_lock(hass: HomeAssistant, device: Device) -> None:
 
 
 async def service_stopped(hass: HomeAssistant, device: Device) -> None:
-    """Let a service end."""
+    """Stop a service without a command."""
     device.container_exit("main", MAIN_APP)
 
 
 async def update_available(hass: HomeAssistant, device: Device) -> None:
-    """Release to the device."""
+    """Release an update."""
     device.begin_update(NEXT, MAIN_APP)
 
 
 async def update_failed(hass: HomeAssistant, device: Device) -> None:
-    """Have the update fail."""
+    """Let the update fail."""
     device.fail_update("the image could not be pulled")
 
 
 async def update_finished(hass: HomeAssistant, device: Device) -> None:
-    """Try the update again, and finish it."""
+    """Retry the update and finish it."""
     device.begin_update(NEXT, MAIN_APP)
     device.finish_download()
     device.apply()
@@ -120,25 +120,25 @@ async def vpn_restored(hass: HomeAssistant, device: Device) -> None:
 
 
 async def went_offline(hass: HomeAssistant, device: Device) -> None:
-    """Switch the device off."""
+    """Stop the device."""
     await device.power_off()
 
 
 async def happen(
     home_assistant: RestartableHomeAssistant, world: World, *happenings: Happening
 ) -> None:
-    """Let something happen to the local device, and each time the next poll notice it."""
+    """Trigger events of the local device, and poll after each."""
     assert home_assistant.hass is not None
     for happening in happenings:
         await happening(home_assistant.hass, world.device)
         await home_assistant.pass_time(16)
 
 
-@pytest.mark.expects_log("The connection was refused")
+@pytest.mark.expects_log("could not reach holy-wildflower")
 async def test_triggers(
     automated: HomeAssistant, home_assistant: RestartableHomeAssistant, world: World
 ) -> None:
-    """What happens to the recorded device triggers the recorded automation, and no other."""
+    """An event of the recorded device triggers only the recorded automation for it."""
     happenings = (
         vpn_lost,
         vpn_restored,
@@ -159,7 +159,7 @@ async def test_triggers(
 
 
 def passed(events: list[Event]) -> set[str]:
-    """Return the conditions of the automations that went on."""
+    """Return the conditions of the automations that ran."""
     return {event.data["condition"] for event in events}
 
 
@@ -180,7 +180,7 @@ async def test_conditions(
     happenings: list[Happening],
     true: set[str],
 ) -> None:
-    """Of the recorded automations with conditions, those go on whose condition is true."""
+    """Of the recorded automations with conditions, those with a true condition run."""
     await happen(home_assistant, world, *happenings)
     events = async_capture_events(automated, "passed")
     automated.bus.async_fire("ask")

@@ -1,10 +1,10 @@
-"""What a user sees of the entries: devices, entities, states and repairs, as JSON."""
+"""Everything of the entries that a user sees, as JSON: devices, entities, states and issues."""
 
 from collections.abc import Iterable
 import json
 from typing import Any, Final
 
-from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.const import CONF_FLEET_UUIDS, DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import (
     device_registry as dr,
@@ -13,12 +13,14 @@ from homeassistant.helpers import (
 )
 from homeassistant.helpers.json import JSONEncoder
 
-# Home Assistant makes up the token in its address at each start.
+# Home Assistant generates a new token in this URL at each start.
 _RANDOM_ATTRIBUTES: Final = {"entity_picture"}
+# Later releases store these when they poll.
+_LEARNED_DATA: Final = {CONF_FLEET_UUIDS}
 
 
 def view(hass: HomeAssistant) -> dict[str, Any]:
-    """Return everything a user has of the entries."""
+    """Return everything of the entries that a user sees."""
     return {
         "devices": _devices(hass),
         "entities": _entities(hass),
@@ -29,7 +31,7 @@ def view(hass: HomeAssistant) -> dict[str, Any]:
 
 
 def new_entities(hass: HomeAssistant) -> dict[str, Any]:
-    """Return the entities as they are in a new installation, without ids that are random."""
+    """Return the entities of a new installation, without random ids."""
     return {
         entity.entity_id: {
             "disabled_by": entity.disabled_by,
@@ -41,7 +43,7 @@ def new_entities(hass: HomeAssistant) -> dict[str, Any]:
 
 
 def as_json(value: Any, levels: int) -> str:
-    """Return a value as text with a line for each item down to a level."""
+    """Return a value as JSON, with one line per item down to a level."""
     if not levels or not value or not isinstance(value, dict | list):
         return json.dumps(value, cls=JSONEncoder, sort_keys=True)
     if isinstance(value, list):
@@ -57,7 +59,11 @@ def as_json(value: Any, levels: int) -> str:
 def _entries(hass: HomeAssistant) -> dict[str, Any]:
     return {
         entry.title: {
-            "data": dict(entry.data),
+            "data": {
+                key: value
+                for key, value in entry.data.items()
+                if key not in _LEARNED_DATA
+            },
             "options": dict(entry.options),
             "state": entry.state.value,
             "unique_id": entry.unique_id,

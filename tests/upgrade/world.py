@@ -1,4 +1,7 @@
-"""The simulated devices of the recording. Never change them: the recording is of these."""
+"""The simulated devices of the recording.
+
+Never change them, because the recording contains them.
+"""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -48,7 +51,7 @@ def _old_device() -> Device:
 
 @dataclass(slots=True)
 class World:
-    """Two local devices and an account, and the placeholders of their addresses."""
+    """Two local devices and an account, with placeholders for their addresses."""
 
     local: SupervisorServer
     old: SupervisorServer
@@ -83,13 +86,13 @@ class World:
         return self.local.device
 
     def with_placeholders(self, text: str) -> str:
-        """Return a text with a placeholder in place of each address."""
+        """Return a text in which placeholders replace the addresses."""
         for placeholder, url in self._urls.items():
             text = text.replace(url, placeholder)
         return text
 
     def with_addresses(self, text: str) -> str:
-        """Return a text with an address in place of each placeholder."""
+        """Return a text in which addresses replace the placeholders."""
         for placeholder, url in self._urls.items():
             text = text.replace(placeholder, url)
         return text

@@ -9,10 +9,10 @@ import jwt
 
 from homeassistant.const import CONF_TOKEN, CONF_URL, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
 from ..client import BalenaCloud
 from ..const import CONF_CA_CERTIFICATE
+from ..session import async_get_session
 
 
 async def async_open_account(
@@ -20,21 +20,21 @@ async def async_open_account(
 ) -> BalenaCloud:
     """Return the API of an account, out of an entry's data; nothing is sent yet.
 
-    Raises ValueError when its certificate authority is not one.
+    Raises ValueError if the certificate authority is not valid.
     """
     context: ssl.SSLContext | None = None
     if data[CONF_VERIFY_SSL] and (authority := data.get(CONF_CA_CERTIFICATE)):
-        # It reads files.
-        context = await hass.async_add_executor_job(_trust, authority)
-    session = async_get_clientsession(hass, data[CONF_VERIFY_SSL])
+        # Loading certificates blocks.
+        context = await hass.async_add_executor_job(_create_ssl_context, authority)
+    session = async_get_session(hass, data[CONF_VERIFY_SSL])
     return BalenaCloud(data[CONF_URL], data[CONF_TOKEN], session, ssl=context)
 
 
 def token_expiry(token: str) -> datetime | None:
-    """Return when a token expires, which only those of sessions tell; None if it does not tell."""
+    """Return the expiry time of a session token, or None if the token has none."""
     try:
-        told = jwt.decode(token, options={"verify_signature": False})
-        return datetime.fromtimestamp(told["exp"], UTC)
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return datetime.fromtimestamp(claims["exp"], UTC)
     except (
         jwt.InvalidTokenError,
         KeyError,
@@ -46,7 +46,7 @@ def token_expiry(token: str) -> datetime | None:
         return None
 
 
-def _trust(authority: str) -> ssl.SSLContext:
+def _create_ssl_context(authority: str) -> ssl.SSLContext:
     """Return a context that trusts a certificate authority, given as PEM, and no other."""
     try:
         return ssl.create_default_context(cadata=authority)

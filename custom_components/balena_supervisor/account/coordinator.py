@@ -1,6 +1,6 @@
 """Coordinator of an account: one poll for all devices of its chosen fleets."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import override
@@ -9,7 +9,7 @@ from yarl import URL
 
 from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import ConfigEntryAuthFailed, HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.device_registry import DeviceEntryType
 from homeassistant.helpers.update_coordinator import UpdateFailed
@@ -18,6 +18,7 @@ from ..client import (
     AuthenticationFailed,
     BalenaCloud,
     BalenaError,
+    CloudError,
     DeviceRow,
     Fleet,
     RateLimited,
@@ -28,7 +29,9 @@ from ..client import (
 from ..const import (
     ACCOUNT_BUSY_INTERVAL,
     ACCOUNT_INTERVAL,
+    ACCOUNT_REFUSED_INTERVAL,
     BALENA_CLOUD_URL,
+    CONF_FLEET_UUIDS,
     CONF_FLEETS,
     CONF_SERVICES,
     DETAILS_INTERVAL,
@@ -38,6 +41,7 @@ from ..device.coordinator import BalenaCoordinator
 from ..device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
 from ..device.environment import Environment
 from ..device.poll_statistics import PollStatistics
+from ..device.reauthentication import Reauthentication
 from ..exceptions import translate_account_error
 from .device import AccountDeviceCoordinator
 from .devices import AccountDevices
@@ -68,19 +72,21 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         )
         self.devices = AccountDevices(hass, entry, self._create_device)
         self.fleets = FleetRegistry(hass, entry, has_dashboard=self.has_dashboard)
+        self.mac_address_counts: Counter[str] = Counter()
         self.poll_statistics = PollStatistics()
         self._fleets_due = 0.0
         self._is_recount_due = True
         self._issues = AccountIssues(hass, entry)
-        self._populated: set[int] = set()
+        self._fleets_with_devices: set[int] = set()
         # Devices whose Supervisors are read regularly.
         self._regularly_read: list[AccountDeviceCoordinator] = []
         self._supervisor_polls = SupervisorPolls(
             hass, entry, lambda: bool(cloud.remaining_backoff)
         )
-        self._token = TokenChecker(hass, entry, cloud)
+        self._reauthentication = Reauthentication(hass, entry)
+        self._token = TokenChecker(entry, cloud, self._reauthentication)
         # Fleets that lost all devices while the list of fleets could not be read.
-        self._uncertain_fleets: set[int] = set()
+        self._unconfirmed_fleets: set[int] = set()
 
     @property
     def request_log(self) -> RequestLog:
@@ -122,12 +128,12 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
     @callback
     def async_read_supervisor_now(self, device: AccountDeviceCoordinator) -> None:
         """Read the Supervisor of a device in the background."""
-        self._supervisor_polls.async_read_now(device)
+        self._supervisor_polls.async_read_immediately(device)
 
     @callback
     def async_read_supervisor_later(self, device: AccountDeviceCoordinator) -> None:
         """Read the Supervisor of a device when the balena API allows requests again."""
-        self._supervisor_polls.add(device)
+        self._supervisor_polls.enqueue(device)
 
     @callback
     def async_poll_soon(self) -> None:
@@ -185,7 +191,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             return await self._poll()
 
     async def _poll(self) -> Mapping[int, FleetState]:
-        asked = monotonic()
+        requested_at = monotonic()
         try:
             rows = await self.cloud.devices(
                 self.fleet_ids, with_images=self.entry.options[CONF_SERVICES]
@@ -200,22 +206,29 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             raise failure from err
         if self._shutdown_requested:
             return self.data
+        self._reauthentication.async_accepted()
         self._issues.async_set_right_lost(is_lost=False)
         existing_fleets = {
             self.fleets.registry_id(fleet_id)
             for fleet_id in self.fleet_ids
-            if fleet_id in self.fleets.fleets and fleet_id not in self._uncertain_fleets
+            if fleet_id in self.fleets.fleets
+            and fleet_id not in self._unconfirmed_fleets
         }
         if await self.devices.update(
-            rows, asked, is_full_update=has_new_fleets, existing_fleets=existing_fleets
+            rows,
+            requested_at,
+            is_full_update=has_new_fleets,
+            existing_fleets=existing_fleets,
         ):
             self.async_schedule_recount()
         coordinators = self.devices.coordinators.values()
-        urgent = [device for device in coordinators if device.is_poll_urgent]
+        urgent = [
+            device for device in coordinators if device.is_poll_urgent(device.data)
+        ]
         self.update_interval = ACCOUNT_BUSY_INTERVAL if urgent else ACCOUNT_INTERVAL
         states = self._count() if self._is_recount_due else self.data
         due = [device for device in self._regularly_read if device.is_read_due]
-        self._supervisor_polls.async_read((*urgent, *due))
+        self._supervisor_polls.async_start_reads((*urgent, *due))
         return states
 
     @callback
@@ -226,32 +239,43 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
                 device.async_set_available(is_available=False)
 
     async def _failure(self, err: BalenaError) -> HomeAssistantError:
-        """Return the error to raise for a failed poll. Only whoami shows which token is bad."""
+        """Return the error to raise for a failed poll."""
         if isinstance(err, TokenRefused):
-            try:
-                await self.cloud.whoami()
-            except AuthenticationFailed as refusal:
-                return translate_account_error(
-                    ConfigEntryAuthFailed, refusal, self.name
-                )
-            except BalenaError as other:
-                err = other
-            else:
-                # The token is valid, but may not list devices any more.
-                self._issues.async_set_right_lost(is_lost=True)
+            err = await self._explain_refusal()
+        if isinstance(err, AuthenticationFailed):
+            if self._reauthentication.async_refused():
+                self.update_interval = ACCOUNT_REFUSED_INTERVAL
+        elif isinstance(err, TokenRefused):
+            self._issues.async_set_right_lost(is_lost=True)
         failure = translate_account_error(UpdateFailed, err, self.name)
         if isinstance(err, RateLimited):
             failure.retry_after = err.retry_after or None
         return failure
+
+    async def _explain_refusal(self) -> BalenaError:
+        """Return why the balena API refused to list devices or fleets.
+
+        Returns AuthenticationFailed if the token is invalid, and TokenRefused if the owner of
+        a valid token may not list them.
+        """
+        try:
+            await self.cloud.whoami()
+            await self.cloud.fleets()
+            await self.cloud.check_devices(
+                self.fleet_ids, with_images=self.entry.options[CONF_SERVICES]
+            )
+        except BalenaError as err:
+            return err
+        return CloudError("The balena API refused a valid token")
 
     async def _refresh_fleets(self, rows: Iterable[DeviceRow]) -> bool:
         """Read the fleets regularly, and when a fleet has lost all devices.
 
         Returns whether the fleets were read.
         """
-        populated = {row.fleet_id for row in rows}
-        lost = self._populated - populated
-        self._populated |= populated
+        fleets_with_devices = {row.fleet_id for row in rows}
+        lost = self._fleets_with_devices - fleets_with_devices
+        self._fleets_with_devices |= fleets_with_devices
         if not lost and monotonic() < self._fleets_due:
             return False
         try:
@@ -260,13 +284,14 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             if not self.fleets.fleets:
                 raise
             # The fleets seldom change and may be read with the next poll.
-            self._uncertain_fleets = lost
+            self._unconfirmed_fleets = lost
             return False
         self._fleets_due = monotonic() + DETAILS_INTERVAL.total_seconds()
-        self._uncertain_fleets = set()
+        self._unconfirmed_fleets = set()
         self.async_schedule_recount()
-        self._populated = populated
+        self._fleets_with_devices = fleets_with_devices
         self.fleets.update(fleets, self.fleet_ids)
+        self._store_fleet_uuids()
         for fleet_id in self.fleet_ids:
             self._issues.async_set_fleet_gone(
                 fleet_id,
@@ -274,6 +299,15 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
                 is_gone=fleet_id not in self.fleets.fleets,
             )
         return True
+
+    def _store_fleet_uuids(self) -> None:
+        """Store what identifies the account if its server gets another host name."""
+        fleets = map(self.fleets.fleets.get, self.fleet_ids)
+        uuids = sorted(fleet.uuid for fleet in fleets if fleet and fleet.uuid)
+        if uuids and uuids != self.entry.data.get(CONF_FLEET_UUIDS):
+            self.hass.config_entries.async_update_entry(
+                self.entry, data={**self.entry.data, CONF_FLEET_UUIDS: uuids}
+            )
 
     def _count(self) -> Mapping[int, FleetState]:
         """Return the states of the fleets, and choose the Supervisors that are read regularly."""

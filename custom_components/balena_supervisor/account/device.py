@@ -1,7 +1,8 @@
 """Coordinator of a device of an account: its row and the report of its Supervisor."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from math import inf
 from time import monotonic
@@ -9,6 +10,7 @@ from typing import Final, Protocol, override
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.util import dt as dt_util
 
 from ..client import (
     AuthenticationFailed,
@@ -18,19 +20,22 @@ from ..client import (
     DeviceRow,
     Endpoint,
     RateLimited,
+    Reason,
     Release,
     TokenRefused,
     parse_version,
 )
-from ..const import DETAILS_INTERVAL, LOGGER
+from ..const import DETAILS_INTERVAL, DOMAIN, LOGGER
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
+from ..device.identity import normalize_mac
 from ..device.reader import SupervisorReader
 from ..device.state import DeviceState
 from ..exceptions import translate_error
 from .fleet import FleetRegistry
-from .state import state_from_account
+from .state import online_again_at, state_from_account
+from .tags import CloudTags
 
 # Rows contain what these endpoints answer.
 _IN_ROWS: Final = frozenset(
@@ -51,6 +56,8 @@ class AccountContext(Protocol):
     environment: Environment
     fleets: FleetRegistry
     has_dashboard: bool
+    # How many devices of the account report each normalized MAC address.
+    mac_address_counts: Counter[str]
 
     def device_id(self, uuid: str) -> str:
         """Return the id of a device in identifiers and unique ids."""
@@ -94,18 +101,18 @@ class SupervisorReport:
         self._fresh_until = 0.0
         self._valid_until = 0.0
 
-    def set(self, state: DeviceState, asked: float) -> None:
-        """Store a report, and when it was asked for."""
+    def set(self, state: DeviceState, requested_at: float) -> None:
+        """Store a report, and when it was requested."""
         self.state = state
-        self._fresh_until = asked + _FRESH_TIME
-        self._valid_until = asked + _VALID_TIME
+        self._fresh_until = requested_at + _FRESH_TIME
+        self._valid_until = requested_at + _VALID_TIME
 
     def state_at(self, moment: float) -> DeviceState | None:
         """Return the report, or None if it is too old."""
         return self.state if moment < self._valid_until else None
 
     def is_fresh_at(self, moment: float) -> bool:
-        """Return whether the report is fresher than a row that was asked for then."""
+        """Return whether the report is fresher than a row that was requested then."""
         return moment < self._fresh_until
 
     def next_change(self, moment: float) -> float:
@@ -118,7 +125,6 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     """Holds the state of a device of an account. The account passes it each new row."""
 
     is_in_fleet = True
-    has_own_tags = False
     supports_logs = False
 
     def __init__(self, account: AccountContext, row: DeviceRow) -> None:
@@ -131,17 +137,20 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             device_id=account.device_id(row.uuid),
             entry_id=account.entry.entry_id,
             environment=account.environment,
+            options=account.entry.options,
             supervisor=account.cloud.supervisor(row.uuid),
         )
         self._account = account
         self.reader = SupervisorReader(
-            self.supervisor, self.name, app_id=row.fleet_id, skips=_IN_ROWS
+            self.supervisor, self.name, app_id=row.fleet_id, skipped_endpoints=_IN_ROWS
         )
+        self._mac_addresses: list[str] = []
+        self.tags = CloudTags(account.cloud, row.id)
         self._read_due = 0.0
         self._read_lock = asyncio.Lock()
         self._report = SupervisorReport()
         self._row = row
-        self._row_asked = 0.0
+        self._row_requested_at = 0.0
         self._valid_until = 0.0
 
     @property
@@ -184,7 +193,13 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     def command_blocker(self) -> HomeAssistantError | None:
         if self.is_reachable:
             return super().command_blocker
-        error = DeviceOffline("It is not connected to balena")
+        if self.is_online:
+            return HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="no_vpn",
+                translation_placeholders={"device": self.device_name},
+            )
+        error = DeviceOffline("It is not connected to balena", Reason.DISCONNECTED)
         return translate_error(HomeAssistantError, error, self.device_name)
 
     @property
@@ -197,21 +212,26 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         """Whether the Supervisor was not read for a while."""
         return monotonic() >= self._read_due
 
-    def is_current(self, row: DeviceRow, asked: float) -> bool:
+    @override
+    def is_shared_mac_address(self, mac_address: str) -> bool:
+        return self._account.mac_address_counts[mac_address] > 1
+
+    def is_current(self, row: DeviceRow, requested_at: float) -> bool:
         """Return whether the state is made of this row and is still valid."""
         return (
             row is self._row
             and not self.reboot.is_active
             and not self.history.services.is_undecided
-            and asked < self._valid_until
+            and requested_at < self._valid_until
         )
 
     @callback
-    def async_update_row(self, row: DeviceRow, asked: float) -> None:
-        """Update the state from a new row. `asked` is when the row was requested."""
+    def async_update_row(self, row: DeviceRow, requested_at: float) -> None:
+        """Update the state from a new row. `requested_at` is when the row was requested."""
         was_reachable = self.is_reachable
         self._row = row
-        self._row_asked = asked
+        self._count_mac_addresses(row.mac_addresses)
+        self._row_requested_at = requested_at
         self.supervisor.version = parse_version(row.supervisor_version)
         if not self.is_reachable:
             self._report.state = None
@@ -219,6 +239,19 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             if was_reachable:
                 self.reboot.expect_if_applying(self.data)
         self._update_state()
+
+    @override
+    async def async_shutdown(self) -> None:
+        """Stop updates of the state."""
+        await super().async_shutdown()
+        self._count_mac_addresses(())
+
+    def _count_mac_addresses(self, addresses: Iterable[str]) -> None:
+        normalized = [normalize_mac(address) for address in addresses]
+        if normalized != self._mac_addresses:
+            self._account.mac_address_counts.subtract(self._mac_addresses)
+            self._account.mac_address_counts.update(normalized)
+            self._mac_addresses = normalized
 
     @callback
     def async_set_available(self, *, is_available: bool) -> None:
@@ -234,7 +267,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             return
         try:
             async with self._read_lock:
-                asked = monotonic()
+                requested_at = monotonic()
                 state = await self.reader.read()
         except RateLimited:
             self._read_due = 0.0
@@ -244,21 +277,13 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             LOGGER.debug("Reading the Supervisor of %s failed: %s", self.name, err)
             await self.async_handle_auth_error(err)
             return
-        self._report.set(state, asked)
+        self._report.set(state, requested_at)
         self._update_state()
 
     @override
     async def async_renew_key(self) -> None:
         # The transport refuses this with the reason.
         await self.supervisor.regenerate_api_key()
-
-    @override
-    async def async_tags(self) -> Mapping[str, str]:
-        return await self._account.cloud.tags(self._row.id)
-
-    @override
-    async def async_set_tags(self, tags: Mapping[str, str]) -> None:
-        await self._account.cloud.set_tags(self._row.id, tags)
 
     @override
     async def async_refresh_after_command(self) -> None:
@@ -281,8 +306,8 @@ class AccountDeviceCoordinator(DeviceCoordinator):
 
     @callback
     @override
-    def async_expect_change(self) -> None:
-        super().async_expect_change()
+    def async_poll_often(self) -> None:
+        super().async_poll_often()
         self._account.async_poll_soon()
 
     @callback
@@ -291,24 +316,36 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         if self._shutdown_requested:
             return
         # A row may take long to arrive: it is as old as the request.
-        asked = self._row_asked
+        requested_at = self._row_requested_at
+        now = dt_util.utcnow()
         state = state_from_account(
             self._row,
             self._account.fleets.name(self.fleet_id),
-            self._report.state_at(asked),
-            is_fresh=self._report.is_fresh_at(asked),
+            self._report.state_at(requested_at),
+            now=now,
+            is_fresh=self._report.is_fresh_at(requested_at),
         )
         status = self.reboot.update(is_reachable=self.is_reachable)
         if status is not None:
             state = replace(
                 state, online=state.online and self.is_reachable, status=status
             )
-        state = self._with_history(state)
-        info = self._device_info(state, has_dashboard=self._account.has_dashboard)
+        state = self._with_earlier_facts(state)
+        info = self.registry.device_info(
+            state,
+            self.device_name,
+            self.uuid,
+            has_dashboard=self._account.has_dashboard,
+        )
         fleet_entry_id = self._account.fleets.registry_id(self.fleet_id)
         if fleet_entry_id is not None:
             info["via_device_id"] = fleet_entry_id
-        self.registry.update(info, state)
-        self._show(state)
-        self._valid_until = self._report.next_change(asked)
+        if not self._async_register(info, state):
+            return
+        self.async_show(state)
+        self._valid_until = self._report.next_change(requested_at)
+        again_at = online_again_at(self._row)
+        if again_at is not None and again_at > now:
+            seconds = (again_at - now).total_seconds()
+            self._valid_until = min(self._valid_until, monotonic() + seconds)
         self._account.async_schedule_recount()

@@ -55,14 +55,14 @@ class AccountDevices:
     async def update(
         self,
         rows: Iterable[DeviceRow],
-        asked: float,
+        requested_at: float,
         *,
         is_full_update: bool,
         existing_fleets: set[str | None],
     ) -> bool:
         """Distribute the rows, remove devices that are gone and announce new ones.
 
-        Returns whether devices may have left. `asked` is when the rows were requested.
+        Returns whether devices may have left. `requested_at` is when the rows were requested.
         Devices whose row did not change are skipped, except in a full update.
         `existing_fleets` are registry ids: if a whole fleet is gone, a person decides about
         its devices.
@@ -77,8 +77,8 @@ class AccountDevices:
                 device = BalenaDevice.create(coordinator)
                 self.by_id[device.device_id] = device
                 new.append(device)
-            if is_full_update or not coordinator.is_current(row, asked):
-                coordinator.async_update_row(row, asked)
+            if is_full_update or not coordinator.is_current(row, requested_at):
+                coordinator.async_update_row(row, requested_at)
             coordinator.async_set_available(is_available=True)
         is_complete = len(seen) == len(self._by_uuid) and not self.missing
         may_have_left = self._is_first_update or not is_complete

@@ -15,10 +15,10 @@ from ..device.state import DeviceState, release_label
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetState:
-    """How the devices of a fleet are; None is what is not known.
+    """Counts of the devices of a fleet. None means unknown.
 
-    `release` is what people call the release that the fleet tracks: its version, else
-    the beginning of its commit. A device fails when its last update did.
+    `release` is the version of the release that the fleet tracks, or its short commit. A
+    device fails if its last update failed.
     """
 
     devices: int | None = None
@@ -31,7 +31,7 @@ class FleetState:
 def fleet_state_from_devices(
     devices: Iterable[DeviceState], release: Release | None
 ) -> FleetState:
-    """Return the state of a fleet out of those of all its devices, and the release it tracks."""
+    """Return the state of a fleet from the states of its devices and the release that it tracks."""
     states = list(devices)
     return FleetState(
         devices=len(states),

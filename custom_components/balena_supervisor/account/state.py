@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from ..client import DeviceRow, InstalledImage, Vpn
 from ..device.state import (
-    GIVEN_UP,
+    ACTIVE_UPDATE_STATUSES,
+    FAILED_UPDATE_STATUSES,
     IMAGE_STATUSES,
-    ONGOING,
+    OVERALL_STATUSES,
     UPDATE_STATUSES,
     DeviceDetails,
     DeviceState,
+    OverallStatus,
     ServiceKey,
     ServiceState,
     Status,
@@ -21,6 +24,9 @@ from ..device.state import (
     state_key,
 )
 
+# balena detects within 15 minutes that a device does not poll any more.
+_HEARTBEAT_DELAY: Final = timedelta(minutes=16)
+_HEARTBEAT_ONLINE: Final = "online"
 _DOWNLOADED: Final = {UpdateStatus.DOWNLOADED, UpdateStatus.APPLYING}
 
 
@@ -29,6 +35,7 @@ def state_from_account(
     fleet: str,
     reported: DeviceState | None = None,
     *,
+    now: datetime,
     is_fresh: bool = False,
 ) -> DeviceState:
     """Return the state of a device from its row in the balena API.
@@ -38,7 +45,8 @@ def state_from_account(
     """
     pending = _is_pending(row)
     update_status = _update_status(row, pending, reported)
-    is_online = row.is_online is not False
+    is_online = _is_online(row, now)
+    overall_status = state_key(row.overall_status) if row.overall_status else None
     state = DeviceState(
         online=is_online,
         apps={row.fleet_id: fleet},
@@ -58,16 +66,17 @@ def state_from_account(
         mac_addresses=row.mac_addresses,
         memory_usage=_percentage(row.memory_usage, row.memory_total),
         os_version=row.os_version,
-        overall_status=state_key(row.overall_status) if row.overall_status else None,
+        overall_progress=row.overall_progress,
+        overall_status=(
+            OVERALL_STATUSES.get(overall_status, overall_status)
+            if overall_status
+            else None
+        ),
         release=row.running_release.commit if row.running_release else None,
         release_version=row.running_release.version if row.running_release else None,
         services=_services(row, fleet),
         # The status of an offline device is outdated.
-        status=(
-            device_status(state_key(row.status) if row.status else None, update_status)
-            if is_online
-            else None
-        ),
+        status=_status(row, update_status) if is_online else None,
         storage_usage=_percentage(row.storage_usage, row.storage_total),
         supervisor_version=row.supervisor_version,
         target_release=row.target_release.commit if row.target_release else None,
@@ -78,7 +87,13 @@ def state_from_account(
         update_pending=pending,
         update_status=update_status,
         vpn=Vpn(
-            enabled=reported.vpn.enabled if reported and reported.vpn else None,
+            enabled=(
+                False
+                if _is_vpn_disabled(row)
+                else reported.vpn.enabled
+                if reported and reported.vpn
+                else None
+            ),
             connected=row.is_connected_to_vpn,
         ),
     )
@@ -93,7 +108,7 @@ def state_from_account(
             for key, service in state.services.items()
         },
         update_downloaded=reported.update_downloaded,
-        update_failed=update_status in GIVEN_UP or reported.update_failed,
+        update_failed=update_status in FAILED_UPDATE_STATUSES or reported.update_failed,
         update_status=update_status,
     )
     if reported.update_status is None:
@@ -107,14 +122,42 @@ def _fresh_update_status(
     update_status: str | None, pending: bool | None, reported: DeviceState
 ) -> str | None:
     """Return the stage of the update from the row and a fresh report."""
-    if reported.update_status in ONGOING | {UpdateStatus.FAILED}:
+    if reported.update_status in ACTIVE_UPDATE_STATUSES | {UpdateStatus.FAILED}:
         return reported.update_status
-    if reported.update_status is None or update_status not in ONGOING:
+    if reported.update_status is None or update_status not in ACTIVE_UPDATE_STATUSES:
         return update_status
     # The row is outdated: the update has ended meanwhile.
     if reported.update_status == UpdateStatus.UP_TO_DATE and pending:
         return UpdateStatus.PENDING
     return reported.update_status
+
+
+def online_again_at(row: DeviceRow) -> datetime | None:
+    """Return when a device without VPN is online again if its heartbeat is online then."""
+    if row.is_online is not False or row.last_vpn_event is None:
+        return None
+    return row.last_vpn_event + _HEARTBEAT_DELAY
+
+
+def _is_online(row: DeviceRow, now: datetime) -> bool:
+    """Return whether a device is online. `row.is_online` is only the state of its VPN.
+
+    A VPN that drops may be a power cut, which the heartbeat shows 15 minutes later.
+    """
+    if row.is_online is not False:
+        return True
+    if row.heartbeat != _HEARTBEAT_ONLINE:
+        return False
+    moment = online_again_at(row)
+    return _is_vpn_disabled(row) or moment is None or now >= moment
+
+
+def _is_vpn_disabled(row: DeviceRow) -> bool:
+    """Return whether the VPN of a device is switched off by its configuration."""
+    return (
+        row.is_connected_to_vpn is False
+        and row.overall_status == OverallStatus.OPERATIONAL
+    )
 
 
 def _percentage(part: float | None, whole: float | None) -> float | None:
@@ -133,7 +176,7 @@ def _is_pending(row: DeviceRow) -> bool | None:
 def _update_status(
     row: DeviceRow, pending: bool | None, reported: DeviceState | None
 ) -> str | None:
-    """Return how the update stands: Supervisors before 17.7 have no word for it.
+    """Return the stage of the update. Supervisors before 17.7 do not report it.
 
     An update that a lock holds up is reported as being applied, over and over.
     """
@@ -155,6 +198,13 @@ def _update_status(
     return UpdateStatus.PENDING if pending else stage
 
 
+def _status(row: DeviceRow, update_status: str | None) -> Status | None:
+    """Return the status of a device, None if it never reported anything."""
+    status = device_status(update_status)
+    has_reported = row.status is not None or row.supervisor_version is not None
+    return status if has_reported or status != Status.IDLE else None
+
+
 def _update_downloaded(
     row: DeviceRow, update_status: str | None, reported: DeviceState | None
 ) -> bool | None:
@@ -169,7 +219,7 @@ def _update_failed(
     update_status: str | None,
     reported: DeviceState | None,
 ) -> bool | None:
-    if update_status in GIVEN_UP:
+    if update_status in FAILED_UPDATE_STATUSES:
         return True
     if row.update_status is not None or pending is False:
         return False
@@ -177,7 +227,7 @@ def _update_failed(
 
 
 def _services(row: DeviceRow, fleet: str) -> Mapping[ServiceKey, ServiceState]:
-    """Return the services of the fleet: of several images of one, that with a container."""
+    """Return the services of the fleet. Of several images of a service, the one with a container counts."""
     images: dict[str, InstalledImage] = {}
     for image in row.images or ():
         if image.app_id not in (None, row.fleet_id):
@@ -198,7 +248,7 @@ def _services(row: DeviceRow, fleet: str) -> Mapping[ServiceKey, ServiceState]:
 
 
 def _rank(image: InstalledImage) -> int:
-    """Return how much an image tells of its service's container."""
+    """Return the rank of an image: one with a running container comes first."""
     status = state_key(image.status) if image.status else None
     if status is None or status in IMAGE_STATUSES:
         return 0

@@ -36,23 +36,23 @@ class SupervisorPolls:
         self._immediate: set[asyncio.Task[Any]] = set()
 
     @callback
-    def async_read_now(self, device: AccountDeviceCoordinator) -> None:
+    def async_read_immediately(self, device: AccountDeviceCoordinator) -> None:
         """Read a Supervisor now. Of many at once, some wait for the next poll instead."""
         if len(self._immediate) < SMALL_FLEET:
             reading = device.async_read_supervisor()
             self._start(self._immediate, reading, f"{device.name} Supervisor")
 
     @callback
-    def add(self, device: AccountDeviceCoordinator) -> None:
+    def enqueue(self, device: AccountDeviceCoordinator) -> None:
         """Read a Supervisor when a worker is free."""
         self._waiting.setdefault(device.uuid, device)
 
     @callback
-    def async_read(self, devices: Iterable[AccountDeviceCoordinator]) -> None:
+    def async_start_reads(self, devices: Iterable[AccountDeviceCoordinator]) -> None:
         """Read the Supervisors of devices that can be reached, and those that wait."""
         for device in devices:
             if device.data.online and device.is_reachable:
-                self.add(device)
+                self.enqueue(device)
         while self._waiting and len(self._workers) < _WORKERS and not self._is_paused():
             name = f"{self._entry.title} Supervisors"
             self._start(self._workers, self._read_waiting(), name)

@@ -2,7 +2,7 @@
 
 from .cloud import BalenaCloud
 from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Release
-from .endpoints import Endpoint, Version, parse_version
+from .endpoints import Capability, Endpoint, Version, parse_version
 from .errors import (
     AccessDenied,
     AuthenticationFailed,
@@ -11,6 +11,7 @@ from .errors import (
     CertificateInvalid,
     CloudError,
     CloudRateLimited,
+    CommandTimeout,
     ConnectionFailed,
     ConnectionRefused,
     DeviceKeyRefused,
@@ -19,14 +20,15 @@ from .errors import (
     LockHolder,
     NotFound,
     OutcomeUnknown,
+    ProbablyLocked,
     RateLimited,
+    Reason,
     RequestTimeout,
     SupervisorError,
     TokenRefused,
     Unsupported,
     UpdateLocked,
 )
-from .http import API_KEY_PATTERN
 from .iteration import iterate_cooperatively
 from .journal import ENGINE_UNIT, JournalEntry, short_container_id
 from .models import (
@@ -47,6 +49,7 @@ from .models import (
 )
 from .proxy import ProxyTransport
 from .request_log import RequestLog, RequestStatistics
+from .responses import API_KEY_PATTERN
 from .supervisor import Supervisor
 from .transport import DirectTransport, Transport
 
@@ -62,9 +65,11 @@ __all__ = [
     "BadRequest",
     "BalenaCloud",
     "BalenaError",
+    "Capability",
     "CertificateInvalid",
     "CloudError",
     "CloudRateLimited",
+    "CommandTimeout",
     "ConnectionFailed",
     "ConnectionRefused",
     "Container",
@@ -85,9 +90,11 @@ __all__ = [
     "LogLine",
     "NotFound",
     "OutcomeUnknown",
+    "ProbablyLocked",
     "Proxy",
     "ProxyTransport",
     "RateLimited",
+    "Reason",
     "Release",
     "RequestLog",
     "RequestStatistics",

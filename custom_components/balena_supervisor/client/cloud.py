@@ -1,9 +1,10 @@
 """BalenaCloud: client of the balena API, for balenaCloud and openBalena."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from itertools import batched
+from itertools import batched, count
+import logging
 from ssl import SSLContext
 from time import monotonic
 from typing import Final
@@ -22,6 +23,7 @@ from .errors import (
     InvalidResponse,
     OutcomeUnknown,
     RateLimited,
+    Reason,
     TokenRefused,
     Unsupported,
 )
@@ -40,12 +42,17 @@ MAX_RESPONSE_SIZE: Final = 64 * 1024 * 1024
 
 # 1000 devices need one request, because a page that is not full is the last one.
 PAGE_SIZE: Final = 1001
+# A server that does not end its list must not fill the memory.
+MAX_PAGES: Final = 100
+MAX_ROWS: Final = 25_000
+# In seconds. No page is requested after this time.
+PAGING_TIMEOUT: Final = 120.0
 # Keeps the URL shorter than 8 kB.
 _FLEETS_PER_QUERY: Final = 500
 # An openBalena that lacks optional fields may be updated meanwhile.
 _OPTIONAL_FIELDS_RETRY_INTERVAL: Final = 600.0
 _FLEET_QUERY: Final = {
-    "$select": "id,app_name,slug,is_archived",
+    "$select": "id,uuid,app_name,slug,is_archived",
     "$expand": (
         "is_for__device_type($select=name),"
         "should_be_running__release($select=id,commit,raw_version),"
@@ -66,7 +73,7 @@ _DEVICE_FIELDS: Final = (
 )
 # An older openBalena lacks some of these.
 _OPTIONAL_DEVICE_FIELDS: Final = (
-    "update_status,last_connectivity_event,cpu_usage,cpu_temp,"
+    "update_status,last_connectivity_event,last_vpn_event,api_heartbeat_state,cpu_usage,cpu_temp,"
     "memory_usage,memory_total,storage_usage,storage_total,is_undervolted"
 )
 _DEVICE_EXPANSIONS: Final = (
@@ -80,6 +87,9 @@ _IMAGE_EXPANSION: Final = (
     "installs__image($select=id;"
     "$expand=is_a_build_of__service($select=service_name)))"
 )
+
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 class BalenaCloud:
@@ -107,15 +117,17 @@ class BalenaCloud:
         self._http = HttpClient(
             base_url, session, token, ssl=ssl, max_response_size=MAX_RESPONSE_SIZE
         )
+        self._proxy_http = HttpClient(base_url, session, token, ssl=ssl)
         self._required_fields_until = 0.0
         self.request_log = RequestLog()
         # Rows of the last query by their JSON.
         self._row_cache: Mapping[bytes, DeviceRow] = {}
+        self._has_warned_of_repetition = False
         self._throttle = Throttle()
 
     def supervisor(self, uuid: str) -> Supervisor:
         """Return the client of a device's Supervisor, which sends requests through the API."""
-        return Supervisor(ProxyTransport(self._http, uuid, self._throttle))
+        return Supervisor(ProxyTransport(self._proxy_http, uuid, self._throttle))
 
     @property
     def remaining_backoff(self) -> float:
@@ -125,14 +137,18 @@ class BalenaCloud:
     async def whoami(self) -> Actor:
         """Return the owner of the token. GET /actor/v1/whoami.
 
-        This is the best test of a token: other endpoints treat the owner of an invalid one as a guest.
+        This is the best test of a token: other endpoints treat the owner of an invalid one as a guest. While
+        its database is down, the API refuses every token. Then it cannot list the public fleets either.
 
         Raises:
-            AuthenticationFailed: The token is invalid, or the database of the API is down.
+            AuthenticationFailed: The token is invalid.
         """
         try:
             value = await self._get("/actor/v1/whoami", timeout=READ_TIMEOUT)
         except TokenRefused as err:
+            # An ended session may not list public fleets.
+            with suppress(TokenRefused):
+                await self._query("application", {"$select": "id", "$top": "1"})
             raise AuthenticationFailed("The token is invalid") from err
         if (actor := Actor.from_json(value)) is None:
             raise InvalidResponse("The response is not from the balena API")
@@ -151,20 +167,47 @@ class BalenaCloud:
         """Return all devices of the fleets, with one request per 1000 devices. GET /v7/device.
 
         `with_images` includes the images of their services. A row that has not changed since the last call is
-        the same object. A device without id, UUID or fleet is omitted.
+        the same object. A device of another fleet, or without id, UUID or fleet, is omitted.
+
+        Raises:
+            InvalidResponse: The response is not from the balena API, or the list of devices does not end.
         """
-        rows: dict[bytes, DeviceRow] = {}
-        for batch in batched(sorted(fleet_ids), _FLEETS_PER_QUERY, strict=False):
-            async for page in self._pages(batch, with_images=with_images):
+        chosen = set(fleet_ids)
+        cache: dict[bytes, DeviceRow] = {}
+        rows: dict[str, DeviceRow] = {}
+        deadline = monotonic() + PAGING_TIMEOUT
+        pages = 0
+        for batch in batched(sorted(chosen), _FLEETS_PER_QUERY, strict=False):
+            for skip in count(0, PAGE_SIZE):
+                if pages == MAX_PAGES or len(rows) > MAX_ROWS or monotonic() > deadline:
+                    raise InvalidResponse("The list of devices does not end")
+                page = await self._page(
+                    batch, skip, with_images=with_images, size=PAGE_SIZE
+                )
+                pages += 1
+                known = len(rows)
                 async for data in iterate_cooperatively(page):
                     key = _cache_key(data)
                     row = self._row_cache.get(key) or DeviceRow.from_json(
                         parse_object(data)
                     )
                     if row is not None:
-                        rows[key] = row
-        self._row_cache = rows
-        return tuple(rows.values())
+                        cache[key] = rows[row.uuid] = row
+                if len(page) < PAGE_SIZE:
+                    break
+                if len(rows) == known:
+                    self._warn_of_repetition()
+                    break
+        self._row_cache = cache
+        return tuple(row for row in rows.values() if row.fleet_id in chosen)
+
+    async def check_devices(
+        self, fleet_ids: Iterable[int], *, with_images: bool
+    ) -> None:
+        """Check that the devices of the fleets can be listed: `devices()` with one row."""
+        batch = tuple(sorted(fleet_ids)[:_FLEETS_PER_QUERY])
+        if batch:
+            await self._page(batch, 0, with_images=with_images, size=1)
 
     async def tags(self, device_id: int) -> Mapping[str, str]:
         """Return the tags of a device by name. GET /v7/device_tag."""
@@ -197,19 +240,19 @@ class BalenaCloud:
         if error := _error_from_cloud_response(response, is_command=True):
             raise error
 
-    async def _pages(
-        self, fleet_ids: tuple[int, ...], *, with_images: bool
-    ) -> AsyncGenerator[list[object]]:
-        skip = 0
-        while True:
-            page = await self._page(fleet_ids, skip, with_images=with_images)
-            yield page
-            if len(page) < PAGE_SIZE:
-                return
-            skip += PAGE_SIZE
+    def _warn_of_repetition(self) -> None:
+        """Log once that the list of devices may be incomplete."""
+        if not self._has_warned_of_repetition:
+            self._has_warned_of_repetition = True
+            _LOGGER.warning("The balena API repeats devices instead of listing others")
 
     async def _page(
-        self, fleet_ids: tuple[int, ...], skip: int, *, with_images: bool
+        self,
+        fleet_ids: tuple[int, ...],
+        skip: int,
+        *,
+        with_images: bool,
+        size: int,
     ) -> list[object]:
         """Return a page of devices, without the optional fields if the API lacks some of them."""
         expansions = (
@@ -222,7 +265,7 @@ class BalenaCloud:
             "$expand": expansions,
             "$filter": f"belongs_to__application in ({','.join(map(str, fleet_ids))})",
             "$orderby": "id asc",
-            "$top": str(PAGE_SIZE),
+            "$top": str(size),
             "$skip": str(skip),
         }
         required_only = query | {"$select": _DEVICE_FIELDS}
@@ -241,6 +284,8 @@ class BalenaCloud:
         items = parse_object(value).get("d")
         if not isinstance(items, list):
             raise InvalidResponse("The response is not from the balena API")
+        if len(items) > MAX_ROWS:
+            raise InvalidResponse("The response has too many rows")
         return items
 
     async def _get(
@@ -249,7 +294,7 @@ class BalenaCloud:
         response = await self.request_log.record(
             f"GET {path}", self._read(path, query, timeout)
         )
-        return response.json()
+        return await response.parse(lambda value: value)
 
     async def _read(
         self, path: str, query: Mapping[str, str] | None, timeout: float
@@ -295,17 +340,23 @@ def _error_from_cloud_response(
         case HTTPStatus.FORBIDDEN:
             # The API itself never responds 403.
             return CloudError(
-                "A proxy or firewall refused the request (HTTP status 403)"
+                "A proxy or firewall refused the request (HTTP status 403)",
+                Reason.BLOCKED,
             )
         case HTTPStatus.NOT_FOUND:
             return Unsupported("There is no balena API of version 7 at this address")
         case HTTPStatus.CONFLICT:
-            return BadRequest("Another client changed the same data at the same time")
+            return BadRequest(
+                "Another client changed the same data at the same time",
+                Reason.SIMULTANEOUS_CHANGE,
+            )
         case HTTPStatus.TOO_MANY_REQUESTS:
             return RateLimited("Too many requests", response.retry_after)
+        case HTTPStatus.BAD_REQUEST if is_command and (text := response.sentence):
+            return BadRequest(text)
         case HTTPStatus.BAD_REQUEST:
-            # The message of the API contains the URL.
-            return BadRequest("The balena API rejected the request")
+            # The message about a query contains the URL.
+            return BadRequest("The balena API rejected the request", Reason.UNSPECIFIED)
         case HTTPStatus.INTERNAL_SERVER_ERROR if not response.body:
             return _EmptyServerError("The API failed with HTTP status 500")
     if status >= 500:

@@ -12,6 +12,7 @@ from typing import Self
 from .parsing import (
     parse_bool,
     parse_int,
+    parse_long_text,
     parse_number,
     parse_object,
     parse_objects,
@@ -84,6 +85,7 @@ class Fleet:
     device_type: str | None = None
     is_archived: bool = False
     release: Release | None = None
+    uuid: str | None = None
 
 
 def parse_fleets(value: object) -> Iterator[Fleet]:
@@ -102,6 +104,7 @@ def parse_fleets(value: object) -> Iterator[Fleet]:
             ),
             is_archived=parse_bool(data.get("is_archived")) or False,
             release=Release.from_json(data.get("should_be_running__release")),
+            uuid=parse_text(data.get("uuid")),
         )
 
 
@@ -142,7 +145,8 @@ class DeviceRow:
     """Device of a fleet: GET /v7/device.
 
     Memory and storage are in MB, the temperature in °C, CPU usage and progress in percent. `images` is None
-    if the query did not include them. `is_online` is the state of the VPN connection.
+    if the query did not include them. `is_online` is a copy of the state of the VPN connection. `heartbeat` is
+    "online" while the Supervisor polls the API. `last_vpn_event` is when the VPN last connected or disconnected.
     """
 
     id: int
@@ -151,6 +155,7 @@ class DeviceRow:
     cpu_temperature: float | None = None
     cpu_usage: float | None = None
     device_type: str | None = None
+    heartbeat: str | None = None
     images: tuple[InstalledImage, ...] | None = None
     ip_addresses: tuple[str, ...] = ()
     is_connected_to_vpn: bool | None = None
@@ -158,6 +163,7 @@ class DeviceRow:
     is_pinned: bool = False
     is_undervolted: bool | None = None
     last_connectivity_event: datetime | None = None
+    last_vpn_event: datetime | None = None
     mac_addresses: tuple[str, ...] = ()
     memory_total: float | None = None
     memory_usage: float | None = None
@@ -185,11 +191,12 @@ class DeviceRow:
             id=device_id,
             uuid=uuid,
             fleet_id=fleet_id,
-            cpu_temperature=parse_number(data.get("cpu_temp")),
+            cpu_temperature=_parse_temperature(data.get("cpu_temp")),
             cpu_usage=parse_percentage(data.get("cpu_usage")),
             device_type=parse_text(
                 _expanded_object(data.get("is_of__device_type")).get("name")
             ),
+            heartbeat=parse_text(data.get("api_heartbeat_state")),
             images=(
                 tuple(
                     image
@@ -207,6 +214,7 @@ class DeviceRow:
             last_connectivity_event=parse_timestamp(
                 data.get("last_connectivity_event")
             ),
+            last_vpn_event=parse_timestamp(data.get("last_vpn_event")),
             mac_addresses=parse_words(data.get("mac_address")),
             memory_total=parse_number(data.get("memory_total")),
             memory_usage=parse_number(data.get("memory_usage")),
@@ -224,10 +232,16 @@ class DeviceRow:
         )
 
 
+def _parse_temperature(value: object) -> float | None:
+    """Return a temperature. Supervisors report -1 or 0 if there is no sensor."""
+    number = parse_number(value)
+    return None if number in (-1, 0) else number
+
+
 def parse_tag_rows(value: object) -> Mapping[str, str]:
     """Return the tags of a device by name: GET /v7/device_tag."""
     return {
-        name: parse_text(tag.get("value")) or ""
+        name: parse_long_text(tag.get("value")) or ""
         for tag in parse_objects(value)
         if (name := parse_text(tag.get("tag_key")))
     }

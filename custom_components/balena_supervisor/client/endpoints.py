@@ -1,4 +1,4 @@
-"""All endpoints of the Supervisor API, and the Supervisor version that introduced each."""
+"""All endpoints and capabilities of the Supervisor API, with the Supervisor version that introduced each."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -12,6 +12,8 @@ READ_TIMEOUT: Final = 10.0
 COMMAND_TIMEOUT: Final = 60.0
 # The Supervisor's own default timeout (`apiTimeout` in config.json).
 BLOCKING_TIMEOUT: Final = 15 * 60.0
+# Without `Capability.LOCK_RESPONSE`, a service command that gets no response is probably locked.
+SILENT_LOCK_TIMEOUT: Final = 60.0
 
 
 def format_version(version: Version) -> str:
@@ -120,11 +122,36 @@ FALLBACKS: Final[Mapping[Endpoint, Endpoint]] = {
     Endpoint.VERSION: Endpoint.DEVICE,
 }
 
-# First Supervisor versions of arguments that are newer than their endpoint.
-SERVICE_BY_NAME_SINCE: Final[Version] = (8, 2, 2)
-JOURNAL_FORMAT_SINCE: Final[Version] = (10, 3)
-JOURNAL_TIME_RANGE_SINCE: Final[Version] = (14, 7)
-PROXY_DNS_SINCE: Final[Version] = (16, 6)
+
+class Capability(Enum):
+    """Capability that is newer than its endpoint, with the first Supervisor version that has it."""
+
+    # A service that was stopped reports another status than "Stopping".
+    STOPPED_STATUS = (7, 0)
+    # balena's documentation says 8.2.2, but 8.2.4 responds 404 to a name.
+    SERVICE_BY_NAME = (8, 3)
+    JOURNAL_FORMAT = (10, 3)
+    # Earlier versions return the target state in local mode only.
+    TARGET_STATE_IN_ANY_MODE = (10, 6, 33)
+    # Earlier versions ignore the container id, and return the lines of all containers.
+    JOURNAL_OF_CONTAINER = (10, 9)
+    # Earlier versions that are unhealthy respond "Internal Server Error", or nothing.
+    UNHEALTHY_RESPONSE = (10, 10, 15)
+    # From 7.12 on, earlier versions do not respond to a service command that an update lock stops.
+    LOCK_RESPONSE = (12, 2, 11)
+    # Earlier versions change the host configuration even if an app holds an update lock.
+    HOST_CONFIG_LOCK = (12, 11, 34)
+    JOURNAL_TIME_RANGE = (14, 7)
+    PROXY_DNS = (16, 6)
+
+    def __init__(self, *since: int) -> None:
+        """Initialize the capability."""
+        self.since: Version = since
+
+    def is_supported_by(self, version: Version | None) -> bool:
+        """Return whether a Supervisor version has the capability, True if the version is unknown."""
+        return version is None or version >= self.since
+
 
 # Diagnostics include their last responses. Other responses contain keys, or nothing of interest.
 DIAGNOSTIC_ENDPOINTS: Final = frozenset(

@@ -1,14 +1,46 @@
 """Errors that the clients of the Supervisor API and of the balena API raise.
 
-The text of an error is a short English sentence without a full stop. It never contains a key, a token
-or a URL.
+The text of an error is for logs: a short English sentence without a full stop, or the message of the
+device. It never contains a key, a token or a URL. People see a translation of the type and of the reason.
 """
 
 from enum import StrEnum
 
 
+class Reason(StrEnum):
+    """Why a request failed, where the type of the error says too little."""
+
+    # A firewall or a proxy in between refused the request.
+    BLOCKED = "blocked"
+    # The device is not connected to balena.
+    DISCONNECTED = "disconnected"
+    # The Supervisor removed the container of a service, and has no image yet to create another one.
+    IMAGE_MISSING = "image_missing"
+    # The balena API limits what can be sent to a device.
+    KEY_CHANGE_BY_ACCOUNT = "key_change_by_account"
+    LOGS_BY_ACCOUNT = "logs_by_account"
+    NO_API_KEY = "no_api_key"
+    # The device cannot reach balena.
+    NO_INTERNET = "no_internet"
+    NOT_IN_LOCAL_MODE = "not_in_local_mode"
+    # The balena API cannot pass on the response of the Supervisor.
+    NOT_FORWARDED = "not_forwarded"
+    SEVERAL_SERVICES = "several_services"
+    # Another client changed the same data.
+    SIMULTANEOUS_CHANGE = "simultaneous_change"
+    UNKNOWN_APP = "unknown_app"
+    UNKNOWN_SERVICE = "unknown_service"
+    # The request was rejected without a message for people.
+    UNSPECIFIED = "unspecified"
+
+
 class BalenaError(Exception):
     """Base class of all errors of the clients."""
+
+    def __init__(self, message: str, reason: Reason | None = None) -> None:
+        """Initialize the error with its text for logs."""
+        super().__init__(message)
+        self.reason = reason
 
 
 class ConnectionFailed(BalenaError):
@@ -29,6 +61,14 @@ class RequestTimeout(BalenaError):
 
 class OutcomeUnknown(BalenaError):
     """A command was sent, but no usable response arrived: the device may have executed it."""
+
+
+class CommandTimeout(OutcomeUnknown):
+    """A command was sent, but no response arrived in time."""
+
+
+class ProbablyLocked(OutcomeUnknown):
+    """A command got no response in time, which is how some old Supervisors treat a locked one."""
 
 
 class DeviceOffline(BalenaError):
@@ -63,12 +103,15 @@ class LockHolder(StrEnum):
 
 
 class UpdateLocked(BalenaError):
-    """A lock rejected the command."""
+    """A lock rejected the command. `service` holds the lock, None if unknown."""
 
-    def __init__(self, message: str, holder: LockHolder) -> None:
+    def __init__(
+        self, message: str, holder: LockHolder, service: str | None = None
+    ) -> None:
         """Initialize the error with the holder of the lock."""
         super().__init__(message)
         self.holder = holder
+        self.service = service
 
 
 class NotFound(BalenaError):
@@ -76,7 +119,10 @@ class NotFound(BalenaError):
 
 
 class BadRequest(BalenaError):
-    """The device or the balena API rejected the arguments."""
+    """The device or the balena API rejected the arguments.
+
+    Without a reason, the text is the sentence in which it explains why.
+    """
 
 
 class RateLimited(BalenaError):
@@ -93,7 +139,17 @@ class CloudRateLimited(RateLimited):
 
 
 class Unsupported(BalenaError):
-    """The Supervisor is too old for the request, or the transport cannot carry it."""
+    """The Supervisor is too old for the request, or the transport cannot carry it.
+
+    `since` is the Supervisor version that supports the request, None if another cause prevents it.
+    """
+
+    def __init__(
+        self, message: str, reason: Reason | None = None, *, since: str | None = None
+    ) -> None:
+        """Initialize the error with the first version that supports the request."""
+        super().__init__(message, reason)
+        self.since = since
 
 
 class SupervisorError(BalenaError):
@@ -109,10 +165,17 @@ class InvalidResponse(BalenaError):
 
 
 def error_after_sending(
-    error_type: type[BalenaError], message: str, *, is_command: bool
+    error_type: type[BalenaError],
+    message: str,
+    reason: Reason | None = None,
+    *,
+    is_command: bool,
 ) -> BalenaError:
     """Return the error of a request that was sent but got no usable response.
 
-    A read gets an error of `error_type`. A command gets OutcomeUnknown.
+    A read gets an error of `error_type`. A command gets OutcomeUnknown, or CommandTimeout for a timeout.
     """
-    return OutcomeUnknown(message) if is_command else error_type(message)
+    if not is_command:
+        return error_type(message, reason)
+    is_timeout = issubclass(error_type, RequestTimeout)
+    return CommandTimeout(message) if is_timeout else OutcomeUnknown(message)

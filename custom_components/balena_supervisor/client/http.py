@@ -37,15 +37,15 @@ from .errors import (
     RequestTimeout,
     error_after_sending,
 )
-from .responses import Response
+from .responses import API_KEY_PATTERN, Response
 
 # Supervisor 19 forwards requests of agents named "Supervisor/..." to the balena API (balena-io/helios).
 USER_AGENT: Final = "HomeAssistant-balena"
 MAX_RESPONSE_SIZE: Final = 10 * 1024 * 1024
+# Enough for the message of an error. The rest is not read.
+MAX_ERROR_SIZE: Final = 64 * 1024
 CONNECT_TIMEOUT: Final = 10.0
 
-# The balena API sends the Supervisor's API key in the URL, and the Supervisor may repeat URLs in errors.
-API_KEY_PATTERN: Final = r"(apikey=)[^\s&\"'()<>]+"
 _API_KEY_IN_BODY: Final = re.compile(API_KEY_PATTERN.encode(), re.IGNORECASE)
 
 # A server that requests a longer backoff gets the next request after one hour.
@@ -133,21 +133,24 @@ class HttpClient:
                 yield response
 
     async def read_response(self, response: ClientResponse) -> Response:
-        """Read a whole response.
+        """Read a whole response. Of an error, read the first 64 kB.
 
         Raises:
             InvalidResponse: The response is too large.
         """
-        if (response.content_length or 0) > self._max_response_size:
+        limit = self._max_response_size if response.ok else MAX_ERROR_SIZE
+        if response.ok and (response.content_length or 0) > limit:
             response.close()
             raise InvalidResponse("The response is too large")
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk
-            if len(body) > self._max_response_size:
+            if len(body) > limit:
                 response.close()
-                raise InvalidResponse("The response is too large")
-        content = bytes(body)
+                if response.ok:
+                    raise InvalidResponse("The response is too large")
+                break
+        content = bytes(body[:limit])
         if not response.ok:
             # Error messages can repeat the request, and are written to logs.
             content = _API_KEY_IN_BODY.sub(rb"\1***", content)
@@ -158,6 +161,7 @@ class HttpClient:
             response.content_type,
             content,
             _parse_retry_after(response.headers.get("Retry-After")),
+            self._credential,
         )
 
     def _open(

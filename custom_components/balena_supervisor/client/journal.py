@@ -13,8 +13,12 @@ from .parsing import parse_int, parse_object, parse_text, time_since_epoch
 # The container engine writes the output of all containers to the journal of its unit.
 ENGINE_UNIT: Final = "balena"
 _MICROSECOND: Final = timedelta(microseconds=1)
-# Names are `service_image_release` and, from Supervisor 12.10 on, `service_image_release_commit`.
-_CONTAINER_NAME: Final = re.compile(r"(.+?)_\d+_\d+(?:_[0-9a-f]+)?")
+# Names are `service_image_release` and, from Supervisor 12.10 on, `service_image_release_commit`. Since
+# Supervisor 19 they can be `service_commit`. A handover puts "old_" before the name. The commit of a local
+# release is "localrelease".
+_CONTAINER_NAME: Final = re.compile(
+    r"(?:old_)?(.+?)_(?:\d+_\d+(?:_[0-9a-z]+)?|[0-9a-f]{32,}|localrelease)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,7 @@ class JournalEntry:
 
     @property
     def service(self) -> str | None:
-        """The service of the container that wrote the entry."""
+        """The service of the container that wrote the entry, by the container's name."""
         found = _CONTAINER_NAME.fullmatch(self.container_name or "")
         return found[1] if found else None
 

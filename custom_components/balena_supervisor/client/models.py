@@ -4,7 +4,7 @@
 omitted from its collection.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Self
@@ -13,13 +13,14 @@ from .endpoints import Version, parse_version
 from .parsing import (
     parse_bool,
     parse_int,
+    parse_long_text,
+    parse_long_texts,
     parse_named_objects,
     parse_number,
     parse_object,
     parse_objects,
     parse_percentage,
     parse_text,
-    parse_texts,
     parse_words,
     time_since_epoch,
 )
@@ -89,7 +90,7 @@ class App:
             app_id=parse_int(data.get("appId")),
             commit=parse_text(data.get("commit")),
             container_id=parse_text(data.get("containerId")),
-            environment=parse_texts(data.get("env")),
+            environment=parse_long_texts(data.get("env")),
             image_id=parse_text(data.get("imageId")),
             release_id=parse_int(data.get("releaseId")),
         )
@@ -114,33 +115,37 @@ class Proxy:
         no_proxy = data.get("noProxy")
         dns = data.get("dns")
         return cls(
-            type=parse_text(data.get("type")),
-            ip=parse_text(data.get("ip")),
+            type=parse_long_text(data.get("type")),
+            ip=parse_long_text(data.get("ip")),
             port=parse_int(data.get("port")),
-            login=parse_text(data.get("login")),
-            password=parse_text(data.get("password")),
+            login=parse_long_text(data.get("login")),
+            password=parse_long_text(data.get("password")),
             no_proxy=tuple(
                 item
                 for item in (no_proxy if isinstance(no_proxy, list) else ())
                 if isinstance(item, str)
             ),
-            dns=dns if isinstance(dns, bool) else parse_text(dns),
+            dns=dns if isinstance(dns, bool) else parse_long_text(dns),
         )
 
-    def to_json(self) -> Mapping[str, object]:
-        """Return the JSON object that the Supervisor accepts, without the fields that are None.
+    def to_json(self, *, with_dns: bool) -> Mapping[str, object]:
+        """Return the JSON object that the Supervisor accepts. A proxy without a type is an empty object.
 
-        An empty `no_proxy` is included: without it, the Supervisor would keep the current exceptions.
+        The Supervisor keeps the fields that the object lacks, so the object overwrites all of them. `with_dns`
+        is whether the Supervisor knows the field `dns`.
         """
+        if not self.type:
+            return {}
         values: dict[str, object] = {
             "type": self.type,
             "ip": self.ip,
             "port": self.port,
-            "login": self.login,
-            "password": self.password,
-            "noProxy": list(self.no_proxy) if self.type else None,
-            "dns": self.dns,
+            "login": self.login or "",
+            "password": self.password or "",
+            "noProxy": list(self.no_proxy),
         }
+        if with_dns:
+            values["dns"] = self.dns or False
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -180,7 +185,7 @@ class ServiceReport:
         data = parse_object(value)
         return cls(
             status=parse_text(data.get("status")),
-            image=parse_text(data.get("image")),
+            image=parse_long_text(data.get("image")),
             release_id=parse_int(data.get("releaseId")),
             download_progress=parse_percentage(
                 data.get("downloadProgress", data.get("download_progress"))
@@ -293,7 +298,7 @@ class Image:
             app_id=parse_int(data.get("appId")),
             download_progress=parse_percentage(data.get("downloadProgress")),
             image_id=parse_int(data.get("imageId")),
-            name=parse_text(data.get("name")),
+            name=parse_long_text(data.get("name")),
             service=parse_text(data.get("serviceName")),
             status=parse_text(data.get("status")),
         )
@@ -301,10 +306,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateStatus:
-    """Containers, images and download progress: GET /v2/state/status.
+    """Containers, images and download progress of one app: GET /v2/state/status.
 
-    `app_state` is "applying" or "applied". `release` is the last commit that was applied completely, of the
-    first app only. `download_progress` is the percentage over all images.
+    `app_state` is "applying" or "applied". `release` is the last commit that was applied completely.
+    `download_progress` is the percentage over all images.
     """
 
     app_state: str | None = None
@@ -326,6 +331,19 @@ class StateStatus:
             images=tuple(map(Image.from_json, parse_objects(data.get("images")))),
             release=parse_text(data.get("release")),
         )
+
+    @property
+    def app_id(self) -> int | None:
+        """The app that the response is about: that of the first container, or of the first image."""
+        return next(self._app_ids(), None)
+
+    def is_about(self, app_id: int) -> bool:
+        """Return whether the response lists a container or an image of an app."""
+        return app_id in self._app_ids()
+
+    def _app_ids(self) -> Iterator[int | None]:
+        yield from (container.app_id for container in self.containers)
+        yield from (image.app_id for image in self.images)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,7 +412,7 @@ class LogLine:
 def parse_tags(value: object) -> Mapping[str, str]:
     """Return the device's tags by name: GET /v2/device/tags."""
     return {
-        name: parse_text(tag.get("value")) or ""
+        name: parse_long_text(tag.get("value")) or ""
         for tag in parse_objects(parse_object(value).get("tags"))
         if (name := parse_text(tag.get("name")))
     }
@@ -402,7 +420,7 @@ def parse_tags(value: object) -> Mapping[str, str]:
 
 def parse_container_ids(value: object) -> Mapping[str, str]:
     """Return the container ids by service name: GET /v2/containerId."""
-    return parse_texts(parse_object(value).get("services"))
+    return parse_long_texts(parse_object(value).get("services"))
 
 
 def parse_target_apps(state: object) -> Mapping[str, Mapping[str, object]]:

@@ -11,8 +11,15 @@ from typing import Final
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _ONE_DAY: Final = timedelta(days=1)
-# Some databases reject NUL, and terminals execute the others.
-_CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# Some databases reject NUL, terminals execute the others, and UTF-8 has no lone surrogates.
+_UNSAFE_CHARACTERS: Final = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]"
+)
+# Names, versions and statuses end up in states and registries. Home Assistant limits states to this.
+MAX_TEXT_LENGTH: Final = 255
+# Values that are only returned to the caller of an action, such as tags.
+MAX_LONG_TEXT_LENGTH: Final = 65_536
+_MAX_WORDS: Final = 256
 
 
 def parse_object(value: object) -> Mapping[str, object]:
@@ -30,33 +37,47 @@ def parse_objects(value: object) -> Iterator[Mapping[str, object]]:
 
 
 def parse_named_objects(value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Yield the names and values of an object whose values are objects."""
+    """Yield the non-empty names and the values of an object whose values are objects."""
     return (
-        (name, item)
+        (text, item)
         for name, item in parse_object(value).items()
-        if isinstance(item, dict)
+        if isinstance(item, dict) and (text := parse_text(name)) is not None
     )
 
 
 def parse_text(value: object) -> str | None:
-    """Return a non-empty text without control characters, except line breaks and tabs."""
-    if not isinstance(value, str):
-        return None
-    return _CONTROL_CHARACTERS.sub("", value) or None
+    """Return a non-empty text of at most 255 characters.
+
+    It has no control characters, except line breaks and tabs.
+    """
+    return _parse_text(value, MAX_TEXT_LENGTH)
 
 
-def parse_texts(value: object) -> Mapping[str, str]:
-    """Return the non-empty texts of an object by name."""
+def parse_long_text(value: object) -> str | None:
+    """Return a non-empty text without control characters, which may be long."""
+    return _parse_text(value, MAX_LONG_TEXT_LENGTH)
+
+
+def parse_long_texts(value: object) -> Mapping[str, str]:
+    """Return the non-empty texts of an object by name. They may be long."""
     return {
-        name: text
+        text_name: text
         for name, item in parse_object(value).items()
-        if (text := parse_text(item)) is not None
+        if (text := parse_long_text(item)) is not None
+        and (text_name := parse_text(name)) is not None
     }
 
 
 def parse_words(value: object) -> tuple[str, ...]:
-    """Return the words of a text."""
-    return tuple((parse_text(value) or "").split())
+    """Return the words of a text, without those that are too long to be an address."""
+    words = (parse_long_text(value) or "").split()
+    return tuple(word for word in words if len(word) <= MAX_TEXT_LENGTH)[:_MAX_WORDS]
+
+
+def _parse_text(value: object, max_length: int) -> str | None:
+    if not isinstance(value, str):
+        return None
+    return _UNSAFE_CHARACTERS.sub("", value[:max_length]) or None
 
 
 def parse_bool(value: object) -> bool | None:

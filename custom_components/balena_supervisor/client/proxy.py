@@ -21,12 +21,14 @@ from .errors import (
     DeviceOffline,
     InvalidResponse,
     NotFound,
+    Reason,
+    RequestTimeout,
     TokenRefused,
     Unsupported,
     error_after_sending,
 )
 from .http import HttpClient, JsonObject
-from .responses import Response, error_from_response
+from .responses import Response, error_from_response, not_found_reason
 
 # The API waits 50 s for a device, and the load balancer of the API cuts after 60 s.
 PROXY_TIMEOUT: Final = 65.0
@@ -34,6 +36,10 @@ PROXY_TIMEOUT: Final = 65.0
 # Messages of the API itself, sent as JSON.
 _DEVICE_OFFLINE: Final = "No online device"
 _RESPONSE_NOT_FORWARDED: Final = "Bad API response"
+_NO_RESPONSE_IN_TIME: Final = b"ESOCKETTIMEDOUT"
+
+# The API got this answer from its VPN.
+_TUNNEL_REFUSED: Final = "tunneling socket could not be established, statusCode=503"
 
 # A Supervisor reports failures with one of these, and always with a message.
 _SUPERVISOR_FAILURES: Final = {
@@ -53,12 +59,20 @@ class Throttle:
 
     reads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     commands: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
+    # Blinking must not hold up other commands.
+    blinks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     _backoff_until: float = 0.0
 
     @property
     def remaining_backoff(self) -> float:
         """Seconds until reads are allowed again, 0 if they are."""
         return max(self._backoff_until - monotonic(), 0.0)
+
+    def slot(self, path: str, *, is_command: bool) -> asyncio.Semaphore:
+        """Return the semaphore that limits the requests of the same kind."""
+        if path == Endpoint.BLINK.path:
+            return self.blinks
+        return self.commands if is_command else self.reads
 
     def back_off(self, seconds: float | None) -> None:
         """Reject reads for some seconds, one minute if the API did not specify them."""
@@ -103,7 +117,10 @@ class ProxyTransport:
         if "?" in path:
             raise Unsupported("The balena API does not forward query strings")
         if path == Endpoint.REGENERATE_API_KEY.path:
-            raise Unsupported("A new key would cut the device off from the balena API")
+            raise Unsupported(
+                "A new key would cut the device off from the balena API",
+                Reason.KEY_CHANGE_BY_ACCOUNT,
+            )
         body: dict[str, object] = {"uuid": self._uuid, "method": method}
         if json is not None:
             body["data"] = json
@@ -111,9 +128,7 @@ class ProxyTransport:
         async with AsyncExitStack() as slots:
             if not is_command:
                 await slots.enter_async_context(self._device_reads)
-            await slots.enter_async_context(
-                throttle.commands if is_command else throttle.reads
-            )
+            await slots.enter_async_context(throttle.slot(path, is_command=is_command))
             if not is_command and (seconds := throttle.remaining_backoff):
                 raise CloudRateLimited("Too many requests", seconds)
             response = await self._http.request(
@@ -134,7 +149,9 @@ class ProxyTransport:
         self, method: str, path: str, *, json: JsonObject | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Raise Unsupported: the proxy buffers a response until it ends."""
-        raise Unsupported("The balena API does not forward logs")
+        raise Unsupported(
+            "The balena API does not forward logs", Reason.LOGS_BY_ACCOUNT
+        )
 
     def set_api_key(self, api_key: str) -> None:
         """Do nothing: the balena API adds the Supervisor's API key."""
@@ -150,19 +167,24 @@ def _error_from_proxy_response(
     match response.status:
         case HTTPStatus.MULTI_STATUS:
             # The API responds 207 for any number of devices but one, here for none.
-            return DeviceOffline("It is not connected to balena")
+            return _not_connected()
         case HTTPStatus.BAD_REQUEST if not message:
-            return BadRequest("The balena API rejected the request")
+            return BadRequest("The balena API rejected the request", Reason.UNSPECIFIED)
         case HTTPStatus.UNAUTHORIZED if message:
             return DeviceKeyRefused("The device refused balena's API key")
+        case HTTPStatus.FORBIDDEN if is_html:
+            return CloudError(
+                "A proxy or firewall refused the request (HTTP status 403)",
+                Reason.BLOCKED,
+            )
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             return TokenRefused("The token is invalid or lacks permission")
         case HTTPStatus.NOT_FOUND if not message:
             return Unsupported("The API at this address cannot reach devices")
         case HTTPStatus.NOT_FOUND if _DEVICE_OFFLINE in message:
-            return DeviceOffline("It is not connected to balena")
+            return _not_connected()
         case HTTPStatus.NOT_FOUND:
-            return NotFound(message)
+            return NotFound(message, not_found_reason(message))
         case HTTPStatus.TOO_MANY_REQUESTS:
             return CloudRateLimited("Too many requests", response.retry_after)
         case HTTPStatus.INTERNAL_SERVER_ERROR if (
@@ -172,14 +194,19 @@ def _error_from_proxy_response(
             return error_after_sending(
                 InvalidResponse,
                 "The balena API could not forward the response of the Supervisor",
+                Reason.NOT_FORWARDED,
                 is_command=is_command,
             )
+        case HTTPStatus.BAD_GATEWAY if is_html and _TUNNEL_REFUSED in response.text:
+            # The VPN did not let the request through.
+            return _not_connected()
         case HTTPStatus.BAD_GATEWAY if (
             is_html and response.body and b"<" not in response.body
         ):
             # The API escapes its own message. Servers in front of it send an HTML page or plain text.
+            is_timeout = _NO_RESPONSE_IN_TIME in response.body
             return error_after_sending(
-                DeviceOffline,
+                RequestTimeout if is_timeout else DeviceOffline,
                 "The device did not respond to the balena API",
                 is_command=is_command,
             )
@@ -192,3 +219,7 @@ def _error_from_proxy_response(
             is_command=is_command,
         )
     return error_from_response(response, is_command=is_command)
+
+
+def _not_connected() -> DeviceOffline:
+    return DeviceOffline("It is not connected to balena", Reason.DISCONNECTED)

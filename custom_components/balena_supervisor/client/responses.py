@@ -1,7 +1,10 @@
 """Responses of a Supervisor, and the only place that converts them to errors."""
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from http import HTTPStatus
+import re
 from typing import Final
 
 import orjson
@@ -17,6 +20,7 @@ from .errors import (
     NotFound,
     OutcomeUnknown,
     RateLimited,
+    Reason,
     RequestTimeout,
     SupervisorError,
     Unsupported,
@@ -24,19 +28,44 @@ from .errors import (
     error_after_sending,
 )
 
+# The balena API sends the Supervisor's API key in the URL, and the Supervisor may repeat URLs in errors.
+API_KEY_PATTERN: Final = r"(apikey=)[^\s&\"'()<>]+"
+_API_KEY: Final = re.compile(API_KEY_PATTERN, re.IGNORECASE)
+
+# A larger body is parsed in a thread.
+_LARGE_BODY: Final = 1024 * 1024
 _MAX_MESSAGE_LENGTH: Final = 200
 
 # The Supervisor responds 503 to most failures. Only its message identifies the cause.
 _NOT_FOUND_MESSAGES: Final = {
-    "is not in the current state": "The device does not run this app",
-    "reading 'volumes'": "The device does not run this app",
-    "Could not find service": "The device does not run this service",
+    "is not in the current state": Reason.UNKNOWN_APP,
+    "App not found": Reason.UNKNOWN_APP,
+    "Cannot read property 'services' of": Reason.UNKNOWN_APP,
+    "Cannot read property 'volumes' of": Reason.UNKNOWN_APP,
+    "reading 'services'": Reason.UNKNOWN_APP,
+    "reading 'volumes'": Reason.UNKNOWN_APP,
+    "Could not find service": Reason.UNKNOWN_SERVICE,
+    "Service not found": Reason.UNKNOWN_SERVICE,
 }
+# A Supervisor that asks balena responds with this message of its HTTP client if it cannot reach it.
+_NO_INTERNET: Final = re.compile(r"fetch failed|ENOTFOUND|EAI_AGAIN|ENETUNREACH")
 
+# An escape of JSON. A surrogate that is not part of a pair has 6 characters.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)",
+    re.DOTALL,
+)
+_LONE_SURROGATE_LENGTH: Final = 6
+
+# Supervisors before 12.2.11 respond 503 if an update lock stops a command.
+_LOCK_MESSAGE: Final = "Updates are locked"
 _LOCK_HOLDERS: Final = {
     "Host OS update": LockHolder.HOST_UPDATE,
     "another supervisor operation": LockHolder.SUPERVISOR,
 }
+# Which service holds a lock.
+_LOCKING_SERVICE: Final = re.compile(r"service: ([\w.-]+) }")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +73,14 @@ class Response:
     """Status, content type and body of an HTTP response.
 
     `content_type` has no parameters. `retry_after` is in seconds, None if the response does not contain it.
+    `credential` is the key or token of the request, which no message may contain.
     """
 
     status: int
     content_type: str
     body: bytes
     retry_after: float | None = None
+    credential: str | None = field(default=None, repr=False)
 
     @property
     def text(self) -> str:
@@ -64,14 +95,28 @@ class Response:
         """
         try:
             return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            pass
+        try:
+            return orjson.loads(_replace_invalid_characters(self.body))
         except orjson.JSONDecodeError as err:
             raise InvalidResponse("The response is not valid JSON") from err
+
+    async def parse[ResultT](self, parse: Callable[[object], ResultT]) -> ResultT:
+        """Return what a parser makes of the JSON body.
+
+        Raises:
+            InvalidResponse: The body is not JSON, or the parser rejects it.
+        """
+        if len(self.body) > _LARGE_BODY:
+            return await asyncio.to_thread(lambda: parse(self.json()))
+        return parse(self.json())
 
     @property
     def message(self) -> str:
         """The Supervisor's message on one line of at most 200 characters.
 
-        It is the `message` or `Error` of a JSON object, otherwise the whole body.
+        It is the `message` or `Error` of a JSON object, otherwise the whole body. A page has no message.
         """
         try:
             value = self.json()
@@ -81,7 +126,19 @@ class Response:
             value = value.get("message") or value.get("Error") or ""
         # Terminals that show a log execute control characters.
         line = "".join(filter(str.isprintable, " ".join(str(value).split())))
+        if line.startswith("<"):
+            return ""
+        # JSON can spell a key with escapes, so that it appears only in the text.
+        line = _API_KEY.sub(r"\1***", line)
+        if self.credential is not None:
+            line = line.replace(self.credential, "***")
         return line[:_MAX_MESSAGE_LENGTH]
+
+    @property
+    def sentence(self) -> str:
+        """The message if it is text for people, otherwise an empty text."""
+        is_text = not self.is_html_page and "<" not in self.message
+        return self.message if is_text and "://" not in self.message else ""
 
     @property
     def is_from_route(self) -> bool:
@@ -96,6 +153,20 @@ class Response:
     def is_html_page(self) -> bool:
         """Whether the body is an HTML page. No successful response of the Supervisor is one."""
         return self.content_type == "text/html" and b"<html" in self.body.lower()
+
+
+def _replace_invalid_characters(body: bytes) -> bytes:
+    """Return JSON in which U+FFFD replaces lone surrogates and bytes that are not UTF-8.
+
+    Devices write names and messages that are not valid Unicode. One of them must not cost the whole response.
+    """
+    text = body.decode(errors="replace").encode()
+    return _ESCAPE.sub(
+        lambda escape: (
+            rb"\ufffd" if len(escape[0]) == _LONE_SURROGATE_LENGTH else escape[0]
+        ),
+        text,
+    )
 
 
 def error_from_response(response: Response, *, is_command: bool) -> BalenaError | None:
@@ -118,22 +189,29 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
     if 300 <= status < 400:
         return InvalidResponse("The response is a redirect")
     match status:
-        case HTTPStatus.BAD_REQUEST if message == "App not found":
-            return NotFound("The device does not run this app")
+        case HTTPStatus.BAD_REQUEST if message.startswith("App not found"):
+            return NotFound(message, Reason.UNKNOWN_APP)
         case HTTPStatus.BAD_REQUEST if "single-container" in message:
-            return Unsupported("The app has several services")
-        case HTTPStatus.BAD_REQUEST:
+            return Unsupported(message, Reason.SEVERAL_SERVICES)
+        case HTTPStatus.BAD_REQUEST if response.sentence:
             return BadRequest(message)
+        case HTTPStatus.BAD_REQUEST:
+            return BadRequest(message, Reason.UNSPECIFIED)
         case HTTPStatus.UNAUTHORIZED if response.is_from_route:
             return AccessDenied("The API key is not valid for this app")
         case HTTPStatus.UNAUTHORIZED:
             return AuthenticationFailed("The API key was refused")
+        case HTTPStatus.FORBIDDEN:
+            # The Supervisor itself never responds 403.
+            return SupervisorError(message, Reason.BLOCKED)
+        case HTTPStatus.NOT_FOUND if is_command and not response.body:
+            return NotFound(message, Reason.IMAGE_MISSING)
         case HTTPStatus.NOT_FOUND if response.is_from_route:
-            return NotFound(message)
+            return NotFound(message, not_found_reason(message))
         case HTTPStatus.NOT_FOUND:
             return Unsupported("The Supervisor does not support this request")
         case HTTPStatus.CONFLICT:
-            return NotFound("The device does not run this app")
+            return NotFound(message, Reason.UNKNOWN_APP)
         case HTTPStatus.LOCKED:
             return _update_locked(message)
         case HTTPStatus.TOO_MANY_REQUESTS:
@@ -145,13 +223,25 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
             return DeviceOffline("The Supervisor is down or starting")
         case HTTPStatus.GATEWAY_TIMEOUT:
             return RequestTimeout("The Supervisor did not respond in time")
-        case HTTPStatus.SERVICE_UNAVAILABLE:
-            for part, reason in _NOT_FOUND_MESSAGES.items():
-                if part in message:
-                    return NotFound(reason)
-    return SupervisorError(message)
+        case HTTPStatus.SERVICE_UNAVAILABLE if message.startswith(_LOCK_MESSAGE):
+            return _update_locked(message)
+        case HTTPStatus.SERVICE_UNAVAILABLE if reason := not_found_reason(message):
+            return NotFound(message, reason)
+    has_no_internet = _NO_INTERNET.search(message)
+    return SupervisorError(message, Reason.NO_INTERNET if has_no_internet else None)
+
+
+def not_found_reason(message: str) -> Reason | None:
+    """Return what a device does not have according to a message, None if that is unknown."""
+    reasons = (
+        reason for part, reason in _NOT_FOUND_MESSAGES.items() if part in message
+    )
+    return next(reasons, None)
 
 
 def _update_locked(message: str) -> UpdateLocked:
     holders = (holder for part, holder in _LOCK_HOLDERS.items() if part in message)
-    return UpdateLocked(message, next(holders, LockHolder.APP))
+    service = _LOCKING_SERVICE.search(message)
+    return UpdateLocked(
+        message, next(holders, LockHolder.APP), service[1] if service else None
+    )

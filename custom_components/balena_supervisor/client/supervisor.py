@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 import re
 from typing import Any, Final
 
@@ -10,15 +11,22 @@ import orjson
 from .endpoints import (
     DIAGNOSTIC_ENDPOINTS,
     FALLBACKS,
-    JOURNAL_FORMAT_SINCE,
-    JOURNAL_TIME_RANGE_SINCE,
-    PROXY_DNS_SINCE,
-    SERVICE_BY_NAME_SINCE,
+    SILENT_LOCK_TIMEOUT,
+    Capability,
     Endpoint,
     Version,
     format_version,
 )
-from .errors import InvalidResponse, OutcomeUnknown, SupervisorError, Unsupported
+from .errors import (
+    BadRequest,
+    CommandTimeout,
+    InvalidResponse,
+    OutcomeUnknown,
+    ProbablyLocked,
+    Reason,
+    SupervisorError,
+    Unsupported,
+)
 from .http import JsonObject
 from .models import (
     App,
@@ -71,27 +79,19 @@ class Supervisor:
         # Body and model of the last response.
         self._model_cache: dict[Endpoint, tuple[bytes, Any]] = {}
 
-    def supports(self, endpoint: Endpoint) -> bool:
-        """Return whether the Supervisor has an endpoint, True while its version is unknown."""
-        return endpoint.is_supported_by(self.version)
+    def supports(self, feature: Endpoint | Capability) -> bool:
+        """Return whether the Supervisor has an endpoint or capability, True while its version is unknown."""
+        return feature.is_supported_by(self.version)
 
-    @property
-    def supports_services_by_name(self) -> bool:
-        """Whether commands accept the name of a service, True while the version is unknown."""
-        return self.version is None or self.version >= SERVICE_BY_NAME_SINCE
-
-    @property
-    def supports_json_journal(self) -> bool:
-        """Whether `journal_logs()` supports JSON, True while the version is unknown."""
-        return self.version is None or self.version >= JOURNAL_FORMAT_SINCE
-
-    def require(self, endpoint: Endpoint) -> None:
-        """Check that the Supervisor has an endpoint.
+    def require(self, feature: Endpoint | Capability) -> None:
+        """Check that the Supervisor has an endpoint or capability.
 
         Raises:
-            Unsupported: The Supervisor is older than the endpoint.
+            Unsupported: The Supervisor is older.
         """
-        self._require_version(endpoint.since)
+        if not self.supports(feature):
+            version = format_version(feature.since)
+            raise Unsupported(f"It needs Supervisor {version} or later", since=version)
 
     def endpoint_for(self, endpoint: Endpoint) -> Endpoint | None:
         """Return an endpoint or its fallback, whichever the Supervisor has. None if it has neither."""
@@ -111,13 +111,17 @@ class Supervisor:
     async def is_healthy(self) -> bool:
         """Return whether the Supervisor reports that it works. GET /v1/healthy, Supervisor 6.5.
 
-        Needs no API key. A device without internet and VPN is unhealthy.
+        Needs no API key. A device without internet and VPN is unhealthy. An unhealthy Supervisor without
+        `Capability.UNHEALTHY_RESPONSE` may not respond, which raises RequestTimeout.
         """
+        messages = {"Unhealthy"}
+        if not self.supports(Capability.UNHEALTHY_RESPONSE):
+            messages.add("Internal Server Error")
         try:
             await self._request(Endpoint.HEALTHY)
         except SupervisorError as err:
             # Any other message can be that of a server in between.
-            if str(err) != "Unhealthy":
+            if str(err) not in messages:
                 raise
             return False
         return True
@@ -217,8 +221,10 @@ class Supervisor:
             Endpoint.APP_STOP, app_id, {"force": force}
         )
 
-    async def start_app(self, app_id: int) -> str | None:
+    async def start_app(self, app_id: int, *, force: bool = False) -> str | None:
         """Start the only container of an app. POST /v1/apps/:appId/start, Supervisor 1.8.
+
+        Update locks apply before Supervisor 7.0.
 
         Return the id of the container, None if the response does not contain it.
 
@@ -226,7 +232,9 @@ class Supervisor:
             NotFound: The device does not run the app.
             Unsupported: The app has several containers.
         """
-        return await self._command_container(Endpoint.APP_START, app_id, {})
+        return await self._command_container(
+            Endpoint.APP_START, app_id, {"force": force}
+        )
 
     async def host_config(self) -> HostConfig:
         """Return hostname and proxy of the host. GET /v1/device/host-config, Supervisor 6.6."""
@@ -243,19 +251,22 @@ class Supervisor:
     ) -> None:
         """Change hostname or proxy. PATCH /v1/device/host-config, Supervisor 6.6; `proxy.dns` 16.6.
 
-        None keeps the current value, an empty hostname or proxy resets it. The Supervisor merges the proxy with
-        the current one: fields that are None keep their values.
+        None keeps the current value, an empty hostname or proxy resets it. A proxy replaces the current one as a
+        whole, although the Supervisor itself keeps the fields that a request lacks. Update locks apply from
+        Supervisor 12.11.34 on.
 
         Raises:
             BadRequest: The Supervisor rejected the settings.
         """
         if proxy is not None and proxy.dns is not None:
-            self._require_version(PROXY_DNS_SINCE)
+            self.require(Capability.PROXY_DNS)
         network: dict[str, object] = {}
         if hostname is not None:
             network["hostname"] = hostname
         if proxy is not None:
-            network["proxy"] = proxy.to_json()
+            network["proxy"] = proxy.to_json(
+                with_dns=self.supports(Capability.PROXY_DNS)
+            )
         await self._request(
             Endpoint.SET_HOST_CONFIG, json={"network": network, "force": force}
         )
@@ -292,27 +303,31 @@ class Supervisor:
     ) -> None:
         """Recreate the container of a service, and wait.
 
-        POST /v2/applications/:appId/restart-service, Supervisor 7.0; by name 8.2.2. `service` is a name or an
+        POST /v2/applications/:appId/restart-service, Supervisor 7.0; by name 8.3. `service` is a name or an
         image id.
 
         Raises:
+            ProbablyLocked: A Supervisor before 12.2.11 did not respond.
             NotFound: The device does not run the app or the service.
         """
         await self._command_service(
             Endpoint.RESTART_SERVICE, app_id, service, force=force
         )
 
-    async def start_service(self, app_id: int, service: str | int) -> None:
+    async def start_service(
+        self, app_id: int, service: str | int, *, force: bool = False
+    ) -> None:
         """Start the container of a service.
 
-        POST /v2/applications/:appId/start-service, Supervisor 7.0; by name 8.2.2. `service` is a name or an
+        POST /v2/applications/:appId/start-service, Supervisor 7.0; by name 8.3. `service` is a name or an
         image id. Update locks do not apply from Supervisor 12.2.11 on.
 
         Raises:
+            ProbablyLocked: A Supervisor before 12.2.11 did not respond.
             NotFound: The device does not run the app or the service.
         """
         await self._command_service(
-            Endpoint.START_SERVICE, app_id, service, force=False
+            Endpoint.START_SERVICE, app_id, service, force=force
         )
 
     async def stop_service(
@@ -320,10 +335,11 @@ class Supervisor:
     ) -> None:
         """Stop the container of a service.
 
-        POST /v2/applications/:appId/stop-service, Supervisor 7.0; by name 8.2.2. `service` is a name or an
+        POST /v2/applications/:appId/stop-service, Supervisor 7.0; by name 8.3. `service` is a name or an
         image id. Supervisor 19 responds before the container has stopped.
 
         Raises:
+            ProbablyLocked: A Supervisor before 12.2.11 did not respond.
             NotFound: The device does not run the app or the service.
         """
         await self._command_service(Endpoint.STOP_SERVICE, app_id, service, force=force)
@@ -363,14 +379,22 @@ class Supervisor:
         )
 
     async def target_state(self) -> Mapping[str, object]:
-        """Return the target state. GET /v2/local/target-state, Supervisor 7.21.
+        """Return the target state. GET /v2/local/target-state, Supervisor 7.21; outside local mode 10.6.33.
 
         It contains the environment variables and API keys of all services of all apps.
 
         Raises:
             InvalidResponse: The state is missing, or nested too deeply to be written as JSON.
         """
-        data = await self._get_object(Endpoint.TARGET_STATE, "state")
+        try:
+            data = await self._get_object(Endpoint.TARGET_STATE, "state")
+        except BadRequest as err:
+            if self.supports(Capability.TARGET_STATE_IN_ANY_MODE):
+                raise
+            raise Unsupported(
+                "It needs local mode, or Supervisor 10.6.33 or later",
+                Reason.NOT_IN_LOCAL_MODE,
+            ) from err
         state = parse_object(data["state"])
         try:
             orjson.dumps(state)
@@ -400,7 +424,7 @@ class Supervisor:
         A line that is not JSON becomes the message.
         """
         endpoint = Endpoint.LOCAL_LOGS
-        self._require_version(endpoint.since)
+        self.require(endpoint)
         async with self._transport.stream(endpoint.method, endpoint.path) as chunks:
             async for line in _iterate_lines(chunks):
                 try:
@@ -456,12 +480,15 @@ class Supervisor:
         """Yield lines of the host's journal. POST /v2/journal-logs, Supervisor 10.2.
 
         `follow` keeps yielding new lines. `count` limits the lines from the past. `output_format` is a format of
-        journalctl such as "json", from Supervisor 10.3 on. `since` and `until` need Supervisor 14.7.
+        journalctl such as "json", from Supervisor 10.3 on. `container_id` needs Supervisor 10.9, `since` and
+        `until` 14.7.
         """
         if output_format is not None:
-            self._require_version(JOURNAL_FORMAT_SINCE)
+            self.require(Capability.JOURNAL_FORMAT)
+        if container_id is not None:
+            self.require(Capability.JOURNAL_OF_CONTAINER)
         if since is not None or until is not None:
-            self._require_version(JOURNAL_TIME_RANGE_SINCE)
+            self.require(Capability.JOURNAL_TIME_RANGE)
         options = {
             "all": show_all,
             "follow": follow,
@@ -473,7 +500,7 @@ class Supervisor:
             "until": _format_journal_time(until),
         }
         endpoint = Endpoint.JOURNAL_LOGS
-        self._require_version(endpoint.since)
+        self.require(endpoint)
         async with self._transport.stream(
             endpoint.method,
             endpoint.path,
@@ -488,13 +515,14 @@ class Supervisor:
         *,
         app_id: int | None = None,
         json: JsonObject | None = None,
+        timeout: float | None = None,
     ) -> Response:
-        self._require_version(endpoint.since)
+        self.require(endpoint)
         request = self._transport.request(
             endpoint.method,
             endpoint.path.format(app_id=app_id),
             json=json,
-            timeout=endpoint.timeout,
+            timeout=endpoint.timeout if timeout is None else timeout,
             is_command=endpoint.is_command,
         )
         return await self.request_log.record(
@@ -510,7 +538,7 @@ class Supervisor:
             InvalidResponse: The response is not an object with the required field.
         """
         response = await self._request(endpoint, app_id=app_id)
-        return _require_field(required_field, response.json())
+        return await response.parse(partial(_require_field, required_field))
 
     async def _get_model[ModelT](
         self, endpoint: Endpoint, parse: Callable[[object], ModelT]
@@ -519,7 +547,7 @@ class Supervisor:
         response = await self._request(endpoint)
         body, cached = self._model_cache.get(endpoint, (b"", None))
         if cached is None or body != response.body:
-            cached = parse(response.json())
+            cached = await response.parse(parse)
         self._model_cache[endpoint] = response.body, cached
         model: ModelT = cached
         return model
@@ -529,7 +557,7 @@ class Supervisor:
     ) -> str | None:
         response = await self._request(endpoint, app_id=app_id, json=json)
         try:
-            return parse_text(parse_object(response.json()).get("containerId"))
+            return parse_text((await response.parse(parse_object)).get("containerId"))
         except InvalidResponse:
             # The command succeeded nevertheless.
             return None
@@ -538,15 +566,18 @@ class Supervisor:
         self, endpoint: Endpoint, app_id: int, service: str | int, *, force: bool
     ) -> None:
         if isinstance(service, str):
-            self._require_version(SERVICE_BY_NAME_SINCE)
+            self.require(Capability.SERVICE_BY_NAME)
             json: JsonObject = {"serviceName": service, "force": force}
         else:
             json = {"imageId": service, "force": force}
-        await self._request(endpoint, app_id=app_id, json=json)
-
-    def _require_version(self, version: Version) -> None:
-        if self.version is not None and self.version < version:
-            raise Unsupported(f"It needs Supervisor {format_version(version)} or later")
+        if force or self.supports(Capability.LOCK_RESPONSE):
+            await self._request(endpoint, app_id=app_id, json=json)
+            return
+        timeout = min(endpoint.timeout, SILENT_LOCK_TIMEOUT)
+        try:
+            await self._request(endpoint, app_id=app_id, json=json, timeout=timeout)
+        except CommandTimeout as err:
+            raise ProbablyLocked("An app probably holds an update lock") from err
 
 
 def _format_journal_time(moment: datetime | None) -> str | None:

@@ -13,7 +13,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.singleton import singleton
 from homeassistant.helpers.storage import Store
 
-from ..client import Supervisor, Unsupported
+from ..client import Reason, Supervisor, Unsupported
 from ..const import DOMAIN
 from .entry import BalenaConfigEntry
 
@@ -89,7 +89,9 @@ class ApiKeyManager:
             HomeAssistantError: The entry was removed meanwhile; the new key is lost.
         """
         if not self._entry.data.get(CONF_API_KEY):
-            raise Unsupported("It is reached without an API key of its own")
+            raise Unsupported(
+                "It is reached without an API key of its own", Reason.NO_API_KEY
+            )
         async with self.lock, self._delay_shutdown():
             key = await self._supervisor.regenerate_api_key()
             if self._hass.config_entries.async_get_entry(self._entry.entry_id) is None:

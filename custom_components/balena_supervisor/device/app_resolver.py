@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from homeassistant.exceptions import ServiceValidationError
 
-from ..client import Endpoint
+from ..client import Capability, Endpoint
 from ..const import DOMAIN
 from .coordinator import DeviceCoordinator
 
@@ -53,17 +53,17 @@ class AppResolver:
 
     def can_command_services(self, app_id: int) -> bool:
         """Return whether single services of an app can be started, stopped and restarted."""
-        supervisor = self._coordinator.supervisor
-        return supervisor.supports_services_by_name or self._has_one_service(app_id)
+        supports = self._coordinator.supervisor.supports
+        return supports(Capability.SERVICE_BY_NAME) or self._has_one_service(app_id)
 
-    def is_commanded_by_app(self, app_id: int, service: str) -> bool:
+    def uses_app_endpoint(self, app_id: int, service: str) -> bool:
         """Return whether a service is commanded through its app, as its only service.
 
         Supervisors before 8.3 find services only by image ids, which they report without
         names. Supervisors before 7.0 run apps of one service only.
         """
         coordinator = self._coordinator
-        if coordinator.supervisor.supports_services_by_name:
+        if coordinator.supervisor.supports(Capability.SERVICE_BY_NAME):
             return False
         services = coordinator.data.services
         if services and (app_id, service) not in services:

@@ -1,28 +1,61 @@
 """Send a command to a device and follow its effect."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from homeassistant.core import callback
+from homeassistant.exceptions import ServiceValidationError
+
+from ..const import DOMAIN
+from .command_queue import MAX_WAIT, MAX_WAITING_CALLS, QueueFull, Turn, WaitExpired
 from .coordinator import DeviceCoordinator
+from .history import DeviceHistory, async_histories_of
 from .state import ServiceKey, Status
+
+# A command can be compared with others: its function and arguments.
+type Command[ResultT] = partial[Coroutine[Any, Any, ResultT]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """The expected effect of a command.
 
-    `restarts` are the services that stop or restart. `reboots` is the status to show while
+    `restarted_services` are the services that stop or restart. `offline_status` is the status to show while
     the device is away. A command that `proves_unlocked` fails while an update lock is held.
-    A destructive command is sent only after the device has confirmed who it is.
+    A command that does not change the state waits only for others of its kind.
     """
 
-    restarts: Iterable[ServiceKey] = ()
-    reboots: Status | None = None
+    restarted_services: Iterable[ServiceKey] = ()
+    offline_status: Status | None = None
     proves_unlocked: bool = False
-    is_destructive: bool = False
+    changes_state: bool = True
+
+
+def _name(command: Command[Any]) -> str:
+    """Return the name of a command in diagnostics."""
+    return command.func.__name__.removeprefix("_").removeprefix("async_")
+
+
+@dataclass(slots=True)
+class _Sending:
+    """A command that waits or runs, and how many callers wait for its outcome."""
+
+    command: Command[Any]
+    turn: Turn
+    task: asyncio.Task[Any]
+    callers: int = 0
+
+    def is_equal(self, command: Command[Any]) -> bool:
+        """Return whether a command is the same."""
+        own = self.command
+        return (own.func, own.args, own.keywords) == (
+            command.func,
+            command.args,
+            command.keywords,
+        )
 
 
 class CommandSender:
@@ -31,47 +64,114 @@ class CommandSender:
     def __init__(self, coordinator: DeviceCoordinator) -> None:
         """Send to the device of a coordinator."""
         self._coordinator = coordinator
+        # The command that was queued last.
+        self._last: _Sending | None = None
 
-    async def send[ResultT](
-        self, command: Callable[[], Awaitable[ResultT]], effect: Effect
-    ) -> ResultT:
-        """Wait for the turn of a command, send it and return its result."""
-        coordinator = self._coordinator
-        if (blocker := coordinator.command_blocker) is not None:
+    @callback
+    def async_expect_stop(self, service: ServiceKey) -> None:
+        """Expect a service to stop and stay stopped."""
+        for history in self._histories:
+            history.services.expect_stop(service)
+
+    @property
+    def _histories(self) -> list[DeviceHistory]:
+        """The histories of the device, one for each entry that has it."""
+        return async_histories_of(self._coordinator.hass, self._coordinator.keys)
+
+    async def send[ResultT](self, command: Command[ResultT], effect: Effect) -> ResultT:
+        """Wait for the turn of a command, send it and return its result.
+
+        A command that equals the last one in the queue joins it.
+        """
+        if (blocker := self._coordinator.command_blocker) is not None:
             raise blocker
-        turn = await coordinator.command_queue.acquire(coordinator.keys)
-        sending = coordinator.hass.async_create_background_task(
-            self._send(command, effect, turn), f"{coordinator.name} command"
+        sending = self._enqueue(command, effect)
+        sending.callers += 1
+        try:
+            # If the caller is cancelled, the device still executes a command that was sent.
+            await asyncio.wait({sending.task})
+        finally:
+            sending.callers -= 1
+            if not sending.callers and sending.turn.is_waiting:
+                sending.task.cancel()
+        result: ResultT = sending.task.result()
+        return result
+
+    @callback
+    def _enqueue(self, command: Command[Any], effect: Effect) -> _Sending:
+        """Return an equal command that is the last one in the queue, or queue the command."""
+        coordinator = self._coordinator
+        keys = coordinator.keys
+        if not effect.changes_state:
+            keys = frozenset(f"{_name(command)} {key}" for key in keys)
+        queue = coordinator.command_queue
+        waiting = [turn for turn in queue.turns(keys) if turn.is_waiting]
+        last = self._last
+        if last and waiting and waiting[-1] is last.turn and last.is_equal(command):
+            return last
+        try:
+            turn = queue.async_enqueue(keys, _name(command))
+        except QueueFull as err:
+            raise self._busy("busy", waiting=str(MAX_WAITING_CALLS)) from err
+        task = coordinator.hass.async_create_background_task(
+            self._run(command, effect, turn), f"{coordinator.name} command"
         )
-        sending.add_done_callback(_retrieve_exception)
-        # If the caller is cancelled, the device still executes the command and keeps the turn.
-        await asyncio.wait({sending})
-        result = sending.result()
-        await coordinator.async_refresh_after_command()
+        task.add_done_callback(_retrieve_exception)
+        self._last = _Sending(command, turn, task)
+        return self._last
+
+    async def _run[ResultT](
+        self, command: Command[ResultT], effect: Effect, turn: Turn
+    ) -> ResultT:
+        """Send a command when its turn has come, and read the device again."""
+        coordinator = self._coordinator
+        has_turn = False
+        try:
+            async with coordinator.command_queue.take(turn):
+                has_turn = True
+                result = await self._send(command, effect)
+        except WaitExpired as err:
+            minutes = f"{MAX_WAIT.total_seconds() / 60:.0f}"
+            raise self._busy("busy_too_long", minutes=minutes) from err
+        except asyncio.CancelledError:
+            # Home Assistant cancels the task when it stops.
+            blocker = coordinator.command_blocker
+            if has_turn or blocker is None:
+                raise
+            raise blocker from None
+        if effect.changes_state:
+            await coordinator.async_refresh_after_command()
         if effect.proves_unlocked:
             coordinator.async_set_locked(is_locked=False)
         return result
 
     async def _send[ResultT](
-        self,
-        command: Callable[[], Awaitable[ResultT]],
-        effect: Effect,
-        turn: AsyncExitStack,
+        self, command: Command[ResultT], effect: Effect
     ) -> ResultT:
-        """Send a command, and end its turn when the device has answered."""
         coordinator = self._coordinator
-        coordinator.async_expect_change()
+        if not effect.changes_state:
+            return await coordinator.async_call(command)
+        coordinator.async_poll_often()
         try:
-            async with turn:
-                if effect.is_destructive:
-                    await coordinator.async_call(coordinator.async_confirm_identity)
-                result = await coordinator.async_call(command)
-                if effect.reboots is not None:
-                    coordinator.async_expect_reboot(effect.reboots)
+            result = await coordinator.async_call(command)
+            if (status := effect.offline_status) is not None:
+                coordinator.reboot.expect(status)
+                coordinator.async_show(replace(coordinator.data, status=status))
         finally:
-            coordinator.async_expect_restart(effect.restarts)
-            coordinator.async_expect_change()
+            for history in self._histories:
+                history.services.expect_restart(effect.restarted_services)
+            coordinator.async_poll_often()
         return result
+
+    def _busy(self, key: str, **placeholders: str) -> ServiceValidationError:
+        return ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key=key,
+            translation_placeholders={
+                "device": self._coordinator.device_name,
+                **placeholders,
+            },
+        )
 
 
 def _retrieve_exception(task: asyncio.Task[Any]) -> None:

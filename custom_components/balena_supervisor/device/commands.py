@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
-from ..client import Endpoint, Proxy, parse_target_apps
+from ..client import Capability, Endpoint, Proxy, parse_target_apps
 from .app_resolver import AppResolver
-from .command_sender import CommandSender, Effect
+from .command_checks import CommandChecks
+from .command_sender import Command, CommandSender, Effect
 from .coordinator import DeviceCoordinator
 from .state import ServiceKey, Status
 
@@ -24,43 +26,44 @@ class DeviceCommands:
     def __init__(self, coordinator: DeviceCoordinator) -> None:
         """Send commands to the device of a coordinator."""
         self.apps = AppResolver(coordinator)
+        self._checks = CommandChecks(coordinator, self.apps)
         self._coordinator = coordinator
         self._sender = CommandSender(coordinator)
         self._supervisor = coordinator.supervisor
 
     async def blink(self) -> None:
         """Blink a LED. This does not wait for other commands."""
-        await self._coordinator.async_call(self._supervisor.blink)
+        await self._sender.send(
+            partial(self._supervisor.blink), Effect(changes_state=False)
+        )
 
     async def update(self, *, force: bool = False, cancel: bool = False) -> None:
-        """Check for a new release and apply it. `cancel` restarts a running update."""
-        update = partial(self._supervisor.update, force=force, cancel=cancel)
+        """Check for a new release and apply it at once, also after a failed attempt.
+
+        `cancel` restarted_services an update in progress, and its download.
+        """
+        update = partial(self._update, force=force, cancel=cancel)
         if not await self._sender.send(update, Effect()):
             raise self.apps.refusal("update_ignored")
 
     async def reboot(self, *, force: bool = False) -> None:
         """Reboot the device."""
         reboot = partial(self._supervisor.reboot, force=force)
-        await self._sender.send(reboot, self._interrupts(reboots=Status.REBOOTING))
+        await self._sender.send(
+            reboot, self._interrupts(offline_status=Status.REBOOTING)
+        )
 
     async def shutdown(self, *, force: bool = False) -> None:
         """Shut the device down."""
         shutdown = partial(self._supervisor.shutdown, force=force)
-        effect = self._interrupts(reboots=Status.SHUTTING_DOWN)
+        effect = self._interrupts(offline_status=Status.SHUTTING_DOWN)
         await self._sender.send(shutdown, effect)
 
     async def restart(self, app_id: int | None = None, *, force: bool = False) -> None:
-        """Recreate all containers of an app."""
+        """Recreate all containers of an app. Refused while one of its images downloads."""
         app_id = self.apps.app_id(app_id)
-        supervisor = self._supervisor
-        restart = (
-            supervisor.restart_app
-            if supervisor.supports(Endpoint.RESTART_APP)
-            else supervisor.restart
-        )
-        await self._sender.send(
-            partial(restart, app_id, force=force), self._interrupts(app_id)
-        )
+        restart = partial(self._restart, app_id, force=force)
+        await self._sender.send(restart, self._interrupts(app_id))
 
     async def restart_all(self) -> None:
         """Recreate all containers of all apps."""
@@ -71,15 +74,12 @@ class DeviceCommands:
         """Delete the data of an app. The app of Home Assistant is refused."""
         app_id = self.apps.app_id(app_id)
         self.apps.refuse_own_app(app_id)
-        supervisor = self._supervisor
-        purge = (
-            supervisor.purge_app
-            if supervisor.supports(Endpoint.PURGE_APP)
-            else supervisor.purge
+        purge = partial(self._purge, app_id, force=force)
+        effect = self._interrupts(
+            app_id,
+            proves_unlocked=self._supervisor.supports(Endpoint.PURGE_APP),
         )
-        await self._sender.send(
-            partial(purge, app_id, force=force), self._interrupts(app_id)
-        )
+        await self._sender.send(purge, effect)
 
     async def purge_all(self) -> None:
         """Delete the data of all apps, or of none if Home Assistant belongs to one of them."""
@@ -92,26 +92,25 @@ class DeviceCommands:
     async def restart_service(
         self, service: str, app_id: int | None = None, *, force: bool = False
     ) -> None:
-        """Recreate the container of a service."""
+        """Recreate the container of a service. Refused while its image downloads."""
         app_id = self.apps.app_id(app_id, service)
-        supervisor = self._supervisor
-        restart = (
-            partial(supervisor.restart, app_id)
-            if self.apps.is_commanded_by_app(app_id, service)
-            else partial(supervisor.restart_service, app_id, service)
+        by_app = self.apps.uses_app_endpoint(app_id, service)
+        restart = partial(
+            self._restart_service, app_id, service, by_app=by_app, force=force
         )
-        await self._sender.send(
-            partial(restart, force=force), self._interrupts(app_id, service)
-        )
+        await self._sender.send(restart, self._interrupts(app_id, service))
 
-    async def start_service(self, service: str, app_id: int | None = None) -> None:
-        """Start a service."""
+    async def start_service(
+        self, service: str, app_id: int | None = None, *, force: bool = False
+    ) -> None:
+        """Start a service, after its container has stopped.
+
+        Only a Supervisor before 12.2.11 needs `force`.
+        """
         app_id = self.apps.app_id(app_id, service)
-        supervisor = self._supervisor
-        start = (
-            partial(supervisor.start_app, app_id)
-            if self.apps.is_commanded_by_app(app_id, service)
-            else partial(supervisor.start_service, app_id, service)
+        by_app = self.apps.uses_app_endpoint(app_id, service)
+        start = partial(
+            self._start_service, app_id, service, by_app=by_app, force=force
         )
         await self._sender.send(start, Effect())
 
@@ -122,25 +121,23 @@ class DeviceCommands:
         app_id = self.apps.app_id(app_id, service)
         self.apps.refuse_own_service(app_id, service)
         supervisor = self._supervisor
-        stop = (
-            partial(supervisor.stop_app, app_id)
-            if self.apps.is_commanded_by_app(app_id, service)
-            else partial(supervisor.stop_service, app_id, service)
+        stop: Command[Any] = (
+            partial(supervisor.stop_app, app_id, force=force)
+            if self.apps.uses_app_endpoint(app_id, service)
+            else partial(supervisor.stop_service, app_id, service, force=force)
         )
-        self._coordinator.async_expect_stop((app_id, service))
-        await self._sender.send(
-            partial(stop, force=force), self._interrupts(app_id, service)
-        )
+        self._sender.async_expect_stop((app_id, service))
+        await self._sender.send(stop, self._interrupts(app_id, service))
 
     async def cleanup_volumes(self) -> None:
         """Delete all volumes that no container uses."""
-        effect = Effect(is_destructive=True)
-        await self._sender.send(self._supervisor.cleanup_volumes, effect)
+        effect = Effect()
+        await self._sender.send(partial(self._supervisor.cleanup_volumes), effect)
 
     async def regenerate_api_key(self) -> None:
         """Create a new API key. The containers that use the old key are recreated."""
-        effect = Effect(restarts=self._services(), is_destructive=True)
-        await self._sender.send(self._coordinator.async_renew_key, effect)
+        effect = Effect(restarted_services=self._services())
+        await self._sender.send(partial(self._coordinator.async_renew_key), effect)
 
     async def set_host_config(
         self,
@@ -156,13 +153,16 @@ class DeviceCommands:
             proxy=proxy,
             force=force,
         )
-        await self._sender.send(change, self._interrupts())
+        checks_lock = self._supervisor.supports(Capability.HOST_CONFIG_LOCK)
+        effect = self._interrupts(proves_unlocked=checks_lock)
+        await self._sender.send(change, effect)
         self._coordinator.reader.expire_details()
 
     async def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags and keep the others."""
-        change = partial(self._coordinator.async_set_tags, tags)
-        if self._coordinator.has_own_tags:
+        store = self._coordinator.tags
+        change = partial(store.write, tags)
+        if store.is_on_device:
             await self._sender.send(change, Effect())
         else:
             await self._coordinator.async_call(change, is_for_device=False)
@@ -173,8 +173,56 @@ class DeviceCommands:
         if self._coordinator.is_own_device and own not in parse_target_apps(state):
             raise self.apps.refusal("own_app_removed")
         change = partial(self._supervisor.set_target_state, state)
-        effect = Effect(restarts=self._services(), is_destructive=True)
+        effect = Effect(restarted_services=self._services())
         await self._sender.send(change, effect)
+
+    async def _update(self, *, force: bool, cancel: bool) -> bool:
+        cancel = cancel or await self._checks.needs_cancel(force=force)
+        return await self._supervisor.update(force=force, cancel=cancel)
+
+    async def _restart(self, app_id: int, *, force: bool) -> None:
+        await self._checks.require_images(app_id)
+        supervisor = self._supervisor
+        restart = (
+            supervisor.restart_app
+            if supervisor.supports(Endpoint.RESTART_APP)
+            else supervisor.restart
+        )
+        await restart(app_id, force=force)
+
+    async def _purge(self, app_id: int, *, force: bool) -> None:
+        await self._checks.require_images(app_id)
+        supervisor = self._supervisor
+        purge = (
+            supervisor.purge_app
+            if supervisor.supports(Endpoint.PURGE_APP)
+            else supervisor.purge
+        )
+        await purge(app_id, force=force)
+
+    async def _restart_service(
+        self, app_id: int, service: str, *, by_app: bool, force: bool
+    ) -> None:
+        await self._check_service(app_id, service, by_app=by_app)
+        if by_app:
+            await self._supervisor.restart(app_id, force=force)
+        else:
+            await self._supervisor.restart_service(app_id, service, force=force)
+
+    async def _check_service(self, app_id: int, service: str, *, by_app: bool) -> None:
+        if not by_app:
+            self._supervisor.require(Capability.SERVICE_BY_NAME)
+        await self._checks.require_images(app_id, service)
+
+    async def _start_service(
+        self, app_id: int, service: str, *, by_app: bool, force: bool
+    ) -> None:
+        await self._check_service(app_id, service, by_app=by_app)
+        await self._checks.wait_until_stopped(app_id, service)
+        if by_app:
+            await self._supervisor.start_app(app_id, force=force)
+        else:
+            await self._supervisor.start_service(app_id, service, force=force)
 
     def _services(self, app_id: int | None = None) -> Iterable[ServiceKey]:
         """Return the services of an app, or of the device."""
@@ -186,18 +234,18 @@ class DeviceCommands:
         app_id: int | None = None,
         service: str | None = None,
         *,
-        reboots: Status | None = None,
+        offline_status: Status | None = None,
+        proves_unlocked: bool = True,
     ) -> Effect:
-        """Return the effect of a command that update locks refuse.
+        """Return the effect of a command that interrupts a service, an app, or the whole device.
 
-        It interrupts a service, an app, or the whole device.
+        An update lock refuses it, unless the Supervisor is too old.
         """
-        restarts = self._services(app_id)
+        restarted_services = self._services(app_id)
         if app_id is not None and service is not None:
-            restarts = [(app_id, service)]
+            restarted_services = [(app_id, service)]
         return Effect(
-            restarts=restarts,
-            reboots=reboots,
-            proves_unlocked=True,
-            is_destructive=True,
+            restarted_services=restarted_services,
+            offline_status=offline_status,
+            proves_unlocked=proves_unlocked,
         )

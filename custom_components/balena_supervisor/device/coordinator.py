@@ -22,19 +22,20 @@ from ..client import (
     Unsupported,
     UpdateLocked,
 )
-from ..const import DASHBOARD_URL, DOMAIN, LOGGER, MANUFACTURER
+from ..const import CONF_ONE_SHOT_SERVICES, DOMAIN, LOGGER
 from ..exceptions import translate_error
 from .command_queue import CommandQueue
 from .environment import Environment
-from .history import async_get_history, async_histories_of
-from .identity import queue_keys
+from .history import async_get_history
+from .identity import DeviceIdentity, normalize_mac, queue_keys
 from .poll_schedule import PollSchedule
 from .reader import SupervisorReader
 from .reboot_tracker import RebootTracker
 from .registry import DeviceRegistryUpdater
-from .state import DeviceState, ServiceKey, Status
+from .state import DeviceState
+from .tags import TagStore
 
-_WRONG_USE: Final = (BadRequest, NotFound, Unsupported)
+_VALIDATION_ERRORS: Final = (BadRequest, NotFound, Unsupported)
 
 
 class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
@@ -47,7 +48,7 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
         name: str,
         update_interval: timedelta | None = None,
     ) -> None:
-        """Prepare to poll. Without an entry nothing stops it but its owner."""
+        """Prepare to poll. Without an entry, the owner must call async_shutdown()."""
         super().__init__(
             hass,
             LOGGER,
@@ -75,11 +76,10 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     """Holds the state of one device."""
 
     reader: SupervisorReader
-    # Whether the device is one of many: few of its entities are enabled by default.
+    tags: TagStore
+    # Whether the device belongs to an account: few of its entities are enabled by default.
     is_in_fleet = False
-    # Whether the device itself is asked for its tags.
-    has_own_tags = True
-    # Whether logs can be read this way.
+    # Whether the connection forwards logs.
     supports_logs = True
 
     def __init__(
@@ -91,16 +91,21 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         device_id: str,
         entry_id: str,
         environment: Environment,
+        options: Mapping[str, Any],
         supervisor: Supervisor,
     ) -> None:
-        """Prepare; nothing is sent yet."""
+        """Prepare; nothing is sent yet. `options` are those of the entry."""
         super().__init__(hass, entry, name)
         self.device_id = device_id
         self.environment = environment
         self.supervisor = supervisor
         self.command_queue = CommandQueue(hass)
+        # Names of services that are expected to end.
+        self._one_shot_services = frozenset(options.get(CONF_ONE_SHOT_SERVICES, ()))
         self.history = async_get_history(hass, device_id)
         self.reboot = RebootTracker(self._expect_restart_of_services)
+        self._entry_id = entry_id
+        self._needs_reload = False
         self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
         self.schedule = PollSchedule()
 
@@ -132,7 +137,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @property
     def keys(self) -> frozenset[str]:
         """The keys of the command queue, which all entries of this device share."""
-        return self.history.keys
+        return self._keys(self.data.mac_addresses if self.data else ())
 
     @property
     def command_blocker(self) -> HomeAssistantError | None:
@@ -148,24 +153,22 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @property
     def is_busy(self) -> bool:
         """Whether a command is running or the device is away for a known reason."""
-        return self.reboot.is_active or self.command_queue.is_busy(self.keys)
+        if self.reboot.is_active:
+            return True
+        # Most of the time no device is busy, and there may be thousands.
+        return not self.command_queue.is_idle and self.command_queue.is_busy(self.keys)
 
-    @property
-    def is_poll_urgent(self) -> bool:
-        """Whether to poll the device often."""
-        return self._is_poll_urgent(self.data)
+    def is_poll_urgent(self, state: DeviceState) -> bool:
+        """Return whether to poll a device with this state often."""
+        return self.schedule.is_urgent(is_busy=state.may_change_soon or self.is_busy)
+
+    @abstractmethod
+    def is_shared_mac_address(self, mac_address: str) -> bool:
+        """Return whether several known devices report a normalized MAC address."""
 
     @abstractmethod
     async def async_renew_key(self) -> None:
         """Let the device create a new API key and use it from now on. Raises BalenaError."""
-
-    @abstractmethod
-    async def async_tags(self) -> Mapping[str, str]:
-        """Return the tags of the device. Raises BalenaError."""
-
-    @abstractmethod
-    async def async_set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags and keep the others. Raises BalenaError."""
 
     @abstractmethod
     async def async_refresh_after_command(self) -> None:
@@ -181,7 +184,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         """
 
     async def async_confirm_identity(self) -> None:
-        """Make sure that a command reaches this device and no other one.
+        """Make sure that a request reaches this device and no other one.
 
         Raises ServiceValidationError when another device answers, and BalenaError when none does.
         """
@@ -189,7 +192,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     async def async_call[ResultT](
         self, call: Callable[[], Awaitable[ResultT]], *, is_for_device: bool = True
     ) -> ResultT:
-        """Return the result of a call, or raise a translated error.
+        """Return the result of a call to this device and no other, or raise a translated error.
 
         With `is_for_device` False the call is not sent to the device, and works while the
         device is unreachable.
@@ -197,73 +200,61 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         if is_for_device and (blocker := self.command_blocker) is not None:
             raise blocker
         try:
+            if is_for_device:
+                await self.async_confirm_identity()
             return await call()
-        except _WRONG_USE as err:
+        except _VALIDATION_ERRORS as err:
             raise translate_error(
                 ServiceValidationError, err, self.device_name
             ) from err
         except BalenaError as err:
             if isinstance(err, UpdateLocked) and err.holder is LockHolder.APP:
                 self.async_set_locked(is_locked=True)
-            better: HomeAssistantError | None = None
+            replacement_error: HomeAssistantError | None = None
             # The key of an entry that was unloaded meanwhile concerns nobody.
             if not self._shutdown_requested:
-                better = await self.async_handle_auth_error(err)
+                replacement_error = await self.async_handle_auth_error(err)
             raise (
-                better or translate_error(HomeAssistantError, err, self.device_name)
+                replacement_error
+                or translate_error(HomeAssistantError, err, self.device_name)
             ) from err
 
     @callback
     def async_set_locked(self, *, is_locked: bool) -> None:
         """Show whether an update lock refused the last attempt."""
         self.history.set_locked(is_locked=is_locked)
-        self._show(self.history.with_refusal(self.data))
+        self.async_show(self.history.with_refusal(self.data))
 
     @callback
-    def async_expect_change(self) -> None:
+    def async_poll_often(self) -> None:
         """Poll soon and often: a command was sent."""
-        self.schedule.expect_change()
+        self.schedule.record_command()
 
-    @callback
-    def async_expect_restart(self, services: Iterable[ServiceKey]) -> None:
-        """Expect services to stop and start because of a command."""
-        for history in async_histories_of(self.hass, self.keys):
-            history.services.expect_restart(services)
-
-    @callback
-    def async_expect_stop(self, service: ServiceKey) -> None:
-        """Expect a service to stop and stay stopped."""
-        for history in async_histories_of(self.hass, self.keys):
-            history.services.expect_stop(service)
-
-    @callback
-    def async_expect_reboot(self, status: Status) -> None:
-        """Expect the device to leave; `status` is shown meanwhile."""
-        self.reboot.expect(status)
-        self._show(replace(self.data, status=status))
+    def _keys(self, addresses: Iterable[str]) -> frozenset[str]:
+        shared = filter(self.is_shared_mac_address, map(normalize_mac, addresses))
+        identity = DeviceIdentity.create(addresses, shared=shared)
+        return queue_keys(self.device_id, self.uuid, identity)
 
     def _expect_restart_of_services(self) -> None:
         self.history.services.expect_restart(self.data.services)
 
     @callback
-    def _show(self, state: DeviceState) -> None:
+    def async_show(self, state: DeviceState) -> None:
         """Update the entities if the state changed."""
         if state != self.data:
             self.data = state
             self.async_update_listeners()
 
-    def _with_history(self, state: DeviceState) -> DeviceState:
-        """Return a state with what a single poll cannot tell: locks and unexpected stops."""
+    def _with_earlier_facts(self, state: DeviceState) -> DeviceState:
+        """Return a state with facts from earlier polls: locks and unexpected stops."""
         if self.data is None or state.mac_addresses != self.data.mac_addresses:
-            self.history.keys = queue_keys(
-                self.device_id, self.uuid, state.mac_addresses
-            )
+            self.history.keys = self._keys(state.mac_addresses)
         # Without the answer about apps it is unknown whether an update is done.
         is_complete = state.apps is not None or not self.supervisor.supports(
             Endpoint.APPS_STATE
         )
         if is_complete:
-            self.history.update_lock(state)
+            self.history.clear_lock_after_update(state)
         state = self.history.with_refusal(state)
         monitor = self.history.services
         if not state.online:
@@ -274,29 +265,26 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         if not stopped:
             return state
         services = {
-            key: replace(service, stopped_by_itself=key in stopped)
+            key: replace(
+                service,
+                stopped_by_itself=(
+                    key in stopped and service.name not in self._one_shot_services
+                ),
+            )
             for key, service in state.services.items()
         }
         return replace(state, services=services)
 
-    def _is_poll_urgent(self, state: DeviceState) -> bool:
-        return self.schedule.is_urgent(is_busy=state.may_change_soon or self.is_busy)
+    @callback
+    def _async_register(self, info: DeviceInfo, state: DeviceState) -> bool:
+        """Update the registry. Returns whether the state can be shown.
 
-    def _device_info(self, state: DeviceState, *, has_dashboard: bool) -> DeviceInfo:
-        """Return the registry info of the device.
-
-        `has_dashboard` is whether balenaCloud's dashboard has a page of the device.
+        A reload follows if services got other identifiers: the entities have the old ones.
         """
-        return DeviceInfo(
-            identifiers={(DOMAIN, self.device_id)},
-            configuration_url=(
-                f"{DASHBOARD_URL}/devices/{self.uuid}"
-                if self.uuid and has_dashboard
-                else None
-            ),
-            manufacturer=MANUFACTURER,
-            model=state.details.device_type,
-            name=self.device_name,
-            serial_number=self.uuid,
-            sw_version=state.os_version,
+        has_moved = self.registry.update(
+            info, state, reports_services=self.reports_services
         )
+        if has_moved and self.data is not None and not self._needs_reload:
+            self._needs_reload = True
+            self.hass.config_entries.async_schedule_reload(self._entry_id)
+        return not self._needs_reload

@@ -76,8 +76,10 @@ class DeviceDetailReader:
         host = await self._optional(
             Endpoint.HOST_CONFIG, supervisor.host_config, HostConfig()
         )
-        tags = await self._optional(None, self._coordinator.async_tags, None)
+        tags = await self._optional(None, self._coordinator.tags.read, None)
         coordinator, state = self._coordinator, self._coordinator.data
+        is_about_apps = apps is not None and status.app_id in apps.apps
+        release = status.release if is_about_apps else state.release
         return {
             "name": coordinator.device_name,
             "uuid": coordinator.uuid,
@@ -89,7 +91,7 @@ class DeviceDetailReader:
             "ip_addresses": list(report.ip_addresses),
             "mac_addresses": list(report.mac_addresses),
             "status": _plain(state.status),
-            "release": status.release or report.commit or state.release,
+            "release": release or report.commit,
             "target_release": state.target_release,
             "update_status": _plain(state.update_status),
             "apps": [
@@ -106,10 +108,8 @@ class DeviceDetailReader:
 
     async def tags(self) -> dict[str, Any]:
         """Return the tags of the device."""
-        coordinator = self._coordinator
-        tags = await coordinator.async_call(
-            coordinator.async_tags, is_for_device=coordinator.has_own_tags
-        )
+        store = self._coordinator.tags
+        tags = await self._call(store.read, is_for_device=store.is_on_device)
         return dict(tags)
 
     async def _running_commit(self, app_id: int) -> str | None:

@@ -1,6 +1,5 @@
 """Coordinator that polls a local device, or the device that Home Assistant runs on."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import override
 
@@ -8,28 +7,35 @@ from yarl import URL
 
 from homeassistant.const import CONF_API_KEY, CONF_URL
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import (
-    ConfigEntryAuthFailed,
-    HomeAssistantError,
-    ServiceValidationError,
-)
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC
 from homeassistant.helpers.update_coordinator import UpdateFailed
 from homeassistant.util.network import is_ip_address
 
 from ..client import AuthenticationFailed, BalenaError, RateLimited, Supervisor
-from ..const import BUSY_INTERVAL, CONF_CONNECTION, DOMAIN, POLL_INTERVAL
+from ..const import (
+    BUSY_INTERVAL,
+    CONF_CONNECTION,
+    CONF_MAC_ADDRESSES,
+    DOMAIN,
+    POLL_INTERVAL,
+    REFUSED_INTERVAL,
+)
 from ..exceptions import translate_error
 from .address import async_follow_address
 from .api_key import ApiKeyManager
 from .coordinator import DeviceCoordinator
 from .entry import BalenaConfigEntry
 from .environment import Environment
-from .identity import DeviceIdentity, is_maker_assigned, is_own_device, normalize_mac
+from .evidence import reported_identity, shared_mac_addresses, stored_identity
+from .identity import Match, is_maker_assigned, is_own_device, normalize_mac
+from .lease import is_leased_to_another
 from .poll_statistics import PollStatistics
-from .probe import identity_of
+from .probe import async_confirm_device
 from .reader import SupervisorReader
+from .reauthentication import Reauthentication
 from .state import DeviceState
+from .tags import SupervisorTags
 
 
 class DirectCoordinator(DeviceCoordinator):
@@ -53,6 +59,7 @@ class DirectCoordinator(DeviceCoordinator):
             device_id=device_id,
             entry_id=entry.entry_id,
             environment=environment,
+            options=entry.options,
             supervisor=supervisor,
         )
         self.update_interval = POLL_INTERVAL
@@ -66,7 +73,10 @@ class DirectCoordinator(DeviceCoordinator):
             device_id=device_id,
         )
         self._api_key = ApiKeyManager(hass, entry, supervisor)
+        self._reauthentication = Reauthentication(hass, entry)
+        self._url = URL(entry.data.get(CONF_URL, ""))
         self.poll_statistics = PollStatistics()
+        self.tags = SupervisorTags(supervisor)
         self.reader = SupervisorReader(
             supervisor,
             entry.title,
@@ -102,24 +112,22 @@ class DirectCoordinator(DeviceCoordinator):
         return super().command_blocker
 
     @override
+    def is_shared_mac_address(self, mac_address: str) -> bool:
+        return mac_address in shared_mac_addresses(self.hass, self.config_entry)
+
+    @override
     async def async_confirm_identity(self) -> None:
         # The router may have given the address to another device since the last poll.
-        url = URL(self.config_entry.data.get(CONF_URL, ""))
-        if is_ip_address(url.host or ""):
-            report = await self.supervisor.device()
-            self._refuse_another_device(report.mac_addresses, ServiceValidationError)
+        if self._is_own_device or not is_ip_address(self._url.host or ""):
+            return
+        match = await async_confirm_device(self.hass, self.config_entry, self._url)
+        self._is_another_device = match is Match.DIFFERENT
+        if self._is_another_device:
+            raise self._another_device(ServiceValidationError)
 
     @override
     async def async_renew_key(self) -> None:
         await self._api_key.async_renew(self.device_name)
-
-    @override
-    async def async_tags(self) -> Mapping[str, str]:
-        return await self.supervisor.tags()
-
-    @override
-    async def async_set_tags(self, tags: Mapping[str, str]) -> None:
-        await self.supervisor.set_tags(tags)
 
     @override
     async def async_refresh_after_command(self) -> None:
@@ -129,17 +137,16 @@ class DirectCoordinator(DeviceCoordinator):
     async def async_handle_auth_error(
         self, error: BalenaError
     ) -> HomeAssistantError | None:
-        if isinstance(error, AuthenticationFailed) and not self._api_key.is_changing:
-            self.config_entry.async_start_reauth(self.hass)
+        # The next poll decides whether the key is refused, and by whom.
         return None
 
     @callback
     @override
-    def async_expect_change(self) -> None:
+    def async_poll_often(self) -> None:
         # A command may end after its entry was unloaded.
         if self._shutdown_requested:
             return
-        super().async_expect_change()
+        super().async_poll_often()
         self.update_interval = BUSY_INTERVAL
         self._schedule_refresh()
 
@@ -150,19 +157,80 @@ class DirectCoordinator(DeviceCoordinator):
 
     async def _poll(self) -> DeviceState:
         try:
+            if self._is_stranger_expected:
+                await self._confirm_device()
             async with self._api_key.lock:
                 state = await self.reader.read()
+            if self._shutdown_requested:
+                return self.data
+            await self._check_identity(state)
         except AuthenticationFailed as err:
-            raise translate_error(ConfigEntryAuthFailed, err, self.device_name) from err
+            raise await self._refusal(err) from err
         except BalenaError as err:
             state = await self._state_while_away(err)
         else:
-            if self._shutdown_requested:
-                return self.data
+            self._reauthentication.async_accepted()
             state = self._process(state)
-        is_urgent = self._is_poll_urgent(state)
+        is_urgent = self.is_poll_urgent(state)
         self.update_interval = BUSY_INTERVAL if is_urgent else POLL_INTERVAL
         return state
+
+    @property
+    def _is_stranger_expected(self) -> bool:
+        """Whether the address was leased to another device, which must not receive the key."""
+        return (
+            not self._is_own_device
+            and self.config_entry.data.get(CONF_API_KEY) is not None
+            and is_leased_to_another(self.hass, self.config_entry, self._url)
+        )
+
+    async def _check_identity(self, state: DeviceState) -> None:
+        """Raise UpdateFailed if another device answered, else learn the MAC addresses."""
+        entry = self.config_entry
+        reported = reported_identity(self.hass, entry, state.mac_addresses)
+        if reported.mac_addresses:
+            match = reported.compare(stored_identity(self.hass, entry))
+            if match is not Match.SAME and not self._is_own_device:
+                await self._confirm_device()
+            self._learn_mac_addresses(state)
+        self._is_another_device = False
+
+    def _learn_mac_addresses(self, state: DeviceState) -> None:
+        """Store the MAC addresses that the device reports, and forget those of removed cards.
+
+        Such a card may be in another device tomorrow.
+        """
+        entry = self.config_entry
+        reported = dict.fromkeys(map(normalize_mac, state.mac_addresses))
+        addresses = list(filter(is_maker_assigned, reported))
+        if set(addresses) != set(
+            filter(is_maker_assigned, entry.data[CONF_MAC_ADDRESSES])
+        ):
+            self.hass.config_entries.async_update_entry(
+                entry, data={**entry.data, CONF_MAC_ADDRESSES: addresses}
+            )
+
+    async def _confirm_device(self) -> None:
+        """Raise UpdateFailed if another device answers, and look for the device elsewhere."""
+        match = await async_confirm_device(self.hass, self.config_entry, self._url)
+        self._is_another_device = match is Match.DIFFERENT
+        if self._is_another_device:
+            await async_follow_address(self.hass, self.config_entry)
+            raise self._another_device(UpdateFailed)
+
+    async def _refusal(self, err: AuthenticationFailed) -> HomeAssistantError:
+        """Return the error to raise for a refused key.
+
+        A person is asked for another key only if no stranger can have refused this one.
+        """
+        if await async_follow_address(self.hass, self.config_entry):
+            self._is_another_device = True
+            return self._another_device(UpdateFailed)
+        if not self._api_key.is_changing:
+            self._reauthentication.async_refused()
+        self.history.services.reset_running()
+        self.update_interval = REFUSED_INTERVAL
+        return translate_error(UpdateFailed, err, self.device_name)
 
     async def _state_while_away(self, err: BalenaError) -> DeviceState:
         """Return the state of a device that is away for a known reason.
@@ -185,35 +253,23 @@ class DirectCoordinator(DeviceCoordinator):
         raise failure from err
 
     def _process(self, state: DeviceState) -> DeviceState:
-        """Return the state of a device that answered, and register the device.
-
-        Raises UpdateFailed if another device answered.
-        """
-        self._refuse_another_device(state.mac_addresses, UpdateFailed)
+        """Return the state of the device after a successful poll, and register the device."""
         # Old Supervisors report no release while they apply another one.
         if state.release is None and state.apps and self.data is not None:
             state = replace(state, release=self.data.release)
         status = self.reboot.update(is_reachable=True)
         if status is not None:
             state = replace(state, status=status)
-        state = self._with_history(state)
-        info = self._device_info(state, has_dashboard=True)
+        state = self._with_earlier_facts(state)
+        info = self.registry.device_info(
+            state, self.device_name, self.uuid, has_dashboard=True
+        )
         info["connections"] = {
             (CONNECTION_NETWORK_MAC, normalize_mac(address))
             for address in state.mac_addresses
             if is_maker_assigned(address)
         }
-        self.registry.update(info, state)
-        return state
-
-    def _refuse_another_device(
-        self, mac_addresses: Iterable[str], kind: type[HomeAssistantError]
-    ) -> None:
-        """Raise an error of a kind if another device answers at the address."""
-        answering = DeviceIdentity.from_mac_addresses(mac_addresses)
-        self._is_another_device = answering.contradicts(identity_of(self.config_entry))
-        if self._is_another_device:
-            raise self._another_device(kind)
+        return state if self._async_register(info, state) else self.data
 
     def _another_device[ErrorT: HomeAssistantError](self, kind: type[ErrorT]) -> ErrorT:
         return kind(

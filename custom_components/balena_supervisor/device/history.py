@@ -30,7 +30,7 @@ class DeviceHistory:
         """Remember whether an update lock refused the last attempt."""
         self.refused_at = dt_util.utcnow() if is_locked else None
 
-    def update_lock(self, state: DeviceState) -> None:
+    def clear_lock_after_update(self, state: DeviceState) -> None:
         """Forget the lock once an update is done: it met none."""
         is_up_to_date = state.update_status == UpdateStatus.UP_TO_DATE
         if is_up_to_date and not self._was_up_to_date:

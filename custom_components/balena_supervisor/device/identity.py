@@ -1,16 +1,28 @@
 """Decide who a device is: one rule for flows, polls, commands and DHCP.
 
-A device is recognised by the MAC addresses that its Supervisor reports (GET /v1/device,
-Supervisor 11.8.4), and where Home Assistant runs on it, by its environment.
+Evidence, strongest first: the uuid; an API key that the device checks and accepts; a MAC
+address that a maker assigned and that no other known device reports. GET /v1/device reports
+MAC addresses from Supervisor 11.8.4 on, and never the uuid. Only the environment of Home
+Assistant's own device contains the uuid.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum, auto
 import re
 from typing import Self
 
 from ..const import CONNECTION_ENVIRONMENT
 from .environment import Environment
+
+
+class Match(Enum):
+    """Result of a comparison of two identities."""
+
+    SAME = auto()
+    DIFFERENT = auto()
+    # There is no evidence.
+    UNKNOWN = auto()
 
 
 def normalize_mac(address: str) -> str:
@@ -28,37 +40,59 @@ def is_maker_assigned(mac_address: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class DeviceIdentity:
-    """The evidence of who a device is: its MAC addresses, normalized."""
+    """The evidence of who a device is. MAC addresses are normalized."""
 
     mac_addresses: frozenset[str] = frozenset()
+    uuid: str | None = None
 
     @classmethod
-    def from_mac_addresses(cls, addresses: Iterable[str]) -> Self:
-        """Return the identity of a device that reports these MAC addresses."""
-        return cls(frozenset(map(normalize_mac, addresses)))
+    def create(
+        cls,
+        mac_addresses: Iterable[str],
+        *,
+        shared: Iterable[str] = (),
+        uuid: str | None = None,
+    ) -> Self:
+        """Return the identity of a device with these MAC addresses.
 
-    def is_same_as(self, other: Self) -> bool:
-        """Return whether both are known to be the same device."""
-        return not self.mac_addresses.isdisjoint(other.mac_addresses)
-
-    def contradicts(self, other: Self) -> bool:
-        """Return whether both are known to be different devices.
-
-        A device that reports no MAC address contradicts nothing.
+        `shared` are normalized addresses that several known devices report, such as the
+        address of a USB modem of which a whole series has the same.
         """
-        has_evidence = bool(self.mac_addresses and other.mac_addresses)
-        return has_evidence and not self.is_same_as(other)
+        normalized = map(normalize_mac, mac_addresses)
+        evidence = frozenset(filter(is_maker_assigned, normalized)).difference(shared)
+        return cls(evidence, uuid)
+
+    def compare(self, other: Self) -> Match:
+        """Return whether another identity is of the same device."""
+        if self.uuid and other.uuid:
+            return Match.SAME if self.uuid == other.uuid else Match.DIFFERENT
+        if not self.mac_addresses or not other.mac_addresses:
+            return Match.UNKNOWN
+        has_common = not self.mac_addresses.isdisjoint(other.mac_addresses)
+        return Match.SAME if has_common else Match.DIFFERENT
+
+    def has_same_interfaces(self, other: Self) -> bool:
+        """Return whether one device reports all MAC addresses of the other.
+
+        Two devices with the same USB modem share one address, but each has its own as well.
+        """
+        if not self.mac_addresses or not other.mac_addresses:
+            return False
+        return (
+            self.mac_addresses <= other.mac_addresses
+            or self.mac_addresses >= other.mac_addresses
+        )
 
 
 def queue_keys(
-    device_id: str, uuid: str | None, mac_addresses: Iterable[str]
+    device_id: str, uuid: str | None, identity: DeviceIdentity
 ) -> frozenset[str]:
     """Return the keys of a device's command queue.
 
-    Two entries of one device share at least one key.
+    Two entries of one device share at least one key, two devices share none.
     """
-    keys = {device_id, *map(normalize_mac, mac_addresses)}
-    return frozenset(keys | {uuid} if uuid else keys)
+    keys = identity.mac_addresses | {device_id}
+    return keys | {uuid} if uuid else keys
 
 
 def is_own_device(

@@ -13,10 +13,13 @@ from homeassistant.exceptions import ServiceValidationError
 
 from ..client import (
     ENGINE_UNIT,
+    Capability,
     Container,
     Endpoint,
     JournalEntry,
+    Reason,
     RequestTimeout,
+    StateStatus,
     Unsupported,
     short_container_id,
 )
@@ -182,8 +185,8 @@ class DeviceLogs:
     ) -> None:
         """Follow a service across restarts, which create new containers.
 
-        The lines of all containers are lines of the engine. The service is found by its name,
-        and its app by the container. The lines of the current containers are read first.
+        The lines of all containers are lines of the engine. The container id shows the service
+        and its app. The lines of the current containers are read first.
         """
         backlog: list[LogEntry] = []
         containers = await self._containers(selection)
@@ -195,23 +198,39 @@ class DeviceLogs:
         for earlier in backlog:
             on_entry(earlier)
         last = backlog[-1].time if backlog else None
-        apps = _apps_by_tag(containers)
+        is_selected = dict.fromkeys(
+            map(_tag, _of_selection(containers, selection)), True
+        )
         journal = self._journal(follow=True, count=_OVERLAP, unit=ENGINE_UNIT)
         async with aclosing(journal):
             async for line in journal:
                 entry = JournalEntry.from_line(line)
                 is_new = last is None or entry.time is None or entry.time > last
-                if entry.service != selection.service or not is_new:
+                if entry.container_id is None or not is_new:
                     continue
-                if selection.app_id is not None:
-                    tag = short_container_id(entry.container_id or "")
-                    if tag not in apps:
-                        # The container is new, or already gone and belongs to no app.
-                        found = await self._containers(selection)
-                        apps |= {tag: None} | _apps_by_tag(found)
-                    if apps[tag] != selection.app_id:
-                        continue
-                on_entry(LogEntry.from_journal(entry))
+                tag = short_container_id(entry.container_id)
+                if tag not in is_selected:
+                    is_selected |= await self._selected_tags(entry, selection)
+                if is_selected[tag]:
+                    on_entry(LogEntry.from_journal(entry))
+
+    async def _selected_tags(
+        self, entry: JournalEntry, selection: LogSelection
+    ) -> dict[str, bool]:
+        """Return whether each container belongs to the selection, by tag.
+
+        The status does not list a container that is already gone or belongs to another app. The
+        name of such a container decides, which may have an unknown form.
+        """
+        status = await self._status()
+        is_told = selection.app_id is not None and status.is_about(selection.app_id)
+        by_name = entry.service == selection.service and not is_told
+        selected = _of_selection(status.containers, selection)
+        return (
+            {short_container_id(entry.container_id or ""): by_name}
+            | dict.fromkeys(map(_tag, status.containers), False)
+            | dict.fromkeys(map(_tag, selected), True)
+        )
 
     async def _follow_services(
         self, selection: LogSelection, on_entry: Callable[[LogEntry], None]
@@ -242,18 +261,42 @@ class DeviceLogs:
 
     @property
     def _is_json(self) -> bool:
-        return self._supervisor.supports_json_journal
+        return self._supervisor.supports(Capability.JOURNAL_FORMAT)
 
     def _journal(
         self, *, show_all: bool = False, **options: Any
     ) -> AsyncGenerator[str]:
         """Return the lines of the journal, in JSON if the Supervisor supports it."""
+        has_container = options.get("container_id") is not None
+        if has_container and not self._supervisor.supports(
+            Capability.JOURNAL_OF_CONTAINER
+        ):
+            return self._journal_of_container(**options)
         if not self._is_json:
             return self._supervisor.journal_logs(show_all=show_all, **options)
         # Without `show_all` the journal leaves out long messages.
         return self._supervisor.journal_logs(
             show_all=True, output_format="json", **options
         )
+
+    async def _journal_of_container(
+        self, *, container_id: str, follow: bool = False, **options: Any
+    ) -> AsyncGenerator[str]:
+        """Yield the lines of a container that the Supervisor cannot select.
+
+        Only JSON lines contain their container.
+        """
+        self._supervisor.require(Capability.JOURNAL_FORMAT)
+        options |= {"unit": ENGINE_UNIT}
+        if not follow:
+            # The last lines of the engine can all be of other containers.
+            options |= {"count": MAX_LINES}
+        journal = self._journal(follow=follow, **options)
+        async with aclosing(journal):
+            async for line in journal:
+                tag = JournalEntry.from_line(line).container_id or ""
+                if short_container_id(tag) == container_id:
+                    yield line
 
     def _entry(
         self, line: str, selection: LogSelection, *, show_all: bool = False
@@ -265,7 +308,9 @@ class DeviceLogs:
     def _require(self, endpoint: Endpoint) -> None:
         """Raise Unsupported if the connection or the Supervisor does not support logs."""
         if not self._coordinator.supports_logs:
-            raise Unsupported("The balena API does not forward logs")
+            raise Unsupported(
+                "The balena API does not forward logs", Reason.LOGS_BY_ACCOUNT
+            )
         self._supervisor.require(endpoint)
 
     def _require_service(self, selection: LogSelection) -> None:
@@ -283,10 +328,11 @@ class DeviceLogs:
             return short_container_id(selection.container_id)
         if selection.service is None:
             return None
-        containers = await self._containers(selection)
-        found = _newest(containers, selection)
-        if len(found) > 1:
-            raise self._refusal("several_apps", apps=", ".join(map(str, found)))
+        services = self._coordinator.data.services
+        apps = [app_id for app_id, name in services if name == selection.service]
+        if selection.app_id is None and len(apps) > 1:
+            raise self._refusal("several_apps", apps=", ".join(map(str, apps)))
+        found = _newest(await self._containers(selection), selection)
         if not found:
             self._require_service(selection)
             raise self._refusal("unavailable_service", service=selection.service)
@@ -294,14 +340,32 @@ class DeviceLogs:
 
     async def _containers(self, selection: LogSelection) -> list[Container]:
         """Return the containers of the selected service in all apps."""
-        # Reading the status can crash a Supervisor that cannot read the apps.
-        await self._supervisor.apps()
-        status = await self._supervisor.state_status()
-        return [
+        status = await self._status()
+        own = [
             container
             for container in status.containers
             if container.service == selection.service
         ]
+        if _of_selection(own, selection):
+            return own
+        # The status is about one app. The ids by name are of all apps.
+        if not self._supervisor.supports(Endpoint.CONTAINER_ID):
+            return own
+        ids = await self._supervisor.container_ids()
+        container_id = ids.get(selection.service or "")
+        if container_id in {None, *(item.container_id for item in status.containers)}:
+            return own
+        other = Container(
+            app_id=selection.app_id,
+            container_id=container_id,
+            service=selection.service,
+        )
+        return [*own, other]
+
+    async def _status(self) -> StateStatus:
+        # Reading the status can crash a Supervisor that cannot read the apps.
+        await self._supervisor.apps()
+        return await self._supervisor.state_status()
 
     def _refusal(self, key: str, **placeholders: str) -> ServiceValidationError:
         return ServiceValidationError(
@@ -314,23 +378,31 @@ class DeviceLogs:
         )
 
 
+def _of_selection(
+    containers: Iterable[Container], selection: LogSelection
+) -> list[Container]:
+    """Return the containers of the selected service and app."""
+    return [
+        container
+        for container in containers
+        if container.container_id
+        and container.service == selection.service
+        and selection.app_id in (None, container.app_id)
+    ]
+
+
 def _newest(
     containers: Iterable[Container], selection: LogSelection
 ) -> dict[int | None, str]:
     """Return the ids of the selected containers by app, the newest of each app."""
     return {
-        container.app_id: container.container_id
-        for container in containers
-        if container.container_id and selection.app_id in (None, container.app_id)
+        container.app_id: container.container_id or ""
+        for container in _of_selection(containers, selection)
     }
 
 
-def _apps_by_tag(containers: Iterable[Container]) -> dict[str, int | None]:
-    return {
-        short_container_id(container.container_id): container.app_id
-        for container in containers
-        if container.container_id
-    }
+def _tag(container: Container) -> str:
+    return short_container_id(container.container_id or "")
 
 
 def _round_up(moment: datetime | None) -> datetime | None:

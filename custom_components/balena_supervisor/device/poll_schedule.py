@@ -13,7 +13,7 @@ class PollSchedule:
         self._busy_since: float | None = None
         self._command_until = 0.0
 
-    def expect_change(self) -> None:
+    def record_command(self) -> None:
         """Poll often for a while: a command was sent."""
         self._command_until = monotonic() + COMMAND_EFFECT_DELAY.total_seconds()
 

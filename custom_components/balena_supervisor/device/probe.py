@@ -1,59 +1,136 @@
-"""Ask the device at an address who it is."""
+"""Ask the device at an address who it is, and compare it with the device of an entry."""
 
 from dataclasses import dataclass
 
 from yarl import URL
 
+from homeassistant.const import CONF_API_KEY, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers.aiohttp_client import async_get_clientsession
 
-from ..client import BalenaError, DirectTransport, Supervisor
-from ..const import CONF_MAC_ADDRESSES
+from ..client import AuthenticationFailed, BalenaError, DirectTransport, Supervisor
+from ..const import CONF_MAC_ADDRESSES, DOMAIN
+from ..session import async_get_session
 from .entry import BalenaConfigEntry
-from .identity import DeviceIdentity, normalize_mac
+from .evidence import compare_mac_addresses
+from .identity import DeviceIdentity, Match, is_maker_assigned, normalize_mac
+from .lease import is_leased_to_another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbedDevice:
-    """The answer of a device: its name and its MAC addresses."""
+    """The answer of a device: its name and its MAC addresses.
+
+    `checks_key` is whether the device refuses requests without a key, and accepted the key.
+    """
 
     name: str
     mac_addresses: list[str]
+    api_key: str | None = None
+    checks_key: bool = False
 
-    @property
-    def identity(self) -> DeviceIdentity:
-        """The evidence of who the device is."""
-        return DeviceIdentity.from_mac_addresses(self.mac_addresses)
+    def unique_mac_address(self, hass: HomeAssistant) -> str | None:
+        """Return a MAC address that identifies the device, or None."""
+        known = {
+            address
+            for entry in hass.config_entries.async_entries(DOMAIN)
+            for address in entry.data.get(CONF_MAC_ADDRESSES, ())
+        }
+        return next(
+            (
+                address
+                for address in self.mac_addresses
+                if is_maker_assigned(address) and address not in known
+            ),
+            None,
+        )
 
-    def is_of(self, entry: BalenaConfigEntry) -> bool:
-        """Return whether an entry is known to be of this device."""
-        return self.identity.is_same_as(identity_of(entry))
+    def is_registered_as(self, hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
+        """Return whether an entry is of this device, for a flow that adds the device."""
+        if self.checks_key and self.api_key == entry.data.get(CONF_API_KEY):
+            return True
+        return DeviceIdentity.create(self.mac_addresses).has_same_interfaces(
+            DeviceIdentity.create(entry.data.get(CONF_MAC_ADDRESSES, ()))
+        )
 
-    def contradicts(self, entry: BalenaConfigEntry) -> bool:
-        """Return whether an entry is known to be of another device."""
-        return self.identity.contradicts(identity_of(entry))
-
-
-def identity_of(entry: BalenaConfigEntry) -> DeviceIdentity:
-    """Return the evidence that an entry stores about its device."""
-    return DeviceIdentity.from_mac_addresses(entry.data.get(CONF_MAC_ADDRESSES, ()))
+    def compare(self, hass: HomeAssistant, entry: BalenaConfigEntry) -> Match:
+        """Return whether an entry is of this device."""
+        if self.checks_key and self.api_key == entry.data.get(CONF_API_KEY):
+            return Match.SAME
+        return compare_mac_addresses(hass, entry, self.mac_addresses)
 
 
 async def async_probe_device(
-    hass: HomeAssistant, url: URL, api_key: str | None, *, verify_ssl: bool
+    hass: HomeAssistant,
+    url: URL,
+    api_key: str | None,
+    *,
+    verify_ssl: bool,
+    entry: BalenaConfigEntry | None = None,
 ) -> ProbedDevice:
     """Ask a device who it is. GET /v1/device.
 
+    The first request has no key: a device in local mode needs none, and a stranger must
+    not receive one that it does not ask for. The second request has the key, as a poll has,
+    unless the device is another than that of the entry.
+
     Raises:
-        BalenaError: The device does not answer, or refuses the key.
+        AuthenticationFailed: The device needs a key, or refuses the key.
+        BalenaError: The device does not answer.
     """
-    session = async_get_clientsession(hass, verify_ssl)
-    supervisor = Supervisor(DirectTransport(url, session, api_key))
-    report = await supervisor.device()
+    session = async_get_session(hass, verify_ssl)
+    supervisor = Supervisor(DirectTransport(url, session))
+    checks_key = is_stranger = False
+    try:
+        report = await supervisor.device()
+    except AuthenticationFailed:
+        if api_key is None:
+            raise
+        checks_key = True
+    else:
+        is_stranger = (
+            entry is not None
+            and compare_mac_addresses(hass, entry, report.mac_addresses)
+            is Match.DIFFERENT
+        )
+    if api_key is not None and not is_stranger:
+        supervisor = Supervisor(DirectTransport(url, session, api_key))
+        report = await supervisor.device()
     return ProbedDevice(
         name=await _name(supervisor),
         mac_addresses=[normalize_mac(address) for address in report.mac_addresses],
+        api_key=api_key,
+        checks_key=checks_key,
     )
+
+
+async def async_confirm_device(
+    hass: HomeAssistant, entry: BalenaConfigEntry, url: URL
+) -> Match:
+    """Return whether the device of an entry answers at a URL.
+
+    Raises:
+        AuthenticationFailed: The device refuses the key of the entry.
+        BalenaError: No device answers.
+    """
+    data = entry.data
+    key = None if is_leased_to_another(hass, entry, url) else data.get(CONF_API_KEY)
+    session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
+    try:
+        report = await Supervisor(DirectTransport(url, session)).device()
+    except AuthenticationFailed:
+        if key is None:
+            # A stranger, or the key of a device that had none.
+            if data.get(CONF_API_KEY) is not None:
+                return Match.DIFFERENT
+            raise
+        await Supervisor(DirectTransport(url, session, key)).device()
+        # The device checks the key and accepts it.
+        return Match.SAME
+    match = compare_mac_addresses(hass, entry, report.mac_addresses)
+    # Without evidence the lease decides.
+    if match is Match.UNKNOWN and is_leased_to_another(hass, entry, url):
+        return Match.DIFFERENT
+    return match
 
 
 async def _name(supervisor: Supervisor) -> str:

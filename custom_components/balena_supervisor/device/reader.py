@@ -10,6 +10,7 @@ from typing import Final
 from ..client import (
     AppReports,
     BalenaError,
+    Capability,
     CloudRateLimited,
     ConnectionFailed,
     DeviceInfo,
@@ -17,12 +18,14 @@ from ..client import (
     DeviceReport,
     Endpoint,
     HostConfig,
+    RequestTimeout,
     StateStatus,
     Supervisor,
     Unsupported,
     Vpn,
 )
-from ..const import CRASH_PAUSE, DETAILS_INTERVAL, LOGGER
+from ..const import CRASH_PAUSE, DETAILS_INTERVAL, LOGGER, UNHEALTHY_PAUSE
+from .app_selector import AppSelector, report_of_apps
 from .state import (
     DeviceDetails,
     DeviceState,
@@ -36,10 +39,10 @@ _CRASH_ERRORS: Final = (ConnectionFailed, DeviceOffline)
 
 
 class SupervisorReader:
-    """Reads the state of one device, and skips requests that cannot help.
+    """Reads the state of one device, and skipped_endpoints requests that cannot help.
 
     `app_id` is the app of the device if it is known: Supervisors before 7.12 do not report
-    it. `skips` are endpoints that are not needed. `on_details` is called after the details,
+    it. `skipped_endpoints` are endpoints that are not needed. `on_details` is called after the details,
     which seldom change, were read.
     """
 
@@ -49,21 +52,24 @@ class SupervisorReader:
         name: str,
         *,
         app_id: int | None = None,
-        skips: frozenset[Endpoint] = frozenset(),
+        skipped_endpoints: frozenset[Endpoint] = frozenset(),
         on_details: Callable[[], None] | None = None,
     ) -> None:
         """Prepare to read; nothing is sent yet."""
         self.details = DeviceDetails()
         self._app_id = app_id
+        self._apps = AppSelector()
         # When an endpoint that seemed to crash the Supervisor may be read again.
         self._crash_pauses: dict[Endpoint, float] = {}
         self._details_due = 0.0
         # The last responses, and the state that they resulted in.
         self._last: tuple[object, DeviceState] | None = None
+        # Until when a Supervisor that did not answer counts as unhealthy.
+        self._unhealthy_until = 0.0
         self._unsupported: set[Endpoint] = set()
         self._name = name
         self._on_details = on_details
-        self._skips = skips
+        self._skipped_endpoints = skipped_endpoints
         self._supervisor = supervisor
 
     async def read(self) -> DeviceState:
@@ -91,10 +97,9 @@ class SupervisorReader:
         async with asyncio.TaskGroup() as tasks:
             device = tasks.create_task(self._device_report(first))
             apps = tasks.create_task(self._ask(Endpoint.APPS_STATE, supervisor.apps))
-            healthy = tasks.create_task(
-                self._ask(Endpoint.HEALTHY, supervisor.is_healthy)
-            )
+            healthy = tasks.create_task(self._ask_health())
         if supervisor.version != previous:
+            self._unhealthy_until = 0.0
             self._unsupported.clear()
             self.expire_details()
         if monotonic() >= self._details_due:
@@ -104,9 +109,10 @@ class SupervisorReader:
         async with asyncio.TaskGroup() as tasks:
             vpn = tasks.create_task(self._ask(Endpoint.VPN, supervisor.vpn))
             containers = tasks.create_task(self._ask_containers(apps.result()))
+        selected = self._apps.select(apps.result())
         return self._state(
-            device.result(),
-            apps.result() or await self._read_single_app(device.result()),
+            report_of_apps(device.result(), apps.result(), selected),
+            selected or await self._read_single_app(device.result()),
             containers.result(),
             healthy=healthy.result(),
             vpn=vpn.result(),
@@ -150,7 +156,7 @@ class SupervisorReader:
     ) -> ResponseT | None:
         """Return an optional response, or None without one."""
         if (
-            endpoint in self._skips
+            endpoint in self._skipped_endpoints
             or endpoint in self._unsupported
             or not self._supervisor.supports(endpoint)
             or monotonic() < self._crash_pauses.get(endpoint, 0.0)
@@ -169,6 +175,23 @@ class SupervisorReader:
                 self._crash_pauses[endpoint] = monotonic() + pause
         return None
 
+    async def _ask_health(self) -> bool | None:
+        """Return whether the Supervisor is healthy, or None without an answer."""
+        if monotonic() < self._unhealthy_until:
+            return False
+        return await self._ask(Endpoint.HEALTHY, self._is_healthy)
+
+    async def _is_healthy(self) -> bool:
+        """Return whether the Supervisor is healthy. An old one that is not may never answer."""
+        try:
+            return await self._supervisor.is_healthy()
+        except RequestTimeout:
+            if self._supervisor.supports(Capability.UNHEALTHY_RESPONSE):
+                raise
+            # Asking with every poll would make each of them slow.
+            self._unhealthy_until = monotonic() + UNHEALTHY_PAUSE.total_seconds()
+            return False
+
     async def _device_report(self, known: DeviceReport | None) -> DeviceReport:
         """Return the given report, or read it."""
         return known or await self._supervisor.device()
@@ -176,7 +199,9 @@ class SupervisorReader:
     async def read_apps(self, device: DeviceReport) -> AppReports | None:
         """Return the apps of a device with this report, or None if it does not report them."""
         apps = await self._ask(Endpoint.APPS_STATE, self._supervisor.apps)
-        return apps or await self._read_single_app(device)
+        if apps is None:
+            return await self._read_single_app(device)
+        return self._apps.filter(apps)
 
     async def _read_single_app(self, device: DeviceReport) -> AppReports | None:
         """Return the app of an old Supervisor, which reports it only by its id."""
@@ -184,6 +209,9 @@ class SupervisorReader:
         if endpoint is not Endpoint.APP or self._app_id is None:
             return None
         app = await self._ask(endpoint, partial(self._supervisor.app, self._app_id))
+        has_stopped = self._supervisor.supports(Capability.STOPPED_STATUS)
+        if device.status == "Stopping" and not has_stopped:
+            device = replace(device, status="exited")
         return apps_from_single_app(self._app_id, app, device) if app else None
 
     async def _ask_containers(self, apps: AppReports | None) -> StateStatus | None:

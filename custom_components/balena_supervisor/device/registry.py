@@ -1,10 +1,14 @@
 """Keep the device registry up to date: a device and the child devices of its services."""
 
+from collections import defaultdict
+from collections.abc import Container
+import re
+
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.device_registry import DeviceInfo
 
-from ..const import DOMAIN
+from ..const import DASHBOARD_URL, DOMAIN, MANUFACTURER
 from .state import DeviceState, ServiceKey
 
 
@@ -18,6 +22,7 @@ class DeviceRegistryUpdater:
         """Register nothing yet."""
         self.device_entry_id = ""
         self._device_id = device_id
+        self._entities = er.async_get(hass)
         self._entry_id = entry_id
         self._info: DeviceInfo | None = None
         self._registry = dr.async_get(hass)
@@ -42,19 +47,104 @@ class DeviceRegistryUpdater:
             known = set(map(self.service_identifier, state.services))
         return {(DOMAIN, self._device_id)} | known
 
-    def update(self, info: DeviceInfo, state: DeviceState) -> None:
-        """Register the device if its info changed, and remove services that are gone."""
+    def device_info(
+        self, state: DeviceState, name: str, uuid: str | None, *, has_dashboard: bool
+    ) -> DeviceInfo:
+        """Return the registry info of the device.
+
+        `has_dashboard` is whether balenaCloud's dashboard has a page of the device.
+        """
+        return DeviceInfo(
+            identifiers={(DOMAIN, self._device_id)},
+            configuration_url=(
+                f"{DASHBOARD_URL}/devices/{uuid}" if uuid and has_dashboard else None
+            ),
+            manufacturer=MANUFACTURER,
+            model=state.details.device_type,
+            name=name,
+            serial_number=uuid,
+            sw_version=state.os_version,
+        )
+
+    def update(
+        self, info: DeviceInfo, state: DeviceState, *, reports_services: bool
+    ) -> bool:
+        """Register the device if its info changed, and remove services that are gone.
+
+        `reports_services` is whether the state lists services at all. Returns whether
+        services got other identifiers, which their entities do not have yet.
+        """
         if info != self._info:
             device = self._registry.async_get_or_create(
                 config_entry_id=self._entry_id, **info
             )
             self.device_entry_id = device.id
             self._info = info
-        # In the middle of an update the list of services is incomplete.
         services = set(state.services)
-        if services != self._services and state.apps is not None and state.is_settled:
+        if services == self._services or state.apps is None:
+            return False
+        has_moved = self._move_services(services, state.apps)
+        # In the middle of an update the list of services is incomplete. While one app replaces
+        # another it is empty, and the services of the new app take over the old identifiers.
+        if state.is_settled and (services or not reports_services):
             self._remove_stale_services(services)
             self._services = services
+        return has_moved
+
+    def _move_services(self, services: set[ServiceKey], apps: Container[int]) -> bool:
+        """Let services of a new app take the places of those of an app that is gone.
+
+        A device that moves to another fleet has services with the same names. Returns whether
+        a service has moved.
+        """
+        children = {
+            key: child
+            for child in dr.async_entries_for_parent_device(
+                self._registry, self.device_entry_id
+            )
+            if (key := self._service_key(child)) is not None
+        }
+        gone = defaultdict(list)
+        for app_id, name in children:
+            if app_id not in apps:
+                gone[name].append((app_id, name))
+        new = defaultdict(list)
+        for key in services - children.keys():
+            new[key[1]].append(key)
+        # With several services of a name it is unknown which is which.
+        moves = [
+            (gone[name][0], keys[0])
+            for name, keys in new.items()
+            if len(keys) == 1 and len(gone[name]) == 1
+        ]
+        for old, key in moves:
+            self._move_service(children[old], old, key)
+        return bool(moves)
+
+    def _move_service(
+        self, child: dr.ChildDeviceEntry, old: ServiceKey, new: ServiceKey
+    ) -> None:
+        """Give a service another identifier, and its entities other unique ids."""
+        identifier = self.service_identifier(new)
+        prefix = self.service_identifier(old)[1]
+        for entity in er.async_entries_for_device(
+            self._entities, child.id, include_disabled_entities=True
+        ):
+            if entity.platform == DOMAIN and entity.unique_id.startswith(prefix):
+                suffix = entity.unique_id.removeprefix(prefix)
+                self._entities.async_update_entity(
+                    entity.entity_id, new_unique_id=identifier[1] + suffix
+                )
+        self._registry.async_update_child_device(child.id, new_identifiers={identifier})
+
+    def _service_key(self, child: dr.ChildDeviceEntry) -> ServiceKey | None:
+        """Return the app id and the name of a service from its identifier."""
+        pattern = rf"{re.escape(self._device_id)}_(\d+)_(.+)"
+        for domain, identifier in child.identifiers:
+            match = re.fullmatch(pattern, identifier, re.ASCII | re.DOTALL)
+            if match and domain == DOMAIN:
+                return int(match[1]), match[2]
+        return None
 
     def _remove_stale_services(self, services: set[ServiceKey]) -> None:
         current = {self.service_identifier(key) for key in services}

@@ -22,6 +22,7 @@ from ..client import (
 class Status(StrEnum):
     """Known statuses of a device or a service. A Supervisor may report others."""
 
+    ABORTED = "aborted"
     AWAITING_HANDOVER = "awaiting_handover"
     DEAD = "dead"
     DELETING = "deleting"
@@ -39,6 +40,7 @@ class Status(StrEnum):
     RUNNING = "running"
     SHUTTING_DOWN = "shutting_down"
     STARTING = "starting"
+    STOPPED = "stopped"
     STOPPING = "stopping"
     UPDATING = "updating"
 
@@ -73,9 +75,12 @@ type ServiceKey = tuple[int, str]
 # A service runs while its container runs, also in a transitional status.
 _RUNNING: Final = {
     Status.RUNNING: True,
+    # The balena API reports some running services as idle.
+    Status.IDLE: True,
     Status.STOPPING: True,
     Status.HANDING_OVER: True,
     Status.AWAITING_HANDOVER: True,
+    Status.ABORTED: False,
     Status.DEAD: False,
     Status.DELETING: False,
     Status.EXITED: False,
@@ -85,6 +90,7 @@ _RUNNING: Final = {
     Status.REMOVING: False,
     Status.RESTARTING: False,
     Status.STARTING: False,
+    Status.STOPPED: False,
 }
 # Statuses of an image. The container of the previous release may still run.
 IMAGE_STATUSES: Final = {Status.DOWNLOADED, Status.DOWNLOADING}
@@ -93,8 +99,20 @@ UPDATE_STATUSES: Final = {
     "done": UpdateStatus.UP_TO_DATE,
     "applying_changes": UpdateStatus.APPLYING,
 }
-ONGOING: Final = {UpdateStatus.DOWNLOADING, UpdateStatus.APPLYING}
-GIVEN_UP: Final = {UpdateStatus.REJECTED, UpdateStatus.ABORTED, UpdateStatus.FAILED}
+ACTIVE_UPDATE_STATUSES: Final = {UpdateStatus.DOWNLOADING, UpdateStatus.APPLYING}
+# Summaries of older versions of the balena API.
+OVERALL_STATUSES: Final = {
+    "idle": OverallStatus.OPERATIONAL,
+    "offline": OverallStatus.DISCONNECTED,
+}
+# Commits are hexadecimal. In local mode the release is called "localrelease".
+_COMMIT: Final = re.compile(r"[0-9a-f]{8,}")
+_SHORT_COMMIT_LENGTH: Final = 7
+FAILED_UPDATE_STATUSES: Final = {
+    UpdateStatus.REJECTED,
+    UpdateStatus.ABORTED,
+    UpdateStatus.FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +151,8 @@ class DeviceState:
     `target_release` the commit that should run; only an account reports their versions.
     `refused_at` is when an update lock refused the last command, None after a success.
     `download_progress` is in percent, None while nothing downloads. Only an account reports
-    `last_seen`, `overall_status`, undervoltage, the temperature in °C, and the usage of CPU,
-    memory and storage in percent.
+    `last_seen`, `overall_status` and its progress in percent, undervoltage, the temperature in
+    °C, and the usage of CPU, memory and storage in percent.
     """
 
     online: bool = True
@@ -149,6 +167,7 @@ class DeviceState:
     mac_addresses: tuple[str, ...] = ()
     memory_usage: float | None = None
     os_version: str | None = None
+    overall_progress: float | None = None
     overall_status: str | None = None
     refused_at: datetime | None = None
     release: str | None = None
@@ -169,7 +188,7 @@ class DeviceState:
     @property
     def is_updating(self) -> bool:
         """Whether an update is being downloaded or applied."""
-        return self.online and self.update_status in ONGOING
+        return self.online and self.update_status in ACTIVE_UPDATE_STATUSES
 
     @property
     def update_locked(self) -> bool:
@@ -203,13 +222,25 @@ def state_from_supervisor(
     healthy: bool | None = None,
     vpn: Vpn | None = None,
 ) -> DeviceState:
-    """Return the state of a device from the responses of one poll. None is a missing response."""
+    """Return the state of a device from the responses of one poll. None is a missing response.
+
+    `apps` are the user's apps, and `device` reports nothing about others.
+    """
     first = (
         min(apps.apps.values(), key=lambda app: app.app_id, default=None)
         if apps
         else None
     )
+    release = _release(device, first, containers)
+    target_release = first.commit if first else None
     update_status = _update_status(device, apps, containers)
+    if (
+        update_status == UpdateStatus.UP_TO_DATE
+        and release is not None
+        and target_release not in (None, release)
+    ):
+        # The flag is set only once the device applies the release.
+        update_status = UpdateStatus.PENDING
     return DeviceState(
         apps={app.app_id: app.name for app in apps.apps.values()} if apps else None,
         details=details,
@@ -222,18 +253,15 @@ def state_from_supervisor(
         ip_addresses=device.ip_addresses,
         mac_addresses=device.mac_addresses,
         os_version=device.os_version,
-        # /v1/device has no commit while anything is applied.
-        release=(containers and containers.release) or device.commit,
+        release=release,
         services={
             (app.app_id, name): _service(app, name, containers)
             for app in _apps(apps)
             for name in app.services
         },
-        status=device_status(
-            state_key(device.status) if device.status else None, update_status
-        ),
+        status=device_status(update_status),
         supervisor_version=device.supervisor_version or details.supervisor_version,
-        target_release=first.commit if first else None,
+        target_release=target_release,
         update_downloaded=device.update_downloaded,
         update_failed=device.update_failed,
         update_pending=device.update_pending,
@@ -242,20 +270,14 @@ def state_from_supervisor(
     )
 
 
-def device_status(own: str | None, update_status: str | None) -> str | None:
-    """Return the status of a device from its own status and its update.
+def device_status(update_status: str | None) -> Status:
+    """Return the status of a device from its update.
 
-    Its own status is that of one service, and "Idle" while another service downloads.
+    The status that the device reports is that of one service.
     """
     if update_status == UpdateStatus.DOWNLOADING:
         return Status.DOWNLOADING
-    # Without a service the device reports no status, and is idle. The status of an update
-    # that is not under way is outdated.
-    if own in (None, Status.DOWNLOADING, Status.UPDATING):
-        own = Status.IDLE
-    if update_status == UpdateStatus.APPLYING and own == Status.IDLE:
-        return Status.UPDATING
-    return own
+    return Status.UPDATING if update_status == UpdateStatus.APPLYING else Status.IDLE
 
 
 def apps_from_single_app(app_id: int, app: App, device: DeviceReport) -> AppReports:
@@ -276,8 +298,8 @@ def apps_from_single_app(app_id: int, app: App, device: DeviceReport) -> AppRepo
 
 
 def short_commit(commit: str) -> str:
-    """Return the short form of a commit."""
-    return commit[:7]
+    """Return the short form of a commit. Other names of releases stay whole."""
+    return commit[:_SHORT_COMMIT_LENGTH] if _COMMIT.fullmatch(commit) else commit
 
 
 def release_label(commit: str | None, version: str | None) -> str | None:
@@ -299,13 +321,16 @@ def _update_status(
     services = [
         state_key(service.status) for service in _services(apps) if service.status
     ]
-    if containers is not None and any(
-        image.status and state_key(image.status) == Status.DOWNLOADING
-        for image in containers.images
-    ):
-        stages.add(UpdateStatus.DOWNLOADING)
+    services += [
+        state_key(image.status)
+        for image in (containers.images if containers else ())
+        if image.status and apps and image.app_id in apps.apps
+    ]
+    if apps is None and device.status:
+        # It may be outdated, and is about one service.
+        services.append(state_key(device.status))
     # Supervisors before 17.7 report the stage only by the statuses of services.
-    if Status.DOWNLOADING in (*services, device.status and state_key(device.status)):
+    if Status.DOWNLOADING in services:
         stages.add(UpdateStatus.DOWNLOADING)
     stages.discard(UpdateStatus.UP_TO_DATE)
     if device.update_pending is False:
@@ -338,11 +363,27 @@ def _update_status(
     return UpdateStatus.UP_TO_DATE
 
 
+def _release(
+    device: DeviceReport, first: AppReport | None, containers: StateStatus | None
+) -> str | None:
+    """Return the commit of the release that the first app runs."""
+    if (
+        containers is not None
+        and first is not None
+        and containers.app_id == first.app_id
+        and containers.release is not None
+    ):
+        return containers.release
+    # /v1/device has no commit while anything is applied.
+    return device.commit
+
+
 def _download_progress(
     device: DeviceReport, apps: AppReports | None, containers: StateStatus | None
 ) -> float | None:
     """Return the download progress of all images, or of the downloading services, in percent."""
-    if containers is not None and containers.download_progress is not None:
+    is_about_apps = containers and apps and containers.app_id in apps.apps
+    if is_about_apps and containers and containers.download_progress is not None:
         return containers.download_progress
     parts = [
         service.download_progress
@@ -351,7 +392,7 @@ def _download_progress(
     ]
     if parts:
         return sum(parts) / len(parts)
-    return device.download_progress
+    return device.download_progress if apps is None else None
 
 
 def _service(app: AppReport, name: str, containers: StateStatus | None) -> ServiceState:
@@ -362,7 +403,8 @@ def _service(app: AppReport, name: str, containers: StateStatus | None) -> Servi
     if container is not None and container.status:
         status = state_key(container.status)
     is_running = is_running_status(status)
-    if containers is not None and container is None and status in IMAGE_STATUSES:
+    has_containers = containers is not None and containers.is_about(app.app_id)
+    if has_containers and container is None and status in IMAGE_STATUSES:
         is_running = False
     return ServiceState(
         app_id=app.app_id,

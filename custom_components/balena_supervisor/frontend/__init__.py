@@ -11,19 +11,19 @@ from homeassistant.core import HomeAssistant
 from ..const import DOMAIN
 
 _FOLDER: Final = Path(__file__).parent
-# This module loads the others.
+# The module that imports the others.
 _ENTRY_MODULE: Final = "balena.js"
 
 
 async def async_setup_frontend(hass: HomeAssistant) -> None:
-    """Let every page load our modules, if there is a frontend."""
+    """Add the modules to every page, if the frontend is set up."""
     if "frontend" not in hass.config.components:
         return
     paths, version = await hass.async_add_executor_job(_read_modules)
     await hass.http.async_register_static_paths(
         [StaticPathConfig(f"/{DOMAIN}/{path.name}", str(path)) for path in paths]
     )
-    # Browsers cache a module for long. The version in the URL changes with its content.
+    # Browsers cache modules. The version in the URL changes when the content changes.
     add_extra_js_url(hass, f"/{DOMAIN}/{_ENTRY_MODULE}?v={version}")
 
 

@@ -253,6 +253,7 @@ function startAndStop({ name: service, entities }, text) {
 
 const under = (head, cards) => (cards.length ? [head, ...cards] : []);
 
+const OVERVIEW = "overview";
 const goTo = (path) => ({ action: "navigate", navigation_path: path });
 const viewOf = ({ id }) => `device-${id}`;
 const fleetViewOf = ({ fleet }) => `fleet-${fleet?.id ?? "none"}`;
@@ -378,6 +379,9 @@ class DevicesSection extends HTMLElement {
   static async generate(config, hass) {
     const text = await textsOf(hass);
     const { fleet, devices } = DevicesSection.group(config, hass);
+    if (config.fleet && !fleet) {
+      return grid([heading(text("fleet_gone"), "mdi:help-network-outline")]);
+    }
     const isMany = devices.length > MANY;
     const tiles = devices.flatMap((device) => {
       const seen = isMany ? {} : look(hass, device);
@@ -443,6 +447,9 @@ class DeviceView extends HTMLElement {
     const text = await textsOf(hass);
     const { devices } = inventory(hass);
     const device = devices.find(({ id }) => id === config.device_id);
+    if (!devices.length) {
+      return Dashboard.nothing(hass);
+    }
     if (!device) {
       return { type: "sections", sections: [grid([heading(text("gone"), "mdi:help-network-outline")])] };
     }
@@ -495,14 +502,17 @@ class DeviceView extends HTMLElement {
     ];
   }
 
-  static services({ services }, text) {
+  static services({ name: device, services }, text) {
     const cards = services.flatMap((service) => [
       ...tile(service.entities, "sensor.service_status", { name: service.name }),
       ...startAndStop(service, text),
       ...button(
         service.entities,
         "button.restart_service",
-        press(service.entities["button.restart_service"]),
+        press(
+          service.entities["button.restart_service"],
+          text("confirm_restart_service", { service: service.name, device }),
+        ),
       ),
     ]);
     return under(heading(text("services"), "mdi:docker"), cards);
@@ -540,6 +550,40 @@ class DeviceView extends HTMLElement {
 
 // The dashboard
 
+// The paths of the views that a dashboard had in this page of the browser, by its devices.
+const places = new Map();
+
+/** Return the path of the open view if it is the page of a device or a fleet. */
+function openPath() {
+  const path = window.location.pathname.split("/").pop();
+  return /^(device|fleet)-./.test(path) ? [path] : [];
+}
+
+/** Return the view of a device or a fleet that does not exist. It says so. */
+function goneView(path, selected) {
+  const [, kind, id] = path.match(/^(device|fleet)-(.*)$/);
+  const strategy =
+    kind === "device"
+      ? { type: "custom:balena-device", device_id: id }
+      : { type: "custom:balena-fleet", device_id: selected, fleet: id === "none" ? undefined : id };
+  return { path, subview: true, strategy };
+}
+
+/**
+ * Return the views in the order that they had, new ones last.
+ *
+ * When the views change, Home Assistant goes on to show the view with the same number. A view keeps its
+ * number when a device is added, renamed or removed, so that the page of a device does not become the
+ * page of another device.
+ */
+function inPlace({ device_id: selected }, views) {
+  const key = JSON.stringify(selected ?? null);
+  const byPath = new Map(views.map((view) => [view.path, view]));
+  const paths = new Set([...(places.get(key) ?? []), ...byPath.keys(), ...openPath()]);
+  places.set(key, paths);
+  return [...paths].map((path) => byPath.get(path) ?? goneView(path, selected));
+}
+
 class Dashboard extends HTMLElement {
   static registryDependencies = ["devices", "entities"];
 
@@ -548,35 +592,31 @@ class Dashboard extends HTMLElement {
   }
 
   static async generate(config, hass) {
-    const { fleets, devices } = chosen(hass, config);
-    const device = (item, more) => ({
+    const found = chosen(hass, config);
+    const { fleets, devices } = found;
+    const text = await textsOf(hass);
+    const { device_id } = config;
+    const isAlone = !fleets.length && devices.length === 1;
+    const overview = fleets.length || devices.length
+      ? { path: OVERVIEW, strategy: { type: "custom:balena-overview", device_id } }
+      : { path: OVERVIEW, ...(await Dashboard.nothing(hass)) };
+    const fleetViews = grouped(found)
+      .filter((group) => group.devices.length > MANY)
+      .map((group) => ({
+        title: group.fleet?.name ?? text("devices"),
+        path: fleetViewOf(group),
+        subview: true,
+        strategy: { type: "custom:balena-fleet", device_id, fleet: group.fleet?.id },
+      }));
+    const deviceViews = devices.map((item) => ({
       title: item.name,
       path: viewOf(item),
       strategy: { type: "custom:balena-device", device_id: item.id },
-      ...more,
-    });
-    if (!fleets.length && devices.length === 1) {
-      return { views: [device(devices[0])] };
-    }
-    if (!fleets.length && !devices.length) {
-      return { views: [await Dashboard.nothing(hass)] };
-    }
-    const text = await textsOf(hass);
-    const { device_id } = config;
-    return {
-      views: [
-        { path: "overview", strategy: { type: "custom:balena-overview", device_id } },
-        ...grouped({ fleets, devices })
-          .filter((group) => group.devices.length > MANY)
-          .map((group) => ({
-            title: group.fleet?.name ?? text("devices"),
-            path: fleetViewOf(group),
-            subview: true,
-            strategy: { type: "custom:balena-fleet", device_id, fleet: group.fleet?.id },
-          })),
-        ...devices.map((item) => device(item, { subview: true })),
-      ],
-    };
+      subview: !isAlone,
+    }));
+    // A device alone has the first page.
+    const first = isAlone ? { ...overview, visible: false } : overview;
+    return { views: inPlace(config, [first, ...fleetViews, ...deviceViews]) };
   }
 
   static async nothing(hass) {
@@ -595,7 +635,7 @@ class Dashboard extends HTMLElement {
       title: text("nothing"),
       buttons: hass.user?.is_admin ? [add] : [],
     };
-    return { path: "overview", type: "sections", max_columns: 1, sections: [grid([card])] };
+    return { type: "sections", max_columns: 1, sections: [grid([card])] };
   }
 }
 

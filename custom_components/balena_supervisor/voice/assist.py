@@ -39,7 +39,7 @@ def async_register_sentences(
 ) -> Callable[[], None]:
     """Register sentences, and return a function that removes them.
 
-    `respond` returns the response, or None to leave the response to others.
+    `respond` returns the response, or None to let other agents respond.
     """
     return get_agent_manager(hass).register_trigger(sentences, respond)
 
@@ -47,7 +47,7 @@ def async_register_sentences(
 async def async_count_sentence_triggers(
     hass: HomeAssistant, user_input: ConversationInput
 ) -> int:
-    """Return how many registrations match a sentence, those of automations included."""
+    """Return how many sentence triggers match, including those of automations."""
     agent = get_agent_manager(hass).default_agent
     result = agent and await agent.async_recognize_sentence_trigger(user_input)
     return len(result.matched_triggers) if result else 0
@@ -72,6 +72,6 @@ async def async_handle_other_intents(
 
 
 def _is_excluded(result: RecognizeResult) -> bool:
-    """Return whether a sentence is neither the user's own nor names an entity."""
+    """Return whether a sentence is not a custom sentence and does not name an entity."""
     is_custom = (result.intent_metadata or {}).get(METADATA_CUSTOM_SENTENCE)
     return not is_custom and "name" not in result.entities

@@ -1,4 +1,4 @@
-"""Handler of commands."""
+"""Intent handler of commands."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -16,7 +16,7 @@ from .request import VoiceError, VoiceRequest
 from .resolver import resolve_state
 from .targets import EntityKind
 
-# A command that takes longer continues in the background, in seconds.
+# In seconds. A command that takes longer continues in the background.
 RESPONSE_TIMEOUT: Final = 15.0
 
 
@@ -37,7 +37,7 @@ class CommandHandler(BalenaIntentHandler):
         is_idempotent: bool = False,
         skipped_if: frozenset[str] = frozenset(),
     ) -> None:
-        """Initialize the handler; `skipped_if` are response keys of states with nothing to do."""
+        """Initialize the handler. `skipped_if` contains the response keys that need no command."""
         super().__init__(intent_type, kind, title, description)
         self._action = action
         self.is_destructive = is_destructive
@@ -88,7 +88,7 @@ async def _async_run(
 
 
 def _log_failure(task: asyncio.Future[object]) -> None:
-    """Log the failure of a command that the person no longer waited for."""
+    """Log the failure of a command that continued in the background."""
     if not task.cancelled() and (error := task.exception()) is not None:
         LOGGER.warning("A spoken command failed: %s", error)
 

@@ -17,13 +17,13 @@ from hassil.parse_expression import parse_sentence
 from hassil.recognize import recognize_all
 
 from .intents import HANDLERS
-from .names import shared_prefixes, spoken
+from .names import shared_prefixes, spoken_form
 from .targets import EntityKind, SpokenNames
 from .templates import LanguageTemplates
 
-KINDS: Final = {handler.intent_type: handler.kind for handler in HANDLERS}
+KIND_BY_INTENT: Final = {handler.intent_type: handler.kind for handler in HANDLERS}
 _DEVICE_RULE: Final = "<balena_device>"
-# Stands in for a list without names: nobody can say it.
+# Placeholder for an empty list of names. Nobody can speak it.
 _NO_NAME: Final = "\N{REPLACEMENT CHARACTER}"
 _REFERENCE: Final = re.compile(r"<(?P<rule>\w+)>|\{(?P<list>\w+)(?::\w+)?\}")
 _NAME_LISTS: Final[dict[str, Callable[[SpokenNames], frozenset[str]]]] = {
@@ -37,7 +37,7 @@ _PLAIN_NAME: Final = re.compile(r"[\w\s-]*")
 
 @dataclass(frozen=True, slots=True)
 class RecognizedIntent:
-    """An intent with the values of its slots."""
+    """The intent of a sentence, and the values of its slots."""
 
     intent_type: str
     slots: dict[str, str]
@@ -47,11 +47,11 @@ class Grammar:
     """The sentences of one language."""
 
     def __init__(self, templates: LanguageTemplates) -> None:
-        """Parse the sentences. Invalid ones raise various errors."""
+        """Parse the sentences. hassil raises various errors for invalid sentences."""
         self._intents: dict[str, Any] = {
             intent_type: intent
             for intent_type, intent in templates.data["intents"].items()
-            if intent_type in KINDS
+            if intent_type in KIND_BY_INTENT
         }
         self._lists: dict[str, Any] = templates.data["lists"]
         self._rules: dict[str, str] = templates.data["expansion_rules"]
@@ -64,20 +64,22 @@ class Grammar:
                 "expansion_rules": self._rules,
             }
         )
-        for sentence in self.sentences(SpokenNames.by_kind([], set(KINDS.values()))):
+        for sentence in self.sentences(
+            SpokenNames.by_kind([], set(KIND_BY_INTENT.values()))
+        ):
             parse_sentence(sentence)
 
     def sentences(self, names: dict[EntityKind, SpokenNames]) -> list[str]:
-        """Return all sentences, with the names that each kind of entities has.
+        """Return all sentences with the names of their kind of entities.
 
-        Sentences that differ only before the device become one, because Home Assistant
-        parses all names in each sentence.
+        Sentences that differ only in the words before the device are merged. Home Assistant
+        parses all names of each sentence, so fewer sentences are faster.
         """
         alternatives: dict[SpokenNames, dict[str, str]] = {}
         sentences: list[str] = []
         beginnings: defaultdict[tuple[SpokenNames, str], list[str]] = defaultdict(list)
         for intent_type, intent in self._intents.items():
-            known = names[KINDS[intent_type]]
+            known = names[KIND_BY_INTENT[intent_type]]
             if known not in alternatives:
                 alternatives[known] = {
                     name: "|".join(map(_escape, self._spoken_forms(name, known)))
@@ -132,9 +134,9 @@ class Grammar:
         )
 
     def _spoken_forms(self, slot: str, names: SpokenNames) -> list[str]:
-        """Return the names for a slot in all forms that Home Assistant can hear."""
+        """Return the names for a slot in all forms that speech-to-text can produce."""
         raw: frozenset[str] = _NAME_LISTS[slot](names)
-        forms = [spoken(name, self._articles) for name in raw]
+        forms = [spoken_form(name, self._articles) for name in raw]
         # Home Assistant ignores hyphens, but no other punctuation.
         forms += [name for name in raw if not _PLAIN_NAME.fullmatch(name)]
         if slot == "balena_device":
@@ -144,7 +146,7 @@ class Grammar:
         return sorted(cased - {""})
 
     def _expand(self, sentence: str, alternatives: dict[str, str]) -> str:
-        """Return a sentence in which only wildcards remain as references."""
+        """Return a sentence whose rules and lists are expanded, except for wildcards."""
 
         def expand(reference: re.Match[str]) -> str:
             if (rule := reference["rule"]) is not None:

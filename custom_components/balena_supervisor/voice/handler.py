@@ -24,7 +24,7 @@ class BalenaIntentHandler(intent.IntentHandler):
     def __init__(
         self, intent_type: str, kind: EntityKind, title: str, description: str
     ) -> None:
-        """Initialize the handler; title and description are for language models."""
+        """Initialize the handler. Language models receive the title and the description."""
         self.intent_type = intent_type
         self.kind = kind
         self.title = title
@@ -49,7 +49,7 @@ class BalenaIntentHandler(intent.IntentHandler):
 
     @override
     async def async_handle(self, intent_obj: intent.Intent) -> intent.IntentResponse:
-        """Handle the intent; a failure becomes an error response."""
+        """Handle the intent. A VoiceError results in an error response."""
         slots = self.async_validate_slots(intent_obj.slots)
         request = VoiceRequest(
             intent_obj.hass,
@@ -92,5 +92,5 @@ class BalenaIntentHandler(intent.IntentHandler):
 
 
 def response_key(state: State) -> str:
-    """Return the key of the response for a state; a running update has a key of its own."""
+    """Return the key of the response for a state. An update in progress has its own key."""
     return "installing" if state.attributes.get("in_progress") else state.state

@@ -1,4 +1,4 @@
-"""The table of intents."""
+"""All intents, with the entities that they are about."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ from .targets import EntityKind
 REBOOT: Final = EntityKind(Platform.BUTTON, ("reboot",))
 IDENTIFY: Final = EntityKind(Platform.BUTTON, ("identify",))
 ONLINE: Final = EntityKind(Platform.BINARY_SENSOR, ("online",))
-# "status" of a device in a fleet is disabled by default.
+# In a fleet, "status" is disabled by default.
 STATUS: Final = EntityKind(Platform.SENSOR, ("status", "overall_status"))
 UPDATE: Final = EntityKind(Platform.UPDATE, ("release_update",))
 VPN: Final = EntityKind(Platform.BINARY_SENSOR, ("vpn",))

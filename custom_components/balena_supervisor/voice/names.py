@@ -1,4 +1,4 @@
-"""Names of devices, services and areas as a person speaks them."""
+"""Spoken forms of the names of devices, services and areas."""
 
 from collections.abc import Collection, Iterable
 import re
@@ -7,17 +7,17 @@ from typing import Final
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 
 
-def normalized(name: str, articles: Collection[str]) -> str:
-    """Return a name for comparisons: as it is spoken, without case."""
-    return spoken(name, articles).casefold()
+def normalize_name(name: str, articles: Collection[str]) -> str:
+    """Return the spoken form of a name in lower case, for comparisons."""
+    return spoken_form(name, articles).casefold()
 
 
-def spoken(name: str, articles: Collection[str]) -> str:
+def spoken_form(name: str, articles: Collection[str]) -> str:
     """Return a name without hyphens, punctuation and leading articles."""
-    return without_articles(_SEPARATORS.sub(" ", name), articles)
+    return strip_articles(_SEPARATORS.sub(" ", name), articles)
 
 
-def without_articles(name: str, articles: Collection[str]) -> str:
+def strip_articles(name: str, articles: Collection[str]) -> str:
     """Return a name without leading articles, but with at least one word."""
     words = name.split()
     while len(words) > 1 and words[0].casefold() in articles:
@@ -26,8 +26,11 @@ def without_articles(name: str, articles: Collection[str]) -> str:
 
 
 def shared_prefixes(names: Iterable[str], articles: Collection[str]) -> set[str]:
-    """Return the leading words that at least two names share; a full name is no prefix."""
-    full_names = {spoken(name, articles).lower() for name in names}
+    """Return the prefixes, in whole words, that at least two names share.
+
+    A prefix that is itself a full name is omitted.
+    """
+    full_names = {spoken_form(name, articles).lower() for name in names}
     seen: set[str] = set()
     shared: set[str] = set()
     for words in map(str.split, full_names):

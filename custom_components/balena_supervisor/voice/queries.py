@@ -1,4 +1,4 @@
-"""Handlers of questions."""
+"""Intent handlers of questions."""
 
 from typing import Any, override
 
@@ -92,13 +92,13 @@ class DeviceListQueryHandler(BalenaIntentHandler):
         matching = [
             (name, state) for name, state in exposed if state.state == requested
         ]
-        # A list of what is off also mentions the devices whose state is unavailable.
+        # A list of offline devices also includes the unavailable ones.
         unavailable = [
             (name, state)
             for name, state in exposed
             if requested == STATE_OFF and state.state == STATE_UNAVAILABLE
         ]
-        # The names of these slots and keys are those in the templates of users.
+        # Do not rename these slots and keys: custom sentences of users contain them.
         request.response_slots.update(
             count=len(matching),
             devices=request.join_with_and(name for name, _ in matching),

@@ -16,7 +16,7 @@ _MENTION_ENTITY: Final = {"balena_disabled", "balena_missing", "balena_not_expos
 
 
 class VoiceError(Exception):
-    """A request fails: `key` names the error response, unless `text` contains it."""
+    """A failed request. `key` is the key of the error response. `text` replaces that response."""
 
     def __init__(
         self,
@@ -38,23 +38,23 @@ class VoiceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VoiceRequest:
-    """A spoken request. Code that handles it adds values for the response."""
+    """A spoken request. Handlers add values for the response to `response_slots`."""
 
     hass: HomeAssistant
     intent: intent.Intent
     templates: LanguageTemplates
-    # What the person said.
+    # Values from the sentence.
     slots: dict[str, str]
     response_slots: dict[str, Any] = field(default_factory=dict)
 
     @property
     def requested_state(self) -> str:
-        """The state that the question contains."""
+        """The state that the question asks for."""
         return self.slots.get("state", STATE_ON)
 
     def render(self, key: str) -> str:
         """Return a response."""
-        # "asked" is a name that the templates of users contain.
+        # Do not rename "asked": custom sentences of users contain it.
         values = self.response_slots | {"asked": self.requested_state}
         slots = {
             name: escape_markdown(value) if isinstance(value, str) else value

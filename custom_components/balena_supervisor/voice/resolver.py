@@ -6,7 +6,7 @@ from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import State
 from homeassistant.helpers import device_registry as dr, intent
 
-from .names import normalized, without_articles
+from .names import normalize_name, strip_articles
 from .request import VoiceError, VoiceRequest
 from .targets import EntityKind, VoiceTarget, all_devices, find_targets
 
@@ -41,11 +41,11 @@ def resolve_device(request: VoiceRequest, kind: EntityKind) -> VoiceTarget:
         return exact[0]
     candidates = exact or _with_exposed_entity(request, matches.by_prefix, kind)
     if len(candidates) > 1:
-        choice = _choice(request, candidates)
-        raise VoiceError("balena_which", candidates=choice)
+        names = _candidate_names(request, candidates)
+        raise VoiceError("balena_which", candidates=names)
     if candidates:
-        choice = _choice(request, candidates)
-        raise VoiceError("balena_maybe", device=name, candidates=choice)
+        names = _candidate_names(request, candidates)
+        raise VoiceError("balena_maybe", device=name, candidates=names)
     if area is not None:
         raise VoiceError("balena_no_device_in_area", device=name, area=area)
     raise VoiceError("balena_no_device", device=name)
@@ -69,11 +69,11 @@ def _devices_in(request: VoiceRequest, area: str | None) -> list[VoiceTarget]:
     if area is None:
         return devices
     articles = request.templates.articles
-    wanted = normalized(area, articles)
+    wanted = normalize_name(area, articles)
     return [
         device
         for device in devices
-        if wanted in {normalized(name, articles) for name in device.area_names}
+        if wanted in {normalize_name(name, articles) for name in device.area_names}
     ]
 
 
@@ -84,7 +84,7 @@ def _with_exposed_entity(
     return [
         device
         for device in devices
-        if exposed_states(request, device.owners(kind), kind)
+        if exposed_states(request, device.targets_for(kind), kind)
     ]
 
 
@@ -103,8 +103,8 @@ def _prefer_own_area(
     ] or devices
 
 
-def _choice(request: VoiceRequest, devices: list[VoiceTarget]) -> str:
-    """Return the names of devices to choose from, with areas where names are equal."""
+def _candidate_names(request: VoiceRequest, devices: list[VoiceTarget]) -> str:
+    """Return the names of devices to choose from. Equal names include their area."""
     names = [device.name for device in devices]
     return request.join_with_or(
         request.templates.render(
@@ -126,7 +126,7 @@ def _resolve_service(
     name, articles = request.slots["service"], request.templates.articles
     services = find_targets(name, device.services, kind, articles).exact
     if not services:
-        service = without_articles(name, articles)
+        service = strip_articles(name, articles)
         raise VoiceError("balena_no_service", service=service)
     if len(services) > 1:
         choice = request.join_with_or(service.name for service in services)

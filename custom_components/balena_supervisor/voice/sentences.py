@@ -1,8 +1,8 @@
 """Keeps the sentences of this integration registered with Assist.
 
-Home Assistant tries registered sentences before its own intents. Therefore they contain
-the names of the devices, so that they match nothing else, and sentences that Home
-Assistant or the user's custom sentences understand are left to them.
+Home Assistant tries registered sentences before its own intents. Therefore the registered
+sentences contain the names of the devices, so that they match nothing else. A sentence
+that Home Assistant's own intents or the user's custom sentences match is left to them.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from .assist import (
     async_handle_other_intents,
     async_register_sentences,
 )
-from .grammar import KINDS, Grammar, RecognizedIntent
+from .grammar import KIND_BY_INTENT, Grammar, RecognizedIntent
 from .targets import EntityKind, SpokenNames, all_devices, entries_in_use
 from .templates import LanguageTemplates, async_load_templates
 
@@ -45,7 +45,7 @@ _NAME_FIELDS: Final = {"area_id", "name", "name_by_user"}
 
 
 class SentenceManager:
-    """Registers the sentences again whenever names, files or entries change."""
+    """Registers the sentences, again after each change of names, files or entries."""
 
     def __init__(self, hass: HomeAssistant) -> None:
         """Initialize the manager."""
@@ -63,7 +63,7 @@ class SentenceManager:
             hass,
             LOGGER,
             cooldown=_COOLDOWN,
-            # The registry lacks a new device until its event was handled.
+            # A new device is not in the registry until its event has been handled.
             immediate=False,
             function=self._async_refresh,
         )
@@ -103,7 +103,7 @@ class SentenceManager:
         sentences: dict[str, list[str]] = {}
         if entries_in_use(self._hass):
             devices = all_devices(self._hass)
-            self._names = SpokenNames.by_kind(devices, set(KINDS.values()))
+            self._names = SpokenNames.by_kind(devices, set(KIND_BY_INTENT.values()))
             sentences = {
                 language: grammar.sentences(self._names)
                 for language, grammar in self._grammars.items()
@@ -164,7 +164,7 @@ class SentenceManager:
         return {language: found for language, found in recognized.items() if found}
 
     def _satellite_device_id(self, user_input: ConversationInput) -> str | None:
-        """Return the device that the person speaks to."""
+        """Return the id of the device of the voice satellite."""
         if user_input.satellite_id is not None:
             satellite = er.async_get(self._hass).async_get(user_input.satellite_id)
             if satellite is not None:
@@ -173,17 +173,17 @@ class SentenceManager:
 
 
 def _parse_grammars(templates: dict[str, LanguageTemplates]) -> dict[str, Grammar]:
-    """Return the grammar of each language; a user's file with mistakes is not used."""
+    """Return the grammar of each language. An invalid file of the user is replaced by the shipped one."""
     grammars: dict[str, Grammar] = {}
-    for language, own in templates.items():
+    for language, language_templates in templates.items():
         try:
-            grammars[language] = Grammar(own)
+            grammars[language] = Grammar(language_templates)
         except Exception as err:
-            if own.fallback is None:
+            if language_templates.fallback is None:
                 raise
             # hassil raises various errors for invalid sentences.
             LOGGER.warning("The sentences of %s are not used: %s", language, err)
-            grammars[language] = Grammar(own.fallback)
+            grammars[language] = Grammar(language_templates.fallback)
     return grammars
 
 

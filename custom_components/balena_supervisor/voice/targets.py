@@ -17,15 +17,15 @@ from homeassistant.helpers import (
 
 from ..const import DOMAIN
 from ..device.entry import BalenaConfigEntry
-from ..entity import NAMES_PARENT
-from .names import normalized
+from ..entity import PREFIXES_PARENT_NAME
+from .names import normalize_name
 
 
 @dataclass(frozen=True, slots=True)
 class EntityKind:
-    """The entities that a sentence is about, by the ends of their unique ids.
+    """The entities that a sentence is about. `keys` are the ends of their unique ids.
 
-    A device can have entities with several of the keys: the first key takes precedence.
+    If a device has entities for several keys, the first key takes precedence.
     """
 
     platform: Platform
@@ -37,7 +37,7 @@ class EntityKind:
 class VoiceTarget:
     """A device or service that can be named in a sentence.
 
-    It is read from the registry, which also has the devices of an entry that failed to load.
+    It comes from the registry, which also contains devices of entries that failed to load.
     """
 
     hass: HomeAssistant
@@ -47,7 +47,7 @@ class VoiceTarget:
 
     @cached_property
     def identifier(self) -> str:
-        """The identifier in the device registry, with which unique ids of entities begin."""
+        """The identifier in the device registry. The unique ids of the entities begin with it."""
         return next(
             identifier
             for domain, identifier in self.registry_entry.identifiers
@@ -56,19 +56,19 @@ class VoiceTarget:
 
     @cached_property
     def name(self) -> str:
-        """The name that the user sees; a service is named without its device."""
+        """The name that the user sees. The name of a service does not include its device."""
         return self.registry_entry.name_by_user or self._default_name
 
     @cached_property
     def _default_name(self) -> str:
         name = self.registry_entry.name or ""
-        if self.device is None or NAMES_PARENT:
+        if self.device is None or PREFIXES_PARENT_NAME:
             return name
         return name.removeprefix(f"{self.device.registry_entry.name} ")
 
     @cached_property
     def other_names(self) -> list[str]:
-        """The name from before the user changed it, and the name of the service in balena."""
+        """The name before the user changed it, and the name of the service in balena."""
         if self.device is None:
             return [self._default_name]
         app_and_service = self.identifier.removeprefix(f"{self.device.identifier}_")
@@ -92,8 +92,8 @@ class VoiceTarget:
         services = dr.async_entries_for_parent_device(registry, self.registry_entry.id)
         return [VoiceTarget(self.hass, service, self) for service in services]
 
-    def owners(self, kind: EntityKind) -> list[VoiceTarget]:
-        """Return the targets whose entities these are: the services, or the device itself."""
+    def targets_for(self, kind: EntityKind) -> list[VoiceTarget]:
+        """Return the targets that can have entities of a kind: the services, or the device."""
         return self.services if kind.is_of_service else [self]
 
     def entities(self, kind: EntityKind) -> Iterator[er.RegistryEntry]:
@@ -110,7 +110,7 @@ class VoiceTarget:
     ) -> list[er.RegistryEntry]:
         """Return the enabled entities of a kind that are exposed to an assistant.
 
-        Without an assistant, for example in a script, all entities count as exposed.
+        If there is no assistant, for example in a script, all entities count as exposed.
         """
         return [
             entity
@@ -123,7 +123,7 @@ class VoiceTarget:
         ]
 
     def aliases(self, kind: EntityKind) -> list[str]:
-        """Return the aliases of the entities of a kind, which also name the target."""
+        """Return the aliases of the entities of a kind. They are also names of the target."""
         return [
             alias
             for entity in self.entities(kind)
@@ -137,7 +137,7 @@ class TargetMatches:
     """The targets that a name matches."""
 
     exact: list[VoiceTarget]
-    # Targets with a longer name that begins with the spoken one.
+    # Targets whose longer name begins with the spoken name.
     by_prefix: list[VoiceTarget]
 
 
@@ -217,10 +217,10 @@ def find_targets(
 
     Current names and aliases take precedence over earlier names.
     """
-    wanted = normalized(name, articles)
+    wanted = normalize_name(name, articles)
 
     def matches(names: Iterable[str]) -> bool:
-        return any(normalized(other, articles) == wanted for other in names)
+        return any(normalize_name(other, articles) == wanted for other in names)
 
     exact = [
         target for target in targets if matches((target.name, *target.aliases(kind)))
@@ -228,6 +228,6 @@ def find_targets(
     by_prefix = [
         target
         for target in targets
-        if normalized(target.name, articles).startswith(f"{wanted} ")
+        if normalize_name(target.name, articles).startswith(f"{wanted} ")
     ]
     return TargetMatches(exact, by_prefix)

@@ -1,4 +1,4 @@
-"""Sentence and response templates of each language, from the YAML files."""
+"""Sentence and response templates of each language. They come from YAML files."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ class LanguageTemplates:
 
     @property
     def articles(self) -> frozenset[str]:
-        """The words that a person can put before a name."""
+        """The articles that a person can say before a name."""
         articles = self.data.get("lists", {}).get("balena_article", {})
         return frozenset(map(str, articles.get("values", ())))
 
     def has_response(self, intent_type: str, key: str) -> bool:
-        """Return whether an intent has a response of its own with a key."""
+        """Return whether an intent has its own response for a key."""
         return self._find_response(intent_type, key) is not None
 
     def render(
@@ -46,7 +46,7 @@ class LanguageTemplates:
         key: str,
         slots: Mapping[str, Any],
     ) -> str:
-        """Return a response of an intent, or the response that all intents share."""
+        """Return the response of an intent for a key, or the shared response for the key."""
         text = self._find_response(intent_type, key) or self._find_response(None, key)
         template = Template(text or "", hass)
         response = template.async_render({"slots": slots}, parse_result=False)
@@ -55,9 +55,9 @@ class LanguageTemplates:
     def join_names(
         self, hass: HomeAssistant, names: Iterable[str], conjunction: str
     ) -> str:
-        """Return names as one sorted phrase, which counts those that are too many to list.
+        """Return sorted names as one phrase. Names over the limit are only counted.
 
-        `conjunction` is the key of the response that joins the last two.
+        `conjunction` is the key of the response that joins the last two names.
         """
         items = sorted(names)
         if len(items) > _MAX_NAMES:
@@ -86,7 +86,7 @@ _TEMPLATES: HassKey[dict[str, LanguageTemplates]] = HassKey(f"{DOMAIN}_templates
 
 
 async def async_load_templates(hass: HomeAssistant) -> dict[str, LanguageTemplates]:
-    """Read the files of all languages; a user's file replaces the shipped one."""
+    """Read the files of all languages. A user's file replaces the shipped file."""
     folder = Path(hass.config.path("custom_sentences"))
     templates = await hass.async_add_executor_job(_load, folder)
     hass.data[_TEMPLATES] = templates

@@ -1,0 +1,102 @@
+"""Select the apps of a device that belong to its user and run."""
+
+from dataclasses import replace
+from typing import Final
+
+from ..client import AppReport, AppReports, DeviceReport
+from .state import IMAGE_STATUSES, state_key
+
+# The Supervisor's own app. These UUIDs are the same on all devices of an architecture.
+_SUPERVISOR_UUIDS: Final = frozenset(
+    {
+        "2e66a95795c149959c69472a8c2f92b8",  # armv7hf
+        "52e35121417640b1b28a680504e4039b",  # amd64
+        "531b357e155c480cbec0fdd33041a1f5",  # i386
+        "6822565f766e413e96d9bebe2227cdcc",  # rpi
+        "900de4f3cbac4b9bbd232885a35e407b",  # aarch64
+    }
+)
+
+
+class AppSelector:
+    """Selects the user's running apps from all that a Supervisor lists.
+
+    Current Supervisors also list the app of the host OS, which has no services, and their own app. In local
+    mode, the app of the fleet stays listed next to the local app, but does not run.
+
+    An app or its services that are missing once are kept: the Supervisor may list none for a moment.
+    """
+
+    def __init__(self) -> None:
+        """Start without apps."""
+        # The apps of the last selection, without those that were kept.
+        self._reported: AppReports | None = None
+        self._selected = AppReports()
+
+    def select(self, reports: AppReports | None) -> AppReports | None:
+        """Return the user's running apps. None is a missing response."""
+        if reports is None:
+            return None
+        known = self._selected.apps
+        users = {
+            app_id: app
+            for app_id, app in reports.apps.items()
+            if not _is_of_balena(app, is_known=app_id in known)
+        }
+        running = {app_id: app for app_id, app in users.items() if _runs(app)}
+        if not running and not users.keys().isdisjoint(known):
+            # Nothing runs for a moment. The apps are those that ran before.
+            running = {app_id: app for app_id, app in users.items() if app_id in known}
+        current = AppReports(running or users)
+        self._selected = self._with_missing(current)
+        self._reported = current
+        return self._selected
+
+    def filter(self, reports: AppReports) -> AppReports:
+        """Return the selected apps of another response, which is no poll."""
+        known = self._selected.apps
+        apps = {app_id: app for app_id, app in reports.apps.items() if app_id in known}
+        return AppReports(apps) if apps else AppSelector().select(reports) or reports
+
+    def _with_missing(self, current: AppReports) -> AppReports:
+        """Return the apps, and what was reported the last time and is missing now."""
+        before = self._reported.apps if self._reported else {}
+        apps = dict(current.apps)
+        for app_id, app in before.items():
+            if not app.services or (app_id not in apps and apps):
+                continue
+            found = apps.get(app_id)
+            if found is None:
+                apps[app_id] = app
+            elif not found.services:
+                apps[app_id] = replace(found, services=app.services)
+        return AppReports(apps)
+
+
+def report_of_apps(
+    report: DeviceReport, listed: AppReports | None, selected: AppReports | None
+) -> DeviceReport:
+    """Return a report of /v1/device without what it says about an app that is not selected.
+
+    Commit, status and progress are those of the app with the lowest id.
+    """
+    first = min(listed.apps, default=None) if listed else None
+    if first is None or selected is None or first in selected.apps:
+        return report
+    return replace(report, commit=None, download_progress=None, status=None)
+
+
+def _is_of_balena(app: AppReport, *, is_known: bool) -> bool:
+    """Return whether an app is the Supervisor or the host OS.
+
+    Supervisors that do not report UUIDs do not list such apps.
+    """
+    if app.uuid is None:
+        return False
+    return app.uuid in _SUPERVISOR_UUIDS or not (app.services or is_known)
+
+
+def _runs(app: AppReport) -> bool:
+    """Return whether an app has a container."""
+    words = (service.status for service in app.services.values())
+    return any(word and state_key(word) not in IMAGE_STATUSES for word in words)

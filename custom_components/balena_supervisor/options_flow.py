@@ -1,0 +1,162 @@
+"""Options of a device or an account."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import voluptuous as vol
+
+from homeassistant.config_entries import (
+    ConfigEntryState,
+    ConfigFlowResult,
+    OptionsFlowWithReload,
+)
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.selector import (
+    BooleanSelector,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+)
+
+from .client import Fleet
+from .const import (
+    CONF_CONNECTION,
+    CONF_FLEETS,
+    CONF_ONE_SHOT_SERVICES,
+    CONF_SERVICES,
+    CONNECTION_ACCOUNT,
+)
+from .device.entry import BalenaConfigEntry, fleet_identifier
+from .flow_helpers import Errors, ProbedAccount, async_validate_account
+
+
+class BalenaOptionsFlow(OptionsFlowWithReload):
+    """Handle the options of a device or an account."""
+
+    async def async_step_init(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Let the user choose the fleets of an account, or the options of a device."""
+        entry = self.config_entry
+        if entry.data[CONF_CONNECTION] != CONNECTION_ACCOUNT:
+            return await self.async_step_device()
+        account, errors = await async_validate_account(
+            self.hass, entry.data, entry.options
+        )
+        if account is None:
+            return self.async_abort(reason=next(iter(errors.values())))
+        if user_input is not None:
+            errors = fleet_errors(user_input)
+            if not errors:
+                return self.async_create_entry(
+                    data=fleet_options(user_input)
+                    | _one_shot_services_from_input(user_input)
+                )
+        schema = fleets_schema(account.fleets, self._missing_fleets(account))
+        return self.async_show_form(
+            step_id="init",
+            data_schema=self.add_suggested_values_to_schema(
+                schema.extend(self._one_shot_schema().schema),
+                user_input
+                or {
+                    CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
+                    CONF_SERVICES: entry.options[CONF_SERVICES],
+                    CONF_ONE_SHOT_SERVICES: self._one_shot_services,
+                },
+            ),
+            errors=errors,
+        )
+
+    async def async_step_device(
+        self, user_input: dict[str, Any] | None = None
+    ) -> ConfigFlowResult:
+        """Let the user choose which services of a device may end."""
+        if user_input is not None:
+            return self.async_create_entry(
+                data=_one_shot_services_from_input(user_input)
+            )
+        return self.async_show_form(
+            step_id="device",
+            data_schema=self.add_suggested_values_to_schema(
+                self._one_shot_schema(),
+                {CONF_ONE_SHOT_SERVICES: self._one_shot_services},
+            ),
+        )
+
+    @property
+    def _one_shot_services(self) -> list[str]:
+        """The names of the services that may end."""
+        return list(self.config_entry.options.get(CONF_ONE_SHOT_SERVICES, ()))
+
+    def _one_shot_schema(self) -> vol.Schema:
+        """Return the form to choose services by name. Users can also enter other names."""
+        entry: BalenaConfigEntry = self.config_entry
+        names = set(self._one_shot_services)
+        if entry.state is ConfigEntryState.LOADED:
+            for device in entry.runtime_data.devices.values():
+                names.update(name for _, name in device.state.services)
+        selector = SelectSelector(
+            SelectSelectorConfig(
+                options=sorted(names),
+                multiple=True,
+                custom_value=True,
+                mode=SelectSelectorMode.DROPDOWN,
+            )
+        )
+        return vol.Schema({vol.Optional(CONF_ONE_SHOT_SERVICES): selector})
+
+    def _missing_fleets(self, account: ProbedAccount) -> Mapping[int, str]:
+        """Return the names of chosen fleets that were deleted or archived, by id."""
+        entry: BalenaConfigEntry = self.config_entry
+        existing = {fleet.id for fleet in account.fleets}
+        registry = dr.async_get(self.hass)
+        names = {}
+        for fleet_id in set(entry.options[CONF_FLEETS]) - existing:
+            device = registry.async_get_device_by_identifier(
+                fleet_identifier(entry, fleet_id), entry.entry_id
+            )
+            name = device and (device.name_by_user or device.name)
+            names[fleet_id] = name or str(fleet_id)
+        return names
+
+
+def fleets_schema(
+    fleets: Iterable[Fleet], missing: Mapping[int, str] | None = None
+) -> vol.Schema:
+    """Return the form to choose fleets, with the missing ones so that users can deselect them."""
+    labels = {fleet_id: f"{name} (?)" for fleet_id, name in (missing or {}).items()}
+    labels |= {fleet.id: f"{fleet.slug} ({fleet.device_count})" for fleet in fleets}
+    return vol.Schema(
+        {
+            vol.Required(CONF_FLEETS): SelectSelector(
+                SelectSelectorConfig(
+                    options=[
+                        SelectOptionDict(value=str(fleet_id), label=label)
+                        for fleet_id, label in labels.items()
+                    ],
+                    multiple=True,
+                    mode=SelectSelectorMode.LIST,
+                )
+            ),
+            vol.Required(CONF_SERVICES, default=True): BooleanSelector(),
+        }
+    )
+
+
+def fleet_errors(user_input: Mapping[str, Any]) -> Errors:
+    """Return the errors by field."""
+    return {} if user_input[CONF_FLEETS] else {CONF_FLEETS: "no_fleet_chosen"}
+
+
+def fleet_options(user_input: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the entry."""
+    return {
+        CONF_FLEETS: sorted(map(int, user_input[CONF_FLEETS])),
+        CONF_SERVICES: user_input[CONF_SERVICES],
+    }
+
+
+def _one_shot_services_from_input(user_input: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the option of the services that may end."""
+    return {CONF_ONE_SHOT_SERVICES: sorted(user_input.get(CONF_ONE_SHOT_SERVICES, ()))}

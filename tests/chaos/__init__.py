@@ -1,0 +1,1 @@
+"""Devices that change addresses, keys, boards and network cards at random."""

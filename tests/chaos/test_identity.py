@@ -1,0 +1,68 @@
+"""Whatever changes in the network, commands and keys go to no other device.
+
+CHAOS_SEED chooses another run. With CHAOS_REPORT, the long run writes its figures into that file.
+"""
+
+from collections.abc import AsyncGenerator
+import logging
+import os
+from random import Random
+import socket
+from typing import Final
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_socket import socket_allow_hosts
+
+from homeassistant.core import HomeAssistant
+
+from .network import HOSTS, Network
+from .report import write_report
+from .run import ChaosRun
+
+SEED: Final = int(os.environ.get("CHAOS_SEED", "20261128"))
+REPORT: Final = os.environ.get("CHAOS_REPORT")
+MINUTE: Final = 60.0
+HOUR: Final = 60 * MINUTE
+
+
+@pytest.fixture(autouse=True)
+def _only_expected_logs(caplog: pytest.LogCaptureFixture) -> None:
+    """Keep no log: devices that cannot be reached are logged all the time."""
+    caplog.set_level(logging.CRITICAL)
+    for name in ("asyncio", "custom_components", "homeassistant"):
+        caplog.set_level(logging.CRITICAL, name)
+
+
+@pytest.fixture
+async def run(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, _own_integration: None
+) -> AsyncGenerator[ChaosRun]:
+    """Return a run in which nothing has happened yet."""
+    socket_allow_hosts(list(HOSTS))
+    random = Random(SEED)
+    with socket.socket() as free:
+        free.bind((HOSTS[0], 0))
+        port = free.getsockname()[1]
+    network = Network(port, random)
+    run = ChaosRun(hass, freezer, network, random)
+    await run.set_up(HOSTS)
+    yield run
+    for machine in network.machines.values():
+        await machine.move(None)
+
+
+@pytest.mark.timeout(240)
+async def test_minutes(run: ChaosRun) -> None:
+    """Twenty minutes of chaos do no harm, and in the end every device is found."""
+    await run.live(20 * MINUTE)
+    await run.come_to_rest()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+async def test_hour(run: ChaosRun) -> None:
+    """Neither does an hour."""
+    await run.live(HOUR)
+    await run.come_to_rest()
+    write_report(REPORT, SEED, run.counts)

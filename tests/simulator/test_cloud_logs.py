@@ -1,0 +1,222 @@
+"""Logs of devices through the balena API: what was logged, and what goes on."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+import contextlib
+from datetime import UTC, datetime, timedelta
+import json
+from typing import Any
+
+import pytest
+
+from simulator import CloudDevice, CloudServer, Timings, TokenKind
+from simulator.apps import RECORDED_SERVICES
+from simulator.journal import SUPERVISOR_UNIT, JournalEntry
+
+from .conftest import Answer, Caller
+
+MAIN, REDIS = RECORDED_SERVICES
+
+
+async def _ask(
+    caller: Caller, lobby: CloudDevice, query: str = "", token: str | None = None
+) -> Answer:
+    path = f"/device/v2/{lobby.device.uuid}/logs?{query}"
+    return await caller.ask("GET", path, token=token)
+
+
+async def _messages(caller: Caller, lobby: CloudDevice, query: str = "") -> list[str]:
+    answer = await _ask(caller, lobby, query)
+    assert answer.status == 200, answer
+    return [line["message"] for line in answer.json]
+
+
+def _age(lobby: CloudDevice, seconds: float) -> None:
+    """Have everything that is in the journal be so old."""
+    lobby.device.journal[:] = [
+        JournalEntry(
+            datetime.now(UTC) - timedelta(seconds=seconds),
+            entry.message,
+            entry.unit,
+            entry.identifier,
+            entry.priority,
+            entry.pid,
+            entry.container_id,
+            entry.container_name,
+        )
+        for entry in lobby.device.journal
+    ]
+
+
+async def test_history(caller: Caller, lobby: CloudDevice) -> None:
+    """Lines of services have the service's id; those of the Supervisor are of the system."""
+    lobby.device.journal.clear()
+    lobby.device.log("main", "ready")
+    lobby.device.log("redis", b"\xe9t\xe9", priority=3)
+    lobby.device.log(SUPERVISOR_UNIT, "Killing service 'main'")
+    lobby.device.log("NetworkManager", "never sent")
+    answer = await _ask(caller, lobby)
+    assert answer.content_type.startswith("application/json")
+    lines = answer.json
+    times = [line.pop("timestamp") for line in lines]
+    assert [line.pop("createdAt") for line in lines] == times
+    assert abs(times[0] / 1000 - datetime.now(UTC).timestamp()) < 60
+    assert lines == [
+        {
+            "message": "ready",
+            "isSystem": False,
+            "isStdErr": False,
+            "serviceId": MAIN.service_id,
+        },
+        {
+            "message": "\ufffdt\ufffd",
+            "isSystem": False,
+            "isStdErr": True,
+            "serviceId": REDIS.service_id,
+        },
+        {"message": "Killing service 'main'", "isSystem": True, "isStdErr": False},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("count=2", ["3", "4"]),
+        ("count=0", []),
+        ("count=all", ["0", "1", "2", "3", "4"]),
+        ("count=nonsense", ["0", "1", "2", "3", "4"]),
+        ("", ["0", "1", "2", "3", "4"]),
+    ],
+)
+async def test_count(
+    caller: Caller, lobby: CloudDevice, query: str, expected: list[str]
+) -> None:
+    """A number of lines is that of the newest; without one it is all that is kept."""
+    lobby.device.journal.clear()
+    for number in range(5):
+        lobby.device.log("main", str(number))
+    assert await _messages(caller, lobby, query) == expected
+
+
+async def test_start(caller: Caller, lobby: CloudDevice) -> None:
+    """Lines from before a time are left out, in milliseconds or as a date."""
+    lobby.device.journal.clear()
+    lobby.device.log("main", "old")
+    _age(lobby, 3600)
+    lobby.device.log("main", "new")
+    start = datetime.now(UTC) - timedelta(seconds=60)
+    for text in (str(int(start.timestamp() * 1000)), start.strftime("%Y-%m-%dT%XZ")):
+        assert await _messages(caller, lobby, f"start={text}") == ["new"]
+
+
+async def test_log_control(caller: Caller, lobby: CloudDevice) -> None:
+    """A device that does not send its logs has none."""
+    lobby.sends_logs = False
+    assert await _messages(caller, lobby) == []
+
+
+async def test_who_may_read(
+    caller: Caller, cloud: CloudServer, lobby: CloudDevice
+) -> None:
+    """Who sees a device may read its logs; there are none of other devices."""
+    observer = cloud.add_token(TokenKind.OBSERVER)
+    stranger = cloud.add_token(fleet_ids=set())
+    answers = [
+        await _ask(caller, lobby, token=token)
+        for token in (observer, "wrong", stranger)
+    ]
+    assert [answer.status for answer in answers] == [200, 401, 404]
+    assert answers[1].text == ""
+
+
+@contextlib.asynccontextmanager
+async def _stream(
+    caller: Caller, lobby: CloudDevice, query: str = ""
+) -> AsyncGenerator[AsyncGenerator[Any]]:
+    """Follow the logs: yields lines, and None for an empty one."""
+    url = f"{caller.cloud.url}/device/v2/{lobby.device.uuid}/logs?stream=1&{query}"
+    headers = {"Authorization": f"Bearer {caller.token}"}
+    async with caller.session.get(url, headers=headers) as answer:
+        assert answer.content_type == "application/x-ndjson"
+
+        async def lines() -> AsyncGenerator[Any]:
+            async for line in answer.content:
+                yield json.loads(line) if line.strip() else None
+
+        yield lines()
+
+
+async def test_stream(caller: Caller, lobby: CloudDevice) -> None:
+    """A stream begins with as many old lines as were asked for, and goes on."""
+    lobby.device.log("main", "before")
+    async with _stream(caller, lobby, "count=1") as lines:
+        assert (await anext(lines))["message"] == "before"
+        while not lobby.device.followers:
+            await asyncio.sleep(0.01)
+        lobby.device.log("main", "after")
+        while (await anext(lines))["message"] != "after":
+            pass
+
+
+async def test_stream_of_an_api_that_stops(caller: Caller, lobby: CloudDevice) -> None:
+    """An API that stops leaves no stream behind, also where nothing is ever logged."""
+    lobby.device.timings = Timings()
+    async with _stream(caller, lobby):
+        while not lobby.device.followers:
+            await asyncio.sleep(0.01)
+        await caller.cloud.stop()
+        assert not lobby.device.followers
+
+
+async def test_stream_without_history(caller: Caller, lobby: CloudDevice) -> None:
+    """Without a number a stream has new lines only."""
+    lobby.device.log("main", "before")
+    async with _stream(caller, lobby) as lines:
+        while not lobby.device.followers:
+            await asyncio.sleep(0.01)
+        lobby.device.log("main", "after")
+        assert (await anext(lines))["message"] == "after"
+
+
+async def test_stream_beats(caller: Caller, lobby: CloudDevice) -> None:
+    """A stream in which nothing happens has an empty line now and then."""
+    lobby.sends_logs = False
+    caller.cloud.log_heartbeat = 0.05
+    async with _stream(caller, lobby) as lines:
+        assert [await anext(lines) for _ in range(2)] == [None, None]
+
+
+async def test_stream_of_a_device_that_goes(caller: Caller, lobby: CloudDevice) -> None:
+    """A stream outlasts its device: the API keeps it open."""
+    caller.cloud.log_heartbeat = 0.05
+    async with _stream(caller, lobby) as lines:
+        while not lobby.device.followers:
+            await asyncio.sleep(0.01)
+        await lobby.device.power_off()
+        while await anext(lines) is not None:
+            pass
+
+
+async def test_stream_that_nobody_reads(caller: Caller, lobby: CloudDevice) -> None:
+    """The API stops to follow a device when its client is gone."""
+    async with _stream(caller, lobby, "count=all"):
+        while not lobby.device.followers:
+            await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        while lobby.device.followers:
+            await asyncio.sleep(0.01)
+
+
+async def test_slow_reader(caller: Caller, lobby: CloudDevice) -> None:
+    """Who does not keep up is told how much was left out."""
+    async with _stream(caller, lobby) as lines:
+        while not lobby.device.followers:
+            await asyncio.sleep(0.01)
+        for number in range(600):
+            lobby.device.log("main", str(number))
+        told = [await anext(lines) for _ in range(501)]
+    assert told[499]["message"] == "499"
+    assert told[500]["message"] == (
+        "Warning: Suppressed 100 message(s) due to slow reading"
+    )
+    assert (told[500]["isSystem"], told[500]["isStdErr"]) == (True, True)

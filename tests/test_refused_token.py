@@ -1,0 +1,270 @@
+"""A refused token: is it bad, or does the server have a bad minute?"""
+
+from freezegun.api import FrozenDateTimeFactory
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import issue_registry as ir
+from simulator import CloudServer, Fault, TokenKind
+
+from . import pass_time, state_of
+
+MINUTE = 61
+ONLINE = "binary_sensor.kiosk_lobby_online"
+
+
+def asked(hass: HomeAssistant) -> list[str]:
+    """Return the sources of the flows that wait for a person."""
+    return [
+        flow["context"]["source"] for flow in hass.config_entries.flow.async_progress()
+    ]
+
+
+@pytest.fixture
+def session(cloud: CloudServer, token: str) -> None:
+    """Make the token that of a session, which the API checks without its database."""
+    cloud.tokens[token].is_session = True
+
+
+# A poll
+
+
+@pytest.mark.expects_log("reported an error")
+async def test_database_is_away(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """Nobody is asked for a token while the database of the API is away, however long."""
+    cloud.lose_database()
+    for _ in range(10):
+        await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, ONLINE) == "unavailable"
+    assert not asked(hass)
+    cloud.restore_database()
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, ONLINE) == "on"
+
+
+@pytest.mark.usefixtures("session")
+@pytest.mark.expects_log("reported an error")
+async def test_database_is_away_from_a_session(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """The token of a session gets another answer, and nobody is asked either."""
+    cloud.lose_database()
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    assert not asked(hass)
+
+
+@pytest.mark.expects_log("reported an error")
+async def test_database_comes_back_during_the_questions(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """A single refusal of a valid token is no loss of permission."""
+    cloud.faults.add("GET", "/v7/device", Fault.status(401), times=1)
+    await pass_time(hass, freezer, MINUTE)
+    assert not asked(hass)
+    assert not issue_registry.issues
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, ONLINE) == "on"
+
+
+@pytest.mark.expects_log("has expired or was revoked")
+async def test_short_refusal(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+) -> None:
+    """A token that all three sources refuse for less than a minute is not replaced."""
+    cloud.tokens[token].kind = TokenKind.EXPIRED
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, ONLINE) == "unavailable"
+    assert not asked(hass)
+    cloud.tokens[token].kind = TokenKind.USER
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, ONLINE) == "on"
+
+
+@pytest.mark.parametrize("kind", [TokenKind.EXPIRED, TokenKind.REVOKED])
+@pytest.mark.expects_log("has expired or was revoked")
+async def test_bad_token(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    kind: TokenKind,
+) -> None:
+    """A token that stays bad is asked for once, and polling goes on slowly."""
+    cloud.tokens[token].kind = kind
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    assert asked(hass) == [SOURCE_REAUTH]
+    cloud.requests.clear()
+    for _ in range(10):
+        await pass_time(hass, freezer, MINUTE)
+    polls = [item for item in cloud.requests if item.path == "/v7/device"]
+    assert len(polls) == 2
+    assert asked(hass) == [SOURCE_REAUTH]
+
+
+@pytest.mark.expects_log("has expired or was revoked")
+async def test_token_works_again(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+) -> None:
+    """The form for another token closes when the token works again."""
+    cloud.tokens[token].kind = TokenKind.EXPIRED
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    assert asked(hass) == [SOURCE_REAUTH]
+    cloud.tokens[token].kind = TokenKind.USER
+    await pass_time(hass, freezer, 301)
+    assert not asked(hass)
+    assert state_of(hass, ONLINE) == "on"
+
+
+# At the start
+
+
+async def test_database_is_away_at_the_start(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+) -> None:
+    """A start during the bad minute recovers."""
+    cloud.lose_database()
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    assert account_entry.state is ConfigEntryState.SETUP_RETRY
+    cloud.restore_database()
+    await pass_time(hass, freezer, MINUTE)
+    assert account_entry.state is ConfigEntryState.LOADED
+    assert not asked(hass)
+
+
+async def test_bad_token_at_the_start(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+) -> None:
+    """A token that is bad at the start is asked for after a minute, and may work again."""
+    cloud.tokens[token].kind = TokenKind.EXPIRED
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    assert account_entry.state is ConfigEntryState.SETUP_RETRY
+    assert not asked(hass)
+    await pass_time(hass, freezer, MINUTE)
+    assert asked(hass) == [SOURCE_REAUTH]
+    cloud.tokens[token].kind = TokenKind.USER
+    await pass_time(hass, freezer, 2 * MINUTE)
+    assert account_entry.state is ConfigEntryState.LOADED
+    assert not asked(hass)
+
+
+# A command
+
+
+async def press_reboot(hass: HomeAssistant) -> None:
+    """Press the button to reboot the device."""
+    await hass.services.async_call(
+        "button",
+        "press",
+        {"entity_id": "button.kiosk_lobby_reboot"},
+        blocking=True,
+    )
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_command_while_the_database_is_away(
+    hass: HomeAssistant, account: MockConfigEntry, cloud: CloudServer
+) -> None:
+    """A command that the API refuses meanwhile does not blame the token."""
+    cloud.lose_database()
+    with pytest.raises(HomeAssistantError) as failed:
+        await press_reboot(hass)
+    assert "expired" not in str(failed.value)
+    assert not asked(hass)
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+@pytest.mark.expects_log("has expired or was revoked")
+async def test_refused_command_and_poll(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+) -> None:
+    """A refused command counts as the first refusal, which the next poll confirms."""
+    cloud.tokens[token].kind = TokenKind.EXPIRED
+    with pytest.raises(HomeAssistantError, match="has expired or was revoked"):
+        await press_reboot(hass)
+    assert not asked(hass)
+    await pass_time(hass, freezer, MINUTE)
+    assert asked(hass) == [SOURCE_REAUTH]
+
+
+# A flow
+
+
+async def test_flow_while_the_database_is_away(
+    hass: HomeAssistant, account_entry: MockConfigEntry, cloud: CloudServer, token: str
+) -> None:
+    """A form does not call a valid token invalid."""
+    result = await account_entry.start_reauth_flow(hass)
+    cloud.lose_database()
+    configure = hass.config_entries.flow.async_configure
+    result = await configure(result["flow_id"], {"token": token})
+    assert result["errors"] == {"base": "api_failed"}
+    cloud.restore_database()
+    result = await configure(result["flow_id"], {"token": token})
+    assert result["reason"] == "reauth_successful"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.status(401), {"token": "token_lacks_right"}),
+        (Fault.status(503), {"base": "api_failed"}),
+        (Fault.json({"d": None}), {"base": "not_balena_api"}),
+    ],
+)
+async def test_flow_tries_the_query_of_a_poll(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    fault: Fault,
+    error: dict[str, str],
+) -> None:
+    """A token that cannot list devices is not accepted."""
+    cloud.faults.add("GET", "/v7/device", fault)
+    result = await account_entry.start_reauth_flow(hass)
+    configure = hass.config_entries.flow.async_configure
+    result = await configure(result["flow_id"], {"token": token})
+    assert result["errors"] == error
+    cloud.faults.clear()
+    result = await configure(result["flow_id"], {"token": token})
+    assert result["reason"] == "reauth_successful"
+    assert hass.config_entries.async_entries(DOMAIN) == [account_entry]
