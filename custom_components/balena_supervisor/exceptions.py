@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from homeassistant.exceptions import HomeAssistantError
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
 from .client import (
     AccessDenied,
@@ -179,4 +179,15 @@ def _translation_key(
         key
         for error_type in type(error).__mro__
         if (key := translation_keys.get(error_type)) is not None
+    )
+
+
+def create_refusal(
+    key: str, device: str, **placeholders: str
+) -> ServiceValidationError:
+    """Return the error of a request that is refused before anything is sent to a device."""
+    return ServiceValidationError(
+        translation_domain=DOMAIN,
+        translation_key=key,
+        translation_placeholders={"device": device, **placeholders},
     )

@@ -51,5 +51,5 @@ def _create_ssl_context(authority: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cadata=authority)
     except (ssl.SSLError, TypeError, ValueError) as err:
-        # It takes no text beyond ASCII.
+        # `cadata` accepts ASCII text only.
         raise ValueError("This is no certificate") from err

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from homeassistant.exceptions import ServiceValidationError
 
 from ..client import Capability, Endpoint
-from ..const import DOMAIN
+from ..exceptions import create_refusal
 from .coordinator import DeviceCoordinator
 
 
@@ -85,14 +85,7 @@ class AppResolver:
 
     def refusal(self, key: str, **placeholders: str) -> ServiceValidationError:
         """Return the translated error of a command that is refused before it is sent."""
-        return ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key=key,
-            translation_placeholders={
-                "device": self._coordinator.device_name,
-                **placeholders,
-            },
-        )
+        return create_refusal(key, self._coordinator.device_name, **placeholders)
 
     def _has_one_service(self, app_id: int) -> bool:
         """Return whether an app has exactly one service, also after an update."""

@@ -9,7 +9,7 @@ from typing import Any
 from homeassistant.core import callback
 from homeassistant.exceptions import ServiceValidationError
 
-from ..const import DOMAIN
+from ..exceptions import create_refusal
 from .command_queue import MAX_WAIT, MAX_WAITING_CALLS, QueueFull, Turn, WaitExpired
 from .coordinator import DeviceCoordinator
 from .history import DeviceHistory, async_histories_of
@@ -164,14 +164,7 @@ class CommandSender:
         return result
 
     def _busy(self, key: str, **placeholders: str) -> ServiceValidationError:
-        return ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key=key,
-            translation_placeholders={
-                "device": self._coordinator.device_name,
-                **placeholders,
-            },
-        )
+        return create_refusal(key, self._coordinator.device_name, **placeholders)
 
 
 def _retrieve_exception(task: asyncio.Task[Any]) -> None:

@@ -23,7 +23,7 @@ from ..client import (
     Unsupported,
     short_container_id,
 )
-from ..const import DOMAIN
+from ..exceptions import create_refusal
 from .coordinator import DeviceCoordinator
 from .log_entry import LogEntry, clean
 
@@ -368,14 +368,7 @@ class DeviceLogs:
         return await self._supervisor.state_status()
 
     def _refusal(self, key: str, **placeholders: str) -> ServiceValidationError:
-        return ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key=key,
-            translation_placeholders={
-                "device": self._coordinator.device_name,
-                **placeholders,
-            },
-        )
+        return create_refusal(key, self._coordinator.device_name, **placeholders)
 
 
 def _of_selection(
