@@ -27,7 +27,7 @@ from .api_key import ApiKeyManager
 from .coordinator import DeviceCoordinator
 from .entry import BalenaConfigEntry
 from .environment import Environment
-from .evidence import reported_identity, shared_mac_addresses, stored_identity
+from .evidence import reported_and_stored_identity, shared_mac_addresses
 from .identity import Match, is_maker_assigned, is_own_device, normalize_mac
 from .lease import is_leased_to_another
 from .poll_statistics import PollStatistics
@@ -187,9 +187,11 @@ class DirectCoordinator(DeviceCoordinator):
     async def _check_identity(self, state: DeviceState) -> None:
         """Raise UpdateFailed if another device answered, else learn the MAC addresses."""
         entry = self.config_entry
-        reported = reported_identity(self.hass, entry, state.mac_addresses)
+        reported, stored = reported_and_stored_identity(
+            self.hass, entry, state.mac_addresses
+        )
         if reported.mac_addresses:
-            match = reported.compare(stored_identity(self.hass, entry))
+            match = reported.compare(stored)
             if match is not Match.SAME and not self._is_own_device:
                 await self._confirm_device()
             self._learn_mac_addresses(state)

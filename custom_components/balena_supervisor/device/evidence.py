@@ -30,26 +30,30 @@ def shared_mac_addresses(
     )
 
 
+def reported_and_stored_identity(
+    hass: HomeAssistant, entry: BalenaConfigEntry, mac_addresses: Iterable[str]
+) -> tuple[DeviceIdentity, DeviceIdentity]:
+    """Return the evidence in reported MAC addresses, and the evidence that an entry stores."""
+    shared = shared_mac_addresses(hass, entry)
+    stored = entry.data.get(CONF_MAC_ADDRESSES, ())
+    return (
+        DeviceIdentity.create(mac_addresses, shared=shared),
+        DeviceIdentity.create(stored, shared=shared),
+    )
+
+
 def stored_identity(hass: HomeAssistant, entry: BalenaConfigEntry) -> DeviceIdentity:
     """Return the evidence that an entry stores about its device."""
-    return reported_identity(hass, entry, entry.data.get(CONF_MAC_ADDRESSES, ()))
-
-
-def reported_identity(
-    hass: HomeAssistant, entry: BalenaConfigEntry, mac_addresses: Iterable[str]
-) -> DeviceIdentity:
-    """Return the evidence in reported MAC addresses, to compare with that of an entry."""
-    return DeviceIdentity.create(
-        mac_addresses, shared=shared_mac_addresses(hass, entry)
-    )
+    _, stored = reported_and_stored_identity(hass, entry, ())
+    return stored
 
 
 def compare_mac_addresses(
     hass: HomeAssistant, entry: BalenaConfigEntry, mac_addresses: Iterable[str]
 ) -> Match:
     """Return whether the device that reports the MAC addresses is that of an entry."""
-    reported = reported_identity(hass, entry, mac_addresses)
-    return reported.compare(stored_identity(hass, entry))
+    reported, stored = reported_and_stored_identity(hass, entry, mac_addresses)
+    return reported.compare(stored)
 
 
 def _all_interfaces(entry: BalenaConfigEntry) -> DeviceIdentity:

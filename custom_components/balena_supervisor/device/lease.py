@@ -55,5 +55,6 @@ def is_leased_to_another(
     """Return whether the host of a URL was leased to another device than that of an entry."""
     leases = hass.data.get(_LEASES, {})
     holders = [mac for mac, ip in leases.items() if ip == url.host]
-    own = stored_identity(hass, entry).mac_addresses
-    return bool(holders) and holders[-1] not in own
+    if not holders:
+        return False
+    return holders[-1] not in stored_identity(hass, entry).mac_addresses
