@@ -12,7 +12,7 @@ import voluptuous as vol
 from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util
 
-from .client import Proxy, parse_target_apps
+from .client import HostProxy, parse_target_apps
 from .device.entry import BalenaDevice
 from .device.logs import DEFAULT_LINES, MAX_LINES, LogSelection
 
@@ -163,7 +163,7 @@ _APP: Final[Fields] = {vol.Optional(ATTR_APP_ID): cv.positive_int}
 _SERVICE: Final[Fields] = {vol.Optional(ATTR_SERVICE): cv.string, **_APP}
 
 _PROXY_TYPES: Final = ("http-connect", "http-relay", "socks4", "socks5")
-# The field of the action for each attribute of Proxy.
+# The field of the action for each attribute of HostProxy.
 _PROXY_FIELDS: Final = {
     "proxy_type": "type",
     "proxy_ip": "ip",
@@ -206,7 +206,7 @@ def _host_config_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     proxy = None
     if given or fields["remove_proxy"]:
         values = {_PROXY_FIELDS[name]: fields[name] for name in given}
-        proxy = Proxy(**values | {"no_proxy": tuple(values.get("no_proxy", ()))})
+        proxy = HostProxy(**values | {"no_proxy": tuple(values.get("no_proxy", ()))})
     return {
         "hostname": fields.get("hostname"),
         "proxy": proxy,

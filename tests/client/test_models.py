@@ -107,7 +107,7 @@ MODELS = [
     models.Image.from_json,
     models.ImageReports.from_json,
     models.LogLine.from_json,
-    models.Proxy.from_json,
+    models.HostProxy.from_json,
     models.ServiceReport.from_json,
     models.StateStatus.from_json,
     models.Vpn.from_json,

@@ -21,11 +21,11 @@ from custom_components.balena_supervisor.client import (
     DirectTransport,
     Endpoint,
     HostConfig,
+    HostProxy,
     InvalidResponse,
     LockHolder,
     NotFound,
     OutcomeUnknown,
-    Proxy,
     RateLimited,
     RequestTimeout,
     Supervisor,
@@ -171,7 +171,7 @@ COMMANDS: dict[str, Method] = {
     "start_service": lambda supervisor: supervisor.start_service(APP_ID, "main"),
     "stop_service": lambda supervisor: supervisor.stop_service(APP_ID, "main"),
     "set_host_config": lambda supervisor: supervisor.set_host_config(
-        hostname="x", proxy=Proxy(type="socks5", ip="192.0.2.1", port=1080)
+        hostname="x", proxy=HostProxy(type="socks5", ip="192.0.2.1", port=1080)
     ),
     "cleanup_volumes": lambda supervisor: supervisor.cleanup_volumes(),
 }
@@ -274,12 +274,12 @@ async def test_stopped_container_without_id(
 async def test_reset_proxy(supervisor: Supervisor, device: Device) -> None:
     """An empty proxy resets the proxy, and keeps the hostname."""
     await supervisor.set_host_config(
-        proxy=Proxy(type="socks5", ip="192.0.2.1", dns=True)
+        proxy=HostProxy(type="socks5", ip="192.0.2.1", dns=True)
     )
-    assert (await supervisor.host_config()).proxy == Proxy(
+    assert (await supervisor.host_config()).proxy == HostProxy(
         type="socks5", ip="192.0.2.1", dns=True
     )
-    await supervisor.set_host_config(proxy=Proxy())
+    await supervisor.set_host_config(proxy=HostProxy())
     assert await supervisor.host_config() == HostConfig(hostname="a1b2c3d")
     await supervisor.set_host_config(hostname="x")
     assert device.commands[-1] == ("set_host_config", {"hostname": "x"})
@@ -496,7 +496,7 @@ async def test_arguments_newer_than_supervisor(
     with pytest.raises(Unsupported, match=r"14\.7"):
         await anext(supervisor.journal_logs(since=datetime.now(UTC)))
     with pytest.raises(Unsupported, match=r"16\.6"):
-        await supervisor.set_host_config(proxy=Proxy(dns=True))
+        await supervisor.set_host_config(proxy=HostProxy(dns=True))
     with pytest.raises(Unsupported, match=r"10\.3"):
         await anext(supervisor.journal_logs(output_format="json"))
 

@@ -97,7 +97,7 @@ class App:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proxy:
+class HostProxy:
     """Proxy of the host. `dns` is the address of a server, or True for the default one."""
 
     type: str | None = None
@@ -154,7 +154,7 @@ class HostConfig:
     """Network settings of the host: GET /v1/device/host-config."""
 
     hostname: str | None = None
-    proxy: Proxy | None = None
+    proxy: HostProxy | None = None
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -163,7 +163,7 @@ class HostConfig:
         proxy = parse_object(network.get("proxy"))
         return cls(
             hostname=parse_text(network.get("hostname")),
-            proxy=Proxy.from_json(proxy) if proxy else None,
+            proxy=HostProxy.from_json(proxy) if proxy else None,
         )
 
 

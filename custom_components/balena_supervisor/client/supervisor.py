@@ -34,9 +34,9 @@ from .models import (
     DeviceInfo,
     DeviceReport,
     HostConfig,
+    HostProxy,
     ImageReports,
     LogLine,
-    Proxy,
     StateStatus,
     Vpn,
     parse_container_ids,
@@ -246,7 +246,7 @@ class Supervisor:
         self,
         *,
         hostname: str | None = None,
-        proxy: Proxy | None = None,
+        proxy: HostProxy | None = None,
         force: bool = False,
     ) -> None:
         """Change hostname or proxy. PATCH /v1/device/host-config, Supervisor 6.6; `proxy.dns` 16.6.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from ..client import Capability, Endpoint, Proxy, parse_target_apps
+from ..client import Capability, Endpoint, HostProxy, parse_target_apps
 from .app_resolver import AppResolver
 from .command_checks import CommandChecks
 from .command_sender import Command, CommandSender, Effect
@@ -143,7 +143,7 @@ class DeviceCommands:
         self,
         *,
         hostname: str | None = None,
-        proxy: Proxy | None = None,
+        proxy: HostProxy | None = None,
         force: bool = False,
     ) -> None:
         """Change hostname or proxy. None keeps a value, an empty proxy removes the proxy."""
