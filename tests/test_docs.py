@@ -331,6 +331,7 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "exceptions.apps_malformed",
     "exceptions.field_conflict",
     "exceptions.field_missing",
+    "exceptions.fleet_not_chosen",
     "exceptions.many_failed",
     "exceptions.nothing_to_change",
     "exceptions.removes_all_apps",
@@ -340,8 +341,12 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "exceptions.logs_unloaded",
     "exceptions.not_a_device",
     "exceptions.not_in_local_mode",
+    "exceptions.not_of_balena",
+    "exceptions.nothing_chosen",
     "exceptions.service_needed",
     "exceptions.several_failed",
+    "exceptions.target_gone",
+    "exceptions.wrong_entity",
 }
 MESSAGES: Final = {
     **{f"abort.{key}": text for key, text in TRANSLATIONS["config"]["abort"].items()},
