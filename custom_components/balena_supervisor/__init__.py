@@ -16,6 +16,7 @@ from .device.direct import DirectCoordinator
 from .device.entry import BalenaConfigEntry, BalenaData, BalenaDevice
 from .device.environment import Environment
 from .device.history import async_delete_histories
+from .exposure import async_setup_exposure
 from .frontend import async_setup_frontend
 from .issues import async_delete_issues, async_monitor_issues, async_setup_issues
 from .services import async_setup_services
@@ -40,6 +41,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     async_setup_websocket_api(hass)
     await async_setup_frontend(hass)
     async_setup_issues(hass)
+    async_setup_exposure(hass)
     async_setup_voice(hass)
     return True
 
