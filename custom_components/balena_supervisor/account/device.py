@@ -220,7 +220,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         """Return whether the state is made of this row and is still valid."""
         return (
             row is self._row
-            and not self.reboot.is_active
+            and not self.expected_outage.is_active
             and not self.history.services.is_undecided
             and requested_at < self._valid_until
         )
@@ -237,7 +237,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             self._report.state = None
             self._read_due = 0.0
             if was_reachable:
-                self.reboot.expect_if_applying(self.data)
+                self.expected_outage.expect_if_applying(self.data)
         self._update_state()
 
     @override
@@ -325,7 +325,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             now=now,
             is_fresh=self._report.is_fresh_at(requested_at),
         )
-        status = self.reboot.update(is_reachable=self.is_reachable)
+        status = self.expected_outage.update(is_reachable=self.is_reachable)
         if status is not None:
             state = replace(
                 state, online=state.online and self.is_reachable, status=status

@@ -155,7 +155,7 @@ class CommandSender:
         try:
             result = await coordinator.async_call(command)
             if (status := effect.offline_status) is not None:
-                coordinator.reboot.expect(status)
+                coordinator.expected_outage.expect(status)
                 coordinator.async_show(replace(coordinator.data, status=status))
         finally:
             for history in self._histories:

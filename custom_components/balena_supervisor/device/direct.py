@@ -243,8 +243,8 @@ class DirectCoordinator(DeviceCoordinator):
         self.reader.expire_details()
         await async_follow_address(self.hass, self.config_entry)
         if self.last_update_success:
-            self.reboot.expect_if_applying(self.data)
-        status = self.reboot.update(is_reachable=False)
+            self.expected_outage.expect_if_applying(self.data)
+        status = self.expected_outage.update(is_reachable=False)
         if status is not None:
             return replace(self.data, online=False, status=status)
         self.history.services.reset_running()
@@ -259,7 +259,7 @@ class DirectCoordinator(DeviceCoordinator):
         # Old Supervisors report no release while they apply another one.
         if state.release is None and state.apps and self.data is not None:
             state = replace(state, release=self.data.release)
-        status = self.reboot.update(is_reachable=True)
+        status = self.expected_outage.update(is_reachable=True)
         if status is not None:
             state = replace(state, status=status)
         state = self._with_earlier_facts(state)
