@@ -105,7 +105,6 @@ MODELS = [
     models.DeviceReport.from_json,
     models.HostConfig.from_json,
     models.Image.from_json,
-    models.ImageReports.from_json,
     models.LogLine.from_json,
     models.HostProxy.from_json,
     models.ServiceReport.from_json,

@@ -283,7 +283,7 @@ async def test_forced_command(supervisor: Supervisor, device: Device) -> None:
         lambda supervisor, app: supervisor.restart_service(app, "nothing"),
         lambda supervisor, app: supervisor.restart(999),
         lambda supervisor, app: supervisor.stop_service(999, "browser"),
-        lambda supervisor, app: supervisor.app_state(999),
+        lambda supervisor, app: supervisor.running_commit(999),
         lambda supervisor, app: supervisor.app(999),
     ],
     ids=["service", "app", "service of an app", "state of an app", "single app"],

@@ -35,7 +35,6 @@ from .models import (
     DeviceReport,
     HostConfig,
     HostProxy,
-    ImageReports,
     LogLine,
     StateStatus,
     Vpn,
@@ -278,15 +277,16 @@ class Supervisor:
         """
         return await self._get_model(Endpoint.APPS_STATE, _parse_apps)
 
-    async def app_state(self, app_id: int) -> ImageReports:
-        """Return the services of one app by image id. GET /v2/applications/:appId/state, Supervisor 7.12.
+    async def running_commit(self, app_id: int) -> str | None:
+        """Return the commit of the release that an app runs, or None during an update.
+
+        GET /v2/applications/:appId/state, Supervisor 7.12.
 
         Raises:
             NotFound: The device does not run the app.
         """
-        return ImageReports.from_json(
-            await self._get_object(Endpoint.APP_STATE, "local", app_id=app_id)
-        )
+        data = await self._get_object(Endpoint.APP_STATE, "local", app_id=app_id)
+        return parse_text(data.get("commit"))
 
     async def state_status(self) -> StateStatus:
         """Return containers, images and download progress. GET /v2/state/status, Supervisor 9.7.

@@ -114,10 +114,8 @@ class DeviceDetailReader:
 
     async def _running_commit(self, app_id: int) -> str | None:
         """Return the commit of the release that an app runs, or None during an update."""
-        state = await self._optional(
-            Endpoint.APP_STATE, partial(self._supervisor.app_state, app_id), None
-        )
-        return state.commit if state else None
+        read = partial(self._supervisor.running_commit, app_id)
+        return await self._optional(Endpoint.APP_STATE, read, None)
 
     async def _container_ids(self) -> Mapping[str, str]:
         """Return the container ids by service if the containers do not report them."""
