@@ -755,4 +755,4 @@ async def test_all_apps_are_visible(
     """The API uses the device's global key, which can see all apps."""
     recorded = cloud.add_device(fleet, Device())
     reports = await account.supervisor(recorded.device.uuid).apps()
-    assert set(reports.apps) == {APP_ID}
+    assert set(reports) == {APP_ID}

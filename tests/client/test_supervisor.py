@@ -137,10 +137,10 @@ async def test_device(supervisor: Supervisor) -> None:
 async def test_apps(supervisor: Supervisor) -> None:
     """Apps are keyed by id, and their services by name."""
     reports = await supervisor.apps()
-    assert reports.apps[APP_ID].name == "demo-fleet"
-    assert set(reports.apps[APP_ID].services) == {"main", "redis"}
+    assert reports[APP_ID].name == "demo-fleet"
+    assert set(reports[APP_ID].services) == {"main", "redis"}
     commit = await supervisor.running_commit(APP_ID)
-    assert commit == reports.apps[APP_ID].commit
+    assert commit == reports[APP_ID].commit
 
 
 @both_transports

@@ -31,7 +31,7 @@ MODELS: list[tuple[str, Make]] = [
     ("/v1/device", models.DeviceReport.from_json),
     ("/v1/apps/1658654", models.App.from_json),
     ("/v1/device/host-config", models.HostConfig.from_json),
-    ("/v2/applications/state", models.AppReports.from_json),
+    ("/v2/applications/state", models.parse_apps),
     ("/v2/state/status", models.StateStatus.from_json),
     ("/v2/local/device-info", models.DeviceInfo.from_json),
     ("/v2/device/vpn", models.Vpn.from_json),

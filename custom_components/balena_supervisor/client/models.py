@@ -197,31 +197,27 @@ class AppReport:
     services: Mapping[str, ServiceReport] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class AppReports:
-    """All apps by id: GET /v2/applications/state."""
+# The reports of apps by id.
+type AppReports = Mapping[int, AppReport]
 
-    apps: Mapping[int, AppReport] = field(default_factory=dict)
 
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Parse a JSON value. An app without an id is omitted."""
-        reports = (
-            AppReport(
-                app_id=app_id,
-                name=name,
-                commit=parse_text(data.get("commit")),
-                update_status=parse_text(data.get("updateStatus")),
-                uuid=parse_text(data.get("appUuid")),
-                services={
-                    service: ServiceReport.from_json(report)
-                    for service, report in parse_named_objects(data.get("services"))
-                },
-            )
-            for name, data in parse_named_objects(value)
-            if (app_id := parse_int(data.get("appId"))) is not None
+def parse_apps(value: object) -> AppReports:
+    """Return all apps: GET /v2/applications/state. An app without an id is omitted."""
+    return {
+        app_id: AppReport(
+            app_id=app_id,
+            name=name,
+            commit=parse_text(data.get("commit")),
+            update_status=parse_text(data.get("updateStatus")),
+            uuid=parse_text(data.get("appUuid")),
+            services={
+                service: ServiceReport.from_json(report)
+                for service, report in parse_named_objects(data.get("services"))
+            },
         )
-        return cls({report.app_id: report for report in reports})
+        for name, data in parse_named_objects(value)
+        if (app_id := parse_int(data.get("appId"))) is not None
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

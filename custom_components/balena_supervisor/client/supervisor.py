@@ -38,6 +38,7 @@ from .models import (
     LogLine,
     StateStatus,
     Vpn,
+    parse_apps,
     parse_container_ids,
     parse_tags,
 )
@@ -275,7 +276,7 @@ class Supervisor:
 
         The result is empty if the device has no apps.
         """
-        return await self._get_model(Endpoint.APPS_STATE, _parse_apps)
+        return await self._get_model(Endpoint.APPS_STATE, _require_apps)
 
     async def running_commit(self, app_id: int) -> str | None:
         """Return the commit of the release that an app runs, or None during an update.
@@ -600,11 +601,12 @@ async def _iterate_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         yield bytes(line)
 
 
-def _parse_apps(value: object) -> AppReports:
-    reports = AppReports.from_json(value)
-    if not reports.apps and value != {}:
+def _require_apps(value: object) -> AppReports:
+    """Return the apps. Raises InvalidResponse if the value lists none and is not empty."""
+    apps = parse_apps(value)
+    if not apps and value != {}:
         raise InvalidResponse("The response is not from a balena Supervisor")
-    return reports
+    return apps
 
 
 def _require_field(name: str, value: object) -> Mapping[str, object]:

@@ -78,7 +78,7 @@ class DeviceDetailReader:
         )
         tags = await self._optional(None, self._coordinator.tags.read, None)
         coordinator, state = self._coordinator, self._coordinator.data
-        is_about_apps = apps is not None and status.app_id in apps.apps
+        is_about_apps = apps is not None and status.app_id in apps
         release = status.release if is_about_apps else state.release
         return {
             "name": coordinator.device_name,
@@ -96,7 +96,7 @@ class DeviceDetailReader:
             "update_status": _plain(state.update_status),
             "apps": [
                 _app(app, await self._running_commit(app.app_id), status, ids)
-                for app in (apps.apps.values() if apps else ())
+                for app in (apps or {}).values()
             ],
             "tags": None if tags is None else dict(tags),
         }
