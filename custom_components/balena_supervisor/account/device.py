@@ -33,8 +33,9 @@ from ..device.identity import normalize_mac
 from ..device.reader import SupervisorReader
 from ..device.state import DeviceState
 from ..exceptions import translate_error
+from .connectivity import online_again_at
 from .fleet import FleetRegistry
-from .state import online_again_at, state_from_account
+from .state import state_from_account
 from .tags import CloudTags
 
 # Rows contain what these endpoints answer.
@@ -125,6 +126,8 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     """Holds the state of a device of an account. The account passes it each new row."""
 
     is_in_fleet = True
+    # The balena API may be away, and not the device.
+    is_offline_after_failed_poll = False
     supports_logs = False
 
     def __init__(self, account: AccountContext, row: DeviceRow) -> None:
@@ -172,11 +175,6 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     @override
     def is_own_device(self) -> bool:
         return self.uuid == self.environment.device_uuid
-
-    @property
-    @override
-    def is_online(self) -> bool | None:
-        return self.data.online if self.last_update_success else None
 
     @property
     def is_reachable(self) -> bool:

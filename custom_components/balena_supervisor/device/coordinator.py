@@ -79,6 +79,8 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     tags: TagStore
     # Whether the device belongs to an account: few of its entities are enabled by default.
     is_in_fleet = False
+    # Whether a failed poll shows that the device is offline.
+    is_offline_after_failed_poll = True
     # Whether the connection forwards logs.
     supports_logs = True
 
@@ -125,9 +127,11 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         """Whether Home Assistant runs on the device."""
 
     @property
-    @abstractmethod
     def is_online(self) -> bool | None:
         """Whether the device is online, or None if that is unknown."""
+        if self.last_update_success:
+            return self.data.online
+        return False if self.is_offline_after_failed_poll else None
 
     @property
     def reports_services(self) -> bool:

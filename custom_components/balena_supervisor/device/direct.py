@@ -101,11 +101,6 @@ class DirectCoordinator(DeviceCoordinator):
 
     @property
     @override
-    def is_online(self) -> bool:
-        return self.last_update_success and self.data.online
-
-    @property
-    @override
     def command_blocker(self) -> HomeAssistantError | None:
         if self._is_another_device:
             return self._another_device(ServiceValidationError)
