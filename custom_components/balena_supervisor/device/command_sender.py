@@ -36,7 +36,7 @@ class Effect:
 
 def _name(command: Command[Any]) -> str:
     """Return the name of a command in diagnostics."""
-    return command.func.__name__.removeprefix("_").removeprefix("async_")
+    return command.func.__name__.removeprefix("async_")
 
 
 @dataclass(slots=True)
