@@ -16,6 +16,7 @@ ATTR_RESULT: Final = "result"
 RESULT_OK: Final = "ok"
 
 # State attributes.
+ATTR_COMMAND: Final = "command"
 ATTR_PROGRESS: Final = "progress"
 ATTR_REFUSED_AT: Final = "refused_at"
 ATTR_STOPPED_BY_ITSELF: Final = "stopped_by_itself"

@@ -1,9 +1,9 @@
 """Facts about devices that survive a reload of their entry."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util import dt as dt_util
@@ -14,14 +14,28 @@ from .service_monitor import ServiceMonitor
 from .state import DeviceState, UpdateStatus
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedCommand:
+    """A command that an update lock refused.
+
+    `action` is the name of its action. `override` repeats it with the commands of the device,
+    and overrides the lock.
+    """
+
+    action: str
+    override: Callable[[Any], Awaitable[None]]
+
+
 @dataclass(slots=True)
 class DeviceHistory:
     """Facts about a device that survive a reload.
 
+    `refused` is the last command that an update lock refused, None after a success.
     `refused_at` is when an update lock refused the last attempt to do something.
     """
 
     keys: frozenset[str] = frozenset()
+    refused: RefusedCommand | None = None
     refused_at: datetime | None = None
     services: ServiceMonitor = field(default_factory=ServiceMonitor)
     _was_up_to_date: bool = True
@@ -29,12 +43,14 @@ class DeviceHistory:
     def set_locked(self, *, is_locked: bool) -> None:
         """Remember whether an update lock refused the last attempt."""
         self.refused_at = dt_util.utcnow() if is_locked else None
+        if not is_locked:
+            self.refused = None
 
     def clear_lock_after_update(self, state: DeviceState) -> None:
         """Forget the lock once an update is done: it met none."""
         is_up_to_date = state.update_status == UpdateStatus.UP_TO_DATE
         if is_up_to_date and not self._was_up_to_date:
-            self.refused_at = None
+            self.set_locked(is_locked=False)
         self._was_up_to_date = is_up_to_date
 
     def with_refusal(self, state: DeviceState) -> DeviceState:
