@@ -69,11 +69,7 @@ class UnresolvedTarget:
 def async_resolve_targets(
     hass: HomeAssistant, action: Action, fields: Mapping[str, Any]
 ) -> tuple[list[Target], list[UnresolvedTarget]]:
-    """Return the devices and services to call, each once, and what cannot be called.
-
-    Raises:
-        ServiceValidationError: The fields choose nothing.
-    """
+    """Return the devices and services to call, each once, and what cannot be called."""
     targets: dict[_TargetKey, Target] = {}
     unresolved: list[UnresolvedTarget] = []
     # Two entries can have the same balena device. The keys of its queue show that.
@@ -89,10 +85,6 @@ def async_resolve_targets(
             known = targets.setdefault(key, target)
             if target.priority > known.priority:
                 targets[key] = target
-    if not targets and not unresolved:
-        raise ServiceValidationError(
-            translation_domain=DOMAIN, translation_key="nothing_chosen"
-        )
     return list(targets.values()), unresolved
 
 

@@ -115,6 +115,10 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     }
     arguments = _build_arguments(action, fields)
     targets, refused = async_resolve_targets(call.hass, action, call.data)
+    if not targets and not refused:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN, translation_key="nothing_chosen"
+        )
     unresolved = [
         Outcome(
             item.registry_id,
