@@ -165,9 +165,11 @@ async def test_unknown_app(hass: HomeAssistant, device_id: str) -> None:
 async def test_lock_is_told_and_forced(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """What is locked says that a lock is held and that force overrides it."""
+    """What is locked says that a lock is held and which button overrides it. So does force."""
     device.lock()
-    with pytest.raises(HomeAssistantError, match="holds an update lock.* with force"):
+    with pytest.raises(
+        HomeAssistantError, match="holds an update lock.* press Override"
+    ):
         await call(hass, "reboot", device_id=device_id)
     assert not device.commands
     await call(hass, "reboot", device_id=device_id, force=True)

@@ -1,6 +1,5 @@
 """The button that overrides an update lock, and the messages that lead to it."""
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -11,35 +10,14 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.auth.const import GROUP_ID_USER
-from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, Unauthorized
-from simulator import CloudDevice, Device
+from simulator import RECORDED_NEXT_RELEASE, CloudDevice, Device
 
 from . import fail_at_lock, pass_time, state_of
 
 BUTTON: Final = "button.holy_wildflower_override_update_lock"
 OFFER: Final = "press Override update lock"
-
-
-@pytest.fixture
-def seconds(
-    hass: HomeAssistant, loaded: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
-) -> list[Callable[[], object]]:
-    """Let waiting take no time. Returns what happens during each wait, nothing at first."""
-    sleep = asyncio.sleep
-    happening: list[Callable[[], object]] = []
-    device = loaded.runtime_data.devices[str(loaded.unique_id)]
-
-    async def pass_seconds(delay: float) -> None:
-        if delay and happening:
-            happening.pop(0)()
-        if delay and loaded.state is ConfigEntryState.LOADED:
-            await device.coordinator.async_refresh()
-        await sleep(0)
-
-    monkeypatch.setattr(asyncio, "sleep", pass_seconds)
-    return happening
 
 
 async def press(
@@ -256,6 +234,32 @@ async def test_install_after_a_failure(
     seconds += [device.unlock, device.apply]
     await install(hass)
     assert device.commands == [("update", {"force": False, "cancel": True})]
+    assert not seconds
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        lambda device: device.begin_update(RECORDED_NEXT_RELEASE),
+        pytest.param(
+            lambda device: device.spawn(device.power_off()),
+            marks=pytest.mark.expects_log("could not reach holy-wildflower"),
+        ),
+    ],
+)
+async def test_install_that_makes_progress(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    seconds: list[Callable[[], object]],
+    progress: Callable[[Device], object],
+) -> None:
+    """A download and a restart of the device are no failures."""
+    fail_at_lock(device)
+    await pass_time(hass, freezer)
+    seconds += [partial(progress, device)]
+    await install(hass)
     assert not seconds
 
 

@@ -54,7 +54,7 @@ SOURCE: Final = "\n".join(path.read_text("utf-8") for path in FOLDER.rglob("*.py
 
 DESCRIPTIONS: Final = {
     "binary_sensor": (*binary_sensor.BINARY_SENSORS, binary_sensor.ONLINE),
-    "button": (*button.BUTTONS, *button.SERVICE_BUTTONS),
+    "button": (*button.BUTTONS, button.OVERRIDE_LOCK, *button.SERVICE_BUTTONS),
     "sensor": (*sensor.SENSORS, *sensor.SERVICE_SENSORS, *sensor.FLEET_SENSORS),
     "switch": switch.SERVICE_SWITCHES,
     "update": update.UPDATES,

@@ -90,7 +90,7 @@ async def held_up(
     await pass_time(hass, freezer)
 
 
-@pytest.mark.usefixtures("held_up")
+@pytest.mark.usefixtures("held_up", "seconds")
 async def test_install(
     hass: HomeAssistant, device: Device, freezer: FrozenDateTimeFactory
 ) -> None:

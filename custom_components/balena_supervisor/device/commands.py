@@ -93,17 +93,21 @@ class DeviceCommands:
         coordinator = self._coordinator
         had_failed = coordinator.data.update_failed
         await self.update()
-        for _ in range(_INSTALL_CHECKS if had_failed else 0):
+        if not had_failed:
+            return
+        for _ in range(_INSTALL_CHECKS):
             await asyncio.sleep(BUSY_INTERVAL.total_seconds())
-            if coordinator.command_blocker or not coordinator.data.update_failed:
+            state = coordinator.data
+            is_online = coordinator.last_update_success and state.online
+            is_stuck = is_online and state.update_failed and not state.is_updating
+            if coordinator.command_blocker or not is_stuck:
                 return
-        if had_failed:
-            self.remember_refused("update")
-            raise HomeAssistantError(
-                translation_domain=DOMAIN,
-                translation_key="update_still_fails",
-                translation_placeholders={"device": coordinator.device_name},
-            )
+        self.remember_refused("update")
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="update_still_fails",
+            translation_placeholders={"device": coordinator.device_name},
+        )
 
     async def override_lock(self) -> None:
         """Repeat the command that an update lock refused, and override the lock.
