@@ -251,8 +251,8 @@ async def test_update_while_away(
 )
 async def test_refused_by_lock(
     hass: HomeAssistant,
-    loaded: MockConfigEntry,
     device: Device,
+    device_id: str,
     freezer: FrozenDateTimeFactory,
     options: dict[str, str],
     times: list[int],
@@ -265,8 +265,8 @@ async def test_refused_by_lock(
             await hass.services.async_call("button", "press", restart, blocking=True)
         await pass_time(hass, freezer, 25)
 
-    locked = {"entity_id": "binary_sensor.holy_wildflower_update_locked"}
-    trigger = {"trigger": f"{DOMAIN}.refused_by_lock", "target": locked}
+    target = {"device_id": device_id}
+    trigger = {"trigger": f"{DOMAIN}.refused_by_lock", "target": target}
     fired = await automate(hass, triggers=trigger | {"options": options})
     device.lock()
     told = []
