@@ -167,8 +167,9 @@ class OverrideLockButton(BalenaButton):
     @override
     def available(self) -> bool:
         """Whether a lock refused a command, or an update fails, probably because of a lock."""
+        state = self.device.state
         return super().available and (
-            self._refused is not None or self.device.state.update_failed is True
+            state.update_locked or state.update_failed is True
         )
 
     @property
