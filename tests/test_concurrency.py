@@ -1,4 +1,4 @@
-"""Whatever happens at once: commands, polls, entries that come and go, keys that change."""
+"""Concurrent events: commands, polls, entries that are loaded and unloaded, keys that change."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -39,10 +39,10 @@ type Interruption = Callable[[HomeAssistant, MockConfigEntry], Awaitable[None]]
 
 DEVICES: Final = 20
 BUSY: Final = Timings(restart=0.03, stop=0.03, start=0.03)
-# How many commands the way through an account carries at once.
+# The limit of concurrent commands of an account.
 ACCOUNT_CARRIES: Final = 8
 APP: Final = 2_000_001
-# Ten things that each device is told at once, and as what it hears of them.
+# Ten actions that each device gets at once, and the requests that they send.
 ORDERS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
     ("restart", {}, {"app_id": APP, "force": False}),
     ("purge", {}, {"app_id": APP, "force": False}),
@@ -75,14 +75,14 @@ PASS_LOCKS: Final = {"start_service", "update", "cleanup_volumes", "blink"}
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Return when something is the case."""
+    """Wait until a condition is true."""
     async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 def direct_entry(cloud_device: CloudDevice) -> MockConfigEntry:
-    """Return the entry of a device in reach, not set up yet."""
+    """Return the entry of a local device, before its setup."""
     device = cloud_device.device
     addresses = [address.lower() for address in device.mac_addresses]
     return MockConfigEntry(
@@ -100,7 +100,7 @@ def direct_entry(cloud_device: CloudDevice) -> MockConfigEntry:
 
 
 async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """Set an entry up, and wait until nothing is left to do."""
+    """Set up an entry, and wait until Home Assistant is idle."""
     if hass.config_entries.async_get_entry(entry.entry_id) is None:
         entry.add_to_hass(hass)
     assert await hass.config_entries.async_setup(entry.entry_id)
@@ -108,7 +108,7 @@ async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 
 def device_id(hass: HomeAssistant, entry: MockConfigEntry, name: str) -> str:
-    """Return the id of a device of an entry by its name."""
+    """Return the registry id of a device of an entry by its name."""
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
     (found,) = (device.id for device in devices if device.name == name)
     return found
@@ -120,7 +120,7 @@ async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
 
 
 def tasks_at_work() -> set[asyncio.Task[Any]]:
-    """Return the tasks that there are, but for those that serve idle connections."""
+    """Return the running tasks, except those that serve idle connections."""
     return {
         task
         for task in asyncio.all_tasks()
@@ -130,7 +130,7 @@ def tasks_at_work() -> set[asyncio.Task[Any]]:
 
 @pytest.fixture
 async def reach(cloud_device: CloudDevice) -> AsyncGenerator[CloudDevice]:
-    """Have the device of the account be in reach, too."""
+    """Let the device of the account be reachable locally, too."""
     cloud_device.device.timings = BUSY
     async with cloud_device.supervisor:
         yield cloud_device
@@ -138,7 +138,7 @@ async def reach(cloud_device: CloudDevice) -> AsyncGenerator[CloudDevice]:
 
 @pytest.mark.timeout(120)
 class TestManyAtOnce:
-    """Automations give 200 commands to 20 devices at once."""
+    """Automations send 200 commands to 20 devices at once."""
 
     @pytest.fixture
     def devices(self, cloud: CloudServer, fleet: Fleet) -> list[CloudDevice]:
@@ -156,7 +156,7 @@ class TestManyAtOnce:
         account_entry: MockConfigEntry,
         devices: list[CloudDevice],
     ) -> AsyncGenerator[list[str]]:
-        """Return their ids in the registry, be they in reach or of an account."""
+        """Return the registry ids of the devices, local ones or those of an account."""
         async with AsyncExitStack() as stack:
             entries = [account_entry] * DEVICES
             if request.param == "direct":
@@ -174,7 +174,7 @@ class TestManyAtOnce:
 
     @pytest.fixture
     async def automations(self, hass: HomeAssistant, ids: list[str]) -> None:
-        """Automate each order for each device, by one event for all."""
+        """Add an automation for each command and device, all triggered by one event."""
         automations = [
             {
                 "alias": f"{action} {number} {place}",
@@ -205,7 +205,7 @@ class TestManyAtOnce:
     async def test_each_command_arrives_once(
         self, hass: HomeAssistant, devices: list[CloudDevice]
     ) -> None:
-        """Each device does each thing once, one after the other; all outcomes are told."""
+        """Each device executes each command once, one at a time, and every result is reported."""
         devices[0].device.lock()
         told = async_capture_events(hass, "told")
         before = tasks_at_work()
@@ -235,7 +235,7 @@ class TestManyAtOnce:
         devices: list[CloudDevice],
         ids: list[str],
     ) -> None:
-        """Devices in reach work all at once, those of an account as many as it carries."""
+        """All local devices execute commands concurrently, and as many of an account as its limit."""
         together = {"direct": DEVICES, "account": ACCOUNT_CARRIES}
         (way,) = (way for way in together if way in request.node.name)
         for device in devices:
@@ -255,7 +255,7 @@ class TestManyAtOnce:
 
 
 def track(hass: HomeAssistant, entity_id: str) -> list[str]:
-    """Return the states of an entity as they come."""
+    """Return a list that gets the states of an entity."""
     states: list[str] = []
 
     @callback
@@ -268,7 +268,7 @@ def track(hass: HomeAssistant, entity_id: str) -> list[str]:
 
 
 async def rounds(number: int = 1000) -> None:
-    """Let whatever is due happen, also while time stands still."""
+    """Let all due tasks run, even while time is frozen."""
     for _ in range(number):
         await asyncio.sleep(0)
 
@@ -279,19 +279,19 @@ POLLED: Final = ("/v2/applications/state", "/v2/state/status")
 
 
 async def switch_off(hass: HomeAssistant) -> None:
-    """Stop the service browser by its switch."""
+    """Stop the service browser with its switch."""
     await hass.services.async_call(
         "switch", "turn_off", {"entity_id": SWITCH}, blocking=True
     )
 
 
 class TestPolls:
-    """Polls and commands that are under way at the same time."""
+    """Polls and commands at the same time."""
 
     async def test_older_answer_of_a_supervisor(
         self, hass: HomeAssistant, reach: CloudDevice
     ) -> None:
-        """What a device said before a command does not show after it, though it comes late."""
+        """A late response from before a command does not overwrite the state after it."""
         entry = direct_entry(reach)
         await set_up(hass, entry)
         states = track(hass, SWITCH)
@@ -311,11 +311,11 @@ class TestPolls:
     async def test_older_answer_through_an_account(
         self, hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
     ) -> None:
-        """The same of what a Supervisor said to the balena API before a command."""
+        """The same for a response of a Supervisor through the balena API."""
         states = track(hass, SWITCH)
         for path in POLLED:
             cloud_device.faults.add("GET", path, Fault.hold())
-        # It has the Supervisor asked.
+        # This makes the integration poll the Supervisor.
         await call(hass, "update", device_id=device_id(hass, account, "kiosk-lobby"))
         await eventually(lambda: len(cloud_device.supervisor.requests) > 0)
         await switch_off(hass)
@@ -333,7 +333,7 @@ class TestPolls:
         freezer: FrozenDateTimeFactory,
         seconds: float,
     ) -> None:
-        """A row of the balena API from before a command does not show, however late it comes."""
+        """A late row of the balena API from before a command does not overwrite the state after it."""
         await hass.async_block_till_done(wait_background_tasks=True)
         states = track(hass, SWITCH)
         cloud.faults.add("GET", "/v7/device", Fault.hold())
@@ -353,7 +353,7 @@ class TestPolls:
     async def test_poll_during_a_command(
         self, hass: HomeAssistant, reach: CloudDevice
     ) -> None:
-        """Polls go on while a device is at work, and show that it is."""
+        """Polls continue during a command, and show its progress."""
         await set_up(hass, direct_entry(reach))
         reach.device.timings = Timings(restart=60)
         states = track(hass, "sensor.kiosk_lobby_browser_status")
@@ -371,27 +371,27 @@ class TestPolls:
 
 
 class Browser:
-    """A browser of an administrator, who waits for several answers at once."""
+    """A browser of an administrator that waits for several responses at once."""
 
     def __init__(self, websocket: MockHAClientWebSocket) -> None:
-        """Remember the connection."""
+        """Store the connection."""
         self._websocket = websocket
         self._sent = 0
         self._received: dict[int, list[dict[str, Any]]] = {}
 
     async def send(self, kind: str, **arguments: Any) -> int:
-        """Send a message; returns its number."""
+        """Send a message and return its id."""
         self._sent += 1
         message = {"id": self._sent, "type": kind, **arguments}
         await self._websocket.send_json(message)
         return self._sent
 
     async def close(self) -> None:
-        """Go away."""
+        """Close the connection."""
         await self._websocket.close()
 
     async def answer(self, number: int) -> dict[str, Any]:
-        """Return what comes next to a message."""
+        """Return the next message for a request."""
         while not self._received.get(number):
             async with asyncio.timeout(10):
                 message = await self._websocket.receive_json()
@@ -399,7 +399,7 @@ class Browser:
         return self._received[number].pop(0)
 
     async def call(self, action: str, *, asks: bool = False, **data: Any) -> int:
-        """Call an action; returns the number of the message."""
+        """Call an action and return the id of the message."""
         return await self.send(
             "call_service",
             domain=DOMAIN,
@@ -430,7 +430,7 @@ JOURNAL: Final = ("POST", "/v2/journal-logs")
 
 
 class _EitherWay:
-    """What is so whichever way a device is reached."""
+    """Tests for a local device and for a device of an account."""
 
     @pytest.fixture(params=["direct", "account"])
     async def entry(
@@ -440,7 +440,7 @@ class _EitherWay:
         account_entry: MockConfigEntry,
         reach: CloudDevice,
     ) -> MockConfigEntry:
-        """Return the entry of the device, be it in reach or of an account."""
+        """Return the entry of the local device, or of the account."""
         entry = direct_entry(reach) if request.param == "direct" else account_entry
         await set_up(hass, entry)
         return entry
@@ -448,11 +448,11 @@ class _EitherWay:
 
 @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
 class TestInterruptedEntry(_EitherWay):
-    """An entry ends, for a while or for good, in the middle of something."""
+    """An entry is unloaded, reloaded or removed during a command."""
 
     @pytest.fixture
     def registry_id(self, hass: HomeAssistant, entry: MockConfigEntry) -> str:
-        """Return the id of the device in the registry."""
+        """Return the registry id of the device."""
         return device_id(hass, entry, "kiosk-lobby")
 
     @pytest.fixture
@@ -475,7 +475,7 @@ class TestInterruptedEntry(_EitherWay):
         registry_id: str,
         interrupt: Interruption,
     ) -> None:
-        """A command that was sent is told as ever; one that waits is not sent, and that is told."""
+        """A sent command reports its result. A waiting command is not sent, and reports that."""
         before = tasks_at_work()
         reach.faults.add("POST", "/v1/update", Fault.hold())
         sent = await browser.call("update", device_id=registry_id)
@@ -504,7 +504,7 @@ class TestInterruptedEntry(_EitherWay):
         registry_id: str,
         interrupt: Interruption,
     ) -> None:
-        """A command that fails when its entry is gone is told, and asks nobody for another key."""
+        """A command that fails after its entry is gone is reported, and starts no reauthentication."""
         reach.faults.add("POST", "/v1/update", Fault.hang())
         sent = await browser.call("update", device_id=registry_id)
         await eventually(lambda: reach.supervisor.commands_at_once == 1)
@@ -522,7 +522,7 @@ class TestInterruptedEntry(_EitherWay):
 
 
 class TestInterruptedLogs:
-    """An entry ends in the middle of logs."""
+    """An entry is unloaded, reloaded or removed while logs are read."""
 
     @pytest.fixture
     async def entry(self, hass: HomeAssistant, reach: CloudDevice) -> MockConfigEntry:
@@ -549,7 +549,7 @@ class TestInterruptedLogs:
         reach: CloudDevice,
         interrupt: Interruption,
     ) -> None:
-        """Who follows logs is told that they end, and the device is asked no more."""
+        """A client that follows logs is told that they end, and the device gets no more requests."""
         before = tasks_at_work()
         number = await browser.send(
             f"{DOMAIN}/logs/subscribe",
@@ -574,7 +574,7 @@ class TestInterruptedLogs:
         reach: CloudDevice,
         interrupt: Interruption,
     ) -> None:
-        """Logs that are read are read to their end."""
+        """A read of logs completes."""
         before = tasks_at_work()
         reach.faults.add(*JOURNAL, Fault.hang())
         number = await browser.call(
@@ -596,7 +596,7 @@ class TestStop(_EitherWay):
 
     @pytest.fixture
     def expected_lingering_timers(self) -> bool:
-        """Return that the tests' own server leaves a timer of each websocket."""
+        """Expect a timer: the test server leaves one for each WebSocket."""
         return True
 
     @pytest.fixture
@@ -616,13 +616,13 @@ class TestStop(_EitherWay):
         browser: Browser,
         reach: CloudDevice,
     ) -> None:
-        """What was sent goes on in the device; what waits is not sent."""
+        """A sent command continues on the device; a waiting one is not sent."""
         registry_id = device_id(hass, entry, "kiosk-lobby")
         reach.faults.add("POST", "/v1/update", Fault.hold())
         await browser.call("update", device_id=registry_id)
         await eventually(lambda: reach.device.commands == [UPDATE])
         await browser.call("restart", device_id=registry_id)
-        # Of somebody whom Home Assistant does not stop.
+        # Home Assistant does not stop the caller of this command.
         waiting = asyncio.create_task(
             call(hass, "restart_service", device_id=registry_id, service="browser")
         )
@@ -642,7 +642,7 @@ class TestStop(_EitherWay):
         browser: Browser,
         reach: CloudDevice,
     ) -> None:
-        """Logs end, those that are followed and those that are read."""
+        """Followed logs and reads of logs end."""
         registry_id = device_id(hass, entry, "kiosk-lobby")
         await browser.send(f"{DOMAIN}/logs/subscribe", device_id=registry_id)
         await eventually(lambda: reach.device.followers == 1)
@@ -656,7 +656,7 @@ class TestStop(_EitherWay):
 
 
 class TestTwoEntries:
-    """A device that two entries have: directly and of an account, or of the accounts of two people."""
+    """One device with two entries: a local one and an account, or two accounts."""
 
     @pytest.fixture(params=["direct", "account"])
     async def entries(
@@ -667,7 +667,7 @@ class TestTwoEntries:
         account_entry: MockConfigEntry,
         reach: CloudDevice,
     ) -> tuple[MockConfigEntry, MockConfigEntry]:
-        """Return the entry of an account, and the other one, both set up."""
+        """Return the account entry and the other entry, after their setup."""
         token = cloud.add_token(username="colleague")
         of_colleague = MockConfigEntry(
             domain=DOMAIN,
@@ -685,11 +685,11 @@ class TestTwoEntries:
     def ids(
         self, hass: HomeAssistant, entries: tuple[MockConfigEntry, MockConfigEntry]
     ) -> list[str]:
-        """Return the ids of the device in the registry."""
+        """Return the registry ids of the device."""
         return [device_id(hass, entry, "kiosk-lobby") for entry in entries]
 
     def states(self, hass: HomeAssistant) -> list[str]:
-        """Return the states of the service's switches."""
+        """Return the states of the switches of the service."""
         return [state_of(hass, SWITCH), state_of(hass, f"{SWITCH}_2")]
 
     @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -700,7 +700,7 @@ class TestTwoEntries:
         ids: list[str],
         order: tuple[int, int],
     ) -> None:
-        """A command of one entry waits for that of the other."""
+        """A command of one entry waits for a command of the other."""
         reach.faults.add("POST", "/v1/update", Fault.hold())
         first = hass.async_create_task(call(hass, "update", device_id=ids[order[0]]))
         await eventually(lambda: reach.supervisor.commands_at_once == 1)
@@ -715,7 +715,7 @@ class TestTwoEntries:
     async def test_calls_of_both_wait_in_one_queue(
         self, hass: HomeAssistant, reach: CloudDevice, ids: list[str]
     ) -> None:
-        """Ten calls wait for the device, whichever entry they come by."""
+        """At most ten calls wait for the device, over both entries."""
         reach.faults.add("POST", "/v1/update", Fault.hold())
         work = [hass.async_create_task(call(hass, "update", device_id=ids[0]))]
         await eventually(lambda: reach.device.commands == [UPDATE])
@@ -740,7 +740,7 @@ class TestTwoEntries:
         reach: CloudDevice,
         ids: list[str],
     ) -> None:
-        """While a device is at work, neither a reloaded entry nor the other one commands it."""
+        """While the device executes a command, neither a reloaded entry nor the other one sends another."""
         reach.faults.add("POST", "/v1/update", Fault.hold())
         work = [hass.async_create_task(call(hass, "update", device_id=ids[0]))]
         await eventually(lambda: reach.supervisor.commands_at_once == 1)
@@ -763,7 +763,7 @@ class TestTwoEntries:
         entries: tuple[MockConfigEntry, MockConfigEntry],
         reach: CloudDevice,
     ) -> None:
-        """What one entry did shows at the other with its next poll."""
+        """The effect of a command of one entry shows in the other after its next poll."""
         reach.device.timings = Timings.instant()
         await hass.async_block_till_done(wait_background_tasks=True)
         assert self.states(hass) == ["on", "on"]
@@ -782,7 +782,7 @@ class TestTwoEntries:
         end: Interruption,
         gone: int,
     ) -> None:
-        """The end of one entry does no harm to the other, in the middle of a command either."""
+        """Unloading one entry during a command does not affect the other."""
         reach.device.timings = Timings.instant()
         reach.faults.add("POST", "/v1/update", Fault.hold())
         update = hass.async_create_task(call(hass, "update", device_id=ids[gone]))
@@ -804,7 +804,7 @@ class TestTwoEntries:
         entries: tuple[MockConfigEntry, MockConfigEntry],
         ids: list[str],
     ) -> None:
-        """A service that was stopped through one entry did not stop by itself for the other either."""
+        """A service that one entry stopped does not count as stopped by itself in the other."""
         await call(hass, "stop_service", device_id=ids[0], service="browser")
         for _ in range(2):
             async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
@@ -818,7 +818,7 @@ class TestTwoEntries:
     async def test_each_has_a_device(
         self, ids: list[str], device_registry: dr.DeviceRegistry
     ) -> None:
-        """Each entry has a device of its own in the registry, with a name and an area of its own."""
+        """Each entry has its own device in the registry, with its own name and area."""
         device_registry.async_update_device(ids[0], name_by_user="Hall")
         devices = [device_registry.async_get(registry_id) for registry_id in ids]
         assert [device and device.name_by_user for device in devices] == ["Hall", None]
@@ -830,7 +830,7 @@ async def test_cancelled_command_that_fails(
     reach: CloudDevice,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nobody hears of a failure when who gave the command is gone; it is no error of Home Assistant's either."""
+    """The failure of a cancelled command is neither reported nor logged."""
     await set_up(hass, entry := direct_entry(reach))
     reach.faults.add("POST", f"/v2/applications/{APP}/restart", Fault.hang())
     restart = asyncio.create_task(
@@ -843,7 +843,7 @@ async def test_cancelled_command_that_fails(
     reach.faults.clear()
     await eventually(lambda: not reach.supervisor.under_way)
     await hass.async_block_till_done(wait_background_tasks=True)
-    # It was refused.
+    # The device refused it.
     assert state_of(hass, LOCKED) == "on"
     del restart
     gc.collect()
