@@ -1,4 +1,4 @@
-"""Records everything that people can see, so that tests can search it for secrets."""
+"""Record everything that is visible to users, so that tests can search it for secrets."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ from homeassistant.helpers import (
 from simulator import Device, Fault, Faults
 from simulator.server import HttpServer
 
-# The tests' own storage logs what it would write.
+# The storage mock of the test helpers logs what it would write.
 _NOT_OF_HOME_ASSISTANT: Final = "pytest_homeassistant_custom_component"
 
 # The required fields of actions.
@@ -87,7 +87,7 @@ def echoes(secret: str) -> tuple[Fault, ...]:
 
 
 class LeakRecorder:
-    """Records what can be seen, grouped by the place where it was seen."""
+    """Records everything that is visible, by channel."""
 
     def __init__(self, hass: HomeAssistant) -> None:
         """Listen to all events."""
@@ -96,7 +96,7 @@ class LeakRecorder:
         hass.bus.async_listen(MATCH_ALL, self._hear)
 
     def note(self, where: str, what: object) -> None:
-        """Record something that was seen."""
+        """Record a text."""
         self.seen[where].append(repr(what))
 
     def _hear(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""What waits for a device has bounds, and everybody hears what became of it."""
+"""The command queue is bounded, and every caller gets a result."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -39,7 +39,7 @@ async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
 
 
 async def rounds() -> None:
-    """Let whatever is due happen."""
+    """Let all due tasks run."""
     for _ in range(20):
         await asyncio.sleep(0)
     await asyncio.sleep(0.05)
@@ -52,8 +52,8 @@ async def until_sent(server: SupervisorServer, path: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def pass_minutes(hass: HomeAssistant, seconds: float) -> None:
-    """Have the timers of some time end."""
+async def expire_timers(hass: HomeAssistant, seconds: float) -> None:
+    """Let timers of some minutes expire."""
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=seconds))
     await rounds()
 
@@ -67,16 +67,16 @@ def outcomes_of(results: list[Any]) -> list[str]:
 
 
 def children_of(hass: HomeAssistant, entry: MockConfigEntry) -> list[str]:
-    """Return the ids of the devices of services."""
+    """Return the registry ids of services."""
     entities = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
     return [str(item.device_id) for item in entities if item.domain == "switch"]
 
 
 class Calls:
-    """Action calls that wait for a device that is busy with a restart."""
+    """Action calls that wait for a device that executes a restart."""
 
     def __init__(self, hass: HomeAssistant, device_id: str) -> None:
-        """Begin without calls."""
+        """Start without calls."""
         self._hass = hass
         self._device_id = device_id
         self.tasks: list[asyncio.Task[Any]] = []
@@ -87,20 +87,20 @@ class Calls:
         return self.run(call(self._hass, action, **data))
 
     def run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Begin with something."""
+        """Run a coroutine in the background."""
         # Home Assistant does not wait for it.
         task = asyncio.create_task(work)
         self.tasks.append(task)
         return task
 
     async def outcomes(self) -> list[str]:
-        """Return what became of the calls."""
+        """Return the results of the calls."""
         return outcomes_of(await asyncio.gather(*self.tasks, return_exceptions=True))
 
 
 @contextmanager
 def held(server: SupervisorServer, path: str) -> Iterator[None]:
-    """Have a command not be answered meanwhile."""
+    """Delay the response of a command."""
     server.faults.add("POST", path, Fault.hold())
     try:
         yield
@@ -116,7 +116,7 @@ def calls(hass: HomeAssistant, device_id: str) -> Calls:
 
 @pytest.fixture(autouse=True)
 async def _no_leak(hass: HomeAssistant) -> Any:
-    """Check that nothing is left in the queues."""
+    """Check that the queues are empty after the test."""
     yield
     await hass.async_block_till_done(wait_background_tasks=True)
     assert CommandQueue(hass).is_idle
@@ -125,7 +125,7 @@ async def _no_leak(hass: HomeAssistant) -> Any:
 async def test_many_calls(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """Of 2,000 calls during a command that hangs, ten are sent later; the others are told at once."""
+    """Of 2,000 calls during a command that hangs, ten are sent later. The others are refused at once."""
     with held(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
@@ -142,7 +142,7 @@ async def test_many_calls(
 async def test_refusal_says_what_to_do(
     calls: Calls, server: SupervisorServer, device: Device
 ) -> None:
-    """Who is refused hears of which device, and that nothing was sent."""
+    """A refusal names the device, and says that nothing was sent."""
     with held(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
@@ -176,7 +176,7 @@ class TestManyServices:
         calls: Calls,
         server: SupervisorServer,
     ) -> None:
-        """A call that names fifteen services leaves room for nine others."""
+        """A call with fifteen services takes one place; nine other calls fit."""
         children = children_of(hass, loaded)
         assert len(children) == 15
         with held(server, RESTART_PATH):
@@ -197,7 +197,7 @@ class TestManyServices:
         calls: Calls,
         server: SupervisorServer,
     ) -> None:
-        """Fifteen switches that are turned off by one call take one place."""
+        """One call that turns off fifteen switches takes one place."""
         switches = [
             entity_id
             for entity_id in entity_registry.entities
@@ -221,7 +221,7 @@ class TestManyServices:
 async def test_equal_command_joins(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """Equal commands that wait in a row are sent once, and all get the outcome."""
+    """Equal consecutive commands that wait are sent once, and all callers get the result."""
     with held(server, SERVICE_PATH):
         calls.add("restart_service", service="main")
         await until_sent(server, SERVICE_PATH)
@@ -241,7 +241,7 @@ async def test_equal_command_joins(
 async def test_others_do_not_join(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """Stop, start and stop remain three commands, in their order."""
+    """Stop, start and stop remain three commands in their order."""
     with held(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
@@ -261,7 +261,7 @@ async def test_others_do_not_join(
 async def test_running_command_is_not_joined(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """A command that was sent already does not do for another one."""
+    """A command does not join an equal one that was already sent."""
     with held(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
@@ -275,7 +275,7 @@ async def test_running_command_is_not_joined(
 async def test_cancelled_caller_of_a_joined_command(
     calls: Calls, device: Device, server: SupervisorServer, cancelled: int
 ) -> None:
-    """Whoever remains of those who joined gets the outcome."""
+    """If one caller of a joined command is cancelled, the others get the result."""
     with held(server, SERVICE_PATH):
         calls.add("restart_service", service="main")
         await until_sent(server, SERVICE_PATH)
@@ -290,7 +290,7 @@ async def test_cancelled_caller_of_a_joined_command(
 async def test_cancelled_waiting_command(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """A command that nobody waits for any more is not sent."""
+    """A waiting command without callers is not sent."""
     with held(server, SERVICE_PATH):
         first = calls.add("restart_service", service="main")
         await until_sent(server, SERVICE_PATH)
@@ -312,9 +312,9 @@ async def test_wait_is_limited(
         await until_sent(server, RESTART_PATH)
         waiting = calls.add("update")
         await rounds()
-        await pass_minutes(hass, FIVE_MINUTES - 10)
+        await expire_timers(hass, FIVE_MINUTES - 10)
         assert not waiting.done()
-        await pass_minutes(hass, FIVE_MINUTES)
+        await expire_timers(hass, FIVE_MINUTES)
         with pytest.raises(
             ServiceValidationError, match="busy .* for 5 minutes"
         ) as error:
@@ -331,14 +331,14 @@ async def test_own_call_does_not_count(
     calls: Calls,
     server: SupervisorServer,
 ) -> None:
-    """The second service of a call outlasts a first one that takes more than five minutes."""
+    """The second service of a call may wait more than five minutes for the first one."""
     children = children_of(hass, loaded)
     with held(server, SERVICE_PATH):
         calls.add("restart_service", device_id=children)
         await until_sent(server, SERVICE_PATH)
         calls.add("update")
         await rounds()
-        await pass_minutes(hass, FIVE_MINUTES)
+        await expire_timers(hass, FIVE_MINUTES)
     assert await calls.outcomes() == ["ok", "busy_too_long"]
     assert [name for name, _ in device.commands] == ["restart_service"] * 2
 
@@ -346,7 +346,7 @@ async def test_own_call_does_not_count(
 async def test_result(
     hass: HomeAssistant, calls: Calls, device_id: str, server: SupervisorServer
 ) -> None:
-    """In a response, both refusals have the result "busy"."""
+    """Both refusals have the result "busy" in a response."""
     with held(server, RESTART_PATH):
         first = calls.add("restart")
         await until_sent(server, RESTART_PATH)
@@ -357,7 +357,7 @@ async def test_result(
             )
         )
         await rounds()
-        await pass_minutes(hass, FIVE_MINUTES)
+        await expire_timers(hass, FIVE_MINUTES)
         response: Any = await asking
     assert [item["result"] for item in response["devices"]] == ["busy"]
     await first
@@ -370,7 +370,7 @@ async def test_what_waits_is_shown(
     calls: Calls,
     server: SupervisorServer,
 ) -> None:
-    """Diagnostics list what runs and what waits, and the system health counts it."""
+    """Diagnostics list running and waiting commands, and system health counts them."""
     for component in ("diagnostics", "system_health"):
         assert await async_setup_component(hass, component, {})
     with held(server, RESTART_PATH):
@@ -392,7 +392,7 @@ async def test_what_waits_is_shown(
 async def test_blinks_have_their_own_queue(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """300 blinks that hang are two, and delay no other command."""
+    """300 blinks that hang are sent as two, and delay no other command."""
     with held(server, "/v1/blink"):
         for _ in range(300):
             calls.add("blink")
@@ -410,7 +410,7 @@ async def test_reload_leaves_nothing(
     device: Device,
     server: SupervisorServer,
 ) -> None:
-    """What waits during a reload is told so when its turn comes, and the queue ends."""
+    """A command that waits during a reload is refused in its turn, and the queue ends."""
     with held(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)

@@ -1,4 +1,4 @@
-"""Services of a device that moves to another fleet, or whose app gets another id, stay the same."""
+"""Services keep their registry entries when a device changes its fleet, or an app its id."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ MAIN = "switch.holy_wildflower_main_running"
 
 @dataclass
 class Given:
-    """What a person gave to a service."""
+    """The names, ids and aliases that a user gave to a service."""
 
     entity_id: str
     device_id: str
@@ -39,7 +39,7 @@ class Given:
         return cls("switch.screen", entity.device_id)
 
     def assert_kept(self, hass: HomeAssistant, unique_id: str) -> None:
-        """Assert that nothing of it is lost, and that the switch works."""
+        """Assert that all of them are kept, and that the switch works."""
         entity = er.async_get(hass).async_get(self.entity_id)
         assert entity is not None
         assert entity.unique_id == unique_id
@@ -65,7 +65,7 @@ def services_of(hass: HomeAssistant, entry: MockConfigEntry) -> list[str]:
 
 @pytest.fixture
 def other_fleet(cloud: CloudServer) -> Fleet:
-    """Return another fleet, one of whose services is also in the first."""
+    """Return another fleet, which has one service in common with the first."""
     services = (Service("browser", image="other"), Service("camera", image="camera"))
     return cloud.add_fleet("doors", release=Release("c0ffee", services=services))
 
@@ -78,7 +78,7 @@ async def both(
     fleet: Fleet,
     other_fleet: Fleet,
 ) -> MockConfigEntry:
-    """Return the entry of the account with both fleets, set up."""
+    """Return the entry of the account with both fleets, after its setup."""
     options = {"fleets": [fleet.id, other_fleet.id], "services": True}
     hass.config_entries.async_update_entry(account_entry, options=options)
     assert await hass.config_entries.async_setup(account_entry.entry_id)
@@ -94,7 +94,7 @@ async def test_other_fleet(
     cloud_device: CloudDevice,
     other_fleet: Fleet,
 ) -> None:
-    """A service that is in both fleets keeps all that a person gave it."""
+    """A service that both fleets have keeps its registry entries."""
     given = Given.by_person(hass, BROWSER)
     await hass.async_block_till_done()
     cloud.move_device(cloud_device.device.uuid, other_fleet)
@@ -112,7 +112,7 @@ async def test_other_fleet_while_home_assistant_is_off(
     cloud_device: CloudDevice,
     other_fleet: Fleet,
 ) -> None:
-    """A move is also noticed at the start."""
+    """A move while Home Assistant was off is detected at the start."""
     given = Given.by_person(hass, BROWSER)
     await hass.config_entries.async_unload(both.entry_id)
     cloud.move_device(cloud_device.device.uuid, other_fleet)
@@ -128,7 +128,7 @@ async def test_other_app_id(
     loaded: MockConfigEntry,
     device: Device,
 ) -> None:
-    """The services of a local device are the same under another app id."""
+    """The services of a local device keep their registry entries under another app id."""
     given = Given.by_person(hass, MAIN)
     await hass.async_block_till_done()
     (app,) = device.apps.values()
@@ -152,7 +152,7 @@ async def test_two_apps(
     loaded: MockConfigEntry,
     device: Device,
 ) -> None:
-    """A second app with services of the same names does not take them from the first."""
+    """A second app with services of the same names does not take over the registry entries of the first."""
     before = services_of(hass, loaded)
     (app,) = device.apps.values()
     device.run_app(App(4711, "second", app.release))
@@ -168,7 +168,7 @@ async def test_two_new_apps(
     loaded: MockConfigEntry,
     device: Device,
 ) -> None:
-    """With two new apps it is unknown which service is the old one, and both are new."""
+    """With two new apps, the old service cannot be identified, and both services are new."""
     (app,) = device.apps.values()
     device.apps.clear()
     device.containers.clear()

@@ -73,7 +73,7 @@ async def _failing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Let an update fail at a lock for more than an hour."""
-    # The access log of aiohttp cannot tell a frozen time.
+    # The access log of aiohttp fails while time is frozen.
     caplog.set_level(logging.WARNING, "aiohttp.access")
     fail_at_lock(device)
     await pass_time(hass, freezer, 301)
@@ -169,7 +169,7 @@ async def kiosks(
     caplog: pytest.LogCaptureFixture,
 ) -> list[Device]:
     """Return devices whose updates fail at locks, the last of them only recently."""
-    # The access log of aiohttp cannot tell a frozen time.
+    # The access log of aiohttp fails while time is frozen.
     caplog.set_level(logging.WARNING, "aiohttp.access")
     devices = [cloud.make_device(fleet, f"kiosk-{i:02}").device for i in range(13)]
     for device in devices[:-1]:
