@@ -1,4 +1,4 @@
-"""The simulator as a process, and things that are made to happen by hand."""
+"""The simulator as a process, and its control API."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -29,7 +29,7 @@ async def _start(*arguments: str) -> asyncio.subprocess.Process:
 
 @asynccontextmanager
 async def running(*arguments: str, devices: int = 1) -> AsyncGenerator[list[list[str]]]:
-    """Run simulated devices; gives name, address and key of each, and ends them cleanly."""
+    """Run simulated devices. Yields name, address and key of each, and stops them cleanly."""
     process = await _start("--port", "0", "--devices", str(devices), *arguments)
     assert process.stdout is not None
     try:
@@ -49,7 +49,7 @@ def _free_port() -> int:
 
 
 async def test_devices_are_the_same_in_every_run() -> None:
-    """Each device has its own name, address, key and hardware, stable over runs."""
+    """Each device has its own name, address, key and hardware, the same in each run."""
     runs: list[list[tuple[str, str, str]]] = []
     for _ in range(2):
         async with (
@@ -69,7 +69,7 @@ async def test_devices_are_the_same_in_every_run() -> None:
 
 
 async def test_control() -> None:
-    """What can happen to a device can be made to happen, and nonsense is refused."""
+    """Every event of a device can be triggered, and invalid events are refused."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/devices"
 
@@ -118,7 +118,7 @@ async def test_control() -> None:
 
 @asynccontextmanager
 async def account(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """Run an account, and end it cleanly."""
+    """Run an account, and stop it cleanly."""
     process = await _start("--cloud", "--port", "0", *arguments)
     try:
         async with asyncio.timeout(20):
@@ -147,7 +147,7 @@ async def _lines(process: asyncio.subprocess.Process, count: int) -> list[list[s
     ],
 )
 async def test_account(arguments: tuple[str, ...], fleets: list[list[str]]) -> None:
-    """An account is a demo, or as large as one likes."""
+    """An account can be that of the demo, or a large one of any size."""
     async with account(*arguments) as process:
         lines = await _lines(process, 1 + len(fleets))
         kind, url, token = lines[0]
@@ -162,7 +162,7 @@ async def test_account(arguments: tuple[str, ...], fleets: list[list[str]]) -> N
 
 
 async def test_control_of_an_account() -> None:
-    """What can happen to an account can be made to happen, and nonsense is refused."""
+    """Every event of an account can be triggered, and invalid events are refused."""
     port = _free_port()
     control = f"http://127.0.0.1:{port}"
 
@@ -221,7 +221,7 @@ async def test_control_of_an_account() -> None:
 
 
 async def test_control_of_a_device_of_an_account() -> None:
-    """The API's view of a device can be changed, and the device can be moved."""
+    """Fields of a device can be overridden in the API, and the device can be moved."""
     port = _free_port()
     select = "api_heartbeat_state,overall_status,note,is_online"
     fleet = "belongs_to__application($select=app_name)"
@@ -267,7 +267,7 @@ async def test_control_of_a_device_of_an_account() -> None:
 
 
 async def test_taken_port() -> None:
-    """A port that is taken is said in words."""
+    """A port that is in use is reported."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -280,7 +280,7 @@ async def test_taken_port() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 async def test_scenarios_begin(scenario: str) -> None:
-    """Every life begins, and ends without a complaint."""
+    """Every scenario starts, and stops without an error."""
     async with (
         running("--scenario", scenario) as [(_, url, key)],
         aiohttp.ClientSession() as session,
