@@ -19,7 +19,7 @@ _SPOKEN_OF: Final = (
 
 
 async def expose(home_assistant: HomeAssistant) -> None:
-    """Expose the entities that sentences are about."""
+    """Expose the entities that have sentences."""
     entities = await home_assistant.command("config/entity_registry/list")
     spoken_of = [
         entity["entity_id"]

@@ -495,7 +495,7 @@ async def front(device: Device) -> AsyncGenerator[Client]:
 
 
 async def test_front_while_the_supervisor_is_down(front: Client) -> None:
-    """The front process responds while the Supervisor is down."""
+    """The front process responds while the Supervisor is down, and repeats the URL."""
     await front.server.device.power_off()
     answer = await front.ask("GET", "/v1/device?apikey=secret")
     assert (answer.status, answer.content_type) == (502, "text/plain; charset=utf-8")
