@@ -245,16 +245,16 @@ class CloudServer(HttpServer):
             return Reply(429, headers={"Retry-After": str(self._retry_after)})
         fault = self.faults.take(request.method, request.path)
         if fault is not None and not fault.is_of_answer:
-            spoilt = await self.faults.spoil(fault, is_over)
-            if spoilt is not None:
-                return spoilt
+            replaced = await self.faults.replace_response(fault, is_over)
+            if replaced is not None:
+                return replaced
         if len(request.path_qs) > _LONGEST_ADDRESS:
             return Reply(431)
         reply = await self._reply(request)
         if self.extra_headers:
             reply = replace(reply, headers=reply.headers | self.extra_headers)
         if fault is not None:
-            return await self.faults.spoil_answer(fault, reply, is_over)
+            return await self.faults.change_response(fault, reply, is_over)
         return reply
 
     def _identity(self, name: str) -> str:

@@ -213,13 +213,15 @@ _DEVICE: Final = Resource[CloudDevice, Viewer](
         "belongs_to__application": One("application", lambda row: row.fleet),
         "is_running__release": One(
             "release",
-            lambda row: row.release_record(row.runs) if row.has_reported else None,
+            lambda row: (
+                row.release_record(row.running_release) if row.has_reported else None
+            ),
         ),
         "is_pinned_on__release": One(
             "release", lambda row: row.release_record(row.pinned)
         ),
         "should_be_running__release": One(
-            "release", lambda row: row.release_record(row.should_run)
+            "release", lambda row: row.release_record(row.target_release)
         ),
         "should_be_operated_by__release": One("release", _nothing),
         "should_be_managed_by__release": One("release", _nothing),

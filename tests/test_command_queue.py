@@ -38,7 +38,7 @@ async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
     return await hass.services.async_call(DOMAIN, action, data, blocking=True)
 
 
-async def rounds() -> None:
+async def run_due_tasks() -> None:
     """Let all due tasks run."""
     for _ in range(20):
         await asyncio.sleep(0)
@@ -55,7 +55,7 @@ async def until_sent(server: SupervisorServer, path: str) -> None:
 async def expire_timers(hass: HomeAssistant, seconds: float) -> None:
     """Let timers of some minutes expire."""
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=seconds))
-    await rounds()
+    await run_due_tasks()
 
 
 def outcomes_of(results: list[Any]) -> list[str]:
@@ -131,7 +131,7 @@ async def test_many_calls(
         await until_sent(server, RESTART_PATH)
         for number in range(2000):
             calls.add("set_tags", tags={"number": str(number)})
-        await rounds()
+        await run_due_tasks()
         refused = [task for task in calls.tasks if task.done()]
         assert len(refused) == 1990
     outcomes = await calls.outcomes()
@@ -148,7 +148,7 @@ async def test_refusal_says_what_to_do(
         await until_sent(server, RESTART_PATH)
         for number in range(10):
             calls.add("set_tags", tags={"number": str(number)})
-        await rounds()
+        await run_due_tasks()
         with pytest.raises(ServiceValidationError) as error:
             await calls.add("reboot")
         calls.tasks.pop()
@@ -185,7 +185,7 @@ class TestManyServices:
             calls.add("restart_service", device_id=children)
             for number in range(10):
                 calls.add("set_tags", tags={"number": str(number)})
-            await rounds()
+            await run_due_tasks()
         assert await calls.outcomes() == ["ok"] * 11 + ["busy"]
         assert len(device.commands) == 1 + 15 + 9
 
@@ -213,7 +213,7 @@ class TestManyServices:
             calls.run(off)
             for number in range(10):
                 calls.add("set_tags", tags={"number": str(number)})
-            await rounds()
+            await run_due_tasks()
         assert await calls.outcomes() == ["ok"] * 11 + ["busy"]
         assert [name for name, _ in device.commands].count("stop_service") == 15
 
@@ -227,7 +227,7 @@ async def test_equal_command_joins(
         await until_sent(server, SERVICE_PATH)
         for _ in range(20):
             calls.add("restart")
-        await rounds()
+        await run_due_tasks()
         device.lock()
     results = await asyncio.gather(*calls.tasks, return_exceptions=True)
     assert [getattr(error, "translation_key", None) for error in results] == [
@@ -248,7 +248,7 @@ async def test_others_do_not_join(
         for action in ("stop_service", "start_service", "stop_service"):
             calls.add(action, service="main")
         calls.add("stop_service", service="main", force=True)
-        await rounds()
+        await run_due_tasks()
     await calls.outcomes()
     assert [name for name, _ in device.commands[1:]] == [
         "stop_service",
@@ -266,7 +266,7 @@ async def test_running_command_is_not_joined(
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         calls.add("restart")
-        await rounds()
+        await run_due_tasks()
     await calls.outcomes()
     assert device.commands == [RESTART, RESTART]
 
@@ -280,9 +280,9 @@ async def test_cancelled_caller_of_a_joined_command(
         calls.add("restart_service", service="main")
         await until_sent(server, SERVICE_PATH)
         waiting = [calls.add("restart"), calls.add("restart")]
-        await rounds()
+        await run_due_tasks()
         waiting[cancelled].cancel()
-        await rounds()
+        await run_due_tasks()
     await waiting[1 - cancelled]
     assert device.commands[1:] == [RESTART]
 
@@ -296,9 +296,9 @@ async def test_cancelled_waiting_command(
         await until_sent(server, SERVICE_PATH)
         waiting = calls.add("restart")
         last = calls.add("update")
-        await rounds()
+        await run_due_tasks()
         waiting.cancel()
-        await rounds()
+        await run_due_tasks()
     await asyncio.gather(first, last)
     assert [name for name, _ in device.commands] == ["restart_service", "update"]
 
@@ -311,7 +311,7 @@ async def test_wait_is_limited(
         first = calls.add("restart")
         await until_sent(server, RESTART_PATH)
         waiting = calls.add("update")
-        await rounds()
+        await run_due_tasks()
         await expire_timers(hass, FIVE_MINUTES - 10)
         assert not waiting.done()
         await expire_timers(hass, FIVE_MINUTES)
@@ -337,7 +337,7 @@ async def test_own_call_does_not_count(
         calls.add("restart_service", device_id=children)
         await until_sent(server, SERVICE_PATH)
         calls.add("update")
-        await rounds()
+        await run_due_tasks()
         await expire_timers(hass, FIVE_MINUTES)
     assert await calls.outcomes() == ["ok", "busy_too_long"]
     assert [name for name, _ in device.commands] == ["restart_service"] * 2
@@ -356,7 +356,7 @@ async def test_result(
                 DOMAIN, "update", data, blocking=True, return_response=True
             )
         )
-        await rounds()
+        await run_due_tasks()
         await expire_timers(hass, FIVE_MINUTES)
         response: Any = await asking
     assert [item["result"] for item in response["devices"]] == ["busy"]
@@ -377,7 +377,7 @@ async def test_what_waits_is_shown(
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         calls.add("update")
-        await rounds()
+        await run_due_tasks()
         told: Any = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
         health = await get_system_health_info(hass, DOMAIN)
         assert await health["reach"]
@@ -415,9 +415,9 @@ async def test_reload_leaves_nothing(
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         calls.add("update")
-        await rounds()
+        await run_due_tasks()
         await hass.config_entries.async_reload(loaded.entry_id)
         calls.add("update")
-        await rounds()
+        await run_due_tasks()
     assert await calls.outcomes() == ["ok", "unloaded", "ok"]
     assert [name for name, _ in device.commands] == ["restart", "update"]

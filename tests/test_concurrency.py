@@ -74,7 +74,7 @@ ORDERS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
 PASS_LOCKS: Final = {"start_service", "update", "cleanup_volumes", "blink"}
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     """Wait until a condition is true."""
     async with asyncio.timeout(60):
         while not condition():
@@ -119,7 +119,7 @@ async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
     return await hass.services.async_call(DOMAIN, action, data, blocking=True)
 
 
-def tasks_at_work() -> set[asyncio.Task[Any]]:
+def running_tasks() -> set[asyncio.Task[Any]]:
     """Return the running tasks, except those that serve idle connections."""
     return {
         task
@@ -208,9 +208,9 @@ class TestManyAtOnce:
         """Each device executes each command once, one at a time, and every result is reported."""
         devices[0].device.lock()
         told = async_capture_events(hass, "told")
-        before = tasks_at_work()
+        before = running_tasks()
         hass.bus.async_fire("go")
-        await eventually(lambda: len(told) == len(ORDERS) * DEVICES)
+        await wait_until(lambda: len(told) == len(ORDERS) * DEVICES)
         await hass.async_block_till_done(wait_background_tasks=True)
         results = {event.data["order"]: event.data["result"] for event in told}
         assert results == {
@@ -224,7 +224,7 @@ class TestManyAtOnce:
         for device in devices[1:]:
             assert sorted(device.device.commands, key=repr) == sorted(wanted, key=repr)
         assert {item.supervisor.most_commands_at_once for item in devices} == {1}
-        assert tasks_at_work() <= before
+        assert running_tasks() <= before
         assert not any(item.supervisor.under_way for item in devices)
 
     async def test_devices_do_not_wait_for_each_other(
@@ -245,7 +245,7 @@ class TestManyAtOnce:
         def at_work() -> int:
             return sum(item.supervisor.commands_at_once for item in devices)
 
-        await eventually(lambda: at_work() == together[way])
+        await wait_until(lambda: at_work() == together[way])
         await asyncio.sleep(0.1)
         assert at_work() == together[way]
         for device in devices:
@@ -267,7 +267,7 @@ def track(hass: HomeAssistant, entity_id: str) -> list[str]:
     return states
 
 
-async def rounds(number: int = 1000) -> None:
+async def run_due_tasks(number: int = 1000) -> None:
     """Let all due tasks run, even while time is frozen."""
     for _ in range(number):
         await asyncio.sleep(0)
@@ -298,9 +298,9 @@ class TestPolls:
         for path in POLLED:
             reach.faults.add("GET", path, Fault.hold())
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=16))
-        await eventually(lambda: reach.supervisor.under_way > 0)
+        await wait_until(lambda: reach.supervisor.under_way > 0)
         off = hass.async_create_task(switch_off(hass))
-        await eventually(lambda: "stop_service" in dict(reach.device.commands))
+        await wait_until(lambda: "stop_service" in dict(reach.device.commands))
         await asyncio.sleep(0.1)
         reach.faults.clear()
         await off
@@ -317,7 +317,7 @@ class TestPolls:
             cloud_device.faults.add("GET", path, Fault.hold())
         # This makes the integration poll the Supervisor.
         await call(hass, "update", device_id=device_id(hass, account, "kiosk-lobby"))
-        await eventually(lambda: len(cloud_device.supervisor.requests) > 0)
+        await wait_until(lambda: len(cloud_device.supervisor.requests) > 0)
         await switch_off(hass)
         await asyncio.sleep(0.1)
         cloud_device.faults.clear()
@@ -339,10 +339,10 @@ class TestPolls:
         cloud.faults.add("GET", "/v7/device", Fault.hold())
         freezer.tick(61)
         async_fire_time_changed(hass)
-        await rounds()
+        await run_due_tasks()
         assert cloud.under_way
         await switch_off(hass)
-        await rounds()
+        await run_due_tasks()
         assert states == ["off"]
         freezer.tick(seconds)
         cloud.faults.clear()
@@ -361,9 +361,9 @@ class TestPolls:
             hass, hass.config_entries.async_entries(DOMAIN)[0], "kiosk-lobby"
         )
         restart = hass.async_create_task(call(hass, "restart", device_id=registry_id))
-        await eventually(lambda: not reach.device.settled)
+        await wait_until(lambda: not reach.device.settled)
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=16))
-        await eventually(lambda: states == ["stopping"])
+        await wait_until(lambda: states == ["stopping"])
         assert not restart.done()
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
         await restart
@@ -429,7 +429,7 @@ UPDATE: Final = ("update", {"force": False, "cancel": False})
 JOURNAL: Final = ("POST", "/v2/journal-logs")
 
 
-class _EitherWay:
+class _AnyConnection:
     """Tests for a local device and for a device of an account."""
 
     @pytest.fixture(params=["direct", "account"])
@@ -447,7 +447,7 @@ class _EitherWay:
 
 
 @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
-class TestInterruptedEntry(_EitherWay):
+class TestInterruptedEntry(_AnyConnection):
     """An entry is unloaded, reloaded or removed during a command."""
 
     @pytest.fixture
@@ -476,10 +476,10 @@ class TestInterruptedEntry(_EitherWay):
         interrupt: Interruption,
     ) -> None:
         """A sent command reports its result. A waiting command is not sent, and reports that."""
-        before = tasks_at_work()
+        before = running_tasks()
         reach.faults.add("POST", "/v1/update", Fault.hold())
         sent = await browser.call("update", device_id=registry_id)
-        await eventually(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: reach.device.commands == [UPDATE])
         waiting = await browser.call("restart", device_id=registry_id)
         await asyncio.sleep(0.05)
         await interrupt(hass, entry)
@@ -490,7 +490,7 @@ class TestInterruptedEntry(_EitherWay):
         assert "nothing was sent" in error["message"]
         await hass.async_block_till_done(wait_background_tasks=True)
         assert reach.device.commands == [UPDATE]
-        assert tasks_at_work() <= before
+        assert running_tasks() <= before
         assert not reach.supervisor.under_way
         assert not hass.config_entries.flow.async_progress()
 
@@ -507,7 +507,7 @@ class TestInterruptedEntry(_EitherWay):
         """A command that fails after its entry is gone is reported, and starts no reauthentication."""
         reach.faults.add("POST", "/v1/update", Fault.hang())
         sent = await browser.call("update", device_id=registry_id)
-        await eventually(lambda: reach.supervisor.commands_at_once == 1)
+        await wait_until(lambda: reach.supervisor.commands_at_once == 1)
         await interrupt(hass, entry)
         reach.device.api_key = "another"
         reach.api_secret_known = False
@@ -550,7 +550,7 @@ class TestInterruptedLogs:
         interrupt: Interruption,
     ) -> None:
         """A client that follows logs is told that they end, and the device gets no more requests."""
-        before = tasks_at_work()
+        before = running_tasks()
         number = await browser.send(
             f"{DOMAIN}/logs/subscribe",
             device_id=device_id(hass, entry, "kiosk-lobby"),
@@ -561,9 +561,9 @@ class TestInterruptedLogs:
         await interrupt(hass, entry)
         event = (await browser.answer(number))["event"]
         assert event["translation_key"] == "logs_unloaded"
-        await eventually(lambda: not reach.supervisor.under_way)
+        await wait_until(lambda: not reach.supervisor.under_way)
         assert not reach.device.followers
-        assert tasks_at_work() <= before
+        assert running_tasks() <= before
 
     @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
     async def test_read(
@@ -575,12 +575,12 @@ class TestInterruptedLogs:
         interrupt: Interruption,
     ) -> None:
         """A read of logs completes."""
-        before = tasks_at_work()
+        before = running_tasks()
         reach.faults.add(*JOURNAL, Fault.hang())
         number = await browser.call(
             "get_logs", asks=True, device_id=device_id(hass, entry, "kiosk-lobby")
         )
-        await eventually(lambda: reach.supervisor.under_way == 1)
+        await wait_until(lambda: reach.supervisor.under_way == 1)
         await interrupt(hass, entry)
         reach.faults.clear()
         answer = (await browser.answer(number))["result"]["response"]["devices"][0]
@@ -588,10 +588,10 @@ class TestInterruptedLogs:
         assert "browser is ready" in answer["logs"]["text"]
         await hass.async_block_till_done(wait_background_tasks=True)
         assert not reach.supervisor.under_way
-        assert tasks_at_work() <= before
+        assert running_tasks() <= before
 
 
-class TestStop(_EitherWay):
+class TestStop(_AnyConnection):
     """Home Assistant stops in the middle of something: it does not wait, and leaves nothing behind."""
 
     @pytest.fixture
@@ -620,7 +620,7 @@ class TestStop(_EitherWay):
         registry_id = device_id(hass, entry, "kiosk-lobby")
         reach.faults.add("POST", "/v1/update", Fault.hold())
         await browser.call("update", device_id=registry_id)
-        await eventually(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: reach.device.commands == [UPDATE])
         await browser.call("restart", device_id=registry_id)
         # Home Assistant does not stop the caller of this command.
         waiting = asyncio.create_task(
@@ -630,7 +630,7 @@ class TestStop(_EitherWay):
         await hass.async_stop(force=True)
         with pytest.raises(ServiceValidationError, match="sent nothing"):
             await waiting
-        await eventually(lambda: not reach.supervisor.under_way)
+        await wait_until(lambda: not reach.supervisor.under_way)
         await browser.close()
         assert reach.device.commands == [UPDATE]
 
@@ -645,12 +645,12 @@ class TestStop(_EitherWay):
         """Followed logs and reads of logs end."""
         registry_id = device_id(hass, entry, "kiosk-lobby")
         await browser.send(f"{DOMAIN}/logs/subscribe", device_id=registry_id)
-        await eventually(lambda: reach.device.followers == 1)
+        await wait_until(lambda: reach.device.followers == 1)
         reach.faults.add(*JOURNAL, Fault.hang())
         await browser.call("get_logs", asks=True, device_id=registry_id)
-        await eventually(lambda: reach.supervisor.under_way == 2)
+        await wait_until(lambda: reach.supervisor.under_way == 2)
         await hass.async_stop(force=True)
-        await eventually(lambda: not reach.supervisor.under_way)
+        await wait_until(lambda: not reach.supervisor.under_way)
         await browser.close()
         assert not reach.device.followers
 
@@ -703,7 +703,7 @@ class TestTwoEntries:
         """A command of one entry waits for a command of the other."""
         reach.faults.add("POST", "/v1/update", Fault.hold())
         first = hass.async_create_task(call(hass, "update", device_id=ids[order[0]]))
-        await eventually(lambda: reach.supervisor.commands_at_once == 1)
+        await wait_until(lambda: reach.supervisor.commands_at_once == 1)
         second = hass.async_create_task(call(hass, "restart", device_id=ids[order[1]]))
         await asyncio.sleep(0.2)
         assert reach.device.commands == [UPDATE]
@@ -718,13 +718,13 @@ class TestTwoEntries:
         """At most ten calls wait for the device, over both entries."""
         reach.faults.add("POST", "/v1/update", Fault.hold())
         work = [hass.async_create_task(call(hass, "update", device_id=ids[0]))]
-        await eventually(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: reach.device.commands == [UPDATE])
         actions = [*["restart", "purge"] * 5, "cleanup_volumes", "cleanup_volumes"]
         for number, action in enumerate(actions):
             registry_id = ids[number % 2]
             calling = call(hass, action, device_id=registry_id)
             work.append(hass.async_create_task(calling))
-        await eventually(lambda: sum(task.done() for task in work) == 2)
+        await wait_until(lambda: sum(task.done() for task in work) == 2)
         reach.faults.clear()
         results = await asyncio.gather(*work, return_exceptions=True)
         assert [getattr(item, "translation_key", None) for item in results] == [
@@ -743,7 +743,7 @@ class TestTwoEntries:
         """While the device executes a command, neither a reloaded entry nor the other one sends another."""
         reach.faults.add("POST", "/v1/update", Fault.hold())
         work = [hass.async_create_task(call(hass, "update", device_id=ids[0]))]
-        await eventually(lambda: reach.supervisor.commands_at_once == 1)
+        await wait_until(lambda: reach.supervisor.commands_at_once == 1)
         await reload(hass, entries[0])
         work += [
             hass.async_create_task(call(hass, "restart", device_id=registry_id))
@@ -786,7 +786,7 @@ class TestTwoEntries:
         reach.device.timings = Timings.instant()
         reach.faults.add("POST", "/v1/update", Fault.hold())
         update = hass.async_create_task(call(hass, "update", device_id=ids[gone]))
-        await eventually(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: reach.device.commands == [UPDATE])
         await end(hass, entries[gone])
         reach.faults.clear()
         await update
@@ -836,12 +836,12 @@ async def test_cancelled_command_that_fails(
     restart = asyncio.create_task(
         call(hass, "restart", device_id=device_id(hass, entry, "kiosk-lobby"))
     )
-    await eventually(lambda: reach.supervisor.commands_at_once == 1)
+    await wait_until(lambda: reach.supervisor.commands_at_once == 1)
     restart.cancel()
     reach.device.lock()
     await asyncio.sleep(0.05)
     reach.faults.clear()
-    await eventually(lambda: not reach.supervisor.under_way)
+    await wait_until(lambda: not reach.supervisor.under_way)
     await hass.async_block_till_done(wait_background_tasks=True)
     # The device refused it.
     assert state_of(hass, LOCKED) == "on"

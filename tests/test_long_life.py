@@ -32,7 +32,7 @@ from .long_life.events import EVENTS, Event
 from .long_life.home_assistant import RestartableHomeAssistant
 from .long_life.long_run import EXTRA_SERVICES, LongRun
 from .long_life.oracle import Oracle
-from .long_life.report import account_figures, belongings, figures, write_report
+from .long_life.report import account_figures, figures, resource_usage, write_report
 
 SEED: Final = int(os.environ.get("LIFE_SEED", "20261125"))
 REPORT: Final = os.environ.get("LIFE_REPORT")
@@ -159,7 +159,7 @@ async def live[LifeT: (LongRun, AccountRun)](
         run.note(name)
         await events[name].happen(run)
         await run.home_assistant.calm()
-    await run.come_to_rest()
+    await run.restore_everything()
 
 
 @pytest.fixture
@@ -244,13 +244,13 @@ async def test_nothing_is_left_behind(
     for name in EXTRA_SERVICES:
         run.device.add_service(Service(name))
     await live(run, 2, events)
-    early = await run.belongings()
+    early = await run.resource_usage()
     await live(run, 22, events)
-    late = await run.belongings()
+    late = await run.resource_usage()
     write_report(
         REPORT,
         "what is left behind",
-        figures(SEED, run.counts) | belongings(early, late),
+        figures(SEED, run.counts) | resource_usage(early, late),
     )
     assert_log_is_brief(run, log_counts)
     assert late.sockets <= early.sockets
@@ -279,13 +279,13 @@ async def test_day_of_an_account(
         if name != "a restart of Home Assistant"
     }
     await live(account_life, 2, events)
-    early = await account_life.belongings()
+    early = await account_life.resource_usage()
     await live(account_life, 22, events)
-    late = await account_life.belongings()
+    late = await account_life.resource_usage()
     write_report(
         REPORT,
         "an account",
-        account_figures(SEED, account_life.counts) | belongings(early, late),
+        account_figures(SEED, account_life.counts) | resource_usage(early, late),
     )
     assert set(log_counts) <= set(EXPECTED)
     assert late.tasks <= early.tasks

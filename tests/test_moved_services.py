@@ -18,14 +18,14 @@ MAIN = "switch.holy_wildflower_main_running"
 
 
 @dataclass
-class Given:
+class Customization:
     """The names, ids and aliases that a user gave to a service."""
 
     entity_id: str
     device_id: str
 
     @classmethod
-    def by_person(cls, hass: HomeAssistant, entity_id: str) -> Given:
+    def customize(cls, hass: HomeAssistant, entity_id: str) -> Customization:
         """Give the switch of a service another id, a name and an alias, and its device a name."""
         entities, devices = er.async_get(hass), dr.async_get(hass)
         entity = entities.async_update_entity(
@@ -95,7 +95,7 @@ async def test_other_fleet(
     other_fleet: Fleet,
 ) -> None:
     """A service that both fleets have keeps its registry entries."""
-    given = Given.by_person(hass, BROWSER)
+    given = Customization.customize(hass, BROWSER)
     await hass.async_block_till_done()
     cloud.move_device(cloud_device.device.uuid, other_fleet)
     for _ in range(3):
@@ -113,7 +113,7 @@ async def test_other_fleet_while_home_assistant_is_off(
     other_fleet: Fleet,
 ) -> None:
     """A move while Home Assistant was off is detected at the start."""
-    given = Given.by_person(hass, BROWSER)
+    given = Customization.customize(hass, BROWSER)
     await hass.config_entries.async_unload(both.entry_id)
     cloud.move_device(cloud_device.device.uuid, other_fleet)
     await hass.config_entries.async_setup(both.entry_id)
@@ -129,7 +129,7 @@ async def test_other_app_id(
     device: Device,
 ) -> None:
     """The services of a local device keep their registry entries under another app id."""
-    given = Given.by_person(hass, MAIN)
+    given = Customization.customize(hass, MAIN)
     await hass.async_block_till_done()
     (app,) = device.apps.values()
     device.apps.clear()

@@ -95,7 +95,7 @@ async def browser(
     return Browser(await hass_ws_client(hass))
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     """Wait until a condition is true."""
     async with asyncio.timeout(5):
         while not condition():
@@ -209,7 +209,7 @@ async def test_service_without_a_container(
     """A service can be followed before it has a container."""
     del device.containers[APP_ID, "main"]
     await browser.subscribe(device_id, service="main")
-    await eventually(lambda: device.followers == 1)
+    await wait_until(lambda: device.followers == 1)
     device.add_service(device.apps[APP_ID].release.services[0])
     assert "Starting main" in await browser.messages("main is ready")
 
@@ -325,7 +325,7 @@ async def test_unsubscribe(browser: Browser, device: Device, device_id: str) -> 
     assert device.followers == 1
     answer = await browser.ask("unsubscribe_events", subscription=browser.subscription)
     assert answer["success"]
-    await eventually(lambda: device.followers == 0)
+    await wait_until(lambda: device.followers == 0)
 
 
 async def test_browser_goes_away(
@@ -333,10 +333,10 @@ async def test_browser_goes_away(
 ) -> None:
     """If the browser disconnects while lines wait for it, the connection to the device closes."""
     await browser.subscribe(device_id)
-    await eventually(lambda: device.followers == 1)
+    await wait_until(lambda: device.followers == 1)
     device.log("main", "too late")
     await browser.websocket.close()
-    await eventually(lambda: device.followers == 0)
+    await wait_until(lambda: device.followers == 0)
 
 
 async def test_unsubscribe_before_it_began(
@@ -360,9 +360,9 @@ async def test_several_browsers(
     other = Browser(await hass_ws_client(hass))
     await browser.subscribe(device_id, lines=1)
     await other.subscribe(device_id, lines=1, service="redis")
-    await eventually(lambda: device.followers == 2)
+    await wait_until(lambda: device.followers == 2)
     await other.websocket.close()
-    await eventually(lambda: device.followers == 1)
+    await wait_until(lambda: device.followers == 1)
     device.log("main", "still here")
     assert "still here" in await browser.messages("still here")
 
@@ -387,7 +387,7 @@ async def test_entry_is_unloaded(
         "translation_key": "logs_unloaded",
         "translation_placeholders": {"device": "holy-wildflower"},
     }
-    await eventually(lambda: device.followers == 0)
+    await wait_until(lambda: device.followers == 0)
 
 
 async def test_device_goes_away(
@@ -395,7 +395,7 @@ async def test_device_goes_away(
 ) -> None:
     """If the connection to the device breaks, the browser gets the reason."""
     await browser.subscribe(device_id)
-    await eventually(lambda: device.followers == 1)
+    await wait_until(lambda: device.followers == 1)
     await device.power_off()
     assert "could not reach holy-wildflower" in (await browser.end())["message"]
 
@@ -411,12 +411,12 @@ async def test_device_is_offline(
 ) -> None:
     """An open connection is closed if the device does not respond to polls."""
     await browser.subscribe(device_id)
-    await eventually(lambda: device.followers == 1)
+    await wait_until(lambda: device.followers == 1)
     server.faults.add("GET", "/v1/device", Fault.reset())
     balena_device = loaded.runtime_data.devices["dc:a6:32:00:00:01"]
     await balena_device.coordinator.async_refresh()
     assert "holy-wildflower does not answer" in (await browser.end())["message"]
-    await eventually(lambda: device.followers == 0)
+    await wait_until(lambda: device.followers == 0)
 
 
 async def test_device_ends_it(
@@ -538,7 +538,7 @@ class TestOldSupervisor:
     ) -> None:
         """New lines of services arrive, without old lines or lines of the host."""
         await browser.subscribe(device_id)
-        await eventually(lambda: device.followers == 1)
+        await wait_until(lambda: device.followers == 1)
         device.log("NetworkManager", "of the host")
         device.log("main", "one", priority=3)
         device.log("redis", "two")
@@ -552,7 +552,7 @@ class TestOldSupervisor:
     ) -> None:
         """A single service can be followed."""
         await browser.subscribe(device_id, service="redis")
-        await eventually(lambda: device.followers == 1)
+        await wait_until(lambda: device.followers == 1)
         device.log("main", "one")
         device.log("redis", "two")
         assert (await browser.messages("two")) == ["two"]
@@ -563,7 +563,7 @@ class TestOldSupervisor:
         """A single service of one app can be followed."""
         device.run_app(OTHER_APP)
         await browser.subscribe(device_id, service="main", app_id=APP_ID)
-        await eventually(lambda: device.followers == 1)
+        await wait_until(lambda: device.followers == 1)
         device.log("main", "of the other app", app_id=OTHER_APP.id)
         device.log("main", "of this one", app_id=APP_ID)
         assert await browser.messages("of this one") == ["of this one"]
@@ -574,7 +574,7 @@ class TestOldSupervisor:
         """A service without a container can be followed; its lines arrive when it has one."""
         container = device.containers.pop((APP_ID, "main"))
         await browser.subscribe(device_id, service="main", app_id=APP_ID)
-        await eventually(lambda: device.followers == 1)
+        await wait_until(lambda: device.followers == 1)
         device.containers[APP_ID, "main"] = container
         device.log("main", "is there")
         assert await browser.messages("is there") == ["is there"]
@@ -585,7 +585,7 @@ class TestOldSupervisor:
     ) -> None:
         """Before Supervisor 9.7, a device has a single app and reports no containers."""
         await browser.subscribe(device_id, service="main", app_id=APP_ID)
-        await eventually(lambda: device.followers == 1)
+        await wait_until(lambda: device.followers == 1)
         device.log("main", "of the only app")
         assert await browser.messages("of the only app") == ["of the only app"]
 

@@ -97,7 +97,7 @@ class ChaosRun:
                 await self._command()
             await self._pass_tick()
 
-    async def come_to_rest(self) -> None:
+    async def restore_everything(self) -> None:
         """Switch all devices on, announce all leases, and let the user help."""
         for name in (STRANGER, "printer"):
             await self.network.machines[name].move(None)
@@ -147,7 +147,7 @@ class ChaosRun:
         self.check()
         await self._deliver()
         for name in NAMES:
-            await self._care(name)
+            await self._help_as_user(name)
             is_found = self._is_found(name)
             deadline = self._deadlines.get(name)
             if deadline is not None and (is_found or monotonic() > deadline):
@@ -230,7 +230,7 @@ class ChaosRun:
 
     # The user
 
-    async def _care(self, name: str) -> None:
+    async def _help_as_user(self, name: str) -> None:
         """Let the user help if Home Assistant asks for a key, or a device is lost for long."""
         device = self.network.devices[name]
         if self._is_found(name) or self.network.machines[name].host is None:

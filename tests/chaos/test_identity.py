@@ -56,7 +56,7 @@ async def run(
 async def test_minutes(run: ChaosRun) -> None:
     """After twenty minutes of random changes, every device is found, and no key was leaked."""
     await run.live(20 * MINUTE)
-    await run.come_to_rest()
+    await run.restore_everything()
 
 
 @pytest.mark.long
@@ -64,5 +64,5 @@ async def test_minutes(run: ChaosRun) -> None:
 async def test_hour(run: ChaosRun) -> None:
     """The same applies to an hour."""
     await run.live(HOUR)
-    await run.come_to_rest()
+    await run.restore_everything()
     write_report(REPORT, SEED, run.counts)

@@ -44,16 +44,18 @@ def _unreadable(case: Case, names: tuple[str, ...]) -> Case:
 
 
 # Faults of the Supervisor behind the API.
-BEHIND: Final = tuple(
+DEVICE_FAULTS: Final = tuple(
     _unreadable(_said(case, _AT_ONCE), _UNREADABLE)
     for case in CASES
     if case is not REFUSED
 )
 # The same for endpoints that return JSON.
-BEHIND_JSON: Final = tuple(_unreadable(case, _BROKEN_JSON) for case in BEHIND)
+JSON_DEVICE_FAULTS: Final = tuple(
+    _unreadable(case, _BROKEN_JSON) for case in DEVICE_FAULTS
+)
 
 # Faults of the API itself.
-AT_API: Final = tuple(
+API_FAULTS: Final = tuple(
     _said(case, _AT_ONCE | {"500 as HTML": "outcome_unknown"}) for case in CASES
 )
 

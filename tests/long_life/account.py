@@ -93,7 +93,7 @@ def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
         ("binary_sensor", "vpn"): _flag(device.is_connected_to_vpn),
     }
     is_changing = device.device.current_update is not None
-    wanted = device.should_run.services if device.should_run else ()
+    wanted = device.target_release.services if device.target_release else ()
     names = {service.name for service in wanted}
     names |= {name for _, name in device.device.containers}
     for name in names:
@@ -291,7 +291,7 @@ class AccountRun:
             for uuid, device in self.cloud.devices.items()
         }, self.history
 
-    async def come_to_rest(self) -> None:
+    async def restore_everything(self) -> None:
         """Restore the initial number of devices without problems, and wait until it is shown."""
         for device in self.devices[FEWEST:]:
             self.cloud.remove_device(device.device.uuid)
@@ -312,7 +312,7 @@ class AccountRun:
         await self.wait(4 * POLL)
         self.check_registry()
 
-    async def belongings(self) -> ResourceUsage:
+    async def resource_usage(self) -> ResourceUsage:
         """Return the lowest resource usage over several polls."""
         stocks = []
         for _ in range(70):

@@ -35,7 +35,7 @@ async def _release(run: LongRun) -> None:
     device = run.device
     if device.is_on and device.current_update is None:
         device.set_target(next_release(device))
-        device.look_for_update()
+        device.check_for_update()
 
 
 async def _fail(run: LongRun) -> None:
@@ -50,7 +50,7 @@ async def _lock(run: LongRun) -> None:
 async def _unlock(run: LongRun) -> None:
     run.device.unlock()
     if run.device.is_on:
-        run.device.look_for_update()
+        run.device.check_for_update()
 
 
 async def _reboot(run: LongRun) -> None:
@@ -120,9 +120,9 @@ async def _command(run: LongRun, domain: str, action: str, **data: Any) -> None:
     try:
         await hass.services.async_call(domain, action, data, blocking=True)
     except HomeAssistantError as err:
-        run.see_refusal(err)
+        run.record_error(err)
     else:
-        run.see_success()
+        run.record_commands()
 
 
 async def _press(run: LongRun, button: str) -> None:

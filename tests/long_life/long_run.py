@@ -81,13 +81,13 @@ class LongRun:
         self.history.append(f"{monotonic():.0f} {event}")
         del self.history[:-10]
 
-    def see_refusal(self, error: HomeAssistantError) -> None:
+    def record_error(self, error: HomeAssistantError) -> None:
         """Count the error of a command, and remember an update lock."""
         self.count(f"commands failed: {result_of(error)}")
         if result_of(error) == "locked":
             self.oracle.may_be_locked = frozenset({True})
 
-    def see_success(self) -> None:
+    def record_commands(self) -> None:
         """Record the commands that the device executed."""
         obeyed = {name for name, _ in self.device.commands}
         self.count("commands given", len(obeyed))
@@ -113,7 +113,7 @@ class LongRun:
             self.device.journal.clear()
             self.home_assistant.forget_calls()
 
-    async def belongings(self) -> ResourceUsage:
+    async def resource_usage(self) -> ResourceUsage:
         """Return the lowest resource usage over several polls."""
         stocks = []
         for _ in range(20):
@@ -125,7 +125,7 @@ class LongRun:
             min(stock.tasks for stock in stocks),
         )
 
-    async def come_to_rest(self) -> None:
+    async def restore_everything(self) -> None:
         """Solve all problems, and wait more than one poll."""
         device = self.device
         while not (device.is_on and device.settled and not self.oracle.is_locked_out):

@@ -714,7 +714,7 @@ async def test_local_mode_is_a_variable(caller: Caller, lobby: CloudDevice) -> N
 
 
 def _target(device: CloudDevice) -> int | None:
-    return device.should_run.id if device.should_run else None
+    return device.target_release.id if device.target_release else None
 
 
 async def test_release(cloud: CloudServer, fleet: Fleet, lobby: CloudDevice) -> None:
@@ -728,7 +728,13 @@ async def test_release(cloud: CloudServer, fleet: Fleet, lobby: CloudDevice) -> 
     devices = lobby, pinned, offline
     old, new = RECORDED_RELEASE.id, RECORDED_NEXT_RELEASE.id
     assert [_target(device) for device in devices] == [new, old, new]
-    assert [device.runs and device.runs.id for device in devices] == [new, old, old]
+    assert [
+        device.running_release and device.running_release.id for device in devices
+    ] == [
+        new,
+        old,
+        old,
+    ]
 
 
 async def test_release_to_a_pinned_fleet(
@@ -821,10 +827,10 @@ async def test_release_without_a_start(
     """A device can detect a release later, when it checks for updates."""
     cloud.release(fleet, RECORDED_NEXT_RELEASE, start=False)
     await asyncio.sleep(0.01)
-    assert lobby.runs == RECORDED_RELEASE
-    lobby.device.look_for_update()
+    assert lobby.running_release == RECORDED_RELEASE
+    lobby.device.check_for_update()
     await asyncio.sleep(0.01)
-    assert lobby.runs == RECORDED_NEXT_RELEASE
+    assert lobby.running_release == RECORDED_NEXT_RELEASE
 
 
 async def test_pinning(caller: Caller, fleet: Fleet, lobby: CloudDevice) -> None:

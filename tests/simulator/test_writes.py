@@ -101,10 +101,13 @@ async def test_pin(caller: Caller, fleet: Fleet, lobby: CloudDevice) -> None:
     answer = await caller.ask("PATCH", path, body)
     assert (answer.status, answer.text) == (200, "")
     await asyncio.sleep(0.01)
-    assert (lobby.pinned, lobby.runs) == (RECORDED_NEXT_RELEASE, RECORDED_NEXT_RELEASE)
+    assert (lobby.pinned, lobby.running_release) == (
+        RECORDED_NEXT_RELEASE,
+        RECORDED_NEXT_RELEASE,
+    )
     await _patch(caller, lobby, {"is_pinned_on__release": None})
     await asyncio.sleep(0.01)
-    assert (lobby.pinned, lobby.runs) == (None, RECORDED_RELEASE)
+    assert (lobby.pinned, lobby.running_release) == (None, RECORDED_RELEASE)
 
 
 async def test_pin_of_a_device_that_is_away(
@@ -115,7 +118,10 @@ async def test_pin_of_a_device_that_is_away(
     await lobby.device.power_off()
     await _patch(caller, lobby, {"is_pinned_on__release": RECORDED_NEXT_RELEASE.id})
     await asyncio.sleep(0.01)
-    assert (lobby.should_run, lobby.runs) == (RECORDED_NEXT_RELEASE, RECORDED_RELEASE)
+    assert (lobby.target_release, lobby.running_release) == (
+        RECORDED_NEXT_RELEASE,
+        RECORDED_RELEASE,
+    )
 
 
 @pytest.mark.parametrize("number", [5, "5", [5], True])
@@ -247,7 +253,7 @@ async def test_pin_of_a_fleet(caller: Caller, fleet: Fleet, lobby: CloudDevice) 
     }
     assert (await _patch(caller, fleet, body)).status == 200
     await asyncio.sleep(0.01)
-    assert lobby.runs == RECORDED_NEXT_RELEASE
+    assert lobby.running_release == RECORDED_NEXT_RELEASE
     caller.cloud.release(fleet, Release("d" * 40))
     assert fleet.release == RECORDED_NEXT_RELEASE
 
