@@ -191,7 +191,7 @@ async def test_few_entities_are_enabled(
     assert len(entities) > 25
 
 
-async def test_devices_hang_under_their_fleet(
+async def test_devices_are_connected_via_their_fleet(
     account: MockConfigEntry,
     cloud_device: CloudDevice,
     device_registry: dr.DeviceRegistry,
@@ -295,7 +295,7 @@ async def test_device_that_left_is_freed(
     assert len(devices) == 1
 
 
-async def test_device_is_left_out_once(
+async def test_device_missing_from_one_poll(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -331,7 +331,7 @@ async def test_device_leaves_while_home_assistant_is_down(
     )
 
 
-async def test_name_is_kept_in_step(
+async def test_device_name_follows_balena(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -393,14 +393,14 @@ async def test_renamed_entity_that_comes_back(
     assert state_of(hass, entity_id) == "on"
 
 
-async def test_fleets_are_remembered(
+async def test_fleet_uuids_are_stored(
     account: MockConfigEntry, cloud: CloudServer, fleet: Fleet
 ) -> None:
     """An entry stores the uuids of its fleets, which identify the account under another host name."""
     assert account.data["fleet_uuids"] == [fleet.uuid]
 
 
-async def test_fleets_stay_remembered(
+async def test_fleet_uuids_stay_stored(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -430,7 +430,7 @@ async def test_device_of_a_fleet_that_is_not_chosen(
     assert {device.name for device in devices} == {"kiosks", "kiosk-lobby"}
 
 
-async def test_name_of_a_fleet_is_kept_in_step(
+async def test_fleet_name_follows_balena(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     entity_registry: er.EntityRegistry,
@@ -844,7 +844,7 @@ async def test_older_api(
 # Values that only a Supervisor reports
 
 
-async def test_supervisors_are_asked_now_and_then(
+async def test_supervisors_of_small_fleet_are_polled(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -877,7 +877,7 @@ async def test_supervisor_is_unhealthy(
 
 
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
-async def test_what_a_supervisor_told_grows_old(
+async def test_supervisor_report_expires(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -891,7 +891,7 @@ async def test_what_a_supervisor_told_grows_old(
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "unknown"
 
 
-async def test_supervisors_of_large_fleets_are_left_alone(
+async def test_supervisors_of_large_fleet_are_not_polled(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account_entry: MockConfigEntry,
@@ -909,7 +909,7 @@ async def test_supervisors_of_large_fleets_are_left_alone(
     assert asked == [devices[7]]
 
 
-async def test_supervisors_out_of_reach_are_not_asked(
+async def test_supervisors_without_vpn_are_not_polled(
     hass: HomeAssistant,
     account_entry: MockConfigEntry,
     cloud: CloudServer,
@@ -923,7 +923,7 @@ async def test_supervisors_out_of_reach_are_not_asked(
     assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "off"
 
 
-async def test_few_supervisors_are_asked_at_once(
+async def test_limit_of_concurrent_supervisor_polls(
     hass: HomeAssistant,
     account_entry: MockConfigEntry,
     cloud: CloudServer,
@@ -944,7 +944,7 @@ async def test_few_supervisors_are_asked_at_once(
     assert len(asked) == 10
 
 
-async def test_supervisors_are_left_alone_during_a_pause(
+async def test_supervisors_are_not_polled_during_backoff(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1018,7 +1018,7 @@ async def test_reload_during_a_poll(
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
 
 
-async def test_others_run_while_many_devices_join(
+async def test_many_devices_join_and_leave_in_batches(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1103,7 +1103,7 @@ async def test_two_devices_with_the_same_hardware(
 
 
 @pytest.mark.parametrize("status", [429, 502, 503])
-async def test_supervisor_tells_no_services(
+async def test_supervisor_reports_no_services(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1116,7 +1116,7 @@ async def test_supervisor_tells_no_services(
     assert state_of(hass, f"switch.{NAME}_browser_running") == "on"
 
 
-async def test_supervisor_tells_of_more_apps(
+async def test_supervisor_reports_more_apps(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1131,7 +1131,7 @@ async def test_supervisor_tells_of_more_apps(
 
 
 @pytest.mark.expects_log("oo many requests")
-async def test_command_does_not_end_a_pause(
+async def test_command_does_not_end_backoff(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1153,7 +1153,7 @@ async def test_command_does_not_end_a_pause(
 
 
 @pytest.mark.expects_log("oo many requests")
-async def test_pause_has_an_end(
+async def test_backoff_is_limited(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1167,7 +1167,7 @@ async def test_pause_has_an_end(
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
 
 
-async def test_fleet_is_lost_while_nobody_tells_of_fleets(
+async def test_missing_fleet_while_fleets_cannot_be_read(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1201,7 +1201,7 @@ async def test_archived_fleet(
     assert not issue_registry.issues
 
 
-async def test_repair_goes_with_its_entry(
+async def test_issue_is_deleted_with_its_entry(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1218,7 +1218,7 @@ async def test_repair_goes_with_its_entry(
 
 
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
-async def test_what_a_supervisor_told_is_forgotten_out_of_reach(
+async def test_supervisor_report_is_discarded_without_vpn(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1301,7 +1301,7 @@ async def test_command_outlives_its_entry(
     assert not cloud.requests
 
 
-async def test_one_question_for_many_refusals(
+async def test_token_is_checked_once_for_many_refusals(
     hass: HomeAssistant,
     account_entry: MockConfigEntry,
     cloud: CloudServer,
@@ -1344,7 +1344,7 @@ async def test_supervisor_has_not_noticed_a_release(
 
 
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
-async def test_front_end_is_unwell(
+async def test_error_of_a_proxy_is_not_of_the_supervisor(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1357,7 +1357,7 @@ async def test_front_end_is_unwell(
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "unknown"
 
 
-async def test_device_that_hangs_keeps_no_other_waiting(
+async def test_hanging_device_does_not_delay_others(
     hass: HomeAssistant,
     account_entry: MockConfigEntry,
     cloud: CloudServer,
@@ -1376,7 +1376,7 @@ async def test_device_that_hangs_keeps_no_other_waiting(
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
-async def test_entity_is_updated_by_hand(
+async def test_update_entity_action(
     hass: HomeAssistant,
     account: MockConfigEntry,
     cloud: CloudServer,
@@ -1395,7 +1395,7 @@ async def test_entity_is_updated_by_hand(
 
 
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
-async def test_pause_while_a_supervisor_is_asked(
+async def test_backoff_during_a_supervisor_poll(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1413,7 +1413,7 @@ async def test_pause_while_a_supervisor_is_asked(
 
 
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
-async def test_state_is_asked_for_in_a_pause(
+async def test_get_state_during_backoff(
     hass: HomeAssistant,
     account: MockConfigEntry,
     cloud: CloudServer,

@@ -188,7 +188,7 @@ async def test_request_with_the_old_key(
     assert not hass.config_entries.flow.async_progress()
 
 
-async def test_own_device_stays_ones_own(
+async def test_own_device_after_a_new_key(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     device: Device,
@@ -532,7 +532,7 @@ async def test_stop_waits_for_the_new_key(
     assert hass_storage[KEYS]["data"][loaded.entry_id]["new"] == device.api_key
 
 
-async def test_stop_does_not_wait_for_ever(
+async def test_stop_has_a_timeout(
     hass: HomeAssistant, server: SupervisorServer, changing: asyncio.Task[Any]
 ) -> None:
     """Home Assistant waits at most ten seconds for a device that does not respond."""

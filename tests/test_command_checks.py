@@ -112,7 +112,7 @@ class TestUpdate:
         assert device.commands == [("update", {"force": force, "cancel": False})]
         assert device.current_update is update
 
-    async def test_cancel_is_the_word_of_the_person(
+    async def test_cancel_restarts_the_download(
         self, hass: HomeAssistant, device: Device, device_id: str
     ) -> None:
         """With `cancel`, a download restarts."""
@@ -121,7 +121,7 @@ class TestUpdate:
         await call(hass, "update", device_id=device_id, cancel=True)
         assert device.commands == [("update", {"force": False, "cancel": True})]
 
-    async def test_device_that_does_not_tell(
+    async def test_device_that_does_not_respond_to_checks(
         self,
         hass: HomeAssistant,
         device: Device,

@@ -139,7 +139,7 @@ async def test_many_calls(
     assert len(device.commands) == 11
 
 
-async def test_refusal_says_what_to_do(
+async def test_text_of_a_refusal(
     calls: Calls, server: SupervisorServer, device: Device
 ) -> None:
     """A refusal names the device, and says that nothing was sent."""
@@ -363,7 +363,7 @@ async def test_result(
     await first
 
 
-async def test_what_waits_is_shown(
+async def test_waiting_commands_are_shown(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     hass_client: ClientSessionGenerator,

@@ -162,7 +162,7 @@ async def test_unknown_app(hass: HomeAssistant, device_id: str) -> None:
         await call(hass, "restart", device_id=device_id, app_id=999)
 
 
-async def test_lock_is_told_and_forced(
+async def test_lock_is_reported_and_forced(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
     """A lock is reported with a hint at force, and force overrides it."""
@@ -174,7 +174,7 @@ async def test_lock_is_told_and_forced(
     assert device.commands == [("reboot", {"force": True})]
 
 
-async def test_host_update_is_told(
+async def test_host_update_is_reported(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
     """An update of the operating system is reported."""
@@ -183,7 +183,7 @@ async def test_host_update_is_told(
         await call(hass, "reboot", device_id=device_id)
 
 
-async def test_ignored_update_is_told(
+async def test_ignored_update_is_reported(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
     """An update request that the device ignores is reported as an error."""
@@ -192,7 +192,7 @@ async def test_ignored_update_is_told(
         await call(hass, "update", device_id=device_id)
 
 
-async def test_unknown_outcome_is_told_and_not_repeated(
+async def test_unknown_outcome_is_reported_and_not_repeated(
     hass: HomeAssistant, device: Device, server: SupervisorServer, device_id: str
 ) -> None:
     """A command with a lost response has an unknown outcome, and is not repeated."""
@@ -203,7 +203,7 @@ async def test_unknown_outcome_is_told_and_not_repeated(
 
 
 @pytest.mark.expects_log("could not reach holy-wildflower")
-async def test_unreachable_is_told(
+async def test_unreachable_device_is_reported(
     hass: HomeAssistant,
     device: Device,
     device_id: str,
@@ -325,7 +325,7 @@ class TestSeveralApps:
         release = Release("c0ffee", 1, (Service("main"),))
         return Device(apps=[App(1, "one", release), App(2, "two", release)])
 
-    async def test_services_are_told_apart(
+    async def test_services_of_two_apps_have_different_names(
         self, hass: HomeAssistant, loaded: MockConfigEntry
     ) -> None:
         """The names of services with the same name include their apps."""

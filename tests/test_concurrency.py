@@ -756,7 +756,7 @@ class TestTwoEntries:
         assert reach.supervisor.most_commands_at_once == 1
         assert len(reach.device.commands) == 3
 
-    async def test_both_show_what_one_did(
+    async def test_effect_shows_in_both_entries(
         self,
         hass: HomeAssistant,
         freezer: FrozenDateTimeFactory,

@@ -114,7 +114,7 @@ async def test_locked_update(
     assert state_of(hass, f"sensor.{NAME}_release") == "7fc9c5b"
 
 
-async def test_long_update_does_not_hurry_for_ever(
+async def test_poll_interval_of_a_long_update(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
@@ -143,7 +143,7 @@ async def test_long_update_does_not_hurry_for_ever(
 @pytest.mark.parametrize(
     "fault", [Fault.garbage(), Fault.reset(), Fault.json([1]), Fault.redirect("/ping")]
 )
-async def test_failing_endpoint_costs_its_fields(
+async def test_failing_endpoint_affects_only_its_values(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     server: SupervisorServer,
@@ -166,7 +166,7 @@ async def test_failing_endpoint_costs_its_fields(
     "path", ["/v2/state/status", "/v2/device/vpn", "/v2/device/name"]
 )
 @pytest.mark.expects_log("could not reach holy-wildflower")
-async def test_what_crashed_is_left_alone(
+async def test_endpoint_that_crashed_is_paused(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
@@ -211,7 +211,7 @@ async def test_engine_fails(
     assert state_of(hass, f"sensor.{NAME}_main_status") == "running"
 
 
-async def test_unknown_path_is_asked_again(
+async def test_missing_endpoint_is_read_again(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     server: SupervisorServer,
@@ -343,7 +343,7 @@ async def test_services_come_and_go(
     assert state_of(hass, f"sensor.{NAME}_worker_status") == "running"
 
 
-async def test_details_are_asked_for_seldom(
+async def test_details_are_read_at_a_longer_interval(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
@@ -531,7 +531,7 @@ async def test_many_addresses(
 
 
 @pytest.mark.parametrize("text", ["\ud800 balenaOS", "b" * 100_000])
-async def test_text_that_is_not_sane(
+async def test_invalid_text(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     server: SupervisorServer,

@@ -65,7 +65,7 @@ async def lost(
     return entry
 
 
-async def test_devices_of_ours_are_looked_out_for(hass: HomeAssistant) -> None:
+async def test_registered_devices_are_discovered(hass: HomeAssistant) -> None:
     """Home Assistant reports the leases of registered devices."""
     matchers = [item for item in await async_get_dhcp(hass) if item["domain"] == DOMAIN]
     assert matchers == [{"domain": DOMAIN, "registered_devices": True}]
@@ -108,7 +108,7 @@ async def test_another_device(hass: HomeAssistant, lost: MockConfigEntry) -> Non
     assert URL(lost.data["url"]).host == FORMER
 
 
-async def test_an_impostor(
+async def test_another_device_at_the_leased_address(
     hass: HomeAssistant, lost: MockConfigEntry, device: Device
 ) -> None:
     """Another device at the leased address is not accepted."""
@@ -187,7 +187,7 @@ async def test_an_entry_that_is_disabled(
     assert entry.data["url"] == url
 
 
-async def test_https_that_proves_nothing(
+async def test_https_without_verification(
     hass: HomeAssistant, entry: MockConfigEntry, device: Device
 ) -> None:
     """Over https without verification, a device is not followed."""

@@ -89,7 +89,7 @@ async def test_device(
         (Fault.garbage(), {"error": None, "body": "not JSON"}),
     ],
 )
-async def test_answer_that_is_none(
+async def test_invalid_response(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     entry: MockConfigEntry,
@@ -247,7 +247,7 @@ async def test_system_health(
     assert set(info) == set(texts["system_health"]["info"])
 
 
-async def test_system_health_of_what_is_away(
+async def test_system_health_of_unreachable_devices(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     account: MockConfigEntry,

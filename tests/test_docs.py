@@ -268,7 +268,7 @@ def test_entities_are_documented() -> None:
 
 
 @pytest.mark.parametrize("sensor", ["status", "update_status", "overall_status"])
-def test_words_are_documented(sensor: str) -> None:
+def test_states_are_documented(sensor: str) -> None:
     """The page of entities explains every state of a sensor."""
     rows = {row[0] for row in _cells("docs/entities.md")}
     explained = set(chain.from_iterable(row.split(", ") for row in rows))

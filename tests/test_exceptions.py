@@ -166,7 +166,7 @@ def test_old_supervisor() -> None:
     assert result_of(error) == "unsupported"
 
 
-def test_texts_are_whole() -> None:
+def test_texts_have_no_english_placeholder() -> None:
     """No text has a placeholder for an English reason, except for the quoted text of a device."""
     texts = TRANSLATIONS["exceptions"].items()
     assert [key for key, text in texts if "{reason}" in text["message"]] == [

@@ -249,9 +249,7 @@ async def test_lease_of_a_shared_modem(hass: HomeAssistant, site: Site) -> None:
 
 
 @pytest.mark.expects_log("Another device answers")
-async def test_person_knows_better_than_a_lease(
-    hass: HomeAssistant, site: Site
-) -> None:
+async def test_user_overrules_a_lease(hass: HomeAssistant, site: Site) -> None:
     """An address that a user enters is used although it was leased to another device."""
     await site.lease(ENTRANCE_MAC, HERE)
     assert state_of(hass, "sensor.kiosk_lobby_status") == "unavailable"

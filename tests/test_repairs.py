@@ -183,7 +183,7 @@ async def kiosks(
     return devices
 
 
-async def test_only_those_are_forced_that_are_named(
+async def test_force_affects_only_named_devices(
     hass: HomeAssistant,
     kiosks: list[Device],
     account_entry: MockConfigEntry,

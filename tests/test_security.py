@@ -338,7 +338,7 @@ class TestSecrets:
         assert told
         assert [name for name, secret in secrets.items() if secret in told] == []
 
-    async def test_everything_is_looked_at(
+    async def test_every_channel_is_recorded(
         self, life: tuple[dict[str, list[str]], dict[str, str]]
     ) -> None:
         """The list contains all channels that are recorded, and no others."""

@@ -70,7 +70,7 @@ def test_update_status(
         ("Meditating", None),
     ],
 )
-def test_running_by_words_alone(word: str, is_running: bool | None) -> None:
+def test_running_without_containers(word: str, is_running: bool | None) -> None:
     """Without a report of containers, the status of an image does not show whether a service runs."""
     state = state_from_supervisor(device(), apps=apps("done", main=word))
     assert state.services[1, "main"].is_running is is_running
@@ -135,7 +135,7 @@ def row(**values: object) -> DeviceRow:
         ),
     ],
 )
-def test_words_of_a_row_agree(
+def test_statuses_of_a_row_agree(
     values: dict[str, object], update_status: str, status: str
 ) -> None:
     """Status and update status of a row do not contradict each other."""
@@ -164,7 +164,7 @@ def test_words_of_a_row_agree(
         ),
     ],
 )
-def test_words_of_a_row_and_of_its_supervisor_agree(
+def test_fresh_supervisor_report_takes_precedence(
     values: dict[str, object],
     told_words: str,
     expected: tuple[str, str, bool],
@@ -232,7 +232,7 @@ def test_service_without_a_container() -> None:
 @pytest.mark.parametrize(
     ("word", "is_running"), [("Aborted", False), ("Stopped", False), ("Idle", True)]
 )
-def test_more_words_of_services(word: str, is_running: bool) -> None:
+def test_service_statuses_of_other_versions(word: str, is_running: bool) -> None:
     """Statuses of other versions show whether a service runs."""
     state = state_from_supervisor(device(), apps=apps("done", main=word))
     assert state.services[1, "main"].is_running is is_running
@@ -286,7 +286,7 @@ def test_device_that_never_reported() -> None:
 @pytest.mark.parametrize(
     ("word", "expected"), [("idle", "operational"), ("offline", "disconnected")]
 )
-def test_old_words_of_the_api(word: str, expected: str) -> None:
+def test_overall_statuses_of_older_apis(word: str, expected: str) -> None:
     """The overall statuses of older APIs have the same meaning as the current ones."""
     state = state_from_account(row(overall_status=word), "fleet", now=NOW)
     assert state.overall_status == expected

@@ -88,7 +88,7 @@ def test_entities_have_icons(platform: str, descriptions: tuple[Any, ...]) -> No
         ("overall_status", OverallStatus),
     ],
 )
-def test_words_have_texts(key: str, words: Any) -> None:
+def test_statuses_have_texts(key: str, words: Any) -> None:
     """Every status has a translation."""
     assert set(TRANSLATIONS["entity"]["sensor"][key]["state"]) == {
         word.value for word in words

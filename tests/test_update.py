@@ -162,7 +162,7 @@ async def test_device_does_not_come_back(
     assert state_of(hass, UPDATE) == "unavailable"
 
 
-async def test_old_release_conceals_what_runs(
+async def test_running_release_of_old_supervisor(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     device: Device,
@@ -178,7 +178,7 @@ async def test_old_release_conceals_what_runs(
     assert state_of(hass, UPDATE) == "on"
 
 
-async def test_old_release_that_is_held_up(
+async def test_running_release_of_old_supervisor_at_a_lock(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     device: Device,

@@ -339,7 +339,7 @@ async def test_browser_goes_away(
     await wait_until(lambda: device.followers == 0)
 
 
-async def test_unsubscribe_before_it_began(
+async def test_unsubscribe_before_the_response(
     browser: Browser, server: SupervisorServer, device_id: str
 ) -> None:
     """A browser can unsubscribe before the device has responded."""
@@ -419,7 +419,7 @@ async def test_device_is_offline(
     await wait_until(lambda: device.followers == 0)
 
 
-async def test_device_ends_it(
+async def test_device_ends_the_logs(
     browser: Browser, server: SupervisorServer, device_id: str
 ) -> None:
     """If the device ends its logs, the browser gets all lines, and then the reason."""
@@ -589,7 +589,7 @@ class TestOldSupervisor:
         device.log("main", "of the only app")
         assert await browser.messages("of the only app") == ["of the only app"]
 
-    async def test_what_the_supervisor_says(
+    async def test_lines_of_the_supervisor(
         self, browser: Browser, server: SupervisorServer, device_id: str
     ) -> None:
         """Lines of the Supervisor itself arrive, except for its greeting."""

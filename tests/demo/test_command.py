@@ -177,7 +177,7 @@ def test_leaves_nothing_behind(run: _Run) -> None:
     assert run.temporary_files == []
 
 
-def test_says_what_it_does(run: _Run) -> None:
+def test_prints_progress(run: _Run) -> None:
     """The first lines say what starts. One device is in the singular."""
     lines = run.stdout.splitlines()
     assert lines[0] == "demo: simulating 1 balena device"

@@ -53,7 +53,7 @@ def _start(project: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_says_what_it_installs(project: Path) -> None:
+def test_prints_progress(project: Path) -> None:
     """A line announces every step. The names of the packages are not shown."""
     with _start(project) as process:
         output, errors = process.communicate(timeout=60)

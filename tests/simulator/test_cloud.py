@@ -134,7 +134,7 @@ async def test_guests_see_public_fleets(caller: Caller, fleet: Fleet) -> None:
     assert await caller.rows(FLEETS, token="wrong") == []
 
 
-async def test_fleets_of_strangers(caller: Caller, fleet: Fleet) -> None:
+async def test_public_fleets_without_a_filter(caller: Caller, fleet: Fleet) -> None:
     """Without a filter, the list of fleets contains public fleets of other accounts."""
     rows = await caller.rows("application?$select=slug")
     assert {"slug": "balenalabs/public-fleet"} in rows
@@ -261,7 +261,7 @@ async def test_restricted_token(
     assert await caller.rows(FLEETS, token=token) == [{"slug": "demo/gateways"}]
 
 
-async def test_device_token_sees_itself(
+async def test_device_token_sees_only_its_device(
     caller: Caller, cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
 ) -> None:
     """With the key of a device, only that device is returned, also as part of its fleet."""
@@ -318,7 +318,7 @@ async def test_missing_fields(caller: Caller, lobby: CloudDevice) -> None:
     assert not caller.cloud.missing_fields & set((await caller.rows("device"))[0])
 
 
-async def test_what_is_told_unasked(caller: Caller, lobby: CloudDevice) -> None:
+async def test_default_fields(caller: Caller, lobby: CloudDevice) -> None:
     """Without a selection, a row contains the secret of the device."""
     row = (await caller.rows("device"))[0]
     assert row["api_secret"] == lobby.device.api_key
@@ -401,7 +401,7 @@ async def test_broken_connection_after_a_command(
     assert lobby.device.commands == [("blink", {})]
 
 
-async def test_what_was_asked(caller: Caller) -> None:
+async def test_request_counters(caller: Caller) -> None:
     """Requests and bytes are counted."""
     answer = await caller.ask("GET", "/v7/device?$select=id")
     request = caller.cloud.requests[-1]
@@ -515,7 +515,7 @@ async def test_update_step_by_step(caller: Caller, lobby: CloudDevice) -> None:
     }
 
 
-async def test_images_that_are_gone(caller: Caller, lobby: CloudDevice) -> None:
+async def test_deleted_images(caller: Caller, lobby: CloudDevice) -> None:
     """A removed image stays in the list as deleted."""
     await _installs(caller)
     lobby.device.remove_service("redis")
@@ -528,7 +528,7 @@ async def test_images_that_are_gone(caller: Caller, lobby: CloudDevice) -> None:
 @pytest.mark.parametrize(
     "word", ["exited", "Handing over", "Stopped", "Idle", "Aborted", "Downloading"]
 )
-async def test_words_of_containers(
+async def test_container_statuses(
     caller: Caller, lobby: CloudDevice, word: str
 ) -> None:
     """A container has the same status in the API and on the device."""
@@ -552,7 +552,9 @@ async def test_locked_update(caller: Caller, lobby: CloudDevice) -> None:
     assert row == {"update_status": "applying changes", "status": "Installing"}
 
 
-async def test_old_supervisors_do_not_tell(caller: Caller, lobby: CloudDevice) -> None:
+async def test_update_status_of_old_supervisors(
+    caller: Caller, lobby: CloudDevice
+) -> None:
     """Only newer Supervisors report the update status."""
     lobby.device.supervisor_version = "17.6.9"
     assert (await caller.row("update_status"))["update_status"] is None
@@ -654,7 +656,7 @@ async def test_temperatures_that_are_none(
     assert (await caller.row("cpu_temp"))["cpu_temp"] == temperature
 
 
-async def test_what_is_told_otherwise(caller: Caller, lobby: CloudDevice) -> None:
+async def test_overridden_fields(caller: Caller, lobby: CloudDevice) -> None:
     """A field can have any value, an old status or half a character, or be omitted."""
     lobby.field_overrides = {
         "overall_status": "idle",
@@ -869,7 +871,7 @@ async def test_devices_come_and_go(
     assert await caller.rows(FLEETS) == []
 
 
-async def test_removed_device_stops_to_live(
+async def test_removed_device_has_no_tasks(
     cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
 ) -> None:
     """Background tasks of a device end when it is removed."""
@@ -927,7 +929,7 @@ async def test_demo_account(caller: Caller, cloud: CloudServer) -> None:
     ]
 
 
-async def test_stopping_ends_all_lives() -> None:
+async def test_stopping_ends_all_tasks() -> None:
     """Stopping ends all tasks of the devices, and the account can start again."""
     before = asyncio.all_tasks()
     cloud = CloudServer()

@@ -178,7 +178,7 @@ async def test_stream_without_history(caller: Caller, lobby: CloudDevice) -> Non
         assert (await anext(lines))["message"] == "after"
 
 
-async def test_stream_beats(caller: Caller, lobby: CloudDevice) -> None:
+async def test_stream_heartbeat(caller: Caller, lobby: CloudDevice) -> None:
     """An idle stream sends an empty line at intervals."""
     lobby.sends_logs = False
     caller.cloud.log_heartbeat = 0.05
@@ -186,7 +186,7 @@ async def test_stream_beats(caller: Caller, lobby: CloudDevice) -> None:
         assert [await anext(lines) for _ in range(2)] == [None, None]
 
 
-async def test_stream_of_a_device_that_goes(caller: Caller, lobby: CloudDevice) -> None:
+async def test_stream_outlasts_its_device(caller: Caller, lobby: CloudDevice) -> None:
     """A stream stays open after its device stops."""
     caller.cloud.log_heartbeat = 0.05
     async with _stream(caller, lobby) as lines:
@@ -197,7 +197,7 @@ async def test_stream_of_a_device_that_goes(caller: Caller, lobby: CloudDevice) 
             pass
 
 
-async def test_stream_that_nobody_reads(caller: Caller, lobby: CloudDevice) -> None:
+async def test_stream_after_disconnect(caller: Caller, lobby: CloudDevice) -> None:
     """The API stops to follow a device after the client disconnects."""
     async with _stream(caller, lobby, "count=all"):
         while not lobby.device.followers:

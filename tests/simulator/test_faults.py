@@ -86,7 +86,7 @@ async def test_other_answers(client: Client, fault: Fault, text: str) -> None:
     assert answer.json == {"status": "success", "deviceName": "holy-wildflower"}
 
 
-async def test_only_the_answer_goes_wrong(client: Client) -> None:
+async def test_changed_response_of_a_command(client: Client) -> None:
     """A command whose response is changed is executed."""
     client.server.faults.add("POST", "/v1/reboot", Fault.halve())
     assert (await client.ask("POST", "/v1/reboot")).text == '{"Data":"OK",'
@@ -234,7 +234,7 @@ async def test_stopping_leaves_nothing_behind(fault: Fault | None) -> None:
         assert asyncio.all_tasks() <= before | {request}
 
 
-async def test_idle_device_costs_no_task() -> None:
+async def test_idle_device_has_no_task() -> None:
     """A device without requests has no task."""
     before = asyncio.all_tasks()
     async with SupervisorServer(Device()):

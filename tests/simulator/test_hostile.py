@@ -21,9 +21,7 @@ DEVICES = ("GET", "/v7/device")
 PAGE = "device?$select=id,uuid&$orderby=id asc&$top=2&$skip={}"
 
 
-async def test_server_that_ignores_where_to_begin(
-    caller: Caller, cloud: CloudServer
-) -> None:
+async def test_server_that_ignores_skip(caller: Caller, cloud: CloudServer) -> None:
     """A server can ignore $skip: every page is the first one."""
     make_fleets(cloud, devices=5)
     cloud.ignored_options = {"$skip"}
@@ -32,9 +30,7 @@ async def test_server_that_ignores_where_to_begin(
     assert pages[0] == pages[1] == pages[2]
 
 
-async def test_server_that_ignores_where_to_end(
-    caller: Caller, cloud: CloudServer
-) -> None:
+async def test_server_that_ignores_top(caller: Caller, cloud: CloudServer) -> None:
     """A server can ignore $top: every page has all rows."""
     make_fleets(cloud, devices=5)
     cloud.ignored_options = {"$skip", "$top"}

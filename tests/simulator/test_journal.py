@@ -45,7 +45,7 @@ def identifier(device: Device, key: tuple[int, str]) -> str:
     return device.containers[key].id[:12]
 
 
-def test_everybody_speaks_from_the_start() -> None:
+def test_initial_lines() -> None:
     """Host, engine, Supervisor and each service have lines from the start."""
     journal = Device().journal
     assert {"systemd", "NetworkManager", "balenad", "balena-supervisor"} < {
@@ -205,9 +205,7 @@ async def test_follows(client: Client, device: Device) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_services_speak_only_while_they_run(
-    client: Client, device: Device
-) -> None:
+async def test_lines_of_running_services(client: Client, device: Device) -> None:
     """The stream of services contains no line of the host or of a stopped service."""
     device.container_exit("redis")
     async with client.session.get(
@@ -227,7 +225,7 @@ async def test_services_speak_only_while_they_run(
     ]
 
 
-def test_what_is_kept_is_bounded() -> None:
+def test_journal_size_is_limited() -> None:
     """The oldest entries are dropped when there are too many."""
     device = Device()
     entry = JournalEntry(BEGIN, "old", "x.service", "x")
@@ -237,7 +235,7 @@ def test_what_is_kept_is_bounded() -> None:
     assert device.journal[-1].message == "new"
 
 
-async def test_a_recreated_container_speaks_under_another_name(device: Device) -> None:
+async def test_recreated_container(device: Device) -> None:
     """A recreated container has a new id in the journal, too."""
     before = identifier(device, REDIS)
     await device.restart_service(*REDIS, force=False)
@@ -245,7 +243,7 @@ async def test_a_recreated_container_speaks_under_another_name(device: Device) -
     assert device.journal[-1].identifier == identifier(device, REDIS) != before
 
 
-def test_a_failed_update_is_told(device: Device) -> None:
+def test_failed_update_is_logged(device: Device) -> None:
     """The Supervisor logs why an update failed."""
     device.begin_update(next(iter(device.apps.values())).release)
     device.fail_update("no space left")

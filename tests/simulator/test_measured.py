@@ -122,7 +122,7 @@ async def test_older_supervisors_do_not_wait(client: Client, device: Device) -> 
     assert device.current_update is None
 
 
-async def test_attempts_come_by_themselves(client: Client, device: Device) -> None:
+async def test_automatic_retries(client: Client, device: Device) -> None:
     """An update that waits for a lock is retried automatically."""
     device.timings = replace(Timings.instant(), backoff=0.02)
     device.set_target(RECORDED_NEXT_RELEASE)
@@ -148,7 +148,7 @@ async def test_cancelled_download(
     assert status["overallDownloadProgress"] == kept
 
 
-async def test_first_moment_of_an_update(client: Client, device: Device) -> None:
+async def test_start_of_an_update(client: Client, device: Device) -> None:
     """A new release can be listed without services for one poll."""
     device.starts_bare = True
     device.begin_update(RECORDED_NEXT_RELEASE)

@@ -145,7 +145,7 @@ async def test_expanded_rows_have_an_order_and_an_end(
     assert [item["id"] for item in rows[0]["owns__device"]] == [9_000_002]
 
 
-async def test_counting_what_is_linked(caller: Caller, fleets: list[Fleet]) -> None:
+async def test_count_of_linked_rows(caller: Caller, fleets: list[Fleet]) -> None:
     """A count replaces the linked rows."""
     query = "application?$select=app_name&$expand=owns__device/$count&$top=2"
     assert await caller.rows(query) == [
@@ -238,7 +238,7 @@ async def test_encodings(caller: Caller, fleets: list[Fleet], query: str) -> Non
     assert await caller.rows(query) == [{"id": 9_000_001}]
 
 
-def test_key_and_filter_are_both_obeyed() -> None:
+def test_key_with_filter() -> None:
     """A filter in addition to a key limits the result further."""
     query = parse("device(1)", {"$filter": "is_online"})
     assert query.options.filter is not None

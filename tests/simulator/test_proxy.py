@@ -273,7 +273,7 @@ async def test_reading_is_a_post(caller: Caller, lobby: CloudDevice) -> None:
     assert (answer.status, answer.text) == (404, "")
 
 
-async def test_what_the_device_gets(caller: Caller, lobby: CloudDevice) -> None:
+async def test_forwarded_headers_and_data(caller: Caller, lobby: CloudDevice) -> None:
     """The device gets the key of the proxy and the data, but no header of the caller."""
     await caller.command("/v1/blink", uuid=lobby.device.uuid)
     await caller.command("/v1/update", uuid=lobby.device.uuid, data={"force": True})
@@ -303,9 +303,7 @@ async def test_queries_are_lost(caller: Caller, lobby: CloudDevice) -> None:
     assert set(answer.json["services"]) == {"main", "redis"}
 
 
-async def test_encoded_query_swallows_the_key(
-    caller: Caller, lobby: CloudDevice
-) -> None:
+async def test_question_mark_in_the_path(caller: Caller, lobby: CloudDevice) -> None:
     """A question mark in the path invalidates the key."""
     answer = await caller.command(
         "/v2/containerId%3Fservice=main", uuid=lobby.device.uuid, method="GET"
@@ -354,7 +352,7 @@ async def test_lock_of_the_host_configuration(
     assert (answer.status, answer.text) == (500, BAD_RESPONSE)
 
 
-async def test_stumbling_supervisor(caller: Caller, lobby: CloudDevice) -> None:
+async def test_internal_error_of_the_device(caller: Caller, lobby: CloudDevice) -> None:
     """An internal error of the device is forwarded."""
     answer = await caller.command(
         "/v1/restart", uuid=lobby.device.uuid, data={"appId": 5}

@@ -270,7 +270,7 @@ async def test_state_of_any_app(client: Client, app_id: object) -> None:
         ("14.0.0", "Cannot read properties of null (reading 'local')"),
     ],
 )
-async def test_words_of_node(client: Client, version: str, words: str) -> None:
+async def test_messages_of_node(client: Client, version: str, words: str) -> None:
     """A newer Node.js has other error messages."""
     device = client.server.device
     device.supervisor_version = version

@@ -125,7 +125,7 @@ async def test_pin_of_a_device_that_is_away(
 
 
 @pytest.mark.parametrize("number", [5, "5", [5], True])
-async def test_pin_on_a_release_of_nobody(
+async def test_pin_to_release_of_another_fleet(
     caller: Caller, lobby: CloudDevice, number: object
 ) -> None:
     """The release must belong to the fleet of the device."""
