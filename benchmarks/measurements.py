@@ -148,7 +148,7 @@ async def _polls(
     written.clear()
     await home.refresh()
     report = await home.api.send("report")
-    async with home.floor(report["paths"]) as floor:
+    async with home.open_baseline(report["paths"]) as floor:
         taken = await compare(home.refresh, floor.poll, rounds, repeats)
         floor_blocking = await watch(floor.poll, rounds)
     requests = sum(map(len, report["paths"]))

@@ -6,7 +6,7 @@ from .home_assistant import HomeAssistant
 
 _DOMAIN: Final = "balena_supervisor"
 # The unique id endings of the entities to expose.
-_SPOKEN_OF: Final = (
+_EXPOSED_SUFFIXES: Final = (
     "_identify",
     "_online",
     "_reboot",
@@ -24,7 +24,8 @@ async def expose(home_assistant: HomeAssistant) -> None:
     spoken_of = [
         entity["entity_id"]
         for entity in entities
-        if entity["platform"] == _DOMAIN and entity["unique_id"].endswith(_SPOKEN_OF)
+        if entity["platform"] == _DOMAIN
+        and entity["unique_id"].endswith(_EXPOSED_SUFFIXES)
     ]
     await home_assistant.command(
         "homeassistant/expose_entity",

@@ -483,7 +483,7 @@ class CloudServer(HttpServer):
     async def _proxy(self, request: Request, token: Token | None) -> Reply:
         """Respond to commands such as POST /supervisor/v1/blink."""
         command = proxy.read_command(request.path.removeprefix("/supervisor"), request)
-        devices = self._reached(command, token)
+        devices = self._target_devices(command, token)
         try:
             replies = await self._ask_all(command, devices)
         except proxy.Unreachable as err:
@@ -492,7 +492,7 @@ class CloudServer(HttpServer):
             return proxy.translated(replies[0])
         return proxy.collected(replies, parses=command.data is not None)
 
-    def _reached(
+    def _target_devices(
         self, command: proxy.Command, token: Token | None
     ) -> list[CloudDevice]:
         """Return the devices that a command targets. Raises Refused."""

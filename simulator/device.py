@@ -26,8 +26,8 @@ from .journal import (
 from .versions import (
     CONTAINER_NAME,
     LOCK_MESSAGE,
+    REPORTS_OWN_SERVICES,
     STOPPED,
-    TELLS_OWN_SERVICES,
     UNREADABLE,
     UPDATES_QUEUE,
 )
@@ -292,7 +292,7 @@ class Device:
         app_id = self._app_id(app_id)
         return self._app_keys.setdefault(app_id, _key(f"{self.uuid} {app_id}"))
 
-    def scope_of(self, key: str | None) -> set[int] | None:
+    def accessible_apps(self, key: str | None) -> set[int] | None:
         """Return the apps that a key can access, None for an invalid key."""
         if self.local_mode or not self.managed or key == self.api_key:
             return set(self.apps)
@@ -604,7 +604,7 @@ class Device:
         for app in system_apps(
             self.device_type,
             self.arch,
-            has_services=TELLS_OWN_SERVICES.at(self.version),
+            has_services=REPORTS_OWN_SERVICES.at(self.version),
         ):
             self.run_app(app)
 
@@ -712,7 +712,7 @@ class Device:
                 spoken = monotonic()
                 self._write_log_lines()
             for follower in self._followers:
-                follower.tell(None)
+                follower.notify(None)
 
     def _write_log_lines(self) -> None:
         for container in list(self.containers.values()):
@@ -739,7 +739,7 @@ class Device:
         self.journal.append(entry)
         del self.journal[:-MAX_ENTRIES]
         for follower in self._followers:
-            follower.tell(entry)
+            follower.notify(entry)
 
     # Power
 
@@ -751,7 +751,7 @@ class Device:
             await listener(False)
         # Wake the followers: their connections are closed.
         for follower in self._followers:
-            follower.tell(None)
+            follower.notify(None)
 
     async def crash(self) -> None:
         """Crash the Supervisor. It restarts after the time in `timings`."""
@@ -887,7 +887,7 @@ class Device:
         """Remove a container if the image of its successor is missing. Raises NoImage."""
         wanted = self._target_service(container.app_id, container.service)
         if self._is_missing(container.app_id, wanted):
-            self._lose(container.app_id, wanted)
+            self._lose_container(container.app_id, wanted)
             raise NoImage
 
     def _is_missing(self, app_id: int, service: Service) -> bool:
@@ -900,7 +900,7 @@ class Device:
             and service not in self.apps[app_id].release.services
         )
 
-    def _lose(self, app_id: int, service: Service) -> None:
+    def _lose_container(self, app_id: int, service: Service) -> None:
         self.containers.pop((app_id, service.name), None)
         self._lost.add((app_id, service.name))
 
@@ -922,7 +922,7 @@ class Device:
         for service in reversed(app.release.services):
             wanted = self._target_service(app.id, service)
             if self._is_missing(app.id, wanted):
-                self._lose(app.id, wanted)
+                self._lose_container(app.id, wanted)
             else:
                 self._run(app.id, wanted)
 

@@ -16,7 +16,7 @@ from .scenarios import SCENARIOS, release_after
 # How often an online device reports its metrics, in seconds.
 _REPORTS: Final = 20
 # How long devices have been offline at the start, in seconds.
-_LONG_GONE: Final = 86400
+_OFFLINE_SECONDS: Final = 86400
 
 
 def _release(
@@ -38,7 +38,7 @@ GATEWAY_RELEASE: Final = _release(
 )
 
 
-async def _off(device: Device) -> None:
+async def _switch_off(device: Device) -> None:
     await device.power_off()
 
 
@@ -55,11 +55,11 @@ class _DemoDevice:
     is_undervolted: bool = False
     is_long_gone: bool = False
 
-    async def lead(self, device: CloudDevice) -> None:
+    async def run_scenario(self, device: CloudDevice) -> None:
         """Run the scenario. A device that is offline from the start has been offline for long."""
         await self.live(device.device)
         if self.is_long_gone:
-            device.connection.backdate(_LONG_GONE)
+            device.connection.backdate(_OFFLINE_SECONDS)
 
 
 _KIOSKS: Final = (
@@ -68,7 +68,7 @@ _KIOSKS: Final = (
     _DemoDevice("kiosk-entrance", is_pinned=True),
     _DemoDevice("kiosk-reception"),
     _DemoDevice("kiosk-warehouse", SCENARIOS["failing"].live),
-    _DemoDevice("kiosk-showroom", _off, is_long_gone=True),
+    _DemoDevice("kiosk-showroom", _switch_off, is_long_gone=True),
     _DemoDevice("kiosk-meeting-room", SCENARIOS["locked"].live),
 )
 _GATEWAYS: Final = (
@@ -98,7 +98,7 @@ def demo_account(cloud: CloudServer, timings: Timings) -> None:
                 device.pinned = before
             device.cpu_temp, device.cpu_usage = life.temperature, life.load
             device.is_undervolted = life.is_undervolted
-            device.device.spawn(life.lead(device))
+            device.device.spawn(life.run_scenario(device))
             device.device.spawn(_measure(device))
 
 

@@ -53,7 +53,7 @@ class Follower:
         self._new: list[JournalEntry] = []
         self._event = asyncio.Event()
 
-    def tell(self, entry: JournalEntry | None) -> None:
+    def notify(self, entry: JournalEntry | None) -> None:
         """Add a new entry, or only wake the client."""
         if entry is not None:
             self._new.append(entry)

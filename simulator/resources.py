@@ -40,7 +40,7 @@ _CLOUD_ONLY: Final = {
     "website",
 }
 # Fields that balenaCloud returns only if a query selects them.
-_NEVER_UNASKED: Final = {
+_NOT_BY_DEFAULT: Final = {
     "is_frozen",
     "overall_progress",
     "overall_status",
@@ -412,7 +412,7 @@ def schema(
     unknown = missing | {name for name, since in _SINCE.items() if version < since}
     if not is_balena_cloud:
         unknown |= _CLOUD_ONLY
-    unasked = _NEVER_UNASKED if is_balena_cloud else frozenset[str]()
+    unasked = _NOT_BY_DEFAULT if is_balena_cloud else frozenset[str]()
     return Schema(
         RESOURCES,
         viewer,

@@ -33,7 +33,7 @@ from .versions import BackendFailure, HostConfigCheck, LockAnswer, Locking
 
 _TRUE: Final = {"1", "true", "on"}
 _FRONT_METHODS: Final = {"/ping": {"GET", "HEAD"}, "/v1/update": {"POST"}}
-_FRONT_IS_ALONE: Final = (
+_FRONT_ONLY: Final = (
     "Target connection failed: error sending request for url"
     " (http://10.114.104.1:48480{path})"
 )
@@ -169,7 +169,7 @@ def _device(device: Device, call: _Call) -> Reply:
         "api_port": 48484,
         "ip_address": " ".join(device.ip_addresses),
         "os_version": device.os_version,
-        **(mac_address if versions.TELLS_MAC_ADDRESS.at(device.version) else {}),
+        **(mac_address if versions.REPORTS_MAC_ADDRESS.at(device.version) else {}),
         "supervisor_version": device.supervisor_version,
         "update_pending": device.update_pending,
         "update_failed": device.update_failed,
@@ -351,10 +351,10 @@ def _apps_state(device: Device, call: _Call) -> Reply:
             continue
         release, phase, services = _service_reports(device, app)
         report: dict[str, Any] = {"appId": app.id}
-        if versions.TELLS_APP_UUID.at(device.version):
+        if versions.REPORTS_APP_UUID.at(device.version):
             report["appUuid"] = app.uuid
         report["commit"] = release.commit
-        if versions.TELLS_UPDATE_STATUS.at(device.version):
+        if versions.REPORTS_UPDATE_STATUS.at(device.version):
             report["updateStatus"] = phase
         if update is not None and update.is_bare and update.app_id == app.id:
             services, update.is_bare = {}, False
@@ -983,7 +983,7 @@ class SupervisorServer(HttpServer):
             # Helios forwards requests of this agent to the balena API.
             return Reply(404, b'{"message":"not found"}', "application/json")
         if not self.device.is_on:
-            return plain(_FRONT_IS_ALONE.format(path=request.path_qs), 502)
+            return plain(_FRONT_ONLY.format(path=request.path_qs), 502)
         if request.path != "/v1/update":
             return None
         # The front process accepts any body and ignores what it cannot parse.
@@ -1008,7 +1008,7 @@ class SupervisorServer(HttpServer):
                 found = route, arguments
                 break
         key = _key(request, device.version)
-        scope = device.scope_of(key)
+        scope = device.accessible_apps(key)
         is_open = found is not None and found[0].is_open
         if path == "/ping" and versions.PING_NEEDS_KEY.at(device.version):
             is_open = False

@@ -223,11 +223,11 @@ UNHEALTHY: Final[ByVersion[str | None]] = ByVersion(
 
 # Contents of responses
 
-TELLS_MAC_ADDRESS: Final = since(11, 8, 4)
-TELLS_APP_UUID: Final = since(14, 2, 13)
-TELLS_UPDATE_STATUS: Final = since(17, 7, 0)
+REPORTS_MAC_ADDRESS: Final = since(11, 8, 4)
+REPORTS_APP_UUID: Final = since(14, 2, 13)
+REPORTS_UPDATE_STATUS: Final = since(17, 7, 0)
 # The app of the Supervisor itself has services.
-TELLS_OWN_SERVICES: Final = since(18, 2)
+REPORTS_OWN_SERVICES: Final = since(18, 2)
 # An unknown or invalid app id returns all apps.
 STATE_TAKES_ANY_ID: Final = until(11, 4, 12)
 APP_ID_IS_TEXT: Final = until(7, 0)

@@ -45,7 +45,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "stop_service": {"service": "main"},
 }
 # The websocket commands of the frontend.
-QUESTIONS: Final[tuple[dict[str, Any], ...]] = (
+WEBSOCKET_COMMANDS: Final[tuple[dict[str, Any], ...]] = (
     {"type": "config_entries/get"},
     {"type": "config_entries/flow/progress"},
     {"type": "config/device_registry/list"},
@@ -93,13 +93,13 @@ class LeakRecorder:
         """Listen to all events."""
         self.seen: defaultdict[str, list[str]] = defaultdict(list)
         self._hass = hass
-        hass.bus.async_listen(MATCH_ALL, self._hear)
+        hass.bus.async_listen(MATCH_ALL, self._record_event)
 
     def note(self, where: str, what: object) -> None:
         """Record a text."""
         self.seen[where].append(repr(what))
 
-    def _hear(self, event: Event) -> None:
+    def _record_event(self, event: Event) -> None:
         # This event repeats the data of the caller.
         if event.event_type != EVENT_CALL_SERVICE:
             self.note("events", event.as_dict())
@@ -175,12 +175,12 @@ class LeakRecorder:
             self.note("websocket", event)
             is_over = "ended" in event["event"]
 
-    async def look_around(
+    async def read_states(
         self, websocket: MockHAClientWebSocket, hass_client: ClientSessionGenerator
     ) -> None:
         """Record states, registries, diagnostics, issues and system health."""
         hass = self._hass
-        for question in QUESTIONS:
+        for question in WEBSOCKET_COMMANDS:
             await self.ask(websocket, question)
         for state in hass.states.async_all():
             self.note("states", state.as_dict())

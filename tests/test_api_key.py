@@ -288,7 +288,7 @@ KEYS = f"{DOMAIN}.keys"
 REGENERATE = ("POST", "/v1/regenerate-api-key")
 
 
-class Kill:
+class KilledHomeAssistant:
     """Home Assistant that is killed, and starts again with its stored data."""
 
     def __init__(
@@ -318,55 +318,57 @@ class Kill:
 @pytest.fixture
 def kill(
     hass: HomeAssistant, loaded: MockConfigEntry, hass_storage: dict[str, Any]
-) -> Kill:
+) -> KilledHomeAssistant:
     """Return the object that kills Home Assistant."""
-    return Kill(hass, loaded, hass_storage)
+    return KilledHomeAssistant(hass, loaded, hass_storage)
 
 
-async def not_sent(kill: Kill, server: SupervisorServer) -> None:
+async def not_sent(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
     """Fail before the request arrives."""
     server.faults.add(*REGENERATE, Fault.reset(), times=1)
     await regenerate(kill.hass, kill.entry)
 
 
-async def recorded(kill: Kill, server: SupervisorServer) -> None:
+async def recorded(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
     """Store the separate copy of the new key, but not the entry."""
     await regenerate(kill.hass, kill.entry)
 
 
-async def written(kill: Kill, server: SupervisorServer) -> None:
+async def written(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
     """Store the entry, too."""
     await regenerate(kill.hass, kill.entry)
     kill.write_entry()
 
 
-async def recovered(kill: Kill, server: SupervisorServer) -> None:
+async def recovered(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
     """Be killed before the entry is stored, and again before it is stored after the restart."""
     await regenerate(kill.hass, kill.entry)
     await kill.restart()
 
 
-async def recovered_and_written(kill: Kill, server: SupervisorServer) -> None:
+async def recovered_and_written(
+    kill: KilledHomeAssistant, server: SupervisorServer
+) -> None:
     """Be killed, recover, and store the entry."""
     await regenerate(kill.hass, kill.entry)
     await kill.restart()
     kill.write_entry()
 
 
-async def forgotten(kill: Kill, server: SupervisorServer) -> None:
+async def forgotten(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
     """Be killed immediately after the copy of a stored key was deleted."""
     await regenerate(kill.hass, kill.entry)
     kill.write_entry()
     await kill.restart()
 
 
-async def second_not_sent(kill: Kill, server: SupervisorServer) -> None:
+async def second_not_sent(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
     """Have one new key, and fail to request the next one."""
     await regenerate(kill.hass, kill.entry)
     await not_sent(kill, server)
 
 
-async def second_recorded(kill: Kill, server: SupervisorServer) -> None:
+async def second_recorded(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
     """Have the copy of a second key stored, and the first one in the entry."""
     await regenerate(kill.hass, kill.entry)
     kill.write_entry()
@@ -388,10 +390,10 @@ async def second_recorded(kill: Kill, server: SupervisorServer) -> None:
 )
 async def test_killed(
     hass: HomeAssistant,
-    kill: Kill,
+    kill: KilledHomeAssistant,
     device: Device,
     server: SupervisorServer,
-    step: Callable[[Kill, SupervisorServer], Awaitable[None]],
+    step: Callable[[KilledHomeAssistant, SupervisorServer], Awaitable[None]],
 ) -> None:
     """Whenever Home Assistant is killed, it starts again with a valid key."""
     await step(kill, server)
@@ -408,7 +410,7 @@ async def test_killed(
 
 async def test_killed_without_an_answer(
     hass: HomeAssistant,
-    kill: Kill,
+    kill: KilledHomeAssistant,
     device: Device,
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,

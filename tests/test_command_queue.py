@@ -99,7 +99,7 @@ class Calls:
 
 
 @contextmanager
-def held(server: SupervisorServer, path: str) -> Iterator[None]:
+def hold_response(server: SupervisorServer, path: str) -> Iterator[None]:
     """Delay the response of a command."""
     server.faults.add("POST", path, Fault.hold())
     try:
@@ -126,7 +126,7 @@ async def test_many_calls(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
     """Of 2,000 calls during a command that hangs, ten are sent later. The others are refused at once."""
-    with held(server, RESTART_PATH):
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         for number in range(2000):
@@ -143,7 +143,7 @@ async def test_text_of_a_refusal(
     calls: Calls, server: SupervisorServer, device: Device
 ) -> None:
     """A refusal names the device, and says that nothing was sent."""
-    with held(server, RESTART_PATH):
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         for number in range(10):
@@ -179,7 +179,7 @@ class TestManyServices:
         """A call with fifteen services takes one place; nine other calls fit."""
         children = children_of(hass, loaded)
         assert len(children) == 15
-        with held(server, RESTART_PATH):
+        with hold_response(server, RESTART_PATH):
             calls.add("restart")
             await until_sent(server, RESTART_PATH)
             calls.add("restart_service", device_id=children)
@@ -204,7 +204,7 @@ class TestManyServices:
             if entity_id.startswith("switch.")
         ]
         assert len(switches) == 15
-        with held(server, RESTART_PATH):
+        with hold_response(server, RESTART_PATH):
             calls.add("restart")
             await until_sent(server, RESTART_PATH)
             off = hass.services.async_call(
@@ -222,7 +222,7 @@ async def test_equal_command_joins(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
     """Equal consecutive commands that wait are sent once, and all callers get the result."""
-    with held(server, SERVICE_PATH):
+    with hold_response(server, SERVICE_PATH):
         calls.add("restart_service", service="main")
         await until_sent(server, SERVICE_PATH)
         for _ in range(20):
@@ -242,7 +242,7 @@ async def test_others_do_not_join(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
     """Stop, start and stop remain three commands in their order."""
-    with held(server, RESTART_PATH):
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         for action in ("stop_service", "start_service", "stop_service"):
@@ -262,7 +262,7 @@ async def test_running_command_is_not_joined(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
     """A command does not join an equal one that was already sent."""
-    with held(server, RESTART_PATH):
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         calls.add("restart")
@@ -276,7 +276,7 @@ async def test_cancelled_caller_of_a_joined_command(
     calls: Calls, device: Device, server: SupervisorServer, cancelled: int
 ) -> None:
     """If one caller of a joined command is cancelled, the others get the result."""
-    with held(server, SERVICE_PATH):
+    with hold_response(server, SERVICE_PATH):
         calls.add("restart_service", service="main")
         await until_sent(server, SERVICE_PATH)
         waiting = [calls.add("restart"), calls.add("restart")]
@@ -291,7 +291,7 @@ async def test_cancelled_waiting_command(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
     """A waiting command without callers is not sent."""
-    with held(server, SERVICE_PATH):
+    with hold_response(server, SERVICE_PATH):
         first = calls.add("restart_service", service="main")
         await until_sent(server, SERVICE_PATH)
         waiting = calls.add("restart")
@@ -307,7 +307,7 @@ async def test_wait_is_limited(
     hass: HomeAssistant, calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
     """A command that waited five minutes is refused, and is not sent later."""
-    with held(server, RESTART_PATH):
+    with hold_response(server, RESTART_PATH):
         first = calls.add("restart")
         await until_sent(server, RESTART_PATH)
         waiting = calls.add("update")
@@ -333,7 +333,7 @@ async def test_own_call_does_not_count(
 ) -> None:
     """The second service of a call may wait more than five minutes for the first one."""
     children = children_of(hass, loaded)
-    with held(server, SERVICE_PATH):
+    with hold_response(server, SERVICE_PATH):
         calls.add("restart_service", device_id=children)
         await until_sent(server, SERVICE_PATH)
         calls.add("update")
@@ -347,7 +347,7 @@ async def test_result(
     hass: HomeAssistant, calls: Calls, device_id: str, server: SupervisorServer
 ) -> None:
     """Both refusals have the result "busy" in a response."""
-    with held(server, RESTART_PATH):
+    with hold_response(server, RESTART_PATH):
         first = calls.add("restart")
         await until_sent(server, RESTART_PATH)
         data = {"device_id": device_id}
@@ -373,7 +373,7 @@ async def test_waiting_commands_are_shown(
     """Diagnostics list running and waiting commands, and system health counts them."""
     for component in ("diagnostics", "system_health"):
         assert await async_setup_component(hass, component, {})
-    with held(server, RESTART_PATH):
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         calls.add("update")
@@ -393,7 +393,7 @@ async def test_blinks_have_their_own_queue(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
     """300 blinks that hang are sent as two, and delay no other command."""
-    with held(server, "/v1/blink"):
+    with hold_response(server, "/v1/blink"):
         for _ in range(300):
             calls.add("blink")
         await until_sent(server, "/v1/blink")
@@ -411,7 +411,7 @@ async def test_reload_leaves_nothing(
     server: SupervisorServer,
 ) -> None:
     """A command that waits during a reload is refused in its turn, and the queue ends."""
-    with held(server, RESTART_PATH):
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         calls.add("update")

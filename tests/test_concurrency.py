@@ -40,10 +40,10 @@ type Interruption = Callable[[HomeAssistant, MockConfigEntry], Awaitable[None]]
 DEVICES: Final = 20
 BUSY: Final = Timings(restart=0.03, stop=0.03, start=0.03)
 # The limit of concurrent commands of an account.
-ACCOUNT_CARRIES: Final = 8
+ACCOUNT_LIMIT: Final = 8
 APP: Final = 2_000_001
 # Ten actions that each device gets at once, and the requests that they send.
-ORDERS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
+COMMANDS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
     ("restart", {}, {"app_id": APP, "force": False}),
     ("purge", {}, {"app_id": APP, "force": False}),
     (
@@ -129,7 +129,7 @@ def running_tasks() -> set[asyncio.Task[Any]]:
 
 
 @pytest.fixture
-async def reach(cloud_device: CloudDevice) -> AsyncGenerator[CloudDevice]:
+async def local_device(cloud_device: CloudDevice) -> AsyncGenerator[CloudDevice]:
     """Let the device of the account be reachable locally, too."""
     cloud_device.device.timings = BUSY
     async with cloud_device.supervisor:
@@ -195,7 +195,7 @@ class TestManyAtOnce:
                 ],
             }
             for place, registry_id in enumerate(ids)
-            for number, (action, fields, *_) in enumerate(ORDERS)
+            for number, (action, fields, *_) in enumerate(COMMANDS)
         ]
         config = {"automation": automations}
         assert await async_setup_component(hass, "automation", config)
@@ -210,17 +210,17 @@ class TestManyAtOnce:
         told = async_capture_events(hass, "told")
         before = running_tasks()
         hass.bus.async_fire("go")
-        await wait_until(lambda: len(told) == len(ORDERS) * DEVICES)
+        await wait_until(lambda: len(told) == len(COMMANDS) * DEVICES)
         await hass.async_block_till_done(wait_background_tasks=True)
         results = {event.data["order"]: event.data["result"] for event in told}
         assert results == {
             (number, place): (
                 "locked" if place == 0 and name not in PASS_LOCKS else "ok"
             )
-            for number, (name, *_) in enumerate(ORDERS)
+            for number, (name, *_) in enumerate(COMMANDS)
             for place in range(DEVICES)
         }
-        wanted = [(name, arguments) for name, _, arguments in ORDERS]
+        wanted = [(name, arguments) for name, _, arguments in COMMANDS]
         for device in devices[1:]:
             assert sorted(device.device.commands, key=repr) == sorted(wanted, key=repr)
         assert {item.supervisor.most_commands_at_once for item in devices} == {1}
@@ -236,7 +236,7 @@ class TestManyAtOnce:
         ids: list[str],
     ) -> None:
         """All local devices execute commands concurrently, and as many of an account as its limit."""
-        together = {"direct": DEVICES, "account": ACCOUNT_CARRIES}
+        together = {"direct": DEVICES, "account": ACCOUNT_LIMIT}
         (way,) = (way for way in together if way in request.node.name)
         for device in devices:
             device.faults.add("POST", "/v1/update", Fault.hang())
@@ -254,7 +254,7 @@ class TestManyAtOnce:
         assert {len(item.device.commands) for item in devices} == {1}
 
 
-def track(hass: HomeAssistant, entity_id: str) -> list[str]:
+def track_states(hass: HomeAssistant, entity_id: str) -> list[str]:
     """Return a list that gets the states of an entity."""
     states: list[str] = []
 
@@ -289,20 +289,20 @@ class TestPolls:
     """Polls and commands at the same time."""
 
     async def test_older_answer_of_a_supervisor(
-        self, hass: HomeAssistant, reach: CloudDevice
+        self, hass: HomeAssistant, local_device: CloudDevice
     ) -> None:
         """A late response from before a command does not overwrite the state after it."""
-        entry = direct_entry(reach)
+        entry = direct_entry(local_device)
         await set_up(hass, entry)
-        states = track(hass, SWITCH)
+        states = track_states(hass, SWITCH)
         for path in POLLED:
-            reach.faults.add("GET", path, Fault.hold())
+            local_device.faults.add("GET", path, Fault.hold())
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=16))
-        await wait_until(lambda: reach.supervisor.under_way > 0)
+        await wait_until(lambda: local_device.supervisor.under_way > 0)
         off = hass.async_create_task(switch_off(hass))
-        await wait_until(lambda: "stop_service" in dict(reach.device.commands))
+        await wait_until(lambda: "stop_service" in dict(local_device.device.commands))
         await asyncio.sleep(0.1)
-        reach.faults.clear()
+        local_device.faults.clear()
         await off
         assert states == ["off"]
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -312,7 +312,7 @@ class TestPolls:
         self, hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
     ) -> None:
         """The same for a response of a Supervisor through the balena API."""
-        states = track(hass, SWITCH)
+        states = track_states(hass, SWITCH)
         for path in POLLED:
             cloud_device.faults.add("GET", path, Fault.hold())
         # This makes the integration poll the Supervisor.
@@ -335,7 +335,7 @@ class TestPolls:
     ) -> None:
         """A late row of the balena API from before a command does not overwrite the state after it."""
         await hass.async_block_till_done(wait_background_tasks=True)
-        states = track(hass, SWITCH)
+        states = track_states(hass, SWITCH)
         cloud.faults.add("GET", "/v7/device", Fault.hold())
         freezer.tick(61)
         async_fire_time_changed(hass)
@@ -351,17 +351,17 @@ class TestPolls:
         assert states == ["off"]
 
     async def test_poll_during_a_command(
-        self, hass: HomeAssistant, reach: CloudDevice
+        self, hass: HomeAssistant, local_device: CloudDevice
     ) -> None:
         """Polls continue during a command, and show its progress."""
-        await set_up(hass, direct_entry(reach))
-        reach.device.timings = Timings(restart=60)
-        states = track(hass, "sensor.kiosk_lobby_browser_status")
+        await set_up(hass, direct_entry(local_device))
+        local_device.device.timings = Timings(restart=60)
+        states = track_states(hass, "sensor.kiosk_lobby_browser_status")
         registry_id = device_id(
             hass, hass.config_entries.async_entries(DOMAIN)[0], "kiosk-lobby"
         )
         restart = hass.async_create_task(call(hass, "restart", device_id=registry_id))
-        await wait_until(lambda: not reach.device.settled)
+        await wait_until(lambda: not local_device.device.settled)
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=16))
         await wait_until(lambda: states == ["stopping"])
         assert not restart.done()
@@ -438,10 +438,12 @@ class _AnyConnection:
         request: pytest.FixtureRequest,
         hass: HomeAssistant,
         account_entry: MockConfigEntry,
-        reach: CloudDevice,
+        local_device: CloudDevice,
     ) -> MockConfigEntry:
         """Return the entry of the local device, or of the account."""
-        entry = direct_entry(reach) if request.param == "direct" else account_entry
+        entry = (
+            direct_entry(local_device) if request.param == "direct" else account_entry
+        )
         await set_up(hass, entry)
         return entry
 
@@ -471,27 +473,27 @@ class TestInterruptedEntry(_AnyConnection):
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
         registry_id: str,
         interrupt: Interruption,
     ) -> None:
         """A sent command reports its result. A waiting command is not sent, and reports that."""
         before = running_tasks()
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         sent = await browser.call("update", device_id=registry_id)
-        await wait_until(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: local_device.device.commands == [UPDATE])
         waiting = await browser.call("restart", device_id=registry_id)
         await asyncio.sleep(0.05)
         await interrupt(hass, entry)
-        reach.faults.clear()
+        local_device.faults.clear()
         assert (await browser.answer(sent))["success"]
         error = (await browser.answer(waiting))["error"]
         assert error["translation_key"] == "unloaded"
         assert "nothing was sent" in error["message"]
         await hass.async_block_till_done(wait_background_tasks=True)
-        assert reach.device.commands == [UPDATE]
+        assert local_device.device.commands == [UPDATE]
         assert running_tasks() <= before
-        assert not reach.supervisor.under_way
+        assert not local_device.supervisor.under_way
         assert not hass.config_entries.flow.async_progress()
 
     @pytest.mark.expects_log("Error during service call to balena_supervisor.update")
@@ -500,18 +502,18 @@ class TestInterruptedEntry(_AnyConnection):
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
         registry_id: str,
         interrupt: Interruption,
     ) -> None:
         """A command that fails after its entry is gone is reported, and starts no reauthentication."""
-        reach.faults.add("POST", "/v1/update", Fault.hang())
+        local_device.faults.add("POST", "/v1/update", Fault.hang())
         sent = await browser.call("update", device_id=registry_id)
-        await wait_until(lambda: reach.supervisor.commands_at_once == 1)
+        await wait_until(lambda: local_device.supervisor.commands_at_once == 1)
         await interrupt(hass, entry)
-        reach.device.api_key = "another"
-        reach.api_secret_known = False
-        reach.faults.clear()
+        local_device.device.api_key = "another"
+        local_device.api_secret_known = False
+        local_device.faults.clear()
         error = (await browser.answer(sent))["error"]
         assert error["translation_key"] in {
             "authentication_failed",
@@ -525,9 +527,11 @@ class TestInterruptedLogs:
     """An entry is unloaded, reloaded or removed while logs are read."""
 
     @pytest.fixture
-    async def entry(self, hass: HomeAssistant, reach: CloudDevice) -> MockConfigEntry:
+    async def entry(
+        self, hass: HomeAssistant, local_device: CloudDevice
+    ) -> MockConfigEntry:
         """Return the entry of the device."""
-        await set_up(hass, entry := direct_entry(reach))
+        await set_up(hass, entry := direct_entry(local_device))
         return entry
 
     @pytest.fixture
@@ -546,7 +550,7 @@ class TestInterruptedLogs:
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
         interrupt: Interruption,
     ) -> None:
         """A client that follows logs is told that they end, and the device gets no more requests."""
@@ -561,8 +565,8 @@ class TestInterruptedLogs:
         await interrupt(hass, entry)
         event = (await browser.answer(number))["event"]
         assert event["translation_key"] == "logs_unloaded"
-        await wait_until(lambda: not reach.supervisor.under_way)
-        assert not reach.device.followers
+        await wait_until(lambda: not local_device.supervisor.under_way)
+        assert not local_device.device.followers
         assert running_tasks() <= before
 
     @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
@@ -571,23 +575,23 @@ class TestInterruptedLogs:
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
         interrupt: Interruption,
     ) -> None:
         """A read of logs completes."""
         before = running_tasks()
-        reach.faults.add(*JOURNAL, Fault.hang())
+        local_device.faults.add(*JOURNAL, Fault.hang())
         number = await browser.call(
             "get_logs", asks=True, device_id=device_id(hass, entry, "kiosk-lobby")
         )
-        await wait_until(lambda: reach.supervisor.under_way == 1)
+        await wait_until(lambda: local_device.supervisor.under_way == 1)
         await interrupt(hass, entry)
-        reach.faults.clear()
+        local_device.faults.clear()
         answer = (await browser.answer(number))["result"]["response"]["devices"][0]
         assert answer["result"] == "ok"
         assert "browser is ready" in answer["logs"]["text"]
         await hass.async_block_till_done(wait_background_tasks=True)
-        assert not reach.supervisor.under_way
+        assert not local_device.supervisor.under_way
         assert running_tasks() <= before
 
 
@@ -614,13 +618,13 @@ class TestStop(_AnyConnection):
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
     ) -> None:
         """A sent command continues on the device; a waiting one is not sent."""
         registry_id = device_id(hass, entry, "kiosk-lobby")
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         await browser.call("update", device_id=registry_id)
-        await wait_until(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: local_device.device.commands == [UPDATE])
         await browser.call("restart", device_id=registry_id)
         # Home Assistant does not stop the caller of this command.
         waiting = asyncio.create_task(
@@ -630,9 +634,9 @@ class TestStop(_AnyConnection):
         await hass.async_stop(force=True)
         with pytest.raises(ServiceValidationError, match="sent nothing"):
             await waiting
-        await wait_until(lambda: not reach.supervisor.under_way)
+        await wait_until(lambda: not local_device.supervisor.under_way)
         await browser.close()
-        assert reach.device.commands == [UPDATE]
+        assert local_device.device.commands == [UPDATE]
 
     @pytest.mark.parametrize("entry", ["direct"], indirect=True)
     async def test_logs(
@@ -640,19 +644,19 @@ class TestStop(_AnyConnection):
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
     ) -> None:
         """Followed logs and reads of logs end."""
         registry_id = device_id(hass, entry, "kiosk-lobby")
         await browser.send(f"{DOMAIN}/logs/subscribe", device_id=registry_id)
-        await wait_until(lambda: reach.device.followers == 1)
-        reach.faults.add(*JOURNAL, Fault.hang())
+        await wait_until(lambda: local_device.device.followers == 1)
+        local_device.faults.add(*JOURNAL, Fault.hang())
         await browser.call("get_logs", asks=True, device_id=registry_id)
-        await wait_until(lambda: reach.supervisor.under_way == 2)
+        await wait_until(lambda: local_device.supervisor.under_way == 2)
         await hass.async_stop(force=True)
-        await wait_until(lambda: not reach.supervisor.under_way)
+        await wait_until(lambda: not local_device.supervisor.under_way)
         await browser.close()
-        assert not reach.device.followers
+        assert not local_device.device.followers
 
 
 class TestTwoEntries:
@@ -665,7 +669,7 @@ class TestTwoEntries:
         hass: HomeAssistant,
         cloud: CloudServer,
         account_entry: MockConfigEntry,
-        reach: CloudDevice,
+        local_device: CloudDevice,
     ) -> tuple[MockConfigEntry, MockConfigEntry]:
         """Return the account entry and the other entry, after their setup."""
         token = cloud.add_token(username="colleague")
@@ -676,7 +680,9 @@ class TestTwoEntries:
             data={**account_entry.data, "token": token},
             options=dict(account_entry.options),
         )
-        other = direct_entry(reach) if request.param == "direct" else of_colleague
+        other = (
+            direct_entry(local_device) if request.param == "direct" else of_colleague
+        )
         await set_up(hass, account_entry)
         await set_up(hass, other)
         return account_entry, other
@@ -696,75 +702,78 @@ class TestTwoEntries:
     async def test_one_command_at_a_time(
         self,
         hass: HomeAssistant,
-        reach: CloudDevice,
+        local_device: CloudDevice,
         ids: list[str],
         order: tuple[int, int],
     ) -> None:
         """A command of one entry waits for a command of the other."""
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         first = hass.async_create_task(call(hass, "update", device_id=ids[order[0]]))
-        await wait_until(lambda: reach.supervisor.commands_at_once == 1)
+        await wait_until(lambda: local_device.supervisor.commands_at_once == 1)
         second = hass.async_create_task(call(hass, "restart", device_id=ids[order[1]]))
         await asyncio.sleep(0.2)
-        assert reach.device.commands == [UPDATE]
-        reach.faults.clear()
+        assert local_device.device.commands == [UPDATE]
+        local_device.faults.clear()
         await asyncio.gather(first, second)
-        assert [name for name, _ in reach.device.commands] == ["update", "restart"]
-        assert reach.supervisor.most_commands_at_once == 1
+        assert [name for name, _ in local_device.device.commands] == [
+            "update",
+            "restart",
+        ]
+        assert local_device.supervisor.most_commands_at_once == 1
 
     async def test_calls_of_both_wait_in_one_queue(
-        self, hass: HomeAssistant, reach: CloudDevice, ids: list[str]
+        self, hass: HomeAssistant, local_device: CloudDevice, ids: list[str]
     ) -> None:
         """At most ten calls wait for the device, over both entries."""
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         work = [hass.async_create_task(call(hass, "update", device_id=ids[0]))]
-        await wait_until(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: local_device.device.commands == [UPDATE])
         actions = [*["restart", "purge"] * 5, "cleanup_volumes", "cleanup_volumes"]
         for number, action in enumerate(actions):
             registry_id = ids[number % 2]
             calling = call(hass, action, device_id=registry_id)
             work.append(hass.async_create_task(calling))
         await wait_until(lambda: sum(task.done() for task in work) == 2)
-        reach.faults.clear()
+        local_device.faults.clear()
         results = await asyncio.gather(*work, return_exceptions=True)
         assert [getattr(item, "translation_key", None) for item in results] == [
             *[None] * 11,
             *["busy"] * 2,
         ]
-        assert len(reach.device.commands) == 11
+        assert len(local_device.device.commands) == 11
 
     async def test_reload_does_not_free_the_device(
         self,
         hass: HomeAssistant,
         entries: tuple[MockConfigEntry, MockConfigEntry],
-        reach: CloudDevice,
+        local_device: CloudDevice,
         ids: list[str],
     ) -> None:
         """While the device executes a command, neither a reloaded entry nor the other one sends another."""
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         work = [hass.async_create_task(call(hass, "update", device_id=ids[0]))]
-        await wait_until(lambda: reach.supervisor.commands_at_once == 1)
+        await wait_until(lambda: local_device.supervisor.commands_at_once == 1)
         await reload(hass, entries[0])
         work += [
             hass.async_create_task(call(hass, "restart", device_id=registry_id))
             for registry_id in ids
         ]
         await asyncio.sleep(0.2)
-        assert reach.device.commands == [UPDATE]
-        reach.faults.clear()
+        assert local_device.device.commands == [UPDATE]
+        local_device.faults.clear()
         await asyncio.gather(*work)
-        assert reach.supervisor.most_commands_at_once == 1
-        assert len(reach.device.commands) == 3
+        assert local_device.supervisor.most_commands_at_once == 1
+        assert len(local_device.device.commands) == 3
 
     async def test_effect_shows_in_both_entries(
         self,
         hass: HomeAssistant,
         freezer: FrozenDateTimeFactory,
         entries: tuple[MockConfigEntry, MockConfigEntry],
-        reach: CloudDevice,
+        local_device: CloudDevice,
     ) -> None:
         """The effect of a command of one entry shows in the other after its next poll."""
-        reach.device.timings = Timings.instant()
+        local_device.device.timings = Timings.instant()
         await hass.async_block_till_done(wait_background_tasks=True)
         assert self.states(hass) == ["on", "on"]
         await switch_off(hass)
@@ -777,18 +786,18 @@ class TestTwoEntries:
         self,
         hass: HomeAssistant,
         entries: tuple[MockConfigEntry, MockConfigEntry],
-        reach: CloudDevice,
+        local_device: CloudDevice,
         ids: list[str],
         end: Interruption,
         gone: int,
     ) -> None:
         """Unloading one entry during a command does not affect the other."""
-        reach.device.timings = Timings.instant()
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        local_device.device.timings = Timings.instant()
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         update = hass.async_create_task(call(hass, "update", device_id=ids[gone]))
-        await wait_until(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: local_device.device.commands == [UPDATE])
         await end(hass, entries[gone])
-        reach.faults.clear()
+        local_device.faults.clear()
         await update
         await call(hass, "stop_service", device_id=ids[1 - gone], service="browser")
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
@@ -827,21 +836,21 @@ class TestTwoEntries:
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_cancelled_command_that_fails(
     hass: HomeAssistant,
-    reach: CloudDevice,
+    local_device: CloudDevice,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The failure of a cancelled command is neither reported nor logged."""
-    await set_up(hass, entry := direct_entry(reach))
-    reach.faults.add("POST", f"/v2/applications/{APP}/restart", Fault.hang())
+    await set_up(hass, entry := direct_entry(local_device))
+    local_device.faults.add("POST", f"/v2/applications/{APP}/restart", Fault.hang())
     restart = asyncio.create_task(
         call(hass, "restart", device_id=device_id(hass, entry, "kiosk-lobby"))
     )
-    await wait_until(lambda: reach.supervisor.commands_at_once == 1)
+    await wait_until(lambda: local_device.supervisor.commands_at_once == 1)
     restart.cancel()
-    reach.device.lock()
+    local_device.device.lock()
     await asyncio.sleep(0.05)
-    reach.faults.clear()
-    await wait_until(lambda: not reach.supervisor.under_way)
+    local_device.faults.clear()
+    await wait_until(lambda: not local_device.supervisor.under_way)
     await hass.async_block_till_done(wait_background_tasks=True)
     # The device refused it.
     assert state_of(hass, LOCKED) == "on"

@@ -24,13 +24,13 @@ from .certificates import certify
 
 MAC_ADDRESS = "dc:a6:32:00:00:01"
 # A loopback address at which nothing listens.
-FORMER = "127.0.0.9"
+FORMER_HOST = "127.0.0.9"
 
 
 @pytest.fixture(autouse=True)
 def _former_address(_own_integration: None) -> None:
     """Allow connections to the former address of the device."""
-    socket_allow_hosts(["127.0.0.1", FORMER])
+    socket_allow_hosts(["127.0.0.1", FORMER_HOST])
 
 
 async def lease(
@@ -55,11 +55,11 @@ async def set_up(
 
 
 @pytest.fixture
-async def lost(
+async def lost_entry(
     hass: HomeAssistant, entry: MockConfigEntry, server: SupervisorServer
 ) -> MockConfigEntry:
     """Return the entry of a device that has another address now."""
-    url = str(URL(server.url).with_host(FORMER))
+    url = str(URL(server.url).with_host(FORMER_HOST))
     await set_up(hass, entry, url=url)
     assert entry.state is ConfigEntryState.SETUP_RETRY
     return entry
@@ -72,12 +72,12 @@ async def test_registered_devices_are_discovered(hass: HomeAssistant) -> None:
 
 
 async def test_another_address(
-    hass: HomeAssistant, lost: MockConfigEntry, server: SupervisorServer
+    hass: HomeAssistant, lost_entry: MockConfigEntry, server: SupervisorServer
 ) -> None:
     """A device is found at its new address."""
     await lease(hass)
-    assert lost.data["url"] == server.url
-    assert lost.state is ConfigEntryState.LOADED
+    assert lost_entry.data["url"] == server.url
+    assert lost_entry.state is ConfigEntryState.LOADED
 
 
 async def test_local_mode(
@@ -88,7 +88,7 @@ async def test_local_mode(
 ) -> None:
     """A device in local mode is followed without a key."""
     device.local_mode = True
-    url = str(URL(server.url).with_host(FORMER))
+    url = str(URL(server.url).with_host(FORMER_HOST))
     await set_up(hass, entry, url=url, api_key=None)
     await lease(hass)
     assert entry.state is ConfigEntryState.LOADED
@@ -98,29 +98,29 @@ async def test_another_interface(
     hass: HomeAssistant, loaded: MockConfigEntry, server: SupervisorServer
 ) -> None:
     """A lease of another interface does not change the address of a device that responds."""
-    await lease(hass, FORMER)
+    await lease(hass, FORMER_HOST)
     assert loaded.data["url"] == server.url
 
 
-async def test_another_device(hass: HomeAssistant, lost: MockConfigEntry) -> None:
+async def test_another_device(hass: HomeAssistant, lost_entry: MockConfigEntry) -> None:
     """A lease of another device does not change the address."""
     await lease(hass, mac_address="dc:a6:32:00:00:99")
-    assert URL(lost.data["url"]).host == FORMER
+    assert URL(lost_entry.data["url"]).host == FORMER_HOST
 
 
 async def test_another_device_at_the_leased_address(
-    hass: HomeAssistant, lost: MockConfigEntry, device: Device
+    hass: HomeAssistant, lost_entry: MockConfigEntry, device: Device
 ) -> None:
     """Another device at the leased address is not accepted."""
     device.mac_addresses = ["dc:a6:32:00:00:99"]
     device.api_key = "f" * 32
     await lease(hass)
-    assert URL(lost.data["url"]).host == FORMER
+    assert URL(lost_entry.data["url"]).host == FORMER_HOST
 
 
 async def test_a_device_that_is_not_ready(
     hass: HomeAssistant,
-    lost: MockConfigEntry,
+    lost_entry: MockConfigEntry,
     device: Device,
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
@@ -128,11 +128,11 @@ async def test_a_device_that_is_not_ready(
     """A device is found even if its Supervisor starts long after the lease."""
     await device.power_off()
     await lease(hass)
-    assert URL(lost.data["url"]).host == FORMER
+    assert URL(lost_entry.data["url"]).host == FORMER_HOST
     await device.power_on()
     await pass_time(hass, freezer, 3600)
-    assert lost.data["url"] == server.url
-    assert lost.state is ConfigEntryState.LOADED
+    assert lost_entry.data["url"] == server.url
+    assert lost_entry.state is ConfigEntryState.LOADED
 
 
 @pytest.mark.expects_log("could not reach")
@@ -143,12 +143,12 @@ async def test_a_device_that_moves(
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A lease that arrives before the device leaves its old address is used afterwards."""
-    await lease(hass, FORMER)
+    await lease(hass, FORMER_HOST)
     await server.stop()
-    server.host = FORMER
+    server.host = FORMER_HOST
     await server.start()
     await pass_time(hass, freezer)
-    assert URL(loaded.data["url"]).host == FORMER
+    assert URL(loaded.data["url"]).host == FORMER_HOST
     await pass_time(hass, freezer)
     assert state_of(hass, "binary_sensor.holy_wildflower_online") == "on"
 
@@ -166,18 +166,18 @@ async def test_a_device_that_is_rebooting(
     reboot = {"entity_id": "button.holy_wildflower_reboot"}
     await hass.services.async_call("button", "press", reboot, blocking=True)
     await server.stop()
-    server.host = FORMER
+    server.host = FORMER_HOST
     await server.start()
     await device.power_on()
-    await lease(hass, FORMER)
-    assert URL(loaded.data["url"]).host == FORMER
+    await lease(hass, FORMER_HOST)
+    assert URL(loaded.data["url"]).host == FORMER_HOST
 
 
 async def test_an_entry_that_is_disabled(
     hass: HomeAssistant, entry: MockConfigEntry, server: SupervisorServer
 ) -> None:
     """The key of a disabled entry is sent nowhere."""
-    url = str(URL(server.url).with_host(FORMER))
+    url = str(URL(server.url).with_host(FORMER_HOST))
     await set_up(hass, entry, url=url)
     await hass.config_entries.async_set_disabled_by(
         entry.entry_id, ConfigEntryDisabler.USER
@@ -192,7 +192,7 @@ async def test_https_without_verification(
 ) -> None:
     """Over https without verification, a device is not followed."""
     async with SupervisorServer(device, ssl=certify().of_server()) as server:
-        url = str(URL(server.url).with_host(FORMER))
+        url = str(URL(server.url).with_host(FORMER_HOST))
         await set_up(hass, entry, url=url, verify_ssl=False)
         await lease(hass)
         assert not server.requests

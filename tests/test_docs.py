@@ -316,7 +316,7 @@ def test_fields_of_flows_are_documented(step: str, page: str) -> None:
 
 
 # These messages need no explanation.
-_SPEAK_FOR_THEMSELVES: Final = {
+_SELF_EXPLANATORY: Final = {
     "abort.already_configured",
     "abort.reauth_successful",
     "abort.reconfigure_successful",
@@ -371,5 +371,5 @@ def test_messages_are_explained() -> None:
     }
     assert all(explained.values())
     keys = set().union(*explained.values())
-    assert keys | _SPEAK_FOR_THEMSELVES == set(MESSAGES)
-    assert not keys & _SPEAK_FOR_THEMSELVES
+    assert keys | _SELF_EXPLANATORY == set(MESSAGES)
+    assert not keys & _SELF_EXPLANATORY

@@ -147,7 +147,7 @@ def traced() -> Generator[None]:
     tracemalloc.stop()
 
 
-async def live[LifeT: (LongRun, AccountRun)](
+async def run_events[LifeT: (LongRun, AccountRun)](
     run: LifeT, hours: float, events: Mapping[str, Event[LifeT]]
 ) -> None:
     """Trigger random events, and finally solve all problems."""
@@ -158,12 +158,12 @@ async def live[LifeT: (LongRun, AccountRun)](
         (name,) = run.random.choices(list(events), weights)
         run.note(name)
         await events[name].happen(run)
-        await run.home_assistant.calm()
+        await run.home_assistant.wait_until_idle()
     await run.restore_everything()
 
 
 @pytest.fixture
-async def account_life(
+async def account_run(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     cloud: CloudServer,
@@ -212,16 +212,16 @@ def assert_log_is_brief(run: LongRun, log_counts: Counter[str]) -> None:
 @pytest.mark.timeout(240)
 async def test_hour(run: LongRun, log_counts: Counter[str]) -> None:
     """All shown states were true at the last poll or later, and the log is short."""
-    await live(run, 1, EVENTS)
+    await run_events(run, 1, EVENTS)
     assert_log_is_brief(run, log_counts)
 
 
 @pytest.mark.timeout(240)
 async def test_hour_of_an_account(
-    account_life: AccountRun, log_counts: Counter[str]
+    account_run: AccountRun, log_counts: Counter[str]
 ) -> None:
     """Devices of an account join, leave and move, and all states are correct within one poll."""
-    await live(account_life, 1, ACCOUNT_EVENTS)
+    await run_events(account_run, 1, ACCOUNT_EVENTS)
     assert set(log_counts) <= set(EXPECTED)
 
 
@@ -243,9 +243,9 @@ async def test_nothing_is_left_behind(
     await run.wait(20)
     for name in EXTRA_SERVICES:
         run.device.add_service(Service(name))
-    await live(run, 2, events)
+    await run_events(run, 2, events)
     early = await run.resource_usage()
-    await live(run, 22, events)
+    await run_events(run, 22, events)
     late = await run.resource_usage()
     write_report(
         REPORT,
@@ -262,7 +262,7 @@ async def test_nothing_is_left_behind(
 @pytest.mark.timeout(3600)
 async def test_day(run: LongRun, log_counts: Counter[str]) -> None:
     """The same applies to a whole day."""
-    await live(run, 24, EVENTS)
+    await run_events(run, 24, EVENTS)
     assert_log_is_brief(run, log_counts)
     write_report(REPORT, "a day", figures(SEED, run.counts))
 
@@ -270,7 +270,7 @@ async def test_day(run: LongRun, log_counts: Counter[str]) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_day_of_an_account(
-    traced: None, account_life: AccountRun, log_counts: Counter[str]
+    traced: None, account_run: AccountRun, log_counts: Counter[str]
 ) -> None:
     """The same applies to a whole day, without a growth of memory, connections or tasks."""
     events = {
@@ -278,14 +278,14 @@ async def test_day_of_an_account(
         for name, event in ACCOUNT_EVENTS.items()
         if name != "a restart of Home Assistant"
     }
-    await live(account_life, 2, events)
-    early = await account_life.resource_usage()
-    await live(account_life, 22, events)
-    late = await account_life.resource_usage()
+    await run_events(account_run, 2, events)
+    early = await account_run.resource_usage()
+    await run_events(account_run, 22, events)
+    late = await account_run.resource_usage()
     write_report(
         REPORT,
         "an account",
-        account_figures(SEED, account_life.counts) | resource_usage(early, late),
+        account_figures(SEED, account_run.counts) | resource_usage(early, late),
     )
     assert set(log_counts) <= set(EXPECTED)
     assert late.tasks <= early.tasks

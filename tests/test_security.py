@@ -219,7 +219,7 @@ class TestSecrets:
         secrets["new key"] = device.api_key
         for device_id in (near_id, far_id, own_id):
             await recorder.call_all(device_id)
-            await recorder.look_around(websocket, hass_client)
+            await recorder.read_states(websocket, hass_client)
         for device_id, faults, path, secret in (
             (near_id, server.faults, "*", device.api_key),
             (own_id, own.faults, "*", own.device.app_key()),
@@ -227,7 +227,7 @@ class TestSecrets:
             (far_id, cloud.faults, "*", token),
         ):
             await recorder.call_all_with_echoes(device_id, faults, path, secret)
-            await recorder.look_around(websocket, hass_client)
+            await recorder.read_states(websocket, hass_client)
 
         # Logs, which the device ends.
         for fault in echoes(device.api_key):
@@ -280,7 +280,7 @@ class TestSecrets:
                 await recorder.call(
                     DOMAIN, action, {"device_id": device_id}, answers=True
                 )
-        await recorder.look_around(websocket, hass_client)
+        await recorder.read_states(websocket, hass_client)
         for entry in (near, far, inside):
             await hass.config_entries.async_remove(entry.entry_id)
         recorder.read_requests(server, own, cloud)
@@ -359,7 +359,7 @@ ADMINISTRATION: Final = {
     "shutdown",
 }
 READING: Final = {"get_host_config", "get_state", "get_tags"}
-MAY: Final = {
+PERMISSIONS: Final = {
     GROUP_ID_ADMIN: set(ACTIONS),
     GROUP_ID_USER: ACTIONS.keys() - ADMINISTRATION,
     GROUP_ID_READ_ONLY: READING,
@@ -418,7 +418,11 @@ class TestPeople:
 
     @pytest.mark.parametrize(
         ("person", "action"),
-        [(group, action) for group, may in MAY.items() for action in sorted(may)],
+        [
+            (group, action)
+            for group, may in PERMISSIONS.items()
+            for action in sorted(may)
+        ],
         indirect=["person"],
     )
     async def test_may(
@@ -442,7 +446,7 @@ class TestPeople:
         ("person", "action"),
         [
             (group, action)
-            for group, may in MAY.items()
+            for group, may in PERMISSIONS.items()
             for action in sorted(ACTIONS.keys() - may)
         ],
         indirect=["person"],
@@ -734,7 +738,7 @@ def _trusts(authority: Certificate) -> Generator[None]:
         yield
 
 
-WRONG: Final[dict[str, Callable[[Certificate], Certificate]]] = {
+INVALID_CERTIFICATES: Final[dict[str, Callable[[Certificate], Certificate]]] = {
     "self-signed": lambda authority: certify(),
     "of another authority": lambda authority: certify(authority=certify()),
     "of another host": lambda authority: certify("192.0.2.1", authority),
@@ -743,15 +747,17 @@ WRONG: Final[dict[str, Callable[[Certificate], Certificate]]] = {
 
 
 @pytest.fixture
-def wrong(request: pytest.FixtureRequest, authority: Certificate) -> Certificate:
+def invalid(request: pytest.FixtureRequest, authority: Certificate) -> Certificate:
     """Return an untrusted certificate; the parameter is the reason."""
-    return WRONG[request.param](authority)
+    return INVALID_CERTIFICATES[request.param](authority)
 
 
-wrongs = pytest.mark.parametrize("wrong", WRONG, indirect=True)
+invalid_certificates = pytest.mark.parametrize(
+    "invalid", INVALID_CERTIFICATES, indirect=True
+)
 
 
-def use(hass: HomeAssistant, entry: MockConfigEntry, **data: Any) -> None:
+def change_entry(hass: HomeAssistant, entry: MockConfigEntry, **data: Any) -> None:
     """Change the URL or the verification of an entry before its setup."""
     hass.config_entries.async_update_entry(entry, data={**entry.data, **data})
 
@@ -770,37 +776,37 @@ class TestCertificatesOfDevices:
         """A device with a certificate of a trusted authority is available."""
         context = certify(authority=authority).of_server()
         async with SupervisorServer(device, ssl=context) as server:
-            use(hass, entry, url=server.url)
+            change_entry(hass, entry, url=server.url)
             assert await hass.config_entries.async_setup(entry.entry_id)
             assert await hass.config_entries.async_unload(entry.entry_id)
 
-    @wrongs
+    @invalid_certificates
     async def test_wrong(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
         device: Device,
-        wrong: Certificate,
+        invalid: Certificate,
     ) -> None:
         """A device with an untrusted certificate receives no key, unless verification is off."""
-        async with SupervisorServer(device, ssl=wrong.of_server()) as server:
-            use(hass, entry, url=server.url)
+        async with SupervisorServer(device, ssl=invalid.of_server()) as server:
+            change_entry(hass, entry, url=server.url)
             assert not await hass.config_entries.async_setup(entry.entry_id)
             assert "could not verify the certificate of holy-wildflower" in str(
                 entry.reason
             )
             assert not server.requests
-            use(hass, entry, verify_ssl=False)
+            change_entry(hass, entry, verify_ssl=False)
             assert await hass.config_entries.async_reload(entry.entry_id)
             assert server.requests
             assert await hass.config_entries.async_unload(entry.entry_id)
 
-    @wrongs
+    @invalid_certificates
     async def test_flow(
-        self, hass: HomeAssistant, device: Device, wrong: Certificate
+        self, hass: HomeAssistant, device: Device, invalid: Certificate
     ) -> None:
         """The config flow reports an untrusted certificate of a device."""
-        async with SupervisorServer(device, ssl=wrong.of_server()) as server:
+        async with SupervisorServer(device, ssl=invalid.of_server()) as server:
             typed = {"host": server.url, "api_key": device.api_key, "verify_ssl": True}
             result = await fill_in(hass, "direct", typed)
             assert result["errors"] == {"verify_ssl": "invalid_certificate"}
@@ -832,7 +838,7 @@ class TestCertificatesOfAccounts:
         """Return why an entry rejects the certificate of an API, None if it accepts it."""
         async with CloudServer(ssl=certificate.of_server()) as served:
             served.tokens, served.fleets = cloud.tokens, cloud.fleets
-            use(hass, entry, url=served.url, **data)
+            change_entry(hass, entry, url=served.url, **data)
             is_set_up = await hass.config_entries.async_setup(entry.entry_id)
             assert bool(served.requests) is is_set_up
             reason = entry.reason
@@ -866,7 +872,7 @@ class TestCertificatesOfAccounts:
             )
             assert (reason is None) is is_trusted
 
-    @wrongs
+    @invalid_certificates
     @pytest.mark.parametrize("has_own", [True, False])
     async def test_wrong(
         self,
@@ -874,22 +880,22 @@ class TestCertificatesOfAccounts:
         account_entry: MockConfigEntry,
         cloud: CloudServer,
         authority: Certificate,
-        wrong: Certificate,
+        invalid: Certificate,
         has_own: bool,
     ) -> None:
         """An API with an untrusted certificate receives no token, unless verification is off."""
         data = {"ca_certificate": [None, authority.pem][has_own]}
-        reason = await self.refusal(hass, account_entry, cloud, wrong, **data)
+        reason = await self.refusal(hass, account_entry, cloud, invalid, **data)
         assert "certificate" in str(reason)
         data["verify_ssl"] = False
-        assert await self.refusal(hass, account_entry, cloud, wrong, **data) is None
+        assert await self.refusal(hass, account_entry, cloud, invalid, **data) is None
 
-    @wrongs
+    @invalid_certificates
     async def test_flow(
-        self, hass: HomeAssistant, authority: Certificate, wrong: Certificate
+        self, hass: HomeAssistant, authority: Certificate, invalid: Certificate
     ) -> None:
         """The config flow reports an untrusted certificate of an account."""
-        async with CloudServer(ssl=wrong.of_server()) as cloud:
+        async with CloudServer(ssl=invalid.of_server()) as cloud:
             server = {"url": cloud.url, "verify_ssl": True}
             typed = {"token": cloud.add_token(), "server": server}
             result = await fill_in(hass, "account", typed)

@@ -44,7 +44,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from . import translations
 from .translations import missing_in_flow
 
-OF_OURS: Final = {"translation_domain": const.DOMAIN}
+OWN_DOMAIN: Final = {"translation_domain": const.DOMAIN}
 FOLDER: Final = Path(sensor.__file__).parent
 TRANSLATIONS: Final[dict[str, Any]] = json.loads(
     (FOLDER / "translations/en.json").read_text("utf-8")
@@ -234,11 +234,11 @@ def test_every_endpoint_is_documented() -> None:
         (lambda: HomeAssistantError("plain English"), "HomeAssistantError"),
         (lambda: ServiceValidationError("plain English"), "ServiceValidationError"),
         (
-            lambda: HomeAssistantError(**OF_OURS, translation_key="none"),
+            lambda: HomeAssistantError(**OWN_DOMAIN, translation_key="none"),
             "none has no text",
         ),
         (
-            lambda: HomeAssistantError(**OF_OURS, translation_key="device_offline"),
+            lambda: HomeAssistantError(**OWN_DOMAIN, translation_key="device_offline"),
             "device_offline is shown without ['device']",
         ),
     ],

@@ -79,7 +79,7 @@ async def test_update_in_progress(
 
 
 @pytest.fixture
-async def held_up(
+async def locked_update(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
@@ -90,7 +90,7 @@ async def held_up(
     await pass_time(hass, freezer)
 
 
-@pytest.mark.usefixtures("held_up")
+@pytest.mark.usefixtures("locked_update")
 async def test_install(
     hass: HomeAssistant, device: Device, freezer: FrozenDateTimeFactory
 ) -> None:
@@ -103,7 +103,7 @@ async def test_install(
     assert attributes(hass, UPDATE)["installed_version"] == "4e38013"
 
 
-@pytest.mark.usefixtures("held_up")
+@pytest.mark.usefixtures("locked_update")
 async def test_install_is_ignored(hass: HomeAssistant, device: Device) -> None:
     """A device that ignores the request is reported."""
     device.instant_update_trigger = False
@@ -111,7 +111,7 @@ async def test_install_is_ignored(hass: HomeAssistant, device: Device) -> None:
         await install(hass, UPDATE)
 
 
-@pytest.mark.usefixtures("held_up")
+@pytest.mark.usefixtures("locked_update")
 async def test_failed_update_is_not_in_progress(hass: HomeAssistant) -> None:
     """An update that a lock rejects is available, and not in progress."""
     assert state_of(hass, UPDATE) == "on"

@@ -40,7 +40,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "stop_service": {"service": "main", "app_id": APP_ID},
 }
 # After these, the device is away.
-LAST: Final = ("reboot", "shutdown")
+LAST_ACTIONS: Final = ("reboot", "shutdown")
 
 
 @pytest.fixture(params=VERSIONS)
@@ -123,7 +123,7 @@ async def test_actions(
     """An action succeeds, or reports that the Supervisor is too old."""
     (parent,) = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
     results = {}
-    for action in (*sorted(set(ACTIONS) - set(LAST)), *LAST):
+    for action in (*sorted(set(ACTIONS) - set(LAST_ACTIONS)), *LAST_ACTIONS):
         await device.power_on()
         results[action] = await _result(hass, action, parent.id)
     assert results == snapshot

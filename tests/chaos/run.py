@@ -30,7 +30,7 @@ TWO_POLLS: Final = 2 * 15 + TICK
 # The maximum delay of the announcement of a lease.
 LONGEST_DELAY: Final = 45.0
 # After this time, a user helps to find a lost device.
-PATIENCE: Final = 120.0
+HELP_DELAY: Final = 120.0
 
 _ACTIONS: Final = (
     "blink",
@@ -81,7 +81,7 @@ class ChaosRun:
             assert await self.hass.config_entries.async_setup(entry.entry_id)
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
-    async def live(self, seconds: float) -> None:
+    async def run_events(self, seconds: float) -> None:
         """Trigger events and commands, and check the result of each."""
         end = monotonic() + seconds
         while monotonic() < end:
@@ -105,13 +105,15 @@ class ChaosRun:
             if self.network.machines[name].host is None:
                 await self._place(name)
             self._announce(name, delay=0)
-        for _ in range(int(2 * PATIENCE / TICK)):
+        for _ in range(int(2 * HELP_DELAY / TICK)):
             await self._pass_tick()
         for name in NAMES:
-            assert self._is_found(name), self.story
+            assert self._is_found(name), self.event_log
             before = len(self.network.devices[name].commands)
             await self._call("reboot", name)
-            assert len(self.network.devices[name].commands) == before + 1, self.story
+            assert len(self.network.devices[name].commands) == before + 1, (
+                self.event_log
+            )
 
     def note(self, event: str) -> None:
         """Record an event. The latest ones are part of failure messages."""
@@ -120,7 +122,7 @@ class ChaosRun:
         del self.history[:-15]
 
     @property
-    def story(self) -> str:
+    def event_log(self) -> str:
         """The events so far, for failure messages."""
         urls = {name: entry.data["url"] for name, entry in self.entries.items()}
         states = {name: entry.state.value for name, entry in self.entries.items()}
@@ -133,13 +135,13 @@ class ChaosRun:
             self.counts["keys received"] += 1
             if machine.name != owner:
                 is_given_away = self.network.is_given_away(machine.host, owner)
-                assert not is_given_away, f"{owner}'s key: {machine}\n{self.story}"
+                assert not is_given_away, f"{owner}'s key: {machine}\n{self.event_log}"
         for name in NAMES:
             shown = self._shown_mac_addresses(name)
             for other in self.network.devices:
                 if other != name:
                     others = {mac.lower() for mac in self.network.own_cards(other)}
-                    assert not shown & others, f"{name} shows {other}\n{self.story}"
+                    assert not shown & others, f"{name} shows {other}\n{self.event_log}"
 
     async def _pass_tick(self) -> None:
         """Advance the clock, announce leases, and let the user help."""
@@ -153,7 +155,7 @@ class ChaosRun:
             if deadline is not None and (is_found or monotonic() > deadline):
                 del self._deadlines[name]
                 self.counts["devices found"] += 1
-                assert is_found, f"{name} was not found\n{self.story}"
+                assert is_found, f"{name} was not found\n{self.event_log}"
 
     # States of Home Assistant
 
@@ -247,7 +249,7 @@ class ChaosRun:
                 flows[0]["flow_id"], {"api_key": device.api_key}
             )
             self.network.forget_leases(self.network.machines[name].host)
-        elif monotonic() - since > PATIENCE:
+        elif monotonic() - since > HELP_DELAY:
             self._lost_since.pop(name)
             await self._reconfigure(name)
         await self.hass.async_block_till_done(wait_background_tasks=True)
@@ -270,7 +272,7 @@ class ChaosRun:
         if result.get("step_id") == "replaced_board":
             self.note("a person confirms a replaced board")
             result = await flow.async_configure(result["flow_id"], {})
-        assert result.get("reason") == "reconfigure_successful", self.story
+        assert result.get("reason") == "reconfigure_successful", self.event_log
         self.network.forget_leases(self.network.machines[name].host)
 
     # Commands
@@ -292,7 +294,9 @@ class ChaosRun:
             self.counts["commands obeyed"] += 1
         for other, device in self.network.devices.items():
             is_obeyed = len(device.commands) > before[other]
-            assert other == name or not is_obeyed, f"{action} of {name}\n{self.story}"
+            assert other == name or not is_obeyed, (
+                f"{action} of {name}\n{self.event_log}"
+            )
         self.check()
         device = self.network.devices[name]
         if not device.is_on:

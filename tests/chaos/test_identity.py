@@ -55,7 +55,7 @@ async def run(
 @pytest.mark.timeout(240)
 async def test_minutes(run: ChaosRun) -> None:
     """After twenty minutes of random changes, every device is found, and no key was leaked."""
-    await run.live(20 * MINUTE)
+    await run.run_events(20 * MINUTE)
     await run.restore_everything()
 
 
@@ -63,6 +63,6 @@ async def test_minutes(run: ChaosRun) -> None:
 @pytest.mark.timeout(3600)
 async def test_hour(run: ChaosRun) -> None:
     """The same applies to an hour."""
-    await run.live(HOUR)
+    await run.run_events(HOUR)
     await run.restore_everything()
     write_report(REPORT, SEED, run.counts)

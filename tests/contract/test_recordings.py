@@ -30,7 +30,7 @@ SECTIONS: Final = {
 # The recordings contain only the names of these bodies.
 BODIES: Final = {29: '{"a":"' + "x" * 10 * 1024 * 1024 + '"}', 32: ""}
 # The accepted differences of the simulator, with their reasons.
-DIFFERENT: Final = {
+ACCEPTED_DIFFERENCES: Final = {
     104: "the journal of the recorded device was a stand-in that began anew in each request",
     106: "the engine's settings of a container (capabilities, limits, labels) are not simulated",
 }
@@ -139,12 +139,12 @@ async def test_section(section: str) -> None:
         line
         for number, lines in differences.items()
         for line in lines
-        if number not in DIFFERENT
+        if number not in ACCEPTED_DIFFERENCES
     ]
     assert not unexpected, "\n".join(unexpected)
-    assert set(differences) == set(DIFFERENT) & set(SECTIONS[section])
+    assert set(differences) == set(ACCEPTED_DIFFERENCES) & set(SECTIONS[section])
 
 
 def test_at_most_one_in_twenty_differs() -> None:
     """At most one in twenty recordings has an accepted difference."""
-    assert len(DIFFERENT) <= len(RECORDINGS) / 20
+    assert len(ACCEPTED_DIFFERENCES) <= len(RECORDINGS) / 20

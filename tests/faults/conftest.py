@@ -44,12 +44,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def note(record_property: Callable[[str, object], None]) -> Note:
     """Return a function that records the outcome of a case for the report."""
 
-    def note_it(case: Case, column: str, seen: str | None) -> None:
+    def record_note(case: Case, column: str, seen: str | None) -> None:
         record_property("case", case.name)
         record_property("column", column)
         record_property("seen", seen or "done")
 
-    return note_it
+    return record_note
 
 
 @pytest.fixture

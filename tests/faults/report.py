@@ -92,10 +92,10 @@ class Report:
         # Some endpoints have no effect, because others report the same. Show the effects
         # only.
         shown = seen - {NOTHING} or seen
-        return ", ".join(sorted(map(_words, shown)))
+        return ", ".join(sorted(map(_first_sentence, shown)))
 
 
-def _words(seen: str) -> str:
+def _first_sentence(seen: str) -> str:
     """Return the first sentence of a message, which has no advice."""
     messages: Mapping[str, Any] = json.loads(_TEXTS.read_text("utf-8"))["exceptions"]
     if seen not in messages:

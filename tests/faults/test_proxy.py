@@ -33,12 +33,12 @@ from .proxy_cases import (
 )
 from .report import difference
 
-HEALTHY, *OTHERS = POLLED_ENDPOINTS
+HEALTHY, *OTHER_ENDPOINTS = POLLED_ENDPOINTS
 # This looks like a rate limit of the API, so it applies to all of its devices.
 (PAUSE,) = (case for case in DEVICE_FAULTS if case.command == "rate_limited")
 ALL_POLLED_ENDPOINTS = matrix(
     [HEALTHY], [case for case in DEVICE_FAULTS if case is not PAUSE]
-) + matrix(OTHERS, [case for case in JSON_DEVICE_FAULTS if case != PAUSE])
+) + matrix(OTHER_ENDPOINTS, [case for case in JSON_DEVICE_FAULTS if case != PAUSE])
 
 
 @pytest.fixture

@@ -99,11 +99,15 @@ def answers(draw: st.DrawFn, path: str) -> tuple[Any, Place]:
 
 
 # Parsers that keep parts of the response without a model.
-OTHERS: list[tuple[str, Make]] = [("/v2/local/target-state", models.parse_target_apps)]
+OTHER_PARSERS: list[tuple[str, Make]] = [
+    ("/v2/local/target-state", models.parse_target_apps)
+]
 
 
 @pytest.mark.parametrize(
-    ("path", "make"), MODELS + OTHERS, ids=[path for path, _ in MODELS + OTHERS]
+    ("path", "make"),
+    MODELS + OTHER_PARSERS,
+    ids=[path for path, _ in MODELS + OTHER_PARSERS],
 )
 @given(data=st.data())
 def test_any_value_in_any_place(path: str, make: Make, data: st.DataObject) -> None:

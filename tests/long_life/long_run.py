@@ -104,7 +104,7 @@ class LongRun:
             self._see(tick)
             await self.home_assistant.pass_time(tick)
             self._see(tick)
-            await self._person()
+            await self._enter_new_key()
             self.check()
             self.count("looks")
             self.count("requests", len(self.server.requests))
@@ -153,7 +153,7 @@ class LongRun:
         }
         where = (entry.state, self.history)
         if entry.state is ConfigEntryState.LOADED:
-            faults = self.oracle.faults(found)
+            faults = self.oracle.mismatches(found)
             assert not faults, (faults, where)
         else:
             assert set(found.values()) <= {UNAVAILABLE}, (found, where)
@@ -162,14 +162,14 @@ class LongRun:
 
     def _see(self, tick: float) -> None:
         now = monotonic()
-        self.oracle.see(now, tick)
+        self.oracle.record(now, tick)
         is_troubled = not self.device.is_on or self.oracle.is_locked_out
         self.count("troubles", is_troubled and not self._is_troubled)
         self._is_troubled = is_troubled
         if is_troubled:
             self._trouble = now
 
-    async def _person(self) -> None:
+    async def _enter_new_key(self) -> None:
         """Enter the new key, some time after Home Assistant asked for it."""
         hass = self.home_assistant.hass
         if hass is None:
@@ -185,7 +185,7 @@ class LongRun:
         result = await hass.config_entries.flow.async_configure(
             flows[0]["flow_id"], {"api_key": self.device.api_key}
         )
-        await self.home_assistant.calm()
+        await self.home_assistant.wait_until_idle()
         if result["type"] is FlowResultType.ABORT:
             assert result["reason"] == "reauth_successful"
             self.count("keys entered")

@@ -10,7 +10,7 @@ from simulator import CloudDevice, Timings
 from .conftest import Caller
 
 # A device polls every ten minutes; the API waits for one and a half intervals.
-PATIENCE = 15 * 60
+HEARTBEAT_TIMEOUT = 15 * 60
 STATE = "is_online,is_connected_to_vpn,api_heartbeat_state,overall_status"
 EVENTS = "last_vpn_event,last_connectivity_event,changed_api_heartbeat_state_on__date"
 
@@ -72,9 +72,9 @@ async def test_online_is_the_vpn(caller: Caller, lobby: CloudDevice) -> None:
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (PATIENCE - 5, WITHOUT_VPN),
-        (PATIENCE + 5, LATE),
-        (PATIENCE + 20, GONE),
+        (HEARTBEAT_TIMEOUT - 5, WITHOUT_VPN),
+        (HEARTBEAT_TIMEOUT + 5, LATE),
+        (HEARTBEAT_TIMEOUT + 20, GONE),
     ],
 )
 async def test_power_cut(
@@ -118,14 +118,14 @@ async def test_time_of_a_power_cut(caller: Caller, lobby: CloudDevice) -> None:
     """Events have the time when they happened, not when they are queried."""
     await lobby.device.power_off()
     await _state(caller)
-    lobby.connection.backdate(PATIENCE + 3600)
+    lobby.connection.backdate(HEARTBEAT_TIMEOUT + 3600)
     events = {
         name: datetime.fromisoformat(text)
         for name, text in (await _events(caller)).items()
     }
     assert events["last_vpn_event"] == events["last_connectivity_event"]
     late = events["changed_api_heartbeat_state_on__date"] - events["last_vpn_event"]
-    assert abs(late.total_seconds() - PATIENCE - 15) < 1
+    assert abs(late.total_seconds() - HEARTBEAT_TIMEOUT - 15) < 1
     assert {event.tzinfo for event in events.values()} == {UTC}
 
 
@@ -153,7 +153,7 @@ async def test_heartbeat_lost(caller: Caller, lobby: CloudDevice) -> None:
     """A device that cannot reach the API stays online by its VPN."""
     lobby.device.internet = False
     assert await _state(caller) == ALIVE
-    lobby.connection.backdate(PATIENCE + 20)
+    lobby.connection.backdate(HEARTBEAT_TIMEOUT + 20)
     assert await _state(caller) == (True, True, "offline", "reduced-functionality")
 
 
