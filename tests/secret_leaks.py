@@ -186,8 +186,10 @@ class LeakRecorder:
             self.note("states", state.as_dict())
         entries: list[Any] = hass.config_entries.async_entries(DOMAIN)
         for entry in entries:
-            told = await get_diagnostics_for_config_entry(hass, hass_client, entry)
-            self.note("diagnostics", told)
+            diagnostics = await get_diagnostics_for_config_entry(
+                hass, hass_client, entry
+            )
+            self.note("diagnostics", diagnostics)
             self.note("registries", (entry.title, entry.unique_id, entry.reason))
             devices = dr.async_entries_for_config_entry(
                 dr.async_get(hass), entry.entry_id
@@ -199,8 +201,8 @@ class LeakRecorder:
         self.note("registries", list(ir.async_get(hass).issues.values()))
         health = await get_system_health_info(hass, DOMAIN)
         for value in health.values():
-            told = await value if isawaitable(value) else value
-            self.note("system health", told)
+            info = await value if isawaitable(value) else value
+            self.note("system health", info)
 
     def read_requests(self, *servers: HttpServer) -> None:
         """Record the requests to servers, without their Authorization header."""

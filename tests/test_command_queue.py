@@ -378,10 +378,12 @@ async def test_waiting_commands_are_shown(
         await until_sent(server, RESTART_PATH)
         calls.add("update")
         await run_due_tasks()
-        told: Any = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
+        diagnostics: Any = await get_diagnostics_for_config_entry(
+            hass, hass_client, loaded
+        )
         health = await get_system_health_info(hass, DOMAIN)
         assert await health["reach"]
-    assert told["devices"][0]["commands"] == [
+    assert diagnostics["devices"][0]["commands"] == [
         {"name": "restart", "is_waiting": False},
         {"name": "update", "is_waiting": True},
     ]

@@ -295,8 +295,10 @@ def test_triggers_and_conditions_are_documented(
 ) -> None:
     """The page of automations lists each trigger and condition by its name in the editor."""
     rows = {row[0]: row[1] for row in _cells("docs/automations.md")}
-    told = {f"`{DOMAIN}.{name}`": TRANSLATIONS[kind][name]["name"] for name in names}
-    assert told.items() <= rows.items()
+    documented = {
+        f"`{DOMAIN}.{name}`": TRANSLATIONS[kind][name]["name"] for name in names
+    }
+    assert documented.items() <= rows.items()
 
 
 @pytest.mark.parametrize(

@@ -170,10 +170,10 @@ def test_fresh_supervisor_report_takes_precedence(
     expected: tuple[str, str, bool],
 ) -> None:
     """A fresh report of a Supervisor takes precedence over an older row."""
-    told = state_from_supervisor(
+    reported = state_from_supervisor(
         device(update_failed=False), apps=apps(told_words, main="Running")
     )
-    state = state_from_account(row(**values), "fleet", told, now=NOW, is_fresh=True)
+    state = state_from_account(row(**values), "fleet", reported, now=NOW, is_fresh=True)
     assert (state.update_status, state.status, state.update_failed) == expected
 
 

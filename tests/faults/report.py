@@ -38,7 +38,7 @@ def difference(usual: States, now: States) -> str:
     if not changed:
         return NOTHING
     if not online:
-        return "what it tells is unknown"
+        return "its values are unknown"
     return "offline" if "off" in {now[entity] for entity in online} else "unavailable"
 
 

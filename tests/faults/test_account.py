@@ -200,13 +200,13 @@ async def test_setup_with_a_doubtful_token(
     case: Case,
     note: Note,
 ) -> None:
-    """Another token is not asked for at once, whatever the API responds."""
+    """The setup starts no reauthentication at once, whatever the API responds."""
     async with inject_fault(cloud, case, WHOAMI, token, (client, "READ_TIMEOUT")):
         cloud.faults.add(*DEVICES, Fault.status(401))
         await hass.config_entries.async_setup(account_entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
         reason = account_entry.error_reason_translation_key
-    said = expected_error(case)
-    assert reason == WHOAMI_ERRORS.get(said, said)
+    error = expected_error(case)
+    assert reason == WHOAMI_ERRORS.get(error, error)
     assert not is_reauth_in_progress(hass)
     note(case, "at setup, who the token is of", reason)

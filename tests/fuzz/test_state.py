@@ -181,13 +181,13 @@ def test_any_answers_of_a_supervisor(state: DeviceState) -> None:
     assert not contradictions(state)
 
 
-@given(row=ROWS, told=st.one_of(st.none(), STATES), is_fresh=st.booleans())
+@given(row=ROWS, reported=st.one_of(st.none(), STATES), is_fresh=st.booleans())
 def test_any_row_of_an_account(
-    row: DeviceRow, told: DeviceState | None, is_fresh: bool
+    row: DeviceRow, reported: DeviceState | None, is_fresh: bool
 ) -> None:
     """The same for any row of an account together with any report of a Supervisor."""
     state = state_from_account(
-        row, "fleet", told, now=datetime.now(UTC), is_fresh=is_fresh
+        row, "fleet", reported, now=datetime.now(UTC), is_fresh=is_fresh
     )
     assert not list(wrong_types(state, DeviceState))
     assert not contradictions(state)

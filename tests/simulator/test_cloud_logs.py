@@ -214,9 +214,9 @@ async def test_slow_reader(caller: Caller, lobby: CloudDevice) -> None:
             await asyncio.sleep(0.01)
         for number in range(600):
             lobby.device.log("main", str(number))
-        told = [await anext(lines) for _ in range(501)]
-    assert told[499]["message"] == "499"
-    assert told[500]["message"] == (
+        received = [await anext(lines) for _ in range(501)]
+    assert received[499]["message"] == "499"
+    assert received[500]["message"] == (
         "Warning: Suppressed 100 message(s) due to slow reading"
     )
-    assert (told[500]["isSystem"], told[500]["isStdErr"]) == (True, True)
+    assert (received[500]["isSystem"], received[500]["isStdErr"]) == (True, True)
