@@ -6,7 +6,7 @@ from .home_assistant import HomeAssistant
 
 _DOMAIN: Final = "balena_supervisor"
 # The unique id endings of the entities to expose.
-_EXPOSED_SUFFIXES: Final = (
+_SPOKEN_OF: Final = (
     "_identify",
     "_online",
     "_reboot",
@@ -19,13 +19,12 @@ _EXPOSED_SUFFIXES: Final = (
 
 
 async def expose(home_assistant: HomeAssistant) -> None:
-    """Expose the entities that have sentences."""
+    """Expose the entities that sentences are about."""
     entities = await home_assistant.command("config/entity_registry/list")
     spoken_of = [
         entity["entity_id"]
         for entity in entities
-        if entity["platform"] == _DOMAIN
-        and entity["unique_id"].endswith(_EXPOSED_SUFFIXES)
+        if entity["platform"] == _DOMAIN and entity["unique_id"].endswith(_SPOKEN_OF)
     ]
     await home_assistant.command(
         "homeassistant/expose_entity",

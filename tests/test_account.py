@@ -117,7 +117,7 @@ async def test_only_changes_are_written(
     fleet: Fleet,
     written: list[str],
 ) -> None:
-    """A change on one device only writes the state of the changed entity."""
+    """What changes on one device is written of that entity, and of no other."""
     cloud.make_device(fleet, "kiosk-canteen")
     await pass_time(hass, freezer, MINUTE)
     written.clear()
@@ -180,7 +180,7 @@ async def test_few_entities_are_enabled(
     device_registry: dr.DeviceRegistry,
     entity_registry: er.EntityRegistry,
 ) -> None:
-    """Seven entities of a device in a fleet are enabled by default; the others are disabled."""
+    """Of a device of a fleet, seven entities are enabled; the others are there to be."""
     device = registered(device_registry, account, "kiosk-lobby")
     assert device is not None
     entities = er.async_entries_for_device(
@@ -191,7 +191,7 @@ async def test_few_entities_are_enabled(
     assert len(entities) > 25
 
 
-async def test_devices_are_connected_via_their_fleet(
+async def test_devices_hang_under_their_fleet(
     account: MockConfigEntry,
     cloud_device: CloudDevice,
     device_registry: dr.DeviceRegistry,

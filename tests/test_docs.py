@@ -105,8 +105,8 @@ async def test_automation(
     cloud_device: CloudDevice,
     example: dict[str, Any],
 ) -> None:
-    """An example is a valid automation, and runs without an error."""
-    # Only local mode allows to set a target state.
+    """An example is a valid automation, and does what it says without an error."""
+    # That is where a state of one's own may be set.
     device.local_mode = "set_target_state" in str(example)
     for component in ("homeassistant", "persistent_notification"):
         assert await async_setup_component(hass, component, {})
@@ -317,8 +317,8 @@ def test_fields_of_flows_are_documented(step: str, page: str) -> None:
         assert set(part["data"].values()) <= rows
 
 
-# These messages need no explanation.
-_SELF_EXPLANATORY: Final = {
+# What stands in these texts is all that there is to say.
+_SPEAK_FOR_THEMSELVES: Final = {
     "abort.already_configured",
     "abort.reauth_successful",
     "abort.reconfigure_successful",
@@ -373,5 +373,5 @@ def test_messages_are_explained() -> None:
     }
     assert all(explained.values())
     keys = set().union(*explained.values())
-    assert keys | _SELF_EXPLANATORY == set(MESSAGES)
-    assert not keys & _SELF_EXPLANATORY
+    assert keys | _SPEAK_FOR_THEMSELVES == set(MESSAGES)
+    assert not keys & _SPEAK_FOR_THEMSELVES

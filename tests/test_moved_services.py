@@ -78,7 +78,7 @@ async def both(
     fleet: Fleet,
     other_fleet: Fleet,
 ) -> MockConfigEntry:
-    """Return the entry of the account with both fleets, after its setup."""
+    """Return the entry of the account with both fleets, set up."""
     options = {"fleets": [fleet.id, other_fleet.id], "services": True}
     hass.config_entries.async_update_entry(account_entry, options=options)
     assert await hass.config_entries.async_setup(account_entry.entry_id)

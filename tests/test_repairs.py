@@ -26,7 +26,7 @@ MINUTE = 61
 HOUR = 3601
 
 
-def active_issues(registry: ir.IssueRegistry) -> dict[str, Any]:
+def told(registry: ir.IssueRegistry) -> dict[str, Any]:
     """Return the active issues: the placeholders by translation key."""
     return {
         str(issue.translation_key): issue.translation_placeholders
@@ -89,14 +89,12 @@ async def test_update_fails(
     issue_registry: ir.IssueRegistry,
 ) -> None:
     """An update that fails for an hour is an issue until it is applied."""
-    assert active_issues(issue_registry) == {
-        "update_fails": {"devices": "holy-wildflower"}
-    }
+    assert told(issue_registry) == {"update_fails": {"devices": "holy-wildflower"}}
     device.unlock()
     device.apply()
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 301)
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
 
 
 @pytest.mark.usefixtures("_failing")
@@ -116,7 +114,7 @@ async def test_update_is_tried_again(
     assert result["type"] == "create_entry"
     assert device.commands == [("update", {"force": False, "cancel": True})]
     assert device.locks
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
 
 
 @pytest.mark.usefixtures("_failing")
@@ -137,7 +135,7 @@ async def test_update_is_forced(
         assert (await answer.json())["type"] == "create_entry"
     assert device.commands == [("update", {"force": True, "cancel": True})]
     assert not device.locks
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
 
 
 @pytest.mark.usefixtures("_failing")
@@ -154,9 +152,9 @@ async def test_update_is_being_tried_again(
     await choose(client, address, "again")
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 1800)
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
     await pass_time(hass, freezer, HOUR)
-    assert set(active_issues(issue_registry)) == {"update_fails"}
+    assert set(told(issue_registry)) == {"update_fails"}
 
 
 @pytest.fixture
@@ -236,7 +234,7 @@ async def test_update_cannot_be_tried_again(
     assert "holy-wildflower did not accept the values" in reasons
     # The text is shown as Markdown, but the message of a device must not become a link.
     assert "[no]\N{WORD JOINER}(x)" in reasons
-    assert active_issues(issue_registry)
+    assert told(issue_registry)
 
 
 @pytest.mark.usefixtures("_failing")
@@ -268,7 +266,7 @@ async def test_update_failed_for_a_while(
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 1800)
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
 
 
 async def refuse_restart(hass: HomeAssistant, device: Device) -> None:
@@ -292,11 +290,11 @@ async def test_lock_is_held(
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 23 * HOUR)
-    assert set(active_issues(issue_registry)) == {"update_fails"}
+    assert set(told(issue_registry)) == {"update_fails"}
     await hass.config_entries.async_reload(loaded.entry_id)
     await pass_time(hass, freezer, HOUR)
     about = {"devices": "holy-wildflower"}
-    assert active_issues(issue_registry) == {
+    assert told(issue_registry) == {
         "update_fails": about,
         "update_locked": about,
     }
@@ -304,7 +302,7 @@ async def test_lock_is_held(
     device.apply()
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 301)
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
 
 
 async def test_lock_was_held(
@@ -319,7 +317,7 @@ async def test_lock_was_held(
     device.unlock()
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 25 * HOUR)
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
 
 
 async def test_supervisor_is_unhealthy(
@@ -333,13 +331,13 @@ async def test_supervisor_is_unhealthy(
     device.healthy = False
     await pass_time(hass, freezer, 16)
     await pass_time(hass, freezer, 301)
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
     await pass_time(hass, freezer, HOUR)
-    assert set(active_issues(issue_registry)) == {"supervisor_unhealthy"}
+    assert set(told(issue_registry)) == {"supervisor_unhealthy"}
     device.healthy = True
     await pass_time(hass, freezer, 16)
     await pass_time(hass, freezer, 301)
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
 
 
 async def test_supervisor_is_too_old(
@@ -351,7 +349,7 @@ async def test_supervisor_is_too_old(
     """A Supervisor that is too old to report services is an issue at once."""
     device.supervisor_version = "6.6.0"
     await hass.config_entries.async_setup(entry.entry_id)
-    assert set(active_issues(issue_registry)) == {"supervisor_too_old"}
+    assert set(told(issue_registry)) == {"supervisor_too_old"}
 
 
 @pytest.fixture
@@ -369,7 +367,7 @@ async def test_entry_is_disabled(
     await hass.config_entries.async_set_disabled_by(
         entry.entry_id, ConfigEntryDisabler.USER
     )
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
 
 
 async def test_entry_is_disabled_before_it_could_be_set_up(
@@ -381,11 +379,11 @@ async def test_entry_is_disabled_before_it_could_be_set_up(
     """So are those of an entry that could not be set up."""
     cloud.faults.add("GET", "/v7/device", Fault.status(401))
     await hass.config_entries.async_setup(account_entry.entry_id)
-    assert set(active_issues(issue_registry)) == {"right_lost"}
+    assert set(told(issue_registry)) == {"right_lost"}
     await hass.config_entries.async_set_disabled_by(
         account_entry.entry_id, ConfigEntryDisabler.USER
     )
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
 
 
 @pytest.mark.usefixtures("_issue")
@@ -394,7 +392,7 @@ async def test_entry_is_removed(
 ) -> None:
     """The issues of a removed entry are deleted."""
     await hass.config_entries.async_remove(entry.entry_id)
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
 
 
 @pytest.mark.usefixtures("_issue")
@@ -468,7 +466,7 @@ async def test_names_are_no_markdown(
     device.supervisor_version = "6.6.0"
     await hass.config_entries.async_setup(entry.entry_id)
     words = shown.replace("|", "\N{WORD JOINER}")
-    assert active_issues(issue_registry) == {"supervisor_too_old": {"devices": words}}
+    assert told(issue_registry) == {"supervisor_too_old": {"devices": words}}
 
 
 async def test_many_devices(
@@ -483,7 +481,7 @@ async def test_many_devices(
         cloud.make_device(fleet, f"kiosk-{number:02}", supervisor_version="6.6.0")
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
-    devices = active_issues(issue_registry)["supervisor_too_old"]["devices"]
+    devices = told(issue_registry)["supervisor_too_old"]["devices"]
     assert devices.startswith("kiosk-00, kiosk-01, ")
     assert devices.endswith("kiosk-09 (+2)")
 
@@ -501,12 +499,10 @@ async def test_right_is_lost(
     await hass.config_entries.async_reload(account.entry_id)
     cloud.faults.add("GET", "/v7/device", Fault.status(401))
     await pass_time(hass, freezer, MINUTE)
-    assert active_issues(issue_registry) == {
-        "right_lost": {"account": "<\N{WORD JOINER}demo>"}
-    }
+    assert told(issue_registry) == {"right_lost": {"account": "<\N{WORD JOINER}demo>"}}
     cloud.faults.clear()
     await pass_time(hass, freezer, MINUTE)
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
     assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "on"
 
 
@@ -521,13 +517,13 @@ async def test_right_is_missing_at_the_start(
     cloud.faults.add("GET", "/v7/device", Fault.status(401))
     await hass.config_entries.async_setup(account_entry.entry_id)
     assert account_entry.state is ConfigEntryState.SETUP_RETRY
-    assert active_issues(issue_registry) == {"right_lost": {"account": "demo"}}
+    assert told(issue_registry) == {"right_lost": {"account": "demo"}}
     await pass_time(hass, freezer, MINUTE)
-    assert active_issues(issue_registry) == {"right_lost": {"account": "demo"}}
+    assert told(issue_registry) == {"right_lost": {"account": "demo"}}
     cloud.faults.clear()
     await pass_time(hass, freezer, HOUR)
     assert account_entry.state is ConfigEntryState.LOADED
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)
 
 
 @pytest.mark.parametrize(
@@ -554,8 +550,8 @@ async def test_token_expires(
     data = {**account_entry.data, "token": session}
     hass.config_entries.async_update_entry(account_entry, data=data)
     assert await hass.config_entries.async_setup(account_entry.entry_id)
-    assert set(active_issues(issue_registry)) == issues
+    assert set(told(issue_registry)) == issues
     data = {**account_entry.data, "token": token}
     hass.config_entries.async_update_entry(account_entry, data=data)
     await hass.config_entries.async_reload(account_entry.entry_id)
-    assert not active_issues(issue_registry)
+    assert not told(issue_registry)

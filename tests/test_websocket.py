@@ -48,18 +48,18 @@ class Browser:
     """A browser that follows logs."""
 
     def __init__(self, websocket: MockHAClientWebSocket) -> None:
-        """Store the connection."""
+        """Remember the connection."""
         self.websocket = websocket
         self.subscription = 0
 
     async def ask(self, kind: str, **arguments: Any) -> dict[str, Any]:
-        """Return the response to a command."""
+        """Return the answer to a command."""
         await self.websocket.send_json_auto_id({"type": kind, **arguments})
         answer: dict[str, Any] = await self.websocket.receive_json()
         return answer
 
     async def subscribe(self, device_id: str, **arguments: Any) -> None:
-        """Subscribe to the logs."""
+        """Begin to follow."""
         answer = await self.ask(
             f"{DOMAIN}/logs/subscribe", device_id=device_id, **arguments
         )
@@ -74,14 +74,14 @@ class Browser:
         return dict(answer["event"])
 
     async def messages(self, last: str) -> list[str]:
-        """Return all messages until the given one."""
+        """Return the messages that come, until one of them does."""
         found: list[str] = []
         while last not in found:
             found += [entry["message"] for entry in (await self.event())["entries"]]
         return found
 
     async def end(self) -> dict[str, Any]:
-        """Return the event that ends the subscription."""
+        """Return the event that says that there will be no more."""
         while not (event := await self.event()).get("ended"):
             pass
         return event
@@ -95,8 +95,8 @@ async def browser(
     return Browser(await hass_ws_client(hass))
 
 
-async def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition is true."""
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Return when something is the case."""
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.01)
@@ -105,7 +105,7 @@ async def wait_until(condition: Callable[[], bool]) -> None:
 async def test_devices(
     browser: Browser, device_id: str, account: MockConfigEntry
 ) -> None:
-    """The devices with logs are listed with their services. Devices of accounts have no logs."""
+    """The devices that have logs are told with their services; those of accounts have none."""
     answer = await browser.ask(f"{DOMAIN}/devices")
     assert answer["result"] == [
         {
@@ -209,7 +209,7 @@ async def test_service_without_a_container(
     """A service can be followed before it has a container."""
     del device.containers[APP_ID, "main"]
     await browser.subscribe(device_id, service="main")
-    await wait_until(lambda: device.followers == 1)
+    await eventually(lambda: device.followers == 1)
     device.add_service(device.apps[APP_ID].release.services[0])
     assert "Starting main" in await browser.messages("main is ready")
 
@@ -325,7 +325,7 @@ async def test_unsubscribe(browser: Browser, device: Device, device_id: str) -> 
     assert device.followers == 1
     answer = await browser.ask("unsubscribe_events", subscription=browser.subscription)
     assert answer["success"]
-    await wait_until(lambda: device.followers == 0)
+    await eventually(lambda: device.followers == 0)
 
 
 async def test_browser_goes_away(
@@ -333,10 +333,10 @@ async def test_browser_goes_away(
 ) -> None:
     """If the browser disconnects while lines wait for it, the connection to the device closes."""
     await browser.subscribe(device_id)
-    await wait_until(lambda: device.followers == 1)
+    await eventually(lambda: device.followers == 1)
     device.log("main", "too late")
     await browser.websocket.close()
-    await wait_until(lambda: device.followers == 0)
+    await eventually(lambda: device.followers == 0)
 
 
 async def test_unsubscribe_before_the_response(
@@ -360,9 +360,9 @@ async def test_several_browsers(
     other = Browser(await hass_ws_client(hass))
     await browser.subscribe(device_id, lines=1)
     await other.subscribe(device_id, lines=1, service="redis")
-    await wait_until(lambda: device.followers == 2)
+    await eventually(lambda: device.followers == 2)
     await other.websocket.close()
-    await wait_until(lambda: device.followers == 1)
+    await eventually(lambda: device.followers == 1)
     device.log("main", "still here")
     assert "still here" in await browser.messages("still here")
 
@@ -387,7 +387,7 @@ async def test_entry_is_unloaded(
         "translation_key": "logs_unloaded",
         "translation_placeholders": {"device": "holy-wildflower"},
     }
-    await wait_until(lambda: device.followers == 0)
+    await eventually(lambda: device.followers == 0)
 
 
 async def test_device_goes_away(
@@ -395,7 +395,7 @@ async def test_device_goes_away(
 ) -> None:
     """If the connection to the device breaks, the browser gets the reason."""
     await browser.subscribe(device_id)
-    await wait_until(lambda: device.followers == 1)
+    await eventually(lambda: device.followers == 1)
     await device.power_off()
     assert "could not reach holy-wildflower" in (await browser.end())["message"]
 
@@ -411,12 +411,12 @@ async def test_device_is_offline(
 ) -> None:
     """An open connection is closed if the device does not respond to polls."""
     await browser.subscribe(device_id)
-    await wait_until(lambda: device.followers == 1)
+    await eventually(lambda: device.followers == 1)
     server.faults.add("GET", "/v1/device", Fault.reset())
     balena_device = loaded.runtime_data.devices["dc:a6:32:00:00:01"]
     await balena_device.coordinator.async_refresh()
     assert "holy-wildflower does not answer" in (await browser.end())["message"]
-    await wait_until(lambda: device.followers == 0)
+    await eventually(lambda: device.followers == 0)
 
 
 async def test_device_ends_the_logs(
@@ -456,7 +456,7 @@ async def test_unknown_service(browser: Browser, device_id: str) -> None:
 async def test_device_of_an_account(
     browser: Browser, account: MockConfigEntry, device_registry: dr.DeviceRegistry
 ) -> None:
-    """A device of an account reports that it has no logs."""
+    """A device behind an account says that it cannot."""
     (member,) = (
         device
         for device in dr.async_entries_for_config_entry(
@@ -538,7 +538,7 @@ class TestOldSupervisor:
     ) -> None:
         """New lines of services arrive, without old lines or lines of the host."""
         await browser.subscribe(device_id)
-        await wait_until(lambda: device.followers == 1)
+        await eventually(lambda: device.followers == 1)
         device.log("NetworkManager", "of the host")
         device.log("main", "one", priority=3)
         device.log("redis", "two")
@@ -552,7 +552,7 @@ class TestOldSupervisor:
     ) -> None:
         """A single service can be followed."""
         await browser.subscribe(device_id, service="redis")
-        await wait_until(lambda: device.followers == 1)
+        await eventually(lambda: device.followers == 1)
         device.log("main", "one")
         device.log("redis", "two")
         assert (await browser.messages("two")) == ["two"]
@@ -563,7 +563,7 @@ class TestOldSupervisor:
         """A single service of one app can be followed."""
         device.run_app(OTHER_APP)
         await browser.subscribe(device_id, service="main", app_id=APP_ID)
-        await wait_until(lambda: device.followers == 1)
+        await eventually(lambda: device.followers == 1)
         device.log("main", "of the other app", app_id=OTHER_APP.id)
         device.log("main", "of this one", app_id=APP_ID)
         assert await browser.messages("of this one") == ["of this one"]
@@ -574,7 +574,7 @@ class TestOldSupervisor:
         """A service without a container can be followed; its lines arrive when it has one."""
         container = device.containers.pop((APP_ID, "main"))
         await browser.subscribe(device_id, service="main", app_id=APP_ID)
-        await wait_until(lambda: device.followers == 1)
+        await eventually(lambda: device.followers == 1)
         device.containers[APP_ID, "main"] = container
         device.log("main", "is there")
         assert await browser.messages("is there") == ["is there"]
@@ -585,7 +585,7 @@ class TestOldSupervisor:
     ) -> None:
         """Before Supervisor 9.7, a device has a single app and reports no containers."""
         await browser.subscribe(device_id, service="main", app_id=APP_ID)
-        await wait_until(lambda: device.followers == 1)
+        await eventually(lambda: device.followers == 1)
         device.log("main", "of the only app")
         assert await browser.messages("of the only app") == ["of the only app"]
 

@@ -18,7 +18,7 @@ TRANSLATIONS: Final[dict[str, Any]] = json.loads(
     (FOLDER / "translations/en.json").read_text("utf-8")
 )
 
-# The fixable issues share one flow.
+# Our issues that can be mended from Home Assistant share one flow.
 _FLOWS: Final[dict[type, tuple[str, dict[str, Any]]]] = {
     ConfigEntriesFlowManager: ("config", TRANSLATIONS["config"]),
     OptionsFlowManager: ("options", TRANSLATIONS["options"]),
