@@ -168,7 +168,7 @@ async def test_force_overrides_a_silent_lock(
     ],
     indirect=["device"],
 )
-async def test_lock_is_reported(
+async def test_lock_is_told(
     hass: HomeAssistant, device: Device, device_id: str, key: str
 ) -> None:
     """A lock is reported with a hint at force, and shown until a command succeeds."""

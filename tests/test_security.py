@@ -359,7 +359,7 @@ ADMINISTRATION: Final = {
     "shutdown",
 }
 READING: Final = {"get_host_config", "get_state", "get_tags"}
-PERMISSIONS: Final = {
+MAY: Final = {
     GROUP_ID_ADMIN: set(ACTIONS),
     GROUP_ID_USER: ACTIONS.keys() - ADMINISTRATION,
     GROUP_ID_READ_ONLY: READING,
@@ -418,11 +418,7 @@ class TestPeople:
 
     @pytest.mark.parametrize(
         ("person", "action"),
-        [
-            (group, action)
-            for group, may in PERMISSIONS.items()
-            for action in sorted(may)
-        ],
+        [(group, action) for group, may in MAY.items() for action in sorted(may)],
         indirect=["person"],
     )
     async def test_may(
@@ -446,7 +442,7 @@ class TestPeople:
         ("person", "action"),
         [
             (group, action)
-            for group, may in PERMISSIONS.items()
+            for group, may in MAY.items()
             for action in sorted(ACTIONS.keys() - may)
         ],
         indirect=["person"],
