@@ -15,6 +15,7 @@ from typing import Any, Final, override
 from simulator import CloudServer, SupervisorServer
 from simulator.__main__ import make_device
 from simulator.apps import RECORDED_NEXT_RELEASE, App, recorded_app
+from simulator.connection import Heartbeat
 from simulator.faults import Fault
 from simulator.fleets import make_fleets
 from simulator.server import HttpServer
@@ -153,8 +154,9 @@ class _Account(_Servers):
     @override
     def _change(self) -> None:
         # The device stays connected, with reduced functionality.
-        device = next(iter(self._cloud.devices.values())).device
-        device.internet = not device.internet
+        device = next(iter(self._cloud.devices.values()))
+        is_heard = device.heartbeat == Heartbeat.ONLINE
+        device.heartbeat = Heartbeat.TIMEOUT if is_heard else Heartbeat.ONLINE
 
     @override
     def _addresses(self) -> Any:
