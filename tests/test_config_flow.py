@@ -290,6 +290,18 @@ async def test_environment(hass: HomeAssistant, device: Device) -> None:
     }
 
 
+async def test_environment_without_the_label(
+    hass: HomeAssistant, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container without the label, the flow says what to add."""
+    monkeypatch.setenv("BALENA_DEVICE_UUID", device.uuid)
+    result = await begin(hass)
+    assert result["menu_options"] == ["environment", "direct", "account"]
+    result = await submit(hass, result, next_step_id="environment")
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "missing_label"
+
+
 @pytest.mark.usefixtures("_environment")
 async def test_environment_twice(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """The device that Home Assistant runs on is not added again beside its address."""

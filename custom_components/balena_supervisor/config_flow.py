@@ -1,6 +1,7 @@
 """Config flow of balena: how flows start, by a person or by a discovery."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, override
 
 import voluptuous as vol
@@ -12,8 +13,9 @@ from homeassistant.config_entries import (
     OptionsFlow,
 )
 from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_URL, CONF_VERIFY_SSL
-from homeassistant.core import callback
+from homeassistant.core import HassJob, callback
 from homeassistant.helpers import device_registry as dr, discovery_flow
+from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 from homeassistant.helpers.typing import DiscoveryInfoType
@@ -28,6 +30,7 @@ from .const import (
     DOMAIN,
 )
 from .device.announcement import (
+    SECOND_LOOK_DELAY,
     Announcement,
     async_find_supervisor,
     async_is_silenced,
@@ -139,7 +142,8 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
             return self.async_abort(reason="not_balena_device")
         url = await async_find_supervisor(self.hass, announcement)
         if url is None:
-            async_silence(self.hass, announcement)
+            if async_silence(self.hass, announcement):
+                self._async_look_again(discovery_info)
             return self.async_abort(reason="not_balena_device")
         device = None
         try:
@@ -197,6 +201,18 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
             discovery_flow.async_create_flow(
                 self.hass, DOMAIN, {"source": SOURCE_INTEGRATION_DISCOVERY}, {}
             )
+
+    @callback
+    def _async_look_again(self, discovery_info: ZeroconfServiceInfo) -> None:
+        """Start another flow with an announcement, when the Supervisor may have started."""
+        hass, context = self.hass, self.context.copy()
+
+        @callback
+        def look(_: datetime) -> None:
+            discovery_flow.async_create_flow(hass, DOMAIN, context, discovery_info)
+
+        job = HassJob(look, "look for a balena device", cancel_on_shutdown=True)
+        async_call_later(hass, SECOND_LOOK_DELAY, job)
 
     async def _async_offer(
         self, announcement: Announcement, url: URL, device: ProbedDevice | None

@@ -34,8 +34,12 @@ _INNER_NETWORKS: Final = (
 _SHORT_UUID_LENGTH: Final = 7
 
 _SILENCE: Final = timedelta(hours=1)
+# A device that starts announces itself before its Supervisor answers.
+_START_TIME: Final = timedelta(minutes=2)
+# A timer may be early by the clock that the silence is measured with.
+SECOND_LOOK_DELAY: Final = _START_TIME + timedelta(seconds=5)
 _MAX_SILENT_NAMES: Final = 256
-# When each name may be asked again, the latest last.
+# Until when each name is left alone, the latest failure last.
 _SILENT_NAMES: Final[HassKey[dict[str, datetime]]] = HassKey(f"{DOMAIN}_silent_names")
 
 
@@ -91,18 +95,26 @@ async def async_find_supervisor(
 
 
 @callback
-def async_silence(hass: HomeAssistant, announcement: Announcement) -> None:
-    """Leave a name alone for an hour: Home Assistant starts a flow with each announcement."""
+def async_silence(hass: HomeAssistant, announcement: Announcement) -> bool:
+    """Leave a name alone where no Supervisor answers. Return whether to look a second time.
+
+    Home Assistant starts a flow with each announcement. After the second look, the name is
+    left alone for an hour.
+    """
     names = hass.data.setdefault(_SILENT_NAMES, {})
-    names.pop(announcement.hostname, None)
-    names[announcement.hostname] = dt_util.utcnow() + _SILENCE
-    if len(names) > _MAX_SILENT_NAMES:
+    is_first = names.pop(announcement.hostname, None) is None
+    is_full = len(names) >= _MAX_SILENT_NAMES
+    if is_full:
         del names[next(iter(names))]
+    may_be_starting = is_first and not is_full
+    silence = _START_TIME if may_be_starting else _SILENCE
+    names[announcement.hostname] = dt_util.utcnow() + silence
+    return may_be_starting
 
 
 @callback
 def async_is_silenced(hass: HomeAssistant, announcement: Announcement) -> bool:
-    """Return whether a name turned out to be no balena device within the last hour."""
+    """Return whether a name is left alone."""
     until = hass.data.get(_SILENT_NAMES, {}).get(announcement.hostname)
     return until is not None and dt_util.utcnow() < until
 
