@@ -11,6 +11,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     MockModule,
+    get_system_health_info,
     mock_config_flow,
     mock_integration,
     mock_platform,
@@ -33,6 +34,7 @@ from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 from homeassistant.loader import async_get_zeroconf
+from homeassistant.setup import async_setup_component
 from simulator import CloudDevice, Device, Fault, SupervisorServer
 
 from . import pass_time
@@ -273,6 +275,7 @@ async def test_name_is_escaped(hass: HomeAssistant, local: Device) -> None:
     placeholders = (await announce(hass))["description_placeholders"]
     assert placeholders is not None
     assert placeholders["device"] == "<\N{WORD JOINER}b>lobby"
+    assert placeholders["address"] == HERE
 
 
 # Announcements that lead to nothing
@@ -726,6 +729,25 @@ async def test_ignored_device_is_added_by_hand(
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["result"].unique_id == MAC_ADDRESS
     assert len(hass.config_entries.async_entries(DOMAIN)) == 1
+
+
+async def test_ignored_device_in_system_health(
+    hass: HomeAssistant, local: Device
+) -> None:
+    """A device that the user ignored is not part of the report."""
+    await ignore(hass, await announce(hass))
+    assert await async_setup_component(hass, "system_health", {})
+    assert await async_setup_component(hass, DOMAIN, {})
+    await hass.async_block_till_done()
+    health = await get_system_health_info(hass, DOMAIN)
+    assert (health["devices"], await health["reach"]) == ("", "")
+
+
+async def test_zeroconf_is_not_loaded(hass: HomeAssistant, keyed: Device) -> None:
+    """The integration uses zeroconf where Home Assistant runs it, and does not start it."""
+    entry = entry_at(hass, keyed)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    assert "zeroconf" not in hass.config.components
 
 
 # The device that Home Assistant runs on

@@ -60,9 +60,9 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
     VERSION = 1
     MINOR_VERSION = 1
 
-    # Of a device that announced itself.
+    # Of a discovered device. The device that Home Assistant runs on needs no URL.
     _discovered_name: str
-    _discovered_url: URL
+    _discovered_url = URL()
 
     @classmethod
     @callback
@@ -264,5 +264,9 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         self.context["title_placeholders"] = {"name": self._discovered_name}
         self.context["confirm_only"] = schema is NO_FIELDS
         return self.show_form(
-            step_id, schema, errors, device=escape_markdown(self._discovered_name)
+            step_id,
+            schema,
+            errors,
+            address=self._discovered_url.host or "",
+            device=escape_markdown(self._discovered_name),
         )
