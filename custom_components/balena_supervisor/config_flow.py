@@ -8,6 +8,7 @@ import voluptuous as vol
 from yarl import URL
 
 from homeassistant.config_entries import (
+    SOURCE_IGNORE,
     SOURCE_INTEGRATION_DISCOVERY,
     ConfigFlowResult,
     OptionsFlow,
@@ -220,8 +221,12 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         """Offer a new device, unless the user ignored it or it is offered already."""
         own_uuid = Environment.read().device_uuid
         mac_addresses = device.mac_addresses if device else []
-        ignored = {announcement.hostname, *mac_addresses} & self._async_current_ids()
-        if announcement.is_of(own_uuid) or ignored:
+        is_ignored = any(
+            entry.source == SOURCE_IGNORE
+            and entry.unique_id in (announcement.hostname, *mac_addresses)
+            for entry in self._async_current_entries()
+        )
+        if is_ignored or announcement.is_of(own_uuid):
             return self.async_abort(reason="already_configured")
         if self.offers_at(*announcement.addresses):
             return self.async_abort(reason="already_in_progress")
