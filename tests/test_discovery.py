@@ -18,6 +18,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.device.address import async_try_address
 from homeassistant.config_entries import (
     SOURCE_DHCP,
     SOURCE_IGNORE,
@@ -31,6 +32,7 @@ from homeassistant.config_entries import (
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.discovery_flow import DiscoveryKey
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 from homeassistant.loader import async_get_zeroconf
@@ -159,8 +161,9 @@ async def announce(
         name=f"{hostname}._ssh._tcp.local.",
         properties={},
     )
+    key = DiscoveryKey(domain="zeroconf", key=(info.type, info.name), version=1)
     result = await hass.config_entries.flow.async_init(
-        domain, context={"source": SOURCE_ZEROCONF}, data=info
+        domain, context={"source": SOURCE_ZEROCONF, "discovery_key": key}, data=info
     )
     await hass.async_block_till_done(wait_background_tasks=True)
     return result
@@ -443,6 +446,16 @@ async def test_same_address(
     assert not keys_sent(server)
 
 
+async def test_discovered_again_after_its_removal(
+    hass: HomeAssistant, keyed: Device
+) -> None:
+    """Home Assistant stores which announcement to look at when an entry is removed."""
+    entry = entry_at(hass, keyed)
+    await announce(hass)
+    (key,) = entry.discovery_keys["zeroconf"]
+    assert key.key == ("_ssh._tcp.local.", "a1b2c3d._ssh._tcp.local.")
+
+
 async def test_entry_with_the_host_name(hass: HomeAssistant, keyed: Device) -> None:
     """A device whose entry has its host name is not offered again."""
     entry_at(hass, keyed, url="http://A1B2C3D.local:48484", mac_addresses=[])
@@ -545,6 +558,16 @@ async def test_impostor(
     result = await announce(hass, THERE)
     assert result["step_id"] == "discovered_key"
     assert entry.data["url"] == f"http://{HERE}:48484"
+    assert not keys_sent(server)
+
+
+async def test_impostor_that_pretends_to_need_no_key(
+    hass: HomeAssistant, keyed: Device, network: Network, server: SupervisorServer
+) -> None:
+    """A server that asks for the key only after it was recognized does not get it."""
+    entry = await away(hass, network, keyed)
+    assert not await async_try_address(hass, entry, THERE, may_send_key=False)
+    assert server.requests
     assert not keys_sent(server)
 
 

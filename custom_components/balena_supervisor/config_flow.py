@@ -156,6 +156,9 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
             return self.async_abort(reason="cannot_connect")
         if entry := find_entry(self.hass, announcement, device):
             await async_find_again(self.hass, entry, url.host or "")
+            if entry.data[CONF_CONNECTION] != CONNECTION_ACCOUNT:
+                # Home Assistant discovers the device again when its entry is removed.
+                await self.async_set_unique_id(entry.unique_id, raise_on_progress=False)
             return self.async_abort(reason="already_configured")
         return await self._async_offer(announcement, url, device)
 
@@ -219,15 +222,15 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         self, announcement: Announcement, url: URL, device: ProbedDevice | None
     ) -> ConfigFlowResult:
         """Offer a new device, unless the user ignored it or it is offered already."""
-        own_uuid = Environment.read().device_uuid
-        mac_addresses = device.mac_addresses if device else []
-        is_ignored = any(
-            entry.source == SOURCE_IGNORE
-            and entry.unique_id in (announcement.hostname, *mac_addresses)
-            for entry in self._async_current_entries()
-        )
-        if is_ignored or announcement.is_of(own_uuid):
+        if announcement.is_of(Environment.read().device_uuid):
             return self.async_abort(reason="already_configured")
+        for unique_id in (
+            announcement.hostname,
+            *(device.mac_addresses if device else ()),
+        ):
+            entry = await self.async_set_unique_id(unique_id, raise_on_progress=False)
+            if entry is not None and entry.source == SOURCE_IGNORE:
+                return self.async_abort(reason="already_configured")
         if self.offers_at(*announcement.addresses):
             return self.async_abort(reason="already_in_progress")
         # Without a key, a device that needs one is known by its host name only.
