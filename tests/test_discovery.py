@@ -18,7 +18,6 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.device.address import async_try_address
 from homeassistant.config_entries import (
     SOURCE_DHCP,
     SOURCE_IGNORE,
@@ -566,8 +565,12 @@ async def test_impostor_that_pretends_to_need_no_key(
 ) -> None:
     """A server that asks for the key only after it was recognized does not get it."""
     entry = await away(hass, network, keyed)
-    assert not await async_try_address(hass, entry, THERE, may_send_key=False)
-    assert server.requests
+    report = {"mac_address": MAC_ADDRESS, "supervisor_version": "19.0.5"}
+    server.faults.add("GET", "/v1/device", Fault.json(report), times=1)
+    assert (await announce(hass, THERE))["reason"] == "already_configured"
+    paths = [request.path for request in server.requests]
+    assert paths.count("/v1/device") == 2
+    assert entry.data["url"] == f"http://{HERE}:48484"
     assert not keys_sent(server)
 
 
