@@ -627,6 +627,19 @@ async def test_key_of_a_device_that_moved(
     assert entry.state is ConfigEntryState.LOADED
 
 
+async def test_key_of_a_device_with_two_addresses(
+    hass: HomeAssistant, keyed: Device, network: Network, server: SupervisorServer
+) -> None:
+    """A device that works at its address keeps it, also if the user enters its key again."""
+    entry = entry_at(hass, keyed)
+    await hass.config_entries.async_setup(entry.entry_id)
+    network.servers[THERE] = server
+    result = await announce(hass, THERE)
+    result = await submit(hass, result, api_key=keyed.api_key)
+    assert result["reason"] == "already_configured"
+    assert entry.data["url"] == f"http://{HERE}:48484"
+
+
 async def test_device_of_an_account_by_uuid(
     hass: HomeAssistant,
     account: MockConfigEntry,
