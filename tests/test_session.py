@@ -1,4 +1,4 @@
-"""Cookies are neither kept nor shared."""
+"""Cookies are neither stored nor shared."""
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest

@@ -383,9 +383,11 @@ def test_others_see_no_logs(demo: Demo, page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "told"), [("off", "Offline"), ("unavailable", "Unavailable")]
+    ("state", "expected"), [("off", "Offline"), ("unavailable", "Unavailable")]
 )
-def test_a_device_that_is_away(demo: Demo, page: Page, state: str, told: str) -> None:
+def test_a_device_that_is_away(
+    demo: Demo, page: Page, state: str, expected: str
+) -> None:
     """An offline device is red everywhere, and an unknown time is not shown."""
     open_start_page(demo, page)
     hass = f"""{{...hass, states: {{
@@ -399,7 +401,7 @@ def test_a_device_that_is_away(demo: Demo, page: Page, state: str, told: str) ->
         assert card == {
             "type": "shortcut",
             "label": "holy-wildflower",
-            "description": told,
+            "description": expected,
             "color": "red",
             "tap_action": {
                 "action": "navigate",

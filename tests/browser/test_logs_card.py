@@ -84,7 +84,7 @@ def test_lines_are_followed_chosen_and_filtered(
     expect(lines(card, "while paused")).to_have_count(0)
 
 
-def test_what_devices_say_is_text(demo: Demo, page: Page) -> None:
+def test_names_and_messages_are_text(demo: Demo, page: Page) -> None:
     """Names and messages that look like HTML are shown as plain text."""
     demo.simulate("add-service", service=MARKDOWN_ATTACK)
     card = show(demo, page)

@@ -344,7 +344,7 @@ async def test_removed_device(
     assert [row.name for row in rows] == ["kiosk-canteen"]
 
 
-async def test_device_sees_itself(
+async def test_device_key_sees_only_its_device(
     cloud: CloudServer, cloud_device: CloudDevice, session: ClientSession
 ) -> None:
     """With a device's API key, only that device is returned."""
