@@ -253,7 +253,7 @@ class TestSecrets:
                 recorder.note("forms", await answer.json())
             await recorder.fill_in(client, address, wrong, right)
             await hass.async_block_till_done(wait_background_tasks=True)
-        session = jwt.encode({"exp": 1_900_000_000}, "a secret of the server alone")
+        session = jwt.encode({"exp": 1_900_000_000}, "a secret that only the server knows")
         cloud.tokens[session] = cloud.tokens[token]
         secrets["session"] = session
         begun = {"handler": DOMAIN, "show_advanced_options": False}
