@@ -71,7 +71,6 @@ _REASON_TRANSLATION_KEYS: Final[dict[Reason, str]] = {
     Reason.BLOCKED: "blocked",
     Reason.IMAGE_MISSING: "image_missing",
     Reason.KEY_CHANGE_BY_ACCOUNT: "key_change_by_account",
-    Reason.LOGS_BY_ACCOUNT: "logs_by_account",
     Reason.NO_API_KEY: "no_api_key",
     Reason.NO_INTERNET: "no_internet",
     Reason.DISCONNECTED: "not_connected",
@@ -88,6 +87,15 @@ _ACCOUNT_REASON_TRANSLATION_KEYS: Final[dict[Reason, str]] = {
 }
 # The results of errors whose text says more than the result.
 _RESULTS: Final[Mapping[str, str]] = {
+    "account_blocked": "cloud_failed",
+    "account_certificate": "certificate_invalid",
+    "account_failed": "cloud_failed",
+    "account_invalid_answer": "invalid_answer",
+    "account_lacks_right": "token_lacks_right",
+    "account_rate_limited": "rate_limited",
+    "account_timeout": "timeout",
+    "account_too_old": "unsupported",
+    "account_unreachable": "cannot_connect",
     "app_not_found": "not_found",
     "apps_malformed": "invalid_field",
     "blocked": "cloud_failed",
@@ -97,7 +105,7 @@ _RESULTS: Final[Mapping[str, str]] = {
     "image_missing": "not_found",
     "key_change_by_account": "unsupported",
     "locked_by_service": "locked",
-    "logs_by_account": "unsupported",
+    "logs_of_services_only": "unsupported",
     "needs_supervisor": "unsupported",
     "no_api_key": "unsupported",
     "no_internet": "supervisor_error",

@@ -125,7 +125,6 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     """Holds the state of a device of an account. The account passes it each new row."""
 
     is_in_fleet = True
-    supports_logs = False
 
     def __init__(self, account: AccountContext, row: DeviceRow) -> None:
         """Prepare for rows."""
