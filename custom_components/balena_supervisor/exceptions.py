@@ -87,15 +87,6 @@ _ACCOUNT_REASON_TRANSLATION_KEYS: Final[dict[Reason, str]] = {
 }
 # The results of errors whose text says more than the result.
 _RESULTS: Final[Mapping[str, str]] = {
-    "account_blocked": "cloud_failed",
-    "account_certificate": "certificate_invalid",
-    "account_failed": "cloud_failed",
-    "account_invalid_answer": "invalid_answer",
-    "account_lacks_right": "token_lacks_right",
-    "account_rate_limited": "rate_limited",
-    "account_timeout": "timeout",
-    "account_too_old": "unsupported",
-    "account_unreachable": "cannot_connect",
     "app_not_found": "not_found",
     "apps_malformed": "invalid_field",
     "blocked": "cloud_failed",
