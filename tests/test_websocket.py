@@ -433,7 +433,18 @@ async def test_unknown_device(browser: Browser) -> None:
     answer = await browser.ask(f"{DOMAIN}/logs/subscribe", device_id="nobody")
     assert answer["success"] is False
     assert answer["error"]["code"] == "not_found"
-    assert answer["error"]["translation_key"] == "service_device_not_found"
+    assert answer["error"]["translation_key"] == "unknown_device"
+
+
+async def test_entry_is_not_loaded(
+    hass: HomeAssistant, browser: Browser, loaded: MockConfigEntry, device_id: str
+) -> None:
+    """A device whose entry is not loaded is named."""
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    answer = await browser.ask(f"{DOMAIN}/logs/subscribe", device_id=device_id)
+    assert answer["error"]["message"] == (
+        "holy-wildflower is currently not loaded in Home Assistant"
+    )
 
 
 async def test_fleet(

@@ -12,11 +12,7 @@ from homeassistant.components.websocket_api import ActiveConnection
 from homeassistant.const import ATTR_DEVICE_ID
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.helpers import (
-    config_validation as cv,
-    device_registry as dr,
-    service as service_helper,
-)
+from homeassistant.helpers import config_validation as cv, device_registry as dr
 
 from .action_schemas import ATTR_APP_ID, ATTR_SERVICE
 from .const import DOMAIN
@@ -148,15 +144,23 @@ def _find_device(
     Raises:
         ServiceValidationError: The device does not exist, or its entry is not loaded.
     """
-    entry: BalenaConfigEntry
-    device, entry = service_helper.async_get_device_and_config_entry(
-        hass, DOMAIN, device_id
+    registry = dr.async_get(hass)
+    device = registry.async_get(device_id)
+    if device is None:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN, translation_key="unknown_device"
+        )
+    entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
+    for entry in entries:
+        if (balena_device := find_device(entry, device.id)) is not None:
+            return balena_device, entry
+    is_loaded = any(
+        device in dr.async_entries_for_config_entry(registry, entry.entry_id)
+        for entry in entries
     )
-    if (balena_device := find_device(entry, device.id)) is not None:
-        return balena_device, entry
     raise ServiceValidationError(
         translation_domain=DOMAIN,
-        translation_key="device_gone",
+        translation_key="device_gone" if is_loaded else "logs_unloaded",
         translation_placeholders={"device": device.name_by_user or device.name or ""},
     )
 

@@ -817,9 +817,7 @@ async def test_log_stream_is_not_redirected(
         await anext(stream)
 
 
-async def test_service_names(
-    account: BalenaCloud, cloud_device: CloudDevice
-) -> None:
+async def test_service_names(account: BalenaCloud, cloud_device: CloudDevice) -> None:
     """Services are named by id; one that does not exist is left out."""
     ids = {
         container.service.service_id: container.service.name

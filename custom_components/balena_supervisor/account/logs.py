@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from contextlib import aclosing
 from datetime import datetime
-from typing import override
+from typing import Final, override
 
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -24,6 +24,9 @@ from ..device.log_streams import OVERLAP, LogStreams, OnStreamEntry
 from ..device.logs import DeviceLogs, LastEntries, LogSelection
 from ..exceptions import translate_account_error
 from .device import AccountDeviceCoordinator
+
+# More services than an account has. A server that invents ids must not fill the memory.
+_MAX_NAMES: Final = 10_000
 
 
 class ServiceNames:
@@ -53,6 +56,8 @@ class ServiceNames:
 
     def _unknown(self, lines: Iterable[LogLine]) -> set[int]:
         """Return the ids of services that were not looked up, at most as many as one query takes."""
+        if len(self._names) >= _MAX_NAMES:
+            return set()
         ids = {line.service_id for line in lines if line.service_id is not None}
         return set(sorted(ids - self._names.keys())[:SERVICES_PER_QUERY])
 

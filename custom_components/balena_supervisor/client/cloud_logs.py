@@ -16,6 +16,8 @@ from .responses import Response
 
 # The API sends an empty line every 58 s. A stream that misses two of them is lost.
 _IDLE_TIMEOUT: Final = 150.0
+# The API keeps 1000 lines. A server that sends more must not fill the memory.
+_MAX_LINES: Final = 10_000
 
 
 class CloudLogs:
@@ -46,7 +48,8 @@ class CloudLogs:
         if not isinstance(values, list):
             raise InvalidResponse("The response is not from the balena API")
         return [
-            LogLine.from_json(value) async for value in iterate_cooperatively(values)
+            LogLine.from_json(value)
+            async for value in iterate_cooperatively(values[-_MAX_LINES:])
         ]
 
     async def follow(self, uuid: str, *, count: int) -> AsyncGenerator[LogLine | None]:

@@ -21,7 +21,7 @@ from .coordinator import DeviceCoordinator
 from .log_entry import LogEntry
 
 MAX_STREAMS: Final = 10
-MAX_READS: Final = 10
+MAX_READS: Final = 5
 # A stream begins with so many old lines, so that none is lost between two requests.
 OVERLAP: Final = 200
 # In seconds.
