@@ -686,12 +686,13 @@ class Device:
         )
 
     async def follow_journal(self) -> AsyncGenerator[list[JournalEntry]]:
-        """Yield new entries until the client stops. A list can be empty."""
+        """Yield new entries until the client stops. A list can be empty, and the first one is."""
         follower = Follower()
         self._followers.add(follower)
         if self._chatter is None:
             self._chatter = asyncio.get_running_loop().create_task(self._chat())
         try:
+            yield []
             while True:
                 yield await follower.wait()
         finally:

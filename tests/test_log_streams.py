@@ -216,6 +216,24 @@ class TestReconnect:
         assert event == {"interrupted": False}
         assert await browser.messages("older") == ["older"]
 
+    async def test_quiet_source(
+        self,
+        browser: Browser,
+        server: SupervisorServer,
+        device_id: str,
+    ) -> None:
+        """A source without lines is not reported as interrupted for ever."""
+        await browser.subscribe(device_id, unit="NetworkManager", reconnect=True)
+        await browser.event()
+        await server.stop()
+        assert (await browser.event())["interrupted"] is True
+        server.faults.add("POST", "/v2/journal-logs", Fault.hang())
+        await server.start()
+        with patch(
+            "custom_components.balena_supervisor.device.log_streams._QUIET_TIME", 0.1
+        ):
+            assert await browser.event() == {"interrupted": False}
+
     async def test_what_never_works_ends(
         self, browser: Browser, member_id: str
     ) -> None:

@@ -26,6 +26,8 @@ MAX_READS: Final = 5
 OVERLAP: Final = 200
 # In seconds.
 _RETRY_DELAYS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+# Servers may accept a request with the first line only: a stream without lines counts as open.
+_QUIET_TIME: Final = 5.0
 # A stream that lasted so long was no failed attempt.
 _STABLE_TIME: Final = 60.0
 # Entries that wait for the history of a viewer.
@@ -228,6 +230,8 @@ class SharedStream:
         if self._was_offline:
             return self._offline_error()
         self._filter = RepetitionFilter(self._recent)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(_QUIET_TIME, self._receive, None)
         try:
             async with asyncio.timeout(None) as self._attempt:
                 await self._source.follow(self._receive)
@@ -236,6 +240,7 @@ class SharedStream:
         except HomeAssistantError as err:
             return err
         finally:
+            timer.cancel()
             self._attempt = None
         return HomeAssistantError(
             translation_domain=DOMAIN,
