@@ -70,20 +70,20 @@ class LogSource:
 class RepetitionFilter:
     """Recognizes entries that a stream repeats because it begins with old lines."""
 
-    def __init__(self, hashes: Iterable[int], newest: datetime | None = None) -> None:
-        """Expect the known entries with these hashes, and entries older than `newest`."""
+    def __init__(self, hashes: Iterable[int], oldest: datetime | None = None) -> None:
+        """Expect the known entries with these hashes, and entries older than `oldest`."""
         self._known = Counter(hashes)
-        self._newest = newest
+        self._oldest = oldest
 
     def is_new(self, entry: LogEntry) -> bool:
         """Return whether an entry is new."""
         if self._known[hash(entry)]:
             self._known[hash(entry)] -= 1
             return False
-        if entry.time is not None and self._newest and entry.time < self._newest:
+        if entry.time is not None and self._oldest and entry.time < self._oldest:
             return False
         # From here on all entries are new, also those of a clock that was set back.
-        self._newest = None
+        self._oldest = None
         return True
 
 
@@ -122,9 +122,9 @@ class LogViewer:
         """Pass on the last `shown` entries of the history, then those of the stream."""
         self.resume()
         waiting, self._waiting = self._waiting or (), None
-        times = (entry.time for entry in reversed(history))
-        newest = next(filter(None, times), None)
-        self._filter = RepetitionFilter(map(hash, history), newest)
+        times = [entry.time for entry in history if entry.time is not None]
+        oldest = min(times, default=None)
+        self._filter = RepetitionFilter(map(hash, history), oldest)
         for entry in history[-shown:]:
             self._on_entry(entry)
         for entry in waiting:
