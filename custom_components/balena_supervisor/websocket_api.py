@@ -19,6 +19,7 @@ from .const import DOMAIN
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
 from .device.log_entry import LogEntry
 from .device.logs import DEFAULT_LINES, LogSelection
+from .exceptions import result_of
 
 # The log card shows at most this many lines, so the queue does not need to be longer.
 _MAX_LINES: Final = 1000
@@ -28,6 +29,8 @@ _MAX_QUEUE_SIZE: Final = 1024 * 1024
 _MAX_BATCH_SIZE: Final = 64 * 1024
 # Seconds between two batches.
 _BATCH_INTERVAL: Final = 0.25
+# The results of errors that do not go away.
+_FINAL_RESULTS: Final = frozenset({"device_gone", "unsupported"})
 
 
 @callback
@@ -113,8 +116,8 @@ def handle_subscribe(
     Events have one of these forms:
         entries: New lines. `dropped` counts older lines that the client was too slow for.
         interrupted: With `reconnect`: True with the reason, and False when lines come again.
-        ended: The subscription has ended, with the reason. If `is_final`, another one would
-            end for the same reason.
+        ended: The subscription has ended, with the reason. If `is_final`, it is of no use to
+            subscribe again.
     """
     try:
         device, entry = _find_device(hass, msg[ATTR_DEVICE_ID])
@@ -292,7 +295,7 @@ class _LogStream:
             return
         self._is_finished = True
         self._send_queue()
-        is_final = isinstance(error, ServiceValidationError)
+        is_final = result_of(error) in _FINAL_RESULTS
         self._connection.send_event(
             self._msg_id, {"ended": True, "is_final": is_final} | _describe(error)
         )

@@ -174,7 +174,7 @@ class DeviceLogs(ABC):
             except HomeAssistantError as err:
                 viewer.interrupt(err)
                 failures += 1
-                # Without it, the viewer has ended with the error.
+                # A viewer that does not wait for the device has failed, which cancels this.
                 await stream.wait_until_open(retry_delay(failures, err))
 
     @abstractmethod
