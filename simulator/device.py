@@ -686,7 +686,7 @@ class Device:
         )
 
     async def follow_journal(self) -> AsyncGenerator[list[JournalEntry]]:
-        """Yield new entries until the client stops. A list can be empty."""
+        """Yield new entries until the client stops. A list can be empty, and the first one is."""
         follower = Follower()
         self._followers.add(follower)
         if self._chatter is None:
@@ -694,6 +694,7 @@ class Device:
                 self._write_service_logs()
             )
         try:
+            yield []
             while True:
                 yield await follower.wait()
         finally:

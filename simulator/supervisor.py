@@ -699,11 +699,14 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
         ).encode()
 
     async def lines() -> AsyncGenerator[bytes]:
-        yield text(find(device.journal)[-count if count else 0 :])
         # With `until`, the stream ends although `follow` is set.
         if not follows or until is not None:
+            yield text(find(device.journal)[-count if count else 0 :])
             return
         async with contextlib.aclosing(device.follow_journal()) as new:
+            # journalctl loses no entry between the old and the new ones.
+            await anext(new)
+            yield text(find(device.journal)[-count if count else 0 :])
             async for entries in new:
                 yield text(entries)
 

@@ -347,6 +347,7 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "exceptions.not_in_local_mode",
     "exceptions.service_needed",
     "exceptions.several_failed",
+    "exceptions.unknown_device",
 }
 MESSAGES: Final = {
     **{f"abort.{key}": text for key, text in TRANSLATIONS["config"]["abort"].items()},

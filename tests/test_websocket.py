@@ -1,7 +1,7 @@
 """Browsers follow logs: lines arrive in small batches, and every subscription ends properly."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 import json
 from typing import Any
@@ -9,16 +9,15 @@ from unittest.mock import patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
-from pytest_homeassistant_custom_component.typing import (
-    MockHAClientWebSocket,
-    WebSocketGenerator,
-)
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
 from simulator import App, Device, Fault, Release, Service, SupervisorServer, Timings
+
+from .log_client import Browser, eventually
 
 APP_ID = 1658654
 OTHER_APP = App(7, "another", Release("0f" * 16, services=(Service("main"),)))
@@ -35,6 +34,7 @@ def needs_supervisor(version: str) -> dict[str, Any]:
     """Return the event that reports a Supervisor that is too old."""
     return {
         "ended": True,
+        "is_final": True,
         "message": (
             f"holy-wildflower needs Supervisor {version} or later for this. "
             "Update its operating system in the balena dashboard"
@@ -42,49 +42,6 @@ def needs_supervisor(version: str) -> dict[str, Any]:
         "translation_key": "needs_supervisor",
         "translation_placeholders": {"device": "holy-wildflower", "version": version},
     }
-
-
-class Browser:
-    """A browser that follows logs."""
-
-    def __init__(self, websocket: MockHAClientWebSocket) -> None:
-        """Remember the connection."""
-        self.websocket = websocket
-        self.subscription = 0
-
-    async def ask(self, kind: str, **arguments: Any) -> dict[str, Any]:
-        """Return the answer to a command."""
-        await self.websocket.send_json_auto_id({"type": kind, **arguments})
-        answer: dict[str, Any] = await self.websocket.receive_json()
-        return answer
-
-    async def subscribe(self, device_id: str, **arguments: Any) -> None:
-        """Begin to follow."""
-        answer = await self.ask(
-            f"{DOMAIN}/logs/subscribe", device_id=device_id, **arguments
-        )
-        assert answer["success"], answer
-        self.subscription = answer["id"]
-
-    async def event(self) -> dict[str, Any]:
-        """Return the next event."""
-        async with asyncio.timeout(5):
-            answer = await self.websocket.receive_json()
-        assert (answer["id"], answer["type"]) == (self.subscription, "event")
-        return dict(answer["event"])
-
-    async def messages(self, last: str) -> list[str]:
-        """Return the messages that come, until one of them does."""
-        found: list[str] = []
-        while last not in found:
-            found += [entry["message"] for entry in (await self.event())["entries"]]
-        return found
-
-    async def end(self) -> dict[str, Any]:
-        """Return the event that says that there will be no more."""
-        while not (event := await self.event()).get("ended"):
-            pass
-        return event
 
 
 @pytest.fixture
@@ -95,28 +52,40 @@ async def browser(
     return Browser(await hass_ws_client(hass))
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Return when something is the case."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def test_devices(
-    browser: Browser, device_id: str, account: MockConfigEntry
+    browser: Browser, device_id: str, account: MockConfigEntry, member_id: str
 ) -> None:
-    """The devices that have logs are told with their services; those of accounts have none."""
+    """The devices that have logs are listed with their services and the source of the logs."""
     answer = await browser.ask(f"{DOMAIN}/devices")
     assert answer["result"] == [
         {
             "device_id": device_id,
             "name": "holy-wildflower",
+            "source": "local",
             "services": [
                 {"app_id": APP_ID, "app": "demo-fleet", "name": "main"},
                 {"app_id": APP_ID, "app": "demo-fleet", "name": "redis"},
             ],
-        }
+        },
+        {
+            "device_id": member_id,
+            "name": "kiosk-lobby",
+            "source": "account",
+            "services": [
+                {"app_id": fleet_id, "app": "kiosks", "name": name}
+                for fleet_id in account.options["fleets"]
+                for name in ("browser", "signage")
+            ],
+        },
     ]
+
+
+async def test_one_device(
+    browser: Browser, device_id: str, account: MockConfigEntry, member_id: str
+) -> None:
+    """A card that shows one device does not need the thousands of others."""
+    answer = await browser.ask(f"{DOMAIN}/devices", device_id=member_id)
+    assert [item["name"] for item in answer["result"]] == ["kiosk-lobby"]
 
 
 async def test_devices_have_the_names_that_they_were_given(
@@ -160,7 +129,11 @@ async def test_backlog_and_new_lines(
         "time": device.journal[-1].time.isoformat(),
         "source": "redis",
         "message": "failed",
+        "service": "redis",
+        "level": "error",
         "is_error": True,
+        "is_stderr": True,
+        "is_system": False,
     }
 
 
@@ -383,6 +356,7 @@ async def test_entry_is_unloaded(
     assert (await browser.event())["entries"][0]["message"] == "the last one"
     assert await browser.event() == {
         "ended": True,
+        "is_final": False,
         "message": "holy-wildflower is currently not loaded in Home Assistant",
         "translation_key": "logs_unloaded",
         "translation_placeholders": {"device": "holy-wildflower"},
@@ -438,6 +412,7 @@ async def test_device_fails(
     await browser.subscribe(device_id)
     assert await browser.event() == {
         "ended": True,
+        "is_final": False,
         "message": (
             "The Supervisor of holy-wildflower reported an error. "
             "Try again, and check the logs of the device if the error remains"
@@ -450,31 +425,10 @@ async def test_device_fails(
 async def test_unknown_service(browser: Browser, device_id: str) -> None:
     """A service that the device does not have is reported."""
     await browser.subscribe(device_id, service="nobody")
-    assert (await browser.event())["translation_key"] == "unknown_service"
-
-
-async def test_device_of_an_account(
-    browser: Browser, account: MockConfigEntry, device_registry: dr.DeviceRegistry
-) -> None:
-    """A device behind an account says that it cannot."""
-    (member,) = (
-        device
-        for device in dr.async_entries_for_config_entry(
-            device_registry, account.entry_id
-        )
-        if device.name == "kiosk-lobby"
-    )
-    for source in ({}, {"service": "browser"}, {"unit": "balena"}):
-        await browser.subscribe(member.id, **source)
-        assert await browser.event() == {
-            "ended": True,
-            "message": (
-                "The balena API does not forward the logs of kiosk-lobby. "
-                "Add kiosk-lobby as a local device to read them"
-            ),
-            "translation_key": "logs_by_account",
-            "translation_placeholders": {"device": "kiosk-lobby"},
-        }
+    event = await browser.event()
+    assert event["translation_key"] == "unknown_service"
+    # An update may add it.
+    assert event["is_final"] is False
 
 
 async def test_unknown_device(browser: Browser) -> None:
@@ -482,7 +436,18 @@ async def test_unknown_device(browser: Browser) -> None:
     answer = await browser.ask(f"{DOMAIN}/logs/subscribe", device_id="nobody")
     assert answer["success"] is False
     assert answer["error"]["code"] == "not_found"
-    assert answer["error"]["translation_key"] == "service_device_not_found"
+    assert answer["error"]["translation_key"] == "unknown_device"
+
+
+async def test_entry_is_not_loaded(
+    hass: HomeAssistant, browser: Browser, loaded: MockConfigEntry, device_id: str
+) -> None:
+    """A device whose entry is not loaded is named."""
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    answer = await browser.ask(f"{DOMAIN}/logs/subscribe", device_id=device_id)
+    assert answer["error"]["message"] == (
+        "holy-wildflower is currently not loaded in Home Assistant"
+    )
 
 
 async def test_fleet(

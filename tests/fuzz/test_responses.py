@@ -12,6 +12,7 @@ import pytest
 from custom_components.balena_supervisor.client import (
     BalenaCloud,
     BalenaError,
+    CloudLogs,
     DeviceRow,
     JournalEntry,
     Supervisor,
@@ -228,6 +229,9 @@ ACCOUNT_CALLS: dict[str, Callable[[BalenaCloud], Awaitable[object]]] = {
     "whoami": lambda account: account.whoami(),
     "fleets": lambda account: account.fleets(),
     "devices": lambda account: account.devices([1], with_images=True),
+    "service names": lambda account: account.service_names([1]),
+    "logs": lambda account: CloudLogs(account).read("c0ffee"),
+    "log stream": lambda account: _lines(CloudLogs(account).follow("c0ffee", count=1)),
     "a read of a device": lambda account: account.supervisor("c0ffee").device(),
     "a command to a device": lambda account: account.supervisor("c0ffee").blink(),
 }
