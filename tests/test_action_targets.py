@@ -208,6 +208,16 @@ async def test_services_of_a_device(
     assert not device.commands
 
 
+async def test_refused_device_twice(
+    hass: HomeAssistant, device_id: str, place: Callable[[str], None]
+) -> None:
+    """A device that cannot be called is reported once, although it is in the target twice."""
+    place("holy-wildflower")
+    target = {"area_id": "shop", "device_id": device_id}
+    outcomes = await ask(hass, "restart_service", target)
+    assert [outcome["result"] for outcome in outcomes] == ["service_needed"]
+
+
 async def test_service_by_name(
     hass: HomeAssistant,
     device: Device,

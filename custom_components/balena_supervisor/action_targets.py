@@ -71,21 +71,22 @@ def async_resolve_targets(
 ) -> tuple[list[Target], list[UnresolvedTarget]]:
     """Return the devices and services to call, each once, and what cannot be called."""
     targets: dict[_TargetKey, Target] = {}
-    unresolved: list[UnresolvedTarget] = []
+    # By name: a device can be named and be in an area, too.
+    unresolved: dict[str, UnresolvedTarget] = {}
     # Two entries can have the same balena device. The keys of its queue show that.
     owners: dict[str, str] = {}
     for registry_id, name, resolve in _parts(hass, action, fields):
         try:
             resolved = resolve()
         except HomeAssistantError as err:
-            unresolved.append(UnresolvedTarget(registry_id, name, err))
+            unresolved[name] = UnresolvedTarget(registry_id, name, err)
             continue
         for target in resolved:
             key = _target_key(target, fields, owners)
             known = targets.setdefault(key, target)
             if target.priority > known.priority:
                 targets[key] = target
-    return list(targets.values()), unresolved
+    return list(targets.values()), list(unresolved.values())
 
 
 def _parts(
