@@ -39,6 +39,15 @@ async def test_new_switch(hass: HomeAssistant) -> None:
 
 
 @pytest.mark.usefixtures("core", "loaded")
+async def test_switch_of_others(
+    hass: HomeAssistant, entity_registry: er.EntityRegistry
+) -> None:
+    """Switches of other integrations are exposed as Home Assistant decides."""
+    switch = entity_registry.async_get_or_create("switch", "other", "lamp").entity_id
+    assert async_should_expose(hass, ASSISTANT, switch)
+
+
+@pytest.mark.usefixtures("core", "loaded")
 async def test_other_assistants(
     hass: HomeAssistant, entity_registry: er.EntityRegistry
 ) -> None:

@@ -69,7 +69,5 @@ def async_update_limit_issue(hass: HomeAssistant, entry: BalenaConfigEntry) -> N
 
 
 def _is_of_service(hass: HomeAssistant, entity: er.RegistryEntry) -> bool:
-    if entity.device_id is None:
-        return False
-    device = dr.async_get(hass).async_get(entity.device_id)
+    device = dr.async_get(hass).async_get(entity.device_id or "")
     return isinstance(device, dr.ChildDeviceEntry)
