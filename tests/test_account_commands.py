@@ -420,7 +420,8 @@ async def test_service_by_name_without_services(
 ) -> None:
     """Where services did not come along, they can be named all the same."""
     hass.config_entries.async_update_entry(
-        account_entry, options={"fleets": [fleet.id], "services": False}
+        account_entry,
+        options={"fleets": [fleet.id], "services": False, "details": True},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)

@@ -70,7 +70,7 @@ async def test_account(
         {"value": str(other.id), "label": "demo/gateways (0)"},
         {"value": str(fleet.id), "label": "demo/kiosks (1)"},
     ]
-    chosen = {"fleets": [str(fleet.id)], "services": True}
+    chosen = {"fleets": [str(fleet.id)], "services": True, "details": True}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "demo"
@@ -82,7 +82,11 @@ async def test_account(
         "url": cloud.url,
         "verify_ssl": True,
     }
-    assert result["options"] == {"fleets": [fleet.id], "services": True}
+    assert result["options"] == {
+        "fleets": [fleet.id],
+        "services": True,
+        "details": True,
+    }
 
 
 async def test_balena_cloud_is_the_default(hass: HomeAssistant) -> None:
@@ -98,9 +102,11 @@ async def test_no_fleet_is_chosen(
 ) -> None:
     """A fleet must be chosen."""
     result = await submit(hass, await begin(hass), typed(cloud, token))
-    result = await submit(hass, result, {"fleets": [], "services": False})
+    result = await submit(
+        hass, result, {"fleets": [], "services": False, "details": True}
+    )
     assert result["errors"] == {"fleets": "no_fleet_chosen"}
-    chosen = {"fleets": [str(fleet.id)], "services": False}
+    chosen = {"fleets": [str(fleet.id)], "services": False, "details": True}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
@@ -289,7 +295,7 @@ async def test_second_account(
     """A second account can be added."""
     other = cloud.add_token(username="other")
     result = await submit(hass, await begin(hass), typed(cloud, other))
-    chosen = {"fleets": [str(fleet.id)], "services": False}
+    chosen = {"fleets": [str(fleet.id)], "services": False, "details": True}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "other"
@@ -509,7 +515,7 @@ async def test_two_servers_on_one_host(
         gateways = other.add_fleet("gateways")
         given = typed(other, other.add_token())
         result = await submit(hass, await begin(hass), given)
-        chosen = {"fleets": [str(gateways.id)], "services": False}
+        chosen = {"fleets": [str(gateways.id)], "services": False, "details": True}
         result = await submit(hass, result, chosen)
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert result["result"].unique_id == f"127.0.0.1:{other.port}_500001"
@@ -563,7 +569,7 @@ async def test_options(
         "demo/kiosks (0)",
     ]
     configure = hass.config_entries.options.async_configure
-    chosen: dict[str, Any] = {"fleets": [], "services": False}
+    chosen: dict[str, Any] = {"fleets": [], "services": False, "details": True}
     result = await configure(result["flow_id"], chosen)
     assert result["errors"] == {"fleets": "no_fleet_chosen"}
     chosen["fleets"] = [str(other.id), str(fleet.id)]
@@ -572,6 +578,7 @@ async def test_options(
     assert account_entry.options == {
         "fleets": [fleet.id, other.id],
         "services": False,
+        "details": True,
         "one_shot_services": [],
     }
 

@@ -189,7 +189,11 @@ async def account_life(
             "url": cloud.url,
             "verify_ssl": True,
         },
-        options={"fleets": [fleet.id for fleet in fleets], "services": True},
+        options={
+            "fleets": [fleet.id for fleet in fleets],
+            "services": True,
+            "details": True,
+        },
     )
     home_assistant = RestartableHomeAssistant(hass, freezer)
     oracle = AccountOracle(cloud, unique_id)

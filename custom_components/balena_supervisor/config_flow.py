@@ -34,12 +34,14 @@ from .const import (
     BALENA_CLOUD_URL,
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
+    CONF_DETAILS,
     CONF_MAC_ADDRESSES,
     CONF_SERVICES,
     CONNECTION_ACCOUNT,
     CONNECTION_DIRECT,
     CONNECTION_ENVIRONMENT,
     DOMAIN,
+    SMALL_FLEET,
 )
 from .device.api_key import async_delete_key_record
 from .device.entry import BalenaConfigEntry
@@ -112,7 +114,7 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
     """Handle the config flow of a local device or an account."""
 
     VERSION = 1
-    MINOR_VERSION = 1
+    MINOR_VERSION = 2
 
     _account: ProbedAccount
     _device: ProbedDevice
@@ -212,7 +214,11 @@ class BalenaConfigFlow(ConfigFlow, domain=DOMAIN):
             "fleets",
             fleets_schema(account.fleets),
             errors,
-            user_input or {CONF_SERVICES: devices < _MANY_DEVICES},
+            user_input
+            or {
+                CONF_SERVICES: devices < _MANY_DEVICES,
+                CONF_DETAILS: devices <= SMALL_FLEET,
+            },
         )
 
     @override
