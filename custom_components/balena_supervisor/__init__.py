@@ -59,9 +59,6 @@ async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bo
 
 async def async_migrate_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
     """Migrate an entry of an earlier release."""
-    if entry.version > 1:
-        # A later release stored it.
-        return False
     if entry.minor_version < 2:
         await async_migrate_to_1_2(hass, entry)
     return True
