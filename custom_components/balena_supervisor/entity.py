@@ -30,6 +30,7 @@ from .const import DOMAIN
 from .device.command_queue import async_set_action_call
 from .device.coordinator import BalenaCoordinator, DeviceCoordinator
 from .device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
+from .device.registry import PREFIXES_PARENT_NAME
 from .device.state import DeviceState, ServiceKey, ServiceState
 
 # The number of devices to add before the event loop can run other tasks.
@@ -48,10 +49,6 @@ _STORED_BY_HOME_ASSISTANT: Final = {
     "suggested_display_precision",
     "suggested_unit_of_measurement",
 }
-# Whether Home Assistant puts the name of the parent before the name of a child device.
-# It does since 2026.10.
-PREFIXES_PARENT_NAME: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
-
 # Returns a factory for each entity that a device or account currently has, by key.
 type FindEntityFactories[OwnerT] = Callable[
     [OwnerT], Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]
