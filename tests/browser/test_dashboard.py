@@ -136,7 +136,7 @@ def test_fleets_and_what_needs_attention(
     # In the section of problems, and in the section of the fleet.
     away = tile(page, "kiosk-showroom")
     expect(away).to_have_count(2)
-    expect(away.first).to_contain_text("ago")
+    expect(away.first).to_contain_text("Yesterday")
     expect(away.first.locator("ha-card")).to_have_attribute("style", RED)
     expect(away.last).to_contain_text("Offline")
     expect(tile(page, "kiosk-reception")).to_contain_text("Operational")
