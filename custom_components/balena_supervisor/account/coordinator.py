@@ -1,7 +1,8 @@
 """Coordinator of an account: one poll for all devices of its chosen fleets."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import partial
 from time import monotonic
 from typing import override
 
@@ -47,6 +48,7 @@ from .device import AccountDeviceCoordinator
 from .devices import AccountDevices
 from .fleet import FleetRegistry, FleetState, fleet_state_from_devices
 from .issues import AccountIssues
+from .mac_addresses import MacAddressCounter
 from .supervisor_polls import SupervisorPolls
 from .token import TokenChecker
 
@@ -70,9 +72,11 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self.has_dashboard = (
             URL(entry.data[CONF_URL]).host == URL(BALENA_CLOUD_URL).host
         )
-        self.devices = AccountDevices(hass, entry, self._create_device)
+        self.devices = AccountDevices(
+            hass, entry, partial(AccountDeviceCoordinator, self)
+        )
         self.fleets = FleetRegistry(hass, entry, has_dashboard=self.has_dashboard)
-        self.mac_address_counts: Counter[str] = Counter()
+        self.mac_addresses = MacAddressCounter()
         self.poll_statistics = PollStatistics()
         self._fleets_due = 0.0
         self._is_recount_due = True
@@ -80,11 +84,11 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self._fleets_with_devices: set[int] = set()
         # Devices whose Supervisors are read regularly.
         self._regularly_read: list[AccountDeviceCoordinator] = []
-        self._supervisor_polls = SupervisorPolls(
+        self.supervisor_polls = SupervisorPolls(
             hass, entry, lambda: bool(cloud.remaining_backoff)
         )
         self._reauthentication = Reauthentication(hass, entry)
-        self._token = TokenChecker(entry, cloud, self._reauthentication)
+        self.token = TokenChecker(entry, cloud, self._reauthentication)
         # Fleets that lost all devices while the list of fleets could not be read.
         self._unconfirmed_fleets: set[int] = set()
 
@@ -118,22 +122,8 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         return [
             self.devices.by_id[coordinator.device_id]
             for coordinator in self.devices.coordinators.values()
-            if coordinator.fleet_id == fleet_id
+            if coordinator.row.fleet_id == fleet_id
         ]
-
-    def device_id(self, uuid: str) -> str:
-        """Return the id of a device in identifiers. Another account may have the same device."""
-        return f"{self.entry.unique_id}_{uuid}"
-
-    @callback
-    def async_read_supervisor_now(self, device: AccountDeviceCoordinator) -> None:
-        """Read the Supervisor of a device in the background."""
-        self._supervisor_polls.async_read_immediately(device)
-
-    @callback
-    def async_read_supervisor_later(self, device: AccountDeviceCoordinator) -> None:
-        """Read the Supervisor of a device when the balena API allows requests again."""
-        self._supervisor_polls.enqueue(device)
 
     @callback
     def async_poll_soon(self) -> None:
@@ -148,18 +138,11 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         """Count the devices of the fleets with the next poll."""
         self._is_recount_due = True
 
-    async def async_check_token(self) -> HomeAssistantError | None:
-        """Return an error if the token of the account is refused."""
-        return await self._token.async_check()
-
     @override
     async def async_shutdown(self) -> None:
         """Stop polling, and stop all devices."""
         await super().async_shutdown()
         await self.devices.shutdown()
-
-    def _create_device(self, row: DeviceRow) -> AccountDeviceCoordinator:
-        return AccountDeviceCoordinator(self, row)
 
     @override
     async def _async_setup(self) -> None:
@@ -227,8 +210,8 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         ]
         self.update_interval = ACCOUNT_BUSY_INTERVAL if urgent else ACCOUNT_INTERVAL
         states = self._count() if self._is_recount_due else self.data
-        due = [device for device in self._regularly_read if device.is_read_due]
-        self._supervisor_polls.async_start_reads((*urgent, *due))
+        due = [device for device in self._regularly_read if device.report.is_due]
+        self.supervisor_polls.async_start_reads((*urgent, *due))
         return states
 
     @callback
@@ -315,7 +298,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         by_fleet: defaultdict[int, list[AccountDeviceCoordinator]] = defaultdict(list)
         for uuid, device in self.devices.coordinators.items():
             if uuid not in self.devices.missing:
-                by_fleet[device.fleet_id].append(device)
+                by_fleet[device.row.fleet_id].append(device)
         self._regularly_read = [
             device
             for devices in by_fleet.values()
@@ -343,6 +326,6 @@ def _devices_to_read(
 
 def _fleet_state(fleet: Fleet, devices: list[AccountDeviceCoordinator]) -> FleetState:
     # The devices report a new release before the fleets are read again.
-    tracked = (device.tracked_release for device in devices)
+    tracked = (device.row.tracked_release for device in devices)
     release = next((release for release in tracked if release), fleet.release)
     return fleet_state_from_devices((device.data for device in devices), release)
