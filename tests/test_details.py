@@ -180,3 +180,21 @@ async def test_default(
         if field == "details"
     )
     assert suggested is is_on
+
+
+@pytest.mark.parametrize("fixture", ["loaded", "account"])
+def test_names_differ(
+    request: pytest.FixtureRequest,
+    fixture: str,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """No page of a device, a service or a fleet has two entities of the same name."""
+    entry: MockConfigEntry = request.getfixturevalue(fixture)
+    names: dict[str | None, list[str | None]] = {}
+    for entity in er.async_entries_for_config_entry(entity_registry, entry.entry_id):
+        names.setdefault(entity.device_id, []).append(entity.original_name)
+    assert len(names) > 2
+    assert {item: sorted(set(own)) for item, own in names.items()} == {
+        item: sorted(own) for item, own in names.items()
+    }

@@ -50,7 +50,9 @@ def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
     status = page.locator("hui-tile-card").filter(has_text=re.compile(r"^\s*main"))
     expect(status).to_contain_text("Running")
     buttons.get_by_role("button", name="Stop main").click()
-    expect(page.get_by_text("Stop holy-wildflower main? It stays stopped until")).to_be_visible()
+    expect(
+        page.get_by_text("Stop holy-wildflower main? It stays stopped until")
+    ).to_be_visible()
     expect(status).to_contain_text("Running")
     page.get_by_role("button", name="OK").click()
     expect(status).to_contain_text("Exited")
