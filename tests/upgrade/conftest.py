@@ -11,6 +11,7 @@ import pytest
 
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 from tests.long_life.home_assistant import RestartableHomeAssistant
 
 from .world import RECORDED_AT, World
@@ -19,6 +20,10 @@ STORAGE: Final = Path(__file__).parent / "recording/storage.json"
 AUTOMATIONS: Final = STORAGE.with_name("automations.json")
 EXPECTED: Final = Path(__file__).parent / "expected.json"
 REGISTRIES: Final = frozenset({"core.device_registry", "core.entity_registry"})
+NEEDS_RECORDED_RELEASE: Final = pytest.mark.skipif(
+    "PARENT_DEVICE" not in er.EntityNamePart.__members__,
+    reason="Home Assistant 2026.10 stored the recording, and an older one names otherwise",
+)
 
 
 class Load(Protocol):

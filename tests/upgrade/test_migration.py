@@ -13,7 +13,9 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.entity_registry import RegistryEntryDisabler
 from tests.long_life.home_assistant import RestartableHomeAssistant
 
-from .conftest import Load
+from .conftest import NEEDS_RECORDED_RELEASE, Load
+
+pytestmark = NEEDS_RECORDED_RELEASE
 
 # The person enabled only this one of the details.
 ENABLED: Final = "sensor.kiosk_lobby_cpu_temperature"
