@@ -409,6 +409,27 @@ def test_a_device_that_is_away(demo: Demo, page: Page, state: str, told: str) ->
         }
 
 
+@pytest.mark.parametrize("name", ["main", "holy-wildflower main"])
+def test_name_of_a_service(demo: Demo, page: Page, name: str) -> None:
+    """The device is named once. Before 2026.10, the name of a service begins with its device."""
+    open_start_page(demo, page)
+    device_id = device_ids(page)["holy-wildflower"]
+    hass = f"""{{...hass,
+        devices: Object.fromEntries(Object.entries(hass.devices).map(([id, item]) => [
+            id,
+            item.name === "main" ? {{...item, name: "{name}"}} : item,
+        ])),
+        states: {{...hass.states, "sensor.holy_wildflower_main_status": {{state: "exited"}}}},
+    }}"""
+    card = generate(page, "section-balena-attention", {}, hass)["cards"][-1]
+    assert card["name"] == "holy-wildflower main"
+    view = generate(page, "view-balena-device", {"device_id": device_id}, hass)
+    cards = [card for section in view["sections"] for card in section["cards"]]
+    (stop,) = (card for card in cards if card.get("name") == "Stop main")
+    question = stop["tap_action"]["confirmation"]["text"]
+    assert question.startswith("Stop holy-wildflower main?")
+
+
 def test_a_thousand_devices(demo: Demo, page: Page) -> None:
     """With many devices, the overview shows counts and only some of the problems."""
     open_start_page(demo, page)
