@@ -231,7 +231,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @callback
     def async_set_lock(self, lock: UpdateLock | None) -> None:
         """Show the update lock that refused the last attempt, or None."""
-        self.history.lock = lock
+        self.history.set_lock(lock)
         self.async_show(self.history.with_lock(self.data))
 
     @callback

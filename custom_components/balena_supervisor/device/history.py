@@ -24,11 +24,15 @@ class DeviceHistory:
     services: ServiceMonitor = field(default_factory=ServiceMonitor)
     _was_up_to_date: bool = True
 
+    def set_lock(self, lock: UpdateLock | None) -> None:
+        """Remember the update lock that refused the last attempt, or None."""
+        self.lock = lock
+
     def clear_lock_after_update(self, state: DeviceState) -> None:
         """Forget the lock once an update is done: it met none."""
         is_up_to_date = state.update_status == UpdateStatus.UP_TO_DATE
         if is_up_to_date and not self._was_up_to_date:
-            self.lock = None
+            self.set_lock(None)
         self._was_up_to_date = is_up_to_date
 
     def with_lock(self, state: DeviceState) -> DeviceState:
