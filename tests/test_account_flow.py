@@ -237,6 +237,7 @@ async def test_api_without_version_7(
     [
         "",
         "ftp://api",
+        "[]@",
         "https://",
         "https://me@api",
         "https://:pw@api",

@@ -180,6 +180,7 @@ async def account_life(
     unique_id = f"127.0.0.1_{cloud.tokens[token].actor}"
     entry = MockConfigEntry(
         domain=DOMAIN,
+        minor_version=2,
         title="demo",
         unique_id=unique_id,
         data={
