@@ -86,7 +86,7 @@ async def test_unused_details(
         entry, options={**entry.options, "details": True}
     )
     await hass.config_entries.async_reload(entry.entry_id)
-    await home_assistant.calm()
+    await home_assistant.wait_until_idle()
     assert registered(hass, MEMORY).disabled_by is None
     assert registered(hass, "sensor.kiosk_lobby_mac_address").disabled_by is (
         RegistryEntryDisabler.INTEGRATION
