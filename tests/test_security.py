@@ -203,7 +203,7 @@ class TestSecrets:
             {"next_step_id": "account"},
             {"token": secrets["wrong token"], "server": home},
             {"token": token, "server": home},
-            {"fleets": [str(cloud_device.fleet.id)], "services": True},
+            {"fleets": [str(cloud_device.fleet.id)], "services": True, "details": True},
         )
         await recorder.fill_in(
             client, FLOW, {"handler": DOMAIN}, {"next_step_id": "environment"}
@@ -253,7 +253,9 @@ class TestSecrets:
                 recorder.note("forms", await answer.json())
             await recorder.fill_in(client, address, wrong, right)
             await hass.async_block_till_done(wait_background_tasks=True)
-        session = jwt.encode({"exp": 1_900_000_000}, "a secret that only the server knows")
+        session = jwt.encode(
+            {"exp": 1_900_000_000}, "a secret that only the server knows"
+        )
         cloud.tokens[session] = cloud.tokens[token]
         secrets["session"] = session
         begun = {"handler": DOMAIN, "show_advanced_options": False}
