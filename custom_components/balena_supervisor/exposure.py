@@ -9,14 +9,11 @@ from typing import Any, Final
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.const import Platform
 from homeassistant.core import Event, HomeAssistant, callback
-from homeassistant.helpers import (
-    device_registry as dr,
-    entity_registry as er,
-    issue_registry as ir,
-)
+from homeassistant.helpers import entity_registry as er, issue_registry as ir
 
 from .const import DOMAIN
 from .device.entry import BalenaConfigEntry
+from .device.registry import async_find_owner
 from .markdown import escape_markdown
 
 ISSUE_KEY: Final = "services_exposed"
@@ -93,9 +90,9 @@ def issue_placeholders(names: list[str]) -> dict[str, str]:
 @callback
 def async_exposed_services(hass: HomeAssistant, entry: BalenaConfigEntry) -> list[str]:
     """Return the names of the services whose switches are exposed without a decision."""
-    registry = dr.async_get(hass)
     return sorted(
-        _service_name(registry, entity) for entity in _exposed_switches(hass, entry)
+        _service_name(hass, entity.entity_id)
+        for entity in _exposed_switches(hass, entry)
     )
 
 
@@ -143,16 +140,7 @@ def _mark_as_decided(registry: er.EntityRegistry, entity: er.RegistryEntry) -> N
     registry.async_update_entity_options(entity.entity_id, DOMAIN, options)
 
 
-def _service_name(registry: dr.DeviceRegistry, entity: er.RegistryEntry) -> str:
+def _service_name(hass: HomeAssistant, entity_id: str) -> str:
     """Return the name of the device and of the service of a switch."""
-    names: list[str] = []
-    device_id = entity.device_id
-    while device_id is not None and (device := registry.async_get(device_id)):
-        name = device.name_by_user or device.name or ""
-        # Before Home Assistant 2026.10, the name of a service begins with that of its device.
-        if not names or not names[0].startswith(name):
-            names.insert(0, name)
-        device_id = (
-            device.parent_device_id if isinstance(device, dr.ChildDeviceEntry) else None
-        )
-    return " ".join(names) or entity.entity_id
+    owner = async_find_owner(hass, entity_id)
+    return f"{owner.device} {owner.service}" if owner else entity_id
