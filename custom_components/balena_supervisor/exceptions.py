@@ -80,6 +80,7 @@ _REASON_TRANSLATION_KEYS: Final[dict[Reason, str]] = {
     Reason.SEVERAL_SERVICES: "several_services",
     Reason.SIMULTANEOUS_CHANGE: "simultaneous_change",
     Reason.UNKNOWN_APP: "app_not_found",
+    Reason.UNKNOWN_RELEASE: "release_not_found",
     Reason.UNKNOWN_SERVICE: "service_not_found",
     Reason.UNSPECIFIED: "request_rejected",
 }
@@ -106,6 +107,7 @@ _RESULTS: Final[Mapping[str, str]] = {
     "not_forwarded": "invalid_answer",
     "not_in_local_mode": "unsupported",
     "nothing_to_change": "invalid_field",
+    "release_not_found": "not_found",
     "removes_all_apps": "invalid_field",
     "request_rejected": "bad_request",
     "service_not_found": "not_found",

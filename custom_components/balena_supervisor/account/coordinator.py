@@ -1,9 +1,9 @@
 """Coordinator of an account: one poll for all devices of its chosen fleets."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from time import monotonic
-from typing import override
+from typing import Any, override
 
 from yarl import URL
 
@@ -31,6 +31,7 @@ from ..const import (
     ACCOUNT_INTERVAL,
     ACCOUNT_REFUSED_INTERVAL,
     BALENA_CLOUD_URL,
+    CONF_AREA_TAG,
     CONF_FLEET_UUIDS,
     CONF_FLEETS,
     CONF_SERVICES,
@@ -46,8 +47,11 @@ from ..exceptions import translate_account_error
 from .device import AccountDeviceCoordinator
 from .devices import AccountDevices
 from .fleet import FleetRegistry, FleetState, fleet_state_from_devices
+from .fleet_pins import FleetPins
 from .issues import AccountIssues
+from .releases import FleetReleases
 from .supervisor_polls import SupervisorPolls
+from .tags import AccountTags
 from .token import TokenChecker
 
 
@@ -72,6 +76,8 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         )
         self.devices = AccountDevices(hass, entry, self._create_device)
         self.fleets = FleetRegistry(hass, entry, has_dashboard=self.has_dashboard)
+        self.releases = FleetReleases(cloud, has_dashboard=self.has_dashboard)
+        self.tags = AccountTags(cloud)
         self.mac_address_counts: Counter[str] = Counter()
         self.poll_statistics = PollStatistics()
         self._fleets_due = 0.0
@@ -85,6 +91,9 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         )
         self._reauthentication = Reauthentication(hass, entry)
         self._token = TokenChecker(entry, cloud, self._reauthentication)
+        self.pins = FleetPins(
+            cloud, self.fleets, self.async_check_token, self._refresh_with_fleets
+        )
         # Fleets that lost all devices while the list of fleets could not be read.
         self._unconfirmed_fleets: set[int] = set()
 
@@ -152,6 +161,10 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         """Return an error if the token of the account is refused."""
         return await self._token.async_check()
 
+    async def _refresh_with_fleets(self) -> None:
+        self._fleets_due = 0.0
+        await self.async_request_refresh()
+
     @override
     async def async_shutdown(self) -> None:
         """Stop polling, and stop all devices."""
@@ -214,6 +227,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             if fleet_id in self.fleets.fleets
             and fleet_id not in self._unconfirmed_fleets
         }
+        await self._read_tags_of_new_devices(rows)
         if await self.devices.update(
             rows,
             requested_at,
@@ -229,7 +243,45 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         states = self._count() if self._is_recount_due else self.data
         due = [device for device in self._regularly_read if device.is_read_due]
         self._supervisor_polls.async_start_reads((*urgent, *due))
+        self._async_read_seldom_changing(states)
         return states
+
+    async def _read_tags_of_new_devices(self, rows: Iterable[DeviceRow]) -> None:
+        """Read the tags before new devices are registered, if one of them suggests their area."""
+        known = self.devices.coordinators
+        has_new_devices = any(row.uuid not in known for row in rows)
+        if self.entry.options.get(CONF_AREA_TAG) and has_new_devices:
+            await self.tags.read(self.fleet_ids)
+
+    @callback
+    def _async_read_seldom_changing(self, fleets: Mapping[int, FleetState]) -> None:
+        """Read tags and releases in the background, when they are due."""
+        targets = {fleet.target.id for fleet in fleets.values() if fleet.target}
+        reads: list[Coroutine[Any, Any, None]] = []
+        if self.tags.is_due:
+            reads.append(self._read_tags())
+        if self.releases.is_due(targets):
+            reads.append(self._read_releases(targets))
+        for read in reads:
+            self.entry.async_create_background_task(
+                self.hass, read, f"{self.name} tags or releases"
+            )
+
+    async def _read_tags(self) -> None:
+        changed = await self.tags.read(self.fleet_ids)
+        async for uuid in iterate_cooperatively(changed):
+            if (device := self.devices.coordinators.get(uuid)) is not None:
+                device.async_update_tags()
+
+    async def _read_releases(self, targets: Iterable[int]) -> None:
+        changed = await self.releases.read(self.fleet_ids, targets)
+        if not changed:
+            return
+        self.async_update_listeners()
+        devices = list(self.devices.coordinators.values())
+        async for device in iterate_cooperatively(devices):
+            if device.fleet_id in changed:
+                device.async_update_listeners()
 
     @callback
     @override
@@ -323,7 +375,11 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         ]
         return {
             fleet_id: (
-                _fleet_state(fleet, by_fleet[fleet_id])
+                _fleet_state(
+                    fleet,
+                    by_fleet[fleet_id],
+                    has_services=self.entry.options[CONF_SERVICES],
+                )
                 if (fleet := self.fleets.fleets.get(fleet_id)) is not None
                 else FleetState()
             )
@@ -341,8 +397,15 @@ def _devices_to_read(
     return [device for device in devices if device.data.update_failed][:SMALL_FLEET]
 
 
-def _fleet_state(fleet: Fleet, devices: list[AccountDeviceCoordinator]) -> FleetState:
+def _fleet_state(
+    fleet: Fleet, devices: list[AccountDeviceCoordinator], *, has_services: bool
+) -> FleetState:
     # The devices report a new release before the fleets are read again.
     tracked = (device.tracked_release for device in devices)
     release = next((release for release in tracked if release), fleet.release)
-    return fleet_state_from_devices((device.data for device in devices), release)
+    return fleet_state_from_devices(
+        fleet,
+        (device.data for device in devices),
+        release,
+        has_services=has_services,
+    )

@@ -25,7 +25,7 @@ from ..client import (
     TokenRefused,
     parse_version,
 )
-from ..const import DETAILS_INTERVAL, DOMAIN, LOGGER
+from ..const import CONF_AREA_TAG, DETAILS_INTERVAL, DOMAIN, LOGGER
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
@@ -34,8 +34,10 @@ from ..device.reader import SupervisorReader
 from ..device.state import DeviceState
 from ..exceptions import translate_error
 from .fleet import FleetRegistry
+from .public_url import CloudPublicUrl
+from .releases import AccountDeviceReleases, FleetReleases
 from .state import online_again_at, state_from_account
-from .tags import CloudTags
+from .tags import AccountTags, CloudTags
 
 # Rows contain what these endpoints answer.
 _IN_ROWS: Final = frozenset(
@@ -56,6 +58,8 @@ class AccountContext(Protocol):
     environment: Environment
     fleets: FleetRegistry
     has_dashboard: bool
+    releases: FleetReleases
+    tags: AccountTags
     # How many devices of the account report each normalized MAC address.
     mac_address_counts: Counter[str]
 
@@ -146,6 +150,10 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         )
         self._mac_addresses: list[str] = []
         self.tags = CloudTags(account.cloud, row.id)
+        self.public_url = CloudPublicUrl(account.cloud, row)
+        self.releases = AccountDeviceReleases(
+            account.cloud, account.releases, self._get_row
+        )
         self._read_due = 0.0
         self._read_lock = asyncio.Lock()
         self._report = SupervisorReport()
@@ -162,6 +170,9 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     @override
     def uuid(self) -> str:
         return self._row.uuid
+
+    def _get_row(self) -> DeviceRow:
+        return self._row
 
     @property
     def fleet_id(self) -> int:
@@ -260,6 +271,11 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             self.last_update_success = is_available
             self.async_update_listeners()
 
+    @callback
+    def async_update_tags(self) -> None:
+        """Update the state from new tags."""
+        self._update_state()
+
     async def async_read_supervisor(self) -> None:
         """Read the Supervisor for what the row does not contain."""
         self._read_due = monotonic() + DETAILS_INTERVAL.total_seconds()
@@ -310,6 +326,13 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         super().async_poll_often()
         self._account.async_poll_soon()
 
+    def _suggested_area(self, state: DeviceState) -> str | None:
+        """Return the area that a tag suggests. Home Assistant uses it for a device that is new."""
+        if self.registry.device_entry_id:
+            return None
+        name = self._account.entry.options.get(CONF_AREA_TAG, "")
+        return (state.details.tags or {}).get(name) or None
+
     @callback
     def _update_state(self) -> None:
         """Combine row and report into a state, and show it if it changed."""
@@ -324,6 +347,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             self._report.state_at(requested_at),
             now=now,
             is_fresh=self._report.is_fresh_at(requested_at),
+            tags=self._account.tags.of(self.uuid),
         )
         status = self.reboot.update(is_reachable=self.is_reachable)
         if status is not None:
@@ -337,6 +361,9 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             self.uuid,
             has_dashboard=self._account.has_dashboard,
         )
+        area = self._suggested_area(state)
+        if area is not None:
+            info["suggested_area"] = area
         fleet_entry_id = self._account.fleets.registry_id(self.fleet_id)
         if fleet_entry_id is not None:
             info["via_device_id"] = fleet_entry_id

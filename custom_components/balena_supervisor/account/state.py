@@ -12,6 +12,7 @@ from ..device.state import (
     IMAGE_STATUSES,
     OVERALL_STATUSES,
     UPDATE_STATUSES,
+    Connectivity,
     DeviceDetails,
     DeviceState,
     OverallStatus,
@@ -37,6 +38,7 @@ def state_from_account(
     *,
     now: datetime,
     is_fresh: bool = False,
+    tags: Mapping[str, str] | None = None,
 ) -> DeviceState:
     """Return the state of a device from its row in the balena API.
 
@@ -50,21 +52,27 @@ def state_from_account(
     state = DeviceState(
         online=is_online,
         apps={row.fleet_id: fleet},
+        connectivity=_connectivity(row, is_online=is_online),
+        connectivity_changed_at=row.last_connectivity_event,
         cpu_temperature=row.cpu_temperature,
         cpu_usage=row.cpu_usage,
         details=DeviceDetails(
             device_type=row.device_type,
             hostname=reported.details.hostname if reported else None,
             name=row.name,
+            tags=tags,
         ),
         download_progress=(
             row.overall_progress if update_status == UpdateStatus.DOWNLOADING else None
         ),
         healthy=reported.healthy if reported else None,
         ip_addresses=row.ip_addresses,
-        last_seen=row.last_connectivity_event,
+        is_pinned=row.is_pinned,
+        location=row.location,
         mac_addresses=row.mac_addresses,
         memory_usage=_percentage(row.memory_usage, row.memory_total),
+        note=row.note,
+        os_variant=row.os_variant,
         os_version=row.os_version,
         overall_progress=row.overall_progress,
         overall_status=(
@@ -72,6 +80,8 @@ def state_from_account(
             if overall_status
             else None
         ),
+        public_address=row.public_address,
+        public_url_enabled=row.is_web_accessible,
         release=row.running_release.commit if row.running_release else None,
         release_version=row.running_release.version if row.running_release else None,
         services=_services(row, fleet),
@@ -80,6 +90,7 @@ def state_from_account(
         storage_usage=_percentage(row.storage_usage, row.storage_total),
         supervisor_version=row.supervisor_version,
         target_release=row.target_release.commit if row.target_release else None,
+        target_release_id=row.target_release.id if row.target_release else None,
         target_version=row.target_release.version if row.target_release else None,
         undervolted=row.is_undervolted,
         update_downloaded=_update_downloaded(row, update_status, reported),
@@ -150,6 +161,16 @@ def _is_online(row: DeviceRow, now: datetime) -> bool:
         return False
     moment = online_again_at(row)
     return _is_vpn_disabled(row) or moment is None or now >= moment
+
+
+def _connectivity(row: DeviceRow, *, is_online: bool) -> Connectivity | None:
+    """Return how a device is connected, or None if it never was."""
+    if row.is_connected_to_vpn:
+        return Connectivity.VPN
+    if is_online and row.heartbeat == _HEARTBEAT_ONLINE:
+        return Connectivity.HEARTBEAT
+    has_connected = row.last_connectivity_event or row.supervisor_version
+    return Connectivity.DISCONNECTED if has_connected else None
 
 
 def _is_vpn_disabled(row: DeviceRow) -> bool:

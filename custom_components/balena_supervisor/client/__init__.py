@@ -1,7 +1,8 @@
 """Clients of the balena Supervisor API and of the balena API. They do not know Home Assistant."""
 
 from .cloud import BalenaCloud
-from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Release
+from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Location, Release
+from .cloud_releases import CloudReleases
 from .endpoints import Capability, Endpoint, Version, parse_version
 from .errors import (
     AccessDenied,
@@ -69,6 +70,7 @@ __all__ = [
     "CertificateInvalid",
     "CloudError",
     "CloudRateLimited",
+    "CloudReleases",
     "CommandTimeout",
     "ConnectionFailed",
     "ConnectionRefused",
@@ -87,6 +89,7 @@ __all__ = [
     "InstalledImage",
     "InvalidResponse",
     "JournalEntry",
+    "Location",
     "LockHolder",
     "LogLine",
     "NotFound",

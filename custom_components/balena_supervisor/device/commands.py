@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from ..client import Capability, Endpoint, HostProxy, parse_target_apps
+from ..client import Capability, Endpoint, HostProxy, Release, parse_target_apps
+from ..const import TRACK_LATEST
 from .app_resolver import AppResolver
 from .command_checks import CommandChecks
 from .command_sender import Command, CommandSender, Effect
 from .coordinator import DeviceCoordinator
+from .releases import ReleaseStore
 from .state import ServiceKey, Status
 
 
@@ -167,6 +169,34 @@ class DeviceCommands:
         else:
             await self._coordinator.async_call(change, is_for_device=False)
 
+    async def pin_release(self, release: str) -> None:
+        """Pin the device to a release, given its version, commit or id.
+
+        With `TRACK_LATEST`, the device tracks its fleet.
+        """
+        find = partial(self._releases.find, release)
+        await self.pin(
+            None
+            if release == TRACK_LATEST
+            else await self._coordinator.async_call(find, is_for_device=False)
+        )
+
+    async def pin(self, release: Release | None) -> None:
+        """Pin the device to a release, or let it track its fleet."""
+        pin = partial(self._releases.pin, release)
+        await self._coordinator.async_call(pin, is_for_device=False)
+        self._coordinator.async_poll_often()
+        await self._coordinator.async_request_refresh()
+
+    async def set_public_url(self, *, is_enabled: bool) -> None:
+        """Enable or disable the public URL."""
+        url = self._coordinator.public_url
+        if url is None:
+            raise self.apps.refusal("public_url_needs_balena_cloud")
+        change = partial(url.set_enabled, is_enabled=is_enabled)
+        await self._coordinator.async_call(change, is_for_device=False)
+        await self._coordinator.async_request_refresh()
+
     async def set_target_state(self, state: Mapping[str, object]) -> None:
         """Replace the target state, in local mode only. The app of Home Assistant must stay."""
         own = str(self._coordinator.environment.app_id)
@@ -175,6 +205,12 @@ class DeviceCommands:
         change = partial(self._supervisor.set_target_state, state)
         effect = Effect(restarted_services=self._services())
         await self._sender.send(change, effect)
+
+    @property
+    def _releases(self) -> ReleaseStore:
+        if (releases := self._coordinator.releases) is None:
+            raise self.apps.refusal("pin_needs_account")
+        return releases
 
     async def _update(self, *, force: bool, cancel: bool) -> bool:
         cancel = cancel or await self._checks.needs_cancel(force=force)

@@ -29,9 +29,11 @@ from .environment import Environment
 from .history import async_get_history
 from .identity import DeviceIdentity, normalize_mac, queue_keys
 from .poll_schedule import PollSchedule
+from .public_url import PublicUrl
 from .reader import SupervisorReader
 from .reboot_tracker import RebootTracker
 from .registry import DeviceRegistryUpdater
+from .releases import ReleaseStore
 from .state import DeviceState
 from .tags import TagStore
 
@@ -77,6 +79,9 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
 
     reader: SupervisorReader
     tags: TagStore
+    # Only an account can pin its devices, and only balenaCloud has public URLs.
+    public_url: PublicUrl | None = None
+    releases: ReleaseStore | None = None
     # Whether the device belongs to an account: few of its entities are enabled by default.
     is_in_fleet = False
     # Whether the connection forwards logs.

@@ -63,6 +63,14 @@ class BalenaDevice:
         return coordinator.registry.identifiers(state)
 
 
+class FleetPinner(Protocol):
+    """Pins the fleets of an account to releases."""
+
+    async def pin_release(self, fleet_id: int, release: str) -> None:
+        """Pin a fleet to a release, given its version, commit or id. Raises HomeAssistantError."""
+        ...
+
+
 class Account(Protocol):
     """The account of an entry, as the rest of the integration uses it."""
 
@@ -74,6 +82,11 @@ class Account(Protocol):
     @property
     def request_log(self) -> RequestLog:
         """The log of the requests to the balena API."""
+        ...
+
+    @property
+    def pins(self) -> FleetPinner:
+        """Pins the fleets."""
         ...
 
     def fleet_of(self, identifiers: set[tuple[str, str]]) -> int | None:
