@@ -124,7 +124,10 @@ async def test_only_changes_are_written(
     cloud_device.cpu_usage = 99
     cloud_device.heartbeat = "timeout"
     await pass_time(hass, freezer, MINUTE)
-    assert written == [f"sensor.{NAME}_overall_status"]
+    assert sorted(written) == [
+        f"sensor.{NAME}_overall_status",
+        "sensor.kiosks_devices_with_reduced_functionality",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -146,11 +149,11 @@ async def test_only_changes_are_written(
         ("sensor.kiosk_lobby_memory_usage", "31.9"),
         ("sensor.kiosk_lobby_os_version", "balenaOS 6.5.4"),
         ("sensor.kiosk_lobby_overall_status", "operational"),
-        ("sensor.kiosk_lobby_release", "b81f0c6"),
+        ("sensor.kiosk_lobby_release", "2.4.1"),
         ("sensor.kiosk_lobby_status", "idle"),
         ("sensor.kiosk_lobby_storage_usage", "12.4"),
         ("sensor.kiosk_lobby_supervisor_version", "19.0.5"),
-        ("sensor.kiosk_lobby_target_release", "b81f0c6"),
+        ("sensor.kiosk_lobby_target_release", "2.4.1"),
         ("sensor.kiosk_lobby_update_status", "up_to_date"),
         ("sensor.kiosk_lobby_browser_status", "running"),
         ("switch.kiosk_lobby_browser_running", "on"),
@@ -180,14 +183,14 @@ async def test_few_entities_are_enabled(
     device_registry: dr.DeviceRegistry,
     entity_registry: er.EntityRegistry,
 ) -> None:
-    """Of a device of a fleet, seven entities are enabled; the others are there to be."""
+    """Of a device of a fleet, eight entities are enabled; the others are there to be."""
     device = registered(device_registry, account, "kiosk-lobby")
     assert device is not None
     entities = er.async_entries_for_device(
         entity_registry, device.id, include_disabled_entities=True
     )
     enabled = [entity for entity in entities if entity.disabled_by is None]
-    assert len(enabled) == 7
+    assert len(enabled) == 8
     assert len(entities) > 25
 
 
@@ -511,7 +514,7 @@ async def test_update_from_pending_to_done(
     device.apply()
     await pass_time(hass, freezer, 16)
     assert state_of(hass, f"update.{NAME}_release") == "off"
-    assert state_of(hass, f"sensor.{NAME}_release") == "0f9d2b8"
+    assert state_of(hass, f"sensor.{NAME}_release") == "2.5.0"
     assert state_of(hass, "sensor.kiosks_devices_updating") == "0"
 
 
@@ -552,7 +555,7 @@ async def test_locked_update(
     device.apply()
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, "sensor.kiosks_devices_failing") == "0"
-    assert state_of(hass, f"sensor.{NAME}_release") == "0f9d2b8"
+    assert state_of(hass, f"sensor.{NAME}_release") == "2.5.0"
 
 
 async def test_pinned_device(
@@ -1515,7 +1518,7 @@ async def test_facts_about_an_offline_device(
     await cloud_device.device.power_off()
     await pass_time(hass, freezer, MINUTE)
     assert {name: state_of(hass, f"sensor.{NAME}_{name}") for name in facts} == facts
-    assert facts["release"] == "b81f0c6"
+    assert facts["release"] == "2.4.1"
     for live in ("cpu_usage", "memory_usage", "update_status"):
         assert state_of(hass, f"sensor.{NAME}_{live}") == "unavailable"
     assert state_of(hass, f"update.{NAME}_release") == "unavailable"
@@ -1563,4 +1566,4 @@ async def test_one_bad_value(
         )
         <= 255
     )
-    assert len(state_of(hass, f"sensor.{NAME}_release")) == 7
+    assert state_of(hass, f"sensor.{NAME}_release") == "2.4.1"
