@@ -257,9 +257,7 @@ async def test_only_administrators_pin_a_fleet(
     hass_read_only_user: MockUser,
 ) -> None:
     """A user who may control everything, but is no administrator, pins no fleet."""
-    hass_read_only_user.groups = [
-        await hass.auth.async_get_group("system-users")
-    ]
+    hass_read_only_user.groups = [await hass.auth.async_get_group("system-users")]
     context = Context(user_id=hass_read_only_user.id)
     with pytest.raises(Unauthorized):
         await choose(hass, FLEET_SELECT, "2.0.0", context)
@@ -399,7 +397,7 @@ async def test_install_pins_nothing(
     fleet: Fleet,
 ) -> None:
     """*Install* lets the device apply its target release, and leaves it unpinned."""
-    cloud.release(fleet, RECORDED_NEXT_RELEASE)
+    cloud.release(fleet, RECORDED_NEXT_RELEASE, start=False)
     await pass_time(hass, freezer, MINUTE)
     await hass.services.async_call(
         "update", "install", {"entity_id": UPDATE}, blocking=True
