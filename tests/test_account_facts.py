@@ -275,7 +275,7 @@ async def test_tags_cannot_be_read(
     """The last known tags stay, and the device stays available."""
     before = attribute(hass, ONLINE, "tags")
     cloud_device.device.tags = {}
-    cloud.missing_fields = {"device_tag"}
+    cloud.faults.add("GET", "/v7/device_tag", Fault.status(503))
     await pass_time(hass, freezer, TEN_MINUTES)
     assert attribute(hass, ONLINE, "tags") == before
     assert state_of(hass, ONLINE) == "on"

@@ -15,7 +15,14 @@ from aiohttp import ClientSession
 import orjson
 from yarl import URL
 
-from .cloud_models import Actor, DeviceRow, Fleet, parse_fleets, parse_tag_rows
+from .cloud_models import (
+    Actor,
+    DeviceRow,
+    Fleet,
+    parse_fleets,
+    parse_tag_rows,
+    parse_tagged_uuid,
+)
 from .cloud_releases import CloudReleases
 from .errors import (
     AuthenticationFailed,
@@ -31,7 +38,7 @@ from .errors import (
 )
 from .http import HttpClient, JsonObject
 from .iteration import iterate_cooperatively
-from .parsing import parse_object, parse_text
+from .parsing import parse_object
 from .proxy import ProxyTransport, Throttle
 from .request_log import RequestLog
 from .responses import Response
@@ -234,30 +241,29 @@ class BalenaCloud:
     async def tags_of_fleets(
         self, fleet_ids: Iterable[int]
     ) -> Mapping[str, Mapping[str, str]]:
-        """Return the tags of all devices of the fleets by UUID. GET /v7/device.
+        """Return the tags of all devices of the fleets by UUID. GET /v7/device_tag.
 
-        A device without tags is omitted. One request is enough for 1000 devices with tags.
+        A device without tags is omitted. One request is enough for 1000 tags.
         """
-        tags: dict[str, Mapping[str, str]] = {}
+        rows: dict[str, list[object]] = {}
         for batch in batched(sorted(fleet_ids), _FLEETS_PER_QUERY, strict=False):
             fleets = ",".join(map(str, batch))
             for skip in range(0, MAX_ROWS, PAGE_SIZE):
                 query = {
-                    "$select": "uuid",
-                    "$expand": "device_tag($select=tag_key,value)",
-                    "$filter": f"belongs_to__application in ({fleets}) and device_tag/any(tag:true)",
+                    "$select": "tag_key,value",
+                    "$expand": "device($select=uuid)",
+                    "$filter": f"device/any(d:d/belongs_to__application in ({fleets}))",
                     "$orderby": "id asc",
                     "$top": str(PAGE_SIZE),
                     "$skip": str(skip),
                 }
-                page = await self._query("device", query)
+                page = await self._query("device_tag", query)
                 async for row in iterate_cooperatively(page):
-                    data = parse_object(row)
-                    if (uuid := parse_text(data.get("uuid"))) is not None:
-                        tags[uuid] = parse_tag_rows(data.get("device_tag"))
+                    if (uuid := parse_tagged_uuid(row)) is not None:
+                        rows.setdefault(uuid, []).append(row)
                 if len(page) < PAGE_SIZE:
                     break
-        return tags
+        return {uuid: parse_tag_rows(tags) for uuid, tags in rows.items()}
 
     async def set_public_url(self, device_id: int, *, is_enabled: bool) -> None:
         """Enable or disable the public URL of a device, on balenaCloud only. PATCH /v7/device.

@@ -309,3 +309,9 @@ def parse_tag_rows(value: object) -> Mapping[str, str]:
         for tag in parse_objects(value)
         if (name := parse_text(tag.get("tag_key")))
     }
+
+
+def parse_tagged_uuid(value: object) -> str | None:
+    """Return the UUID of the device of a tag."""
+    device = _expanded_object(parse_object(value).get("device"))
+    return parse_text(device.get("uuid"))
