@@ -25,7 +25,7 @@ SUPERVISOR = "52e35121417640b1b28a680504e4039b"
 
 def reports(**apps: dict[str, Any]) -> AppReports:
     """Return the apps that a Supervisor lists."""
-    return AppReports.from_json(apps)
+    return models.parse_apps(apps)
 
 
 def app(app_id: int, uuid: str | None = None, **services: str) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def selected(selector: AppSelector, listed: AppReports) -> list[int]:
     """Return the ids of the selected apps."""
     found = selector.select(listed)
     assert found is not None
-    return sorted(found.apps)
+    return sorted(found)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_services_that_are_missing_once() -> None:
     for empty in (reports(), reports(fleet=app(7, "c0ffee"))):
         kept = selector.select(empty)
         assert kept is not None
-        assert list(kept.apps[7].services) == ["main"]
+        assert list(kept[7].services) == ["main"]
         selector.select(reports(fleet=app(7, "c0ffee", main="Running")))
     selector.select(reports())
-    assert selector.select(reports()) == AppReports()
+    assert selector.select(reports()) == {}
 
 
 def test_report_of_another_app() -> None:

@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 def apps(update_status: str | None, **services: str) -> models.AppReports:
     """Return an app whose update stands somehow, with services by status."""
-    return models.AppReports.from_json(
+    return models.parse_apps(
         {
             "fleet": {
                 "appId": 1,
@@ -179,7 +179,7 @@ def test_words_of_a_row_and_of_its_supervisor_agree(
 
 def test_progress_without_a_total() -> None:
     """Older Supervisors tell the progress by service."""
-    reports = models.AppReports.from_json(
+    reports = models.parse_apps(
         {
             "fleet": {
                 "appId": 1,

@@ -144,10 +144,6 @@ def _first_seen_by_issue(hass: HomeAssistant, entry_id: str) -> dict[str, _First
     )
 
 
-def _is_online(device: BalenaDevice) -> bool:
-    return device.coordinator.last_update_success and device.state.online
-
-
 def _update_first_seen(
     issue: DeviceIssue, first_seen: _FirstSeen, entry: BalenaConfigEntry
 ) -> None:
@@ -157,7 +153,7 @@ def _update_first_seen(
         del first_seen[device_id]
     for device_id, device in devices.items():
         # The state of an offline device is outdated.
-        if not _is_online(device):
+        if not device.coordinator.is_online:
             continue
         if issue.is_affected(device.state):
             first_seen.setdefault(device_id, monotonic())
@@ -193,7 +189,9 @@ def _update_issue(
     if not names:
         registered = ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
         devices = entry.runtime_data.devices.values()
-        is_resolved = not first_seen and all(map(_is_online, devices))
+        is_resolved = not first_seen and all(
+            device.coordinator.is_online for device in devices
+        )
         # Home Assistant restores an ignored issue as inactive. Keep it ignored until it is
         # certain that the issue is resolved.
         if registered is not None and (registered.active or is_resolved):

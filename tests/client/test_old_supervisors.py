@@ -322,9 +322,9 @@ async def test_unknown_app(
 
 
 async def test_app_id_as_text(supervisor: Supervisor, device: Device) -> None:
-    """The oldest Supervisors write the id of an app as a text."""
+    """An app of the oldest Supervisors is read, although its id is a text."""
     await _become(supervisor, device, (6, 6, 11))
-    assert (await supervisor.app(APP_ID)).app_id == APP_ID
+    assert (await supervisor.app(APP_ID)).environment
 
 
 @pytest.mark.parametrize("version", [(8, 2, 2), (8, 2, 4)])

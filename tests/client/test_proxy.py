@@ -283,7 +283,7 @@ async def test_forced_command(supervisor: Supervisor, device: Device) -> None:
         lambda supervisor, app: supervisor.restart_service(app, "nothing"),
         lambda supervisor, app: supervisor.restart(999),
         lambda supervisor, app: supervisor.stop_service(999, "browser"),
-        lambda supervisor, app: supervisor.app_state(999),
+        lambda supervisor, app: supervisor.running_commit(999),
         lambda supervisor, app: supervisor.app(999),
     ],
     ids=["service", "app", "service of an app", "state of an app", "single app"],
@@ -755,4 +755,4 @@ async def test_all_apps_are_visible(
     """The API uses the device's global key, which can see all apps."""
     recorded = cloud.add_device(fleet, Device())
     reports = await account.supervisor(recorded.device.uuid).apps()
-    assert set(reports.apps) == {APP_ID}
+    assert set(reports) == {APP_ID}

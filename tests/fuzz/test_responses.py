@@ -31,8 +31,7 @@ MODELS: list[tuple[str, Make]] = [
     ("/v1/device", models.DeviceReport.from_json),
     ("/v1/apps/1658654", models.App.from_json),
     ("/v1/device/host-config", models.HostConfig.from_json),
-    ("/v2/applications/state", models.AppReports.from_json),
-    ("/v2/applications/1658654/state", models.ImageReports.from_json),
+    ("/v2/applications/state", models.parse_apps),
     ("/v2/state/status", models.StateStatus.from_json),
     ("/v2/local/device-info", models.DeviceInfo.from_json),
     ("/v2/device/vpn", models.Vpn.from_json),
@@ -185,7 +184,6 @@ async def _lines(lines: AsyncGenerator[object]) -> list[object]:
 
 CALLS: dict[str, Callable[[Supervisor], Awaitable[object]]] = {
     "app": lambda supervisor: supervisor.app(1),
-    "app_state": lambda supervisor: supervisor.app_state(1),
     "apps": lambda supervisor: supervisor.apps(),
     "blink": lambda supervisor: supervisor.blink(),
     "container_ids": lambda supervisor: supervisor.container_ids(),
@@ -198,6 +196,7 @@ CALLS: dict[str, Callable[[Supervisor], Awaitable[object]]] = {
     "local_logs": lambda supervisor: _lines(supervisor.local_logs()),
     "reboot": lambda supervisor: supervisor.reboot(),
     "regenerate_api_key": lambda supervisor: supervisor.regenerate_api_key(),
+    "running_commit": lambda supervisor: supervisor.running_commit(1),
     "start_app": lambda supervisor: supervisor.start_app(1),
     "state_status": lambda supervisor: supervisor.state_status(),
     "stop_app": lambda supervisor: supervisor.stop_app(1),

@@ -88,7 +88,7 @@ STATUSES = of(
 STATES = st.builds(
     lambda device, apps, status, healthy: state_from_supervisor(
         models.DeviceReport.from_json(device),
-        apps=None if apps is None else models.AppReports.from_json(apps),
+        apps=None if apps is None else models.parse_apps(apps),
         containers=None if status is None else models.StateStatus.from_json(status),
         details=DeviceDetails(name="device"),
         healthy=healthy,

@@ -1,9 +1,10 @@
 """Coordinator of an account: one poll for all devices of its chosen fleets."""
 
-from collections import Counter, defaultdict
-from collections.abc import Coroutine, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import partial
 from time import monotonic
-from typing import Any, override
+from typing import override
 
 from yarl import URL
 
@@ -31,7 +32,6 @@ from ..const import (
     ACCOUNT_INTERVAL,
     ACCOUNT_REFUSED_INTERVAL,
     BALENA_CLOUD_URL,
-    CONF_AREA_TAG,
     CONF_FLEET_UUIDS,
     CONF_FLEETS,
     CONF_SERVICES,
@@ -44,14 +44,14 @@ from ..device.environment import Environment
 from ..device.poll_statistics import PollStatistics
 from ..device.reauthentication import Reauthentication
 from ..exceptions import translate_account_error
+from .details import AccountDetails
 from .device import AccountDeviceCoordinator
 from .devices import AccountDevices
 from .fleet import FleetRegistry, FleetState, fleet_state_from_devices
 from .fleet_pins import FleetPins
 from .issues import AccountIssues
-from .releases import FleetReleases
+from .mac_addresses import MacAddressCounter
 from .supervisor_polls import SupervisorPolls
-from .tags import AccountTags
 from .token import TokenChecker
 
 
@@ -74,11 +74,11 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self.has_dashboard = (
             URL(entry.data[CONF_URL]).host == URL(BALENA_CLOUD_URL).host
         )
-        self.devices = AccountDevices(hass, entry, self._create_device)
+        self.devices = AccountDevices(
+            hass, entry, partial(AccountDeviceCoordinator, self)
+        )
         self.fleets = FleetRegistry(hass, entry, has_dashboard=self.has_dashboard)
-        self.releases = FleetReleases(cloud, has_dashboard=self.has_dashboard)
-        self.tags = AccountTags(cloud)
-        self.mac_address_counts: Counter[str] = Counter()
+        self.mac_addresses = MacAddressCounter()
         self.poll_statistics = PollStatistics()
         self._fleets_due = 0.0
         self._is_recount_due = True
@@ -86,14 +86,15 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self._fleets_with_devices: set[int] = set()
         # Devices whose Supervisors are read regularly.
         self._regularly_read: list[AccountDeviceCoordinator] = []
-        self._supervisor_polls = SupervisorPolls(
+        self.supervisor_polls = SupervisorPolls(
             hass, entry, lambda: bool(cloud.remaining_backoff)
         )
         self._reauthentication = Reauthentication(hass, entry)
-        self._token = TokenChecker(entry, cloud, self._reauthentication)
+        self.token = TokenChecker(entry, cloud, self._reauthentication)
         self.pins = FleetPins(
-            cloud, self.fleets, self.async_check_token, self._refresh_with_fleets
+            cloud, self.fleets, self.token.async_check, self._refresh_with_fleets
         )
+        self.details = AccountDetails(self)
         # Fleets that lost all devices while the list of fleets could not be read.
         self._unconfirmed_fleets: set[int] = set()
 
@@ -127,22 +128,8 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         return [
             self.devices.by_id[coordinator.device_id]
             for coordinator in self.devices.coordinators.values()
-            if coordinator.fleet_id == fleet_id
+            if coordinator.row.fleet_id == fleet_id
         ]
-
-    def device_id(self, uuid: str) -> str:
-        """Return the id of a device in identifiers. Another account may have the same device."""
-        return f"{self.entry.unique_id}_{uuid}"
-
-    @callback
-    def async_read_supervisor_now(self, device: AccountDeviceCoordinator) -> None:
-        """Read the Supervisor of a device in the background."""
-        self._supervisor_polls.async_read_immediately(device)
-
-    @callback
-    def async_read_supervisor_later(self, device: AccountDeviceCoordinator) -> None:
-        """Read the Supervisor of a device when the balena API allows requests again."""
-        self._supervisor_polls.enqueue(device)
 
     @callback
     def async_poll_soon(self) -> None:
@@ -157,10 +144,6 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         """Count the devices of the fleets with the next poll."""
         self._is_recount_due = True
 
-    async def async_check_token(self) -> HomeAssistantError | None:
-        """Return an error if the token of the account is refused."""
-        return await self._token.async_check()
-
     async def _refresh_with_fleets(self) -> None:
         self._fleets_due = 0.0
         await self.async_request_refresh()
@@ -170,9 +153,6 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         """Stop polling, and stop all devices."""
         await super().async_shutdown()
         await self.devices.shutdown()
-
-    def _create_device(self, row: DeviceRow) -> AccountDeviceCoordinator:
-        return AccountDeviceCoordinator(self, row)
 
     @override
     async def _async_setup(self) -> None:
@@ -227,7 +207,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             if fleet_id in self.fleets.fleets
             and fleet_id not in self._unconfirmed_fleets
         }
-        await self._read_tags_of_new_devices(rows)
+        await self.details.read_tags_of_new_devices(rows)
         if await self.devices.update(
             rows,
             requested_at,
@@ -241,47 +221,10 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         ]
         self.update_interval = ACCOUNT_BUSY_INTERVAL if urgent else ACCOUNT_INTERVAL
         states = self._count() if self._is_recount_due else self.data
-        due = [device for device in self._regularly_read if device.is_read_due]
-        self._supervisor_polls.async_start_reads((*urgent, *due))
-        self._async_read_seldom_changing(states)
+        due = [device for device in self._regularly_read if device.report.is_due]
+        self.supervisor_polls.async_start_reads((*urgent, *due))
+        self.details.async_start_reads(states)
         return states
-
-    async def _read_tags_of_new_devices(self, rows: Iterable[DeviceRow]) -> None:
-        """Read the tags before new devices are registered, if one of them suggests their area."""
-        known = self.devices.coordinators
-        has_new_devices = any(row.uuid not in known for row in rows)
-        if self.entry.options.get(CONF_AREA_TAG) and has_new_devices:
-            await self.tags.read(self.fleet_ids)
-
-    @callback
-    def _async_read_seldom_changing(self, fleets: Mapping[int, FleetState]) -> None:
-        """Read tags and releases in the background, when they are due."""
-        targets = {fleet.target.id for fleet in fleets.values() if fleet.target}
-        reads: list[Coroutine[Any, Any, None]] = []
-        if self.tags.is_due:
-            reads.append(self._read_tags())
-        if self.releases.is_due(targets):
-            reads.append(self._read_releases(targets))
-        for read in reads:
-            self.entry.async_create_background_task(
-                self.hass, read, f"{self.name} tags or releases"
-            )
-
-    async def _read_tags(self) -> None:
-        changed = await self.tags.read(self.fleet_ids)
-        async for uuid in iterate_cooperatively(changed):
-            if (device := self.devices.coordinators.get(uuid)) is not None:
-                device.async_update_tags()
-
-    async def _read_releases(self, targets: Iterable[int]) -> None:
-        changed = await self.releases.read(self.fleet_ids, targets)
-        if not changed:
-            return
-        self.async_update_listeners()
-        devices = list(self.devices.coordinators.values())
-        async for device in iterate_cooperatively(devices):
-            if device.fleet_id in changed:
-                device.async_update_listeners()
 
     @callback
     @override
@@ -367,7 +310,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         by_fleet: defaultdict[int, list[AccountDeviceCoordinator]] = defaultdict(list)
         for uuid, device in self.devices.coordinators.items():
             if uuid not in self.devices.missing:
-                by_fleet[device.fleet_id].append(device)
+                by_fleet[device.row.fleet_id].append(device)
         self._regularly_read = [
             device
             for devices in by_fleet.values()
@@ -401,7 +344,7 @@ def _fleet_state(
     fleet: Fleet, devices: list[AccountDeviceCoordinator], *, has_services: bool
 ) -> FleetState:
     # The devices report a new release before the fleets are read again.
-    tracked = (device.tracked_release for device in devices)
+    tracked = (device.row.tracked_release for device in devices)
     release = next((release for release in tracked if release), fleet.release)
     return fleet_state_from_devices(
         fleet,

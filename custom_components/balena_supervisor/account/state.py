@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from ..client import DeviceRow, InstalledImage, Vpn
@@ -12,10 +12,8 @@ from ..device.state import (
     IMAGE_STATUSES,
     OVERALL_STATUSES,
     UPDATE_STATUSES,
-    Connectivity,
     DeviceDetails,
     DeviceState,
-    OverallStatus,
     ServiceKey,
     ServiceState,
     Status,
@@ -24,10 +22,8 @@ from ..device.state import (
     is_running_status,
     state_key,
 )
+from .connectivity import connectivity_of, is_device_online, is_vpn_disabled
 
-# balena detects within 15 minutes that a device does not poll any more.
-_HEARTBEAT_DELAY: Final = timedelta(minutes=16)
-_HEARTBEAT_ONLINE: Final = "online"
 _DOWNLOADED: Final = {UpdateStatus.DOWNLOADED, UpdateStatus.APPLYING}
 
 
@@ -47,12 +43,12 @@ def state_from_account(
     """
     pending = _is_pending(row)
     update_status = _update_status(row, pending, reported)
-    is_online = _is_online(row, now)
+    is_online = is_device_online(row, now)
     overall_status = state_key(row.overall_status) if row.overall_status else None
     state = DeviceState(
         online=is_online,
         apps={row.fleet_id: fleet},
-        connectivity=_connectivity(row, is_online=is_online),
+        connectivity=connectivity_of(row, is_online=is_online),
         connectivity_changed_at=row.last_connectivity_event,
         cpu_temperature=row.cpu_temperature,
         cpu_usage=row.cpu_usage,
@@ -100,7 +96,7 @@ def state_from_account(
         vpn=Vpn(
             enabled=(
                 False
-                if _is_vpn_disabled(row)
+                if is_vpn_disabled(row)
                 else reported.vpn.enabled
                 if reported and reported.vpn
                 else None
@@ -141,44 +137,6 @@ def _fresh_update_status(
     if reported.update_status == UpdateStatus.UP_TO_DATE and pending:
         return UpdateStatus.PENDING
     return reported.update_status
-
-
-def online_again_at(row: DeviceRow) -> datetime | None:
-    """Return when a device without VPN is online again if its heartbeat is online then."""
-    if row.is_online is not False or row.last_vpn_event is None:
-        return None
-    return row.last_vpn_event + _HEARTBEAT_DELAY
-
-
-def _is_online(row: DeviceRow, now: datetime) -> bool:
-    """Return whether a device is online. `row.is_online` is only the state of its VPN.
-
-    A VPN that drops may be a power cut, which the heartbeat shows 15 minutes later.
-    """
-    if row.is_online is not False:
-        return True
-    if row.heartbeat != _HEARTBEAT_ONLINE:
-        return False
-    moment = online_again_at(row)
-    return _is_vpn_disabled(row) or moment is None or now >= moment
-
-
-def _connectivity(row: DeviceRow, *, is_online: bool) -> Connectivity | None:
-    """Return how a device is connected, or None if it never was."""
-    if row.is_connected_to_vpn:
-        return Connectivity.VPN
-    if is_online and row.heartbeat == _HEARTBEAT_ONLINE:
-        return Connectivity.HEARTBEAT
-    has_connected = row.last_connectivity_event or row.supervisor_version
-    return Connectivity.DISCONNECTED if has_connected else None
-
-
-def _is_vpn_disabled(row: DeviceRow) -> bool:
-    """Return whether the VPN of a device is switched off by its configuration."""
-    return (
-        row.is_connected_to_vpn is False
-        and row.overall_status == OverallStatus.OPERATIONAL
-    )
 
 
 def _percentage(part: float | None, whole: float | None) -> float | None:

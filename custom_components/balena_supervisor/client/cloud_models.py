@@ -276,6 +276,11 @@ class DeviceRow:
             update_status=parse_text(data.get("update_status")),
         )
 
+    @property
+    def tracked_release(self) -> Release | None:
+        """The release that the fleet tracks, or None if the device is pinned to another."""
+        return None if self.is_pinned else self.target_release
+
 
 def _parse_temperature(value: object) -> float | None:
     """Return a temperature. Supervisors report -1 or 0 if there is no sensor."""

@@ -35,10 +35,10 @@ from .models import (
     DeviceReport,
     HostConfig,
     HostProxy,
-    ImageReports,
     LogLine,
     StateStatus,
     Vpn,
+    parse_apps,
     parse_container_ids,
     parse_tags,
 )
@@ -276,17 +276,18 @@ class Supervisor:
 
         The result is empty if the device has no apps.
         """
-        return await self._get_model(Endpoint.APPS_STATE, _parse_apps)
+        return await self._get_model(Endpoint.APPS_STATE, _require_apps)
 
-    async def app_state(self, app_id: int) -> ImageReports:
-        """Return the services of one app by image id. GET /v2/applications/:appId/state, Supervisor 7.12.
+    async def running_commit(self, app_id: int) -> str | None:
+        """Return the commit of the release that an app runs, or None during an update.
+
+        GET /v2/applications/:appId/state, Supervisor 7.12.
 
         Raises:
             NotFound: The device does not run the app.
         """
-        return ImageReports.from_json(
-            await self._get_object(Endpoint.APP_STATE, "local", app_id=app_id)
-        )
+        data = await self._get_object(Endpoint.APP_STATE, "local", app_id=app_id)
+        return parse_text(data.get("commit"))
 
     async def state_status(self) -> StateStatus:
         """Return containers, images and download progress. GET /v2/state/status, Supervisor 9.7.
@@ -600,11 +601,12 @@ async def _iterate_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         yield bytes(line)
 
 
-def _parse_apps(value: object) -> AppReports:
-    reports = AppReports.from_json(value)
-    if not reports.apps and value != {}:
+def _require_apps(value: object) -> AppReports:
+    """Return the apps. Raises InvalidResponse if the value lists none and is not empty."""
+    apps = parse_apps(value)
+    if not apps and value != {}:
         raise InvalidResponse("The response is not from a balena Supervisor")
-    return reports
+    return apps
 
 
 def _require_field(name: str, value: object) -> Mapping[str, object]:

@@ -31,38 +31,38 @@ class AppSelector:
         """Start without apps."""
         # The apps of the last selection, without those that were kept.
         self._reported: AppReports | None = None
-        self._selected = AppReports()
+        self._selected: AppReports = {}
 
     def select(self, reports: AppReports | None) -> AppReports | None:
         """Return the user's running apps. None is a missing response."""
         if reports is None:
             return None
-        known = self._selected.apps
+        known = self._selected
         users = {
             app_id: app
-            for app_id, app in reports.apps.items()
+            for app_id, app in reports.items()
             if not _is_of_balena(app, is_known=app_id in known)
         }
         running = {app_id: app for app_id, app in users.items() if _runs(app)}
         if not running and not users.keys().isdisjoint(known):
             # Nothing runs for a moment. The apps are those that ran before.
             running = {app_id: app for app_id, app in users.items() if app_id in known}
-        current = AppReports(running or users)
+        current = running or users
         self._selected = self._with_missing(current)
         self._reported = current
         return self._selected
 
     def filter(self, reports: AppReports) -> AppReports:
         """Return the selected apps of another response, which is no poll."""
-        known = self._selected.apps
-        apps = {app_id: app for app_id, app in reports.apps.items() if app_id in known}
-        return AppReports(apps) if apps else AppSelector().select(reports) or reports
+        apps = {
+            app_id: app for app_id, app in reports.items() if app_id in self._selected
+        }
+        return apps or AppSelector().select(reports) or {}
 
     def _with_missing(self, current: AppReports) -> AppReports:
         """Return the apps, and what was reported the last time and is missing now."""
-        before = self._reported.apps if self._reported else {}
-        apps = dict(current.apps)
-        for app_id, app in before.items():
+        apps = dict(current)
+        for app_id, app in (self._reported or {}).items():
             if not app.services or (app_id not in apps and apps):
                 continue
             found = apps.get(app_id)
@@ -70,7 +70,7 @@ class AppSelector:
                 apps[app_id] = app
             elif not found.services:
                 apps[app_id] = replace(found, services=app.services)
-        return AppReports(apps)
+        return apps
 
 
 def report_of_apps(
@@ -80,8 +80,8 @@ def report_of_apps(
 
     Commit, status and progress are those of the app with the lowest id.
     """
-    first = min(listed.apps, default=None) if listed else None
-    if first is None or selected is None or first in selected.apps:
+    first = min(listed or (), default=None)
+    if first is None or selected is None or first in selected:
         return report
     return replace(report, commit=None, download_progress=None, status=None)
 

@@ -7,7 +7,7 @@ from typing import Any
 from ..client import Capability, Endpoint, HostProxy, Release, parse_target_apps
 from ..const import TRACK_LATEST
 from .app_resolver import AppResolver
-from .command_checks import CommandChecks
+from .command_requests import CommandRequests
 from .command_sender import Command, CommandSender, Effect
 from .coordinator import DeviceCoordinator
 from .releases import ReleaseStore
@@ -28,8 +28,8 @@ class DeviceCommands:
     def __init__(self, coordinator: DeviceCoordinator) -> None:
         """Send commands to the device of a coordinator."""
         self.apps = AppResolver(coordinator)
-        self._checks = CommandChecks(coordinator, self.apps)
         self._coordinator = coordinator
+        self._requests = CommandRequests(coordinator, self.apps)
         self._sender = CommandSender(coordinator)
         self._supervisor = coordinator.supervisor
 
@@ -42,9 +42,9 @@ class DeviceCommands:
     async def update(self, *, force: bool = False, cancel: bool = False) -> None:
         """Check for a new release and apply it at once, also after a failed attempt.
 
-        `cancel` restarted_services an update in progress, and its download.
+        `cancel` stops an update in progress, and its download.
         """
-        update = partial(self._update, force=force, cancel=cancel)
+        update = partial(self._requests.update, force=force, cancel=cancel)
         if not await self._sender.send(update, Effect()):
             raise self.apps.refusal("update_ignored")
 
@@ -64,7 +64,7 @@ class DeviceCommands:
     async def restart(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Recreate all containers of an app. Refused while one of its images downloads."""
         app_id = self.apps.app_id(app_id)
-        restart = partial(self._restart, app_id, force=force)
+        restart = partial(self._requests.restart, app_id, force=force)
         await self._sender.send(restart, self._interrupts(app_id))
 
     async def restart_all(self) -> None:
@@ -76,7 +76,7 @@ class DeviceCommands:
         """Delete the data of an app. The app of Home Assistant is refused."""
         app_id = self.apps.app_id(app_id)
         self.apps.refuse_own_app(app_id)
-        purge = partial(self._purge, app_id, force=force)
+        purge = partial(self._requests.purge, app_id, force=force)
         effect = self._interrupts(
             app_id,
             proves_unlocked=self._supervisor.supports(Endpoint.PURGE_APP),
@@ -98,7 +98,7 @@ class DeviceCommands:
         app_id = self.apps.app_id(app_id, service)
         by_app = self.apps.uses_app_endpoint(app_id, service)
         restart = partial(
-            self._restart_service, app_id, service, by_app=by_app, force=force
+            self._requests.restart_service, app_id, service, by_app=by_app, force=force
         )
         await self._sender.send(restart, self._interrupts(app_id, service))
 
@@ -112,7 +112,7 @@ class DeviceCommands:
         app_id = self.apps.app_id(app_id, service)
         by_app = self.apps.uses_app_endpoint(app_id, service)
         start = partial(
-            self._start_service, app_id, service, by_app=by_app, force=force
+            self._requests.start_service, app_id, service, by_app=by_app, force=force
         )
         await self._sender.send(start, Effect())
 
@@ -122,11 +122,11 @@ class DeviceCommands:
         """Stop a service. The service of Home Assistant is refused."""
         app_id = self.apps.app_id(app_id, service)
         self.apps.refuse_own_service(app_id, service)
-        supervisor = self._supervisor
+        by_app = self.apps.uses_app_endpoint(app_id, service)
         stop: Command[Any] = (
-            partial(supervisor.stop_app, app_id, force=force)
-            if self.apps.uses_app_endpoint(app_id, service)
-            else partial(supervisor.stop_service, app_id, service, force=force)
+            partial(self._supervisor.stop_app, app_id, force=force)
+            if by_app
+            else partial(self._supervisor.stop_service, app_id, service, force=force)
         )
         self._sender.async_expect_stop((app_id, service))
         await self._sender.send(stop, self._interrupts(app_id, service))
@@ -211,54 +211,6 @@ class DeviceCommands:
         if (releases := self._coordinator.releases) is None:
             raise self.apps.refusal("pin_needs_account")
         return releases
-
-    async def _update(self, *, force: bool, cancel: bool) -> bool:
-        cancel = cancel or await self._checks.needs_cancel(force=force)
-        return await self._supervisor.update(force=force, cancel=cancel)
-
-    async def _restart(self, app_id: int, *, force: bool) -> None:
-        await self._checks.require_images(app_id)
-        supervisor = self._supervisor
-        restart = (
-            supervisor.restart_app
-            if supervisor.supports(Endpoint.RESTART_APP)
-            else supervisor.restart
-        )
-        await restart(app_id, force=force)
-
-    async def _purge(self, app_id: int, *, force: bool) -> None:
-        await self._checks.require_images(app_id)
-        supervisor = self._supervisor
-        purge = (
-            supervisor.purge_app
-            if supervisor.supports(Endpoint.PURGE_APP)
-            else supervisor.purge
-        )
-        await purge(app_id, force=force)
-
-    async def _restart_service(
-        self, app_id: int, service: str, *, by_app: bool, force: bool
-    ) -> None:
-        await self._check_service(app_id, service, by_app=by_app)
-        if by_app:
-            await self._supervisor.restart(app_id, force=force)
-        else:
-            await self._supervisor.restart_service(app_id, service, force=force)
-
-    async def _check_service(self, app_id: int, service: str, *, by_app: bool) -> None:
-        if not by_app:
-            self._supervisor.require(Capability.SERVICE_BY_NAME)
-        await self._checks.require_images(app_id, service)
-
-    async def _start_service(
-        self, app_id: int, service: str, *, by_app: bool, force: bool
-    ) -> None:
-        await self._check_service(app_id, service, by_app=by_app)
-        await self._checks.wait_until_stopped(app_id, service)
-        if by_app:
-            await self._supervisor.start_app(app_id, force=force)
-        else:
-            await self._supervisor.start_service(app_id, service, force=force)
 
     def _services(self, app_id: int | None = None) -> Iterable[ServiceKey]:
         """Return the services of an app, or of the device."""

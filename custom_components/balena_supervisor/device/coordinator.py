@@ -26,12 +26,12 @@ from ..const import CONF_ONE_SHOT_SERVICES, DOMAIN, LOGGER
 from ..exceptions import translate_error
 from .command_queue import CommandQueue
 from .environment import Environment
+from .expected_outage import ExpectedOutage
 from .history import async_get_history
 from .identity import DeviceIdentity, normalize_mac, queue_keys
 from .poll_schedule import PollSchedule
 from .public_url import PublicUrl
 from .reader import SupervisorReader
-from .reboot_tracker import RebootTracker
 from .registry import DeviceRegistryUpdater
 from .releases import ReleaseStore
 from .state import DeviceState
@@ -84,6 +84,8 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     releases: ReleaseStore | None = None
     # Whether the device belongs to an account: few of its entities are enabled by default.
     is_in_fleet = False
+    # Whether a failed poll shows that the device is offline.
+    is_offline_after_failed_poll = True
     # Whether the connection forwards logs.
     supports_logs = True
 
@@ -108,7 +110,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         # Names of services that are expected to end.
         self._one_shot_services = frozenset(options.get(CONF_ONE_SHOT_SERVICES, ()))
         self.history = async_get_history(hass, device_id)
-        self.reboot = RebootTracker(self._expect_restart_of_services)
+        self.expected_outage = ExpectedOutage(self._expect_restart_of_services)
         self._entry_id = entry_id
         self._needs_reload = False
         self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
@@ -130,9 +132,11 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         """Whether Home Assistant runs on the device."""
 
     @property
-    @abstractmethod
     def is_online(self) -> bool | None:
         """Whether the device is online, or None if that is unknown."""
+        if self.last_update_success:
+            return self.data.online
+        return False if self.is_offline_after_failed_poll else None
 
     @property
     def reports_services(self) -> bool:
@@ -158,7 +162,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @property
     def is_busy(self) -> bool:
         """Whether a command is running or the device is away for a known reason."""
-        if self.reboot.is_active:
+        if self.expected_outage.is_active:
             return True
         # Most of the time no device is busy, and there may be thousands.
         return not self.command_queue.is_idle and self.command_queue.is_busy(self.keys)
@@ -263,7 +267,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         state = self.history.with_refusal(state)
         monitor = self.history.services
         if not state.online:
-            if not self.reboot.is_active:
+            if not self.expected_outage.is_active:
                 monitor.reset_running()
             return state
         stopped = monitor.update(state, is_busy=self.is_busy)

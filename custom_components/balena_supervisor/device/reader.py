@@ -110,9 +110,12 @@ class SupervisorReader:
             vpn = tasks.create_task(self._ask(Endpoint.VPN, supervisor.vpn))
             containers = tasks.create_task(self._ask_containers(apps.result()))
         selected = self._apps.select(apps.result())
+        report = report_of_apps(device.result(), apps.result(), selected)
+        if selected is None:
+            selected = await self._read_single_app(device.result())
         return self._state(
-            report_of_apps(device.result(), apps.result(), selected),
-            selected or await self._read_single_app(device.result()),
+            report,
+            selected,
             containers.result(),
             healthy=healthy.result(),
             vpn=vpn.result(),

@@ -244,11 +244,7 @@ def state_from_supervisor(
 
     `apps` are the user's apps, and `device` reports nothing about others.
     """
-    first = (
-        min(apps.apps.values(), key=lambda app: app.app_id, default=None)
-        if apps
-        else None
-    )
+    first = apps[min(apps)] if apps else None
     release = _release(device, first, containers)
     target_release = first.commit if first else None
     update_status = _update_status(device, apps, containers)
@@ -260,7 +256,11 @@ def state_from_supervisor(
         # The flag is set only once the device applies the release.
         update_status = UpdateStatus.PENDING
     return DeviceState(
-        apps={app.app_id: app.name for app in apps.apps.values()} if apps else None,
+        apps=(
+            {app_id: app.name for app_id, app in apps.items()}
+            if apps is not None
+            else None
+        ),
         details=details,
         download_progress=(
             _download_progress(device, apps, containers)
@@ -312,7 +312,7 @@ def apps_from_single_app(app_id: int, app: App, device: DeviceReport) -> AppRepo
             )
         },
     )
-    return AppReports({app_id: report})
+    return {app_id: report}
 
 
 def short_commit(commit: str) -> str:
@@ -342,7 +342,7 @@ def _update_status(
     services += [
         state_key(image.status)
         for image in (containers.images if containers else ())
-        if image.status and apps and image.app_id in apps.apps
+        if image.status and apps and image.app_id in apps
     ]
     if apps is None and device.status:
         # It may be outdated, and is about one service.
@@ -400,7 +400,7 @@ def _download_progress(
     device: DeviceReport, apps: AppReports | None, containers: StateStatus | None
 ) -> float | None:
     """Return the download progress of all images, or of the downloading services, in percent."""
-    is_about_apps = containers and apps and containers.app_id in apps.apps
+    is_about_apps = containers and apps and containers.app_id in apps
     if is_about_apps and containers and containers.download_progress is not None:
         return containers.download_progress
     parts = [
@@ -447,7 +447,7 @@ def _container(
 
 
 def _apps(apps: AppReports | None) -> Iterable[AppReport]:
-    return apps.apps.values() if apps else ()
+    return apps.values() if apps else ()
 
 
 def _services(apps: AppReports | None) -> Iterable[ServiceReport]:
