@@ -395,6 +395,73 @@ async def test_no_count_of_services_without_services(
     assert not hass.states.get("sensor.kiosks_devices_with_a_stopped_service")
 
 
+# Links to the dashboard
+
+
+@pytest.fixture
+def dashboard(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the address of the API be that of balenaCloud, whose dashboard has a page of each device."""
+    monkeypatch.setattr(
+        "custom_components.balena_supervisor.account.coordinator.BALENA_CLOUD_URL",
+        cloud.url,
+    )
+
+
+def page_of(hass: HomeAssistant, entry: MockConfigEntry, name: str) -> str | None:
+    """Return the link of the page of a device of an entry."""
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+    device = next(item for item in devices if item.name == name)
+    assert isinstance(device, dr.DeviceEntry)
+    return device.configuration_url
+
+
+@pytest.mark.usefixtures("dashboard")
+async def test_release_in_the_dashboard(
+    hass: HomeAssistant, account: MockConfigEntry, fleet: Fleet
+) -> None:
+    """The update dialog links to the page of the release."""
+    assert fleet.release is not None
+    url = attribute(hass, f"update.{NAME}_release", "release_url")
+    assert url == (
+        f"https://dashboard.balena-cloud.com/fleets/{fleet.id}/releases/{fleet.release.id}"
+    )
+
+
+async def test_release_of_open_balena(
+    hass: HomeAssistant, account: MockConfigEntry
+) -> None:
+    """An openBalena has no dashboard."""
+    assert attribute(hass, f"update.{NAME}_release", "release_url") is None
+
+
+@pytest.mark.usefixtures("dashboard")
+async def test_local_device_that_an_account_has(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    cloud_device: CloudDevice,
+    device: Device,
+    entry: MockConfigEntry,
+    account_entry: MockConfigEntry,
+) -> None:
+    """A local device does not report its uuid, but the account knows its page."""
+    cloud_device.device.mac_addresses = device.mac_addresses
+    # This sets up both entries.
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    await pass_time(hass, freezer, TEN_MINUTES)
+    page = page_of(hass, entry, "holy-wildflower")
+    assert page is not None
+    assert page.endswith(f"/devices/{cloud_device.device.uuid}")
+
+
+@pytest.mark.usefixtures("dashboard", "account")
+async def test_local_device_that_no_account_has(
+    hass: HomeAssistant, loaded: MockConfigEntry
+) -> None:
+    """The page of another device is not linked."""
+    assert page_of(hass, loaded, "holy-wildflower") is None
+
+
 # Diagnostics
 
 
