@@ -107,6 +107,8 @@ _RESULTS: Final[Mapping[str, str]] = {
     "not_forwarded": "invalid_answer",
     "not_in_local_mode": "unsupported",
     "nothing_to_change": "invalid_field",
+    "pin_needs_account": "unsupported",
+    "public_url_needs_balena_cloud": "unsupported",
     "release_not_found": "not_found",
     "removes_all_apps": "invalid_field",
     "request_rejected": "bad_request",
