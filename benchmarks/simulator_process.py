@@ -153,8 +153,7 @@ class _Account(_Servers):
     @override
     def _change(self) -> None:
         # The device stays connected, with reduced functionality.
-        device = next(iter(self._cloud.devices.values())).device
-        device.internet = not device.internet
+        next(iter(self._cloud.devices.values())).heartbeat = "timeout"
 
     @override
     def _introduce(self) -> Any:

@@ -55,6 +55,21 @@ def options_of(result: ConfigFlowResult) -> list[dict[str, str]]:
     return options
 
 
+def suggested_fleets(result: ConfigFlowResult) -> list[str]:
+    """Return the fleets that are selected when the form opens."""
+    assert result["data_schema"] is not None
+    keys = {str(key): key for key in result["data_schema"].schema}
+    fleets: list[str] = keys["fleets"].description["suggested_value"]
+    return fleets
+
+
+def is_server_hidden(result: ConfigFlowResult) -> bool:
+    """Return whether the section of the server is closed."""
+    assert result["data_schema"] is not None
+    hidden: bool = result["data_schema"].schema["server"].options["collapsed"]
+    return hidden
+
+
 async def test_account(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
 ) -> None:
@@ -70,6 +85,7 @@ async def test_account(
         {"value": str(other.id), "label": "demo/gateways (0)"},
         {"value": str(fleet.id), "label": "demo/kiosks (1)"},
     ]
+    assert suggested_fleets(result) == [str(other.id), str(fleet.id)]
     chosen = {"fleets": [str(fleet.id)], "services": True}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
@@ -100,9 +116,31 @@ async def test_no_fleet_is_chosen(
     result = await submit(hass, await begin(hass), typed(cloud, token))
     result = await submit(hass, result, {"fleets": [], "services": False})
     assert result["errors"] == {"fleets": "no_fleet_chosen"}
+    assert suggested_fleets(result) == []
     chosen = {"fleets": [str(fleet.id)], "services": False}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_server_is_hidden(hass: HomeAssistant, cloud: CloudServer) -> None:
+    """The section of the server is closed until the server has an error."""
+    result = await begin(hass)
+    assert is_server_hidden(result)
+    result = await submit(hass, result, typed(cloud, "wrong"))
+    assert result["errors"] == {"token": "invalid_token"}
+    assert is_server_hidden(result)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [{"url": "http://8.8.8.8"}, {"url": "127.0.0.1:1"}, {"ca_certificate": "wrong"}],
+)
+async def test_server_is_shown(
+    hass: HomeAssistant, cloud: CloudServer, token: str, server: dict[str, str]
+) -> None:
+    """The section of the server opens if the error is there."""
+    result = await submit(hass, await begin(hass), typed(cloud, token, **server))
+    assert not is_server_hidden(result)
 
 
 @pytest.mark.parametrize(

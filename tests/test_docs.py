@@ -317,7 +317,10 @@ def test_fields_of_flows_are_documented(step: str, page: str) -> None:
 
 # What stands in these texts is all that there is to say.
 _SPEAK_FOR_THEMSELVES: Final = {
+    "abort.address_changed",
     "abort.already_configured",
+    "abort.already_in_progress",
+    "abort.not_balena_device",
     "abort.reauth_successful",
     "abort.reconfigure_successful",
     "error.api_failed",

@@ -137,8 +137,8 @@ def test_results_are_of_texts() -> None:
 def test_flow_errors_have_texts() -> None:
     """Every error of the flows has a text, and every text an error."""
     flow = "".join(
-        (FOLDER / name).read_text("utf-8")
-        for name in ("config_flow.py", "flow_helpers.py", "options_flow.py")
+        module.read_text("utf-8")
+        for module in (*FOLDER.glob("*_flow.py"), FOLDER / "flow_helpers.py")
     )
     used = set(re.findall(r'"(\w+)"', flow))
     account = {text for _, _, text in _ACCOUNT_ERRORS}

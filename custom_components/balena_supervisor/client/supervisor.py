@@ -105,8 +105,13 @@ class Supervisor:
 
         Needs no API key. On Supervisor 19, the process that forwards requests to it (balena-io/helios)
         responds, even if the Supervisor is down.
+
+        Raises:
+            InvalidResponse: Another server responded.
         """
-        await self._request(Endpoint.PING)
+        response = await self._request(Endpoint.PING)
+        if response.body.strip() != b"OK":
+            raise InvalidResponse("The response is not from a balena Supervisor")
 
     async def is_healthy(self) -> bool:
         """Return whether the Supervisor reports that it works. GET /v1/healthy, Supervisor 6.5.
