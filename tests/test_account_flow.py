@@ -617,22 +617,20 @@ async def test_options(
 async def test_tag_with_the_area(
     hass: HomeAssistant, account_entry: MockConfigEntry, fleet: Fleet
 ) -> None:
-    """The tag that suggests areas can be chosen, and is shown again."""
-    begin_options = hass.config_entries.options.async_init
-    configure = hass.config_entries.options.async_configure
-    result = await begin_options(account_entry.entry_id)
-    chosen = {"fleets": [str(fleet.id)], "services": True, "area_tag": " area "}
-    await configure(result["flow_id"], chosen)
-    await hass.async_block_till_done(wait_background_tasks=True)
-    assert account_entry.options["area_tag"] == "area"
-    result = await begin_options(account_entry.entry_id)
+    """The tag that suggests areas is shown, and can be changed."""
+    options = {**account_entry.options, "area_tag": "room"}
+    hass.config_entries.async_update_entry(account_entry, options=options)
+    result = await hass.config_entries.options.async_init(account_entry.entry_id)
     assert result["data_schema"] is not None
     suggested = {
         key: key.description["suggested_value"]
         for key in result["data_schema"].schema
         if key.description
     }
-    assert suggested["area_tag"] == "area"
+    assert suggested["area_tag"] == "room"
+    chosen = {"fleets": [str(fleet.id)], "services": True, "area_tag": " area "}
+    await hass.config_entries.options.async_configure(result["flow_id"], chosen)
+    assert account_entry.options["area_tag"] == "area"
 
 
 async def test_fleet_that_is_gone_can_be_left_out(
