@@ -125,7 +125,9 @@ class Installation(ABC):
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
     @asynccontextmanager
-    async def floor(self, paths: Iterable[Iterable[str]]) -> AsyncGenerator[Baseline]:
+    async def open_baseline(
+        self, paths: Iterable[Iterable[str]]
+    ) -> AsyncGenerator[Baseline]:
         """Open a baseline client that requests the given paths from each server."""
         async with open_baseline() as client:
             for (url, key), asked in zip(self._addresses(), paths, strict=True):

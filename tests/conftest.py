@@ -309,6 +309,19 @@ def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> st
 
 
 @pytest.fixture
+def member_id(account: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
+    """Return the registry id of the device of the account."""
+    (device,) = (
+        device
+        for device in dr.async_entries_for_config_entry(
+            device_registry, account.entry_id
+        )
+        if device.name == "kiosk-lobby"
+    )
+    return device.id
+
+
+@pytest.fixture
 def service_id(loaded: MockConfigEntry, entity_registry: er.EntityRegistry) -> str:
     """Return the registry id of the child device of the service `main`."""
     entity = entity_registry.async_get("switch.holy_wildflower_main_running")

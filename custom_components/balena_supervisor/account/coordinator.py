@@ -50,6 +50,7 @@ from .devices import AccountDevices
 from .fleet import FleetRegistry, FleetState, fleet_state_from_devices
 from .fleet_pins import FleetPins
 from .issues import AccountIssues
+from .logs import AccountLogs, AccountLogSource
 from .mac_addresses import MacAddressCounter
 from .supervisor_polls import SupervisorPolls
 from .token import TokenChecker
@@ -74,8 +75,12 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self.has_dashboard = (
             URL(entry.data[CONF_URL]).host == URL(BALENA_CLOUD_URL).host
         )
+        log_source = AccountLogSource(hass, entry, cloud)
         self.devices = AccountDevices(
-            hass, entry, partial(AccountDeviceCoordinator, self)
+            hass,
+            entry,
+            partial(AccountDeviceCoordinator, self),
+            lambda coordinator: AccountLogs(coordinator, log_source),
         )
         self.fleets = FleetRegistry(hass, entry, has_dashboard=self.has_dashboard)
         self.mac_addresses = MacAddressCounter()

@@ -85,7 +85,6 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     is_in_fleet = True
     # The balena API may be away, and not the device.
     is_offline_after_failed_poll = False
-    supports_logs = False
 
     def __init__(self, account: AccountContext, row: DeviceRow) -> None:
         """Prepare for rows."""

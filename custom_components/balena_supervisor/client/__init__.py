@@ -1,6 +1,7 @@
 """Clients of the balena Supervisor API and of the balena API. They do not know Home Assistant."""
 
-from .cloud import BalenaCloud
+from .cloud import SERVICES_PER_QUERY, BalenaCloud
+from .cloud_logs import CloudLogs
 from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Location, Release
 from .cloud_releases import CloudReleases
 from .endpoints import Capability, Endpoint, Version, parse_version
@@ -57,6 +58,7 @@ from .transport import DirectTransport, Transport
 __all__ = [
     "API_KEY_PATTERN",
     "ENGINE_UNIT",
+    "SERVICES_PER_QUERY",
     "AccessDenied",
     "Actor",
     "App",
@@ -69,6 +71,7 @@ __all__ = [
     "Capability",
     "CertificateInvalid",
     "CloudError",
+    "CloudLogs",
     "CloudRateLimited",
     "CloudReleases",
     "CommandTimeout",

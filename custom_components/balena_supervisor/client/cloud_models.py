@@ -320,3 +320,13 @@ def parse_tagged_uuid(value: object) -> str | None:
     """Return the UUID of the device of a tag."""
     device = _expanded_object(parse_object(value).get("device"))
     return parse_text(device.get("uuid"))
+
+
+def parse_service_names(value: object) -> Mapping[int, str]:
+    """Return the names of services by id: GET /v7/service."""
+    return {
+        service_id: name
+        for service in parse_objects(value)
+        if (service_id := parse_int(service.get("id"))) is not None
+        and (name := parse_text(service.get("service_name")))
+    }

@@ -18,7 +18,6 @@ class Reason(StrEnum):
     IMAGE_MISSING = "image_missing"
     # The balena API limits what can be sent to a device.
     KEY_CHANGE_BY_ACCOUNT = "key_change_by_account"
-    LOGS_BY_ACCOUNT = "logs_by_account"
     NO_API_KEY = "no_api_key"
     # The device cannot reach balena.
     NO_INTERNET = "no_internet"

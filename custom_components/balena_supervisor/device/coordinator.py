@@ -66,6 +66,11 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
         """Call a listener with each update until the shutdown."""
         self._remove_listeners.append(self.async_add_listener(listener))
 
+    @property
+    def is_shut_down(self) -> bool:
+        """Whether the entry was unloaded, or what is polled no longer exists."""
+        return self._shutdown_requested
+
     @override
     async def async_shutdown(self) -> None:
         """Stop updates and remove the listeners."""
@@ -86,8 +91,6 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     is_in_fleet = False
     # Whether a failed poll shows that the device is offline.
     is_offline_after_failed_poll = True
-    # Whether the connection forwards logs.
-    supports_logs = True
 
     def __init__(
         self,

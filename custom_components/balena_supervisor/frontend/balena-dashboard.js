@@ -535,15 +535,15 @@ class DeviceView extends HTMLElement {
     return under(heading(text("versions"), "mdi:tag-outline"), tiles(entities, DETAILS));
   }
 
-  /** Return the log card. Devices of a fleet have none, because the API proxy does not relay logs. */
-  static logs({ id, fleet }, hass, text) {
+  /** Return the log card, which is for administrators only. */
+  static logs({ id }, hass, text) {
     const card = {
       type: "custom:balena-logs-card",
       device_id: id,
       title: "",
       grid_options: { columns: "full" },
     };
-    const cards = hass.user?.is_admin && !fleet ? [card] : [];
+    const cards = hass.user?.is_admin ? [card] : [];
     return under(heading(text("logs"), "mdi:text-box-outline"), cards);
   }
 }
