@@ -10,7 +10,11 @@ from pytest_homeassistant_custom_component.components.diagnostics import (
 )
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.balena_supervisor.const import CONF_AREA_TAG, CONF_SERVICES
+from custom_components.balena_supervisor.const import (
+    CONF_AREA_TAG,
+    CONF_SERVICES,
+    DOMAIN,
+)
 from custom_components.balena_supervisor.device.tags import (
     MAX_SHOWN_TAG_VALUE,
     MAX_SHOWN_TAGS,
@@ -233,6 +237,22 @@ async def test_tags(
     await pass_time(hass, freezer, TEN_MINUTES)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert attribute(hass, ONLINE, "tags") == {"area": "Lobby"}
+
+
+async def test_new_tags_are_shown(
+    hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
+) -> None:
+    """Tags that a person sets are shown at once."""
+    devices = dr.async_entries_for_config_entry(dr.async_get(hass), account.entry_id)
+    device_id = next(item.id for item in devices if item.name == "kiosk-lobby")
+    await hass.services.async_call(
+        DOMAIN,
+        "set_tags",
+        {"device_id": device_id, "tags": {"area": "Cellar"}},
+        blocking=True,
+    )
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert attribute(hass, ONLINE, "tags")["area"] == "Cellar"
 
 
 async def test_tags_of_a_local_device(

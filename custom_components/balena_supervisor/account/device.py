@@ -104,7 +104,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self.reader = SupervisorReader(
             self.supervisor, self.name, app_id=row.fleet_id, skipped_endpoints=_IN_ROWS
         )
-        self.tags = CloudTags(account.cloud, row.id)
+        self.tags = CloudTags(account.cloud, row.id, account.details.tags)
         self.public_url = CloudPublicUrl(account.cloud, row)
         self.releases = AccountDeviceReleases(
             account.cloud, account.details.releases, lambda: self.row

@@ -21,6 +21,10 @@ class AccountTags:
         """Whether to read the tags."""
         return monotonic() >= self._due
 
+    def expire(self) -> None:
+        """Read the tags with the next poll."""
+        self._due = 0.0
+
     def of(self, uuid: str) -> Mapping[str, str] | None:
         """Return the tags of a device, or None if none are known."""
         return self._tags.get(uuid)
@@ -46,9 +50,10 @@ class CloudTags:
 
     is_on_device = False
 
-    def __init__(self, cloud: BalenaCloud, row_id: int) -> None:
-        """Use the balena API. `row_id` is the number of the device there."""
+    def __init__(self, cloud: BalenaCloud, row_id: int, known: AccountTags) -> None:
+        """Use the balena API. `row_id` is the number of the device there, `known` what was read."""
         self._cloud = cloud
+        self._known = known
         self._row_id = row_id
 
     async def read(self) -> Mapping[str, str]:
@@ -58,3 +63,4 @@ class CloudTags:
     async def write(self, tags: Mapping[str, str]) -> None:
         """Set tags and keep the others. Raises BalenaError."""
         await self._cloud.set_tags(self._row_id, tags)
+        self._known.expire()

@@ -166,8 +166,10 @@ class DeviceCommands:
         change = partial(store.write, tags)
         if store.is_on_device:
             await self._sender.send(change, Effect())
+            self._coordinator.reader.expire_details()
         else:
             await self._coordinator.async_call(change, is_for_device=False)
+            await self._coordinator.async_request_refresh()
 
     async def pin_release(self, release: str) -> None:
         """Pin the device to a release, given its version, commit or id.
