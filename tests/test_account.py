@@ -117,7 +117,7 @@ async def test_only_changes_are_written(
     fleet: Fleet,
     written: list[str],
 ) -> None:
-    """What changes on one device is written of that entity, and of no other."""
+    """What changes on one device is written of these entities, and of no other."""
     cloud.make_device(fleet, "kiosk-canteen")
     await pass_time(hass, freezer, MINUTE)
     written.clear()
@@ -125,6 +125,7 @@ async def test_only_changes_are_written(
     cloud_device.heartbeat = "timeout"
     await pass_time(hass, freezer, MINUTE)
     assert sorted(written) == [
+        f"sensor.{NAME}_cpu_usage",
         f"sensor.{NAME}_overall_status",
         "sensor.kiosks_devices_with_reduced_functionality",
     ]
@@ -176,22 +177,6 @@ async def test_states(
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert state_of(hass, entity_id) == state
-
-
-async def test_few_entities_are_enabled(
-    account: MockConfigEntry,
-    device_registry: dr.DeviceRegistry,
-    entity_registry: er.EntityRegistry,
-) -> None:
-    """Of a device of a fleet, eight entities are enabled; the others are there to be."""
-    device = registered(device_registry, account, "kiosk-lobby")
-    assert device is not None
-    entities = er.async_entries_for_device(
-        entity_registry, device.id, include_disabled_entities=True
-    )
-    enabled = [entity for entity in entities if entity.disabled_by is None]
-    assert len(enabled) == 8
-    assert len(entities) > 25
 
 
 async def test_devices_hang_under_their_fleet(
@@ -465,7 +450,8 @@ async def test_device_moves_to_another_fleet(
     """A device that moves to another selected fleet is connected via that fleet."""
     other = cloud.add_fleet("gateways", release=fleet.release)
     hass.config_entries.async_update_entry(
-        account_entry, options={"fleets": [fleet.id, other.id], "services": False}
+        account_entry,
+        options={"fleets": [fleet.id, other.id], "services": False, "details": True},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -555,7 +541,7 @@ async def test_locked_update(
     device.apply()
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, "sensor.kiosks_devices_failing") == "0"
-    assert state_of(hass, f"sensor.{NAME}_release") == "2.5.0"
+    assert state_of(hass, f"update.{NAME}_release") == "off"
 
 
 async def test_pinned_device(
@@ -596,7 +582,8 @@ async def test_without_services(
     cloud.requests.clear()
     await hass.config_entries.async_unload(account_entry.entry_id)
     hass.config_entries.async_update_entry(
-        account_entry, options={"fleets": [fleet.id], "services": False}
+        account_entry,
+        options={"fleets": [fleet.id], "services": False, "details": True},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -625,7 +612,7 @@ async def test_deselected_fleet(
     for chosen in (other, fleet):
         await hass.config_entries.async_unload(account.entry_id)
         hass.config_entries.async_update_entry(
-            account, options={"fleets": [chosen.id], "services": True}
+            account, options={"fleets": [chosen.id], "services": True, "details": True}
         )
         await hass.config_entries.async_setup(account.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -982,7 +969,7 @@ async def test_two_accounts_with_the_same_device(
         title="other",
         unique_id=f"127.0.0.1_{cloud.tokens[other].actor}",
         data={**account.data, "token": other},
-        options={"fleets": [fleet.id], "services": False},
+        options={"fleets": [fleet.id], "services": False, "details": True},
     )
     entry.add_to_hass(hass)
     await hass.config_entries.async_setup(entry.entry_id)
@@ -1566,4 +1553,4 @@ async def test_one_bad_value(
         )
         <= 255
     )
-    assert state_of(hass, f"sensor.{NAME}_release") == "2.4.1"
+    assert state_of(hass, f"update.{NAME}_release") == "off"

@@ -266,6 +266,7 @@ async def test_one_command_at_a_time(
     assert [name for name, _ in device.commands] == ["restart", "restart_service"]
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_reboot_until_the_device_is_back(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

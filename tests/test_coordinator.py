@@ -62,6 +62,7 @@ async def test_keys_travel_in_the_header_only(
     )
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_update_from_pending_to_done(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -96,6 +97,7 @@ async def test_update_from_pending_to_done(
     assert state_of(hass, f"switch.{NAME}_worker_running") == "on"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_locked_update(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -132,6 +134,7 @@ async def test_poll_interval_of_a_long_update(
     assert server.requests
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 @pytest.mark.parametrize(
     ("path", "entity_id"),
     [
@@ -491,6 +494,7 @@ async def test_running_service_stays_while_an_update_is_locked(
     }
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_lock_outlasts_half_of_the_answers(
     freezer: FrozenDateTimeFactory,
     hass: HomeAssistant,

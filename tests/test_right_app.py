@@ -124,6 +124,7 @@ async def local_app(
     return app
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_local_mode(
     hass: HomeAssistant,
     device: Device,

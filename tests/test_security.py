@@ -203,7 +203,7 @@ class TestSecrets:
             {"next_step_id": "account"},
             {"token": secrets["wrong token"], "server": home},
             {"token": token, "server": home},
-            {"fleets": [str(cloud_device.fleet.id)], "services": True},
+            {"fleets": [str(cloud_device.fleet.id)], "services": True, "details": True},
         )
         await recorder.fill_in(
             client, FLOW, {"handler": DOMAIN}, {"next_step_id": "environment"}

@@ -20,6 +20,7 @@ from .device.journal_logs import JournalLogs
 from .device.log_streams import LogStreams
 from .frontend import async_setup_frontend
 from .issues import async_delete_issues, async_monitor_issues, async_setup_issues
+from .migration import async_migrate_to_1_2
 from .services import async_setup_services
 from .session import async_get_session, async_get_stream_session
 from .voice import async_setup_voice
@@ -57,6 +58,13 @@ async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bo
         entry.runtime_data = await _async_set_up_device(hass, entry, environment)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     async_monitor_issues(hass, entry)
+    return True
+
+
+async def async_migrate_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
+    """Migrate an entry of an earlier release."""
+    if entry.minor_version < 2:
+        await async_migrate_to_1_2(hass, entry)
     return True
 
 

@@ -21,7 +21,7 @@ from ..client import (
     TokenRefused,
     parse_version,
 )
-from ..const import CONF_AREA_TAG, DOMAIN, LOGGER
+from ..const import CONF_AREA_TAG, CONF_DETAILS, DOMAIN, LOGGER
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
@@ -101,6 +101,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             supervisor=account.cloud.supervisor(row.uuid),
         )
         self._account = account
+        self.has_details = account.entry.options[CONF_DETAILS]
         self.reader = SupervisorReader(
             self.supervisor, self.name, app_id=row.fleet_id, skipped_endpoints=_IN_ROWS
         )

@@ -11,6 +11,7 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
+from homeassistant.util import dt as dt_util
 
 from ..client import (
     BadRequest,
@@ -34,7 +35,7 @@ from .public_url import PublicUrl
 from .reader import SupervisorReader
 from .registry import DeviceRegistryUpdater
 from .releases import ReleaseStore
-from .state import DeviceState
+from .state import DeviceState, UpdateLock
 from .tags import TagStore
 
 _VALIDATION_ERRORS: Final = (BadRequest, NotFound, Unsupported)
@@ -87,8 +88,10 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     # Only an account can pin its devices, and only balenaCloud has public URLs.
     public_url: PublicUrl | None = None
     releases: ReleaseStore | None = None
-    # Whether the device belongs to an account: few of its entities are enabled by default.
+    # Whether the device belongs to an account.
     is_in_fleet = False
+    # Whether it has all entities. A device of an account has them only with an option.
+    has_details = True
     # Whether a failed poll shows that the device is offline.
     is_offline_after_failed_poll = True
 
@@ -221,7 +224,9 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
             ) from err
         except BalenaError as err:
             if isinstance(err, UpdateLocked) and err.holder is LockHolder.APP:
-                self.async_set_locked(is_locked=True)
+                self.async_set_lock(
+                    UpdateLock(dt_util.utcnow(), err.app_id, err.service)
+                )
             replacement_error: HomeAssistantError | None = None
             # The key of an entry that was unloaded meanwhile concerns nobody.
             if not self._shutdown_requested:
@@ -232,10 +237,10 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
             ) from err
 
     @callback
-    def async_set_locked(self, *, is_locked: bool) -> None:
-        """Show whether an update lock refused the last attempt."""
-        self.history.set_locked(is_locked=is_locked)
-        self.async_show(self.history.with_refusal(self.data))
+    def async_set_lock(self, lock: UpdateLock | None) -> None:
+        """Show the update lock that refused the last attempt, or None."""
+        self.history.set_lock(lock)
+        self.async_show(self.history.with_lock(self.data))
 
     @callback
     def async_poll_often(self) -> None:
@@ -267,7 +272,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         )
         if is_complete:
             self.history.clear_lock_after_update(state)
-        state = self.history.with_refusal(state)
+        state = self.history.with_lock(state)
         monitor = self.history.services
         if not state.online:
             if not self.expected_outage.is_active:
