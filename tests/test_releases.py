@@ -103,6 +103,7 @@ async def test_device_that_tracks_its_fleet(
     assert others == ["2.4.1", "2.0.0"]
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_pin_device(
     hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
