@@ -127,6 +127,7 @@ async def test_only_changes_are_written(
     assert sorted(written) == [
         f"sensor.{NAME}_cpu_usage",
         f"sensor.{NAME}_overall_status",
+        "sensor.kiosks_devices_with_reduced_functionality",
     ]
 
 
@@ -149,11 +150,11 @@ async def test_only_changes_are_written(
         ("sensor.kiosk_lobby_memory_usage", "31.9"),
         ("sensor.kiosk_lobby_os_version", "balenaOS 6.5.4"),
         ("sensor.kiosk_lobby_overall_status", "operational"),
-        ("sensor.kiosk_lobby_release", "b81f0c6"),
+        ("sensor.kiosk_lobby_release", "2.4.1"),
         ("sensor.kiosk_lobby_status", "idle"),
         ("sensor.kiosk_lobby_storage_usage", "12.4"),
         ("sensor.kiosk_lobby_supervisor_version", "19.0.5"),
-        ("sensor.kiosk_lobby_target_release", "b81f0c6"),
+        ("sensor.kiosk_lobby_target_release", "2.4.1"),
         ("sensor.kiosk_lobby_update_status", "up_to_date"),
         ("sensor.kiosk_lobby_browser_status", "running"),
         ("switch.kiosk_lobby_browser_running", "on"),
@@ -499,7 +500,7 @@ async def test_update_from_pending_to_done(
     device.apply()
     await pass_time(hass, freezer, 16)
     assert state_of(hass, f"update.{NAME}_release") == "off"
-    assert state_of(hass, f"sensor.{NAME}_release") == "0f9d2b8"
+    assert state_of(hass, f"sensor.{NAME}_release") == "2.5.0"
     assert state_of(hass, "sensor.kiosks_devices_updating") == "0"
 
 
@@ -1504,7 +1505,7 @@ async def test_facts_about_an_offline_device(
     await cloud_device.device.power_off()
     await pass_time(hass, freezer, MINUTE)
     assert {name: state_of(hass, f"sensor.{NAME}_{name}") for name in facts} == facts
-    assert facts["release"] == "b81f0c6"
+    assert facts["release"] == "2.4.1"
     for live in ("cpu_usage", "memory_usage", "update_status"):
         assert state_of(hass, f"sensor.{NAME}_{live}") == "unavailable"
     assert state_of(hass, f"update.{NAME}_release") == "unavailable"

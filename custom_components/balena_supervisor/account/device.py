@@ -21,19 +21,22 @@ from ..client import (
     TokenRefused,
     parse_version,
 )
-from ..const import CONF_DETAILS, DOMAIN, LOGGER
+from ..const import CONF_AREA_TAG, CONF_DETAILS, DOMAIN, LOGGER
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
 from ..device.reader import SupervisorReader
+from ..device.state import DeviceState
 from ..exceptions import translate_error
 from .connectivity import online_again_at
 from .fleet import FleetRegistry
 from .mac_addresses import MacAddressCounter
+from .public_url import CloudPublicUrl
+from .releases import AccountDeviceReleases, FleetReleases
 from .state import state_from_account
 from .supervisor_polls import SupervisorPolls
 from .supervisor_report import SupervisorReport
-from .tags import CloudTags
+from .tags import AccountTags, CloudTags
 from .token import TokenChecker
 
 # Rows contain what these endpoints answer.
@@ -42,11 +45,19 @@ _IN_ROWS: Final = frozenset(
 )
 
 
+class Details(Protocol):
+    """What the account knows of its devices that seldom changes."""
+
+    releases: FleetReleases
+    tags: AccountTags
+
+
 class AccountContext(Protocol):
     """The part of an account that its devices use."""
 
     hass: HomeAssistant
     cloud: BalenaCloud
+    details: Details
     entry: BalenaConfigEntry
     environment: Environment
     fleets: FleetRegistry
@@ -94,7 +105,11 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self.reader = SupervisorReader(
             self.supervisor, self.name, app_id=row.fleet_id, skipped_endpoints=_IN_ROWS
         )
-        self.tags = CloudTags(account.cloud, row.id)
+        self.tags = CloudTags(account.cloud, row.id, account.details.tags)
+        self.public_url = CloudPublicUrl(account.cloud, row)
+        self.releases = AccountDeviceReleases(
+            account.cloud, account.details.releases, lambda: self.row
+        )
         self._read_lock = asyncio.Lock()
         self.report = SupervisorReport()
         self.row = row
@@ -165,7 +180,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             self.report.clear()
             if was_reachable:
                 self.expected_outage.expect_if_applying(self.data)
-        self._update_state()
+        self.async_update_state()
 
     @override
     async def async_shutdown(self) -> None:
@@ -198,7 +213,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             await self.async_handle_auth_error(err)
             return
         self.report.set(state, requested_at)
-        self._update_state()
+        self.async_update_state()
 
     @override
     async def async_renew_key(self) -> None:
@@ -230,8 +245,15 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         super().async_poll_often()
         self._account.async_poll_soon()
 
+    def _suggested_area(self, state: DeviceState) -> str | None:
+        """Return the area that a tag suggests. Home Assistant uses it for a device that is new."""
+        if self.registry.device_entry_id:
+            return None
+        name = self._account.entry.options.get(CONF_AREA_TAG, "")
+        return (state.details.tags or {}).get(name) or None
+
     @callback
-    def _update_state(self) -> None:
+    def async_update_state(self) -> None:
         """Combine row and report into a state, and show it if it changed."""
         if self._shutdown_requested:
             return
@@ -244,6 +266,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             self.report.state_at(requested_at),
             now=now,
             is_fresh=self.report.is_fresh_at(requested_at),
+            tags=self._account.details.tags.of(self.uuid),
         )
         status = self.expected_outage.update(is_reachable=self.is_reachable)
         if status is not None:
@@ -257,6 +280,9 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             self.uuid,
             has_dashboard=self._account.has_dashboard,
         )
+        area = self._suggested_area(state)
+        if area is not None:
+            info["suggested_area"] = area
         fleet_entry_id = self._account.fleets.registry_id(self.row.fleet_id)
         if fleet_entry_id is not None:
             info["via_device_id"] = fleet_entry_id

@@ -31,8 +31,10 @@ from .expected_outage import ExpectedOutage
 from .history import async_get_history
 from .identity import DeviceIdentity, normalize_mac, queue_keys
 from .poll_schedule import PollSchedule
+from .public_url import PublicUrl
 from .reader import SupervisorReader
 from .registry import DeviceRegistryUpdater
+from .releases import ReleaseStore
 from .state import DeviceState, UpdateLock
 from .tags import TagStore
 
@@ -83,6 +85,9 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
 
     reader: SupervisorReader
     tags: TagStore
+    # Only an account can pin its devices, and only balenaCloud has public URLs.
+    public_url: PublicUrl | None = None
+    releases: ReleaseStore | None = None
     # Whether the device belongs to an account.
     is_in_fleet = False
     # Whether it has all entities. A device of an account has them only with an option.

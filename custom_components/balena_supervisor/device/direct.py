@@ -15,7 +15,7 @@ from ..exceptions import translate_error
 from .address import async_follow_address
 from .api_key import ApiKeyManager
 from .coordinator import DeviceCoordinator
-from .entry import BalenaConfigEntry
+from .entry import BalenaConfigEntry, find_dashboard_page
 from .environment import Environment
 from .evidence import shared_mac_addresses
 from .identity import is_maker_assigned, is_own_device, normalize_mac
@@ -65,11 +65,13 @@ class DirectCoordinator(DeviceCoordinator):
         self._identity = IdentityGuard(hass, entry, is_own_device=self._is_own_device)
         self.poll_statistics = PollStatistics()
         self.tags = SupervisorTags(supervisor)
+        self._dashboard_page: str | None = None
+        self._is_dashboard_page_due = True
         self.reader = SupervisorReader(
             supervisor,
             entry.title,
             app_id=environment.app_id if self._is_own_device else None,
-            on_details=self._read_tags,
+            on_details=self._async_details_read,
         )
 
     @property
@@ -196,6 +198,12 @@ class DirectCoordinator(DeviceCoordinator):
         info = self.registry.device_info(
             state, self.device_name, self.uuid, has_dashboard=True
         )
+        if self._is_dashboard_page_due:
+            self._is_dashboard_page_due = False
+            self._dashboard_page = find_dashboard_page(self.hass, self.history.keys)
+        # A Supervisor does not report its uuid, but an account may have the same device.
+        if self._dashboard_page is not None:
+            info["configuration_url"] = self._dashboard_page
         info["connections"] = {
             (CONNECTION_NETWORK_MAC, normalize_mac(address))
             for address in state.mac_addresses
@@ -204,8 +212,9 @@ class DirectCoordinator(DeviceCoordinator):
         return state if self._async_register(info, state) else self.data
 
     @callback
-    def _read_tags(self) -> None:
+    def _async_details_read(self) -> None:
         """Read the tags in the background: the device may take long to answer."""
+        self._is_dashboard_page_due = True
         self.config_entry.async_create_background_task(
             self.hass, self.reader.refresh_tags(), f"{self.name} tags"
         )
