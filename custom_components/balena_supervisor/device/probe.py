@@ -29,11 +29,17 @@ class ProbedDevice:
     checks_key: bool = False
 
     def unique_mac_address(self, hass: HomeAssistant) -> str | None:
-        """Return a MAC address that identifies the device, or None."""
+        """Return a MAC address that identifies the device, or None.
+
+        An entry whose unique id is the address of a removed network card keeps its unique id.
+        """
         known = {
             address
             for entry in hass.config_entries.async_entries(DOMAIN)
-            for address in entry.data.get(CONF_MAC_ADDRESSES, ())
+            for address in (
+                entry.unique_id,
+                *entry.data.get(CONF_MAC_ADDRESSES, ()),
+            )
         }
         return next(
             (
