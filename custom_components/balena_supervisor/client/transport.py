@@ -56,11 +56,25 @@ class DirectTransport:
     """Sends requests to the Supervisor over the network, or on the same device."""
 
     def __init__(
-        self, url: str | URL, session: ClientSession, api_key: str | None = None
+        self,
+        url: str | URL,
+        session: ClientSession,
+        api_key: str | None = None,
+        *,
+        withheld_key: str | None = None,
     ) -> None:
-        """Initialize the transport. In local mode, the Supervisor needs no API key."""
+        """Initialize the transport. In local mode, the Supervisor needs no API key.
+
+        `withheld_key` is not sent, and no error message contains it.
+        """
         # Supervisors before 11.3 do not support the scheme Bearer.
-        self._http = HttpClient(url, session, api_key, scheme="ApiKey")
+        self._http = HttpClient(
+            url,
+            session,
+            api_key,
+            scheme="ApiKey",
+            withheld_credential=withheld_key,
+        )
 
     async def request(
         self,

@@ -121,8 +121,9 @@ async def async_confirm_device(
     data = entry.data
     key = None if is_leased_to_another(hass, entry, url) else data.get(CONF_API_KEY)
     session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
+    keyless = DirectTransport(url, session, withheld_key=data.get(CONF_API_KEY))
     try:
-        report = await Supervisor(DirectTransport(url, session)).device()
+        report = await Supervisor(keyless).device()
     except AuthenticationFailed:
         if key is None:
             # A stranger, or the key of a device that had none.
