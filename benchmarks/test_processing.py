@@ -133,11 +133,11 @@ def test_account(benchmark: BenchmarkFixture) -> None:
     made = rows(page())
     now = datetime.now(UTC)
 
-    def judge() -> int | None:
+    def create_states() -> int | None:
         states = [state_from_account(row, "fleet", now=now) for row in made]
         return fleet_state_from_devices(states, None).online
 
-    assert benchmark(judge) == DEVICES
+    assert benchmark(create_states) == DEVICES
 
 
 def test_first_poll(benchmark: BenchmarkFixture, runner: asyncio.Runner) -> None:

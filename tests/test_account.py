@@ -1,4 +1,4 @@
-"""An account is polled at once, and the entities of its devices and fleets tell what is true."""
+"""An account is polled with one query, and its devices and fleets show correct states."""
 
 import asyncio
 from datetime import timedelta
@@ -53,14 +53,14 @@ NEXT_RELEASE = Release(
 
 
 def paths(cloud: CloudServer) -> list[str]:
-    """Return the paths that the API was asked for."""
+    """Return the paths that were requested from the API."""
     return [request.path for request in cloud.requests]
 
 
 def registered(
     registry: dr.DeviceRegistry, entry: MockConfigEntry, name: str
 ) -> dr.AnyDeviceEntry | None:
-    """Return a device of an entry by its name, None when it is not registered."""
+    """Return a device of an entry by its name, or None if it is not registered."""
     devices = dr.async_entries_for_config_entry(registry, entry.entry_id)
     services = [
         service
@@ -71,7 +71,7 @@ def registered(
 
 
 def device_ids(hass: HomeAssistant, entry: MockConfigEntry) -> list[str]:
-    """Return the ids of the fleet and its devices, in this order."""
+    """Return the registry ids of the fleet and its devices, in this order."""
     registry = dr.async_get(hass)
     devices = dr.async_entries_for_config_entry(registry, entry.entry_id)
     return [item.id for item in sorted(devices, key=lambda item: item.name != "kiosks")]
@@ -79,7 +79,7 @@ def device_ids(hass: HomeAssistant, entry: MockConfigEntry) -> list[str]:
 
 @pytest.fixture
 def written(hass: HomeAssistant) -> list[str]:
-    """Return the entities whose states are written from now on, changed or not."""
+    """Return a list that gets the entity ids of all states written from now on."""
     entities: list[str] = []
 
     @callback
@@ -99,7 +99,7 @@ async def test_one_request_per_poll(
     fleet: Fleet,
     written: list[str],
 ) -> None:
-    """A poll asks once, whatever the number of devices, and writes nothing that is as it was."""
+    """A poll sends one request for any number of devices, and writes no unchanged state."""
     for number in range(30):
         cloud.make_device(fleet, f"kiosk-{number}")
     await pass_time(hass, freezer, MINUTE)
@@ -120,14 +120,17 @@ async def test_only_changes_are_written(
     fleet: Fleet,
     written: list[str],
 ) -> None:
-    """What changes on one device is written of that entity, and of no other."""
+    """What changes on one device is written of these entities, and of no other."""
     cloud.make_device(fleet, "kiosk-canteen")
     await pass_time(hass, freezer, MINUTE)
     written.clear()
     cloud_device.cpu_usage = 99
     cloud_device.heartbeat = "timeout"
     await pass_time(hass, freezer, MINUTE)
-    assert written == [f"sensor.{NAME}_overall_status"]
+    assert sorted(written) == [
+        f"sensor.{NAME}_cpu_usage",
+        f"sensor.{NAME}_overall_status",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -172,26 +175,10 @@ async def test_states(
     entity_id: str,
     state: str,
 ) -> None:
-    """Every entity of a device, a service and a fleet tells what the account knows."""
+    """Every entity of a device, a service and a fleet shows the data of the account."""
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert state_of(hass, entity_id) == state
-
-
-async def test_few_entities_are_enabled(
-    account: MockConfigEntry,
-    device_registry: dr.DeviceRegistry,
-    entity_registry: er.EntityRegistry,
-) -> None:
-    """Of a device of a fleet, seven entities are enabled; the others are there to be."""
-    device = registered(device_registry, account, "kiosk-lobby")
-    assert device is not None
-    entities = er.async_entries_for_device(
-        entity_registry, device.id, include_disabled_entities=True
-    )
-    enabled = [entity for entity in entities if entity.disabled_by is None]
-    assert len(enabled) == 7
-    assert len(entities) > 25
 
 
 async def test_devices_hang_under_their_fleet(
@@ -199,7 +186,7 @@ async def test_devices_hang_under_their_fleet(
     cloud_device: CloudDevice,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """A fleet is a device of the kind of a service, its devices are reached via it."""
+    """A fleet is a device of type service, and the devices are connected via it."""
     fleet = registered(device_registry, account, "kiosks")
     device = registered(device_registry, account, "kiosk-lobby")
     assert isinstance(fleet, dr.DeviceEntry)
@@ -221,7 +208,7 @@ async def test_offline_device(
     account: MockConfigEntry,
     cloud_device: CloudDevice,
 ) -> None:
-    """A device that is offline stays and says so, and is as it was when it is back."""
+    """An offline device keeps its entities, and recovers when it is online again."""
     await cloud_device.device.power_off()
     cloud_device.heartbeat = "offline"
     await pass_time(hass, freezer, MINUTE)
@@ -245,7 +232,7 @@ async def test_device_joins(
     cloud: CloudServer,
     fleet: Fleet,
 ) -> None:
-    """A device that joins the fleet appears by itself, with its services."""
+    """A device that joins the fleet is added automatically, with its services."""
     cloud.make_device(fleet, "kiosk-canteen")
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, "binary_sensor.kiosk_canteen_online") == "on"
@@ -262,7 +249,7 @@ async def test_device_leaves(
     fleet: Fleet,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """A device that was deleted is unavailable at first, and gone when it is missing again."""
+    """A deleted device is unavailable after one poll, and removed after two."""
     cloud.make_device(fleet, "kiosk-canteen")
     await pass_time(hass, freezer, MINUTE)
     cloud.remove_device(cloud_device.device.uuid)
@@ -329,7 +316,7 @@ async def test_device_that_left_is_freed(
     cloud_device: CloudDevice,
     fleet: Fleet,
 ) -> None:
-    """Nothing is kept of a device that a fleet has no more, though its entry stays loaded."""
+    """A removed device is freed from memory while its entry stays loaded."""
     cloud.make_device(fleet, "kiosk-canteen")
     await pass_time(hass, freezer, MINUTE)
     devices = account.runtime_data.devices
@@ -344,13 +331,13 @@ async def test_device_that_left_is_freed(
     assert len(devices) == 1
 
 
-async def test_device_is_left_out_once(
+async def test_device_missing_from_one_poll(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """An answer that leaves a device out once costs it nothing."""
+    """A device that is missing from one response is not removed."""
     cloud.faults.add("GET", "/v7/device", Fault.json({"d": []}), times=1)
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "unavailable"
@@ -367,7 +354,7 @@ async def test_device_leaves_while_home_assistant_is_down(
     cloud_device: CloudDevice,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """A device that left in the meantime disappears, too."""
+    """A device that was deleted while Home Assistant was down is removed."""
     await hass.config_entries.async_unload(account.entry_id)
     cloud.remove_device(cloud_device.device.uuid)
     await hass.config_entries.async_setup(account.entry_id)
@@ -380,14 +367,14 @@ async def test_device_leaves_while_home_assistant_is_down(
     )
 
 
-async def test_name_is_kept_in_step(
+async def test_device_name_follows_balena(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud_device: CloudDevice,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """A device is called as in balena, unless the person calls it otherwise."""
+    """The name follows the name in balena, unless the user changed it."""
     device = registered(device_registry, account, "kiosk-lobby")
     assert device is not None
     device_registry.async_update_device(device.id, name_by_user="Front door")
@@ -405,7 +392,7 @@ async def test_renamed_entity(
     account: MockConfigEntry,
     cloud_device: CloudDevice,
 ) -> None:
-    """An entity with another id is the same, and is not added a second time."""
+    """An entity with a changed entity id is not added a second time."""
     entity_registry.async_update_entity(
         f"binary_sensor.{NAME}_online", new_entity_id="binary_sensor.front_door"
     )
@@ -424,7 +411,7 @@ async def test_renamed_entity_that_comes_back(
     account: MockConfigEntry,
     cloud_device: CloudDevice,
 ) -> None:
-    """An entity that was renamed and removed is added again."""
+    """An entity that was renamed and then removed is added again."""
     entity_registry.async_update_entity(
         f"binary_sensor.{NAME}_online", new_entity_id="binary_sensor.front_door"
     )
@@ -442,21 +429,21 @@ async def test_renamed_entity_that_comes_back(
     assert state_of(hass, entity_id) == "on"
 
 
-async def test_fleets_are_remembered(
+async def test_fleet_uuids_are_stored(
     account: MockConfigEntry, cloud: CloudServer, fleet: Fleet
 ) -> None:
-    """An entry remembers its fleets, which identify the account under another host name."""
+    """An entry stores the uuids of its fleets, which identify the account under another host name."""
     assert account.data["fleet_uuids"] == [fleet.uuid]
 
 
-async def test_fleets_stay_remembered(
+async def test_fleet_uuids_stay_stored(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
     fleet: Fleet,
 ) -> None:
-    """An account whose fleets are all gone is still known by them."""
+    """The uuids of the fleets stay stored after all fleets are gone."""
     cloud.remove_fleet(fleet)
     await pass_time(hass, freezer, MINUTE)
     await pass_time(hass, freezer, MINUTE)
@@ -470,7 +457,7 @@ async def test_device_of_a_fleet_that_is_not_chosen(
     cloud: CloudServer,
     cloud_device: CloudDevice,
 ) -> None:
-    """A row of a fleet that was not chosen makes no device."""
+    """A row of a fleet that is not selected adds no device."""
     cloud.make_device(cloud.add_fleet("gateways"), "gateway-roof")
     cloud.ignored_options = {"$filter"}
     await hass.config_entries.async_setup(account_entry.entry_id)
@@ -479,7 +466,7 @@ async def test_device_of_a_fleet_that_is_not_chosen(
     assert {device.name for device in devices} == {"kiosks", "kiosk-lobby"}
 
 
-async def test_name_of_a_fleet_is_kept_in_step(
+async def test_fleet_name_follows_balena(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     entity_registry: er.EntityRegistry,
@@ -487,7 +474,7 @@ async def test_name_of_a_fleet_is_kept_in_step(
     cloud_device: CloudDevice,
     fleet: Fleet,
 ) -> None:
-    """Devices tell the new name of their fleet, though nothing else of them changed."""
+    """Devices show the new name of their fleet, even if their own row did not change."""
     cloud_device.device.vpn_connected = False
     entity_registry.async_update_entity("sensor.kiosk_lobby_fleet", disabled_by=None)
     await hass.config_entries.async_reload(account.entry_id)
@@ -508,10 +495,11 @@ async def test_device_moves_to_another_fleet(
     fleet: Fleet,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """A device that moves to another chosen fleet is then found under that."""
+    """A device that moves to another selected fleet is connected via that fleet."""
     other = cloud.add_fleet("gateways", release=fleet.release)
     hass.config_entries.async_update_entry(
-        account_entry, options={"fleets": [fleet.id, other.id], "services": False}
+        account_entry,
+        options={"fleets": [fleet.id, other.id], "services": False, "details": True},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -537,7 +525,7 @@ async def test_update_from_pending_to_done(
     cloud_device: CloudDevice,
     fleet: Fleet,
 ) -> None:
-    """A release that the fleet tracks is pending, is downloaded and runs; polls hurry meanwhile."""
+    """An update goes through pending, downloading and applied; the account is polled more often meanwhile."""
     device = cloud_device.device
     cloud.release(fleet, NEXT_RELEASE, start=False)
     await pass_time(hass, freezer, MINUTE)
@@ -572,7 +560,7 @@ async def test_failed_update(
     cloud_device: CloudDevice,
     fleet: Fleet,
 ) -> None:
-    """An update that failed counts in the fleet."""
+    """A failed update is counted in the state of the fleet."""
     cloud.release(fleet, NEXT_RELEASE, start=False)
     cloud_device.device.begin_update(NEXT_RELEASE)
     cloud_device.device.fail_update("no space")
@@ -588,7 +576,7 @@ async def test_locked_update(
     cloud_device: CloudDevice,
     fleet: Fleet,
 ) -> None:
-    """An update that waits at a lock is told as failed, and stays so until it is done."""
+    """An update that waits for a lock is reported as failed until it is applied."""
     device = cloud_device.device
     device.lock()
     cloud.release(fleet, NEXT_RELEASE, start=False)
@@ -601,7 +589,7 @@ async def test_locked_update(
     device.apply()
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, "sensor.kiosks_devices_failing") == "0"
-    assert state_of(hass, f"sensor.{NAME}_release") == "0f9d2b8"
+    assert state_of(hass, f"update.{NAME}_release") == "off"
 
 
 async def test_pinned_device(
@@ -612,12 +600,12 @@ async def test_pinned_device(
     cloud_device: CloudDevice,
     fleet: Fleet,
 ) -> None:
-    """A pinned device has nothing pending when its fleet gets another release."""
+    """A new release of the fleet is not pending on a pinned device."""
     cloud_device.pinned = fleet.release
     cloud.release(fleet, NEXT_RELEASE, start=False)
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"update.{NAME}_release") == "off"
-    # Nobody else tells of the fleet's release, which is asked for now and then.
+    # No other device reports the release of the fleet, which is read at a longer interval.
     await pass_time(hass, freezer, 601)
     assert state_of(hass, "sensor.kiosks_release") == "2.5.0"
 
@@ -630,7 +618,7 @@ async def test_without_services(
     fleet: Fleet,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """Without services, none is asked for, and those that were there go."""
+    """Without services in the options, no images are queried, and existing services are removed."""
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert (
@@ -642,7 +630,8 @@ async def test_without_services(
     cloud.requests.clear()
     await hass.config_entries.async_unload(account_entry.entry_id)
     hass.config_entries.async_update_entry(
-        account_entry, options={"fleets": [fleet.id], "services": False}
+        account_entry,
+        options={"fleets": [fleet.id], "services": False, "details": True},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -663,7 +652,7 @@ async def test_deselected_fleet(
     fleet: Fleet,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """A fleet that is not chosen any more goes with its devices, and comes back as it was."""
+    """A deselected fleet is removed with its devices. After it is selected again, all states are the same."""
     device = registered(device_registry, account, "kiosk-lobby")
     assert device is not None
     device_registry.async_update_device(device.id, name_by_user="Front door")
@@ -671,7 +660,7 @@ async def test_deselected_fleet(
     for chosen in (other, fleet):
         await hass.config_entries.async_unload(account.entry_id)
         hass.config_entries.async_update_entry(
-            account, options={"fleets": [chosen.id], "services": True}
+            account, options={"fleets": [chosen.id], "services": True, "details": True}
         )
         await hass.config_entries.async_setup(account.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -688,7 +677,7 @@ async def test_deselected_fleet(
 
 
 async def test_empty_fleet(hass: HomeAssistant, account_entry: MockConfigEntry) -> None:
-    """A fleet without devices is there, and says that it has none."""
+    """A fleet without devices has its entities, with a count of 0."""
     await hass.config_entries.async_setup(account_entry.entry_id)
     assert account_entry.state is ConfigEntryState.LOADED
     assert state_of(hass, "sensor.kiosks_devices") == "0"
@@ -704,7 +693,7 @@ async def test_fleet_is_gone_and_back(
     device_registry: dr.DeviceRegistry,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """A fleet that the account sees no more is told once; nothing of it is forgotten."""
+    """A repair issue reports a fleet that the account cannot see any more. Nothing is removed."""
     cloud.tokens[token].fleet_ids = set()
     for _ in range(3):
         await pass_time(hass, freezer, MINUTE)
@@ -757,7 +746,7 @@ async def test_outage(
     fault: Fault,
     text: str,
 ) -> None:
-    """An API that fails is told once, with what to do; everything comes back by itself."""
+    """An outage of the API is logged once, with advice. All entities recover automatically."""
     cloud.faults.add("GET", "/v7/device", fault)
     for _ in range(3):
         await pass_time(hass, freezer, MINUTE)
@@ -786,7 +775,7 @@ async def test_outage_at_start(
     fault: Fault,
     text: str,
 ) -> None:
-    """An API that fails at the start is tried again."""
+    """If the API fails during setup, the setup is retried."""
     cloud.faults.add("GET", "/v7/device", fault)
     await hass.config_entries.async_setup(account_entry.entry_id)
     assert account_entry.state is ConfigEntryState.SETUP_RETRY
@@ -804,7 +793,7 @@ async def test_down_at_start_and_back(
     cloud: CloudServer,
     cloud_device: CloudDevice,
 ) -> None:
-    """An API that is down at the start is there when it is back."""
+    """If the API is down during setup, the entry loads when the API is back."""
     await cloud.stop()
     await hass.config_entries.async_setup(account_entry.entry_id)
     assert account_entry.state is ConfigEntryState.SETUP_RETRY
@@ -820,7 +809,7 @@ async def test_fleets_fail_later(
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """That the fleets are not told anew costs the devices nothing."""
+    """A failed query of the fleets does not affect the devices."""
     cloud.faults.add("GET", "/v7/application", Fault.status(500))
     await pass_time(hass, freezer, 601)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
@@ -834,7 +823,7 @@ async def test_rate_limit(
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """An API that wants a pause gets it, for as long as it says."""
+    """A rate limit of the API is respected for as long as the API requests."""
     cloud.limit(0, 300)
     await pass_time(hass, freezer, MINUTE)
     cloud.requests.clear()
@@ -852,7 +841,7 @@ async def test_token_loses_a_right(
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """A valid token that may not read devices is no reason to ask for another one."""
+    """A valid token that may not list devices does not start reauthentication."""
     cloud.faults.add("GET", "/v7/device", Fault.status(401))
     await pass_time(hass, freezer, MINUTE)
     assert not hass.config_entries.flow.async_progress()
@@ -868,7 +857,7 @@ async def test_token_cannot_be_checked(
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """A refusal while nobody says who the token is of is a failure of the API."""
+    """A refusal counts as an API failure while the owner of the token cannot be queried."""
     cloud.faults.add("GET", "/v7/device", Fault.status(401))
     cloud.faults.add("GET", "/actor/v1/whoami", Fault.status(503))
     await pass_time(hass, freezer, MINUTE)
@@ -881,7 +870,7 @@ async def test_older_api(
     cloud: CloudServer,
     cloud_device: CloudDevice,
 ) -> None:
-    """An API that lacks a field is asked for less, and its devices are there all the same."""
+    """If the API lacks a field, the query omits it, and the devices are available."""
     cloud.missing_fields.add("is_undervolted")
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -890,16 +879,16 @@ async def test_older_api(
     assert hass.states.get(f"sensor.{NAME}_cpu_usage") is None
 
 
-# What only a Supervisor knows
+# Values that only a Supervisor reports
 
 
-async def test_supervisors_are_asked_now_and_then(
+async def test_supervisors_of_small_fleet_are_polled(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """In a small fleet, Supervisors are asked every ten minutes."""
+    """In a small fleet, Supervisors are polled every ten minutes."""
     cloud.requests.clear()
     for _ in range(9):
         await pass_time(hass, freezer, MINUTE)
@@ -916,7 +905,7 @@ async def test_supervisor_is_unhealthy(
     account: MockConfigEntry,
     cloud_device: CloudDevice,
 ) -> None:
-    """A Supervisor that is unhealthy is a problem, while it says so."""
+    """An unhealthy Supervisor is a problem until it is healthy again."""
     cloud_device.device.healthy = False
     await pass_time(hass, freezer, 601)
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "on"
@@ -926,13 +915,13 @@ async def test_supervisor_is_unhealthy(
 
 
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
-async def test_what_a_supervisor_told_grows_old(
+async def test_supervisor_report_expires(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """What was told long ago is not known any more."""
+    """An old report of a Supervisor is not used any more."""
     cloud.faults.add("POST", "/supervisor/*", Fault.status(502, "", "text/html"))
     await pass_time(hass, freezer, 601)
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "off"
@@ -940,14 +929,14 @@ async def test_what_a_supervisor_told_grows_old(
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "unknown"
 
 
-async def test_supervisors_of_large_fleets_are_left_alone(
+async def test_supervisors_of_large_fleet_are_not_polled(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account_entry: MockConfigEntry,
     cloud: CloudServer,
     fleet: Fleet,
 ) -> None:
-    """In a fleet of more than 25 devices, only those Supervisors are asked that do something."""
+    """In a fleet of more than 25 devices, only Supervisors with a change in progress are polled."""
     devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(26)]
     await hass.config_entries.async_setup(account_entry.entry_id)
     await pass_time(hass, freezer, 601)
@@ -958,13 +947,13 @@ async def test_supervisors_of_large_fleets_are_left_alone(
     assert asked == [devices[7]]
 
 
-async def test_supervisors_out_of_reach_are_not_asked(
+async def test_supervisors_without_vpn_are_not_polled(
     hass: HomeAssistant,
     account_entry: MockConfigEntry,
     cloud: CloudServer,
     cloud_device: CloudDevice,
 ) -> None:
-    """Nothing is sent to a device without a VPN."""
+    """No request is sent to a device without a VPN."""
     cloud_device.device.vpn_enabled = False
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -972,13 +961,13 @@ async def test_supervisors_out_of_reach_are_not_asked(
     assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "off"
 
 
-async def test_few_supervisors_are_asked_at_once(
+async def test_limit_of_concurrent_supervisor_polls(
     hass: HomeAssistant,
     account_entry: MockConfigEntry,
     cloud: CloudServer,
     fleet: Fleet,
 ) -> None:
-    """At most four requests are under way, whatever the number of devices."""
+    """At most four Supervisors are polled concurrently."""
     for number in range(10):
         cloud.make_device(fleet, f"kiosk-{number}")
     hanging = Fault.hang()
@@ -993,14 +982,14 @@ async def test_few_supervisors_are_asked_at_once(
     assert len(asked) == 10
 
 
-async def test_supervisors_are_left_alone_during_a_pause(
+async def test_supervisors_are_not_polled_during_backoff(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
     fleet: Fleet,
 ) -> None:
-    """When the API wants a pause, those that wait are asked after it."""
+    """Supervisors that wait during a backoff of the API are polled after it."""
     devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(6)]
     refusal = Fault(status_code=429, headers={"Retry-After": "120"})
     cloud.faults.add("POST", "/supervisor/*", refusal)
@@ -1021,14 +1010,14 @@ async def test_two_accounts_with_the_same_device(
     fleet: Fleet,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """A device that two accounts see is there twice."""
+    """A device that two accounts can see is registered once for each."""
     other = cloud.add_token(username="other")
     entry = MockConfigEntry(
         domain=DOMAIN,
         title="other",
         unique_id=f"127.0.0.1_{cloud.tokens[other].actor}",
         data={**account.data, "token": other},
-        options={"fleets": [fleet.id], "services": False},
+        options={"fleets": [fleet.id], "services": False, "details": True},
     )
     entry.add_to_hass(hass)
     await hass.config_entries.async_setup(entry.entry_id)
@@ -1047,7 +1036,7 @@ async def test_unload(
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """An account leaves nothing behind when it is unloaded, and asks nothing any more."""
+    """An unloaded account sends no more requests."""
     assert await hass.config_entries.async_unload(account.entry_id)
     assert account.state is ConfigEntryState.NOT_LOADED
     cloud.requests.clear()
@@ -1058,7 +1047,7 @@ async def test_unload(
 async def test_reload_during_a_poll(
     hass: HomeAssistant, account: MockConfigEntry, cloud: CloudServer
 ) -> None:
-    """An account that is reloaded while it is polled is there as before."""
+    """An account that is reloaded during a poll recovers."""
     cloud.faults.add("GET", "/v7/device", Fault.hang(), times=1)
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=MINUTE))
     await asyncio.sleep(0.05)
@@ -1067,14 +1056,14 @@ async def test_reload_during_a_poll(
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
 
 
-async def test_others_run_while_many_devices_join(
+async def test_many_devices_join_and_leave_in_batches(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
     fleet: Fleet,
 ) -> None:
-    """Many devices that join or leave at once do so in slices, all of them."""
+    """Many devices that join or leave together are processed in batches, and none is lost."""
     devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(70)]
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, "sensor.kiosks_devices") == "71"
@@ -1090,7 +1079,7 @@ async def test_others_run_while_many_devices_join(
 async def test_token_travels_in_the_header_only(
     account: MockConfigEntry, cloud: CloudServer, token: str
 ) -> None:
-    """No request has the token in its address, and no device's key is asked for."""
+    """No URL contains the token, and no query requests the key of a device."""
     for request in cloud.requests:
         assert request.headers["Authorization"] == f"Bearer {token}"
         assert token not in request.path_qs
@@ -1107,7 +1096,7 @@ async def test_removal_by_hand(
     token: str,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """What is there cannot be removed by hand; what is gone with its fleet can."""
+    """An existing device cannot be removed by the user. A device of a removed fleet can."""
     assert await async_setup_component(hass, "config", {})
     client = await hass_ws_client(hass)
     ids = [
@@ -1127,7 +1116,7 @@ async def test_removal_by_hand(
         assert device_registry.async_get(device_id) is None
 
 
-# What must not disturb
+# Robustness
 
 
 async def test_two_devices_with_the_same_hardware(
@@ -1139,7 +1128,7 @@ async def test_two_devices_with_the_same_hardware(
     fleet: Fleet,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """A device that was provisioned anew is another one, though it has the same addresses."""
+    """A device that was provisioned again is a new device, although its MAC addresses are the same."""
     addresses = ("B8:27:EB:00:00:01",)
     cloud_device.device.mac_addresses = addresses
     cloud.make_device(fleet, "kiosk-anew", mac_addresses=addresses)
@@ -1152,26 +1141,26 @@ async def test_two_devices_with_the_same_hardware(
 
 
 @pytest.mark.parametrize("status", [429, 502, 503])
-async def test_supervisor_tells_no_services(
+async def test_supervisor_reports_no_services(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
     status: int,
 ) -> None:
-    """Services that a Supervisor does not tell stay as the account tells them."""
+    """Services that a Supervisor does not report keep the states of the account."""
     cloud.faults.add("POST", "/supervisor/v2/applications/state", Fault.status(status))
     await pass_time(hass, freezer, 601)
     assert state_of(hass, f"switch.{NAME}_browser_running") == "on"
 
 
-async def test_supervisor_tells_of_more_apps(
+async def test_supervisor_reports_more_apps(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud_device: CloudDevice,
 ) -> None:
-    """Services of another app, which the account does not tell, do not come and go."""
+    """Services of apps that only the Supervisor reports are not added."""
     release = Release("a" * 32, services=(Service("extra"),))
     cloud_device.device.run_app(App(77, "second", release))
     await pass_time(hass, freezer, 601)
@@ -1180,13 +1169,13 @@ async def test_supervisor_tells_of_more_apps(
 
 
 @pytest.mark.expects_log("oo many requests")
-async def test_command_does_not_end_a_pause(
+async def test_command_does_not_end_backoff(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """A command while the API wants a pause has no poll follow before that is over."""
+    """A command during a backoff of the API does not cause an earlier poll."""
     refusal = Fault(status_code=429, headers={"Retry-After": "300"})
     cloud.faults.add("GET", "/v7/device", refusal)
     await pass_time(hass, freezer, MINUTE)
@@ -1202,13 +1191,13 @@ async def test_command_does_not_end_a_pause(
 
 
 @pytest.mark.expects_log("oo many requests")
-async def test_pause_has_an_end(
+async def test_backoff_is_limited(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """A pause of months is cut to an hour."""
+    """A backoff of months is limited to one hour."""
     refusal = Fault(status_code=429, headers={"Retry-After": "9999999"})
     cloud.faults.add("GET", "/v7/device", refusal, times=1)
     await pass_time(hass, freezer, MINUTE)
@@ -1216,7 +1205,7 @@ async def test_pause_has_an_end(
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
 
 
-async def test_fleet_is_lost_while_nobody_tells_of_fleets(
+async def test_missing_fleet_while_fleets_cannot_be_read(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1224,7 +1213,7 @@ async def test_fleet_is_lost_while_nobody_tells_of_fleets(
     token: str,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """Devices are not removed while it is not known whether their fleet is there."""
+    """No device is removed while it is unknown whether its fleet exists."""
     cloud.tokens[token].fleet_ids = set()
     cloud.faults.add("GET", "/v7/application", Fault.status(503))
     for _ in range(4):
@@ -1243,14 +1232,14 @@ async def test_archived_fleet(
     fleet: Fleet,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """A fleet that is archived is still there, as its devices are."""
+    """An archived fleet and its devices stay."""
     fleet.is_archived = True
     await pass_time(hass, freezer, 601)
     assert state_of(hass, "sensor.kiosks_devices") == "1"
     assert not issue_registry.issues
 
 
-async def test_repair_goes_with_its_entry(
+async def test_issue_is_deleted_with_its_entry(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
@@ -1258,7 +1247,7 @@ async def test_repair_goes_with_its_entry(
     fleet: Fleet,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """What is told of a fleet ends when its account is removed."""
+    """The repair issue of a fleet is deleted with the account."""
     cloud.remove_fleet(fleet)
     await pass_time(hass, freezer, MINUTE)
     assert len(issue_registry.issues) == 1
@@ -1267,14 +1256,14 @@ async def test_repair_goes_with_its_entry(
 
 
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
-async def test_what_a_supervisor_told_is_forgotten_out_of_reach(
+async def test_supervisor_report_is_discarded_without_vpn(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
     cloud_device: CloudDevice,
 ) -> None:
-    """What a device told before it was out of reach is not known when it is back."""
+    """The report of a Supervisor is discarded when its device disconnects."""
     cloud_device.device.vpn_enabled = False
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "unknown"
@@ -1289,7 +1278,7 @@ async def test_version_is_taken_from_the_account(
     cloud: CloudServer,
     fleet: Fleet,
 ) -> None:
-    """An old Supervisor is not asked for what it does not have, not even at first."""
+    """An old Supervisor never receives requests that its version does not support."""
     device = cloud.make_device(fleet, "kiosk-old", supervisor_version="6.6.0")
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -1310,7 +1299,7 @@ async def test_command_during_an_outage(
     cloud: CloudServer,
     written: list[str],
 ) -> None:
-    """A command that succeeds while the account tells nothing has nothing come back for a moment."""
+    """A successful command during an API outage does not make the devices available."""
     cloud.faults.add("GET", "/v7/device", Fault.status(503))
     await pass_time(hass, freezer, MINUTE)
     written.clear()
@@ -1329,7 +1318,7 @@ async def test_command_outlives_its_entry(
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """A command that ends after its entry was unloaded has nothing follow."""
+    """A command that ends after its entry was unloaded causes no further request."""
     cloud.faults.add("POST", "/supervisor/v1/blink", Fault.hang())
     restart = "/supervisor/v2/applications/2000001/restart"
     cloud.faults.add("POST", restart, Fault.hang())
@@ -1350,14 +1339,14 @@ async def test_command_outlives_its_entry(
     assert not cloud.requests
 
 
-async def test_one_question_for_many_refusals(
+async def test_token_is_checked_once_for_many_refusals(
     hass: HomeAssistant,
     account_entry: MockConfigEntry,
     cloud: CloudServer,
     token: str,
     fleet: Fleet,
 ) -> None:
-    """When all devices of a fleet refuse, it is asked once whether the token is good."""
+    """If all devices of a fleet refuse, the token is checked once."""
     for number in range(12):
         cloud.make_device(fleet, f"kiosk-{number}")
     await hass.config_entries.async_setup(account_entry.entry_id)
@@ -1381,7 +1370,7 @@ async def test_supervisor_has_not_noticed_a_release(
     cloud: CloudServer,
     fleet: Fleet,
 ) -> None:
-    """A Supervisor that has not noticed a release does not make its update come and go."""
+    """The update does not flicker if a Supervisor has not detected the new release yet."""
     cloud.release(fleet, NEXT_RELEASE, start=False)
     await pass_time(hass, freezer, MINUTE)
     for _ in range(4):
@@ -1393,27 +1382,27 @@ async def test_supervisor_has_not_noticed_a_release(
 
 
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
-async def test_front_end_is_unwell(
+async def test_error_of_a_proxy_is_not_of_the_supervisor(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """That something on the way is unwell says nothing of the Supervisor."""
+    """An error between the API and the Supervisor is not a problem of the Supervisor."""
     fault = Fault.status(503, "Service Unavailable")
     cloud.faults.add("POST", "/supervisor/v1/healthy", fault)
     await pass_time(hass, freezer, 601)
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "unknown"
 
 
-async def test_device_that_hangs_keeps_no_other_waiting(
+async def test_hanging_device_does_not_delay_others(
     hass: HomeAssistant,
     account_entry: MockConfigEntry,
     cloud: CloudServer,
     cloud_device: CloudDevice,
     fleet: Fleet,
 ) -> None:
-    """A switch tells at once what became of it, whatever another device does."""
+    """A switch shows the result of its command at once, even if another device hangs."""
     hanging = cloud.make_device(fleet, "kiosk-canteen")
     hanging.supervisor.faults.add("*", "/*", Fault.hang())
     await hass.config_entries.async_setup(account_entry.entry_id)
@@ -1425,12 +1414,12 @@ async def test_device_that_hangs_keeps_no_other_waiting(
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
-async def test_entity_is_updated_by_hand(
+async def test_update_entity_action(
     hass: HomeAssistant,
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """Who updates an entity by hand has the account polled."""
+    """The action to update an entity polls the account."""
     assert await async_setup_component(hass, "homeassistant", {})
     cloud.requests.clear()
     await hass.services.async_call(
@@ -1444,13 +1433,13 @@ async def test_entity_is_updated_by_hand(
 
 
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
-async def test_pause_while_a_supervisor_is_asked(
+async def test_backoff_during_a_supervisor_poll(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
 ) -> None:
-    """What is not asked since the API wants a pause stays as it was, and is asked when that is over."""
+    """Values that cannot be read during a backoff stay, and are read after it."""
     await hass.async_block_till_done(wait_background_tasks=True)
     cloud.faults.add("POST", "/supervisor/v1/healthy", Fault.status(429))
     await pass_time(hass, freezer, 601)
@@ -1462,13 +1451,13 @@ async def test_pause_while_a_supervisor_is_asked(
 
 
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
-async def test_state_is_asked_for_in_a_pause(
+async def test_get_state_during_backoff(
     hass: HomeAssistant,
     account: MockConfigEntry,
     cloud: CloudServer,
     entity_registry: er.EntityRegistry,
 ) -> None:
-    """Who asks for a state in a pause is told that there is one."""
+    """An action that reads a state during a backoff reports the backoff."""
     entity = entity_registry.async_get("binary_sensor.kiosk_lobby_online")
     assert entity is not None
     cloud.faults.add("POST", "/supervisor/v2/applications/state", Fault.status(429))
@@ -1502,7 +1491,7 @@ async def test_vpn_outage(
     account: MockConfigEntry,
     cloud_device: CloudDevice,
 ) -> None:
-    """A device that is only without VPN is offline at first, and online after 16 minutes."""
+    """A device that only lost its VPN is offline at first, and online after 16 minutes."""
     cloud_device.device.vpn_connected = False
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
@@ -1548,7 +1537,7 @@ async def test_vpn_switched_off(
     cloud: CloudServer,
     cloud_device: CloudDevice,
 ) -> None:
-    """A device whose VPN is switched off stays online; commands to it are not sent."""
+    """A device whose VPN is disabled stays online; commands to it are refused."""
     cloud_device.device.vpn_enabled = False
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
@@ -1574,7 +1563,7 @@ async def test_facts_about_an_offline_device(
     account: MockConfigEntry,
     cloud_device: CloudDevice,
 ) -> None:
-    """An offline device keeps what changes seldom, and nothing else."""
+    """An offline device keeps only the values that seldom change."""
     facts = {
         name: state_of(hass, f"sensor.{NAME}_{name}")
         for name in (
@@ -1600,7 +1589,7 @@ async def test_progress_of_provisioning(
     account: MockConfigEntry,
     cloud_device: CloudDevice,
 ) -> None:
-    """The progress of a device that is being configured is shown with its summary."""
+    """The progress of provisioning is an attribute of the overall status."""
     cloud_device.provisioning_state = "Downloading"
     cloud_device.provisioning_progress = 33
     await pass_time(hass, freezer, MINUTE)
@@ -1640,7 +1629,7 @@ async def test_one_bad_value(
     device_registry: dr.DeviceRegistry,
     name: str,
 ) -> None:
-    """A text that is not valid, or huge, costs one field of one device."""
+    """An invalid or huge text affects one field of one device only."""
     cloud.make_device(fleet, "kiosk-canteen")
     cloud_device.field_overrides["device_name"] = name
     cloud_device.field_overrides["os_version"] = name
@@ -1656,4 +1645,4 @@ async def test_one_bad_value(
         )
         <= 255
     )
-    assert len(state_of(hass, f"sensor.{NAME}_release")) == 7
+    assert state_of(hass, f"update.{NAME}_release") == "off"

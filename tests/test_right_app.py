@@ -139,7 +139,7 @@ def test_services_that_are_missing_once() -> None:
 
 
 def test_report_of_another_app() -> None:
-    """Commit, status and progress of the app with the lowest id are not those of another app."""
+    """Commit, status and progress of an app that is not selected are ignored."""
     listed = reports(
         core=app(1, SUPERVISOR, core="Running"), fleet=app(7, "c0ffee", main="Running")
     )
@@ -162,6 +162,7 @@ async def local_app(
     return app
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_local_mode(
     hass: HomeAssistant,
     device: Device,

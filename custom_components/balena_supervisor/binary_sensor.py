@@ -13,7 +13,7 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import ATTR_REFUSED_AT
+from .const import ATTR_LOCKING_APP, ATTR_LOCKING_SERVICE, ATTR_REFUSED_AT
 from .device.entry import BalenaConfigEntry
 from .device.state import DeviceState
 from .entity import (
@@ -36,11 +36,21 @@ class BalenaBinarySensorDescription(
     attributes_fn: Callable[[DeviceState], dict[str, Any]] = lambda _: {}
 
 
+def _lock_attributes(state: DeviceState) -> dict[str, Any]:
+    """Return who holds the update lock, and when it refused the last command."""
+    return {
+        ATTR_LOCKING_APP: state.locking_app,
+        ATTR_LOCKING_SERVICE: state.lock.service if state.lock else None,
+        ATTR_REFUSED_AT: state.lock.refused_at if state.lock else None,
+    }
+
+
 BINARY_SENSORS = (
     BalenaBinarySensorDescription(
         key="update_pending",
         translation_key="update_pending",
         device_class=BinarySensorDeviceClass.UPDATE,
+        enabled_in_fleet=True,
         value_fn=lambda state: state.update_pending,
     ),
     BalenaBinarySensorDescription(
@@ -57,7 +67,8 @@ BINARY_SENSORS = (
         device_class=BinarySensorDeviceClass.PROBLEM,
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=lambda state: state.update_locked,
-        attributes_fn=lambda state: {ATTR_REFUSED_AT: state.refused_at},
+        enabled_in_fleet=True,
+        attributes_fn=_lock_attributes,
     ),
     BalenaBinarySensorDescription(
         key="update_downloaded",

@@ -16,12 +16,15 @@ ATTR_RESULT: Final = "result"
 RESULT_OK: Final = "ok"
 
 # State attributes.
+ATTR_LOCKING_APP: Final = "app"
+ATTR_LOCKING_SERVICE: Final = "service"
 ATTR_PROGRESS: Final = "progress"
 ATTR_REFUSED_AT: Final = "refused_at"
 ATTR_STOPPED_BY_ITSELF: Final = "stopped_by_itself"
 
 CONF_CA_CERTIFICATE: Final = "ca_certificate"
 CONF_CONNECTION: Final = "connection"
+CONF_DETAILS: Final = "details"
 CONF_FLEETS: Final = "fleets"
 CONF_FLEET_UUIDS: Final = "fleet_uuids"
 CONF_MAC_ADDRESSES: Final = "mac_addresses"

@@ -22,6 +22,7 @@ from homeassistant.helpers.selector import (
 from .client import Fleet
 from .const import (
     CONF_CONNECTION,
+    CONF_DETAILS,
     CONF_FLEETS,
     CONF_ONE_SHOT_SERVICES,
     CONF_SERVICES,
@@ -62,6 +63,7 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
                 or {
                     CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
                     CONF_SERVICES: entry.options[CONF_SERVICES],
+                    CONF_DETAILS: entry.options[CONF_DETAILS],
                     CONF_ONE_SHOT_SERVICES: self._one_shot_services,
                 },
             ),
@@ -140,6 +142,7 @@ def fleets_schema(
                 )
             ),
             vol.Required(CONF_SERVICES, default=True): BooleanSelector(),
+            vol.Required(CONF_DETAILS, default=True): BooleanSelector(),
         }
     )
 
@@ -154,6 +157,7 @@ def fleet_options(user_input: Mapping[str, Any]) -> dict[str, Any]:
     return {
         CONF_FLEETS: sorted(map(int, user_input[CONF_FLEETS])),
         CONF_SERVICES: user_input[CONF_SERVICES],
+        CONF_DETAILS: user_input[CONF_DETAILS],
     }
 
 

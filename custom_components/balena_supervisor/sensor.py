@@ -78,6 +78,8 @@ SENSORS = (
         translation_key="status",
         device_class=SensorDeviceClass.ENUM,
         options=[status.value for status in Status],
+        # *Overall status* has the same for a device of an account.
+        enabled_in_fleet=False,
         value_fn=lambda state: state.status,
         # After a command, it shows why the device is offline: it reboots or shuts down.
         is_shown_offline=True,
@@ -86,12 +88,16 @@ SENSORS = (
         key="update_status",
         translation_key="update_status",
         device_class=SensorDeviceClass.ENUM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
         options=[status.value for status in UpdateStatus],
         value_fn=lambda state: state.update_status,
     ),
     BalenaSensorDescription(
         key="download_progress",
         translation_key="download_progress",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
         native_unit_of_measurement=PERCENTAGE,
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=0,
@@ -100,13 +106,17 @@ SENSORS = (
     BalenaSensorDescription(
         key="release",
         translation_key="release",
-        enabled_in_fleet=True,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        enabled_in_fleet=False,
         value_fn=lambda state: state.release and short_commit(state.release),
         is_shown_offline=True,
     ),
     BalenaSensorDescription(
         key="target_release",
         translation_key="target_release",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
         exists_fn=lambda state: state.target_release is not None,
         value_fn=lambda state: (
             state.target_release and short_commit(state.target_release)

@@ -1,7 +1,7 @@
 """BalenaCloud: the owner of a token, fleets and devices."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 import re
 import ssl
 import traceback
@@ -17,12 +17,14 @@ from custom_components.balena_supervisor.client import (
     BalenaError,
     CertificateInvalid,
     CloudError,
+    CloudLogs,
     ConnectionFailed,
     ConnectionRefused,
     DeviceRow,
     Fleet,
     InstalledImage,
     InvalidResponse,
+    LogLine,
     RateLimited,
     Release,
     RequestTimeout,
@@ -344,7 +346,7 @@ async def test_removed_device(
     assert [row.name for row in rows] == ["kiosk-canteen"]
 
 
-async def test_device_sees_itself(
+async def test_device_key_sees_only_its_device(
     cloud: CloudServer, cloud_device: CloudDevice, session: ClientSession
 ) -> None:
     """With a device's API key, only that device is returned."""
@@ -755,3 +757,70 @@ async def test_certificate_for_other_address(
         account = BalenaCloud(cloud.url, cloud.add_token(), session, ssl=contexts[1])
         with pytest.raises(CertificateInvalid):
             await account.whoami()
+
+
+# Logs
+
+
+def log_path(device: CloudDevice) -> str:
+    """Return the path of the logs of a device."""
+    return f"/device/v2/{device.device.uuid}/logs"
+
+
+async def test_logs(
+    cloud: CloudServer, account: BalenaCloud, cloud_device: CloudDevice
+) -> None:
+    """A line has its time, its service, and whether it is standard error."""
+    body = (
+        '[{"message":"hello","timestamp":1795426245363,"createdAt":1795426245363,'
+        '"isSystem":false,"isStdErr":true,"serviceId":7}]'
+    )
+    cloud.faults.add("GET", log_path(cloud_device), Fault.status(200, body, JSON))
+    (line,) = await CloudLogs(account).read(cloud_device.device.uuid, count=1)
+    assert line == LogLine(
+        message="hello",
+        is_stderr=True,
+        service_id=7,
+        timestamp=datetime(2026, 11, 23, 9, 30, 45, 363000, tzinfo=UTC),
+    )
+    assert cloud.requests[-1].query == {"count": "1"}
+
+
+async def test_malformed_log_lines(
+    cloud: CloudServer, account: BalenaCloud, cloud_device: CloudDevice
+) -> None:
+    """A line of a stream that is not an object is kept as text. A long line is truncated."""
+    body = "[1]\r\n\n\n" + '{"message":"late","timestamp":1e300}\n' + "x" * 100_000
+    cloud.faults.add("GET", log_path(cloud_device), Fault.status(200, body))
+    stream = CloudLogs(account).follow(cloud_device.device.uuid, count=1)
+    lines = [line async for line in stream if line is not None]
+    assert [len(line.message) for line in lines] == [3, 4, 64 * 1024]
+
+
+async def test_refused_log_stream(
+    cloud: CloudServer, account: BalenaCloud, cloud_device: CloudDevice
+) -> None:
+    """A stream raises the same errors as other requests."""
+    cloud.faults.add("GET", log_path(cloud_device), Fault.status(429, ""))
+    stream = CloudLogs(account).follow(cloud_device.device.uuid, count=1)
+    with pytest.raises(RateLimited):
+        await anext(stream)
+
+
+async def test_log_stream_is_not_redirected(
+    cloud: CloudServer, account: BalenaCloud, cloud_device: CloudDevice
+) -> None:
+    """A redirect is an error: another server must not get the token."""
+    cloud.faults.add("GET", log_path(cloud_device), Fault.status(302, ""))
+    stream = CloudLogs(account).follow(cloud_device.device.uuid, count=1)
+    with pytest.raises(InvalidResponse):
+        await anext(stream)
+
+
+async def test_service_names(account: BalenaCloud, cloud_device: CloudDevice) -> None:
+    """Services are named by id; one that does not exist is left out."""
+    ids = {
+        container.service.service_id: container.service.name
+        for container in cloud_device.device.containers.values()
+    }
+    assert await account.service_names([*ids, 987654]) == ids

@@ -1,4 +1,4 @@
-"""The demo, from its start to its end."""
+"""The demo from start to end."""
 
 import asyncio
 from pathlib import Path
@@ -67,6 +67,9 @@ async def test_shows_a_device_and_ends_in_order(tmp_path: Path) -> None:
             states = await _entity_states(home_assistant)
             assert len(states) > 15
             assert "unavailable" not in states.values()
+            # It would send multicast.
+            configuration = await home_assistant.request("GET", "config")
+            assert "zeroconf" not in configuration["components"]
         assert demo.stop(signal.SIGINT) == 0
 
     assert "Traceback" not in demo.output

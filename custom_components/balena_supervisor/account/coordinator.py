@@ -48,6 +48,7 @@ from .device import AccountDeviceCoordinator
 from .devices import AccountDevices
 from .fleet import FleetRegistry, FleetState, fleet_state_from_devices
 from .issues import AccountIssues
+from .logs import AccountLogs, AccountLogSource
 from .supervisor_polls import SupervisorPolls
 from .token import TokenChecker
 
@@ -71,8 +72,12 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self.has_dashboard = (
             URL(entry.data[CONF_URL]).host == URL(BALENA_CLOUD_URL).host
         )
+        log_source = AccountLogSource(hass, entry, cloud)
         self.devices = AccountDevices(
-            hass, entry, partial(AccountDeviceCoordinator, self)
+            hass,
+            entry,
+            partial(AccountDeviceCoordinator, self),
+            lambda coordinator: AccountLogs(coordinator, log_source),
         )
         self.fleets = FleetRegistry(hass, entry, has_dashboard=self.has_dashboard)
         self.poll_statistics = PollStatistics()

@@ -21,7 +21,7 @@ from ..client import (
     TokenRefused,
     parse_version,
 )
-from ..const import DOMAIN, LOGGER
+from ..const import CONF_DETAILS, DOMAIN, LOGGER
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
@@ -72,7 +72,6 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     is_in_fleet = True
     # The balena API may be away, and not the device.
     is_offline_after_failed_poll = False
-    supports_logs = False
 
     def __init__(self, account: AccountContext, row: DeviceRow) -> None:
         """Prepare for rows."""
@@ -89,6 +88,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             supervisor=account.cloud.supervisor(row.uuid),
         )
         self._account = account
+        self.has_details = account.entry.options[CONF_DETAILS]
         self.reader = SupervisorReader(
             self.supervisor, self.name, app_id=row.fleet_id, skipped_endpoints=_IN_ROWS
         )

@@ -50,8 +50,8 @@ def state_from_account(
         cpu_temperature=row.cpu_temperature,
         cpu_usage=row.cpu_usage,
         details=DeviceDetails(
-            device_type=row.device_type,
             hostname=reported.details.hostname if reported else None,
+            model=row.device_type,
             name=row.name,
         ),
         download_progress=(

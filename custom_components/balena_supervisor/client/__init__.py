@@ -1,6 +1,7 @@
 """Clients of the balena Supervisor API and of the balena API. They do not know Home Assistant."""
 
-from .cloud import BalenaCloud
+from .cloud import SERVICES_PER_QUERY, BalenaCloud
+from .cloud_logs import CloudLogs
 from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Release
 from .endpoints import Capability, Endpoint, Version, parse_version
 from .errors import (
@@ -56,6 +57,7 @@ from .transport import DirectTransport, Transport
 __all__ = [
     "API_KEY_PATTERN",
     "ENGINE_UNIT",
+    "SERVICES_PER_QUERY",
     "AccessDenied",
     "Actor",
     "App",
@@ -68,6 +70,7 @@ __all__ = [
     "Capability",
     "CertificateInvalid",
     "CloudError",
+    "CloudLogs",
     "CloudRateLimited",
     "CommandTimeout",
     "ConnectionFailed",

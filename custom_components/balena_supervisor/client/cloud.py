@@ -14,7 +14,14 @@ from aiohttp import ClientSession
 import orjson
 from yarl import URL
 
-from .cloud_models import Actor, DeviceRow, Fleet, parse_fleets, parse_tag_rows
+from .cloud_models import (
+    Actor,
+    DeviceRow,
+    Fleet,
+    parse_fleets,
+    parse_service_names,
+    parse_tag_rows,
+)
 from .errors import (
     AuthenticationFailed,
     BadRequest,
@@ -49,6 +56,7 @@ MAX_ROWS: Final = 25_000
 PAGING_TIMEOUT: Final = 120.0
 # Keeps the URL shorter than 8 kB.
 _FLEETS_PER_QUERY: Final = 500
+SERVICES_PER_QUERY: Final = 200
 # An openBalena that lacks optional fields may be updated meanwhile.
 _OPTIONAL_FIELDS_RETRY_INTERVAL: Final = 600.0
 _FLEET_QUERY: Final = {
@@ -112,12 +120,23 @@ class BalenaCloud:
         session: ClientSession,
         *,
         ssl: SSLContext | None = None,
+        stream_session: ClientSession | None = None,
     ) -> None:
-        """Initialize the client. `ssl` contains the certificate authority of an openBalena."""
+        """Initialize the client. `ssl` contains the certificate authority of an openBalena.
+
+        Logs use the connections of `stream_session`, so that other requests never wait for one.
+        """
         self._http = HttpClient(
             base_url, session, token, ssl=ssl, max_response_size=MAX_RESPONSE_SIZE
         )
         self._proxy_http = HttpClient(base_url, session, token, ssl=ssl)
+        self.log_http = HttpClient(
+            base_url,
+            stream_session or session,
+            token,
+            ssl=ssl,
+            max_response_size=MAX_RESPONSE_SIZE,
+        )
         self._required_fields_until = 0.0
         self.request_log = RequestLog()
         # Rows of the last query by their JSON.
@@ -241,11 +260,17 @@ class BalenaCloud:
                 resource = f"device_tag(device={device_id},tag_key='{quoted}')"
                 await self._command("PATCH", resource, {"value": value})
 
+    async def service_names(self, service_ids: Iterable[int]) -> Mapping[int, str]:
+        """Return the names of services by id, at most 200. GET /v7/service."""
+        ids = ",".join(map(str, sorted(service_ids)[:SERVICES_PER_QUERY]))
+        query = {"$select": "id,service_name", "$filter": f"id in ({ids})"}
+        return parse_service_names(await self._query("service", query))
+
     async def _command(self, method: str, resource: str, json: JsonObject) -> None:
         response = await self._http.request(
             method, f"/v7/{resource}", json=json, timeout=READ_TIMEOUT, is_command=True
         )
-        if error := _error_from_cloud_response(response, is_command=True):
+        if error := error_from_cloud_response(response, is_command=True):
             raise error
 
     def _warn_of_repetition(self) -> None:
@@ -310,7 +335,7 @@ class BalenaCloud:
         response = await self._http.request(
             "GET", path, params=query, timeout=timeout, is_command=False
         )
-        error = _error_from_cloud_response(response, is_command=False)
+        error = error_from_cloud_response(response, is_command=False)
         if isinstance(error, RateLimited):
             self._throttle.back_off(error.retry_after or 0.0)
         if error is not None:
@@ -331,7 +356,7 @@ class _EmptyServerError(CloudError):
     """The API responded 500 without a body, as it does to a query of an unknown field."""
 
 
-def _error_from_cloud_response(
+def error_from_cloud_response(
     response: Response, *, is_command: bool
 ) -> BalenaError | None:
     """Return the error that a response of the balena API represents, None for a success."""

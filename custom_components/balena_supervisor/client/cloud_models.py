@@ -250,3 +250,13 @@ def parse_tag_rows(value: object) -> Mapping[str, str]:
         for tag in parse_objects(value)
         if (name := parse_text(tag.get("tag_key")))
     }
+
+
+def parse_service_names(value: object) -> Mapping[int, str]:
+    """Return the names of services by id: GET /v7/service."""
+    return {
+        service_id: name
+        for service in parse_objects(value)
+        if (service_id := parse_int(service.get("id"))) is not None
+        and (name := parse_text(service.get("service_name")))
+    }

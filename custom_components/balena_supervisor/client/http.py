@@ -122,17 +122,27 @@ class HttpClient:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, *, json: JsonObject | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        json: JsonObject | None = None,
+        params: Mapping[str, str] | None = None,
+        idle_timeout: float | None = None,
     ) -> AsyncIterator[ClientResponse]:
         """Open a request with an endless response.
+
+        `idle_timeout` is the time in seconds after which a silent server counts as gone.
 
         Raises:
             AuthenticationFailed: The credential contains characters that no header can carry.
             ConnectionFailed: The connection failed or was lost.
-            RequestTimeout: The connection timed out.
+            RequestTimeout: The connection timed out, or the server was silent for too long.
         """
         with _translate_client_errors(is_command=False):
-            async with self._open(method, path, json) as response:
+            async with self._open(
+                method, path, json, params, idle_timeout=idle_timeout
+            ) as response:
                 yield response
 
     async def read_response(self, response: ClientResponse) -> Response:
@@ -176,6 +186,7 @@ class HttpClient:
         params: Mapping[str, str] | None = None,
         timeout: float | None = None,
         *,
+        idle_timeout: float | None = None,
         is_command: bool = False,
     ) -> AbstractAsyncContextManager[ClientResponse]:
         address = str(self._url).rstrip("/") + path
@@ -195,7 +206,9 @@ class HttpClient:
             json=json,
             headers=headers,
             ssl=ssl,
-            timeout=ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
+            timeout=ClientTimeout(
+                total=timeout, sock_connect=CONNECT_TIMEOUT, sock_read=idle_timeout
+            ),
             allow_redirects=False,
             middlewares=(_prevent_retry,) if is_command else None,
         )

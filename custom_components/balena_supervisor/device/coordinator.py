@@ -11,6 +11,7 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
+from homeassistant.util import dt as dt_util
 
 from ..client import (
     BadRequest,
@@ -33,7 +34,7 @@ from .interfaces import async_known_interfaces
 from .poll_schedule import PollSchedule
 from .reader import SupervisorReader
 from .registry import DeviceRegistryUpdater
-from .state import DeviceState
+from .state import DeviceState, UpdateLock
 from .tags import TagStore
 
 _VALIDATION_ERRORS: Final = (BadRequest, NotFound, Unsupported)
@@ -65,6 +66,11 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
         """Call a listener with each update until the shutdown."""
         self._remove_listeners.append(self.async_add_listener(listener))
 
+    @property
+    def is_shut_down(self) -> bool:
+        """Whether the entry was unloaded, or what is polled no longer exists."""
+        return self._shutdown_requested
+
     @override
     async def async_shutdown(self) -> None:
         """Stop updates and remove the listeners."""
@@ -78,12 +84,12 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
 
     reader: SupervisorReader
     tags: TagStore
-    # Whether the device belongs to an account: few of its entities are enabled by default.
+    # Whether the device belongs to an account.
     is_in_fleet = False
+    # Whether it has all entities. A device of an account has them only with an option.
+    has_details = True
     # Whether a failed poll shows that the device is offline.
     is_offline_after_failed_poll = True
-    # Whether the connection forwards logs.
-    supports_logs = True
 
     def __init__(
         self,
@@ -211,7 +217,9 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
             ) from err
         except BalenaError as err:
             if isinstance(err, UpdateLocked) and err.holder is LockHolder.APP:
-                self.async_set_locked(is_locked=True)
+                self.async_set_lock(
+                    UpdateLock(dt_util.utcnow(), err.app_id, err.service)
+                )
             replacement_error: HomeAssistantError | None = None
             # The key of an entry that was unloaded meanwhile concerns nobody.
             if not self._shutdown_requested:
@@ -222,10 +230,10 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
             ) from err
 
     @callback
-    def async_set_locked(self, *, is_locked: bool) -> None:
-        """Show whether an update lock refused the last attempt."""
-        self.history.set_locked(is_locked=is_locked)
-        self.async_show(self.history.with_refusal(self.data))
+    def async_set_lock(self, lock: UpdateLock | None) -> None:
+        """Show the update lock that refused the last attempt, or None."""
+        self.history.set_lock(lock)
+        self.async_show(self.history.with_lock(self.data))
 
     @callback
     def async_poll_often(self) -> None:
@@ -275,7 +283,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         )
         if is_complete:
             self.history.clear_lock_after_update(state)
-        state = self.history.with_refusal(state)
+        state = self.history.with_lock(state)
         monitor = self.history.services
         if not state.online:
             if not self.expected_outage.is_active:

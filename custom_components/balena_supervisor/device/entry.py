@@ -26,13 +26,13 @@ class BalenaDevice:
     logs: DeviceLogs
 
     @classmethod
-    def create(cls, coordinator: DeviceCoordinator) -> Self:
-        """Return the device of a coordinator."""
+    def create(cls, coordinator: DeviceCoordinator, logs: DeviceLogs) -> Self:
+        """Return the device of a coordinator, with its logs."""
         return cls(
             coordinator,
             DeviceCommands(coordinator),
             DeviceDetailReader(coordinator),
-            DeviceLogs(coordinator),
+            logs,
         )
 
     @property

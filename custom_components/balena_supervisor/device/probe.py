@@ -110,16 +110,23 @@ async def async_probe_device(
 
 
 async def async_confirm_device(
-    hass: HomeAssistant, entry: BalenaConfigEntry, url: URL
+    hass: HomeAssistant,
+    entry: BalenaConfigEntry,
+    url: URL,
+    *,
+    may_send_key: bool = True,
 ) -> Match:
     """Return whether the device of an entry answers at a URL.
+
+    Without permission to send the key, a device that asks for it counts as another one.
 
     Raises:
         AuthenticationFailed: The device refuses the key of the entry.
         BalenaError: No device answers.
     """
     data = entry.data
-    key = None if is_leased_to_another(hass, entry, url) else data.get(CONF_API_KEY)
+    is_safe = may_send_key and not is_leased_to_another(hass, entry, url)
+    key = data.get(CONF_API_KEY) if is_safe else None
     session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
     keyless = DirectTransport(url, session, withheld_key=data.get(CONF_API_KEY))
     try:

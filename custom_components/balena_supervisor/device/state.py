@@ -130,13 +130,26 @@ class ServiceState:
     stopped_by_itself: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateLock:
+    """The update lock that refused the last command. The response may name its app and service."""
+
+    refused_at: datetime
+    app_id: int | None = None
+    service: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceDetails:
-    """Facts about a device that seldom change and are seldom read."""
+    """Facts about a device that seldom change and are seldom read.
+
+    A Supervisor reports the slug of the `device_type`, an account its name, the `model`.
+    """
 
     arch: str | None = None
     device_type: str | None = None
     hostname: str | None = None
+    model: str | None = None
     name: str | None = None
     supervisor_version: str | None = None
     # Tags arrive later than the rest. No entity shows them, so they cause no state write.
@@ -149,7 +162,7 @@ class DeviceState:
 
     `apps` are the names of the apps by id. `release` is the commit that runs,
     `target_release` the commit that should run; only an account reports their versions.
-    `refused_at` is when an update lock refused the last command, None after a success.
+    `lock` is the update lock that refused the last command, None after a success.
     `download_progress` is in percent, None while nothing downloads. Only an account reports
     `last_seen`, `overall_status` and its progress in percent, undervoltage, the temperature in
     °C, and the usage of CPU, memory and storage in percent.
@@ -164,12 +177,12 @@ class DeviceState:
     healthy: bool | None = None
     ip_addresses: tuple[str, ...] = ()
     last_seen: datetime | None = None
+    lock: UpdateLock | None = None
     mac_addresses: tuple[str, ...] = ()
     memory_usage: float | None = None
     os_version: str | None = None
     overall_progress: float | None = None
     overall_status: str | None = None
-    refused_at: datetime | None = None
     release: str | None = None
     release_version: str | None = None
     services: Mapping[ServiceKey, ServiceState] = field(default_factory=dict)
@@ -193,7 +206,14 @@ class DeviceState:
     @property
     def update_locked(self) -> bool:
         """Whether an update lock refused the last command."""
-        return self.refused_at is not None
+        return self.lock is not None
+
+    @property
+    def locking_app(self) -> str | None:
+        """The name of the app that holds the update lock, its id without a name, None if unknown."""
+        if self.lock is None or self.lock.app_id is None:
+            return None
+        return (self.apps or {}).get(self.lock.app_id, str(self.lock.app_id))
 
     @property
     def is_settled(self) -> bool:
