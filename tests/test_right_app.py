@@ -264,7 +264,7 @@ async def test_command_while_one_of_two_apps_updates(
     await pass_time(hass, freezer)
     device.begin_update(RECORDED_NEXT_RELEASE, FLEET)
     await pass_time(hass, freezer)
-    assert state_of(hass, f"sensor.{NAME}_update_status") == "downloading"
+    assert state_of(hass, f"sensor.{NAME}_status") == "downloading"
     with pytest.raises(ServiceValidationError, match="several apps"):
         await hass.services.async_call(
             DOMAIN, action, {"device_id": device_id}, blocking=True

@@ -35,7 +35,7 @@ class ProbedDevice:
         """
         known = {
             address
-            for entry in hass.config_entries.async_entries(DOMAIN)
+            for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False)
             for address in (
                 entry.unique_id,
                 *entry.data.get(CONF_MAC_ADDRESSES, ()),
