@@ -51,7 +51,6 @@ from .fleet import FleetRegistry, FleetState, fleet_state_from_devices
 from .fleet_pins import FleetPins
 from .issues import AccountIssues
 from .logs import AccountLogs, AccountLogSource
-from .mac_addresses import MacAddressCounter
 from .supervisor_polls import SupervisorPolls
 from .token import TokenChecker
 
@@ -83,7 +82,6 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             lambda coordinator: AccountLogs(coordinator, log_source),
         )
         self.fleets = FleetRegistry(hass, entry, has_dashboard=self.has_dashboard)
-        self.mac_addresses = MacAddressCounter()
         self.poll_statistics = PollStatistics()
         self._fleets_due = 0.0
         self._is_recount_due = True
@@ -100,7 +98,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             cloud, self.fleets, self.token.async_check, self._refresh_with_fleets
         )
         self.details = AccountDetails(self)
-        # Fleets that lost all devices while the list of fleets could not be read.
+        # Fleets that perhaps only seem to have no devices any more.
         self._unconfirmed_fleets: set[int] = set()
 
     @property
@@ -211,6 +209,8 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             for fleet_id in self.fleet_ids
             if fleet_id in self.fleets.fleets
             and fleet_id not in self._unconfirmed_fleets
+            # Devices that may only be missing from the list are not removed.
+            and self.cloud.is_list_complete
         }
         await self.details.read_tags_of_new_devices(rows)
         if await self.devices.update(
@@ -287,7 +287,12 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             self._unconfirmed_fleets = lost
             return False
         self._fleets_due = monotonic() + DETAILS_INTERVAL.total_seconds()
-        self._unconfirmed_fleets = set()
+        # A list without devices is no proof that a fleet has none.
+        self._unconfirmed_fleets = {
+            fleet.id
+            for fleet in fleets
+            if fleet.device_count and fleet.id not in fleets_with_devices
+        }
         self.async_schedule_recount()
         self._fleets_with_devices = fleets_with_devices
         self.fleets.update(fleets, self.fleet_ids)

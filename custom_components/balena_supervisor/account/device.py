@@ -30,7 +30,6 @@ from ..device.state import DeviceState
 from ..exceptions import translate_error
 from .connectivity import online_again_at
 from .fleet import FleetRegistry
-from .mac_addresses import MacAddressCounter
 from .public_url import CloudPublicUrl
 from .releases import AccountDeviceReleases, FleetReleases
 from .state import state_from_account
@@ -62,7 +61,6 @@ class AccountContext(Protocol):
     environment: Environment
     fleets: FleetRegistry
     has_dashboard: bool
-    mac_addresses: MacAddressCounter
     supervisor_polls: SupervisorPolls
     token: TokenChecker
 
@@ -155,10 +153,6 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         error = DeviceOffline("It is not connected to balena", Reason.DISCONNECTED)
         return translate_error(HomeAssistantError, error, self.device_name)
 
-    @override
-    def is_shared_mac_address(self, mac_address: str) -> bool:
-        return self._account.mac_addresses.is_shared(mac_address)
-
     def is_current(self, row: DeviceRow, requested_at: float) -> bool:
         """Return whether the state is made of this row and is still valid."""
         return (
@@ -173,7 +167,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         """Update the state from a new row. `requested_at` is when the row was requested."""
         was_reachable = self.is_reachable
         self.row = row
-        self._account.mac_addresses.update(self.uuid, row.mac_addresses)
+        self._async_learn_interfaces(row.mac_addresses)
         self._row_requested_at = requested_at
         self.supervisor.version = parse_version(row.supervisor_version)
         if not self.is_reachable:
@@ -181,12 +175,6 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             if was_reachable:
                 self.expected_outage.expect_if_applying(self.data)
         self.async_update_state()
-
-    @override
-    async def async_shutdown(self) -> None:
-        """Stop updates of the state."""
-        await super().async_shutdown()
-        self._account.mac_addresses.update(self.uuid, ())
 
     @callback
     def async_set_available(self, *, is_available: bool) -> None:
@@ -236,7 +224,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self, error: BalenaError
     ) -> HomeAssistantError | None:
         if isinstance(error, TokenRefused | AuthenticationFailed):
-            return await self._account.token.async_check()
+            return await self._account.token.async_check(self.device_name)
         return None
 
     @callback
@@ -292,6 +280,6 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self._valid_until = self.report.next_change(requested_at)
         again_at = online_again_at(self.row)
         if again_at is not None and again_at > now:
-            seconds = (again_at - now).total_seconds()
-            self._valid_until = min(self._valid_until, monotonic() + seconds)
+            # Home Assistant may start before its clock is set.
+            self._valid_until = requested_at
         self._account.async_schedule_recount()

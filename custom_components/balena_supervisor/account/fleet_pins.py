@@ -36,7 +36,7 @@ class FleetPins:
         self,
         cloud: BalenaCloud,
         fleets: FleetRegistry,
-        check_token: Callable[[], Awaitable[HomeAssistantError | None]],
+        check_token: Callable[[str], Awaitable[HomeAssistantError | None]],
         refresh: Callable[[], Awaitable[None]],
     ) -> None:
         """Use the balena API."""
@@ -70,7 +70,7 @@ class FleetPins:
         except _VALIDATION_ERRORS as err:
             raise translate_error(ServiceValidationError, err, name) from err
         except (AuthenticationFailed, TokenRefused) as err:
-            refused = await self._check_token()
+            refused = await self._check_token(name)
             raise refused or translate_error(HomeAssistantError, err, name) from err
         except BalenaError as err:
             raise translate_error(HomeAssistantError, err, name) from err

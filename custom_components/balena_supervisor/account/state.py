@@ -140,8 +140,10 @@ def _fresh_update_status(
 
 
 def _percentage(part: float | None, whole: float | None) -> float | None:
-    """Return a part of a whole in percent, rounded to one decimal."""
-    return round(100 * part / whole, 1) if part is not None and whole else None
+    """Return a part of a whole in percent, rounded to one decimal. None if it is no part."""
+    if part is None or not whole or not 0 <= 100 * part / whole <= 100:
+        return None
+    return round(100 * part / whole, 1)
 
 
 def _is_pending(row: DeviceRow) -> bool | None:

@@ -165,6 +165,8 @@ class BalenaCloud:
         # Rows of the last query by their JSON.
         self._row_cache: Mapping[bytes, DeviceRow] = {}
         self._has_warned_of_repetition = False
+        # Whether nothing shows that the last list of devices lacks some.
+        self.is_list_complete = True
         self._throttle = Throttle()
 
     def supervisor(self, uuid: str) -> Supervisor:
@@ -209,7 +211,8 @@ class BalenaCloud:
         """Return all devices of the fleets, with one request per 1000 devices. GET /v7/device.
 
         `with_images` includes the images of their services. A row that has not changed since the last call is
-        the same object. A device of another fleet, or without id, UUID or fleet, is omitted.
+        the same object. A device of another fleet, or without id, UUID or fleet, is omitted. The call also sets
+        `is_list_complete`.
 
         Raises:
             InvalidResponse: The response is not from the balena API, or the list of devices does not end.
@@ -219,6 +222,7 @@ class BalenaCloud:
         rows: dict[str, DeviceRow] = {}
         deadline = monotonic() + PAGING_TIMEOUT
         pages = 0
+        is_complete = True
         for batch in batched(sorted(chosen), _FLEETS_PER_QUERY, strict=False):
             for skip in count(0, PAGE_SIZE):
                 if pages == MAX_PAGES or len(rows) > MAX_ROWS or monotonic() > deadline:
@@ -233,14 +237,18 @@ class BalenaCloud:
                     row = self._row_cache.get(key) or DeviceRow.from_json(
                         parse_object(data)
                     )
-                    if row is not None:
+                    if row is None:
+                        is_complete = False
+                    else:
                         cache[key] = rows[row.uuid] = row
                 if len(page) < PAGE_SIZE:
                     break
                 if len(rows) == known:
                     self._warn_of_repetition()
+                    is_complete = False
                     break
         self._row_cache = cache
+        self.is_list_complete = is_complete
         return tuple(row for row in rows.values() if row.fleet_id in chosen)
 
     async def check_devices(

@@ -1,5 +1,6 @@
 """Coordinator that polls a local device, or the device that Home Assistant runs on."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import override
 
@@ -97,8 +98,10 @@ class DirectCoordinator(DeviceCoordinator):
         return super().command_blocker
 
     @override
-    def is_shared_mac_address(self, mac_address: str) -> bool:
-        return mac_address in shared_mac_addresses(self.hass, self.config_entry)
+    def _shared_mac_addresses(self, addresses: Iterable[str]) -> frozenset[str]:
+        return super()._shared_mac_addresses(addresses) | shared_mac_addresses(
+            self.hass, self.config_entry
+        )
 
     @override
     async def async_confirm_identity(self) -> None:
@@ -141,7 +144,7 @@ class DirectCoordinator(DeviceCoordinator):
                 state = await self.reader.read()
             if self._shutdown_requested:
                 return self.data
-            await self._identity.async_check_poll(state)
+            await self._check_identity(state)
         except AuthenticationFailed as err:
             raise await self._refusal(err) from err
         except BalenaError as err:
@@ -152,6 +155,14 @@ class DirectCoordinator(DeviceCoordinator):
         is_urgent = self.is_poll_urgent(state)
         self.update_interval = BUSY_INTERVAL if is_urgent else POLL_INTERVAL
         return state
+
+    async def _check_identity(self, state: DeviceState) -> None:
+        """Forget what was read if another device answered, or if it is unknown who did."""
+        try:
+            await self._identity.async_check_poll(state)
+        except BalenaError, UpdateFailed:
+            self.reader.discard()
+            raise
 
     async def _refusal(self, err: AuthenticationFailed) -> HomeAssistantError:
         """Return the error to raise for a refused key.
@@ -194,6 +205,7 @@ class DirectCoordinator(DeviceCoordinator):
         status = self.expected_outage.update(is_reachable=True)
         if status is not None:
             state = replace(state, status=status)
+        self._async_learn_interfaces(state.mac_addresses)
         state = self._with_earlier_facts(state)
         info = self.registry.device_info(
             state, self.device_name, self.uuid, has_dashboard=True
