@@ -622,6 +622,25 @@ async def test_options(
     }
 
 
+async def test_tag_with_the_area(
+    hass: HomeAssistant, account_entry: MockConfigEntry, fleet: Fleet
+) -> None:
+    """The tag that suggests areas is shown, and can be changed."""
+    options = {**account_entry.options, "area_tag": "room"}
+    hass.config_entries.async_update_entry(account_entry, options=options)
+    result = await hass.config_entries.options.async_init(account_entry.entry_id)
+    assert result["data_schema"] is not None
+    suggested = {
+        key: key.description["suggested_value"]
+        for key in result["data_schema"].schema
+        if key.description
+    }
+    assert suggested["area_tag"] == "room"
+    chosen = {"fleets": [str(fleet.id)], "services": True, "area_tag": " area "}
+    await hass.config_entries.options.async_configure(result["flow_id"], chosen)
+    assert account_entry.options["area_tag"] == "area"
+
+
 async def test_fleet_that_is_gone_can_be_left_out(
     hass: HomeAssistant,
     cloud: CloudServer,

@@ -23,6 +23,7 @@ ALWAYS = {
     f"button.{NAME}_override_update_lock",
     f"button.{NAME}_reboot",
     f"sensor.{NAME}_overall_status",
+    f"select.{NAME}_release",
     f"update.{NAME}_release",
 }
 DETAILS = {
@@ -31,6 +32,7 @@ DETAILS = {
     f"button.{NAME}_check_for_updates",
     f"button.{NAME}_identify",
     f"button.{NAME}_restart_services",
+    f"sensor.{NAME}_connection_to_balena",
     f"sensor.{NAME}_cpu_temperature",
     f"sensor.{NAME}_cpu_usage",
     f"sensor.{NAME}_fleet",

@@ -420,7 +420,12 @@ class TestPeople:
 
     @pytest.mark.parametrize(
         ("person", "action"),
-        [(group, action) for group, may in MAY.items() for action in sorted(may)],
+        [
+            (group, action)
+            for group, may in MAY.items()
+            # A device that is connected directly cannot be pinned, whoever asks.
+            for action in sorted(may - {"pin_release"})
+        ],
         indirect=["person"],
     )
     async def test_may(
@@ -899,3 +904,21 @@ class TestCertificatesOfAccounts:
             result = await fill_in(hass, "account", typed)
             assert result["errors"] == {"base": "unknown_authority"}
             assert not cloud.requests
+
+
+async def test_key_in_an_answer_to_a_request_without_it(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    device_id: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing contains a key that a server repeats from an earlier request."""
+    caplog.set_level(logging.DEBUG)
+    caplog.clear()
+    fault = Fault.status(400, f"The key {device.api_key} is not valid")
+    server.faults.add("GET", "/v1/device", fault)
+    with pytest.raises(HomeAssistantError, match=r"The key \*\*\* is not valid"):
+        await call(hass, "reboot", device_id=device_id)
+    assert device.api_key not in caplog.text

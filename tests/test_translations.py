@@ -14,6 +14,8 @@ from custom_components.balena_supervisor import (
     binary_sensor,
     button,
     const,
+    device_tracker,
+    select,
     sensor,
     switch,
     update,
@@ -21,6 +23,7 @@ from custom_components.balena_supervisor import (
 from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.client import Endpoint
 from custom_components.balena_supervisor.device.state import (
+    Connectivity,
     OverallStatus,
     Status,
     UpdateStatus,
@@ -55,8 +58,10 @@ SOURCE: Final = "\n".join(path.read_text("utf-8") for path in FOLDER.rglob("*.py
 DESCRIPTIONS: Final = {
     "binary_sensor": (*binary_sensor.BINARY_SENSORS, binary_sensor.ONLINE),
     "button": (*button.BUTTONS, button.OVERRIDE_LOCK, *button.SERVICE_BUTTONS),
+    "device_tracker": device_tracker.TRACKERS,
     "sensor": (*sensor.SENSORS, *sensor.SERVICE_SENSORS, *sensor.FLEET_SENSORS),
-    "switch": switch.SERVICE_SWITCHES,
+    "select": (*select.SELECTS, *select.FLEET_SELECTS),
+    "switch": (*switch.SWITCHES, *switch.SERVICE_SWITCHES),
     "update": update.UPDATES,
 }
 
@@ -86,6 +91,7 @@ def test_entities_have_icons(platform: str, descriptions: tuple[Any, ...]) -> No
         ("service_status", Status),
         ("update_status", UpdateStatus),
         ("overall_status", OverallStatus),
+        ("connectivity", Connectivity),
     ],
 )
 def test_statuses_have_texts(key: str, words: Any) -> None:

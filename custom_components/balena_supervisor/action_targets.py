@@ -65,6 +65,12 @@ class UnresolvedTarget:
     error: HomeAssistantError
 
 
+def named_devices(fields: Mapping[str, Any]) -> list[str]:
+    """Return the ids of the devices that a call names."""
+    named = fields.get(ATTR_DEVICE_ID, ENTITY_MATCH_NONE)
+    return [] if named == ENTITY_MATCH_NONE else list(named)
+
+
 @callback
 def async_resolve_targets(
     hass: HomeAssistant, action: Action, fields: Mapping[str, Any]
@@ -93,9 +99,8 @@ def _parts(
     hass: HomeAssistant, action: Action, fields: Mapping[str, Any]
 ) -> Iterator[tuple[str | None, str, Callable[[], list[Target]]]]:
     """Yield the registry id, the name and the resolver of each part of a target."""
-    named = fields.get(ATTR_DEVICE_ID, ENTITY_MATCH_NONE)
     resolve_device = partial(_resolve_device, hass, action, fields)
-    for device_id in named if named != ENTITY_MATCH_NONE else ():
+    for device_id in named_devices(fields):
         yield device_id, device_id, partial(resolve_device, device_id)
     others = {key: value for key, value in fields.items() if key != ATTR_DEVICE_ID}
     selected = target_helper.async_extract_referenced_entity_ids(

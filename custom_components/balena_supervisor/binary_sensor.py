@@ -13,9 +13,10 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import ATTR_LOCKING_APP, ATTR_LOCKING_SERVICE, ATTR_REFUSED_AT
+from .const import ATTR_LOCKING_APP, ATTR_LOCKING_SERVICE, ATTR_REFUSED_AT, ATTR_TAGS
 from .device.entry import BalenaConfigEntry
 from .device.state import DeviceState
+from .device.tags import bounded_tags
 from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
@@ -156,7 +157,12 @@ class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
 
 
 class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
-    """Whether a device is online. Unlike other entities, it is available for an offline device."""
+    """Whether a device is online. Unlike other entities, it is available for an offline device.
+
+    It also has the tags, because it is enabled everywhere.
+    """
+
+    _unrecorded_attributes = frozenset({ATTR_TAGS})
 
     @property
     @override
@@ -170,6 +176,12 @@ class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
         """Whether the device is online."""
         return self.coordinator.is_online
 
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """The tags of the device."""
+        return {ATTR_TAGS: bounded_tags(self.device.state.details.tags or {})}
+
     @override
     def _state_values(self) -> object:
-        return self.is_on
+        return self.is_on, self.device.state.details.tags

@@ -11,10 +11,10 @@ from homeassistant.components.button import (
 )
 from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import Unauthorized
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .action_schemas import ACTIONS
+from .admin import async_require_admin
 from .client import Endpoint
 from .const import ATTR_COMMAND
 from .device.commands import DeviceCommands
@@ -186,7 +186,7 @@ class OverrideLockButton(BalenaButton):
             Unauthorized: The user is no administrator.
         """
         if self._refused is not None and ACTIONS[self._refused.action].is_admin_only:
-            await self._check_admin()
+            await async_require_admin(self.hass, self._context)
         await super().async_press()
 
     @property
@@ -196,14 +196,6 @@ class OverrideLockButton(BalenaButton):
     @override
     def _state_values(self) -> object:
         return self._refused
-
-    async def _check_admin(self) -> None:
-        context = self._context
-        if context is None or context.user_id is None:
-            return
-        user = await self.hass.auth.async_get_user(context.user_id)
-        if user is None or not user.is_admin:
-            raise Unauthorized(context=context, entity_id=self.entity_id)
 
 
 class BalenaServiceButton(BalenaServiceEntity, ButtonEntity):

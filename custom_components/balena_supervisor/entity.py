@@ -79,6 +79,13 @@ class BalenaEntityDescription(EntityDescription):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BalenaFleetEntityDescription(EntityDescription):
+    """Describes an entity of a fleet."""
+
+    exists_fn: Callable[[FleetState], bool] = lambda _: True
+
+
+@dataclass(frozen=True, kw_only=True)
 class BalenaServiceEntityDescription(EntityDescription):
     """Describes an entity of a service.
 
@@ -239,7 +246,7 @@ class BalenaFleetEntity(CoordinatedEntity[AccountCoordinator]):
     def __init__(
         self,
         coordinator: AccountCoordinator,
-        description: EntityDescription,
+        description: BalenaFleetEntityDescription,
         fleet_id: int,
     ) -> None:
         """Attach the entity to the device of its fleet."""
@@ -401,7 +408,7 @@ async def async_add_device_entities(
 
 
 @callback
-def async_add_fleet_entities[DescriptionT: EntityDescription](
+def async_add_fleet_entities[DescriptionT: BalenaFleetEntityDescription](
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
     entity: Callable[[AccountCoordinator, DescriptionT, int], CoordinatedEntity[Any]],
@@ -417,6 +424,7 @@ def async_add_fleet_entities[DescriptionT: EntityDescription](
             for fleet_id, fleet in account.data.items()
             if fleet.devices is not None
             for description in descriptions
+            if description.exists_fn(fleet)
         }
 
     account = entry.runtime_data.account

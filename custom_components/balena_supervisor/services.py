@@ -25,8 +25,10 @@ from homeassistant.exceptions import (
 )
 from homeassistant.helpers import entity_registry as er, service as service_helper
 
+from .action_fleets import FleetTarget, async_split_fleets
 from .action_schemas import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, FieldError
-from .action_targets import TARGET_FIELDS, Target, async_resolve_targets
+from .action_targets import TARGET_FIELDS, Target, async_resolve_targets, named_devices
+from .admin import async_require_admin
 from .const import (
     ATTR_ACTION,
     ATTR_MESSAGE,
@@ -114,8 +116,11 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
         name: value for name, value in call.data.items() if name not in TARGET_FIELDS
     }
     arguments = _build_arguments(action, fields)
-    targets, refused = async_resolve_targets(call.hass, action, call.data)
-    if not targets and not refused:
+    fleets, device_ids = async_split_fleets(call.hass, action, named_devices(call.data))
+    targets, refused = async_resolve_targets(
+        call.hass, action, {**call.data, ATTR_DEVICE_ID: device_ids}
+    )
+    if not targets and not refused and not fleets:
         raise ServiceValidationError(
             translation_domain=DOMAIN, translation_key="nothing_chosen"
         )
@@ -129,13 +134,16 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
         for item in refused
     ]
     await _async_check_user(action, call, targets)
+    if fleets:
+        await async_require_admin(call.hass, call.context)
     # However many services the call names, its commands take one place in a queue.
     with action_call(object()):
         outcomes = unresolved + await asyncio.gather(
             *(
                 _async_call_target(action, fields, arguments, target)
                 for target in targets
-            )
+            ),
+            *(_async_call_fleet(fleet, arguments) for fleet in fleets),
         )
     if not action.response_key:
         _fire_events(call, outcomes)
@@ -260,3 +268,15 @@ async def _async_call_target(
     return Outcome(
         target.registry_id, device.registry_id, device.name, error, service, data
     )
+
+
+async def _async_call_fleet(
+    fleet: FleetTarget, arguments: Mapping[str, Any]
+) -> Outcome:
+    """Call an action on a fleet itself. Returns the outcome, which contains any error."""
+    error: HomeAssistantError | None = None
+    try:
+        await fleet.call(**arguments)
+    except HomeAssistantError as err:
+        error = err
+    return Outcome(fleet.registry_id, fleet.registry_id, fleet.name, error)

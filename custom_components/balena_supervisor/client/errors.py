@@ -28,6 +28,7 @@ class Reason(StrEnum):
     # Another client changed the same data.
     SIMULTANEOUS_CHANGE = "simultaneous_change"
     UNKNOWN_APP = "unknown_app"
+    UNKNOWN_RELEASE = "unknown_release"
     UNKNOWN_SERVICE = "unknown_service"
     # The request was rejected without a message for people.
     UNSPECIFIED = "unspecified"

@@ -73,7 +73,7 @@ class Response:
     """Status, content type and body of an HTTP response.
 
     `content_type` has no parameters. `retry_after` is in seconds, None if the response does not contain it.
-    `credential` is the key or token of the request, which no message may contain.
+    `credential` is the key or token of the server, which no message may contain.
     """
 
     status: int

@@ -14,15 +14,17 @@ from ..client import (
     Endpoint,
     HostProxy,
     LockHolder,
+    Release,
     UpdateLocked,
     parse_target_apps,
 )
-from ..const import BUSY_INTERVAL, DOMAIN
+from ..const import BUSY_INTERVAL, DOMAIN, TRACK_LATEST
 from .app_resolver import AppResolver
 from .command_requests import CommandRequests
 from .command_sender import Command, CommandSender, Effect
 from .coordinator import DeviceCoordinator
 from .history import RefusedCommand
+from .releases import ReleaseStore
 from .state import ServiceKey, Status
 
 # The attempt has half a minute: containers have ten seconds to stop, and must start again.
@@ -255,8 +257,38 @@ class DeviceCommands:
         change = partial(store.write, tags)
         if store.is_on_device:
             await self._sender.send(change, Effect())
+            self._coordinator.reader.expire_details()
         else:
             await self._coordinator.async_call(change, is_for_device=False)
+            await self._coordinator.async_request_refresh()
+
+    async def pin_release(self, release: str) -> None:
+        """Pin the device to a release, given its version, commit or id.
+
+        With `TRACK_LATEST`, the device tracks its fleet.
+        """
+        find = partial(self._releases.find, release)
+        await self.pin(
+            None
+            if release == TRACK_LATEST
+            else await self._coordinator.async_call(find, is_for_device=False)
+        )
+
+    async def pin(self, release: Release | None) -> None:
+        """Pin the device to a release, or let it track its fleet."""
+        pin = partial(self._releases.pin, release)
+        await self._coordinator.async_call(pin, is_for_device=False)
+        self._coordinator.async_poll_often()
+        await self._coordinator.async_request_refresh()
+
+    async def set_public_url(self, *, is_enabled: bool) -> None:
+        """Enable or disable the public URL."""
+        url = self._coordinator.public_url
+        if url is None:
+            raise self.apps.refusal("public_url_needs_balena_cloud")
+        change = partial(url.set_enabled, is_enabled=is_enabled)
+        await self._coordinator.async_call(change, is_for_device=False)
+        await self._coordinator.async_request_refresh()
 
     async def set_target_state(self, state: Mapping[str, object]) -> None:
         """Replace the target state, in local mode only. The app of Home Assistant must stay."""
@@ -266,6 +298,12 @@ class DeviceCommands:
         change = partial(self._supervisor.set_target_state, state)
         effect = Effect(restarted_services=self._services())
         await self._sender.send(change, effect)
+
+    @property
+    def _releases(self) -> ReleaseStore:
+        if (releases := self._coordinator.releases) is None:
+            raise self.apps.refusal("pin_needs_account")
+        return releases
 
     def _services(self, app_id: int | None = None) -> Iterable[ServiceKey]:
         """Return the services of an app, or of the device."""

@@ -29,10 +29,13 @@ from .command_queue import CommandQueue
 from .environment import Environment
 from .expected_outage import ExpectedOutage
 from .history import async_get_history
-from .identity import DeviceIdentity, normalize_mac, queue_keys
+from .identity import DeviceIdentity, queue_keys
+from .interfaces import async_known_interfaces
 from .poll_schedule import PollSchedule
+from .public_url import PublicUrl
 from .reader import SupervisorReader
 from .registry import DeviceRegistryUpdater
+from .releases import ReleaseStore
 from .state import DeviceState, UpdateLock
 from .tags import TagStore
 
@@ -83,6 +86,9 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
 
     reader: SupervisorReader
     tags: TagStore
+    # Only an account can pin its devices, and only balenaCloud has public URLs.
+    public_url: PublicUrl | None = None
+    releases: ReleaseStore | None = None
     # Whether the device belongs to an account.
     is_in_fleet = False
     # Whether it has all entities. A device of an account has them only with an option.
@@ -111,6 +117,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         # Names of services that are expected to end.
         self._one_shot_services = frozenset(options.get(CONF_ONE_SHOT_SERVICES, ()))
         self.history = async_get_history(hass, device_id)
+        self._interfaces = async_known_interfaces(hass)
         self.expected_outage = ExpectedOutage(self._expect_restart_of_services)
         self._entry_id = entry_id
         self._needs_reload = False
@@ -171,10 +178,6 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     def is_poll_urgent(self, state: DeviceState) -> bool:
         """Return whether to poll a device with this state often."""
         return self.schedule.is_urgent(is_busy=state.may_change_soon or self.is_busy)
-
-    @abstractmethod
-    def is_shared_mac_address(self, mac_address: str) -> bool:
-        """Return whether several known devices report a normalized MAC address."""
 
     @abstractmethod
     async def async_renew_key(self) -> None:
@@ -243,9 +246,27 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         self.schedule.record_command()
 
     def _keys(self, addresses: Iterable[str]) -> frozenset[str]:
-        shared = filter(self.is_shared_mac_address, map(normalize_mac, addresses))
-        identity = DeviceIdentity.create(addresses, shared=shared)
+        identity = DeviceIdentity.create(
+            addresses, shared=self._shared_mac_addresses(addresses)
+        )
         return queue_keys(self.device_id, self.uuid, identity)
+
+    def _shared_mac_addresses(self, addresses: Iterable[str]) -> frozenset[str]:
+        """Return the normalized MAC addresses that another known device reports, too."""
+        own = DeviceIdentity.create(addresses, uuid=self.uuid)
+        return frozenset(self._interfaces.shared(self.device_id, own))
+
+    @callback
+    def _async_learn_interfaces(self, addresses: Iterable[str]) -> None:
+        """Remember the interfaces of the device while it is polled."""
+        identity = DeviceIdentity.create(addresses, uuid=self.uuid)
+        self._interfaces.async_update(self.device_id, identity)
+
+    @override
+    async def async_shutdown(self) -> None:
+        """Stop updates, and forget the interfaces of the device."""
+        await super().async_shutdown()
+        self._async_learn_interfaces(())
 
     def _expect_restart_of_services(self) -> None:
         self.history.services.expect_restart(self.data.services)

@@ -130,6 +130,9 @@ class DeviceRegistryUpdater:
         if state.is_settled and (services or not reports_services):
             self._remove_stale_services(services)
             self._services = services
+        else:
+            # The entities of new services may be gone when the update ends.
+            self._services = None
         return has_moved
 
     def _move_services(self, services: set[ServiceKey], apps: Container[int]) -> bool:

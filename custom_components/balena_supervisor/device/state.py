@@ -13,6 +13,7 @@ from ..client import (
     AppReports,
     Container,
     DeviceReport,
+    Location,
     ServiceReport,
     StateStatus,
     Vpn,
@@ -68,6 +69,14 @@ class OverallStatus(StrEnum):
     POST_PROVISIONING = "post_provisioning"
     REDUCED_FUNCTIONALITY = "reduced_functionality"
     UPDATING = "updating"
+
+
+class Connectivity(StrEnum):
+    """How a device of an account is connected to balena."""
+
+    VPN = "vpn"
+    HEARTBEAT = "heartbeat"
+    DISCONNECTED = "disconnected"
 
 
 type ServiceKey = tuple[int, str]
@@ -152,8 +161,7 @@ class DeviceDetails:
     model: str | None = None
     name: str | None = None
     supervisor_version: str | None = None
-    # Tags arrive later than the rest. No entity shows them, so they cause no state write.
-    tags: Mapping[str, str] | None = field(default=None, compare=False)
+    tags: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,26 +171,35 @@ class DeviceState:
     `apps` are the names of the apps by id. `release` is the commit that runs,
     `target_release` the commit that should run; only an account reports their versions.
     `lock` is the update lock that refused the last command, None after a success.
-    `download_progress` is in percent, None while nothing downloads. Only an account reports
-    `last_seen`, `overall_status` and its progress in percent, undervoltage, the temperature in
-    °C, and the usage of CPU, memory and storage in percent.
+    `download_progress` is in percent, None while nothing downloads.
+
+    Only an account reports `connectivity` and when it changed, `is_pinned`, `location`, `note`, `os_variant`,
+    `overall_status` and its progress in percent, `public_address`, `public_url_enabled`,
+    `target_release_id`, undervoltage, the temperature in °C, and the usage of CPU, memory and storage in percent.
     """
 
     online: bool = True
     apps: Mapping[int, str] | None = None
+    connectivity: Connectivity | None = None
+    connectivity_changed_at: datetime | None = None
     cpu_temperature: float | None = None
     cpu_usage: float | None = None
     details: DeviceDetails = DeviceDetails()
     download_progress: float | None = None
     healthy: bool | None = None
     ip_addresses: tuple[str, ...] = ()
-    last_seen: datetime | None = None
+    is_pinned: bool | None = None
+    location: Location | None = None
     lock: UpdateLock | None = None
     mac_addresses: tuple[str, ...] = ()
     memory_usage: float | None = None
+    note: str | None = None
+    os_variant: str | None = None
     os_version: str | None = None
     overall_progress: float | None = None
     overall_status: str | None = None
+    public_address: str | None = None
+    public_url_enabled: bool | None = None
     release: str | None = None
     release_version: str | None = None
     services: Mapping[ServiceKey, ServiceState] = field(default_factory=dict)
@@ -190,6 +207,7 @@ class DeviceState:
     storage_usage: float | None = None
     supervisor_version: str | None = None
     target_release: str | None = None
+    target_release_id: int | None = None
     target_version: str | None = None
     undervolted: bool | None = None
     update_downloaded: bool | None = None
