@@ -41,11 +41,6 @@ class Case:
     is_success: bool = False
     is_slow: bool = False
 
-    @property
-    def starts_reauth(self) -> bool:
-        """Whether the fault starts a reauthentication flow."""
-        return self.read == "authentication_failed"
-
     def with_secret(self, key: str) -> Fault:
         """Return the fault with an API key in place of the placeholder."""
         assert self.fault is not None

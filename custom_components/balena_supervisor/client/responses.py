@@ -147,7 +147,10 @@ class Response:
         Routes respond with JSON or with a sentence of content type text/html. The web server responds to
         unknown paths with an HTML page, and to invalid keys with text/plain.
         """
-        return self.content_type != "text/plain" and not self.is_html_page
+        return (
+            self.content_type in ("application/json", "text/html")
+            and not self.is_html_page
+        )
 
     @property
     def is_html_page(self) -> bool:
@@ -197,7 +200,7 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
             return BadRequest(message)
         case HTTPStatus.BAD_REQUEST:
             return BadRequest(message, Reason.UNSPECIFIED)
-        case HTTPStatus.UNAUTHORIZED if response.is_from_route:
+        case HTTPStatus.UNAUTHORIZED if response.is_from_route and response.credential:
             return AccessDenied("The API key is not valid for this app")
         case HTTPStatus.UNAUTHORIZED:
             return AuthenticationFailed("The API key was refused")
