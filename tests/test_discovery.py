@@ -355,13 +355,29 @@ async def test_other_server(
 
 
 async def test_supervisor_that_starts(
-    hass: HomeAssistant, local: Device, server: SupervisorServer
+    hass: HomeAssistant,
+    local: Device,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
 ) -> None:
     """On new devices, another process answers the ping before the Supervisor does."""
     server.faults.add("GET", "/v1/device", Fault.status(502))
     assert (await announce(hass))["reason"] == "cannot_connect"
     server.faults.clear()
-    assert (await announce(hass))["step_id"] == "discovered"
+    await pass_time(hass, freezer, STARTED)
+    (shown,) = hass.config_entries.flow.async_progress()
+    assert shown["step_id"] == "discovered"
+
+
+async def test_server_that_answers_pings_only(
+    hass: HomeAssistant, local: Device, server: SupervisorServer
+) -> None:
+    """A server that answers the ping, but is no Supervisor, is left alone, too."""
+    server.faults.add("GET", "/v1/device", Fault.garbage())
+    assert (await announce(hass))["reason"] == "cannot_connect"
+    server.requests.clear()
+    assert (await announce(hass))["reason"] == "not_balena_device"
+    assert not server.requests
 
 
 async def test_device_that_starts(
