@@ -283,6 +283,19 @@ async def test_action_on_device(
     assert cloud_device.pinned == OLD
 
 
+async def test_id_that_is_the_start_of_a_commit(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+) -> None:
+    """The release with the id is meant, not a newer one whose commit starts like it."""
+    newer = Release(f"{OLD.id:0<32}", version="2.4.2")
+    fleet.add_release(newer).created_at = "2040-01-01T00:00:00.000Z"
+    await pin(hass, device_id(hass, account, "kiosk-lobby"), str(OLD.id))
+    assert cloud_device.pinned == OLD
+
+
 async def test_action_unpins_device(
     hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
