@@ -157,6 +157,19 @@ async def test_pinned_release_is_always_an_option(
     assert shown[-1] == "2.0.0"
 
 
+async def test_pinned_release_that_the_api_does_not_return(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A pinned device is not shown as one that tracks its fleet."""
+    cloud_device.pinned = OLD
+    cloud_device.field_overrides = {"should_be_running__release": []}
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, SELECT) == "unknown"
+
+
 async def test_new_release_is_offered_with_the_next_poll(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
