@@ -24,6 +24,7 @@ from .const import (
     CONF_FLEETS,
     CONF_SERVICES,
     CONNECTION_ACCOUNT,
+    NEW_VOICE_OPTIONS,
 )
 from .device.entry import BalenaConfigEntry
 from .flow_helpers import (
@@ -114,7 +115,7 @@ class AccountFlow(BaseFlow):
                 return self.async_create_entry(
                     title=account.name,
                     data=self._account_data,
-                    options=fleet_options(user_input),
+                    options=fleet_options(user_input) | NEW_VOICE_OPTIONS,
                 )
         devices = sum(fleet.device_count for fleet in account.fleets)
         return self.show_form(

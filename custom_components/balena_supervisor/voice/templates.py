@@ -9,10 +9,10 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.template import Template
 from homeassistant.util.hass_dict import HassKey
-from homeassistant.util.language import matches
 from homeassistant.util.yaml import load_yaml_dict
 
 from ..const import DOMAIN, LOGGER
+from .languages import response_language
 
 FOLDER: Final = Path(__file__).parent / "sentences"
 CUSTOM_FILE: Final = f"{DOMAIN}.yaml"
@@ -94,10 +94,9 @@ async def async_load_templates(hass: HomeAssistant) -> dict[str, LanguageTemplat
 
 
 async def async_get_templates(hass: HomeAssistant, language: str) -> LanguageTemplates:
-    """Return the templates of a language, or the English ones."""
+    """Return the templates of a language, or those of Home Assistant's language."""
     templates = hass.data.get(_TEMPLATES) or await async_load_templates(hass)
-    found = matches(language, templates)
-    return templates[found[0] if found else "en"]
+    return templates[response_language(hass, language, templates)]
 
 
 def _load(folder: Path) -> dict[str, LanguageTemplates]:
