@@ -12,11 +12,9 @@ from .targets import EntityKind, VoiceTarget
 def entry_of(hass: HomeAssistant, target: VoiceTarget) -> BalenaConfigEntry | None:
     """Return the entry of a device."""
     device = target.device or target
-    for entry_id in device.registry_entry.config_entries:
-        entry: BalenaConfigEntry | None = hass.config_entries.async_get_entry(entry_id)
-        if entry is not None:
-            return entry
-    return None
+    entry_id = device.registry_entry.config_entry_id
+    entry: BalenaConfigEntry | None = hass.config_entries.async_get_entry(entry_id)
+    return entry
 
 
 def may_ask(hass: HomeAssistant, target: VoiceTarget, assistant: str | None) -> bool:

@@ -288,9 +288,9 @@ def exposed_devices(hass: HomeAssistant, assistant: str) -> list[ExposedDevice]:
     found = [
         ExposedDevice(target, devices.get(target.registry_entry.id), entities)
         for target in all_devices(hass)
-        for entry_id in target.registry_entry.config_entries
-        if (entities := exposed.get(entry_id)) is not None
-        and _is_exposed(target, entities)
+        if _is_exposed(
+            target, entities := exposed[target.registry_entry.config_entry_id]
+        )
     ]
     return sorted(found, key=lambda device: device.name.casefold())
 
