@@ -98,7 +98,12 @@ async def test_account(
         "url": cloud.url,
         "verify_ssl": True,
     }
-    assert result["options"] == {"fleets": [fleet.id], "services": True}
+    assert result["options"] == {
+        "fleets": [fleet.id],
+        "services": True,
+        "voice_commands": False,
+        "voice_questions": True,
+    }
 
 
 async def test_balena_cloud_is_the_default(hass: HomeAssistant) -> None:
@@ -611,6 +616,8 @@ async def test_options(
         "fleets": [fleet.id, other.id],
         "services": False,
         "one_shot_services": [],
+        "voice_commands": False,
+        "voice_questions": False,
     }
 
 

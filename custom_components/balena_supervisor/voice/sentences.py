@@ -27,7 +27,6 @@ from homeassistant.helpers import (
 )
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
-from homeassistant.util.language import matches
 
 from ..const import DOMAIN, LOGGER
 from .assist import (
@@ -35,7 +34,9 @@ from .assist import (
     async_handle_other_intents,
     async_register_sentences,
 )
+from .file_issues import FileIssue, async_update_file_issues
 from .grammar import KIND_BY_INTENT, Grammar, RecognizedIntent
+from .languages import response_language
 from .targets import EntityKind, SpokenNames, all_devices, entries_in_use
 from .templates import LanguageTemplates, async_load_templates
 
@@ -92,9 +93,10 @@ class SentenceManager:
     async def _async_load(self, _: Event[Any] | None = None) -> None:
         """Read the files of all languages."""
         templates = await async_load_templates(self._hass)
-        self._grammars = await self._hass.async_add_executor_job(
+        self._grammars, errors = await self._hass.async_add_executor_job(
             _parse_grammars, templates
         )
+        async_update_file_issues(self._hass, FileIssue.INVALID, errors)
         self._async_refresh()
 
     @callback
@@ -155,8 +157,8 @@ class SentenceManager:
 
     def _recognize(self, user_input: ConversationInput) -> dict[str, RecognizedIntent]:
         """Return the intent of a sentence in each language, the user's language first."""
-        languages = matches(user_input.language, self._grammars)
-        languages += [other for other in self._grammars if other not in languages]
+        preferred = response_language(self._hass, user_input.language, self._grammars)
+        languages = sorted(self._grammars, key=lambda other: other != preferred)
         recognized = {
             language: self._grammars[language].recognize(user_input.text, self._names)
             for language in languages
@@ -172,9 +174,15 @@ class SentenceManager:
         return user_input.device_id
 
 
-def _parse_grammars(templates: dict[str, LanguageTemplates]) -> dict[str, Grammar]:
-    """Return the grammar of each language. An invalid file of the user is replaced by the shipped one."""
+def _parse_grammars(
+    templates: dict[str, LanguageTemplates],
+) -> tuple[dict[str, Grammar], dict[str, str]]:
+    """Return the grammar of each language, and the errors of invalid files of the user.
+
+    An invalid file is replaced by the shipped one.
+    """
     grammars: dict[str, Grammar] = {}
+    errors: dict[str, str] = {}
     for language, language_templates in templates.items():
         try:
             grammars[language] = Grammar(language_templates)
@@ -183,8 +191,9 @@ def _parse_grammars(templates: dict[str, LanguageTemplates]) -> dict[str, Gramma
                 raise
             # hassil raises various errors for invalid sentences.
             LOGGER.warning("The sentences of %s are not used: %s", language, err)
+            errors[language] = f"{type(err).__name__}: {err}"
             grammars[language] = Grammar(language_templates.fallback)
-    return grammars
+    return grammars, errors
 
 
 @callback
