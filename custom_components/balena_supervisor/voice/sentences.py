@@ -17,7 +17,11 @@ from homeassistant.config_entries import (
     ConfigEntry,
     ConfigEntryChange,
 )
-from homeassistant.const import EVENT_CALL_SERVICE, EVENT_HOMEASSISTANT_STOP
+from homeassistant.const import (
+    EVENT_CALL_SERVICE,
+    EVENT_CORE_CONFIG_UPDATE,
+    EVENT_HOMEASSISTANT_STOP,
+)
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import (
     area_registry as ar,
@@ -27,6 +31,8 @@ from homeassistant.helpers import (
 )
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.setup import async_when_setup
+from homeassistant.util.language import matches
 
 from ..const import DOMAIN, LOGGER
 from .assist import (
@@ -37,6 +43,7 @@ from .assist import (
 from .file_issues import FileIssue, async_update_file_issues
 from .grammar import KIND_BY_INTENT, Grammar, RecognizedIntent
 from .languages import response_language
+from .pipelines import PIPELINES, async_listen_to_pipelines, spoken_languages
 from .targets import EntityKind, SpokenNames, all_devices, entries_in_use
 from .templates import LanguageTemplates, async_load_templates
 
@@ -88,6 +95,13 @@ class SentenceManager:
         listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, schedule_refresh, _changes_name)
         listen(er.EVENT_ENTITY_REGISTRY_UPDATED, schedule_refresh, _changes_aliases)
         listen(EVENT_CALL_SERVICE, self._async_load, _reloads_sentences)
+        listen(EVENT_CORE_CONFIG_UPDATE, schedule_refresh)
+
+        async def pipelines_ready(hass: HomeAssistant, _: str) -> None:
+            async_listen_to_pipelines(hass, debouncer.async_schedule_call)
+            debouncer.async_schedule_call()
+
+        async_when_setup(hass, PIPELINES, pipelines_ready)
         hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, stop)
 
     async def _async_load(self, _: Event[Any] | None = None) -> None:
@@ -109,6 +123,7 @@ class SentenceManager:
             sentences = {
                 language: grammar.sentences(self._names)
                 for language, grammar in self._grammars.items()
+                if self._is_spoken(language)
             }
         if sentences == self._registered:
             return
@@ -121,6 +136,13 @@ class SentenceManager:
             )
             for language, texts in sentences.items()
         ]
+
+    def _is_spoken(self, language: str) -> bool:
+        """Return whether Home Assistant or a pipeline uses a language, or a user has a file of it."""
+        spoken = spoken_languages(self._hass)
+        if spoken is None or self._grammars[language].is_of_user:
+            return True
+        return any(matches(other, [language]) for other in spoken)
 
     async def _async_respond(
         self, language: str, user_input: ConversationInput, _: RecognizeResult
