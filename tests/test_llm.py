@@ -23,18 +23,18 @@ ONLINE: Final = "binary_sensor.holy_wildflower_online"
 RELEASE: Final = "update.holy_wildflower_release"
 MAIN: Final = "switch.holy_wildflower_main_running"
 READING: Final = {
-    "get_device",
-    "get_devices",
-    "get_fleets",
-    "get_problems",
-    "get_releases",
+    "BalenaGetDevice",
+    "BalenaGetDevices",
+    "BalenaGetFleets",
+    "BalenaGetProblems",
+    "BalenaGetReleases",
 }
 ACTING: Final = {
-    "identify_device",
-    "install_update",
-    "reboot_device",
-    "restart_service",
-    "start_service",
+    "BalenaIdentify",
+    "BalenaInstallUpdate",
+    "BalenaReboot",
+    "BalenaRestartService",
+    "BalenaStartService",
 }
 
 
@@ -136,7 +136,7 @@ async def test_tools_for_exposed_entities(
     """An exposed entity adds the tools that can use it."""
     expose_all(hass, loaded, value=False)
     expose(hass, REBOOT)
-    assert set(await tools(hass)) == READING | {"reboot_device"}
+    assert set(await tools(hass)) == READING | {"BalenaReboot"}
 
 
 async def test_tools(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
@@ -161,11 +161,11 @@ async def test_annotations(hass: HomeAssistant, loaded: MockConfigEntry) -> None
         for name, tool in (await tools(hass)).items()
     }
     assert annotations == dict.fromkeys(READING, (True, False, True)) | {
-        "identify_device": (False, False, True),
-        "install_update": (False, True, False),
-        "reboot_device": (False, True, False),
-        "restart_service": (False, True, False),
-        "start_service": (False, False, True),
+        "BalenaIdentify": (False, False, True),
+        "BalenaInstallUpdate": (False, True, False),
+        "BalenaReboot": (False, True, False),
+        "BalenaRestartService": (False, True, False),
+        "BalenaStartService": (False, False, True),
     }
 
 
@@ -189,13 +189,13 @@ async def test_names_in_prompt_are_limited(
     expose_all(hass, account_entry)
     prompt = (await api(hass)).api_prompt
     line = next(line for line in prompt.splitlines() if line.startswith("balena"))
-    assert line.endswith(f"name-28 (31 more: {DOMAIN}__get_devices)")
+    assert line.endswith(f"name-28 (31 more: {DOMAIN}__BalenaGetDevices)")
 
 
 async def test_facts(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
     """A model gets the facts about a device, its services and its problems."""
     expose_all(hass, loaded)
-    facts = await call(hass, "get_device", device="Holy Wildflower")
+    facts = await call(hass, "BalenaGetDevice", device="Holy Wildflower")
     assert facts["name"] == "holy-wildflower"
     assert facts["online"] is True
     assert facts["os_version"] == "balenaOS 6.5.4"
@@ -209,7 +209,7 @@ async def test_facts_that_are_not_exposed(
     """A fact is missing if no entity that shows it is exposed."""
     expose_all(hass, loaded, value=False)
     expose(hass, ONLINE)
-    facts = await call(hass, "get_device", device="holy-wildflower")
+    facts = await call(hass, "BalenaGetDevice", device="holy-wildflower")
     assert facts == {
         "name": "holy-wildflower",
         "area": None,
@@ -226,7 +226,7 @@ async def test_service_that_is_not_exposed(
     """A service is missing if none of its entities is exposed."""
     expose_all(hass, loaded, value=False)
     expose(hass, MAIN)
-    facts = await call(hass, "get_device", device="holy-wildflower")
+    facts = await call(hass, "BalenaGetDevice", device="holy-wildflower")
     assert facts["services"] == [
         {"name": "main", "running": True, "stopped_by_itself": False}
     ]
@@ -234,7 +234,7 @@ async def test_service_that_is_not_exposed(
 
 async def test_offline_device(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
     """An offline device has no live facts, and that it is offline is its only problem."""
-    facts = await call(hass, "get_device", device="kiosk 2")
+    facts = await call(hass, "BalenaGetDevice", device="kiosk 2")
     assert facts["online"] is False
     assert facts["vpn_connected"] is None
     assert facts["problems"] == [{"kind": "offline"}]
@@ -242,7 +242,7 @@ async def test_offline_device(hass: HomeAssistant, kiosks: MockConfigEntry) -> N
 
 async def test_counts(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
     """A model gets the number of devices by state."""
-    counts = (await call(hass, "get_devices"))["counts"]
+    counts = (await call(hass, "BalenaGetDevices"))["counts"]
     assert counts == {
         "devices": 3,
         "online": 2,
@@ -278,7 +278,7 @@ async def test_filters(
     devices = dr.async_entries_for_config_entry(device_registry, kiosks.entry_id)
     kiosk = next(device for device in devices if device.name == "kiosk-1")
     device_registry.async_update_device(kiosk.id, area_id=area.id)
-    found = await call(hass, "get_devices", **arguments)
+    found = await call(hass, "BalenaGetDevices", **arguments)
     assert [item["name"] for item in found["devices"]] == names
 
 
@@ -294,16 +294,16 @@ async def test_pages(
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     expose_all(hass, account_entry)
-    first = await call(hass, "get_devices")
+    first = await call(hass, "BalenaGetDevices")
     assert (first["total"], len(first["devices"])) == (PAGE_SIZE + 2, PAGE_SIZE)
-    last = await call(hass, "get_devices", offset=first["next_offset"])
+    last = await call(hass, "BalenaGetDevices", offset=first["next_offset"])
     assert [item["name"] for item in last["devices"]] == ["kiosk-50", "kiosk-51"]
     assert "next_offset" not in last
 
 
 async def test_fleets(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
     """A model gets the fleets with the counts of their devices."""
-    (fleet,) = (await call(hass, "get_fleets"))["fleets"]
+    (fleet,) = (await call(hass, "BalenaGetFleets"))["fleets"]
     assert (fleet["fleet"], fleet["devices"], fleet["offline"]) == ("kiosks", 3, 1)
 
 
@@ -313,13 +313,13 @@ async def test_counts_leave_out_what_is_not_exposed(
     """Counts contain only devices that are exposed."""
     expose_all(hass, kiosks, value=False)
     expose(hass, "binary_sensor.kiosk_1_online")
-    (fleet,) = (await call(hass, "get_fleets"))["fleets"]
+    (fleet,) = (await call(hass, "BalenaGetFleets"))["fleets"]
     assert (fleet["devices"], fleet["online"], fleet["offline"]) == (1, 1, 0)
 
 
 async def test_releases(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
     """A model gets the releases with the devices that run them."""
-    releases = (await call(hass, "get_releases"))["releases"]
+    releases = (await call(hass, "BalenaGetReleases"))["releases"]
     assert [(item["release"], item["count"]) for item in releases] == [
         ("2.4.1", 1),
         ("2.4.1", 2),
@@ -329,7 +329,7 @@ async def test_releases(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
 
 async def test_problems(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
     """A model gets the problems of all devices."""
-    problems = (await call(hass, "get_problems"))["problems"]
+    problems = (await call(hass, "BalenaGetProblems"))["problems"]
     assert problems == [
         {"name": "kiosk-2", "area": None, "fleet": "kiosks", "kind": "offline"}
     ]
@@ -340,7 +340,7 @@ async def test_problem_that_is_not_exposed(
 ) -> None:
     """A problem is missing if no entity that shows it is exposed."""
     async_expose_entity(hass, "conversation", "binary_sensor.kiosk_2_online", False)
-    assert (await call(hass, "get_problems"))["problems"] == []
+    assert (await call(hass, "BalenaGetProblems"))["problems"] == []
 
 
 @pytest.mark.expects_log("Error fetching")
@@ -354,7 +354,7 @@ async def test_unreachable_account(
     }
     await kiosks.runtime_data.account.async_refresh()
     assert {coordinator.is_online for coordinator in coordinators} == {None}
-    counts = (await call(hass, "get_devices"))["counts"]
+    counts = (await call(hass, "BalenaGetDevices"))["counts"]
     assert (counts["unknown"], counts["with_update"]) == (3, 0)
 
 
@@ -365,8 +365,8 @@ async def test_unexposed_device_is_not_confirmed(
     for entity in er.async_entries_for_config_entry(entity_registry, kiosks.entry_id):
         is_exposed = "spare" not in entity.entity_id
         async_expose_entity(hass, "conversation", entity.entity_id, is_exposed)
-    hidden = await call(hass, "reboot_device", device="spare")
-    invented = await call(hass, "reboot_device", device="sqare")
+    hidden = await call(hass, "BalenaReboot", device="spare")
+    invented = await call(hass, "BalenaReboot", device="sqare")
     assert hidden == {
         "error": "unknown_device",
         "message": "No exposed device is called spare.",
@@ -377,21 +377,21 @@ async def test_unexposed_device_is_not_confirmed(
 
 async def test_unknown_device(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
     """A misheard name gets the similar names that are exposed."""
-    error = await call(hass, "get_device", device="kiosk 3")
+    error = await call(hass, "BalenaGetDevice", device="kiosk 3")
     assert error["error"] == "unknown_device"
     assert error["similar"] == ["kiosk-2", "kiosk-1"]
 
 
 async def test_several_devices(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
     """A name that matches several devices gets all of them, and nothing happens."""
-    error = await call(hass, "reboot_device", device="kiosk")
+    error = await call(hass, "BalenaReboot", device="kiosk")
     assert error["error"] == "several_devices"
     assert [item["name"] for item in error["devices"]] == ["kiosk-1", "kiosk-2"]
 
 
 async def test_unknown_fleet(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
     """An unknown fleet gets the fleets that exist."""
-    error = await call(hass, "get_devices", fleet="gateways")
+    error = await call(hass, "BalenaGetDevices", fleet="gateways")
     assert (error["error"], error["fleets"]) == ("unknown_fleet", ["kiosks"])
 
 
@@ -400,7 +400,7 @@ async def test_command(
 ) -> None:
     """A tool sends the command."""
     expose(hass, REBOOT)
-    result = await call(hass, "reboot_device", device="holy wildflower")
+    result = await call(hass, "BalenaReboot", device="holy wildflower")
     assert result == {"device": "holy-wildflower", "result": "accepted"}
     assert device.commands == [("reboot", {"force": False})]
 
@@ -411,7 +411,7 @@ async def test_command_for_service(
     """A tool sends the command for a service."""
     expose_all(hass, loaded)
     arguments = {"device": "holy-wildflower", "service": "redis"}
-    result = await call(hass, "restart_service", **arguments)
+    result = await call(hass, "BalenaRestartService", **arguments)
     assert result["result"] == "accepted"
     assert [name for name, _ in device.commands] == ["restart_service"]
 
@@ -423,7 +423,7 @@ async def test_command_that_is_not_exposed(
     expose_all(hass, loaded, value=False)
     expose(hass, "button.holy_wildflower_main_restart")
     arguments = {"device": "holy-wildflower", "service": "redis"}
-    error = await call(hass, "restart_service", **arguments)
+    error = await call(hass, "BalenaRestartService", **arguments)
     assert (error["error"], error["services"]) == ("unknown_service", ["main"])
     assert not device.commands
 
@@ -433,7 +433,7 @@ async def test_nothing_to_install(
 ) -> None:
     """Without an update, nothing is sent."""
     expose(hass, RELEASE)
-    result = await call(hass, "install_update", device="holy-wildflower")
+    result = await call(hass, "BalenaInstallUpdate", device="holy-wildflower")
     assert result["reason"] == "up_to_date"
     assert not device.commands
 
@@ -442,7 +442,7 @@ async def test_command_for_offline_device(
     hass: HomeAssistant, kiosks: MockConfigEntry
 ) -> None:
     """A command for an offline device fails with the reason."""
-    error = await call(hass, "reboot_device", device="kiosk-2")
+    error = await call(hass, "BalenaReboot", device="kiosk-2")
     assert error["error"] == "unreachable"
 
 
@@ -467,6 +467,6 @@ async def test_language_of_errors(
     hass.config.language = configured
     expose(hass, REBOOT)
     device.lock()
-    error = await call(hass, "reboot_device", requested, device="holy-wildflower")
+    error = await call(hass, "BalenaReboot", requested, device="holy-wildflower")
     assert error["error"] == "failed"
     assert expected in error["message"]

@@ -40,13 +40,13 @@ pytestmark = pytest.mark.skipif(
 PREFIX: Final = f"{DOMAIN}__"
 REBOOT: Final = "button.holy_wildflower_reboot"
 READING: Final = {
-    "get_device",
-    "get_devices",
-    "get_fleets",
-    "get_problems",
-    "get_releases",
+    "BalenaGetDevice",
+    "BalenaGetDevices",
+    "BalenaGetFleets",
+    "BalenaGetProblems",
+    "BalenaGetReleases",
 }
-INTERRUPTING: Final = {"install_update", "reboot_device", "restart_service"}
+INTERRUPTING: Final = {"BalenaInstallUpdate", "BalenaReboot", "BalenaRestartService"}
 
 
 def expose(hass: HomeAssistant, entry: MockConfigEntry, *only: str) -> None:
@@ -163,7 +163,7 @@ async def test_descriptions(address: str, hass_access_token: str) -> None:
 async def test_question(address: str, hass_access_token: str) -> None:
     """A client gets data about a device."""
     is_error, facts = await call(
-        address, hass_access_token, "get_device", device="holy wildflower"
+        address, hass_access_token, "BalenaGetDevice", device="holy wildflower"
     )
     assert (is_error, facts["name"], facts["online"]) == (
         False,
@@ -175,7 +175,7 @@ async def test_question(address: str, hass_access_token: str) -> None:
 async def test_command(address: str, hass_access_token: str, device: Device) -> None:
     """A client sends a command to a device."""
     is_error, result = await call(
-        address, hass_access_token, "reboot_device", device="holy-wildflower"
+        address, hass_access_token, "BalenaReboot", device="holy-wildflower"
     )
     assert (is_error, result["result"]) == (False, "accepted")
     assert device.commands == [("reboot", {"force": False})]
@@ -187,7 +187,7 @@ async def test_invalid_argument(
     """A call with an unknown argument fails and sends nothing."""
     async with connect(address, hass_access_token) as session:
         result = await session.call_tool(
-            f"{PREFIX}reboot_device", {"device": "holy-wildflower", "force": True}
+            f"{PREFIX}BalenaReboot", {"device": "holy-wildflower", "force": True}
         )
     assert result.isError
     assert not device.commands
@@ -209,7 +209,7 @@ async def test_language(
     hass.config.language = language
     device.lock()
     is_error, result = await call(
-        address, hass_access_token, "reboot_device", device="holy-wildflower"
+        address, hass_access_token, "BalenaReboot", device="holy-wildflower"
     )
     assert is_error
     assert expected in result["message"]
@@ -238,7 +238,7 @@ async def test_unexposed_command(
     expose(hass, loaded, "binary_sensor.holy_wildflower_online")
     async with connect(address, hass_access_token) as session:
         result = await session.call_tool(
-            f"{PREFIX}reboot_device", {"device": "holy-wildflower"}
+            f"{PREFIX}BalenaReboot", {"device": "holy-wildflower"}
         )
     assert result.isError
     assert not device.commands
@@ -289,13 +289,13 @@ async def converse(hass: HomeAssistant, agent: ScriptedAgent) -> dict[str, Any]:
 
 async def test_agent_asks(hass: HomeAssistant) -> None:
     """A conversation agent gets data."""
-    data = await converse(hass, ScriptedAgent("get_devices", state="online"))
+    data = await converse(hass, ScriptedAgent("BalenaGetDevices", state="online"))
     assert [item["name"] for item in data["devices"]] == ["holy-wildflower"]
 
 
 async def test_agent_acts(hass: HomeAssistant, device: Device) -> None:
     """A conversation agent sends a command."""
-    agent = ScriptedAgent("restart_service", device="Holy Wildflower", service="main")
+    agent = ScriptedAgent("BalenaRestartService", device="Holy Wildflower", service="main")
     data = await converse(hass, agent)
     assert data["result"] == "accepted"
     assert [name for name, _ in device.commands] == ["restart_service"]
@@ -308,7 +308,7 @@ async def test_agent_is_refused(
     options = {"voice_questions": True, "voice_commands": True}
     hass.config_entries.async_update_entry(loaded, options=options)
     expose(hass, loaded, REBOOT, "button.holy_wildflower_main_restart")
-    agent = ScriptedAgent("restart_service", device="holy-wildflower", service="redis")
+    agent = ScriptedAgent("BalenaRestartService", device="holy-wildflower", service="redis")
     data = await converse(hass, agent)
     assert data["error"] == "unknown_service"
     assert not device.commands

@@ -249,7 +249,7 @@ _STATES: Final[dict[str, bool | None]] = {
 class GetDevicesTool(BalenaTool):
     """Lists and counts devices."""
 
-    name = f"{DOMAIN}__get_devices"
+    name = f"{DOMAIN}__BalenaGetDevices"
     title = "Get balena devices"
     description = (
         "Lists and counts the balena devices, all of them or those of a fleet, an area or "
@@ -285,7 +285,7 @@ class GetDevicesTool(BalenaTool):
 class GetDeviceTool(BalenaTool):
     """Returns the facts of a device."""
 
-    name = f"{DOMAIN}__get_device"
+    name = f"{DOMAIN}__BalenaGetDevice"
     title = "Get balena device"
     description = (
         "Returns what is known about a balena device: whether it is online, its release and "
@@ -307,7 +307,7 @@ class GetDeviceTool(BalenaTool):
 class GetFleetsTool(BalenaTool):
     """Counts the devices of each fleet."""
 
-    name = f"{DOMAIN}__get_fleets"
+    name = f"{DOMAIN}__BalenaGetFleets"
     title = "Get balena fleets"
     description = (
         "Lists the balena fleets with counts of their exposed devices. The fleet null has "
@@ -327,7 +327,7 @@ class GetFleetsTool(BalenaTool):
 class GetReleasesTool(BalenaTool):
     """Tells which devices run which release."""
 
-    name = f"{DOMAIN}__get_releases"
+    name = f"{DOMAIN}__BalenaGetReleases"
     title = "Get releases of balena devices"
     description = (
         "Lists the releases that balena devices run and should run, per fleet, with the "
@@ -361,7 +361,7 @@ class GetReleasesTool(BalenaTool):
 class GetProblemsTool(BalenaTool):
     """Lists the problems of devices."""
 
-    name = f"{DOMAIN}__get_problems"
+    name = f"{DOMAIN}__BalenaGetProblems"
     title = "Get problems of balena devices"
     description = (
         "Lists what is wrong with balena devices: offline, failed update, update lock, "
@@ -427,7 +427,7 @@ class CommandTool(BalenaTool):
 class RebootTool(CommandTool):
     """Reboots a device."""
 
-    name = f"{DOMAIN}__reboot_device"
+    name = f"{DOMAIN}__BalenaReboot"
     title = "Reboot balena device"
     description = "Reboots a balena device, which is offline for some minutes."
     fields: ClassVar = _DEVICE
@@ -438,7 +438,7 @@ class RebootTool(CommandTool):
 class IdentifyTool(CommandTool):
     """Lets a device blink."""
 
-    name = f"{DOMAIN}__identify_device"
+    name = f"{DOMAIN}__BalenaIdentify"
     title = "Identify balena device"
     description = "Makes a balena device blink, to find it."
     fields: ClassVar = _DEVICE
@@ -448,7 +448,7 @@ class IdentifyTool(CommandTool):
 class InstallUpdateTool(CommandTool):
     """Installs the pending release."""
 
-    name = f"{DOMAIN}__install_update"
+    name = f"{DOMAIN}__BalenaInstallUpdate"
     title = "Update balena device"
     description = (
         "Installs the pending release on a balena device, which restarts its services."
@@ -467,7 +467,7 @@ class InstallUpdateTool(CommandTool):
 class RestartServiceTool(CommandTool):
     """Restarts a service."""
 
-    name = f"{DOMAIN}__restart_service"
+    name = f"{DOMAIN}__BalenaRestartService"
     title = "Restart service of balena device"
     description = "Restarts a service (container) of a balena device."
     fields: ClassVar = {**_DEVICE, **_SERVICE}
@@ -478,7 +478,7 @@ class RestartServiceTool(CommandTool):
 class StartServiceTool(CommandTool):
     """Starts a service."""
 
-    name = f"{DOMAIN}__start_service"
+    name = f"{DOMAIN}__BalenaStartService"
     title = "Start service of balena device"
     description = "Starts a stopped service (container) of a balena device."
     fields: ClassVar = {**_DEVICE, **_SERVICE}
