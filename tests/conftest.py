@@ -248,6 +248,7 @@ def entry(
     """Return the entry of the device, before its setup."""
     entry = MockConfigEntry(
         domain=DOMAIN,
+        minor_version=2,
         title=device.name,
         unique_id="dc:a6:32:00:00:01",
         data={
@@ -269,6 +270,7 @@ def account_entry(
     """Return the entry of an account with its fleet and its services, before its setup."""
     entry = MockConfigEntry(
         domain=DOMAIN,
+        minor_version=2,
         title="demo",
         unique_id=f"127.0.0.1_{cloud.tokens[token].actor}",
         data={
@@ -278,7 +280,7 @@ def account_entry(
             "url": cloud.url,
             "verify_ssl": True,
         },
-        options={"fleets": [fleet.id], "services": True},
+        options={"fleets": [fleet.id], "services": True, "details": True},
     )
     entry.add_to_hass(hass)
     return entry
@@ -306,6 +308,19 @@ async def loaded(hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry
 def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
     """Return the registry id of the device."""
     return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
+
+
+@pytest.fixture
+def member_id(account: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
+    """Return the registry id of the device of the account."""
+    (device,) = (
+        device
+        for device in dr.async_entries_for_config_entry(
+            device_registry, account.entry_id
+        )
+        if device.name == "kiosk-lobby"
+    )
+    return device.id
 
 
 @pytest.fixture

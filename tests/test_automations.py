@@ -142,6 +142,37 @@ async def test_trigger(
     assert len(fired) == 1
 
 
+@pytest.mark.parametrize(
+    ("happening", "names"),
+    [(vpn_lost, ["Kiosk", None]), (service_stopped, ["Kiosk", "main"])],
+)
+async def test_names(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    freezer: FrozenDateTimeFactory,
+    happening: Happening,
+    names: list[str | None],
+) -> None:
+    """A trigger names the device, and the service without its device, as the person did."""
+    (item,) = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
+    device_registry.async_update_device(item.id, name_by_user="Kiosk")
+    template = "{{ [trigger.device_name, trigger.service_name] }}"
+    fired = await automate(
+        hass,
+        triggers={
+            "trigger": f"{DOMAIN}.{happening.__name__}",
+            "target": {"device_id": item.id},
+        },
+        actions=[{"event": "it_happened", "event_data": {"names": template}}],
+    )
+    await happening(device)
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer)
+    assert [event.data["names"] for event in fired] == [names]
+
+
 async def test_device_that_is_off_at_first(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

@@ -529,6 +529,20 @@ async def test_two_devices_with_the_same_modem(
     assert result["result"].unique_id == "dc:a6:32:00:00:02"
 
 
+async def test_card_of_another_device(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """A device that got a card of a registered one can be added."""
+    data = {**entry.data, "mac_addresses": ["dc:a6:32:00:00:02"]}
+    hass.config_entries.async_update_entry(entry, data=data)
+    other = Device(mac_addresses=device.mac_addresses, api_key="1" * 32)
+    async with SupervisorServer(other) as server:
+        typed = direct(server, other)
+        result = await submit(hass, await choose(hass, "direct"), **typed)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["result"].unique_id is None
+
+
 @pytest.mark.usefixtures("_environment")
 async def test_replaced_board_of_this_device(
     hass: HomeAssistant, device: Device

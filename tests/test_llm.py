@@ -203,6 +203,18 @@ async def test_facts(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
     assert facts["problems"] == []
 
 
+async def test_update_lock(
+    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+) -> None:
+    """A model learns which service holds an update lock."""
+    expose_all(hass, loaded)
+    device.lock()
+    await call(hass, "BalenaReboot", device="holy-wildflower")
+    facts = await call(hass, "BalenaGetDevice", device="holy-wildflower")
+    assert facts["update_lock"]["service"] == "main"
+    assert facts["problems"] == [{"kind": "update_locked"}]
+
+
 async def test_facts_that_are_not_exposed(
     hass: HomeAssistant, loaded: MockConfigEntry
 ) -> None:

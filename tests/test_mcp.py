@@ -295,7 +295,9 @@ async def test_agent_asks(hass: HomeAssistant) -> None:
 
 async def test_agent_acts(hass: HomeAssistant, device: Device) -> None:
     """A conversation agent sends a command."""
-    agent = ScriptedAgent("BalenaRestartService", device="Holy Wildflower", service="main")
+    agent = ScriptedAgent(
+        "BalenaRestartService", device="Holy Wildflower", service="main"
+    )
     data = await converse(hass, agent)
     assert data["result"] == "accepted"
     assert [name for name, _ in device.commands] == ["restart_service"]
@@ -308,7 +310,9 @@ async def test_agent_is_refused(
     options = {"voice_questions": True, "voice_commands": True}
     hass.config_entries.async_update_entry(loaded, options=options)
     expose(hass, loaded, REBOOT, "button.holy_wildflower_main_restart")
-    agent = ScriptedAgent("BalenaRestartService", device="holy-wildflower", service="redis")
+    agent = ScriptedAgent(
+        "BalenaRestartService", device="holy-wildflower", service="redis"
+    )
     data = await converse(hass, agent)
     assert data["error"] == "unknown_service"
     assert not device.commands

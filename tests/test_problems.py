@@ -13,6 +13,7 @@ from custom_components.balena_supervisor.device.state import (
     DeviceState,
     ServiceState,
     Status,
+    UpdateLock,
 )
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
@@ -33,7 +34,7 @@ def test_none() -> None:
     ("state", "kind"),
     [
         (DeviceState(update_failed=True), ProblemKind.UPDATE_FAILED),
-        (DeviceState(refused_at=NOW), ProblemKind.UPDATE_LOCKED),
+        (DeviceState(lock=UpdateLock(NOW)), ProblemKind.UPDATE_LOCKED),
         (DeviceState(healthy=False), ProblemKind.SUPERVISOR_PROBLEM),
         (DeviceState(undervolted=True), ProblemKind.UNDERVOLTAGE),
     ],

@@ -4,10 +4,7 @@ from typing import Final
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
-from pytest_homeassistant_custom_component.common import (
-    MockConfigEntry,
-    mock_component,
-)
+from pytest_homeassistant_custom_component.common import MockConfigEntry, mock_component
 
 from homeassistant.components import conversation
 from homeassistant.components.assist_pipeline import (

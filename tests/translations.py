@@ -77,7 +77,7 @@ def missing_in_flow(manager: object, result: Mapping[str, Any]) -> list[str]:
                 ),
             ]
         case FlowResultType.ABORT:
-            # Home Assistant has texts for some itself.
+            # Home Assistant itself translates some errors.
             where, reason = f"{kind}.abort", result["reason"]
             return list(missing_in(where, texts.get("abort", {}), reason, given))
     return []
@@ -127,7 +127,7 @@ def _missing_in_field(
 
 def missing_in_exception(error: Any, frame: FrameType | None) -> list[str]:
     """Return the problems of the text of an exception that is created in a frame."""
-    # Home Assistant's own word for a lacking right has no text anywhere.
+    # Home Assistant does not translate its error for a missing permission.
     is_told = not isinstance(error, Unauthorized)
     if is_told and error.translation_domain is None and _is_ours(error, frame):
         return [f"{type(error).__name__}({error.args}) has no translation"]

@@ -11,21 +11,32 @@ Only this module depends on private parts of Home Assistant's entity triggers:
 tests/test_private_api.py checks both.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, override
+from typing import Any, ClassVar, Final, override
 
-from homeassistant.const import CONF_FOR, STATE_OFF, STATE_ON, Platform
-from homeassistant.core import HomeAssistant
+from homeassistant.const import ATTR_ENTITY_ID, CONF_FOR, STATE_OFF, STATE_ON, Platform
+from homeassistant.core import CALLBACK_TYPE, Context, HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.condition import (
     Condition,
     ConditionConfig,
     make_entity_state_condition,
 )
-from homeassistant.helpers.trigger import EntityTriggerBase, TriggerConfig
+from homeassistant.helpers.trigger import (
+    EntityTriggerBase,
+    TriggerActionRunner,
+    TriggerConfig,
+    TriggerNotTriggeredReporter,
+)
 
 from .const import DOMAIN
+from .device.registry import async_find_owner
+
+# Variables of triggers.
+ATTR_DEVICE_NAME: Final = "device_name"
+ATTR_SERVICE_NAME: Final = "service_name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,29 @@ class BalenaTrigger(EntityTriggerBase):
     def entity_filter(self, entities: set[str]) -> set[str]:
         """Return the watched entities among the targeted ones."""
         return self.watched.select(self.hass, entities)
+
+    @override
+    async def async_attach_runner(
+        self,
+        run_action: TriggerActionRunner,
+        did_not_trigger: TriggerNotTriggeredReporter | None = None,
+    ) -> CALLBACK_TYPE:
+        """Run actions with the names of the device and the service as variables."""
+
+        @callback
+        def run_with_names(
+            extra_trigger_payload: dict[str, Any],
+            description: str,
+            context: Context | None = None,
+        ) -> asyncio.Task[Any]:
+            owner = async_find_owner(self.hass, extra_trigger_payload[ATTR_ENTITY_ID])
+            names = {
+                ATTR_DEVICE_NAME: owner and owner.device,
+                ATTR_SERVICE_NAME: owner and owner.service,
+            }
+            return run_action(extra_trigger_payload | names, description, context)
+
+        return await super().async_attach_runner(run_with_names, did_not_trigger)
 
 
 class BalenaTriggerFromAnyState(BalenaTrigger):

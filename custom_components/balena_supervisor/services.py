@@ -30,6 +30,7 @@ from homeassistant.helpers import (
     service as service_helper,
 )
 
+from .action_fleets import FleetTarget, async_split_fleets
 from .action_schemas import (
     ACTIONS,
     ATTR_APP_ID,
@@ -38,6 +39,7 @@ from .action_schemas import (
     FieldError,
     Fields,
 )
+from .admin import async_require_admin
 from .const import (
     ATTR_ACTION,
     ATTR_MESSAGE,
@@ -144,23 +146,29 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
         name: value for name, value in call.data.items() if name != ATTR_DEVICE_ID
     }
     arguments = _build_arguments(action, fields)
+    fleets, device_ids = async_split_fleets(
+        call.hass, action, call.data[ATTR_DEVICE_ID]
+    )
     unresolved: list[Outcome] = []
     # A call can contain the same target twice: as a device, and in a fleet.
     targets: dict[_TargetKey, Target] = {}
-    for device_id in call.data[ATTR_DEVICE_ID]:
+    for device_id in device_ids:
         try:
             for target in _resolve_targets(action, call, device_id):
                 targets.setdefault(_target_key(target, fields), target)
         except HomeAssistantError as err:
             unresolved.append(Outcome(device_id, device_id, None, err))
     await _async_check_user(action, call, targets.values())
+    if fleets:
+        await async_require_admin(call.hass, call.context)
     # However many services the call names, its commands take one place in a queue.
     with action_call(object()):
         outcomes = unresolved + await asyncio.gather(
             *(
                 _async_call_target(action, fields, arguments, target)
                 for target in targets.values()
-            )
+            ),
+            *(_async_call_fleet(fleet, arguments) for fleet in fleets),
         )
     if not action.response_key:
         _fire_events(call, outcomes)
@@ -294,6 +302,18 @@ async def _async_call_target(
     return Outcome(
         target.registry_id, device.registry_id, device.name, error, service, data
     )
+
+
+async def _async_call_fleet(
+    fleet: FleetTarget, arguments: Mapping[str, Any]
+) -> Outcome:
+    """Call an action on a fleet itself. Returns the outcome, which contains any error."""
+    error: HomeAssistantError | None = None
+    try:
+        await fleet.call(**arguments)
+    except HomeAssistantError as err:
+        error = err
+    return Outcome(fleet.registry_id, fleet.registry_id, fleet.name, error)
 
 
 def _resolve_targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:

@@ -1,4 +1,4 @@
-"""The demo, from its start to its end."""
+"""The demo from start to end."""
 
 import asyncio
 from pathlib import Path

@@ -22,7 +22,7 @@ _UNREADABLE: Final = (
 )
 # Invalid JSON, which is readable as plain text.
 _BROKEN_JSON: Final = ("half of the JSON", "a number of 400 digits", "NUL")
-_AT_ONCE: Final = {
+_COMMAND_ERRORS: Final = {
     # The API itself responds with this to an empty body.
     "500 without a body": "outcome_unknown",
     "503 without a body": "outcome_unknown",
@@ -31,7 +31,7 @@ _AT_ONCE: Final = {
 }
 
 
-def _said(case: Case, changes: dict[str, str]) -> Case:
+def _with_command_error(case: Case, changes: dict[str, str]) -> Case:
     return replace(case, command=changes.get(case.name, case.command))
 
 
@@ -44,17 +44,20 @@ def _unreadable(case: Case, names: tuple[str, ...]) -> Case:
 
 
 # Faults of the Supervisor behind the API.
-BEHIND: Final = tuple(
-    _unreadable(_said(case, _AT_ONCE), _UNREADABLE)
+DEVICE_FAULTS: Final = tuple(
+    _unreadable(_with_command_error(case, _COMMAND_ERRORS), _UNREADABLE)
     for case in CASES
     if case is not REFUSED
 )
 # The same for endpoints that return JSON.
-BEHIND_JSON: Final = tuple(_unreadable(case, _BROKEN_JSON) for case in BEHIND)
+JSON_DEVICE_FAULTS: Final = tuple(
+    _unreadable(case, _BROKEN_JSON) for case in DEVICE_FAULTS
+)
 
 # Faults of the API itself.
-AT_API: Final = tuple(
-    _said(case, _AT_ONCE | {"500 as HTML": "outcome_unknown"}) for case in CASES
+API_FAULTS: Final = tuple(
+    _with_command_error(case, _COMMAND_ERRORS | {"500 as HTML": "outcome_unknown"})
+    for case in CASES
 )
 
 POLLED_ENDPOINTS: Final = (

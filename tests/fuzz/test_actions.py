@@ -87,7 +87,7 @@ async def call(hass: HomeAssistant, action: str, data: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-async def calm(
+async def no_polls(
     hass: HomeAssistant, device_id: str, freezer: FrozenDateTimeFactory
 ) -> AsyncGenerator[None]:
     """Stop polling, so that only actions send requests."""
@@ -103,7 +103,7 @@ async def test_any_fields(
     server: SupervisorServer,
     device: Device,
     device_id: str,
-    calm: None,
+    no_polls: None,
     action: str,
     data: st.DataObject,
 ) -> None:
@@ -118,7 +118,7 @@ async def test_any_fields(
 
 @given(device_ids=st.one_of(JSON, st.lists(st.text())))
 async def test_any_device(
-    hass: HomeAssistant, server: SupervisorServer, calm: None, device_ids: Any
+    hass: HomeAssistant, server: SupervisorServer, no_polls: None, device_ids: Any
 ) -> None:
     """An action on a device of another integration is rejected."""
     server.requests.clear()
@@ -147,7 +147,7 @@ async def test_any_bytes_of_the_journal(
     hass: HomeAssistant,
     server: SupervisorServer,
     device_id: str,
-    calm: None,
+    no_polls: None,
     body: bytes,
 ) -> None:
     """A journal with random bytes results in logs that are valid JSON."""

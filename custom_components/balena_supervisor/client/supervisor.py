@@ -1,6 +1,6 @@
 """Supervisor: client of the Supervisor API, with one method per endpoint."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 import re
@@ -28,6 +28,7 @@ from .errors import (
     Unsupported,
 )
 from .http import JsonObject
+from .iteration import iterate_lines
 from .models import (
     App,
     AppReports,
@@ -49,9 +50,6 @@ from .transport import Transport
 
 # Rejects responses such as "null" and "OK".
 _API_KEY: Final = re.compile(r"\w{32,}", re.ASCII)
-
-# A longer log line is truncated.
-MAX_LINE_BYTES: Final = 64 * 1024
 
 
 class Supervisor:
@@ -81,7 +79,8 @@ class Supervisor:
 
     def supports(self, feature: Endpoint | Capability) -> bool:
         """Return whether the Supervisor has an endpoint or capability, True while its version is unknown."""
-        return feature.is_supported_by(self.version)
+        # Only the response of this endpoint can correct a version that was wrong once.
+        return feature is Endpoint.DEVICE or feature.is_supported_by(self.version)
 
     def require(self, feature: Endpoint | Capability) -> None:
         """Check that the Supervisor has an endpoint or capability.
@@ -432,7 +431,7 @@ class Supervisor:
         endpoint = Endpoint.LOCAL_LOGS
         self.require(endpoint)
         async with self._transport.stream(endpoint.method, endpoint.path) as chunks:
-            async for line in _iterate_lines(chunks):
+            async for line in iterate_lines(chunks):
                 try:
                     value = orjson.loads(line)
                 except orjson.JSONDecodeError:
@@ -512,7 +511,7 @@ class Supervisor:
             endpoint.path,
             json={name: value for name, value in options.items() if value is not None},
         ) as chunks:
-            async for line in _iterate_lines(chunks):
+            async for line in iterate_lines(chunks):
                 yield line.decode(errors="replace")
 
     async def _request(
@@ -588,22 +587,6 @@ class Supervisor:
 
 def _format_journal_time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if moment else None
-
-
-async def _iterate_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """Yield the lines of a stream without line ends and empty lines. Long lines are truncated."""
-    line = bytearray()
-    async for chunk in chunks:
-        *complete, rest = chunk.split(b"\n")
-        for part in complete:
-            line += part
-            if text := bytes(line[:MAX_LINE_BYTES]).rstrip(b"\r"):
-                yield text
-            line.clear()
-        line += rest
-        del line[MAX_LINE_BYTES:]
-    if line:
-        yield bytes(line)
 
 
 def _require_apps(value: object) -> AppReports:

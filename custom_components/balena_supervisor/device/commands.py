@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from ..client import Capability, Endpoint, HostProxy, parse_target_apps
+from ..client import Capability, Endpoint, HostProxy, Release, parse_target_apps
+from ..const import TRACK_LATEST
 from .app_resolver import AppResolver
 from .command_requests import CommandRequests
 from .command_sender import Command, CommandSender, Effect
 from .coordinator import DeviceCoordinator
+from .releases import ReleaseStore
 from .state import ServiceKey, Status
 
 
@@ -164,8 +166,38 @@ class DeviceCommands:
         change = partial(store.write, tags)
         if store.is_on_device:
             await self._sender.send(change, Effect())
+            self._coordinator.reader.expire_details()
         else:
             await self._coordinator.async_call(change, is_for_device=False)
+            await self._coordinator.async_request_refresh()
+
+    async def pin_release(self, release: str) -> None:
+        """Pin the device to a release, given its version, commit or id.
+
+        With `TRACK_LATEST`, the device tracks its fleet.
+        """
+        find = partial(self._releases.find, release)
+        await self.pin(
+            None
+            if release == TRACK_LATEST
+            else await self._coordinator.async_call(find, is_for_device=False)
+        )
+
+    async def pin(self, release: Release | None) -> None:
+        """Pin the device to a release, or let it track its fleet."""
+        pin = partial(self._releases.pin, release)
+        await self._coordinator.async_call(pin, is_for_device=False)
+        self._coordinator.async_poll_often()
+        await self._coordinator.async_request_refresh()
+
+    async def set_public_url(self, *, is_enabled: bool) -> None:
+        """Enable or disable the public URL."""
+        url = self._coordinator.public_url
+        if url is None:
+            raise self.apps.refusal("public_url_needs_balena_cloud")
+        change = partial(url.set_enabled, is_enabled=is_enabled)
+        await self._coordinator.async_call(change, is_for_device=False)
+        await self._coordinator.async_request_refresh()
 
     async def set_target_state(self, state: Mapping[str, object]) -> None:
         """Replace the target state, in local mode only. The app of Home Assistant must stay."""
@@ -175,6 +207,12 @@ class DeviceCommands:
         change = partial(self._supervisor.set_target_state, state)
         effect = Effect(restarted_services=self._services())
         await self._sender.send(change, effect)
+
+    @property
+    def _releases(self) -> ReleaseStore:
+        if (releases := self._coordinator.releases) is None:
+            raise self.apps.refusal("pin_needs_account")
+        return releases
 
     def _services(self, app_id: int | None = None) -> Iterable[ServiceKey]:
         """Return the services of an app, or of the device."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from homeassistant.components.homeassistant.exposed_entities import async_should_expose
@@ -33,6 +34,21 @@ def has_update(state: DeviceState) -> bool | None:
     return state.target_release != state.release
 
 
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _lock(state: DeviceState) -> JsonObjectType | None:
+    """Return when an update lock refused the last command, and what holds it."""
+    if state.lock is None:
+        return None
+    return {
+        "refused_at": _iso(state.lock.refused_at),
+        "app": state.locking_app,
+        "service": state.lock.service,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """A fact about a device, and the entities that show it. One of them must be exposed.
@@ -51,9 +67,9 @@ FACTS: Final[Mapping[str, Fact]] = {
     "overall_status": Fact(
         lambda state: state.overall_status, (_sensor("overall_status"),)
     ),
-    "last_seen": Fact(
-        lambda state: state.last_seen.isoformat() if state.last_seen else None,
-        (_sensor("last_seen"),),
+    "connectivity": Fact(lambda state: state.connectivity, (_sensor("connectivity"),)),
+    "last_connectivity_change": Fact(
+        lambda state: _iso(state.connectivity_changed_at), (_sensor("last_seen"),)
     ),
     "release": Fact(
         lambda state: release_label(state.release, state.release_version),
@@ -70,21 +86,27 @@ FACTS: Final[Mapping[str, Fact]] = {
         (UPDATE, _sensor("download_progress")),
         is_live=True,
     ),
-    "update_locked": Fact(
-        lambda state: state.update_locked, (_binary_sensor("update_locked"),)
+    "is_pinned_to_release": Fact(
+        lambda state: state.is_pinned,
+        (_sensor("release"), EntityKind(Platform.SELECT, ("release_select",))),
     ),
+    "update_lock": Fact(_lock, (_binary_sensor("update_locked"),)),
     "vpn_connected": Fact(
         lambda state: state.vpn.connected if state.vpn else None,
         (_binary_sensor("vpn"),),
         is_live=True,
     ),
     "os_version": Fact(lambda state: state.os_version, (_sensor("os_version"),)),
+    "os_variant": Fact(lambda state: state.os_variant, (_sensor("os_variant"),)),
     "supervisor_version": Fact(
         lambda state: state.supervisor_version, (_sensor("supervisor_version"),)
     ),
     "hostname": Fact(lambda state: state.details.hostname, (_sensor("hostname"),)),
     "ip_addresses": Fact(
         lambda state: list(state.ip_addresses), (_sensor("ip_address"),)
+    ),
+    "public_address": Fact(
+        lambda state: state.public_address, (_sensor("public_address"),)
     ),
     "mac_addresses": Fact(
         lambda state: list(state.mac_addresses), (_sensor("mac_address"),)
