@@ -1,5 +1,7 @@
 """Sentences exist for Home Assistant's language and those of its Assist pipelines."""
 
+from pathlib import Path
+import shutil
 from typing import Final
 
 from freezegun.api import FrozenDateTimeFactory
@@ -81,5 +83,19 @@ async def test_change_of_own_language(
 ) -> None:
     """Another language of Home Assistant adds its sentences."""
     await hass.config.async_update(language="de")
+    await pass_time(hass, freezer)
+    assert await is_understood(hass, GERMAN, "de")
+
+
+async def test_file_of_user(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, tmp_path: Path
+) -> None:
+    """A sentence file of a user is used, whatever the languages of the pipelines are."""
+    hass.config.config_dir = str(tmp_path)
+    (tmp_path / "configuration.yaml").touch()
+    path = tmp_path / "custom_sentences/de/balena_supervisor.yaml"
+    path.parent.mkdir(parents=True)
+    shutil.copy(Path(__file__).parent / "sentence_files/de.yaml", path)
+    await hass.services.async_call("conversation", "reload", {}, blocking=True)
     await pass_time(hass, freezer)
     assert await is_understood(hass, GERMAN, "de")

@@ -217,11 +217,10 @@ class ExposedDevice:
         """Return whether an entity of one of the kinds is exposed."""
         return self.exposed.show(self.target, kinds)
 
-    def shows_service(self, *kinds: EntityKind) -> bool:
-        """Return whether an entity of a service is exposed."""
-        return any(
-            self.exposed.show(service, kinds) for service in self.target.services
-        )
+    def accepts(self, kind: EntityKind) -> bool:
+        """Return whether an entity of a kind is exposed, of the device or of a service."""
+        targets = self.target.targets_for(kind)
+        return any(self.exposed.show(target, [kind]) for target in targets)
 
     def fact(self, key: str) -> JsonValueType:
         """Return a fact, None if it is unknown or not exposed."""

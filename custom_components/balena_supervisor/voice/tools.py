@@ -390,8 +390,7 @@ class CommandTool(BalenaTool):
 
     @override
     def is_offered(self, devices: Sequence[ExposedDevice]) -> bool:
-        shows = "shows_service" if self.kind.is_of_service else "shows"
-        return any(getattr(device, shows)(self.kind) for device in devices)
+        return any(device.accepts(self.kind) for device in devices)
 
     @override
     async def async_run(self, call: ToolCall) -> JsonObjectType:
