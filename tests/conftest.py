@@ -1,7 +1,7 @@
 """Shared fixtures: a simulated device and a simulated account, and their config entries."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from inspect import currentframe
 import logging
 import re
@@ -22,7 +22,11 @@ from custom_components.balena_supervisor.const import (
     DOMAIN,
 )
 from homeassistant.components.repairs.issue_handler import RepairsFlowManager
-from homeassistant.config_entries import ConfigEntriesFlowManager, OptionsFlowManager
+from homeassistant.config_entries import (
+    ConfigEntriesFlowManager,
+    ConfigEntryState,
+    OptionsFlowManager,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowManager
 from homeassistant.exceptions import HomeAssistantError
@@ -368,3 +372,23 @@ def entity_registry_enabled_by_default() -> Generator[None]:
         return_value=True,
     ):
         yield
+
+
+@pytest.fixture
+def seconds(
+    hass: HomeAssistant, loaded: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> list[Callable[[], object]]:
+    """Let waiting take no time. Returns what happens during each wait, nothing at first."""
+    sleep = asyncio.sleep
+    happening: list[Callable[[], object]] = []
+    device = loaded.runtime_data.devices[str(loaded.unique_id)]
+
+    async def pass_seconds(delay: float) -> None:
+        if delay and happening:
+            happening.pop(0)()
+        if delay and loaded.state is ConfigEntryState.LOADED:
+            await device.coordinator.async_refresh()
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", pass_seconds)
+    return happening

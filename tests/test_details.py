@@ -20,6 +20,7 @@ ALWAYS = {
     f"binary_sensor.{NAME}_update_locked",
     f"binary_sensor.{NAME}_update_pending",
     f"binary_sensor.{NAME}_vpn",
+    f"button.{NAME}_override_update_lock",
     f"button.{NAME}_reboot",
     f"sensor.{NAME}_overall_status",
     f"select.{NAME}_release",

@@ -171,9 +171,9 @@ async def test_force_overrides_a_silent_lock(
 async def test_lock_is_told(
     hass: HomeAssistant, device: Device, device_id: str, key: str, holder: str | None
 ) -> None:
-    """A lock is reported with a hint at force, and shown until a command succeeds."""
+    """A lock is reported with the button that overrides it, until a command succeeds."""
     device.lock()
-    with pytest.raises(HomeAssistantError, match="use an action with force") as err:
+    with pytest.raises(HomeAssistantError, match="press Override update lock") as err:
         await call(hass, "restart", device_id, app_id=APP_ID)
     assert err.value.translation_key == key
     state = hass.states.get(LOCK)

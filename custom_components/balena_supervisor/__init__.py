@@ -18,6 +18,7 @@ from .device.environment import Environment
 from .device.history import async_delete_histories
 from .device.journal_logs import JournalLogs
 from .device.log_streams import LogStreams
+from .exposure import async_setup_exposure
 from .frontend import async_setup_frontend
 from .issues import async_delete_issues, async_monitor_issues, async_setup_issues
 from .migration import async_migrate_to_1_2
@@ -45,6 +46,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     async_setup_websocket_api(hass)
     await async_setup_frontend(hass)
     async_setup_issues(hass)
+    async_setup_exposure(hass)
     async_setup_voice(hass)
     return True
 

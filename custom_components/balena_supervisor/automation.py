@@ -16,20 +16,31 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Final, override
 
-from homeassistant.const import ATTR_ENTITY_ID, CONF_FOR, STATE_OFF, STATE_ON, Platform
+from homeassistant.const import (
+    ATTR_ENTITY_ID,
+    ATTR_RESTORED,
+    CONF_FOR,
+    CONF_TARGET,
+    STATE_OFF,
+    STATE_ON,
+    Platform,
+)
 from homeassistant.core import CALLBACK_TYPE, Context, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.condition import (
     Condition,
     ConditionConfig,
     make_entity_state_condition,
 )
+from homeassistant.helpers.target import TargetSelection
 from homeassistant.helpers.trigger import (
     EntityTriggerBase,
     TriggerActionRunner,
     TriggerConfig,
     TriggerNotTriggeredReporter,
 )
+from homeassistant.helpers.typing import ConfigType
 
 from .const import DOMAIN
 from .device.registry import async_find_owner
@@ -66,12 +77,50 @@ class EntityFilter:
             == (DOMAIN, self.platform, self.translation_key)
         }
 
+    def check_named_entities(self, hass: HomeAssistant, config: ConfigType) -> None:
+        """Refuse a named entity that never matches.
+
+        Home Assistant checks a configuration also at every start. Entities without a state
+        may be missing, disabled or not loaded yet, and are never refused.
+
+        Raises:
+            HomeAssistantError: The target names an entity of another kind.
+        """
+        registry = er.async_get(hass)
+        named = {
+            entity.entity_id
+            for item in TargetSelection(config[CONF_TARGET]).entity_ids
+            if (entity := registry.async_get(item)) is not None
+            and (state := hass.states.get(entity.entity_id)) is not None
+            and not state.attributes.get(ATTR_RESTORED)
+        }
+        if others := named - self.select(hass, named):
+            raise HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="wrong_entity",
+                translation_placeholders={"entity": ", ".join(sorted(others))},
+            )
+
 
 class BalenaTrigger(EntityTriggerBase):
     """Triggers on state changes of the watched entities, diagnostic ones included."""
 
     watched: ClassVar[EntityFilter]
     _primary_entities_only = False
+
+    @override
+    @classmethod
+    async def async_validate_config(
+        cls, hass: HomeAssistant, config: ConfigType
+    ) -> ConfigType:
+        """Return the valid configuration.
+
+        Raises:
+            HomeAssistantError: The target names an entity of another kind.
+        """
+        config = await super().async_validate_config(hass, config)
+        cls.watched.check_named_entities(hass, config)
+        return config
 
     def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
         """Initialize the trigger."""
@@ -122,6 +171,20 @@ def state_condition(watched: EntityFilter) -> type[Condition]:
 
     class StateCondition(base):  # type: ignore[misc, valid-type]
         """Tests the state of the watched entities."""
+
+        @override
+        @classmethod
+        async def async_validate_config(
+            cls, hass: HomeAssistant, config: ConfigType
+        ) -> ConfigType:
+            """Return the valid configuration.
+
+            Raises:
+                HomeAssistantError: The target names an entity of another kind.
+            """
+            config = await super().async_validate_config(hass, config)
+            watched.check_named_entities(hass, config)
+            return config
 
         def __init__(self, hass: HomeAssistant, config: ConditionConfig) -> None:
             """Initialize the condition."""

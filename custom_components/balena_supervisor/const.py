@@ -16,6 +16,7 @@ ATTR_RESULT: Final = "result"
 RESULT_OK: Final = "ok"
 
 # State attributes.
+ATTR_COMMAND: Final = "command"
 ATTR_COMMIT: Final = "commit"
 ATTR_LOCKING_APP: Final = "app"
 ATTR_LOCKING_SERVICE: Final = "service"

@@ -132,7 +132,7 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
         self, version: str | None, backup: bool, **kwargs: Any
     ) -> None:
         """Let the device download and apply its target release."""
-        await self.device.commands.update()
+        await self.device.commands.install()
 
     @override
     def _state_values(self) -> object:

@@ -85,6 +85,21 @@ def test_a_command_asks_first(demo: Demo, page: Page) -> None:
     expect(tile(page, re.compile(r"^\s*Online\s*No"))).to_be_visible()
 
 
+def test_override_of_a_lock(demo: Demo, page: Page) -> None:
+    """A refused reboot offers the button that overrides the lock, which asks first."""
+    open_start_page(demo, page)
+    expect(tile(page, "Override update lock")).to_have_count(0)
+    demo.simulate("lock")
+    tile(page, "Reboot").click()
+    page.get_by_role("button", name="OK").click()
+    expect(page.get_by_text("press Override update lock").first).to_be_visible()
+    tile(page, "Override update lock").click()
+    expect(page.get_by_text("Override the update lock of holy-wild")).to_be_visible()
+    page.get_by_role("button", name="OK").click()
+    expect(tile(page, re.compile(r"^\s*Online\s*No"))).to_be_visible()
+    expect(tile(page, "Override update lock")).to_have_count(0)
+
+
 def test_troubles_of_a_device(demo: Demo, page: Page, picture: Picture) -> None:
     """An update that is blocked by a lock is shown with the available buttons until it is applied."""
     page.set_viewport_size({"width": 1300, "height": 900})

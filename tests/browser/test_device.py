@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 import pytest
 
-from . import device_ids, open_start_page
+from . import device_ids, open_start_page, refresh
 from .conftest import Picture
 from .demo import Demo
 
@@ -73,6 +73,21 @@ def test_update(demo: Demo, page: Page, picture: Picture) -> None:
     expect(progress.first).to_be_visible()
     picture("update", page)
     expect(dialog.get_by_text("Up-to-date")).to_be_visible(timeout=90_000)
+
+
+def test_update_at_a_lock(demo: Demo, page: Page) -> None:
+    """Who installs an update that a lock holds back sees a message in the update dialog."""
+    open_start_page(demo, page)
+    demo.simulate("lock")
+    for step in ("begin-update", "finish-download", "apply"):
+        demo.simulate(step)
+    refresh(page, "update.holy_wildflower_release")
+    update = page.locator("hui-tile-card:visible").filter(has_text="Update available")
+    update.click(position={"x": 30, "y": 30})
+    dialog = page.locator("ha-more-info-dialog")
+    dialog.get_by_role("button", name=re.compile("^(Install|Update)$")).click()
+    message = page.get_by_text("press Override update lock").first
+    expect(message).to_be_visible(timeout=60_000)
 
 
 def test_diagnostics(demo: Demo, page: Page, tmp_path: Path) -> None:

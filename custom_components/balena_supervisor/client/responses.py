@@ -147,7 +147,10 @@ class Response:
         Routes respond with JSON or with a sentence of content type text/html. The web server responds to
         unknown paths with an HTML page, and to invalid keys with text/plain.
         """
-        return self.content_type != "text/plain" and not self.is_html_page
+        return (
+            self.content_type in ("application/json", "text/html")
+            and not self.is_html_page
+        )
 
     @property
     def is_html_page(self) -> bool:

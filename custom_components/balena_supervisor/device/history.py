@@ -1,8 +1,8 @@
 """Facts about devices that survive a reload of their entry."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util.hass_dict import HassKey
@@ -12,21 +12,37 @@ from .service_monitor import ServiceMonitor
 from .state import DeviceState, UpdateLock, UpdateStatus
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedCommand:
+    """A command that an update lock refused.
+
+    `action` is the name of its action. `override` repeats it with the commands of the device,
+    and overrides the lock.
+    """
+
+    action: str
+    override: Callable[[Any], Awaitable[None]]
+
+
 @dataclass(slots=True)
 class DeviceHistory:
     """Facts about a device that survive a reload.
 
-    `lock` is the update lock that refused the last attempt to do something.
+    `lock` is the update lock that refused the last attempt to do something. `refused` is the
+    command that it refused.
     """
 
     keys: frozenset[str] = frozenset()
     lock: UpdateLock | None = None
+    refused: RefusedCommand | None = None
     services: ServiceMonitor = field(default_factory=ServiceMonitor)
     _was_up_to_date: bool = True
 
     def set_lock(self, lock: UpdateLock | None) -> None:
         """Remember the update lock that refused the last attempt, or None."""
         self.lock = lock
+        if lock is None:
+            self.refused = None
 
     def clear_lock_after_update(self, state: DeviceState) -> None:
         """Forget the lock once an update is done: it met none."""

@@ -59,8 +59,11 @@ const HISTORY = [
   "binary_sensor.online",
   "binary_sensor.vpn",
 ];
+// The button that is shown only while a lock is known.
+const OVERRIDE_LOCK = "button.override_lock";
 // Buttons of a device, with the key of the confirmation text.
 const COMMANDS = {
+  [OVERRIDE_LOCK]: "confirm_override_lock",
   "button.identify": null,
   "button.check_for_updates": null,
   "button.restart_services": "confirm_restart_services",
@@ -488,6 +491,9 @@ class DeviceView extends HTMLElement {
         hide_state: true,
         tap_action: press(entities[key], question && text(question, { device: name })),
         icon_tap_action: { action: "none" },
+        ...(key === OVERRIDE_LOCK && {
+          visibility: [{ condition: "not", conditions: [isIn(entities[key], "unavailable")] }],
+        }),
       }),
     );
     return [
