@@ -114,7 +114,15 @@ class LocalFlow(BaseFlow):
                 user_input, entry
             )
             if device is not None:
-                if device.compare(self.hass, entry) is Match.DIFFERENT:
+                is_of_another_entry = any(
+                    device.is_registered_as(self.hass, other)
+                    for other in self._async_current_entries()
+                    if other.entry_id != entry.entry_id
+                )
+                if (
+                    device.compare(self.hass, entry) is Match.DIFFERENT
+                    and not is_of_another_entry
+                ):
                     self._device, self._device_data = device, data
                     return await self.async_step_replaced_board()
                 return await self.async_update_device_entry(entry, device, data)
