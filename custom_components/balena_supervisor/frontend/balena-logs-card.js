@@ -189,6 +189,10 @@ class BalenaLogsCard extends HTMLElement {
     this.#hass = hass;
     if (before?.language !== hass.language) {
       this.#loadTexts();
+    } else if (before.localize !== hass.localize) {
+      // If several cards load the texts at once, Home Assistant returns them to the first only.
+      this.#localize = hass.localize;
+      this.#label();
     }
     if (before?.connection !== hass.connection) {
       this.#restart();
@@ -655,7 +659,9 @@ class BalenaLogsCard extends HTMLElement {
   #fail(text) {
     const seconds = RETRY_SECONDS[Math.min(this.#attempts, RETRY_SECONDS.length - 1)];
     this.#attempts += 1;
-    this.#tell(`${text} ${this.#text("retrying")}`);
+    // Home Assistant removes the full stop at the end of an error.
+    const sentence = /[.!?。]$/u.test(text) ? text : `${text}.`;
+    this.#tell(`${sentence} ${this.#text("retrying")}`);
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => {
       this.#stop();
