@@ -354,8 +354,9 @@ class BalenaLogsCard extends HTMLElement {
     const session = this.#session;
     const { connection } = this.#hass;
     const isStale = () => generation !== this.#generation;
-    if (!this.#config.device_id && !this.#hass.devices[session.deviceId]) {
-      session.choose(devicesOf(this.#hass)[0]?.id ?? "", this.#config.service, this.#config.app_id);
+    const devices = devicesOf(this.#hass);
+    if (!this.#config.device_id && !devices.some(({ id }) => id === session.deviceId)) {
+      session.choose(devices[0]?.id ?? "", this.#config.service, this.#config.app_id);
       this.#parts.lines.show(session);
       this.#showChoices();
     }

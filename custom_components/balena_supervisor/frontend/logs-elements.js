@@ -45,8 +45,11 @@ class FormChoices {
         const chosen = event.detail.value[name];
         if (chosen !== value && options.some((option) => option.value === chosen)) {
           onChange(name, chosen);
+          return;
         }
       }
+      // Nothing was chosen: show the choices as they are.
+      this.#show();
     });
   }
 
@@ -57,9 +60,13 @@ class FormChoices {
     if (this.#shown !== shown) {
       this.#shown = shown;
       const schema = choices.map(({ name, options }) => fieldOf({ name, options, required: true }));
-      this.element.schema = [{ type: "grid", name: "", column_min_width: "140px", schema }];
-      this.element.data = Object.fromEntries(choices.map(({ name, value }) => [name, value]));
+      this.element.schema = [{ type: "grid", name: "", column_min_width: "110px", schema }];
+      this.#show();
     }
+  }
+
+  #show() {
+    this.element.data = Object.fromEntries(this.#choices.map(({ name, value }) => [name, value]));
   }
 }
 
@@ -100,9 +107,11 @@ export function makeSearch(onInput) {
   const isOwn = Boolean(customElements.get("ha-input-search"));
   const input = make(isOwn ? "ha-input-search" : "input", { type: "search", autocomplete: "off" });
   input.className = "search";
+  input.setAttribute("appearance", "outlined");
   input.addEventListener("input", () => onInput(input.value ?? ""));
   const update = (label, value) => {
-    Object.assign(input, isOwn ? { label } : { placeholder: label, ariaLabel: label });
+    input.placeholder = label;
+    input.ariaLabel = label;
     if (input.value !== value) {
       input.value = value;
     }

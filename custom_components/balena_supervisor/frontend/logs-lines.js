@@ -14,20 +14,28 @@ const BLOCK_LINES = 50;
 // Closer to the end than this, in pixels, the list follows new lines.
 const END = 24;
 
-const waiting = new Set();
+// Milliseconds between two frames with new lines. Nobody reads faster, and each frame costs.
+const DRAW_INTERVAL = 500;
 
-/** Draw a list in the next frame, together with all others. */
+const waiting = new Set();
+let drawnAt = -Infinity;
+
+/** Draw the new lines of a list in the next frame that is due, together with all other lists. */
 function schedule(list) {
   if (!waiting.size) {
-    requestAnimationFrame(() => {
-      const lists = [...waiting];
-      waiting.clear();
-      for (const item of lists) {
-        item.draw();
-      }
-    });
+    const delay = Math.max(0, drawnAt + DRAW_INTERVAL - performance.now());
+    setTimeout(() => requestAnimationFrame(drawAll), delay);
   }
   waiting.add(list);
+}
+
+function drawAll() {
+  drawnAt = performance.now();
+  const lists = [...waiting];
+  waiting.clear();
+  for (const list of lists) {
+    list.draw();
+  }
 }
 
 export class LogLines {
@@ -37,7 +45,6 @@ export class LogLines {
   #onChange;
   #session;
   #pending = [];
-  #mustFilter = false;
   #isRestoring = false;
   #count = 0;
   #visible = 0;
@@ -79,7 +86,7 @@ export class LogLines {
     this.#count = this.#visible = 0;
     this.#pending = [...session.items];
     this.wrap();
-    schedule(this);
+    this.draw();
   }
 
   add(items) {
@@ -95,8 +102,10 @@ export class LogLines {
 
   /** Apply changed filters. */
   filter() {
-    this.#mustFilter = true;
-    schedule(this);
+    for (const block of this.#body.children) {
+      this.#match(block);
+    }
+    this.#onChange();
   }
 
   wrap() {
@@ -115,12 +124,6 @@ export class LogLines {
     if (this.#today !== today) {
       this.#today = today;
       this.updateTimes();
-    }
-    if (this.#mustFilter) {
-      this.#mustFilter = false;
-      for (const block of this.#body.children) {
-        this.#match(block);
-      }
     }
     this.#append(this.#pending.splice(0));
     this.#trim();
