@@ -13,6 +13,8 @@ const { devicesOf, serviceOptions, serviceValue } = await load("logs-editor.js")
 const DOMAIN = "balena_supervisor";
 const DEFAULT_LINES = 100;
 const RETRY_SECONDS = 3;
+// A subscription that cannot work ends earlier than this.
+const SETTLE_SECONDS = 1;
 // Errors that do not go away while the devices stay the same.
 const FINAL_ERRORS = ["device_gone", "unknown_device", "unsupported"];
 
@@ -105,7 +107,8 @@ class BalenaLogsCard extends HTMLElement {
       return;
     }
     const { device_id: deviceId, service, app_id: appId } = this.#config;
-    this.#session = claimSession(JSON.stringify([location.pathname, this.#config]));
+    const key = JSON.stringify([location.pathname, deviceId, service, appId]);
+    this.#session = claimSession(key);
     if (!this.#session.deviceId) {
       this.#session.choose(deviceId ?? devicesOf(this.#hass)[0]?.id ?? "", service, appId);
     }
@@ -398,11 +401,23 @@ class BalenaLogsCard extends HTMLElement {
       this.#unsubscribe = unsubscribe;
       this.#isStarted = true;
       this.#tell();
+      this.#forgetProblem(this.#problem);
     } catch (error) {
       if (!isStale()) {
         this.#fail(() => this.#texts.error(error), isFinal(error));
       }
     }
+  }
+
+  /** Forget why an earlier subscription ended, if this one does not end for the same reason. */
+  #forgetProblem(problem) {
+    const generation = this.#generation;
+    setTimeout(() => {
+      if (generation === this.#generation && problem === this.#problem) {
+        this.#problem = undefined;
+        this.#tell();
+      }
+    }, SETTLE_SECONDS * 1000);
   }
 
   /** Load the services of the device, and the app of the service if it is the only one of its name. */

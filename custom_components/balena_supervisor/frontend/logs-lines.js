@@ -120,9 +120,7 @@ export class LogLines {
   }
 
   draw() {
-    const today = this.#times.today();
-    if (this.#today !== today) {
-      this.#today = today;
+    if (this.#today !== this.#times.today()) {
       this.updateTimes();
     }
     this.#append(this.#pending.splice(0));
@@ -130,7 +128,9 @@ export class LogLines {
     this.#onChange();
   }
 
+  /** Format all times again: at midnight, and when the person changes the format. */
   updateTimes() {
+    this.#today = this.#times.today();
     for (const time of this.#body.querySelectorAll("time")) {
       time.textContent = this.#times.short(time.dateTime, this.#today);
       time.title = "";

@@ -1,7 +1,7 @@
 /* What a log card shows: the chosen source, the filters and the lines.
  *
  * Home Assistant creates the card again after each reconnect and after the browser tab was hidden
- * for a while. The next card with the same configuration on the same page continues the session.
+ * for a while. The next card for the same device and service on the same page continues the session.
  */
 
 export const MAX_LINES = 1000;
