@@ -200,8 +200,10 @@ class BalenaLogsCard extends HTMLElement {
     const { appId, deviceId, level, service } = this.#session;
     const devices = devicesOf(this.#hass).map(({ id, name }) => ({ value: id, label: name }));
     const levels = { all: "all_levels", warnings: "warnings", errors: "errors" };
+    const hasOther = devices.some(({ value }) => value !== deviceId);
+    const device = { name: "device", label: text("device"), value: deviceId, options: devices };
     this.#parts.choices.update(this.#hass, [
-      { name: "device", label: text("device"), value: deviceId, options: devices },
+      ...(hasOther ? [device] : []),
       {
         name: "service",
         label: text("service"),

@@ -60,7 +60,7 @@ class FormChoices {
     if (this.#shown !== shown) {
       this.#shown = shown;
       const schema = choices.map(({ name, options }) => fieldOf({ name, options, required: true }));
-      this.element.schema = [{ type: "grid", name: "", column_min_width: "110px", schema }];
+      this.element.schema = [{ type: "grid", name: "", column_min_width: "120px", schema }];
       this.#show();
     }
   }
@@ -73,6 +73,7 @@ class FormChoices {
 class NativeChoices {
   element = make("div", { className: "choices native" });
   #fields = new Map();
+  #names;
   #onChange;
 
   constructor(onChange) {
@@ -80,6 +81,11 @@ class NativeChoices {
   }
 
   update(hass, choices) {
+    const names = choices.map(({ name }) => name);
+    if (this.#names !== names.join()) {
+      this.#names = names.join();
+      this.element.replaceChildren(...names.map((name) => this.#field(name).label));
+    }
     for (const { name, label, options, value } of choices) {
       const { select, text } = this.#field(name);
       text.textContent = label;
@@ -95,8 +101,7 @@ class NativeChoices {
       const text = make("span");
       const select = make("select");
       select.addEventListener("change", () => this.#onChange(name, select.value));
-      this.element.append(make("label", {}, text, select));
-      this.#fields.set(name, { select, text });
+      this.#fields.set(name, { label: make("label", {}, text, select), select, text });
     }
     return this.#fields.get(name);
   }

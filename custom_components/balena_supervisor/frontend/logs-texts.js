@@ -35,7 +35,7 @@ const TEXTS = {
   not_loaded: "The balena integration is not loaded in Home Assistant.",
   disconnected: "The connection to Home Assistant was lost.",
   failed: "Home Assistant could not read the logs.",
-  retrying: "Retrying automatically.",
+  retrying: "The card retries automatically.",
   backlog: "Lines to load",
 };
 
