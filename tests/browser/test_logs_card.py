@@ -64,10 +64,10 @@ def leave_and_return(page: Page) -> None:
 
 
 def add_card(page: Page, changes: str) -> Locator:
-    """Add a card with a changed `hass` to the page; it replies to requests of the card itself."""
+    """Add a card with a changed `hass` to a page on which another card shows lines."""
+    page.locator("balena-logs-card .line").first.wait_for()
     page.evaluate(
-        f"""async () => {{
-            await customElements.whenDefined("balena-logs-card");
+        f"""() => {{
             const {{hass}} = document.querySelector("home-assistant");
             const card = document.createElement("balena-logs-card");
             card.id = "own";
@@ -120,11 +120,11 @@ def test_lines_are_followed_chosen_and_filtered(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     picture("logs-card", card)
 
-    card.get_by_role("searchbox").fill("IT BROKE")
+    card.get_by_role("searchbox", name="Filter").fill("IT BROKE")
     expect(lines(card)).to_have_count(1)
-    card.get_by_role("searchbox").fill("nothing has this")
+    card.get_by_role("searchbox", name="Filter").fill("nothing has this")
     expect(card.get_by_text("No line matches the filter.")).to_be_visible()
-    card.get_by_role("searchbox").fill("")
+    card.get_by_role("searchbox", name="Filter").fill("")
 
     choose(card, "Service", "redis")
     expect(lines(card, "redis is ready")).to_be_visible()
@@ -195,7 +195,7 @@ def test_lines_are_copied(demo: Demo, page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     card = show(demo, page)
     demo.simulate("log", source="main", message="copy me")
-    card.get_by_role("searchbox").fill("copy me")
+    card.get_by_role("searchbox", name="Filter").fill("copy me")
     expect(lines(card)).to_have_count(1)
     card.get_by_role("button", name="Copy").click()
     expect(card.get_by_role("button", name="Copied")).to_be_visible()
@@ -223,11 +223,11 @@ def test_a_new_card_continues(demo: Demo, page: Page) -> None:
     choose(card, "Service", "main")
     demo.simulate("log", source="main", message="before")
     expect(lines(card, "before")).to_have_count(1)
-    card.get_by_role("searchbox").fill("fore")
+    card.get_by_role("searchbox", name="Filter").fill("fore")
     card.get_by_role("button", name="Do not wrap long lines").click()
     leave_and_return(page)
     expect(chosen(card, "Service")).to_contain_text("main")
-    expect(card.get_by_role("searchbox")).to_have_value("fore")
+    expect(card.get_by_role("searchbox", name="Filter")).to_have_value("fore")
     expect(
         card.get_by_role("button", name="Wrap long lines", exact=True)
     ).to_be_visible()
@@ -302,7 +302,7 @@ def test_lines_are_downloaded(demo: Demo, page: Page) -> None:
     """The visible lines can be downloaded with their full times."""
     card = show(demo, page)
     demo.simulate("log", source="main", message="save me")
-    card.get_by_role("searchbox").fill("save me")
+    card.get_by_role("searchbox", name="Filter").fill("save me")
     expect(lines(card)).to_have_count(1)
     with page.expect_download() as download:
         card.get_by_role("button", name="Download").click()
@@ -500,7 +500,7 @@ def test_native_controls(demo: Demo, page: Page) -> None:
     leave_and_return(page)
     card.get_by_label("Service").select_option("redis")
     expect(lines(card, "redis is ready")).to_be_visible()
-    card.get_by_role("searchbox").fill("redis is")
+    card.get_by_role("searchbox", name="Filter").fill("redis is")
     card.get_by_role("button", name="Pause").click()
     demo.simulate("log", source="redis", message="while paused")
     expect(card.get_by_text(re.compile("new lines while paused"))).to_be_visible()

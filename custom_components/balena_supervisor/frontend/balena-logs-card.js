@@ -74,7 +74,7 @@ class BalenaLogsCard extends HTMLElement {
     }
     if (!before) {
       this.#enter();
-    } else if (before.connection !== hass.connection) {
+    } else if (before.connection !== hass.connection || before.user !== hass.user) {
       this.#restart();
     } else if (before.devices !== hass.devices) {
       this.#handleDevices();

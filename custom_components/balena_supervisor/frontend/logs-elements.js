@@ -112,11 +112,9 @@ export function makeSearch(onInput) {
   const isOwn = Boolean(customElements.get("ha-input-search"));
   const input = make(isOwn ? "ha-input-search" : "input", { type: "search", autocomplete: "off" });
   input.className = "search";
-  input.setAttribute("appearance", "outlined");
   input.addEventListener("input", () => onInput(input.value ?? ""));
   const update = (label, value) => {
-    input.placeholder = label;
-    input.ariaLabel = label;
+    Object.assign(input, isOwn ? { label } : { placeholder: label, ariaLabel: label });
     if (input.value !== value) {
       input.value = value;
     }
