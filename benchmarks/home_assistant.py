@@ -19,6 +19,7 @@ from custom_components.balena_supervisor.account.coordinator import AccountCoord
 from custom_components.balena_supervisor.const import (
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
+    CONF_DETAILS,
     CONF_FLEETS,
     CONF_MAC_ADDRESSES,
     CONF_SERVICES,
@@ -153,6 +154,7 @@ class _Devices(Installation):
             yield MockConfigEntry(
                 domain=DOMAIN,
                 title=device["name"],
+                minor_version=2,
                 unique_id=addresses[0],
                 data={
                     CONF_CONNECTION: CONNECTION_DIRECT,
@@ -191,6 +193,7 @@ class _Account(Installation):
         yield MockConfigEntry(
             domain=DOMAIN,
             title=about["account"],
+            minor_version=2,
             unique_id=f"{about['url'].removeprefix('http://')}_{about['account']}",
             data={
                 CONF_CONNECTION: CONNECTION_ACCOUNT,
@@ -199,7 +202,11 @@ class _Account(Installation):
                 CONF_URL: about["url"],
                 CONF_VERIFY_SSL: True,
             },
-            options={CONF_FLEETS: about["fleet_ids"], CONF_SERVICES: False},
+            options={
+                CONF_FLEETS: about["fleet_ids"],
+                CONF_SERVICES: False,
+                CONF_DETAILS: False,
+            },
         )
 
     @property

@@ -70,7 +70,7 @@ async def _run(options: argparse.Namespace) -> int:
         _say("adding the devices, the dashboard and the voice assistant")
         await register(home_assistant, options.folder, simulation.registrations)
         await dashboard.show(home_assistant)
-        await voice.expose(home_assistant)
+        await voice.expose(home_assistant, options.folder)
         print(f"\n  Home Assistant with {simulation.description}: {url}")
         print(f"  Scenario: {DESCRIPTIONS[options.scenario]}")
         print(

@@ -15,6 +15,9 @@ from .scenarios import SCENARIOS, release_after
 
 # How often an online device reports its metrics, in seconds.
 _REPORTS: Final = 20
+# The notes of the releases that the fleets run, and when the ones before were made.
+_NOTES: Final = "- **Faster start** after a reboot\n- Fixes the clock in winter"
+_LONG_AGO: Final = "2026-01-15T09:30:00.000Z"
 # How long devices have been offline at the start, in seconds.
 _OFFLINE_SECONDS: Final = 86400
 
@@ -89,6 +92,10 @@ def demo_account(cloud: CloudServer, timings: Timings) -> None:
         fleet = cloud.add_fleet(
             name, release=release_after(before), device_type=device_type
         )
+        for listed in fleet.releases.values():
+            listed.note = _NOTES
+        older = fleet.add_release(before)
+        older.created_at = _LONG_AGO
         for life in lives:
             arguments: dict[str, Any] = {"timings": timings}
             if life.is_pinned:

@@ -37,6 +37,7 @@ _NOT_OF_HOME_ASSISTANT: Final = "pytest_homeassistant_custom_component"
 
 # The required fields of actions.
 FIELDS: Final[dict[str, dict[str, Any]]] = {
+    "pin_release": {"release": "1.2.3"},
     "restart_service": {"service": "main"},
     "set_host_config": {"hostname": "kiosk"},
     "set_tags": {"tags": {"colour": "red"}},

@@ -5,6 +5,7 @@ from datetime import timedelta
 import gc
 import logging
 from typing import Any
+from unittest.mock import patch
 from weakref import ref
 
 from freezegun.api import FrozenDateTimeFactory
@@ -37,9 +38,11 @@ from simulator import (
     Service,
     TokenKind,
 )
+from simulator.hostile import rows_without
 
 from . import pass_time, service_name, state_of
 
+CLOUD = "custom_components.balena_supervisor.client.cloud"
 MINUTE = 61
 NAME = "kiosk_lobby"
 NEXT_RELEASE = Release(
@@ -117,14 +120,18 @@ async def test_only_changes_are_written(
     fleet: Fleet,
     written: list[str],
 ) -> None:
-    """What changes on one device is written of that entity, and of no other."""
+    """What changes on one device is written of these entities, and of no other."""
     cloud.make_device(fleet, "kiosk-canteen")
     await pass_time(hass, freezer, MINUTE)
     written.clear()
     cloud_device.cpu_usage = 99
     cloud_device.heartbeat = "timeout"
     await pass_time(hass, freezer, MINUTE)
-    assert written == [f"sensor.{NAME}_overall_status"]
+    assert sorted(written) == [
+        f"sensor.{NAME}_cpu_usage",
+        f"sensor.{NAME}_overall_status",
+        "sensor.kiosks_devices_with_reduced_functionality",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -146,11 +153,11 @@ async def test_only_changes_are_written(
         ("sensor.kiosk_lobby_memory_usage", "31.9"),
         ("sensor.kiosk_lobby_os_version", "balenaOS 6.5.4"),
         ("sensor.kiosk_lobby_overall_status", "operational"),
-        ("sensor.kiosk_lobby_release", "b81f0c6"),
+        ("sensor.kiosk_lobby_release", "2.4.1"),
         ("sensor.kiosk_lobby_status", "idle"),
         ("sensor.kiosk_lobby_storage_usage", "12.4"),
         ("sensor.kiosk_lobby_supervisor_version", "19.0.5"),
-        ("sensor.kiosk_lobby_target_release", "b81f0c6"),
+        ("sensor.kiosk_lobby_target_release", "2.4.1"),
         ("sensor.kiosk_lobby_update_status", "up_to_date"),
         ("sensor.kiosk_lobby_browser_status", "running"),
         ("switch.kiosk_lobby_browser_running", "on"),
@@ -173,22 +180,6 @@ async def test_states(
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert state_of(hass, entity_id) == state
-
-
-async def test_few_entities_are_enabled(
-    account: MockConfigEntry,
-    device_registry: dr.DeviceRegistry,
-    entity_registry: er.EntityRegistry,
-) -> None:
-    """Of a device of a fleet, seven entities are enabled; the others are there to be."""
-    device = registered(device_registry, account, "kiosk-lobby")
-    assert device is not None
-    entities = er.async_entries_for_device(
-        entity_registry, device.id, include_disabled_entities=True
-    )
-    enabled = [entity for entity in entities if entity.disabled_by is None]
-    assert len(enabled) == 7
-    assert len(entities) > 25
 
 
 async def test_devices_hang_under_their_fleet(
@@ -270,6 +261,52 @@ async def test_device_leaves(
     assert hass.states.get(f"binary_sensor.{NAME}_online") is None
     assert registered(device_registry, account, "kiosk-lobby") is None
     assert registered(device_registry, account, "kiosk-canteen") is not None
+
+
+@pytest.mark.expects_log("repeats devices")
+async def test_incomplete_list(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    device_registry: dr.DeviceRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No device is removed because a server repeats a page instead of sending the next one."""
+    monkeypatch.setattr(f"{CLOUD}.PAGE_SIZE", 1)
+    cloud.make_device(fleet, "kiosk-canteen")
+    await pass_time(hass, freezer, MINUTE)
+    canteen = registered(device_registry, account, "kiosk-canteen")
+    cloud.ignored_options = {"$skip"}
+    for _ in range(3):
+        await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "binary_sensor.kiosk_canteen_online") == "unavailable"
+    cloud.ignored_options = set()
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, "binary_sensor.kiosk_canteen_online") == "on"
+    assert registered(device_registry, account, "kiosk-canteen") == canteen
+
+
+@pytest.mark.parametrize(
+    "fault", [rows_without("uuid"), Fault.json({"d": []})], ids=["partial", "empty"]
+)
+async def test_list_that_contradicts_the_fleet(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    device_registry: dr.DeviceRegistry,
+    fault: Fault,
+) -> None:
+    """No device is removed by rows that cannot be read, or by an empty list of a fleet with devices."""
+    cloud.faults.add("GET", "/v7/device", fault)
+    for _ in range(12):
+        await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "unavailable"
+    cloud.faults.clear()
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
 
 
 async def test_device_that_left_is_freed(
@@ -462,7 +499,8 @@ async def test_device_moves_to_another_fleet(
     """A device that moves to another selected fleet is connected via that fleet."""
     other = cloud.add_fleet("gateways", release=fleet.release)
     hass.config_entries.async_update_entry(
-        account_entry, options={"fleets": [fleet.id, other.id], "services": False}
+        account_entry,
+        options={"fleets": [fleet.id, other.id], "services": False, "details": True},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -511,7 +549,7 @@ async def test_update_from_pending_to_done(
     device.apply()
     await pass_time(hass, freezer, 16)
     assert state_of(hass, f"update.{NAME}_release") == "off"
-    assert state_of(hass, f"sensor.{NAME}_release") == "0f9d2b8"
+    assert state_of(hass, f"sensor.{NAME}_release") == "2.5.0"
     assert state_of(hass, "sensor.kiosks_devices_updating") == "0"
 
 
@@ -552,7 +590,7 @@ async def test_locked_update(
     device.apply()
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, "sensor.kiosks_devices_failing") == "0"
-    assert state_of(hass, f"sensor.{NAME}_release") == "0f9d2b8"
+    assert state_of(hass, f"update.{NAME}_release") == "off"
 
 
 async def test_pinned_device(
@@ -593,7 +631,8 @@ async def test_without_services(
     cloud.requests.clear()
     await hass.config_entries.async_unload(account_entry.entry_id)
     hass.config_entries.async_update_entry(
-        account_entry, options={"fleets": [fleet.id], "services": False}
+        account_entry,
+        options={"fleets": [fleet.id], "services": False, "details": True},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -622,7 +661,7 @@ async def test_deselected_fleet(
     for chosen in (other, fleet):
         await hass.config_entries.async_unload(account.entry_id)
         hass.config_entries.async_update_entry(
-            account, options={"fleets": [chosen.id], "services": True}
+            account, options={"fleets": [chosen.id], "services": True, "details": True}
         )
         await hass.config_entries.async_setup(account.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -979,7 +1018,7 @@ async def test_two_accounts_with_the_same_device(
         title="other",
         unique_id=f"127.0.0.1_{cloud.tokens[other].actor}",
         data={**account.data, "token": other},
-        options={"fleets": [fleet.id], "services": False},
+        options={"fleets": [fleet.id], "services": False, "details": True},
     )
     entry.add_to_hass(hass)
     await hass.config_entries.async_setup(entry.entry_id)
@@ -1468,6 +1507,30 @@ async def test_vpn_outage(
     assert state_of(hass, f"binary_sensor.{NAME}_vpn") == "on"
 
 
+async def test_clock_is_set_after_the_start(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account_entry: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A device without VPN is online as soon as Home Assistant knows the time."""
+    now = dt_util.utcnow()
+    cloud_device.field_overrides = {
+        "is_online": False,
+        "is_connected_to_vpn": False,
+        "last_vpn_event": (now - timedelta(hours=5)).isoformat(),
+        "overall_status": "reduced-functionality",
+        "api_heartbeat_state": "online",
+    }
+    long_ago = now - timedelta(days=3650)
+    with patch("homeassistant.util.dt.utcnow", return_value=long_ago):
+        assert await hass.config_entries.async_setup(account_entry.entry_id)
+        await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
+
+
 async def test_vpn_switched_off(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
@@ -1515,7 +1578,7 @@ async def test_facts_about_an_offline_device(
     await cloud_device.device.power_off()
     await pass_time(hass, freezer, MINUTE)
     assert {name: state_of(hass, f"sensor.{NAME}_{name}") for name in facts} == facts
-    assert facts["release"] == "b81f0c6"
+    assert facts["release"] == "2.4.1"
     for live in ("cpu_usage", "memory_usage", "update_status"):
         assert state_of(hass, f"sensor.{NAME}_{live}") == "unavailable"
     assert state_of(hass, f"update.{NAME}_release") == "unavailable"
@@ -1534,6 +1597,26 @@ async def test_progress_of_provisioning(
     state = hass.states.get(f"sensor.{NAME}_overall_status")
     assert state is not None
     assert (state.state, state.attributes["progress"]) == ("configuring", 33)
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+@pytest.mark.parametrize(
+    ("usage", "total"), [(1e308, 1921), (612, 1e-320), (-5, 1921), (612, 0)]
+)
+async def test_usage_that_is_no_part(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud_device: CloudDevice,
+    usage: float,
+    total: float,
+) -> None:
+    """Numbers that cannot be a usage are no measurement."""
+    cloud_device.field_overrides = {"memory_usage": usage, "memory_total": total}
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    # Without a measurement there is no sensor.
+    assert hass.states.get(f"sensor.{NAME}_memory_usage") is None
+    assert state_of(hass, f"sensor.{NAME}_cpu_usage") == "14"
 
 
 @pytest.mark.parametrize("name", ["kiosk \ud800 lobby", "k" * 100_000])
@@ -1563,4 +1646,4 @@ async def test_one_bad_value(
         )
         <= 255
     )
-    assert len(state_of(hass, f"sensor.{NAME}_release")) == 7
+    assert state_of(hass, f"update.{NAME}_release") == "off"

@@ -165,9 +165,11 @@ async def test_unknown_app(hass: HomeAssistant, device_id: str) -> None:
 async def test_lock_is_reported_and_forced(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """A lock is reported with a hint at force, and force overrides it."""
+    """A lock is reported with the button that overrides it, and force overrides it."""
     device.lock()
-    with pytest.raises(HomeAssistantError, match="holds an update lock.* with force"):
+    with pytest.raises(
+        HomeAssistantError, match="holds an update lock.* press Override"
+    ):
         await call(hass, "reboot", device_id=device_id)
     assert not device.commands
     await call(hass, "reboot", device_id=device_id, force=True)
@@ -266,6 +268,7 @@ async def test_one_command_at_a_time(
     assert [name for name, _ in device.commands] == ["restart", "restart_service"]
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_reboot_until_the_device_is_back(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

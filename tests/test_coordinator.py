@@ -62,6 +62,7 @@ async def test_keys_travel_in_the_header_only(
     )
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_update_from_pending_to_done(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -96,6 +97,7 @@ async def test_update_from_pending_to_done(
     assert state_of(hass, f"switch.{NAME}_worker_running") == "on"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_locked_update(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -132,6 +134,7 @@ async def test_poll_interval_of_a_long_update(
     assert server.requests
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 @pytest.mark.parametrize(
     ("path", "entity_id"),
     [
@@ -343,6 +346,38 @@ async def test_services_come_and_go(
     assert state_of(hass, f"sensor.{NAME}_worker_status") == "running"
 
 
+async def test_update_is_withdrawn(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A service of a release that is not installed after all disappears with the update."""
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    await pass_time(hass, freezer)
+    assert hass.states.get(f"sensor.{NAME}_worker_status") is not None
+    device.settle()
+    await pass_time(hass, freezer)
+    assert hass.states.get(f"sensor.{NAME}_worker_status") is None
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "running"
+
+
+async def test_version_that_is_wrong_once(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A version before all endpoints does not end polling."""
+    report = {"api_port": 48484, "supervisor_version": "1.0.0"}
+    server.faults.add("GET", "/v1/device", Fault.json(report), times=1)
+    await pass_time(hass, freezer)
+    # This poll learns the right version, and the next one uses it.
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "running"
+
+
 async def test_details_are_read_at_a_longer_interval(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -491,6 +526,7 @@ async def test_running_service_stays_while_an_update_is_locked(
     }
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_lock_outlasts_half_of_the_answers(
     freezer: FrozenDateTimeFactory,
     hass: HomeAssistant,

@@ -212,3 +212,12 @@ async def test_a_name(
     await set_up(hass, entry, url=url)
     await lease(hass)
     assert entry.data["url"] == url
+
+
+async def test_address_of_the_server_of_an_account(
+    hass: HomeAssistant, account: MockConfigEntry
+) -> None:
+    """A lease of the address of a balena API is not about its devices."""
+    await lease(hass)
+    assert account.state is ConfigEntryState.LOADED
+    assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "on"

@@ -138,16 +138,30 @@ async def test_account(
     """Diagnostics of an account contain its fleets and devices."""
     assert await async_setup_component(hass, "diagnostics", {})
     told: Any = await get_diagnostics_for_config_entry(hass, hass_client, account)
+    release = cloud_device.fleet.release
+    assert release is not None
     assert told["fleets"] == [
         {
             "devices": 1,
+            "disconnected": 0,
             "failing": 0,
             "online": 1,
+            "organization": REDACTED,
+            "reduced_functionality": 0,
             "release": "2.4.1",
+            "service_stopped": 0,
+            "target": {
+                "id": release.id,
+                "commit": release.commit,
+                "version": "2.4.1",
+                "is_final": True,
+            },
+            "tracks_latest": True,
             "updating": 0,
         }
     ]
-    assert told["polls"]["requests"] == 2
+    # The query of fields that only balenaCloud has fails, once.
+    assert told["polls"]["requests"] == 5
     assert told["requests"]["GET /v7/device"]["size"] > 500
     (item,) = told["devices"]
     assert item["requests"]["GET /v1/device"]["body"]["update_pending"] is False
@@ -239,7 +253,7 @@ async def test_system_health(
     await hass.async_block_till_done()
     info = await get_system_health_info(hass, DOMAIN)
     assert info["devices"] == "direct 1: 1, account 2: 1"
-    assert info["requests_per_poll"] == "direct 1: 10, account 2: 2"
+    assert info["requests_per_poll"] == "direct 1: 10, account 2: 5"
     assert re.fullmatch(
         r"direct 1: [\d.]+ ms, account 2: [\d.]+ ms", await info["reach"]
     )

@@ -19,7 +19,12 @@ from custom_components.balena_supervisor.condition import CONDITIONS
 from custom_components.balena_supervisor.const import DOMAIN
 from custom_components.balena_supervisor.trigger import TRIGGERS
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import (
+    area_registry as ar,
+    device_registry as dr,
+    entity_registry as er,
+    label_registry as lr,
+)
 from homeassistant.setup import async_setup_component
 from simulator import CloudDevice, Device, SupervisorServer
 
@@ -106,6 +111,12 @@ async def test_automation(
     example: dict[str, Any],
 ) -> None:
     """An example is a valid automation, and does what it says without an error."""
+    # The examples call the devices of this area and under this label.
+    area = ar.async_get(hass).async_create("Shop")
+    label = lr.async_get(hass).async_create("Kiosks")
+    registry = dr.async_get(hass)
+    (item,) = dr.async_entries_for_config_entry(registry, loaded.entry_id)
+    registry.async_update_device(item.id, area_id=area.id, labels={label.label_id})
     # That is where a state of one's own may be set.
     device.local_mode = "set_target_state" in str(example)
     for component in ("homeassistant", "persistent_notification"):
@@ -336,6 +347,7 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "exceptions.apps_malformed",
     "exceptions.field_conflict",
     "exceptions.field_missing",
+    "exceptions.fleet_not_chosen",
     "exceptions.many_failed",
     "exceptions.nothing_to_change",
     "exceptions.removes_all_apps",
@@ -345,8 +357,12 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "exceptions.logs_unloaded",
     "exceptions.not_a_device",
     "exceptions.not_in_local_mode",
+    "exceptions.not_of_balena",
+    "exceptions.nothing_chosen",
     "exceptions.service_needed",
     "exceptions.several_failed",
+    "exceptions.target_gone",
+    "exceptions.wrong_entity",
     "exceptions.unknown_device",
 }
 MESSAGES: Final = {

@@ -1,5 +1,6 @@
 """The identity of a device: commands and keys reach no other device."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -17,7 +18,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
-from simulator import Device, Fault, SupervisorServer
+from simulator import CloudDevice, CloudServer, Device, Fault, Fleet, SupervisorServer
 
 from . import pass_time, state_of
 
@@ -248,6 +249,31 @@ async def test_lease_of_a_shared_modem(hass: HomeAssistant, site: Site) -> None:
     assert not any(site.lobby.api_key in str(item.headers) for item in requests)
 
 
+@pytest.mark.expects_log("kiosk")
+async def test_facts_about_another_device(
+    hass: HomeAssistant, site: Site, freezer: FrozenDateTimeFactory
+) -> None:
+    """What another device reports meanwhile is not shown when the device is back."""
+    site.entrance.local_mode = True
+    await site.swap()
+    await pass_time(hass, freezer)
+    await site.swap()
+    await pass_time(hass, freezer)
+    assert state_of(hass, "sensor.kiosk_lobby_status") == "idle"
+    entry_id = site.entries["lobby"].entry_id
+    registry = dr.async_get(hass)
+    (device, *_) = dr.async_entries_for_config_entry(registry, entry_id)
+    assert device.name == "kiosk-lobby"
+
+
+async def test_lease_of_the_own_modem(hass: HomeAssistant, site: Site) -> None:
+    """A device stays at its address when the address is leased to a modem like another one's."""
+    await site.lease(MODEM_MAC, HERE)
+    assert state_of(hass, "sensor.kiosk_lobby_status") == "idle"
+    await site.call("reboot", "lobby")
+    assert site.lobby.commands
+
+
 @pytest.mark.expects_log("Another device answers")
 async def test_user_overrules_a_lease(hass: HomeAssistant, site: Site) -> None:
     """An address that a user enters is used although it was leased to another device."""
@@ -295,6 +321,61 @@ async def test_shared_modem(
     await site.call("reboot", "entrance")
     await site.call("reboot", "lobby")
     assert len(site.lobby.commands) == len(site.entrance.commands) == 1
+
+
+@pytest.fixture
+async def remote(
+    hass: HomeAssistant,
+    site: Site,
+    cloud: CloudServer,
+    fleet: Fleet,
+    account_entry: MockConfigEntry,
+    clock: FrozenDateTimeFactory,
+) -> CloudDevice:
+    """Return a device of an account whose modem is like those of the local devices."""
+    remote = cloud.make_device(
+        fleet, "kiosk-remote", mac_addresses=("DC:A6:32:00:00:0D", MODEM_MAC)
+    )
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.config_entries.async_remove(site.entries["entrance"].entry_id)
+    await pass_time(hass, clock, 70)
+    return remote
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_modem_like_that_of_a_device_of_an_account(
+    hass: HomeAssistant, site: Site, remote: CloudDevice
+) -> None:
+    """A command for a local device does not hold up one for a device of an account."""
+    hold = Fault.hold()
+    site.servers["lobby"].faults.add("POST", "/v1/reboot", hold)
+    rebooting = hass.async_create_task(site.call("reboot", "lobby"))
+    async with asyncio.timeout(5):
+        while not site.lobby.commands:
+            await asyncio.sleep(0.01)
+        await hass.services.async_call(
+            "button",
+            "press",
+            {"entity_id": "button.kiosk_remote_reboot"},
+            blocking=True,
+        )
+    assert not rebooting.done()
+    assert remote.device.commands == [("reboot", {"force": False})]
+    site.servers["lobby"].faults.clear()
+    await rebooting
+
+
+async def test_device_of_an_account_at_the_address(
+    site: Site, remote: CloudDevice
+) -> None:
+    """A modem does not make a device of an account pass for a local one."""
+    remote.device.local_mode = True
+    server = site.servers["lobby"]
+    await server.stop()
+    async with SupervisorServer(remote.device, HERE, server.port):
+        with pytest.raises(ServiceValidationError, match="Another device answers"):
+            await site.call("blink", "lobby")
+    assert not remote.device.commands
 
 
 async def test_addresses_are_learned(

@@ -61,7 +61,7 @@ async def test_device_registry(
     assert entry is not None
     assert entry.name == "holy-wildflower"
     assert entry.manufacturer == "balena"
-    assert entry.model == "genericx86-64-ext"
+    assert (entry.model, entry.model_id) == (None, "genericx86-64-ext")
     assert entry.sw_version == "balenaOS 6.5.4"
     services = dr.async_entries_for_parent_device(device_registry, entry.id)
     assert {service.name for service in services} == {

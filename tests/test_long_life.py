@@ -180,6 +180,7 @@ async def account_run(
     unique_id = f"127.0.0.1_{cloud.tokens[token].actor}"
     entry = MockConfigEntry(
         domain=DOMAIN,
+        minor_version=2,
         title="demo",
         unique_id=unique_id,
         data={
@@ -189,7 +190,11 @@ async def account_run(
             "url": cloud.url,
             "verify_ssl": True,
         },
-        options={"fleets": [fleet.id for fleet in fleets], "services": True},
+        options={
+            "fleets": [fleet.id for fleet in fleets],
+            "services": True,
+            "details": True,
+        },
     )
     home_assistant = RestartableHomeAssistant(hass, freezer)
     oracle = AccountOracle(cloud, unique_id)

@@ -159,24 +159,26 @@ async def test_force_overrides_a_silent_lock(
 
 
 @pytest.mark.parametrize(
-    ("device", "key"),
+    ("device", "key", "holder"),
     [
-        ("6.6.11", "locked"),
-        ("7.25.13", "locked"),
-        ("10.8.0", "locked"),
-        ("12.11.0", "locked_by_service"),
+        ("6.6.11", "locked", None),
+        ("7.25.13", "locked", None),
+        ("10.8.0", "locked", None),
+        ("12.11.0", "locked_by_service", "main"),
     ],
     indirect=["device"],
 )
 async def test_lock_is_told(
-    hass: HomeAssistant, device: Device, device_id: str, key: str
+    hass: HomeAssistant, device: Device, device_id: str, key: str, holder: str | None
 ) -> None:
-    """A lock is reported with a hint at force, and shown until a command succeeds."""
+    """A lock is reported with the button that overrides it, until a command succeeds."""
     device.lock()
-    with pytest.raises(HomeAssistantError, match="use an action with force") as err:
+    with pytest.raises(HomeAssistantError, match="press Override update lock") as err:
         await call(hass, "restart", device_id, app_id=APP_ID)
     assert err.value.translation_key == key
-    assert state_of(hass, LOCK) == "on"
+    state = hass.states.get(LOCK)
+    assert state is not None
+    assert (state.state, state.attributes["service"]) == ("on", holder)
     await call(hass, "restart", device_id, app_id=APP_ID, force=True)
     assert state_of(hass, LOCK) == "off"
 

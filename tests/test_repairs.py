@@ -16,7 +16,11 @@ from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers import (
+    entity_platform,
+    entity_registry as er,
+    issue_registry as ir,
+)
 from homeassistant.setup import async_setup_component
 from simulator import CloudServer, Device, Fault, Fleet, SupervisorServer
 
@@ -24,6 +28,7 @@ from . import fail_at_lock, pass_time, state_of
 
 MINUTE = 61
 HOUR = 3601
+LIMIT = "MAX_ENABLED_ENTITIES_PER_CONFIG_ENTRY"
 
 
 def told(registry: ir.IssueRegistry) -> dict[str, Any]:
@@ -554,4 +559,72 @@ async def test_token_expires(
     data = {**account_entry.data, "token": token}
     hass.config_entries.async_update_entry(account_entry, data=data)
     await hass.config_entries.async_reload(account_entry.entry_id)
+    assert not told(issue_registry)
+
+
+@pytest.fixture
+def entities(account: MockConfigEntry, entity_registry: er.EntityRegistry) -> int:
+    """Return the number of enabled entities of the account."""
+    entities = er.async_entries_for_config_entry(entity_registry, account.entry_id)
+    return sum(entity.disabled_by is None for entity in entities)
+
+
+@pytest.mark.parametrize(
+    ("limit", "severity"),
+    [(1.1, ir.IssueSeverity.WARNING), (1, ir.IssueSeverity.ERROR)],
+)
+async def test_many_entities(
+    hass: HomeAssistant,
+    entities: int,
+    issue_registry: ir.IssueRegistry,
+    freezer: FrozenDateTimeFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: float,
+    severity: ir.IssueSeverity,
+) -> None:
+    """An account that nears the limit of Home Assistant is reported, with what to switch off."""
+    monkeypatch.setattr(entity_platform, LIMIT, int(limit * entities))
+    await pass_time(hass, freezer, 301)
+    (issue,) = issue_registry.issues.values()
+    assert issue.severity is severity
+    texts = dict(issue.translation_placeholders or {})
+    assert "Restart (2), Running (2), " in texts.pop("kinds")
+    assert texts == {
+        "account": "demo",
+        "count": str(entities),
+        "limit": str(int(limit * entities)),
+        "services": "6",
+    }
+
+
+async def test_fewer_entities(
+    hass: HomeAssistant,
+    entities: int,
+    entity_registry: er.EntityRegistry,
+    issue_registry: ir.IssueRegistry,
+    freezer: FrozenDateTimeFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The report is gone when enough entities are disabled."""
+    monkeypatch.setattr(entity_platform, LIMIT, int(1.1 * entities))
+    await pass_time(hass, freezer, 301)
+    assert set(told(issue_registry)) == {"entity_limit"}
+    for entity_id in ("sensor.kiosks_devices", "sensor.kiosks_devices_online"):
+        entity_registry.async_update_entity(
+            entity_id, disabled_by=er.RegistryEntryDisabler.USER
+        )
+    await pass_time(hass, freezer, 301)
+    assert not told(issue_registry)
+
+
+async def test_few_entities(
+    hass: HomeAssistant,
+    entities: int,
+    issue_registry: ir.IssueRegistry,
+    freezer: FrozenDateTimeFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An account with fewer than nine tenths of the limit is not reported."""
+    monkeypatch.setattr(entity_platform, LIMIT, int(1.2 * entities))
+    await pass_time(hass, freezer, 301)
     assert not told(issue_registry)

@@ -203,7 +203,7 @@ class TestSecrets:
             {"next_step_id": "account"},
             {"token": secrets["wrong token"], "server": home},
             {"token": token, "server": home},
-            {"fleets": [str(cloud_device.fleet.id)], "services": True},
+            {"fleets": [str(cloud_device.fleet.id)], "services": True, "details": True},
         )
         await recorder.fill_in(
             client, FLOW, {"handler": DOMAIN}, {"next_step_id": "environment"}
@@ -253,7 +253,9 @@ class TestSecrets:
                 recorder.note("forms", await answer.json())
             await recorder.fill_in(client, address, wrong, right)
             await hass.async_block_till_done(wait_background_tasks=True)
-        session = jwt.encode({"exp": 1_900_000_000}, "a secret that only the server knows")
+        session = jwt.encode(
+            {"exp": 1_900_000_000}, "a secret that only the server knows"
+        )
         cloud.tokens[session] = cloud.tokens[token]
         secrets["session"] = session
         begun = {"handler": DOMAIN, "show_advanced_options": False}
@@ -418,7 +420,12 @@ class TestPeople:
 
     @pytest.mark.parametrize(
         ("person", "action"),
-        [(group, action) for group, may in MAY.items() for action in sorted(may)],
+        [
+            (group, action)
+            for group, may in MAY.items()
+            # A device that is connected directly cannot be pinned, whoever asks.
+            for action in sorted(may - {"pin_release"})
+        ],
         indirect=["person"],
     )
     async def test_may(
@@ -897,3 +904,21 @@ class TestCertificatesOfAccounts:
             result = await fill_in(hass, "account", typed)
             assert result["errors"] == {"base": "unknown_authority"}
             assert not cloud.requests
+
+
+async def test_key_in_an_answer_to_a_request_without_it(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    device_id: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing contains a key that a server repeats from an earlier request."""
+    caplog.set_level(logging.DEBUG)
+    caplog.clear()
+    fault = Fault.status(400, f"The key {device.api_key} is not valid")
+    server.faults.add("GET", "/v1/device", fault)
+    with pytest.raises(HomeAssistantError, match=r"The key \*\*\* is not valid"):
+        await call(hass, "reboot", device_id=device_id)
+    assert device.api_key not in caplog.text

@@ -14,6 +14,8 @@ from custom_components.balena_supervisor import (
     binary_sensor,
     button,
     const,
+    device_tracker,
+    select,
     sensor,
     switch,
     update,
@@ -21,6 +23,7 @@ from custom_components.balena_supervisor import (
 from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.client import Endpoint
 from custom_components.balena_supervisor.device.state import (
+    Connectivity,
     OverallStatus,
     Status,
     UpdateStatus,
@@ -54,9 +57,11 @@ SOURCE: Final = "\n".join(path.read_text("utf-8") for path in FOLDER.rglob("*.py
 
 DESCRIPTIONS: Final = {
     "binary_sensor": (*binary_sensor.BINARY_SENSORS, binary_sensor.ONLINE),
-    "button": (*button.BUTTONS, *button.SERVICE_BUTTONS),
+    "button": (*button.BUTTONS, button.OVERRIDE_LOCK, *button.SERVICE_BUTTONS),
+    "device_tracker": device_tracker.TRACKERS,
     "sensor": (*sensor.SENSORS, *sensor.SERVICE_SENSORS, *sensor.FLEET_SENSORS),
-    "switch": switch.SERVICE_SWITCHES,
+    "select": (*select.SELECTS, *select.FLEET_SELECTS),
+    "switch": (*switch.SWITCHES, *switch.SERVICE_SWITCHES),
     "update": update.UPDATES,
 }
 
@@ -86,6 +91,7 @@ def test_entities_have_icons(platform: str, descriptions: tuple[Any, ...]) -> No
         ("service_status", Status),
         ("update_status", UpdateStatus),
         ("overall_status", OverallStatus),
+        ("connectivity", Connectivity),
     ],
 )
 def test_statuses_have_texts(key: str, words: Any) -> None:
@@ -180,12 +186,15 @@ def _flat(fields: dict[str, Any]) -> set[str]:
 def test_actions_have_texts_and_fields() -> None:
     """Translations, icons and services.yaml have the same actions and fields."""
     described = yaml.safe_load((FOLDER / "services.yaml").read_text("utf-8"))
-    described = {name: _flat(action["fields"]) for name, action in described.items()}
+    described = {
+        name: _flat(action.get("fields", {})) for name, action in described.items()
+    }
     told = {
-        name: set(action["fields"]) for name, action in TRANSLATIONS["services"].items()
+        name: set(action.get("fields", {}))
+        for name, action in TRANSLATIONS["services"].items()
     }
     taken = {
-        name: {"device_id", *(str(field) for field in action.fields)}
+        name: {str(field) for field in action.fields}
         for name, action in ACTIONS.items()
     }
     assert described == taken

@@ -90,7 +90,7 @@ async def locked_update(
     await pass_time(hass, freezer)
 
 
-@pytest.mark.usefixtures("locked_update")
+@pytest.mark.usefixtures("locked_update", "seconds")
 async def test_install(
     hass: HomeAssistant, device: Device, freezer: FrozenDateTimeFactory
 ) -> None:

@@ -32,6 +32,7 @@ APP_ID: Final = 1658654
 FIELDS: Final[dict[str, dict[str, Any]]] = {
     "restart": {"app_id": APP_ID},
     "restart_service": {"service": "main", "app_id": APP_ID},
+    "pin_release": {"release": "1.2.3"},
     "purge": {"app_id": APP_ID},
     "set_host_config": {"hostname": "kiosk"},
     "set_tags": {"tags": {"colour": "red"}},

@@ -18,8 +18,10 @@ from .device.environment import Environment
 from .device.history import async_delete_histories
 from .device.journal_logs import JournalLogs
 from .device.log_streams import LogStreams
+from .exposure import async_setup_exposure
 from .frontend import async_setup_frontend
 from .issues import async_delete_issues, async_monitor_issues, async_setup_issues
+from .migration import async_migrate_to_1_2
 from .services import async_setup_services
 from .session import async_get_session, async_get_stream_session
 from .voice import async_setup_voice
@@ -30,6 +32,8 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 PLATFORMS = [
     Platform.BINARY_SENSOR,
     Platform.BUTTON,
+    Platform.DEVICE_TRACKER,
+    Platform.SELECT,
     Platform.SENSOR,
     Platform.SWITCH,
     Platform.UPDATE,
@@ -42,6 +46,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     async_setup_websocket_api(hass)
     await async_setup_frontend(hass)
     async_setup_issues(hass)
+    async_setup_exposure(hass)
     async_setup_voice(hass)
     return True
 
@@ -55,6 +60,13 @@ async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bo
         entry.runtime_data = await _async_set_up_device(hass, entry, environment)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     async_monitor_issues(hass, entry)
+    return True
+
+
+async def async_migrate_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
+    """Migrate an entry of an earlier release."""
+    if entry.minor_version < 2:
+        await async_migrate_to_1_2(hass, entry)
     return True
 
 

@@ -21,9 +21,12 @@ from .const import (
     BALENA_CLOUD_URL,
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
+    CONF_DETAILS,
     CONF_FLEETS,
     CONF_SERVICES,
     CONNECTION_ACCOUNT,
+    NEW_VOICE_OPTIONS,
+    SMALL_FLEET,
 )
 from .device.entry import BalenaConfigEntry
 from .flow_helpers import (
@@ -114,7 +117,7 @@ class AccountFlow(BaseFlow):
                 return self.async_create_entry(
                     title=account.name,
                     data=self._account_data,
-                    options=fleet_options(user_input),
+                    options=fleet_options(user_input) | NEW_VOICE_OPTIONS,
                 )
         devices = sum(fleet.device_count for fleet in account.fleets)
         return self.show_form(
@@ -125,6 +128,7 @@ class AccountFlow(BaseFlow):
             or {
                 CONF_FLEETS: [str(fleet.id) for fleet in account.fleets],
                 CONF_SERVICES: devices < _MANY_DEVICES,
+                CONF_DETAILS: devices <= SMALL_FLEET,
             },
         )
 

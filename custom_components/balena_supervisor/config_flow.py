@@ -59,7 +59,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
     """Starts the flow of a local device or of an account."""
 
     VERSION = 1
-    MINOR_VERSION = 1
+    MINOR_VERSION = 2
 
     # Of a discovered device. The device that Home Assistant runs on needs no URL.
     _discovered_name: str

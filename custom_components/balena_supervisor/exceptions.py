@@ -79,6 +79,7 @@ _REASON_TRANSLATION_KEYS: Final[dict[Reason, str]] = {
     Reason.SEVERAL_SERVICES: "several_services",
     Reason.SIMULTANEOUS_CHANGE: "simultaneous_change",
     Reason.UNKNOWN_APP: "app_not_found",
+    Reason.UNKNOWN_RELEASE: "release_not_found",
     Reason.UNKNOWN_SERVICE: "service_not_found",
     Reason.UNSPECIFIED: "request_rejected",
 }
@@ -105,6 +106,9 @@ _RESULTS: Final[Mapping[str, str]] = {
     "not_forwarded": "invalid_answer",
     "not_in_local_mode": "unsupported",
     "nothing_to_change": "invalid_field",
+    "pin_needs_account": "unsupported",
+    "public_url_needs_balena_cloud": "unsupported",
+    "release_not_found": "not_found",
     "removes_all_apps": "invalid_field",
     "request_rejected": "bad_request",
     "service_not_found": "not_found",

@@ -20,6 +20,8 @@ from .client import Endpoint, parse_version
 from .const import DOMAIN
 from .device.entry import BalenaConfigEntry, BalenaDevice
 from .device.state import DeviceState
+from .entity_limit import async_update_limit_issue
+from .exposure import async_update_exposure_issue
 from .markdown import escape_markdown
 
 _CHECK_INTERVAL: Final = timedelta(minutes=5)
@@ -91,7 +93,7 @@ def async_setup_issues(hass: HomeAssistant) -> None:
 
 @callback
 def async_monitor_issues(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
-    """Check the devices of an entry for issues regularly, until the entry is unloaded."""
+    """Check an entry and its devices for issues regularly, until the entry is unloaded."""
     first_seen_by_issue = _first_seen_by_issue(hass, entry.entry_id)
 
     @callback
@@ -100,6 +102,8 @@ def async_monitor_issues(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
             first_seen = first_seen_by_issue[issue.key]
             _update_first_seen(issue, first_seen, entry)
             _update_issue(hass, entry, issue, first_seen)
+        async_update_exposure_issue(hass, entry)
+        async_update_limit_issue(hass, entry)
 
     check()
     entry.async_on_unload(

@@ -84,7 +84,7 @@ async def set_up(
         api_url, api_key, devices, registration = await start(stack)
         await register(home_assistant, folder, [registration])
         await dashboard.show(home_assistant)
-        await voice.expose(home_assistant)
+        await voice.expose(home_assistant, folder)
         yield Demo(
             url,
             api_url,

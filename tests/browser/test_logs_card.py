@@ -13,11 +13,11 @@ from .demo import Demo
 pytestmark = pytest.mark.timeout(180)
 
 
-def show(demo: Demo, page: Page, **config: Any) -> Locator:
+def show(demo: Demo, page: Page, *, count: int = 1, **config: Any) -> Locator:
     """Open a dashboard that contains only the card, and return the card."""
     open_start_page(demo, page)
     card = {"type": "custom:balena-logs-card", "title": "Kiosk", **config}
-    sections = [{"type": "grid", "cards": [card]}]
+    sections = [{"type": "grid", "cards": [card] * count}]
     command(
         page,
         "lovelace/dashboards/create",
@@ -330,6 +330,26 @@ def test_device_of_an_account(demo: Demo, page: Page) -> None:
     demo.simulate("log", "kiosk-reception", source="browser", message="of this one")
     expect(lines(card, "browser of this one")).to_be_visible()
     expect(lines(card, "of another")).to_have_count(0)
+
+
+def set_language(page: Page, language: str) -> None:
+    """Set the language of the user. The next page that is opened uses it."""
+    formats = dict.fromkeys(
+        ("number_format", "time_format", "date_format", "first_weekday"), "language"
+    )
+    value = {"language": language, "time_zone": "local", **formats}
+    command(page, "frontend/set_user_data", key="language", value=value)
+
+
+def test_all_cards_of_a_page_are_translated(demo: Demo, page: Page) -> None:
+    """Cards that load their texts at the same time all get them."""
+    open_start_page(demo, page)
+    set_language(page, "de")
+    try:
+        cards = show(demo, page, count=3)
+        expect(cards.get_by_role("button", name="Kopieren")).to_have_count(3)
+    finally:
+        set_language(page, "en")
 
 
 def test_nothing_to_choose(demo: Demo, page: Page) -> None:

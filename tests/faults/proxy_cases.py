@@ -87,35 +87,34 @@ POLLED_ENDPOINTS: Final = (
     PolledEndpoint(endpoint=Endpoint.STATE_STATUS),
 )
 
-_LOCK: Final = f"binary_sensor.{NAME}_update_locked"
 _APP: Final = "/v2/applications/2000001"
 COMMANDS: Final = (
-    Command(lock=_LOCK, action="blink", endpoint=Endpoint.BLINK),
+    Command(name=NAME, action="blink", endpoint=Endpoint.BLINK),
     Command(
-        lock=_LOCK,
+        name=NAME,
         action="restart_service",
         endpoint=Endpoint.RESTART_SERVICE,
         path=f"{_APP}/restart-service",
         data={"service": "browser"},
     ),
     Command(
-        lock=_LOCK,
+        name=NAME,
         action="restart",
         endpoint=Endpoint.RESTART_APP,
         path=f"{_APP}/restart",
     ),
     Command(
-        lock=_LOCK, action="purge", endpoint=Endpoint.PURGE_APP, path=f"{_APP}/purge"
+        name=NAME, action="purge", endpoint=Endpoint.PURGE_APP, path=f"{_APP}/purge"
     ),
     Command(
-        lock=_LOCK,
+        name=NAME,
         action="start_service",
         endpoint=Endpoint.START_SERVICE,
         path=f"{_APP}/start-service",
         data={"service": "browser"},
     ),
     Command(
-        lock=_LOCK,
+        name=NAME,
         action="stop_service",
         endpoint=Endpoint.STOP_SERVICE,
         path=f"{_APP}/stop-service",
@@ -124,12 +123,12 @@ COMMANDS: Final = (
             f"{NAME}_browser", "sensor.status", "switch.running"
         ),
     ),
-    Command(lock=_LOCK, action="reboot", endpoint=Endpoint.REBOOT),
-    Command(lock=_LOCK, action="shutdown", endpoint=Endpoint.SHUTDOWN),
-    Command(lock=_LOCK, action="update", endpoint=Endpoint.UPDATE),
-    Command(lock=_LOCK, action="cleanup_volumes", endpoint=Endpoint.CLEANUP_VOLUMES),
+    Command(name=NAME, action="reboot", endpoint=Endpoint.REBOOT),
+    Command(name=NAME, action="shutdown", endpoint=Endpoint.SHUTDOWN),
+    Command(name=NAME, action="update", endpoint=Endpoint.UPDATE),
+    Command(name=NAME, action="cleanup_volumes", endpoint=Endpoint.CLEANUP_VOLUMES),
     Command(
-        lock=_LOCK,
+        name=NAME,
         action="set_host_config",
         endpoint=Endpoint.SET_HOST_CONFIG,
         data={"remove_proxy": True},

@@ -208,7 +208,8 @@ async def test_command(
     note(case, "in a command", result.key)
     assert result.text.isprintable()
     assert device.api_key not in result.text
-    assert is_reauth_in_progress(hass) == case.starts_reauth
+    # Polls still work, so the key is right.
+    assert not is_reauth_in_progress(hass)
     # A service that was stopped after all is started.
     await device.power_on()
     await poll(hass, clock, 100)
@@ -239,7 +240,8 @@ async def test_query(
     note(case, "in a question by an action", result.key)
     assert result.text.isprintable()
     assert device.api_key not in result.text
-    assert is_reauth_in_progress(hass) == case.starts_reauth
+    # Polls still work, so the key is right.
+    assert not is_reauth_in_progress(hass)
     assert states(hass) == query.expected_states(case, usual)
     assert (await send_command(hass, query, device_id, asks=True)).key is None
     assert not commands_to(server)

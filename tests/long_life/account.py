@@ -85,7 +85,7 @@ def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
     assert app is not None
     shown: dict[tuple[str, str], str | None] = {
         ("binary_sensor", "online"): _flag(online),
-        ("sensor", "release"): app.release.commit[:7],
+        ("sensor", "release"): app.release.raw_version,
         ("sensor", "fleet"): device.fleet.name,
         ("sensor", "ip_address"): " ".join(device.device.ip_addresses),
     }

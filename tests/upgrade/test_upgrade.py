@@ -9,20 +9,16 @@ from pytest_homeassistant_custom_component.common import async_capture_events
 
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
 from simulator import Device
 from tests.long_life.home_assistant import RestartableHomeAssistant
 
-from .conftest import AUTOMATIONS, EXPECTED, REGISTRIES, Load
+from .conftest import AUTOMATIONS, EXPECTED, NEEDS_RECORDED_RELEASE, REGISTRIES, Load
 from .surface import surface
 from .view import as_json, new_entities, view
 from .world import MAIN_APP, NEXT, World
 
-pytestmark = pytest.mark.skipif(
-    "PARENT_DEVICE" not in er.EntityNamePart.__members__,
-    reason="Home Assistant 2026.10 stored the recording, and an older one names otherwise",
-)
+pytestmark = NEEDS_RECORDED_RELEASE
 
 type LocalEvent = Callable[[HomeAssistant, Device], Awaitable[None]]
 

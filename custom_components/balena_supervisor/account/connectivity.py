@@ -1,10 +1,10 @@
-"""Decide from its row in the balena API whether a device of an account is online."""
+"""Decide from its row in the balena API whether and how a device of an account is connected."""
 
 from datetime import datetime, timedelta
 from typing import Final
 
 from ..client import DeviceRow
-from ..device.state import OverallStatus
+from ..device.state import Connectivity, OverallStatus
 
 # balena detects within 15 minutes that a device does not poll any more.
 _HEARTBEAT_DELAY: Final = timedelta(minutes=16)
@@ -37,3 +37,13 @@ def is_vpn_disabled(row: DeviceRow) -> bool:
         row.is_connected_to_vpn is False
         and row.overall_status == OverallStatus.OPERATIONAL
     )
+
+
+def connectivity_of(row: DeviceRow, *, is_online: bool) -> Connectivity | None:
+    """Return how a device is connected, or None if it never was."""
+    if row.is_connected_to_vpn:
+        return Connectivity.VPN
+    if is_online and row.heartbeat == _HEARTBEAT_ONLINE:
+        return Connectivity.HEARTBEAT
+    was_connected = row.last_connectivity_event or row.supervisor_version
+    return Connectivity.DISCONNECTED if was_connected else None

@@ -44,12 +44,13 @@ from ..device.environment import Environment
 from ..device.poll_statistics import PollStatistics
 from ..device.reauthentication import Reauthentication
 from ..exceptions import translate_account_error
+from .details import AccountDetails
 from .device import AccountDeviceCoordinator
 from .devices import AccountDevices
 from .fleet import FleetRegistry, FleetState, fleet_state_from_devices
+from .fleet_pins import FleetPins
 from .issues import AccountIssues
 from .logs import AccountLogs, AccountLogSource
-from .mac_addresses import MacAddressCounter
 from .supervisor_polls import SupervisorPolls
 from .token import TokenChecker
 
@@ -81,7 +82,6 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             lambda coordinator: AccountLogs(coordinator, log_source),
         )
         self.fleets = FleetRegistry(hass, entry, has_dashboard=self.has_dashboard)
-        self.mac_addresses = MacAddressCounter()
         self.poll_statistics = PollStatistics()
         self._fleets_due = 0.0
         self._is_recount_due = True
@@ -94,7 +94,11 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         )
         self._reauthentication = Reauthentication(hass, entry)
         self.token = TokenChecker(entry, cloud, self._reauthentication)
-        # Fleets that lost all devices while the list of fleets could not be read.
+        self.pins = FleetPins(
+            cloud, self.fleets, self.token.async_check, self._refresh_with_fleets
+        )
+        self.details = AccountDetails(self)
+        # Fleets that perhaps only seem to have no devices any more.
         self._unconfirmed_fleets: set[int] = set()
 
     @property
@@ -142,6 +146,10 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
     def async_schedule_recount(self) -> None:
         """Count the devices of the fleets with the next poll."""
         self._is_recount_due = True
+
+    async def _refresh_with_fleets(self) -> None:
+        self._fleets_due = 0.0
+        await self.async_request_refresh()
 
     @override
     async def async_shutdown(self) -> None:
@@ -201,7 +209,10 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             for fleet_id in self.fleet_ids
             if fleet_id in self.fleets.fleets
             and fleet_id not in self._unconfirmed_fleets
+            # Devices that may only be missing from the list are not removed.
+            and self.cloud.is_list_complete
         }
+        await self.details.read_tags_of_new_devices(rows)
         if await self.devices.update(
             rows,
             requested_at,
@@ -217,6 +228,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         states = self._count() if self._is_recount_due else self.data
         due = [device for device in self._regularly_read if device.report.is_due]
         self.supervisor_polls.async_start_reads((*urgent, *due))
+        self.details.async_start_reads(states)
         return states
 
     @callback
@@ -275,7 +287,12 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             self._unconfirmed_fleets = lost
             return False
         self._fleets_due = monotonic() + DETAILS_INTERVAL.total_seconds()
-        self._unconfirmed_fleets = set()
+        # A list without devices is no proof that a fleet has none.
+        self._unconfirmed_fleets = {
+            fleet.id
+            for fleet in fleets
+            if fleet.device_count and fleet.id not in fleets_with_devices
+        }
         self.async_schedule_recount()
         self._fleets_with_devices = fleets_with_devices
         self.fleets.update(fleets, self.fleet_ids)
@@ -311,7 +328,11 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         ]
         return {
             fleet_id: (
-                _fleet_state(fleet, by_fleet[fleet_id])
+                _fleet_state(
+                    fleet,
+                    by_fleet[fleet_id],
+                    has_services=self.entry.options[CONF_SERVICES],
+                )
                 if (fleet := self.fleets.fleets.get(fleet_id)) is not None
                 else FleetState()
             )
@@ -329,8 +350,15 @@ def _devices_to_read(
     return [device for device in devices if device.data.update_failed][:SMALL_FLEET]
 
 
-def _fleet_state(fleet: Fleet, devices: list[AccountDeviceCoordinator]) -> FleetState:
+def _fleet_state(
+    fleet: Fleet, devices: list[AccountDeviceCoordinator], *, has_services: bool
+) -> FleetState:
     # The devices report a new release before the fleets are read again.
     tracked = (device.row.tracked_release for device in devices)
     release = next((release for release in tracked if release), fleet.release)
-    return fleet_state_from_devices((device.data for device in devices), release)
+    return fleet_state_from_devices(
+        fleet,
+        (device.data for device in devices),
+        release,
+        has_services=has_services,
+    )

@@ -21,19 +21,21 @@ from ..client import (
     TokenRefused,
     parse_version,
 )
-from ..const import DOMAIN, LOGGER
+from ..const import CONF_AREA_TAG, CONF_DETAILS, DOMAIN, LOGGER
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
 from ..device.reader import SupervisorReader
+from ..device.state import DeviceState
 from ..exceptions import translate_error
 from .connectivity import online_again_at
 from .fleet import FleetRegistry
-from .mac_addresses import MacAddressCounter
+from .public_url import CloudPublicUrl
+from .releases import AccountDeviceReleases, FleetReleases
 from .state import state_from_account
 from .supervisor_polls import SupervisorPolls
 from .supervisor_report import SupervisorReport
-from .tags import CloudTags
+from .tags import AccountTags, CloudTags
 from .token import TokenChecker
 
 # Rows contain what these endpoints answer.
@@ -42,16 +44,23 @@ _IN_ROWS: Final = frozenset(
 )
 
 
+class Details(Protocol):
+    """What the account knows of its devices that seldom changes."""
+
+    releases: FleetReleases
+    tags: AccountTags
+
+
 class AccountContext(Protocol):
     """The part of an account that its devices use."""
 
     hass: HomeAssistant
     cloud: BalenaCloud
+    details: Details
     entry: BalenaConfigEntry
     environment: Environment
     fleets: FleetRegistry
     has_dashboard: bool
-    mac_addresses: MacAddressCounter
     supervisor_polls: SupervisorPolls
     token: TokenChecker
 
@@ -90,10 +99,15 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             supervisor=account.cloud.supervisor(row.uuid),
         )
         self._account = account
+        self.has_details = account.entry.options[CONF_DETAILS]
         self.reader = SupervisorReader(
             self.supervisor, self.name, app_id=row.fleet_id, skipped_endpoints=_IN_ROWS
         )
-        self.tags = CloudTags(account.cloud, row.id)
+        self.tags = CloudTags(account.cloud, row.id, account.details.tags)
+        self.public_url = CloudPublicUrl(account.cloud, row)
+        self.releases = AccountDeviceReleases(
+            account.cloud, account.details.releases, lambda: self.row
+        )
         self._read_lock = asyncio.Lock()
         self.report = SupervisorReport()
         self.row = row
@@ -139,10 +153,6 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         error = DeviceOffline("It is not connected to balena", Reason.DISCONNECTED)
         return translate_error(HomeAssistantError, error, self.device_name)
 
-    @override
-    def is_shared_mac_address(self, mac_address: str) -> bool:
-        return self._account.mac_addresses.is_shared(mac_address)
-
     def is_current(self, row: DeviceRow, requested_at: float) -> bool:
         """Return whether the state is made of this row and is still valid."""
         return (
@@ -157,20 +167,14 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         """Update the state from a new row. `requested_at` is when the row was requested."""
         was_reachable = self.is_reachable
         self.row = row
-        self._account.mac_addresses.update(self.uuid, row.mac_addresses)
+        self._async_learn_interfaces(row.mac_addresses)
         self._row_requested_at = requested_at
         self.supervisor.version = parse_version(row.supervisor_version)
         if not self.is_reachable:
             self.report.clear()
             if was_reachable:
                 self.expected_outage.expect_if_applying(self.data)
-        self._update_state()
-
-    @override
-    async def async_shutdown(self) -> None:
-        """Stop updates of the state."""
-        await super().async_shutdown()
-        self._account.mac_addresses.update(self.uuid, ())
+        self.async_update_state()
 
     @callback
     def async_set_available(self, *, is_available: bool) -> None:
@@ -197,7 +201,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             await self.async_handle_auth_error(err)
             return
         self.report.set(state, requested_at)
-        self._update_state()
+        self.async_update_state()
 
     @override
     async def async_renew_key(self) -> None:
@@ -220,7 +224,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self, error: BalenaError
     ) -> HomeAssistantError | None:
         if isinstance(error, TokenRefused | AuthenticationFailed):
-            return await self._account.token.async_check()
+            return await self._account.token.async_check(self.device_name)
         return None
 
     @callback
@@ -229,8 +233,15 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         super().async_poll_often()
         self._account.async_poll_soon()
 
+    def _suggested_area(self, state: DeviceState) -> str | None:
+        """Return the area that a tag suggests. Home Assistant uses it for a device that is new."""
+        if self.registry.device_entry_id:
+            return None
+        name = self._account.entry.options.get(CONF_AREA_TAG, "")
+        return (state.details.tags or {}).get(name) or None
+
     @callback
-    def _update_state(self) -> None:
+    def async_update_state(self) -> None:
         """Combine row and report into a state, and show it if it changed."""
         if self._shutdown_requested:
             return
@@ -243,6 +254,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             self.report.state_at(requested_at),
             now=now,
             is_fresh=self.report.is_fresh_at(requested_at),
+            tags=self._account.details.tags.of(self.uuid),
         )
         status = self.expected_outage.update(is_reachable=self.is_reachable)
         if status is not None:
@@ -256,6 +268,9 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             self.uuid,
             has_dashboard=self._account.has_dashboard,
         )
+        area = self._suggested_area(state)
+        if area is not None:
+            info["suggested_area"] = area
         fleet_entry_id = self._account.fleets.registry_id(self.row.fleet_id)
         if fleet_entry_id is not None:
             info["via_device_id"] = fleet_entry_id
@@ -265,6 +280,6 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self._valid_until = self.report.next_change(requested_at)
         again_at = online_again_at(self.row)
         if again_at is not None and again_at > now:
-            seconds = (again_at - now).total_seconds()
-            self._valid_until = min(self._valid_until, monotonic() + seconds)
+            # Home Assistant may start before its clock is set.
+            self._valid_until = requested_at
         self._account.async_schedule_recount()

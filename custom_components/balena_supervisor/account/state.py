@@ -22,7 +22,7 @@ from ..device.state import (
     is_running_status,
     state_key,
 )
-from .connectivity import is_device_online, is_vpn_disabled
+from .connectivity import connectivity_of, is_device_online, is_vpn_disabled
 
 _DOWNLOADED: Final = {UpdateStatus.DOWNLOADED, UpdateStatus.APPLYING}
 
@@ -34,6 +34,7 @@ def state_from_account(
     *,
     now: datetime,
     is_fresh: bool = False,
+    tags: Mapping[str, str] | None = None,
 ) -> DeviceState:
     """Return the state of a device from its row in the balena API.
 
@@ -47,21 +48,27 @@ def state_from_account(
     state = DeviceState(
         online=is_online,
         apps={row.fleet_id: fleet},
+        connectivity=connectivity_of(row, is_online=is_online),
+        connectivity_changed_at=row.last_connectivity_event,
         cpu_temperature=row.cpu_temperature,
         cpu_usage=row.cpu_usage,
         details=DeviceDetails(
-            device_type=row.device_type,
             hostname=reported.details.hostname if reported else None,
+            model=row.device_type,
             name=row.name,
+            tags=tags,
         ),
         download_progress=(
             row.overall_progress if update_status == UpdateStatus.DOWNLOADING else None
         ),
         healthy=reported.healthy if reported else None,
         ip_addresses=row.ip_addresses,
-        last_seen=row.last_connectivity_event,
+        is_pinned=row.is_pinned,
+        location=row.location,
         mac_addresses=row.mac_addresses,
         memory_usage=_percentage(row.memory_usage, row.memory_total),
+        note=row.note,
+        os_variant=row.os_variant,
         os_version=row.os_version,
         overall_progress=row.overall_progress,
         overall_status=(
@@ -69,6 +76,8 @@ def state_from_account(
             if overall_status
             else None
         ),
+        public_address=row.public_address,
+        public_url_enabled=row.is_web_accessible,
         release=row.running_release.commit if row.running_release else None,
         release_version=row.running_release.version if row.running_release else None,
         services=_services(row, fleet),
@@ -77,6 +86,7 @@ def state_from_account(
         storage_usage=_percentage(row.storage_usage, row.storage_total),
         supervisor_version=row.supervisor_version,
         target_release=row.target_release.commit if row.target_release else None,
+        target_release_id=row.target_release.id if row.target_release else None,
         target_version=row.target_release.version if row.target_release else None,
         undervolted=row.is_undervolted,
         update_downloaded=_update_downloaded(row, update_status, reported),
@@ -130,8 +140,10 @@ def _fresh_update_status(
 
 
 def _percentage(part: float | None, whole: float | None) -> float | None:
-    """Return a part of a whole in percent, rounded to one decimal."""
-    return round(100 * part / whole, 1) if part is not None and whole else None
+    """Return a part of a whole in percent, rounded to one decimal. None if it is no part."""
+    if part is None or not whole or not 0 <= 100 * part / whole <= 100:
+        return None
+    return round(100 * part / whole, 1)
 
 
 def _is_pending(row: DeviceRow) -> bool | None:

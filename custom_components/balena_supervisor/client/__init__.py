@@ -2,7 +2,8 @@
 
 from .cloud import SERVICES_PER_QUERY, BalenaCloud
 from .cloud_logs import CloudLogs
-from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Release
+from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Location, Release
+from .cloud_releases import CloudReleases
 from .endpoints import Capability, Endpoint, Version, parse_version
 from .errors import (
     AccessDenied,
@@ -72,6 +73,7 @@ __all__ = [
     "CloudError",
     "CloudLogs",
     "CloudRateLimited",
+    "CloudReleases",
     "CommandTimeout",
     "ConnectionFailed",
     "ConnectionRefused",
@@ -90,6 +92,7 @@ __all__ = [
     "InstalledImage",
     "InvalidResponse",
     "JournalEntry",
+    "Location",
     "LockHolder",
     "LogLine",
     "NotFound",

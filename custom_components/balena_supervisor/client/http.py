@@ -60,7 +60,8 @@ class HttpClient:
     A command is never retried. The session retries a GET once if its connection is lost.
 
     `credential` is an API key or a token, sent as `Authorization: <scheme> <credential>`. `ssl` replaces the
-    default certificate authorities, unless the session's connector has its own.
+    default certificate authorities, unless the session's connector has its own. `withheld_credential` is not sent,
+    but removed from error responses of a server that may know it.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class HttpClient:
         scheme: str = "Bearer",
         ssl: SSLContext | None = None,
         max_response_size: int = MAX_RESPONSE_SIZE,
+        withheld_credential: str | None = None,
     ) -> None:
         """Initialize the client."""
         self._url = URL(url)
@@ -80,6 +82,7 @@ class HttpClient:
         self._scheme = scheme
         self._ssl = ssl or True
         self._max_response_size = max_response_size
+        self._withheld_credential = withheld_credential or None
 
     def set_credential(self, credential: str) -> None:
         """Use another API key or token from now on."""
@@ -161,17 +164,18 @@ class HttpClient:
                     raise InvalidResponse("The response is too large")
                 break
         content = bytes(body[:limit])
+        secret = self._credential or self._withheld_credential
         if not response.ok:
             # Error messages can repeat the request, and are written to logs.
             content = _API_KEY_IN_BODY.sub(rb"\1***", content)
-            if self._credential is not None:
-                content = content.replace(self._credential.encode(), b"***")
+            if secret is not None:
+                content = content.replace(secret.encode(), b"***")
         return Response(
             response.status,
             response.content_type,
             content,
             _parse_retry_after(response.headers.get("Retry-After")),
-            self._credential,
+            secret,
         )
 
     def _open(

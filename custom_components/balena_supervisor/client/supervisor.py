@@ -79,7 +79,8 @@ class Supervisor:
 
     def supports(self, feature: Endpoint | Capability) -> bool:
         """Return whether the Supervisor has an endpoint or capability, True while its version is unknown."""
-        return feature.is_supported_by(self.version)
+        # Only the response of this endpoint can correct a version that was wrong once.
+        return feature is Endpoint.DEVICE or feature.is_supported_by(self.version)
 
     def require(self, feature: Endpoint | Capability) -> None:
         """Check that the Supervisor has an endpoint or capability.

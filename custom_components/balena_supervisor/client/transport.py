@@ -62,13 +62,21 @@ class DirectTransport:
         api_key: str | None = None,
         *,
         stream_session: ClientSession | None = None,
+        withheld_key: str | None = None,
     ) -> None:
         """Initialize the transport. In local mode, the Supervisor needs no API key.
 
         Streams use the connections of `stream_session`, so that other requests never wait for one.
+        `withheld_key` is not sent, and no error message contains it.
         """
         # Supervisors before 11.3 do not support the scheme Bearer.
-        self._http = HttpClient(url, session, api_key, scheme="ApiKey")
+        self._http = HttpClient(
+            url,
+            session,
+            api_key,
+            scheme="ApiKey",
+            withheld_credential=withheld_key,
+        )
         self._stream_http = HttpClient(
             url, stream_session or session, api_key, scheme="ApiKey"
         )

@@ -24,11 +24,14 @@ class AppSelector:
     Current Supervisors also list the app of the host OS, which has no services, and their own app. In local
     mode, the app of the fleet stays listed next to the local app, but does not run.
 
-    An app or its services that are missing once are kept: the Supervisor may list none for a moment.
+    An app or its services that are missing once are kept: the Supervisor may list none for a moment. So is an
+    app whose new release downloads, because only the status of its images is reported then.
     """
 
     def __init__(self) -> None:
         """Start without apps."""
+        # The target commits that apps had when they ran, next to each other.
+        self._ran: dict[int, str | None] = {}
         # The apps of the last selection, without those that were kept.
         self._reported: AppReports | None = None
         self._selected: AppReports = {}
@@ -44,10 +47,15 @@ class AppSelector:
             if not _is_of_balena(app, is_known=app_id in known)
         }
         running = {app_id: app for app_id, app in users.items() if _runs(app)}
-        if not running and not users.keys().isdisjoint(known):
-            # Nothing runs for a moment. The apps are those that ran before.
-            running = {app_id: app for app_id, app in users.items() if app_id in known}
-        current = running or users
+        # A local app replaces that of the fleet.
+        ran = self._ran if running.keys() <= self._ran.keys() else {}
+        self._ran = ran | {app_id: app.commit for app_id, app in running.items()}
+        current = {
+            app_id: app
+            for app_id, app in users.items()
+            # While none of them runs, the apps are those that were selected before.
+            if app_id in (running or known) or self._is_updating(app)
+        } or users
         self._selected = self._with_missing(current)
         self._reported = current
         return self._selected
@@ -58,6 +66,10 @@ class AppSelector:
             app_id: app for app_id, app in reports.items() if app_id in self._selected
         }
         return apps or AppSelector().select(reports) or {}
+
+    def _is_updating(self, app: AppReport) -> bool:
+        """Return whether an app that ran got another release since then."""
+        return app.app_id in self._ran and self._ran[app.app_id] != app.commit
 
     def _with_missing(self, current: AppReports) -> AppReports:
         """Return the apps, and what was reported the last time and is missing now."""

@@ -142,7 +142,7 @@ class CommandSender:
         if effect.changes_state:
             await coordinator.async_refresh_after_command()
         if effect.proves_unlocked:
-            coordinator.async_set_locked(is_locked=False)
+            coordinator.async_set_lock(None)
         return result
 
     async def _send[ResultT](

@@ -1,5 +1,6 @@
 """Coordinator that polls a local device, or the device that Home Assistant runs on."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import override
 
@@ -15,7 +16,7 @@ from ..exceptions import translate_error
 from .address import async_follow_address
 from .api_key import ApiKeyManager
 from .coordinator import DeviceCoordinator
-from .entry import BalenaConfigEntry
+from .entry import BalenaConfigEntry, find_dashboard_page
 from .environment import Environment
 from .evidence import shared_mac_addresses
 from .identity import is_maker_assigned, is_own_device, normalize_mac
@@ -65,11 +66,13 @@ class DirectCoordinator(DeviceCoordinator):
         self._identity = IdentityGuard(hass, entry, is_own_device=self._is_own_device)
         self.poll_statistics = PollStatistics()
         self.tags = SupervisorTags(supervisor)
+        self._dashboard_page: str | None = None
+        self._is_dashboard_page_due = True
         self.reader = SupervisorReader(
             supervisor,
             entry.title,
             app_id=environment.app_id if self._is_own_device else None,
-            on_details=self._read_tags,
+            on_details=self._async_details_read,
         )
 
     @property
@@ -95,8 +98,10 @@ class DirectCoordinator(DeviceCoordinator):
         return super().command_blocker
 
     @override
-    def is_shared_mac_address(self, mac_address: str) -> bool:
-        return mac_address in shared_mac_addresses(self.hass, self.config_entry)
+    def _shared_mac_addresses(self, addresses: Iterable[str]) -> frozenset[str]:
+        return super()._shared_mac_addresses(addresses) | shared_mac_addresses(
+            self.hass, self.config_entry
+        )
 
     @override
     async def async_confirm_identity(self) -> None:
@@ -139,7 +144,7 @@ class DirectCoordinator(DeviceCoordinator):
                 state = await self.reader.read()
             if self._shutdown_requested:
                 return self.data
-            await self._identity.async_check_poll(state)
+            await self._check_identity(state)
         except AuthenticationFailed as err:
             raise await self._refusal(err) from err
         except BalenaError as err:
@@ -150,6 +155,14 @@ class DirectCoordinator(DeviceCoordinator):
         is_urgent = self.is_poll_urgent(state)
         self.update_interval = BUSY_INTERVAL if is_urgent else POLL_INTERVAL
         return state
+
+    async def _check_identity(self, state: DeviceState) -> None:
+        """Forget what was read if another device answered, or if it is unknown who did."""
+        try:
+            await self._identity.async_check_poll(state)
+        except BalenaError, UpdateFailed:
+            self.reader.discard()
+            raise
 
     async def _refusal(self, err: AuthenticationFailed) -> HomeAssistantError:
         """Return the error to raise for a refused key.
@@ -192,10 +205,17 @@ class DirectCoordinator(DeviceCoordinator):
         status = self.expected_outage.update(is_reachable=True)
         if status is not None:
             state = replace(state, status=status)
+        self._async_learn_interfaces(state.mac_addresses)
         state = self._with_earlier_facts(state)
         info = self.registry.device_info(
             state, self.device_name, self.uuid, has_dashboard=True
         )
+        if self._is_dashboard_page_due:
+            self._is_dashboard_page_due = False
+            self._dashboard_page = find_dashboard_page(self.hass, self.history.keys)
+        # A Supervisor does not report its uuid, but an account may have the same device.
+        if self._dashboard_page is not None:
+            info["configuration_url"] = self._dashboard_page
         info["connections"] = {
             (CONNECTION_NETWORK_MAC, normalize_mac(address))
             for address in state.mac_addresses
@@ -204,8 +224,9 @@ class DirectCoordinator(DeviceCoordinator):
         return state if self._async_register(info, state) else self.data
 
     @callback
-    def _read_tags(self) -> None:
+    def _async_details_read(self) -> None:
         """Read the tags in the background: the device may take long to answer."""
+        self._is_dashboard_page_due = True
         self.config_entry.async_create_background_task(
             self.hass, self.reader.refresh_tags(), f"{self.name} tags"
         )

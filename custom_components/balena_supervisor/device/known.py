@@ -65,9 +65,12 @@ async def async_find_again(
 
 
 async def async_poll(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
-    """Poll the devices of an entry now."""
+    """Poll the local device of an entry now, or retry the setup of an entry."""
     if entry.state is ConfigEntryState.SETUP_RETRY:
         hass.config_entries.async_schedule_reload(entry.entry_id)
+    # Devices of an account are not polled one by one.
+    if entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT:
+        return
     for device in _devices(entry):
         await device.coordinator.async_refresh()
 

@@ -13,6 +13,7 @@ from ..client import (
     AppReports,
     Container,
     DeviceReport,
+    Location,
     ServiceReport,
     StateStatus,
     Vpn,
@@ -68,6 +69,14 @@ class OverallStatus(StrEnum):
     POST_PROVISIONING = "post_provisioning"
     REDUCED_FUNCTIONALITY = "reduced_functionality"
     UPDATING = "updating"
+
+
+class Connectivity(StrEnum):
+    """How a device of an account is connected to balena."""
+
+    VPN = "vpn"
+    HEARTBEAT = "heartbeat"
+    DISCONNECTED = "disconnected"
 
 
 type ServiceKey = tuple[int, str]
@@ -130,17 +139,29 @@ class ServiceState:
     stopped_by_itself: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateLock:
+    """The update lock that refused the last command. The response may name its app and service."""
+
+    refused_at: datetime
+    app_id: int | None = None
+    service: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceDetails:
-    """Facts about a device that seldom change and are seldom read."""
+    """Facts about a device that seldom change and are seldom read.
+
+    A Supervisor reports the slug of the `device_type`, an account its name, the `model`.
+    """
 
     arch: str | None = None
     device_type: str | None = None
     hostname: str | None = None
+    model: str | None = None
     name: str | None = None
     supervisor_version: str | None = None
-    # Tags arrive later than the rest. No entity shows them, so they cause no state write.
-    tags: Mapping[str, str] | None = field(default=None, compare=False)
+    tags: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,27 +170,36 @@ class DeviceState:
 
     `apps` are the names of the apps by id. `release` is the commit that runs,
     `target_release` the commit that should run; only an account reports their versions.
-    `refused_at` is when an update lock refused the last command, None after a success.
-    `download_progress` is in percent, None while nothing downloads. Only an account reports
-    `last_seen`, `overall_status` and its progress in percent, undervoltage, the temperature in
-    °C, and the usage of CPU, memory and storage in percent.
+    `lock` is the update lock that refused the last command, None after a success.
+    `download_progress` is in percent, None while nothing downloads.
+
+    Only an account reports `connectivity` and when it changed, `is_pinned`, `location`, `note`, `os_variant`,
+    `overall_status` and its progress in percent, `public_address`, `public_url_enabled`,
+    `target_release_id`, undervoltage, the temperature in °C, and the usage of CPU, memory and storage in percent.
     """
 
     online: bool = True
     apps: Mapping[int, str] | None = None
+    connectivity: Connectivity | None = None
+    connectivity_changed_at: datetime | None = None
     cpu_temperature: float | None = None
     cpu_usage: float | None = None
     details: DeviceDetails = DeviceDetails()
     download_progress: float | None = None
     healthy: bool | None = None
     ip_addresses: tuple[str, ...] = ()
-    last_seen: datetime | None = None
+    is_pinned: bool | None = None
+    location: Location | None = None
+    lock: UpdateLock | None = None
     mac_addresses: tuple[str, ...] = ()
     memory_usage: float | None = None
+    note: str | None = None
+    os_variant: str | None = None
     os_version: str | None = None
     overall_progress: float | None = None
     overall_status: str | None = None
-    refused_at: datetime | None = None
+    public_address: str | None = None
+    public_url_enabled: bool | None = None
     release: str | None = None
     release_version: str | None = None
     services: Mapping[ServiceKey, ServiceState] = field(default_factory=dict)
@@ -177,6 +207,7 @@ class DeviceState:
     storage_usage: float | None = None
     supervisor_version: str | None = None
     target_release: str | None = None
+    target_release_id: int | None = None
     target_version: str | None = None
     undervolted: bool | None = None
     update_downloaded: bool | None = None
@@ -193,7 +224,14 @@ class DeviceState:
     @property
     def update_locked(self) -> bool:
         """Whether an update lock refused the last command."""
-        return self.refused_at is not None
+        return self.lock is not None
+
+    @property
+    def locking_app(self) -> str | None:
+        """The name of the app that holds the update lock, its id without a name, None if unknown."""
+        if self.lock is None or self.lock.app_id is None:
+            return None
+        return (self.apps or {}).get(self.lock.app_id, str(self.lock.app_id))
 
     @property
     def is_settled(self) -> bool:

@@ -71,6 +71,9 @@ class BalenaLogsCard extends HTMLElement {
     this.#times.hass = hass;
     if (before?.language !== hass.language) {
       this.#texts.load(hass).then(() => this.#label());
+    } else if (before.localize !== hass.localize) {
+      this.#texts.localize = hass.localize;
+      this.#label();
     }
     if (!before) {
       this.#enter();

@@ -59,6 +59,8 @@ class BalenaLogsCardEditor extends HTMLElement {
     this.#hass = hass;
     if (before?.language !== hass.language) {
       this.#texts.load(hass).then(() => this.#update());
+    } else if (before.localize !== hass.localize) {
+      this.#texts.localize = hass.localize;
     }
     this.#update();
   }

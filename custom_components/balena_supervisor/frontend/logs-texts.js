@@ -45,6 +45,11 @@ const ERRORS = { unknown_command: "not_loaded", unauthorized: "admin_only", 3: "
 export class Texts {
   #localize;
 
+  /** Use loaded texts. If several cards load them at once, only the first gets all of them. */
+  set localize(localize) {
+    this.#localize = localize;
+  }
+
   /** Load the translations of a language. Without them, the texts stay English. */
   async load(hass) {
     try {
@@ -68,8 +73,13 @@ export class Texts {
       return this.text(ERRORS[code] ?? "failed");
     }
     const text = this.#localize?.(`component.${DOMAIN}.exceptions.${key}.message`, values ?? {});
-    return text || message || this.text("failed");
+    return toSentence(text || message || this.text("failed"));
   }
+}
+
+/** Add the full stop that Home Assistant removes from the end of an error. */
+function toSentence(text) {
+  return /[.!?。]$/u.test(text) ? text : `${text}.`;
 }
 
 /** Formats times as the person has set in the profile. */
