@@ -414,6 +414,25 @@ async def test_reauth(
     assert account_entry.data["token"] == another
 
 
+async def test_reauth_without_the_authority(
+    hass: HomeAssistant, cloud: CloudServer, open_balena: CloudServer, token: str
+) -> None:
+    """A form without a field for the authority says where it can be entered."""
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        data={
+            "connection": "account",
+            "token": token,
+            "ca_certificate": None,
+            **typed(open_balena, token)["server"],
+        },
+    )
+    entry.add_to_hass(hass)
+    result = await entry.start_reauth_flow(hass)
+    result = await submit(hass, result, {"token": token})
+    assert result["errors"] == {"base": "unknown_authority_of_account"}
+
+
 async def test_reauth_with_another_account(
     hass: HomeAssistant, cloud: CloudServer, account_entry: MockConfigEntry
 ) -> None:

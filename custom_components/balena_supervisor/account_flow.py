@@ -144,6 +144,9 @@ class AccountFlow(BaseFlow):
             )
             if account is not None:
                 return await self._async_update_account_entry(entry, account, data)
+        if errors.get(CONF_CA_CERTIFICATE) == "unknown_authority":
+            # This form has no section Server.
+            errors = {CONF_CA_CERTIFICATE: "unknown_authority_of_account"}
         return self.show_form("reauth_account", _REAUTH_SCHEMA, errors)
 
     async def async_step_reconfigure_account(
