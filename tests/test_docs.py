@@ -360,6 +360,7 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "exceptions.not_of_balena",
     "exceptions.nothing_chosen",
     "exceptions.service_needed",
+    "exceptions.service_without_device",
     "exceptions.several_failed",
     "exceptions.target_gone",
     "exceptions.wrong_entity",
