@@ -324,7 +324,8 @@ async def test_same_account_twice(
     another = cloud.add_token(actor=500_001)
     result = await submit(hass, await begin(hass), typed(cloud, another))
     assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
+    assert result["description_placeholders"] == {"title": "demo"}
 
 
 async def test_second_account(
@@ -581,7 +582,7 @@ async def test_two_servers_on_one_host(
         assert result["result"].unique_id == f"127.0.0.1:{other.port}_500001"
         # The entry with its port is found again.
         result = await submit(hass, await begin(hass), given)
-        assert result["reason"] == "already_configured"
+        assert result["reason"] == "already_configured_as"
 
 
 @pytest.mark.usefixtures("resolve_to_loopback")
@@ -597,7 +598,7 @@ async def test_one_server_with_two_names(
     url = f"http://api.local:{cloud.port}"
     result = await submit(hass, await begin(hass), typed(cloud, token, url=url))
     assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
 
 
 async def test_reconfigure_token(

@@ -258,7 +258,7 @@ async def test_names_of_ancient_devices(
     assert result["result"].unique_id is None
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
 
 
 async def test_device_without_evidence_twice(
@@ -271,7 +271,7 @@ async def test_device_without_evidence_twice(
     result = await submit(hass, await choose(hass, "direct"), **typed)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     result = await submit(hass, await choose(hass, "direct"), **typed)
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
 
 
 async def test_other_device_at_the_same_address(
@@ -299,7 +299,8 @@ async def test_same_device_twice(
     device.api_key = "1" * 32
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
+    assert result["description_placeholders"] == {"title": "holy-wildflower"}
 
 
 @pytest.mark.usefixtures("_environment")
@@ -334,7 +335,7 @@ async def test_environment_twice(hass: HomeAssistant, entry: MockConfigEntry) ->
     """The device that Home Assistant runs on is not added again beside its address."""
     result = await choose(hass, "environment")
     assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
 
 
 @pytest.mark.usefixtures("_environment")

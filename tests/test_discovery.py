@@ -636,7 +636,7 @@ async def test_key_of_a_device_with_two_addresses(
     network.servers[THERE] = server
     result = await announce(hass, THERE)
     result = await submit(hass, result, api_key=keyed.api_key)
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
     assert entry.data["url"] == f"http://{HERE}:48484"
 
 
