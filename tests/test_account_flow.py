@@ -13,7 +13,7 @@ from homeassistant.config_entries import SOURCE_USER, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr
-from simulator import CloudServer, Fault, Fleet, TokenKind
+from simulator import CloudServer, Fault, Fleet, SupervisorServer, TokenKind
 
 from .certificates import Certificate, certify
 
@@ -228,6 +228,15 @@ async def test_api_fails_and_recovers(
     cloud.faults.clear()
     result = await submit(hass, result, typed(cloud, token))
     assert result["step_id"] == "fleets"
+
+
+async def test_address_of_a_supervisor(
+    hass: HomeAssistant, server: SupervisorServer
+) -> None:
+    """A Supervisor refuses any token, but is not a balena API."""
+    given = {"token": "0" * 32, "server": {"url": server.url, "verify_ssl": True}}
+    result = await submit(hass, await begin(hass), given)
+    assert result["errors"] == {"base": "not_balena_api"}
 
 
 async def test_lacking_right(
