@@ -498,6 +498,19 @@ async def test_replaced_board(
     assert entry.data["api_key"] == device.api_key
 
 
+async def test_reconfigure_to_device_of_another_entry(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    """A device that has its own entry is not offered as a replaced board."""
+    other = Device(name="lobby", mac_addresses=["dc:a6:32:00:00:99"], api_key="1" * 32)
+    async with SupervisorServer(other) as server:
+        await submit(hass, await choose(hass, "direct"), **direct(server, other))
+        result = await entry.start_reconfigure_flow(hass)
+        result = await submit(hass, result, **direct(server, other))
+    assert result["reason"] == "wrong_device"
+    assert entry.data["mac_addresses"] == MAC_ADDRESSES
+
+
 async def test_reauth_of_another_device(
     hass: HomeAssistant, entry: MockConfigEntry, device: Device
 ) -> None:

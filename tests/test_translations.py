@@ -204,8 +204,10 @@ def test_actions_have_texts_and_fields() -> None:
 
 def test_card_has_texts() -> None:
     """The fallback texts of the card are the English translations."""
-    card = (FOLDER / "frontend/balena-logs-card.js").read_text("utf-8")
-    table = card.partition("const TEXTS = {")[2].partition("};")[0]
+    texts = (FOLDER / "frontend/logs-texts.js").read_text("utf-8")
+    table = texts.partition("const TEXTS = {")[2].partition("};")[0]
+    modules = (FOLDER / "frontend").glob("*logs-*.js")
+    card = "".join(module.read_text("utf-8") for module in modules)
     own = dict(re.findall(r'(\w+):\s+"([^"]*)",', table))
     assert own == TRANSLATIONS["config_panel"]["logs_card"]
     assert set(own) <= set(re.findall(r'"(\w+)"', card))

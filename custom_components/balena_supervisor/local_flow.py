@@ -17,6 +17,7 @@ from .const import (
     CONF_MAC_ADDRESSES,
     CONNECTION_DIRECT,
     CONNECTION_ENVIRONMENT,
+    NEW_VOICE_OPTIONS,
 )
 from .device.api_key import async_delete_key_record
 from .device.entry import BalenaConfigEntry
@@ -113,7 +114,15 @@ class LocalFlow(BaseFlow):
                 user_input, entry
             )
             if device is not None:
-                if device.compare(self.hass, entry) is Match.DIFFERENT:
+                is_of_another_entry = any(
+                    device.is_registered_as(self.hass, other)
+                    for other in self._async_current_entries()
+                    if other.entry_id != entry.entry_id
+                )
+                if (
+                    device.compare(self.hass, entry) is Match.DIFFERENT
+                    and not is_of_another_entry
+                ):
                     self._device, self._device_data = device, data
                     return await self.async_step_replaced_board()
                 return await self.async_update_device_entry(entry, device, data)
@@ -202,6 +211,7 @@ class LocalFlow(BaseFlow):
         return self.async_create_entry(
             title=device.name,
             data={**data, CONF_MAC_ADDRESSES: device.mac_addresses},
+            options=NEW_VOICE_OPTIONS,
         )
 
     async def async_update_device_entry(

@@ -200,7 +200,7 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
             return BadRequest(message)
         case HTTPStatus.BAD_REQUEST:
             return BadRequest(message, Reason.UNSPECIFIED)
-        case HTTPStatus.UNAUTHORIZED if response.is_from_route and response.credential:
+        case HTTPStatus.UNAUTHORIZED if response.is_from_route:
             return AccessDenied("The API key is not valid for this app")
         case HTTPStatus.UNAUTHORIZED:
             return AuthenticationFailed("The API key was refused")

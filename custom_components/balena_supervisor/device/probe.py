@@ -7,7 +7,13 @@ from yarl import URL
 from homeassistant.const import CONF_API_KEY, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 
-from ..client import AuthenticationFailed, BalenaError, DirectTransport, Supervisor
+from ..client import (
+    AccessDenied,
+    AuthenticationFailed,
+    BalenaError,
+    DirectTransport,
+    Supervisor,
+)
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
 from ..session import async_get_session
 from .entry import BalenaConfigEntry
@@ -131,7 +137,7 @@ async def async_confirm_device(
     keyless = DirectTransport(url, session, withheld_key=data.get(CONF_API_KEY))
     try:
         report = await Supervisor(keyless).device()
-    except AuthenticationFailed:
+    except AuthenticationFailed, AccessDenied:
         if key is None:
             # A stranger, or the key of a device that had none.
             if data.get(CONF_API_KEY) is not None:

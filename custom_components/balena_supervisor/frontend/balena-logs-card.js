@@ -1,167 +1,50 @@
-/* The log card: shows live log lines of a device, or of one of its services.
- *
- * The card depends only on `ha-card` and the theme variables of the frontend, so the load order of
- * other elements does not matter. Text from a device only goes into text nodes, never into HTML.
- */
+/* The log card: shows live log lines of a device, or of one of its services. */
+
+// The version in the URL, so that browsers load all modules again after an update.
+const { search } = new URL(import.meta.url);
+const load = (name) => import(`./${name}${search}`);
+const [elements, { LogLines }, { MAX_LINES, claimSession, releaseSession }, { Texts, Times }, style] =
+  await Promise.all(
+    ["logs-elements.js", "logs-lines.js", "logs-session.js", "logs-texts.js", "logs-style.js"].map(load),
+  );
+const { loadForms, make, makeButton, makeChoices, makeSearch } = elements;
+const { devicesOf, serviceOptions, serviceValue } = await load("logs-editor.js");
 
 const DOMAIN = "balena_supervisor";
-const PREFIX = `component.${DOMAIN}.config_panel.logs_card`;
-const MAX_LINES = 1000;
 const DEFAULT_LINES = 100;
-const RETRY_SECONDS = [2, 5, 10, 30];
-
-// English fallback until the translations are loaded. Same as config_panel.logs_card in en.json.
-const TEXTS = {
-  title: "balena logs",
-  device: "Device",
-  service: "Service",
-  app: "App ID",
-  all: "All",
-  filter: "Filter",
-  pause: "Pause",
-  follow: "Resume",
-  copy: "Copy",
-  copied: "Copied",
-  not_copied: "Copying failed",
-  clear: "Clear",
-  lines: "Log lines",
-  newest: "Go to the newest line",
-  admin_only: "Only administrators can see logs.",
-  no_devices: "No device with logs is set up.",
-  loading: "Waiting for log lines…",
-  no_match: "No line matches the filter.",
-  dropped: "{count} lines were skipped.",
-  waiting: "{count} new lines while paused",
-  retrying: "Retrying soon.",
-  backlog: "Lines to load",
-};
-
-const STYLE = `
-  :host { display: block; height: 100%; }
-  ha-card {
-    box-sizing: border-box; height: 100%; min-height: 260px; display: flex;
-    flex-direction: column; gap: 8px; padding: 12px; overflow: hidden;
-    color: var(--primary-text-color);
-  }
-  h2 {
-    margin: 0; font-size: var(--ha-font-size-l, 16px); font-weight: 500;
-    overflow-wrap: anywhere;
-  }
-  .bar { display: flex; flex-wrap: wrap; gap: 8px; align-items: end; }
-  label {
-    display: flex; flex-direction: column; gap: 2px; flex: 1 1 120px; min-width: 0;
-    font-size: 12px; color: var(--secondary-text-color);
-  }
-  select, input, button {
-    box-sizing: border-box; min-height: 36px; min-width: 0; padding: 4px 8px; font: inherit;
-    font-size: 14px; color: var(--primary-text-color);
-    background: var(--secondary-background-color);
-    border: 1px solid var(--divider-color); border-radius: 6px;
-  }
-  option { color: var(--primary-text-color); background: var(--card-background-color); }
-  select, input { width: 100%; text-overflow: ellipsis; }
-  .buttons { display: flex; flex-wrap: wrap; gap: 8px; }
-  button { cursor: pointer; white-space: nowrap; padding: 4px 12px; }
-  button:hover { border-color: var(--primary-color); }
-  button.active {
-    background: var(--primary-color); border-color: var(--primary-color);
-    color: var(--text-primary-color);
-  }
-  :is(select, input, button, .lines):focus-visible {
-    outline: 2px solid var(--primary-color); outline-offset: 1px;
-  }
-  .frame { position: relative; flex: 1 1 300px; min-height: 120px; display: flex; }
-  .lines {
-    flex: 1; min-width: 0; margin: 0; padding: 8px; overflow-y: auto; overflow-x: hidden;
-    overscroll-behavior: contain; border-radius: 6px; line-height: 1.45;
-    font-family: var(--ha-font-family-code, ui-monospace, monospace); font-size: 12px;
-    background: var(--primary-background-color); border: 1px solid var(--divider-color);
-  }
-  .line {
-    white-space: pre-wrap; overflow-wrap: anywhere; padding: 0 0 0 6px;
-    border-left: 3px solid transparent;
-  }
-  .line[hidden] { display: none; }
-  .line.error {
-    border-left-color: var(--error-color);
-    color: color-mix(in srgb, var(--error-color) 75%, var(--primary-text-color));
-  }
-  .line.note { font-style: italic; color: var(--secondary-text-color); }
-  .time { color: var(--secondary-text-color); }
-  .source { font-weight: 600; color: var(--primary-text-color); }
-  .newest {
-    position: absolute; right: 16px; bottom: 10px; min-height: 32px; font-size: 12px;
-    background: var(--card-background-color); box-shadow: 0 1px 4px rgba(0, 0, 0, 0.3);
-  }
-  .status {
-    min-height: 1.4em; font-size: 12px; color: var(--secondary-text-color);
-    overflow-wrap: anywhere;
-  }
-  .status:empty { min-height: 0; margin-top: -8px; }
-  .status.problem { color: var(--error-color); }
-  [hidden] { display: none !important; }
-`;
-
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
+const RETRY_SECONDS = 3;
+// A subscription that cannot work ends earlier than this.
+const SETTLE_SECONDS = 1;
+// Errors that do not go away while the devices stay the same.
+const FINAL_ERRORS = ["device_gone", "unknown_device", "unsupported"];
 
 class BalenaLogsCard extends HTMLElement {
-  #config = {};
+  #config;
   #hass;
-  #devices = [];
-  #deviceId = "";
-  #service = "";
-  // App of the service. If null, the service name matches in all apps.
-  #appId = null;
-  #filter = "";
-  #isPaused = false;
-  #follows = true;
-  // Lines that arrived while paused, at most MAX_LINES.
-  #held = [];
-  #unsubscribe;
+  #session;
+  #texts = new Texts();
+  #times = new Times();
+  // The services of the device.
+  #services = [];
+  #parts;
+  #isConnected = false;
   // Increases with each restart, so that answers to earlier requests are ignored.
   #generation = 0;
-  #retry;
-  #attempts = 0;
-  #isConnected = false;
   #isStarted = false;
-  #parts;
-  #localize;
-  #formats;
-  #formatsOf;
+  // Why there are no new lines. `text` is a sentence; `isFinal` if a retry is of no use.
+  #problem;
+  #retry;
+  #unsubscribe;
   #forgetConnection;
 
-  static getConfigForm() {
-    return {
-      schema: [
-        {
-          name: "device_id",
-          // The manufacturer excludes services, which are separate devices without one.
-          selector: {
-            device: { filter: [{ integration: DOMAIN, manufacturer: "balena" }] },
-          },
-        },
-        { name: "service", selector: { text: {} } },
-        { name: "app_id", selector: { number: { min: 1, mode: "box" } } },
-        { name: "title", selector: { text: {} } },
-        {
-          name: "lines",
-          selector: { number: { min: 1, max: MAX_LINES, mode: "box" } },
-        },
-      ],
-      computeLabel: ({ name }, localize) => {
-        const keys = { device_id: "device", service: "service", app_id: "app", lines: "backlog" };
-        const key = keys[name];
-        return key && (localize?.(`${PREFIX}.${key}`) || TEXTS[key]);
-      },
-    };
+  static async getConfigElement() {
+    await loadForms();
+    return document.createElement("balena-logs-card-editor");
   }
 
-  static getStubConfig() {
-    return {};
+  static getStubConfig(hass) {
+    const [device] = devicesOf(hass);
+    return device ? { device_id: device.id } : {};
   }
 
   setConfig(config) {
@@ -178,20 +61,28 @@ class BalenaLogsCard extends HTMLElement {
       throw new Error("app_id must be a positive number");
     }
     this.#config = { ...config, lines };
-    this.#deviceId = config.device_id ?? "";
-    this.#chooseService(config.service, config.app_id);
-    this.#build();
-    this.#restart();
+    this.#leave();
+    this.#enter();
   }
 
   set hass(hass) {
     const before = this.#hass;
     this.#hass = hass;
+    this.#times.hass = hass;
     if (before?.language !== hass.language) {
-      this.#loadTexts();
+      this.#texts.load(hass).then(() => this.#label());
+    } else if (before.localize !== hass.localize) {
+      this.#texts.localize = hass.localize;
+      this.#label();
     }
-    if (before?.connection !== hass.connection) {
+    if (!before) {
+      this.#enter();
+    } else if (before.connection !== hass.connection || before.user !== hass.user) {
       this.#restart();
+    } else if (before.devices !== hass.devices) {
+      this.#handleDevices();
+    } else if (before.locale !== hass.locale) {
+      this.#parts?.lines.updateTimes();
     }
   }
 
@@ -205,70 +96,36 @@ class BalenaLogsCard extends HTMLElement {
 
   connectedCallback() {
     this.#isConnected = true;
-    this.#restart();
+    this.#enter();
   }
 
   disconnectedCallback() {
     this.#isConnected = false;
-    this.#stop();
+    this.#leave();
   }
 
-  // Texts
-
-  #text(key, values = {}) {
-    const text = this.#localize?.(`${PREFIX}.${key}`, values);
-    return text || TEXTS[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
-  }
-
-  async #loadTexts() {
-    try {
-      const load = this.#hass.loadBackendTranslation;
-      await load("exceptions", DOMAIN);
-      this.#localize = await load("config_panel", DOMAIN);
-    } catch {
-      // Keep the English fallback.
+  /** Continue the session of an earlier card, or begin one. */
+  #enter() {
+    if (this.#session || !this.#isConnected || !this.#config || !this.#hass) {
+      return;
     }
-    this.#label();
+    const { device_id: deviceId, service, app_id: appId } = this.#config;
+    const key = JSON.stringify([location.pathname, deviceId, service, appId]);
+    this.#session = claimSession(key);
+    if (!this.#session.deviceId) {
+      this.#session.choose(deviceId ?? devicesOf(this.#hass)[0]?.id ?? "", service, appId);
+    }
+    this.#build();
+    this.#parts.lines.show(this.#session);
+    this.#restart();
   }
 
-  #formatTime(iso) {
-    const locale = this.#hass?.locale;
-    const zone =
-      locale?.time_zone === "server" ? this.#hass.config.time_zone : undefined;
-    const hour12 = { 12: true, 24: false }[locale?.time_format];
-    const time = new Date(iso);
-    const key = JSON.stringify([locale?.language, zone, hour12]);
-    if (this.#formatsOf !== key) {
-      this.#formatsOf = key;
-      const options = {
-        hour: "2-digit",
-        minute: "2-digit",
-        second: "2-digit",
-        timeZone: zone,
-        ...(hour12 ? { hour12 } : { hourCycle: hour12 === false ? "h23" : undefined }),
-      };
-      this.#formats = [
-        new Intl.DateTimeFormat(locale?.language, options),
-        new Intl.DateTimeFormat(locale?.language, {
-          ...options,
-          year: "numeric",
-          month: "short",
-          day: "numeric",
-          fractionalSecondDigits: 3,
-        }),
-        new Intl.DateTimeFormat(locale?.language, {
-          month: "short",
-          day: "numeric",
-          timeZone: zone,
-        }),
-      ];
+  #leave() {
+    if (this.#session) {
+      this.#stop();
+      releaseSession(this.#session);
+      this.#session = undefined;
     }
-    const [short, long, day] = this.#formats;
-    const isToday = day.format(time) === day.format(new Date());
-    return {
-      short: isToday ? short.format(time) : `${day.format(time)}, ${short.format(time)}`,
-      long: long.format(time),
-    };
   }
 
   // Elements
@@ -278,234 +135,168 @@ class BalenaLogsCard extends HTMLElement {
       this.#label();
       return;
     }
-    const root = this.attachShadow({ mode: "open" });
-    const device = make("select", { id: "device" });
-    const service = make("select", { id: "service" });
-    const filter = make("input", { id: "filter", type: "search", autocomplete: "off" });
-    const pause = make("button", { type: "button", id: "pause" });
-    const copy = make("button", { type: "button", id: "copy" });
-    const clear = make("button", { type: "button", id: "clear" });
+    const lines = new LogLines(this.#times, () => this.#tell());
+    const buttons = {
+      pause: makeButton(() => this.#pause()),
+      wrap: makeButton(() => {
+        this.#session.wraps = !this.#session.wraps;
+        lines.wrap();
+        this.#tell();
+      }),
+      copy: makeButton(() => this.#copy()),
+      download: makeButton(() => this.#download()),
+      clear: makeButton(() => {
+        this.#session.items = this.#session.held = [];
+        lines.clear();
+        this.#tell();
+      }),
+    };
+    const choices = makeChoices((name, value) => this.#choose(name, value));
+    const filter = makeSearch((value) => {
+      this.#session.filter = value.trim().toLowerCase();
+      this.#session.filterText = value;
+      lines.filter();
+    });
     const newest = make("button", { type: "button", className: "newest", hidden: true });
-    // Accessibility: screen readers announce new lines, and the keyboard can scroll.
-    const lines = make("div", { className: "lines", tabIndex: 0 });
-    lines.setAttribute("role", "log");
+    newest.addEventListener("click", () => {
+      lines.goToEnd();
+      lines.element.focus();
+    });
+    const title = make("h2");
+    const waiting = make("div", { className: "status" });
     const status = make("div", { className: "status" });
     status.setAttribute("role", "status");
-    const title = make("h2");
-    const labels = {
-      device: make("span"),
-      service: make("span"),
-      filter: make("span"),
-    };
-    const bar = make(
+    const tools = make(
       "div",
-      { className: "bar" },
-      make("label", {}, labels.device, device),
-      make("label", {}, labels.service, service),
-      make("label", {}, labels.filter, filter),
-      make("div", { className: "buttons" }, pause, copy, clear),
+      { className: "tools" },
+      filter.element,
+      make("div", { className: "buttons" }, ...Object.values(buttons).map(({ element }) => element)),
     );
-    const frame = make("div", { className: "frame" }, lines, newest);
-    const card = make("ha-card", {}, title, bar, frame, status);
-    root.append(make("style", { textContent: STYLE }), card);
-    this.#parts = {
-      bar, clear, copy, device, filter, frame, labels, lines, newest, pause, service, status,
-      title,
-    };
-
-    device.addEventListener("change", () => {
-      this.#deviceId = device.value;
-      this.#chooseService();
-      this.#restart();
-    });
-    service.addEventListener("change", () => {
-      const [name, appId] = JSON.parse(service.value);
-      this.#chooseService(name, appId);
-      this.#restart();
-    });
-    filter.addEventListener("input", () => {
-      this.#filter = filter.value.trim().toLowerCase();
-      for (const line of lines.children) {
-        this.#match(line);
-      }
-      this.#scroll();
-      this.#tell();
-    });
-    pause.addEventListener("click", () => this.#pause(!this.#isPaused));
-    copy.addEventListener("click", () => this.#copy());
-    clear.addEventListener("click", () => {
-      this.#held = [];
-      lines.replaceChildren();
-      this.#tell();
-    });
-    newest.addEventListener("click", () => {
-      this.#follows = true;
-      this.#scroll();
-      lines.focus();
-    });
-    lines.addEventListener(
-      "scroll",
-      () => {
-        const below = lines.scrollHeight - lines.scrollTop - lines.clientHeight;
-        this.#follows = below < 24;
-        newest.hidden = this.#follows;
-      },
-      { passive: true },
-    );
-    new ResizeObserver(() => this.#scroll()).observe(lines);
+    const bar = make("div", { className: "bar" }, choices.element, tools);
+    const frame = make("div", { className: "frame" }, lines.element, newest);
+    const card = make("ha-card", {}, title, bar, frame, waiting, status);
+    this.attachShadow({ mode: "open" }).append(make("style", { textContent: style.STYLE }), card);
+    this.#parts = { bar, buttons, choices, filter, frame, lines, newest, status, title, waiting };
     this.#label();
   }
 
-  #chooseService(name, appId) {
-    this.#service = name ?? "";
-    this.#appId = (this.#service && appId) || null;
-  }
-
   #label() {
-    const parts = this.#parts;
-    if (!parts) {
+    if (!this.#session || !this.#parts) {
       return;
     }
-    parts.title.textContent = this.#config.title ?? this.#text("title");
-    parts.title.hidden = this.#config.title === "";
-    for (const name of ["device", "service", "filter"]) {
-      parts.labels[name].textContent = this.#text(name);
-    }
-    parts.copy.textContent = this.#text("copy");
-    parts.clear.textContent = this.#text("clear");
-    parts.newest.textContent = `↓ ${this.#text("newest")}`;
-    parts.lines.setAttribute("aria-label", this.#text("lines"));
-    this.#choices();
+    const { buttons, filter, lines, newest, title } = this.#parts;
+    const text = (key) => this.#texts.text(key);
+    title.textContent = this.#config.title ?? text("title");
+    title.hidden = this.#config.title === "";
+    filter.update(text("filter"), this.#session.filterText);
+    buttons.copy.update(text("copy"), "mdi:content-copy");
+    buttons.download.update(text("download"), "mdi:download");
+    buttons.clear.update(text("clear"), "mdi:notification-clear-all");
+    newest.textContent = `↓ ${text("newest")}`;
+    lines.element.setAttribute("aria-label", text("lines"));
+    this.#showChoices();
     this.#tell();
   }
 
-  #choices() {
-    const { device, service } = this.#parts;
-    const options = this.#devices.map(({ device_id: value, name }) =>
-      make("option", { value, textContent: name ?? value }),
-    );
-    device.replaceChildren(...options);
-    device.value = this.#deviceId;
-    const valueOf = (name, appId) => JSON.stringify([name, appId]);
-    const texts = new Map([[valueOf("", null), this.#text("all")]]);
-    for (const { app, app_id: appId, name } of this.#services()) {
-      texts.set(valueOf(name, appId), this.#services(name).length > 1 ? `${name} (${app})` : name);
-    }
-    const chosen = valueOf(this.#service, this.#appId);
-    if (!texts.has(chosen)) {
-      texts.set(chosen, this.#service);
-    }
-    service.replaceChildren(
-      ...[...texts].map(([value, textContent]) => make("option", { value, textContent })),
-    );
-    service.value = chosen;
+  #showChoices() {
+    const text = (key) => this.#texts.text(key);
+    const { appId, deviceId, level, service } = this.#session;
+    const devices = devicesOf(this.#hass).map(({ id, name }) => ({ value: id, label: name }));
+    const levels = { all: "all_levels", warnings: "warnings", errors: "errors" };
+    const hasOther = devices.some(({ value }) => value !== deviceId);
+    const device = { name: "device", label: text("device"), value: deviceId, options: devices };
+    this.#parts.choices.update(this.#hass, [
+      ...(hasOther ? [device] : []),
+      {
+        name: "service",
+        label: text("service"),
+        value: serviceValue(service, appId),
+        options: serviceOptions(this.#services, text("all"), service, appId),
+      },
+      {
+        name: "level",
+        label: text("level"),
+        value: level,
+        options: Object.entries(levels).map(([value, key]) => ({ value, label: text(key) })),
+      },
+    ]);
   }
 
-  /** Return the services of the device. With a name, return one service per app that has it. */
-  #services(name) {
-    const device = this.#devices.find((item) => item.device_id === this.#deviceId);
-    return (device?.services ?? []).filter((item) => name === undefined || item.name === name);
+  #choose(name, value) {
+    const session = this.#session;
+    if (name === "level") {
+      session.level = value;
+      this.#parts.lines.filter();
+      this.#showChoices();
+      return;
+    }
+    if (name === "device") {
+      this.#services = [];
+      session.choose(value);
+    } else {
+      session.choose(session.deviceId, ...JSON.parse(value));
+    }
+    this.#parts.lines.show(session);
+    this.#restart();
   }
 
-  /** Show the current status, or a problem. */
-  #tell(problem) {
-    const { bar, frame, lines, pause, status } = this.#parts;
-    const isAdmin = this.#hass?.user?.is_admin ?? true;
+  /** Show what the card does, or why it has no lines. */
+  #tell() {
+    if (!this.#session || !this.#parts) {
+      return;
+    }
+    const { bar, buttons, frame, lines, newest, status, waiting } = this.#parts;
+    const { follows, held, isPaused, wraps } = this.#session;
+    const isAdmin = this.#hass.user?.is_admin ?? true;
     bar.hidden = frame.hidden = !isAdmin;
-    pause.textContent = this.#text(this.#isPaused ? "follow" : "pause");
-    pause.classList.toggle("active", this.#isPaused);
-    let text = problem ?? "";
-    if (!isAdmin) {
-      text = this.#text("admin_only");
-    } else if (problem === undefined && this.#held.length) {
-      text = this.#text("waiting", { count: this.#held.length });
-    } else if (problem === undefined && !lines.childElementCount) {
-      text = this.#isStarted ? this.#text("loading") : "";
-    } else if (problem === undefined && !lines.querySelector(".line:not([hidden])")) {
-      text = this.#text("no_match");
-    }
-    status.classList.toggle("problem", problem !== undefined);
-    status.textContent = text;
-  }
-
-  // Lines
-
-  #line(entry) {
-    const line = make("div", { className: "line" });
-    line.classList.toggle("error", entry.is_error);
-    if (entry.time) {
-      const { short, long } = this.#formatTime(entry.time);
-      line.append(
-        make("time", { className: "time", dateTime: entry.time, title: long }, short),
-        " ",
-      );
-    }
-    if (entry.source) {
-      line.append(make("span", { className: "source" }, entry.source), " ");
-    }
-    line.append(entry.message);
-    line.entry = entry;
-    this.#match(line);
-    return line;
-  }
-
-  #note(text) {
-    const line = make("div", { className: "line note" }, text);
-    this.#match(line);
-    return line;
-  }
-
-  #match(line) {
-    line.hidden = !line.textContent.toLowerCase().includes(this.#filter);
-  }
-
-  #add(items) {
-    const { lines } = this.#parts;
-    lines.append(
-      ...items
-        .slice(-MAX_LINES)
-        .map((item) => (typeof item === "string" ? this.#note(item) : this.#line(item))),
+    newest.hidden = follows;
+    buttons.pause.update(
+      this.#texts.text(isPaused ? "follow" : "pause"),
+      isPaused ? "mdi:play" : "mdi:pause",
+      isPaused,
     );
-    for (let over = lines.childElementCount - MAX_LINES; over > 0; over -= 1) {
-      lines.firstElementChild.remove();
+    buttons.wrap.update(
+      this.#texts.text(wraps ? "no_wrap" : "wrap"),
+      wraps ? "mdi:wrap-disabled" : "mdi:wrap",
+    );
+    // Changes often, so screen readers do not read it aloud.
+    setText(waiting, held.length ? this.#texts.text("waiting", { count: held.length }) : "");
+    let text = "";
+    if (!isAdmin) {
+      text = this.#texts.text("admin_only");
+    } else if (this.#problem) {
+      text = this.#problem.text();
+    } else if (lines.isEmpty) {
+      text = this.#isStarted && !held.length ? this.#texts.text("loading") : "";
+    } else if (!lines.hasVisible) {
+      text = this.#texts.text("no_match");
     }
-    this.#scroll();
+    status.classList.toggle("problem", isAdmin && Boolean(this.#problem));
+    setText(status, text);
   }
 
-  #scroll() {
-    const { lines, newest } = this.#parts;
-    if (this.#follows) {
-      lines.scrollTop = lines.scrollHeight;
-    }
-    newest.hidden = this.#follows;
-  }
+  // Actions of the person
 
-  #pause(isPaused) {
-    this.#isPaused = isPaused;
-    if (!isPaused) {
-      const held = this.#held;
-      this.#held = [];
-      this.#follows = true;
+  #pause() {
+    const session = this.#session;
+    session.isPaused = !session.isPaused;
+    if (!session.isPaused) {
+      const held = session.held;
+      session.held = [];
+      this.#parts.lines.goToEnd();
       this.#add(held);
     }
     this.#tell();
   }
 
   async #copy() {
-    const { copy, lines } = this.#parts;
-    const text = [...lines.children]
-      .filter((line) => !line.hidden)
-      .map(({ entry, textContent }) =>
-        entry
-          ? [entry.time, entry.source, entry.message].filter(Boolean).join(" ")
-          : textContent,
-      )
-      .join("\n");
-    const isCopied = await this.#write(text);
-    copy.textContent = this.#text(isCopied ? "copied" : "not_copied");
-    setTimeout(() => {
-      copy.textContent = this.#text("copy");
-    }, 2000);
+    const { copy } = this.#parts.buttons;
+    const isCopied = await this.#write(this.#session.asText());
+    copy.update(
+      this.#texts.text(isCopied ? "copied" : "not_copied"),
+      isCopied ? "mdi:check" : "mdi:alert",
+    );
+    setTimeout(() => copy.update(this.#texts.text("copy"), "mdi:content-copy"), 2000);
   }
 
   async #write(text) {
@@ -521,15 +312,28 @@ class BalenaLogsCard extends HTMLElement {
       area.select();
       const isCopied = document.execCommand("copy");
       area.remove();
-      this.#parts.copy.focus();
+      this.#parts.buttons.copy.element.focus();
       return isCopied;
     }
+  }
+
+  #download() {
+    const { deviceId, service } = this.#session;
+    const device = devicesOf(this.#hass).find(({ id }) => id === deviceId)?.name;
+    const names = [device, service, new Date().toISOString().slice(0, 19)];
+    const href = URL.createObjectURL(new Blob([this.#session.asText()], { type: "text/plain" }));
+    const download = `${names.filter(Boolean).join("_").replace(/[^\p{L}\p{N}_-]/gu, "-")}.log`;
+    make("a", { href, download }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 10_000);
   }
 
   // Subscription
 
   #stop() {
     this.#generation += 1;
+    if (this.#isStarted && this.#session.items.length) {
+      this.#session.leftAt ??= new Date();
+    }
     this.#isStarted = false;
     clearTimeout(this.#retry);
     this.#forgetConnection?.();
@@ -541,14 +345,12 @@ class BalenaLogsCard extends HTMLElement {
   }
 
   async #restart() {
-    this.#stop();
-    if (!this.#isConnected || !this.#hass || !this.#parts) {
+    if (!this.#session) {
       return;
     }
-    this.#held = [];
-    this.#parts.lines.replaceChildren();
-    this.#follows = true;
-    this.#scroll();
+    this.#stop();
+    this.#problem = undefined;
+    this.#showChoices();
     this.#tell();
     if (this.#hass.user?.is_admin) {
       await this.#start();
@@ -557,61 +359,44 @@ class BalenaLogsCard extends HTMLElement {
 
   async #start() {
     const generation = this.#generation;
+    const session = this.#session;
     const { connection } = this.#hass;
     const isStale = () => generation !== this.#generation;
+    const devices = devicesOf(this.#hass);
+    if (!this.#config.device_id && !devices.some(({ id }) => id === session.deviceId)) {
+      session.choose(devices[0]?.id ?? "", this.#config.service, this.#config.app_id);
+      this.#parts.lines.show(session);
+      this.#showChoices();
+    }
+    if (!session.deviceId) {
+      this.#fail(() => this.#texts.text("no_devices"), true);
+      return;
+    }
+    const again = () => this.#restart();
+    connection.addEventListener("ready", again);
+    this.#forgetConnection = () => connection.removeEventListener("ready", again);
     try {
-      const devices = await connection.sendMessagePromise({ type: `${DOMAIN}/devices` });
+      await this.#loadServices();
       if (isStale()) {
         return;
       }
-      this.#devices = devices;
-      if (!this.#config.device_id && !devices.some((item) => item.device_id === this.#deviceId)) {
-        this.#deviceId = devices[0]?.device_id ?? "";
-        this.#chooseService(this.#config.service, this.#config.app_id);
-      }
-      const [namesake, another] = this.#services(this.#service);
-      if (namesake && !another) {
-        // An app that the API key cannot see may have a service of the same name.
-        this.#appId ??= namesake.app_id;
-      }
-      this.#choices();
-      if (!this.#deviceId) {
-        this.#fail(this.#text("no_devices"));
-        return;
-      }
-      this.#isStarted = true;
       const message = {
         type: `${DOMAIN}/logs/subscribe`,
-        device_id: this.#deviceId,
-        lines: this.#config.lines,
+        device_id: session.deviceId,
+        lines: session.items.length ? MAX_LINES : this.#config.lines,
+        reconnect: true,
       };
-      if (this.#service) {
-        message.service = this.#service;
+      if (session.service) {
+        message.service = session.service;
       }
-      if (this.#appId !== null) {
-        message.app_id = this.#appId;
+      if (session.appId !== null) {
+        message.app_id = session.appId;
       }
-      let isFirst = true;
+      session.expectRepetitions();
       const unsubscribe = await connection.subscribeMessage(
-        (event) => {
-          if (isStale()) {
-            return;
-          }
-          if (event.ended) {
-            this.#fail(this.#localized(event));
-            return;
-          }
-          this.#attempts = 0;
-          if (isFirst) {
-            // A new subscription repeats lines that were shown before.
-            isFirst = false;
-            this.#held = [];
-            this.#parts.lines.replaceChildren();
-          }
-          this.#receive(event);
-        },
+        (event) => isStale() || this.#receive(event),
         message,
-        // The card restarts on a new connection, which also reloads the devices.
+        // The card subscribes again on a new connection.
         { resubscribe: false },
       );
       if (isStale()) {
@@ -619,50 +404,123 @@ class BalenaLogsCard extends HTMLElement {
         return;
       }
       this.#unsubscribe = unsubscribe;
-      const again = () => {
-        this.#unsubscribe = undefined;
-        this.#restart();
-      };
-      connection.addEventListener("ready", again);
-      this.#forgetConnection = () => connection.removeEventListener("ready", again);
+      this.#isStarted = true;
       this.#tell();
+      this.#forgetProblem(this.#problem);
     } catch (error) {
       if (!isStale()) {
-        this.#fail(this.#localized(error ?? {}));
+        this.#fail(() => this.#texts.error(error), isFinal(error));
       }
     }
   }
 
-  #receive({ entries, dropped }) {
-    const items = dropped
-      ? [this.#text("dropped", { count: dropped }), ...entries]
-      : entries;
-    if (this.#isPaused) {
-      this.#held = [...this.#held, ...items].slice(-MAX_LINES);
+  /** Forget why an earlier subscription ended, if this one does not end for the same reason. */
+  #forgetProblem(problem) {
+    const generation = this.#generation;
+    setTimeout(() => {
+      if (generation === this.#generation && problem === this.#problem) {
+        this.#problem = undefined;
+        this.#tell();
+      }
+    }, SETTLE_SECONDS * 1000);
+  }
+
+  /** Load the services of the device, and the app of the service if it is the only one of its name. */
+  async #loadServices() {
+    const generation = this.#generation;
+    const session = this.#session;
+    const [device] = await this.#hass.connection.sendMessagePromise({
+      type: `${DOMAIN}/devices`,
+      device_id: session.deviceId,
+    });
+    if (generation !== this.#generation) {
+      return;
+    }
+    this.#services = device?.services ?? [];
+    const [namesake, another] = this.#services.filter(({ name }) => name === session.service);
+    if (namesake && !another) {
+      // An app that the API key cannot see may have a service of the same name.
+      session.appId ??= namesake.app_id;
+    }
+    this.#showChoices();
+  }
+
+  #handleDevices() {
+    if (this.#problem?.isFinal) {
+      this.#restart();
+    } else if (this.#isStarted) {
+      // A service may be new.
+      this.#loadServices().catch(() => undefined);
+    }
+  }
+
+  #receive(event) {
+    if (event.ended) {
+      this.#fail(() => this.#texts.error(event), event.is_final);
+    } else if (event.interrupted) {
+      this.#session.interruptedAt ??= new Date();
+      this.#problem = { text: () => this.#withRetry(this.#texts.error(event)) };
+    } else if (event.interrupted === false) {
+      this.#problem = undefined;
+      this.#addGap(this.#session.interruptedAt);
     } else {
-      this.#add(items);
+      this.#problem = undefined;
+      this.#receiveEntries(event);
     }
     this.#tell();
   }
 
-  #localized({ message, translation_key: key, translation_placeholders: values }) {
-    const text =
-      key && this.#localize?.(`component.${DOMAIN}.exceptions.${key}.message`, values);
-    return text || message || String(message);
+  #receiveEntries({ entries, dropped }) {
+    const { fresh, hasGap } = this.#session.takeNew(entries);
+    if (hasGap || this.#session.interruptedAt) {
+      this.#addGap(this.#session.interruptedAt ?? this.#session.leftAt);
+    }
+    this.#session.leftAt = undefined;
+    if (dropped) {
+      this.#add([{ note: this.#texts.text("dropped", { count: dropped }) }]);
+    }
+    this.#add(fresh.map((entry) => ({ entry })));
   }
 
-  /** Show a problem, and retry with increasing delays until lines arrive. */
-  #fail(text) {
-    const seconds = RETRY_SECONDS[Math.min(this.#attempts, RETRY_SECONDS.length - 1)];
-    this.#attempts += 1;
-    this.#tell(`${text} ${this.#text("retrying")}`);
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => {
-      this.#stop();
-      if (this.#isConnected) {
-        this.#start();
-      }
-    }, seconds * 1000);
+  /** Mark where lines may be missing. */
+  #addGap(begin) {
+    this.#session.interruptedAt = undefined;
+    if (begin && this.#session.items.length) {
+      const [from, to] = [begin, new Date()].map((time) => this.#times.now(time));
+      this.#add([{ note: this.#texts.text("gap", { begin: from, end: to }) }]);
+    }
+  }
+
+  #add(items) {
+    this.#parts.lines.add(this.#session.add(items));
+  }
+
+  /** Show a problem, and try again soon unless that is of no use. */
+  #fail(text, isFinal = false) {
+    this.#stop();
+    if (this.#session.items.length) {
+      this.#session.interruptedAt ??= new Date();
+    }
+    this.#problem = { isFinal, text: isFinal ? text : () => this.#withRetry(text()) };
+    this.#tell();
+    if (!isFinal) {
+      this.#retry = setTimeout(() => this.#start(), RETRY_SECONDS * 1000);
+    }
+  }
+
+  #withRetry(text) {
+    return `${text} ${this.#texts.text("retrying")}`;
+  }
+}
+
+function isFinal(error) {
+  return FINAL_ERRORS.includes(error?.translation_key);
+}
+
+/** Change a text only if it is another one, because screen readers read changes aloud. */
+function setText(element, text) {
+  if (element.textContent !== text) {
+    element.textContent = text;
   }
 }
 
@@ -673,6 +531,6 @@ if (!customElements.get("balena-logs-card")) {
     type: "balena-logs-card",
     name: "balena logs",
     description: "Live logs of a balena device and its services",
-    preview: false,
+    preview: true,
   });
 }

@@ -17,7 +17,11 @@ from homeassistant.config_entries import (
     ConfigEntry,
     ConfigEntryChange,
 )
-from homeassistant.const import EVENT_CALL_SERVICE, EVENT_HOMEASSISTANT_STOP
+from homeassistant.const import (
+    EVENT_CALL_SERVICE,
+    EVENT_CORE_CONFIG_UPDATE,
+    EVENT_HOMEASSISTANT_STOP,
+)
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import (
     area_registry as ar,
@@ -27,6 +31,7 @@ from homeassistant.helpers import (
 )
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.setup import async_when_setup
 from homeassistant.util.language import matches
 
 from ..const import DOMAIN, LOGGER
@@ -35,7 +40,10 @@ from .assist import (
     async_handle_other_intents,
     async_register_sentences,
 )
+from .file_issues import FileIssue, async_update_file_issues
 from .grammar import KIND_BY_INTENT, Grammar, RecognizedIntent
+from .languages import response_language
+from .pipelines import PIPELINES, async_listen_to_pipelines, spoken_languages
 from .targets import EntityKind, SpokenNames, all_devices, entries_in_use
 from .templates import LanguageTemplates, async_load_templates
 
@@ -87,14 +95,22 @@ class SentenceManager:
         listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, schedule_refresh, _changes_name)
         listen(er.EVENT_ENTITY_REGISTRY_UPDATED, schedule_refresh, _changes_aliases)
         listen(EVENT_CALL_SERVICE, self._async_load, _reloads_sentences)
+        listen(EVENT_CORE_CONFIG_UPDATE, schedule_refresh)
+
+        async def pipelines_ready(hass: HomeAssistant, _: str) -> None:
+            async_listen_to_pipelines(hass, debouncer.async_schedule_call)
+            debouncer.async_schedule_call()
+
+        async_when_setup(hass, PIPELINES, pipelines_ready)
         hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, stop)
 
     async def _async_load(self, _: Event[Any] | None = None) -> None:
         """Read the files of all languages."""
         templates = await async_load_templates(self._hass)
-        self._grammars = await self._hass.async_add_executor_job(
+        self._grammars, errors = await self._hass.async_add_executor_job(
             _parse_grammars, templates
         )
+        async_update_file_issues(self._hass, FileIssue.INVALID, errors)
         self._async_refresh()
 
     @callback
@@ -107,6 +123,7 @@ class SentenceManager:
             sentences = {
                 language: grammar.sentences(self._names)
                 for language, grammar in self._grammars.items()
+                if self._is_spoken(language)
             }
         if sentences == self._registered:
             return
@@ -119,6 +136,13 @@ class SentenceManager:
             )
             for language, texts in sentences.items()
         ]
+
+    def _is_spoken(self, language: str) -> bool:
+        """Return whether Home Assistant or a pipeline uses a language, or a user has a file of it."""
+        spoken = spoken_languages(self._hass)
+        if spoken is None or self._grammars[language].is_of_user:
+            return True
+        return any(matches(other, [language]) for other in spoken)
 
     async def _async_respond(
         self, language: str, user_input: ConversationInput, _: RecognizeResult
@@ -155,8 +179,8 @@ class SentenceManager:
 
     def _recognize(self, user_input: ConversationInput) -> dict[str, RecognizedIntent]:
         """Return the intent of a sentence in each language, the user's language first."""
-        languages = matches(user_input.language, self._grammars)
-        languages += [other for other in self._grammars if other not in languages]
+        preferred = response_language(self._hass, user_input.language, self._grammars)
+        languages = sorted(self._grammars, key=lambda other: other != preferred)
         recognized = {
             language: self._grammars[language].recognize(user_input.text, self._names)
             for language in languages
@@ -172,9 +196,15 @@ class SentenceManager:
         return user_input.device_id
 
 
-def _parse_grammars(templates: dict[str, LanguageTemplates]) -> dict[str, Grammar]:
-    """Return the grammar of each language. An invalid file of the user is replaced by the shipped one."""
+def _parse_grammars(
+    templates: dict[str, LanguageTemplates],
+) -> tuple[dict[str, Grammar], dict[str, str]]:
+    """Return the grammar of each language, and the errors of invalid files of the user.
+
+    An invalid file is replaced by the shipped one.
+    """
     grammars: dict[str, Grammar] = {}
+    errors: dict[str, str] = {}
     for language, language_templates in templates.items():
         try:
             grammars[language] = Grammar(language_templates)
@@ -183,8 +213,9 @@ def _parse_grammars(templates: dict[str, LanguageTemplates]) -> dict[str, Gramma
                 raise
             # hassil raises various errors for invalid sentences.
             LOGGER.warning("The sentences of %s are not used: %s", language, err)
+            errors[language] = f"{type(err).__name__}: {err}"
             grammars[language] = Grammar(language_templates.fallback)
-    return grammars
+    return grammars, errors
 
 
 @callback
