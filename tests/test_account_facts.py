@@ -367,6 +367,23 @@ class TestArea:
         await pass_time(hass, freezer, TEN_MINUTES)
         assert self.area_of(hass, account_entry, "kiosk-lobby") == "Lobby"
 
+    @pytest.mark.parametrize(
+        ("value", "area"),
+        [(" Back \n office ", "Back office"), ("   ", None), ("x" * 256, None)],
+    )
+    async def test_odd_value(
+        self,
+        hass: HomeAssistant,
+        cloud_device: CloudDevice,
+        account_entry: MockConfigEntry,
+        value: str,
+        area: str | None,
+    ) -> None:
+        """An area gets a name that people can read, or is not created."""
+        cloud_device.device.tags = {1: ("area", value)}
+        await self.set_up(hass, account_entry)
+        assert self.area_of(hass, account_entry, "kiosk-lobby") == area
+
     async def test_device_without_the_tag(
         self,
         hass: HomeAssistant,

@@ -355,13 +355,29 @@ async def test_other_server(
 
 
 async def test_supervisor_that_starts(
-    hass: HomeAssistant, local: Device, server: SupervisorServer
+    hass: HomeAssistant,
+    local: Device,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
 ) -> None:
     """On new devices, another process answers the ping before the Supervisor does."""
     server.faults.add("GET", "/v1/device", Fault.status(502))
     assert (await announce(hass))["reason"] == "cannot_connect"
     server.faults.clear()
-    assert (await announce(hass))["step_id"] == "discovered"
+    await pass_time(hass, freezer, STARTED)
+    (shown,) = hass.config_entries.flow.async_progress()
+    assert shown["step_id"] == "discovered"
+
+
+async def test_server_that_answers_pings_only(
+    hass: HomeAssistant, local: Device, server: SupervisorServer
+) -> None:
+    """A server that answers the ping, but is no Supervisor, is left alone, too."""
+    server.faults.add("GET", "/v1/device", Fault.garbage())
+    assert (await announce(hass))["reason"] == "cannot_connect"
+    server.requests.clear()
+    assert (await announce(hass))["reason"] == "not_balena_device"
+    assert not server.requests
 
 
 async def test_device_that_starts(
@@ -473,25 +489,20 @@ async def test_other_interface(
 
 
 async def test_new_address(
-    hass: HomeAssistant, local: Device, network: Network, server: SupervisorServer
+    hass: HomeAssistant, local: Device, network: Network
 ) -> None:
-    """A device that is not at its address is found where it announces itself, without its key."""
-    entry = await away(hass, network, local)
+    """A device without a key that is not at its address is found where it announces itself."""
+    entry = await away(hass, network, local, api_key=None)
     result = await announce(hass, THERE)
     assert result["reason"] == "already_configured"
     assert entry.data["url"] == f"http://{THERE}:48484"
-    # The first key is that of a poll at the new address.
-    keys = [bool(request.header("Authorization")) for request in server.requests]
-    paths = [request.path for request in server.requests[: keys.index(True)]]
-    assert paths[0] == "/ping"
-    assert paths.count("/v1/device") == 2
 
 
 async def test_new_address_is_used(
     hass: HomeAssistant, local: Device, network: Network
 ) -> None:
     """A device that was found at a new address works there."""
-    entry = await away(hass, network, local)
+    entry = await away(hass, network, local, api_key=None)
     await announce(hass, THERE)
     assert entry.state is ConfigEntryState.LOADED
     assert entry.data["url"] == f"http://{THERE}:48484"
@@ -505,7 +516,7 @@ async def test_device_that_moves(
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A device that was loaded is found at its new address, too."""
-    entry = entry_at(hass, local)
+    entry = entry_at(hass, local, api_key=None)
     await hass.config_entries.async_setup(entry.entry_id)
     network.servers[THERE] = network.servers.pop(HERE)
     await network.servers[THERE].stop()
@@ -561,15 +572,12 @@ async def test_impostor(
 
 
 async def test_impostor_that_pretends_to_need_no_key(
-    hass: HomeAssistant, keyed: Device, network: Network, server: SupervisorServer
+    hass: HomeAssistant, local: Device, network: Network, server: SupervisorServer
 ) -> None:
-    """A server that asks for the key only after it was recognized does not get it."""
-    entry = await away(hass, network, keyed)
-    report = {"mac_address": MAC_ADDRESS, "supervisor_version": "19.0.5"}
-    server.faults.add("GET", "/v1/device", Fault.json(report), times=1)
+    """A server that reports the MAC addresses of a known device does not get its key."""
+    entry = await away(hass, network, local)
     assert (await announce(hass, THERE))["reason"] == "already_configured"
-    paths = [request.path for request in server.requests]
-    assert paths.count("/v1/device") == 2
+    await hass.config_entries.async_reload(entry.entry_id)
     assert entry.data["url"] == f"http://{HERE}:48484"
     assert not keys_sent(server)
 

@@ -310,6 +310,25 @@ class TestAccount:
         await other.event()
         assert requests_of(cloud, "/v7/service") == 1
 
+    @pytest.mark.usefixtures("slow_retries")
+    async def test_history_fails_while_the_stream_is_open(
+        self,
+        browser: Browser,
+        other: Browser,
+        cloud: CloudServer,
+        cloud_device: CloudDevice,
+        member_id: str,
+    ) -> None:
+        """A viewer whose older lines cannot be read waits before it asks again."""
+        await browser.subscribe(member_id)
+        await browser.event()
+        cloud.faults.add("GET", log_path(cloud_device), Fault.status(500))
+        cloud.requests.clear()
+        await other.subscribe(member_id, reconnect=True)
+        assert (await other.event())["interrupted"] is True
+        await asyncio.sleep(0.2)
+        assert requests_of(cloud, log_path(cloud_device)) == 1
+
     async def test_nobody_looks(
         self,
         browser: Browser,

@@ -157,6 +157,19 @@ async def test_pinned_release_is_always_an_option(
     assert shown[-1] == "2.0.0"
 
 
+async def test_pinned_release_that_the_api_does_not_return(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A pinned device is not shown as one that tracks its fleet."""
+    cloud_device.pinned = OLD
+    cloud_device.field_overrides = {"should_be_running__release": []}
+    await pass_time(hass, freezer, MINUTE)
+    assert state_of(hass, SELECT) == "unknown"
+
+
 async def test_new_release_is_offered_with_the_next_poll(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
@@ -280,6 +293,19 @@ async def test_action_on_device(
 ) -> None:
     """The action takes a version, a commit or an id."""
     await pin(hass, device_id(hass, account, "kiosk-lobby"), release)
+    assert cloud_device.pinned == OLD
+
+
+async def test_id_that_is_the_start_of_a_commit(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+) -> None:
+    """The release with the id is meant, not a newer one whose commit starts like it."""
+    newer = Release(f"{OLD.id:0<32}", version="2.4.2")
+    fleet.add_release(newer).created_at = "2040-01-01T00:00:00.000Z"
+    await pin(hass, device_id(hass, account, "kiosk-lobby"), str(OLD.id))
     assert cloud_device.pinned == OLD
 
 

@@ -143,8 +143,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
             return self.async_abort(reason="not_balena_device")
         url = await async_find_supervisor(self.hass, announcement)
         if url is None:
-            if async_silence(self.hass, announcement):
-                self._async_look_again(discovery_info)
+            self._async_leave_alone(announcement, discovery_info)
             return self.async_abort(reason="not_balena_device")
         device = None
         try:
@@ -152,7 +151,8 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         except AuthenticationFailed:
             pass
         except BalenaError:
-            # The Supervisor is starting.
+            # The Supervisor is starting, or something else answers the ping.
+            self._async_leave_alone(announcement, discovery_info)
             return self.async_abort(reason="cannot_connect")
         if entry := find_entry(self.hass, announcement, device):
             await async_find_again(self.hass, entry, url.host or "")
@@ -207,8 +207,12 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
             )
 
     @callback
-    def _async_look_again(self, discovery_info: ZeroconfServiceInfo) -> None:
-        """Start another flow with an announcement, when the Supervisor may have started."""
+    def _async_leave_alone(
+        self, announcement: Announcement, discovery_info: ZeroconfServiceInfo
+    ) -> None:
+        """Leave a name alone. Start another flow when its Supervisor may have started."""
+        if not async_silence(self.hass, announcement):
+            return
         hass, context = self.hass, self.context.copy()
 
         @callback

@@ -135,16 +135,18 @@ class BalenaReleaseSelect(BalenaEntity, SelectEntity):
     @property
     @override
     def current_option(self) -> str | None:
-        """The release that the device is pinned to."""
-        store = self.coordinator.releases
-        if store is None or (pinned := store.pinned) is None:
+        """The release that the device is pinned to, unknown if the API does not return it."""
+        if not self.device.state.is_pinned:
             return TRACK_FLEET
-        return _name_of(pinned, self._releases)
+        store = self.coordinator.releases
+        pinned = store.pinned if store else None
+        return _name_of(pinned, self._releases) if pinned else None
 
     @override
     async def async_select_option(self, option: str) -> None:
         """Pin the device to a release, or let it track its fleet."""
-        await self.device.commands.pin(self._releases.get(option))
+        release = None if option == TRACK_FLEET else self._releases[option]
+        await self.device.commands.pin(release)
 
     @property
     def _releases(self) -> Mapping[str, Release]:
@@ -179,8 +181,9 @@ class BalenaFleetReleaseSelect(BalenaFleetEntity, SelectEntity):
     @override
     async def async_select_option(self, option: str) -> None:
         """Pin the fleet to a release, or let it track its latest one. Only for administrators."""
+        release = None if option == TRACK_LATEST else self._releases[option]
         await async_require_admin(self.hass, self._context)
-        await self.coordinator.pins.pin(self._fleet_id, self._releases.get(option))
+        await self.coordinator.pins.pin(self._fleet_id, release)
 
     @property
     def _releases(self) -> Mapping[str, Release]:

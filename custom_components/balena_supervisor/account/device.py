@@ -42,6 +42,8 @@ from .token import TokenChecker
 _IN_ROWS: Final = frozenset(
     {Endpoint.DEVICE_INFO, Endpoint.DEVICE_NAME, Endpoint.VERSION}
 )
+# In characters.
+_MAX_AREA_LENGTH: Final = 255
 
 
 class Details(Protocol):
@@ -238,7 +240,9 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         if self.registry.device_entry_id:
             return None
         name = self._account.entry.options.get(CONF_AREA_TAG, "")
-        return (state.details.tags or {}).get(name) or None
+        area = " ".join((state.details.tags or {}).get(name, "").split())
+        # A long text is no name of a room.
+        return area if 0 < len(area) <= _MAX_AREA_LENGTH else None
 
     @callback
     def async_update_state(self) -> None:

@@ -51,7 +51,8 @@ class CloudReleases:
     async def find(self, fleet_id: int, text: str) -> Release:
         """Return the release of a fleet with a version, a commit or an id. GET /v7/release.
 
-        Seven digits of a commit are enough. Of several releases, the newest is returned.
+        Seven digits of a commit are enough. Of several releases, one with the version or the id is returned,
+        then the newest.
 
         Raises:
             NotFound: The fleet has no such release, or it was not built successfully.
@@ -61,7 +62,12 @@ class CloudReleases:
             conditions.append(f"startswith(commit,'{text}')")
         if re.fullmatch(rf"[0-9]{{1,{_MAX_ID_LENGTH}}}", text):
             conditions.append(f"id eq {text}")
-        return await self._first(fleet_id, f"({' or '.join(conditions)})")
+        found = await self._find(fleet_id, f"({' or '.join(conditions)})")
+        # The id of one release can be the first digits of the commit of another.
+        return min(
+            found,
+            key=lambda release: (release.version != text, str(release.id) != text),
+        )
 
     async def note(self, release_id: int) -> str | None:
         """Return the notes of a release, in Markdown, or None. GET /v7/release."""
@@ -90,7 +96,7 @@ class CloudReleases:
         fields: dict[str, object] = {"should_track_latest_release": release_id is None}
         if release_id is None:
             try:
-                release_id = (await self._first(fleet_id, "is_final eq true")).id
+                release_id = (await self._find(fleet_id, "is_final eq true"))[0].id
             except NotFound:
                 # The fleet will run its first release.
                 release_id = None
@@ -98,13 +104,18 @@ class CloudReleases:
             fields["should_be_running__release"] = release_id
         await self._command("PATCH", f"application({fleet_id})", fields)
 
-    async def _first(self, fleet_id: int, condition: str) -> Release:
+    async def _find(self, fleet_id: int, condition: str) -> tuple[Release, ...]:
+        """Return the releases that meet a condition, the newest first, at least one.
+
+        Raises:
+            NotFound: No release meets the condition.
+        """
         query = {
             "$select": "id,commit,raw_version,is_final",
             "$filter": f"belongs_to__application eq {fleet_id} and {_USABLE} and {condition}",
             "$orderby": "created_at desc",
-            "$top": "1",
+            "$top": str(LISTED_RELEASES),
         }
-        for release in parse_releases(await self._query("release", query)):
-            return release
+        if found := parse_releases(await self._query("release", query)):
+            return found
         raise NotFound("The fleet has no such release", Reason.UNKNOWN_RELEASE)

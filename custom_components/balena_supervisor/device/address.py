@@ -25,11 +25,7 @@ async def async_follow_address(hass: HomeAssistant, entry: BalenaConfigEntry) ->
 
 
 async def async_try_address(
-    hass: HomeAssistant,
-    entry: BalenaConfigEntry,
-    ip_address: str,
-    *,
-    may_send_key: bool = True,
+    hass: HomeAssistant, entry: BalenaConfigEntry, ip_address: str
 ) -> bool:
     """Look for a device at another IP address than that of its entry.
 
@@ -46,9 +42,7 @@ async def async_try_address(
     if new_url == url:
         return False
     try:
-        match = await async_confirm_device(
-            hass, entry, new_url, may_send_key=may_send_key
-        )
+        match = await async_confirm_device(hass, entry, new_url)
     except BalenaError:
         return False
     if match is not Match.SAME:

@@ -56,11 +56,13 @@ async def async_find_again(
 ) -> None:
     """Look for the device of an entry at an IP address if it is away.
 
-    The address comes from an announcement, so no key is sent to confirm the device.
+    The address comes from an announcement, and an impostor can report the MAC addresses of the
+    device. So an entry with a key keeps its address: the next poll would send the key.
     """
     if entry.data[CONF_CONNECTION] != CONNECTION_DIRECT or not is_away(entry):
         return
-    if not await async_try_address(hass, entry, ip_address, may_send_key=False):
+    has_key = entry.data.get(CONF_API_KEY) is not None
+    if has_key or not await async_try_address(hass, entry, ip_address):
         await async_poll(hass, entry)
 
 

@@ -172,7 +172,10 @@ class SharedStream:
         self._retry_now = asyncio.Event()
 
     async def wait_until_open(self, delay: float) -> None:
-        """Return when the stream is open, at the latest after a delay in seconds."""
+        """Return when the stream opens, at the latest after a delay in seconds."""
+        if self._is_open.is_set():
+            await asyncio.sleep(delay)
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._is_open.wait()

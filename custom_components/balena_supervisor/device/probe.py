@@ -116,23 +116,20 @@ async def async_probe_device(
 
 
 async def async_confirm_device(
-    hass: HomeAssistant,
-    entry: BalenaConfigEntry,
-    url: URL,
-    *,
-    may_send_key: bool = True,
+    hass: HomeAssistant, entry: BalenaConfigEntry, url: URL
 ) -> Match:
     """Return whether the device of an entry answers at a URL.
 
-    Without permission to send the key, a device that asks for it counts as another one.
+    A device that asks for the key at an address that was leased to another one counts as
+    another one.
 
     Raises:
         AuthenticationFailed: The device refuses the key of the entry.
         BalenaError: No device answers.
     """
     data = entry.data
-    is_safe = may_send_key and not is_leased_to_another(hass, entry, url)
-    key = data.get(CONF_API_KEY) if is_safe else None
+    is_stranger = is_leased_to_another(hass, entry, url)
+    key = None if is_stranger else data.get(CONF_API_KEY)
     session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
     keyless = DirectTransport(url, session, withheld_key=data.get(CONF_API_KEY))
     try:
@@ -148,7 +145,7 @@ async def async_confirm_device(
         return Match.SAME
     match = compare_mac_addresses(hass, entry, report.mac_addresses)
     # Without evidence the lease decides.
-    if match is Match.UNKNOWN and is_leased_to_another(hass, entry, url):
+    if match is Match.UNKNOWN and is_stranger:
         return Match.DIFFERENT
     return match
 
