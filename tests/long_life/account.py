@@ -98,6 +98,9 @@ def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
     names |= {name for _, name in device.device.containers}
     for name in names:
         container = device.device.containers.get((app.id, name))
+        if container is None and not online:
+            # A device that has not begun to update never had the new services.
+            continue
         is_sure = container is not None and not is_changing
         status = container.status.lower() if container and is_sure else _ANY_STATE
         told["sensor", f"{app.id}_{name}_status"] = status
