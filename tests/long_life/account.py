@@ -334,13 +334,7 @@ def move(device: CloudDevice, fleet: Fleet) -> None:
     """Move a device to another fleet. It immediately runs the release of that fleet."""
     if device.fleet is fleet or fleet.release is None:
         return
-    device.fleet.devices.remove(device)
-    device.device.apps.clear()
-    device.device.containers.clear()
-    device.device.current_update = None
-    device.fleet = fleet
-    fleet.devices.append(device)
-    device.device.run_app(App(fleet.id, fleet.name, fleet.release))
+    device.move(fleet)
     device.device.settle()
 
 
