@@ -1,5 +1,6 @@
 """Random events of a long run: of the device, of people, and of Home Assistant."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -139,7 +140,11 @@ async def _restart_all(run: LongRun) -> None:
 
 
 async def _check(run: LongRun) -> None:
-    await _press(run, "check_for_updates")
+    # After a failed update, this waits for the outcome of the next attempt.
+    press = asyncio.create_task(_press(run, "check_for_updates"))
+    while not press.done():
+        await run.wait(1)
+    await press
 
 
 async def _identify(run: LongRun) -> None:
