@@ -1,6 +1,5 @@
 """Random events of a long run: of the device, of people, and of Home Assistant."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -140,11 +139,9 @@ async def _restart_all(run: LongRun) -> None:
 
 
 async def _check(run: LongRun) -> None:
-    # After a failed update, this waits for the outcome of the next attempt.
-    press = asyncio.create_task(_press(run, "check_for_updates"))
-    while not press.done():
-        await run.wait(1)
-    await press
+    # The button would wait for the outcome after a failed update, in a time that stands still.
+    entity_id = f"update.{DEVICE}_release"
+    await _command(run, DOMAIN, "update", entity_id=entity_id)
 
 
 async def _identify(run: LongRun) -> None:
