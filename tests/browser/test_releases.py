@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Locator, Page, expect
 import pytest
 
-from simulator import CloudDevice
+from simulator import CloudDevice, Release
 from simulator.fleets import KIOSK_RELEASE
 from simulator.scenarios import release_after
 
@@ -50,17 +50,24 @@ def expect_release(page: Page, entity_id: str, option: str) -> None:
 
 
 @fleet
-def test_release_is_pinned(demo: Demo, page: Page) -> None:
-    """The select on the page of a device pins a release, and tracks the fleet again."""
-    device = device_of_account(demo, "kiosk-reception")
-    open_device(demo, page, "kiosk-reception")
-    assert device.pinned is None
-    choose_release(page, "2.4.1")
-    expect_release(page, "select.kiosk_reception_release", "2.4.1")
-    assert device.pinned == KIOSK_RELEASE
-    choose_release(page, "Track the fleet")
-    expect_release(page, "select.kiosk_reception_release", "track_fleet")
-    assert device.pinned is None
+@pytest.mark.parametrize(
+    ("name", "option", "state", "pinned"),
+    [
+        ("kiosk-reception", "2.4.1", "2.4.1", KIOSK_RELEASE),
+        ("kiosk-entrance", "Track the fleet", "track_fleet", None),
+    ],
+    ids=["pin", "unpin"],
+)
+def test_release_is_chosen(
+    demo: Demo, page: Page, name: str, option: str, state: str, pinned: Release | None
+) -> None:
+    """The select on the page of a device pins a release, or lets it track its fleet."""
+    device = device_of_account(demo, name)
+    assert device.pinned != pinned
+    open_device(demo, page, name)
+    choose_release(page, option)
+    expect_release(page, f"select.{name.replace('-', '_')}_release", state)
+    assert device.pinned == pinned
 
 
 @fleet
