@@ -59,6 +59,8 @@ def _fields(schema: Any) -> dict[str, Any]:
             "required": isinstance(marker, vol.Required),
         }
         for marker in schema
+        # Home Assistant adds this field to all targets from 2026.11.
+        if str(marker) != "exclude"
     }
 
 
