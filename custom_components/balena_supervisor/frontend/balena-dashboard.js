@@ -6,7 +6,9 @@
 
 const { search } = new URL(import.meta.url);
 const load = (name) => import(`./${name}${search}`);
-const [views, { loadForms }] = await Promise.all(["dashboard-views.js", "logs-elements.js"].map(load));
+const [views, { loadForms }] = await Promise.all(
+  ["dashboard-views.js", "logs-elements.js"].map(load),
+);
 await Promise.all(["devices-card.js", "device-card.js", "dashboard-editor.js"].map(load));
 
 /** Return the class of a strategy. */

@@ -19,7 +19,9 @@ setTimeout(generateAgain, STRATEGY_TIMEOUT);
 
 /** Generate the open dashboard again if Home Assistant has given up on these modules. */
 function generateAgain() {
-  const main = document.querySelector("home-assistant")?.shadowRoot?.querySelector("home-assistant-main");
+  const main = document
+    .querySelector("home-assistant")
+    ?.shadowRoot?.querySelector("home-assistant-main");
   const panel = main?.shadowRoot?.querySelector("ha-panel-lovelace");
   const root = panel?.shadowRoot?.querySelector("hui-root");
   const { config, rawConfig } = root?.lovelace ?? {};

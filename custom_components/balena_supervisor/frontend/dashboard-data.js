@@ -180,7 +180,9 @@ export function isStopped(service, states) {
 export function conditionOf(device, states) {
   const connection = connectionOf(device, states);
   const status = stateOf(states, device, STATUS);
-  const telling = [OVERALL_STATUS, STATUS].find((key) => !NO_STATE.includes(stateOf(states, device, key)));
+  const telling = [OVERALL_STATUS, STATUS].find(
+    (key) => !NO_STATE.includes(stateOf(states, device, key)),
+  );
   const entity = device.entities[telling];
   if (connection === "unavailable") {
     return { level: "error", problems: [{ kind: "unavailable" }] };
@@ -243,10 +245,20 @@ export function tagsOf(device, states) {
 
 /** Return the entities that decide what is shown of a device. */
 export function watched(device) {
-  const keys = [ONLINE, OVERALL_STATUS, STATUS, UPDATE, LAST_SEEN, ...Object.values(PROBLEM_SENSORS)];
+  const keys = [
+    ONLINE,
+    OVERALL_STATUS,
+    STATUS,
+    UPDATE,
+    LAST_SEEN,
+    ...Object.values(PROBLEM_SENSORS),
+  ];
   return [
     ...keys.map((key) => device.entities[key]),
-    ...device.services.flatMap(({ entities }) => [entities[SERVICE_SWITCH], entities[SERVICE_STATUS]]),
+    ...device.services.flatMap(({ entities }) => [
+      entities[SERVICE_SWITCH],
+      entities[SERVICE_STATUS],
+    ]),
   ].filter(Boolean);
 }
 
@@ -269,7 +281,8 @@ export function countLevels(conditions) {
 // The choices of a filter by status, with what they match.
 export const STATUS_FILTERS = {
   attention: needsAttention,
-  offline: ({ problems }) => problems.some(({ kind }) => kind === "offline" || kind === "unavailable"),
+  offline: ({ problems }) =>
+    problems.some(({ kind }) => kind === "offline" || kind === "unavailable"),
   busy: ({ level }) => level === "busy",
   ok: ({ level }) => level === "ok",
 };

@@ -2,7 +2,9 @@
 
 const { search } = new URL(import.meta.url);
 const [{ inventory }, { textsOf }, { make }] = await Promise.all(
-  ["dashboard-data.js", "dashboard-texts.js", "logs-elements.js"].map((name) => import(`./${name}${search}`)),
+  ["dashboard-data.js", "dashboard-texts.js", "logs-elements.js"].map(
+    (name) => import(`./${name}${search}`),
+  ),
 );
 
 const named = (items) => items.map(({ id, name }) => ({ value: id, label: name }));
@@ -77,7 +79,9 @@ class Editor extends HTMLElement {
       this.#form.schema = SCHEMAS[this.constructor.kind](this.#text, found);
     }
     const names = this.#form.schema.map(({ name }) => name);
-    const data = Object.fromEntries(names.map((name) => [name, this.#config[name] ?? DEFAULTS[name]]));
+    const data = Object.fromEntries(
+      names.map((name) => [name, this.#config[name] ?? DEFAULTS[name]]),
+    );
     if (names.includes("layout") || names.includes("show")) {
       data.device_id = [this.#config.device_id ?? []].flat();
     }

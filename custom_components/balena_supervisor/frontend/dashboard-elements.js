@@ -2,7 +2,9 @@
 
 const { search } = new URL(import.meta.url);
 const [{ make }, { DOMAIN, isChanged }, { textsOf }] = await Promise.all(
-  ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map((name) => import(`./${name}${search}`)),
+  ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map(
+    (name) => import(`./${name}${search}`),
+  ),
 );
 
 // Milliseconds in which changes of states are shown at once.
@@ -195,7 +197,9 @@ export async function loadNotices(hass) {
   );
   const isRefused = ({ translation_key: key }) => key === "config_entry_reauth";
   return {
-    refused: ours.filter(isRefused).map((issue) => issue.translation_placeholders?.name ?? "balena"),
+    refused: ours
+      .filter(isRefused)
+      .map((issue) => issue.translation_placeholders?.name ?? "balena"),
     repairs: ours.filter((issue) => !isRefused(issue)).length,
   };
 }

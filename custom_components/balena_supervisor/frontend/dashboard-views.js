@@ -103,18 +103,25 @@ function tileSections(config, hass, found) {
     attentionSection(config),
     ...grouped(found)
       .filter(({ devices }) => devices.length)
-      .map(({ fleet }) => fullSection(devicesCard(config, found.fleets.length ? { fleet: fleet?.id ?? "" } : {}))),
+      .map(({ fleet }) =>
+        fullSection(devicesCard(config, found.fleets.length ? { fleet: fleet?.id ?? "" } : {})),
+      ),
   ];
 }
 
 /** Return what needs attention, the fleets, and one list of all devices. */
 function listSections(config, hass, { fleets }) {
   const summary = fullSection(devicesCard(config, { show: "fleets" }));
-  return [attentionSection(config), ...(fleets.length ? [summary] : []), fullSection(devicesCard(config))];
+  return [
+    attentionSection(config),
+    ...(fleets.length ? [summary] : []),
+    fullSection(devicesCard(config)),
+  ];
 }
 
 export const attentionSection = (config) => fullSection(devicesCard(config, { show: "attention" }));
-export const devicesSection = (config) => fullSection(devicesCard(config, { fleet: config.fleet ?? "" }));
+export const devicesSection = (config) =>
+  fullSection(devicesCard(config, { fleet: config.fleet ?? "" }));
 
 export function fleetView(config) {
   const fleet = config.fleet ?? "";
@@ -132,7 +139,10 @@ export async function deviceView({ device_id: id }, hass) {
     return nothing(hass);
   }
   if (!device) {
-    return { type: "sections", sections: [grid([heading(text("gone"), "mdi:help-network-outline")])] };
+    return {
+      type: "sections",
+      sections: [grid([heading(text("gone"), "mdi:help-network-outline")])],
+    };
   }
   const card = {
     type: "custom:balena-device-card",
@@ -141,12 +151,11 @@ export async function deviceView({ device_id: id }, hass) {
     all_commands: true,
     grid_options: { columns: "full" },
   };
-  const wide = { column_span: COLUMNS - 1 };
   const sections = [
     grid([card]),
-    grid(logs(device, hass), wide),
+    ...wide(logs(device, hass)),
     grid([...metrics(device, text), ...details(device, text)]),
-    grid(activity(device, hass, text), wide),
+    ...wide(activity(device, hass, text)),
   ];
   return {
     type: "sections",
@@ -156,16 +165,39 @@ export async function deviceView({ device_id: id }, hass) {
   };
 }
 
+/**
+ * Return a section that has two of three columns, or one of two.
+ *
+ * Home Assistant would give it both of two columns. Cards that are not visible do nothing.
+ */
+function wide(cards) {
+  const when = (limit) =>
+    cards.map((card) => ({ ...card, visibility: [{ condition: "view_columns", ...limit }] }));
+  return [
+    grid(when({ max: COLUMNS - 1 })),
+    grid(when({ min: COLUMNS }), { column_span: COLUMNS - 1 }),
+  ];
+}
+
 /** Return the log card, which is for administrators only. */
 function logs({ id }, hass) {
-  const card = { type: "custom:balena-logs-card", device_id: id, grid_options: { columns: "full", rows: 10 } };
+  const card = {
+    type: "custom:balena-logs-card",
+    device_id: id,
+    grid_options: { columns: "full", rows: 7 },
+  };
   return isAdmin(hass) ? [card] : [];
 }
 
 function metrics({ entities }, text) {
   const tiles = Object.entries(METRICS)
     .filter(([key]) => entities[key])
-    .map(([key, more]) => ({ type: "tile", entity: entities[key], name: { type: "entity" }, ...more }));
+    .map(([key, more]) => ({
+      type: "tile",
+      entity: entities[key],
+      name: { type: "entity" },
+      ...more,
+    }));
   return under(heading(text("metrics"), "mdi:gauge"), tiles);
 }
 
@@ -185,13 +217,18 @@ function activity({ id, entities, services }, hass, text) {
     entity: entities[key],
     name: { type: "entity" },
   }));
-  const grid_options = { columns: "full", rows: 7 };
+  const grid_options = { columns: "full", rows: 5 };
   const cards = [];
   if (has("logbook")) {
     const target = { device_id: [id, ...services.map((service) => service.id)] };
     cards.push({ type: "logbook", target, hours_to_show: HOURS, grid_options });
   } else if (has("history") && shown.length) {
-    cards.push({ type: "history-graph", hours_to_show: HOURS, entities: shown, grid_options: { columns: "full" } });
+    cards.push({
+      type: "history-graph",
+      hours_to_show: HOURS,
+      entities: shown,
+      grid_options: { columns: "full" },
+    });
   }
   return under(heading(text("history"), "mdi:timeline-clock-outline"), cards);
 }
@@ -244,7 +281,7 @@ export async function dashboard(config, hass) {
       ? { ...named, strategy: { type: "custom:balena-overview", device_id, layout, logs: hasLogs } }
       : { ...named, ...(await nothing(hass)) };
   const fleetViews = grouped(found)
-    .filter(({ devices: own }) => own.length)
+    .filter(({ fleet, devices: own }) => own.length && (fleet || fleets.length))
     .map((group) => ({
       title: group.fleet?.name ?? text("devices"),
       icon: "mdi:ship-wheel",

@@ -3,7 +3,13 @@
 const { search: version } = new URL(import.meta.url);
 const load = (name) => import(`./${name}${version}`);
 const [data, { describe, problemTexts }, elements, style, controls] = await Promise.all(
-  ["dashboard-data.js", "dashboard-texts.js", "dashboard-elements.js", "dashboard-style.js", "logs-elements.js"].map(load),
+  [
+    "dashboard-data.js",
+    "dashboard-texts.js",
+    "dashboard-elements.js",
+    "dashboard-style.js",
+    "logs-elements.js",
+  ].map(load),
 );
 const { LiveCard, Notices, badge, iconButton, keyed, perform, set } = elements;
 const { loadForms, make } = controls;
@@ -56,7 +62,9 @@ class BalenaDeviceCard extends LiveCard {
   follow() {
     const device = this.#device;
     const buttons = Object.keys({ ...COMMANDS, "button.override_lock": {} });
-    return device ? [...data.watched(device), ...buttons.map((key) => device.entities[key]).filter(Boolean)] : [];
+    return device
+      ? [...data.watched(device), ...buttons.map((key) => device.entities[key]).filter(Boolean)]
+      : [];
   }
 
   show() {
@@ -65,7 +73,9 @@ class BalenaDeviceCard extends LiveCard {
     const device = this.#device;
     set(content, { hidden: !device });
     set(gone, { hidden: Boolean(device), textContent: this.text("gone") });
-    const condition = device ? data.conditionOf(device, this.hassNow.states) : { level: "unknown", problems: [] };
+    const condition = device
+      ? data.conditionOf(device, this.hassNow.states)
+      : { level: "unknown", problems: [] };
     set(panel, { className: `panel ${condition.level}` });
     notices.update(condition.problems[0]?.kind === "unavailable");
     if (device) {
@@ -83,7 +93,10 @@ class BalenaDeviceCard extends LiveCard {
     const { icon, name, state, title } = this.#parts;
     set(icon, { icon: style.iconOf(condition) });
     set(name, { textContent: device.name, title: device.name });
-    set(state, { textContent: describe({ ...condition, problems: condition.problems.slice(0, 1) }, hass, text) });
+    const isListed = this.#hasList(condition);
+    set(state, {
+      textContent: isListed ? text("filter_attention") : describe(condition, hass, text),
+    });
     const page = hass.user?.is_admin && `/config/devices/device/${device.id}`;
     const view = this.config.views && this.viewPath(`device-${device.id}`);
     const href = view && view !== location.pathname ? view : page;
@@ -94,8 +107,14 @@ class BalenaDeviceCard extends LiveCard {
     }
   }
 
-  #showProblems(device, { problems }) {
+  /** Return whether the problems need a list: the title has room for one. */
+  #hasList({ problems: [problem, another] }) {
+    return Boolean(another) || ["service_stopped", "update_locked"].includes(problem?.kind);
+  }
+
+  #showProblems(device, condition) {
     const { text } = this;
+    const problems = this.#hasList(condition) ? condition.problems : [];
     const { "button.override_lock": override } = device.entities;
     this.#parts.showProblems(
       problems.map((problem) => {
@@ -110,7 +129,11 @@ class BalenaDeviceCard extends LiveCard {
           update_locked: this.#isUsable(override) && [
             text("override"),
             text("override"),
-            perform("button.press", override, text("confirm_override_lock", { device: device.name })),
+            perform(
+              "button.press",
+              override,
+              text("confirm_override_lock", { device: device.name }),
+            ),
           ],
         };
         return {
@@ -130,20 +153,33 @@ class BalenaDeviceCard extends LiveCard {
 
   #showFacts(device, { level, problems }) {
     const { hassNow: hass, text } = this;
-    const { entity, installed, isAvailable, isInstalling, latest } = data.updateOf(device, hass.states);
+    const { entity, installed, isAvailable, isInstalling, latest } = data.updateOf(
+      device,
+      hass.states,
+    );
     const changed = data.lastChange(device, hass.states);
     const { entities } = device;
     const online = entities["binary_sensor.online"];
     const isOffline = problems.some(({ kind }) => kind === "offline" || kind === UNAVAILABLE);
-    const connection = isOffline ? describe({ problems }, hass, text) : text(level === "unknown" ? "unknown" : "online");
-    const state = isAvailable || isInstalling ? text("update_to", { version: latest ?? "" }) : text("up_to_date");
-    const time = (item) => data.relativeTime(item, Date.now(), hass.locale?.language ?? hass.language);
+    const connection = isOffline
+      ? describe({ problems }, hass, text)
+      : text(level === "unknown" ? "unknown" : "online");
+    const state =
+      isAvailable || isInstalling
+        ? text("update_to", { version: latest ?? "" })
+        : text("up_to_date");
+    const time = (item) =>
+      data.relativeTime(item, Date.now(), hass.locale?.language ?? hass.language);
     this.#parts.showFacts(
       [
         { key: "release", value: installed ?? text("unknown"), entity },
         { key: "update", value: installed && latest ? state : text("unknown"), entity },
         { key: "connectivity", value: connection, entity: online },
-        { key: "last_change", value: changed && time(changed), entity: entities["sensor.last_seen"] ?? online },
+        {
+          key: "last_change",
+          value: changed && time(changed),
+          entity: entities["sensor.last_seen"] ?? online,
+        },
       ].filter((fact) => fact.entity && fact.value),
     );
   }
@@ -151,7 +187,10 @@ class BalenaDeviceCard extends LiveCard {
   #showUpdate(device) {
     const { text } = this;
     const { install, progress, update, updateText } = this.#parts;
-    const { entity, isAvailable, isInstalling, latest, percentage } = data.updateOf(device, this.hassNow.states);
+    const { entity, isAvailable, isInstalling, latest, percentage } = data.updateOf(
+      device,
+      this.hassNow.states,
+    );
     set(update, { hidden: !isAvailable && !isInstalling });
     set(updateText, {
       textContent: isInstalling
@@ -162,7 +201,11 @@ class BalenaDeviceCard extends LiveCard {
     install.update({
       label: text("install"),
       name: text("install_on", { device: device.name }),
-      action: perform("update.install", entity, text("confirm_install", { device: device.name, version: latest ?? "" })),
+      action: perform(
+        "update.install",
+        entity,
+        text("confirm_install", { device: device.name, version: latest ?? "" }),
+      ),
       isEnabled: true,
     });
     set(progress, { hidden: !isInstalling, ariaLabel: text("progress") });
@@ -225,7 +268,16 @@ class BalenaDeviceCard extends LiveCard {
         const label = text(`command_${key.split(".")[1]}`);
         const name = `${label}, ${device.name}`;
         const action = perform("button.press", entity, question);
-        return { key, icon, isApart, label, name, action, isEnabled: this.#isUsable(entity), states: hass.states };
+        return {
+          key,
+          icon,
+          isApart,
+          label,
+          name,
+          action,
+          isEnabled: this.#isUsable(entity),
+          states: hass.states,
+        };
       });
     commands.show(all.filter(({ isApart }) => !isApart));
     apart.show(all.filter(({ isApart }) => isApart));
@@ -252,7 +304,16 @@ class BalenaDeviceCard extends LiveCard {
     const commands = this.#commands("commands end");
     const apart = this.#commands("commands apart", "command danger");
     const gone = make("div", { className: "gone" });
-    const content = [title, problems, facts, update, serviceHead, serviceList, commands.element, apart.element];
+    const content = [
+      title,
+      problems,
+      facts,
+      update,
+      serviceHead,
+      serviceList,
+      commands.element,
+      apart.element,
+    ];
     const panel = make("div", { className: "panel" }, ...content);
     this.attachShadow({ mode: "open" }).append(
       make("style", { textContent: style.STYLE + style.DEVICE_STYLE }),
@@ -273,10 +334,19 @@ class BalenaDeviceCard extends LiveCard {
       progress,
       services: {
         head: serviceHead,
-        show: keyed(serviceList, { create: () => this.#service(), update: (item, values) => item.show(values) }),
+        show: keyed(serviceList, {
+          create: () => this.#service(),
+          update: (item, values) => item.show(values),
+        }),
       },
-      showFacts: keyed(facts, { create: () => this.#fact(), update: (item, values) => item.show(values) }),
-      showProblems: keyed(problems, { create: () => this.#problem(), update: (item, values) => item.show(values) }),
+      showFacts: keyed(facts, {
+        create: () => this.#fact(),
+        update: (item, values) => item.show(values),
+      }),
+      showProblems: keyed(problems, {
+        create: () => this.#problem(),
+        update: (item, values) => item.show(values),
+      }),
       state,
       title,
       update,

@@ -3,7 +3,13 @@
 const { search: version } = new URL(import.meta.url);
 const load = (name) => import(`./${name}${version}`);
 const [data, { describe }, elements, { STYLE, iconOf }, controls] = await Promise.all(
-  ["dashboard-data.js", "dashboard-texts.js", "dashboard-elements.js", "dashboard-style.js", "logs-elements.js"].map(load),
+  [
+    "dashboard-data.js",
+    "dashboard-texts.js",
+    "dashboard-elements.js",
+    "dashboard-style.js",
+    "logs-elements.js",
+  ].map(load),
 );
 const { LiveCard, Notices, badge, iconButton, keyed, set } = elements;
 const { loadForms, make, makeChoices, makeSearch } = controls;
@@ -20,6 +26,7 @@ const sessions = new Map();
 
 class BalenaDevicesCard extends LiveCard {
   #parts;
+  #tools;
   #session;
   // Rows by device, with the states of Home Assistant that they are made of.
   #rows = new Map();
@@ -87,8 +94,12 @@ class BalenaDevicesCard extends LiveCard {
     for (const device of devices) {
       const ids = data.watched(device);
       const old = before.get(device.id);
-      const isSame = old?.row.device === device && !data.isChanged(ids, this.#rowsOf.states, states);
-      rows.set(device.id, isSame ? old : { row: data.rowOf(device, states, names.get(device.fleet)) });
+      const isSame =
+        old?.row.device === device && !data.isChanged(ids, this.#rowsOf.states, states);
+      rows.set(
+        device.id,
+        isSame ? old : { row: data.rowOf(device, states, names.get(device.fleet)) },
+      );
     }
     this.#rows = rows;
     this.#rowsOf = this.hassNow;
@@ -149,7 +160,11 @@ class BalenaDevicesCard extends LiveCard {
 
   /** Let the title of a fleet lead to its view. */
   #link(head, { fleets }) {
-    const path = this.config.views && this.config.fleet && fleets.length && this.viewPath(`fleet-${fleets[0].id}`);
+    const path =
+      this.config.views &&
+      this.config.fleet &&
+      fleets.length &&
+      this.viewPath(`fleet-${fleets[0].id}`);
     if (path && location.pathname !== path) {
       if (head.getAttribute("href") !== path) {
         head.setAttribute("href", path);
@@ -165,7 +180,10 @@ class BalenaDevicesCard extends LiveCard {
     const rows = isAttention
       ? all
           .filter(({ condition }) => data.needsAttention(condition))
-          .sort((a, b) => data.LEVELS.indexOf(a.condition.level) - data.LEVELS.indexOf(b.condition.level))
+          .sort(
+            (a, b) =>
+              data.LEVELS.indexOf(a.condition.level) - data.LEVELS.indexOf(b.condition.level),
+          )
       : all;
     const hasTools = !isAttention && all.length > SEARCHED;
     const found = hasTools ? data.search(rows, session) : rows;
@@ -177,7 +195,11 @@ class BalenaDevicesCard extends LiveCard {
     previous.update(text("previous_page"), "mdi:chevron-left", page > 0);
     next.update(text("next_page"), "mdi:chevron-right", page < pages - 1);
     set(range, {
-      textContent: text("range", { from: begin + 1, to: begin + shown.length, count: found.length }),
+      textContent: text("range", {
+        from: begin + 1,
+        to: begin + shown.length,
+        count: found.length,
+      }),
     });
     const isFiltered = hasTools && found.length < all.length;
     set(count, {
@@ -223,13 +245,17 @@ class BalenaDevicesCard extends LiveCard {
     const { text } = this;
     const own = rows.filter(({ device }) => device.fleet === fleet.id);
     const inTrouble = own.filter(({ condition }) => data.needsAttention(condition));
-    const level = data.LEVELS.find((item) => own.some(({ condition }) => condition.level === item)) ?? "unknown";
+    const level =
+      data.LEVELS.find((item) => own.some(({ condition }) => condition.level === item)) ??
+      "unknown";
     const release = this.hassNow.states[fleet.entities["sensor.fleet_release"]];
     const isKnown = release && !["unavailable", "unknown"].includes(release.state);
     return {
       key: fleet.id,
       name: fleet.name,
-      state: inTrouble.length ? text("attention_short", { count: inTrouble.length }) : text("all_well"),
+      state: inTrouble.length
+        ? text("attention_short", { count: inTrouble.length })
+        : text("all_well"),
       more: [
         text("device_count", { count: own.length }),
         isKnown && this.hassNow.formatEntityState(release),
@@ -244,11 +270,14 @@ class BalenaDevicesCard extends LiveCard {
   }
 
   #showTools(isShown, fleets, rows) {
-    const { choices, filter, tools } = this.#parts;
+    const { tools } = this.#parts;
     set(tools, { hidden: !isShown });
     if (!isShown) {
       return;
     }
+    // A form needs its fields at once, so it is created when there are some.
+    this.#tools ??= this.#buildTools();
+    const { choices, filter } = this.#tools;
     const { text } = this;
     const session = this.#session;
     filter.update(text("search"), session.query);
@@ -284,11 +313,9 @@ class BalenaDevicesCard extends LiveCard {
     const subtitle = make("small");
     const head = make("a", { className: "head" }, title, subtitle);
     const notices = new Notices(this);
-    const filter = makeSearch((value) => this.#change({ query: value }));
-    const choices = makeChoices((name, value) => this.#change({ [name]: value }));
     const count = make("span", { className: "count" });
     count.setAttribute("role", "status");
-    const tools = make("div", { className: "tools" }, filter.element, choices.element, count);
+    const tools = make("div", { className: "tools" }, count);
     const list = make("ul", { className: "grid" });
     const turn = (by) => this.#change({ page: Math.max(0, this.#session.page + by) });
     const previous = iconButton(() => turn(-1));
@@ -303,8 +330,18 @@ class BalenaDevicesCard extends LiveCard {
       list,
       pager,
     );
-    this.showList = keyed(list, { create: () => this.#tile(), update: (tile, item) => tile.show(item) });
-    return { choices, count, filter, head, next, notices, pager, previous, range, subtitle, title, tools };
+    this.showList = keyed(list, {
+      create: () => this.#tile(),
+      update: (tile, item) => tile.show(item),
+    });
+    return { count, head, next, notices, pager, previous, range, subtitle, title, tools };
+  }
+
+  #buildTools() {
+    const filter = makeSearch((value) => this.#change({ query: value }));
+    const choices = makeChoices((name, value) => this.#change({ [name]: value }));
+    this.#parts.tools.prepend(filter.element, choices.element);
+    return { choices, filter };
   }
 
   #list(items) {
