@@ -13,7 +13,8 @@ const named = (items) => items.map(({ id, name }) => ({ value: id, label: name }
 
 function selectedDevices(text, { fleets, devices }) {
   const options = [...named(fleets), ...named(devices)];
-  return { name: "device_id", selector: { select: { mode: "dropdown", multiple: true, options } } };
+  const selector = { select: { mode: "dropdown", multiple: true, options } };
+  return { name: "device_id", help: "help_device_id", selector };
 }
 
 function choice(name, values, text) {
@@ -35,6 +36,7 @@ const SCHEMAS = {
   device: (text, { devices }) => [
     {
       name: "device_id",
+      label: "device",
       required: true,
       selector: { select: { mode: "dropdown", options: named(devices), custom_value: false } },
     },
@@ -90,8 +92,9 @@ class Editor extends HTMLElement {
 
   #build() {
     const form = make("ha-form");
-    form.computeLabel = ({ name }) => this.#text(`option_${name}`);
-    form.computeHelper = ({ name }) => this.#text(`help_${name}`) || undefined;
+    // A card with one device has another label than a choice of devices and fleets.
+    form.computeLabel = ({ name, label = `option_${name}` }) => this.#text(label);
+    form.computeHelper = ({ help }) => (help ? this.#text(help) : undefined);
     form.addEventListener("value-changed", (event) => {
       event.stopPropagation();
       this.#change(event.detail.value);

@@ -451,5 +451,11 @@ if (!customElements.get("balena-device-card")) {
     name: "balena device",
     description: "A balena device: what is wrong, its release, services and commands",
     preview: true,
+    getEntitySuggestion: (hass, entityId) => {
+      const { device_id: id } = hass.entities[entityId] ?? {};
+      const { devices } = data.inventory(hass);
+      const device = devices.find((item) => [item, ...item.services].some((part) => part.id === id));
+      return device && { config: { type: "custom:balena-device-card", device_id: device.id } };
+    },
   });
 }

@@ -18,8 +18,11 @@ const PAGE = 48;
 // Problems per page, so that the list of devices stays in reach.
 const ATTENTION_PAGE = 12;
 // With more devices, they can be searched.
-const SEARCHED = 12;
+const SEARCHED = 10;
 const SHOWS = ["all", "attention", "fleets"];
+
+// The choice of a filter that matches all. Home Assistant's forms show no name for an empty value.
+const ANY = "any";
 
 // What was searched for on each card of this page of the browser: Home Assistant creates cards again.
 const sessions = new Map();
@@ -58,7 +61,7 @@ class BalenaDevicesCard extends LiveCard {
   setConfig(config) {
     const key = `${location.pathname} ${JSON.stringify(config)}`;
     if (!sessions.has(key)) {
-      sessions.set(key, { query: "", fleet: "", status: "", tag: "", page: 0 });
+      sessions.set(key, { query: "", fleet: ANY, status: ANY, tag: ANY, page: 0 });
     }
     this.#session = sessions.get(key);
     this.#rows.clear();
@@ -123,6 +126,8 @@ class BalenaDevicesCard extends LiveCard {
       notices.update(away.length);
     }
     if (this.#shows === "fleets") {
+      set(this.#parts.tools, { hidden: true });
+      set(this.#parts.pager, { hidden: true });
       this.#list(found.fleets.map((fleet) => this.#fleetItem(fleet, rows)));
     } else {
       this.#showDevices(found, rows, isAttention);
@@ -141,6 +146,8 @@ class BalenaDevicesCard extends LiveCard {
       return inTrouble ? text("attention_count", { count: inTrouble }) : text("all_well");
     }
     if (this.#shows === "fleets") {
+      set(this.#parts.tools, { hidden: true });
+      set(this.#parts.pager, { hidden: true });
       return text("fleets");
     }
     return this.config.fleet && fleets.length ? fleets[0].name : text("devices");
@@ -186,7 +193,7 @@ class BalenaDevicesCard extends LiveCard {
           )
       : all;
     const hasTools = !isAttention && all.length > SEARCHED;
-    const found = hasTools ? data.search(rows, session) : rows;
+    const found = hasTools ? data.search(rows, this.#filters()) : rows;
     const size = isAttention ? ATTENTION_PAGE : PAGE;
     const { begin, page, pages, rows: shown } = data.pageOf(found, session.page, size);
     this.#showTools(hasTools, fleets, all);
@@ -241,13 +248,17 @@ class BalenaDevicesCard extends LiveCard {
     return !seen || Number.isNaN(Date.parse(seen));
   }
 
+  #fleetLevel(count, inTrouble) {
+    if (!inTrouble) {
+      return count ? "ok" : "unknown";
+    }
+    return inTrouble === count ? "error" : "warning";
+  }
+
   #fleetItem(fleet, rows) {
     const { text } = this;
     const own = rows.filter(({ device }) => device.fleet === fleet.id);
     const inTrouble = own.filter(({ condition }) => data.needsAttention(condition));
-    const level =
-      data.LEVELS.find((item) => own.some(({ condition }) => condition.level === item)) ??
-      "unknown";
     const release = this.hassNow.states[fleet.entities["sensor.fleet_release"]];
     const isKnown = release && !["unavailable", "unknown"].includes(release.state);
     return {
@@ -263,7 +274,7 @@ class BalenaDevicesCard extends LiveCard {
         .filter(Boolean)
         .join(" · "),
       icon: "mdi:ship-wheel",
-      level: inTrouble.length ? level : own.length ? "ok" : "unknown",
+      level: this.#fleetLevel(own.length, inTrouble.length),
       href: this.config.views && this.viewPath(`fleet-${fleet.id}`),
       entity: Object.values(fleet.entities)[0],
     };
@@ -281,7 +292,7 @@ class BalenaDevicesCard extends LiveCard {
     const { text } = this;
     const session = this.#session;
     filter.update(text("search"), session.query);
-    const any = { value: "", label: text("any") };
+    const any = { value: ANY, label: text("any") };
     const option = (value) => ({ value, label: value });
     const tags = data.allTags(rows, this.hassNow.language);
     const statuses = Object.keys(data.STATUS_FILTERS);
@@ -297,10 +308,15 @@ class BalenaDevicesCard extends LiveCard {
         .map(([name, options]) => ({
           name,
           label: text(name),
-          value: session[name] || "",
+          value: session[name],
           options: [any, ...options],
         })),
     );
+  }
+
+  /** Return the filters that are set. */
+  #filters() {
+    return Object.fromEntries(Object.entries(this.#session).filter(([, value]) => value !== ANY));
   }
 
   #change(values) {
