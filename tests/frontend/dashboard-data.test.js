@@ -169,6 +169,23 @@ test("only changes of what is shown count", () => {
   assert.equal(changed("switch.one_web_running"), true);
 });
 
+test("refused keys and other repairs of ours are found", async () => {
+  const refused = {
+    domain: "homeassistant",
+    issue_domain: data.DOMAIN,
+    translation_key: "config_entry_reauth",
+    translation_placeholders: { name: "kiosk" },
+  };
+  const issues = [
+    refused,
+    { ...refused, issue_domain: "hue" },
+    { domain: data.DOMAIN, translation_key: "old_supervisor" },
+    { domain: data.DOMAIN, translation_key: "old_supervisor", ignored: true },
+  ];
+  const hass = { callWS: async () => ({ issues }) };
+  assert.deepEqual(await data.loadNotices(hass), { refused: ["kiosk"], repairs: 1 });
+});
+
 function rows() {
   const home = new Home()
     .fleet("kiosks")

@@ -172,13 +172,17 @@ export function isStopped(service, states) {
 }
 
 /**
- * Return how a device is: its level, its problems, and the entity whose state describes it if there
+ * Return how a device is: its connection, its level, its problems, and the entity whose state describes it if there
  * is no problem. A problem has a `kind`, and the `service` that stopped.
  *
  * A device that is offline has no other problem, because its state is outdated.
  */
 export function conditionOf(device, states) {
   const connection = connectionOf(device, states);
+  return { connection, ...judge(device, states, connection) };
+}
+
+function judge(device, states, connection) {
   const status = stateOf(states, device, STATUS);
   const telling = [OVERALL_STATUS, STATUS].find(
     (key) => !NO_STATE.includes(stateOf(states, device, key)),
@@ -265,6 +269,23 @@ export function watched(device) {
 /** Return whether one of the entities changed between two states of Home Assistant. */
 export function isChanged(entityIds, before, states) {
   return before !== states && entityIds.some((id) => before[id] !== states[id]);
+}
+
+// What keeps the integration from working
+
+/** Return the entries whose keys are refused, and how many other repairs there are. */
+export async function loadNotices(hass) {
+  const { issues } = await hass.callWS({ type: "repairs/list_issues" });
+  const ours = issues.filter(
+    ({ domain, issue_domain: about, ignored }) => !ignored && [domain, about].includes(DOMAIN),
+  );
+  const isRefused = ({ translation_key: key }) => key === "config_entry_reauth";
+  return {
+    refused: ours
+      .filter(isRefused)
+      .map(({ translation_placeholders: values }) => values?.name ?? "balena"),
+    repairs: ours.filter((issue) => !isRefused(issue)).length,
+  };
 }
 
 // Search, filters and pages

@@ -1,7 +1,7 @@
 /* What the cards of the dashboard share: how they follow Home Assistant, and small elements. */
 
 const { search } = new URL(import.meta.url);
-const [{ make }, { DOMAIN, isChanged }, { textsOf }] = await Promise.all(
+const [{ make }, { DOMAIN, isChanged, loadNotices }, { textsOf }] = await Promise.all(
   ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map(
     (name) => import(`./${name}${search}`),
   ),
@@ -11,6 +11,7 @@ const [{ make }, { DOMAIN, isChanged }, { textsOf }] = await Promise.all(
 const COLLECT = 150;
 // Relative times change every minute.
 const TICK = 60_000;
+const ISSUES_CHANGED = "repairs_issue_registry_updated";
 
 /**
  * A card that follows the states of some entities.
@@ -24,6 +25,8 @@ export class LiveCard extends HTMLElement {
   config;
   hassNow;
   text;
+  // Set by a card that shows what keeps the integration from working.
+  notices;
   #followed = [];
   #shown;
   #timer;
@@ -57,6 +60,7 @@ export class LiveCard extends HTMLElement {
   }
 
   disconnectedCallback() {
+    this.notices?.leave();
     clearInterval(this.#ticker);
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -187,29 +191,14 @@ export function iconButton(onClick) {
   return { element: button, update };
 }
 
-// What keeps the integration from working
-
-/** Return the notices for the person: keys that are refused, and how many repairs there are. */
-export async function loadNotices(hass) {
-  const { issues } = await hass.callWS({ type: "repairs/list_issues" });
-  const ours = issues.filter(
-    ({ domain, issue_domain: about, ignored }) => !ignored && [domain, about].includes(DOMAIN),
-  );
-  const isRefused = ({ translation_key: key }) => key === "config_entry_reauth";
-  return {
-    refused: ours
-      .filter(isRefused)
-      .map((issue) => issue.translation_placeholders?.name ?? "balena"),
-    repairs: ours.filter((issue) => !isRefused(issue)).length,
-  };
-}
-
 /** Shows the notices above the content of a card. */
 export class Notices {
   element = make("div", { className: "notices" });
   #card;
-  #notices;
-  #reason;
+  #connection;
+  #isAsked = false;
+  #notices = { refused: [], repairs: 0 };
+  #unsubscribe;
   #show = keyed(this.element, {
     create: () => {
       const text = make("span");
@@ -231,23 +220,46 @@ export class Notices {
     this.#card = card;
   }
 
-  /** Show the notices, and load them again if the reason to look changed. */
-  async update(reason) {
-    if (this.#reason !== reason) {
-      this.#reason = reason;
-      try {
-        this.#notices = await loadNotices(this.#card.hassNow);
-      } catch {
-        // Home Assistant cannot be reached. It says so.
-      }
+  /** Follow the repairs from now on, and show the notices. */
+  follow() {
+    const { connection } = this.#card.hassNow;
+    if (this.#connection !== connection) {
+      this.leave();
+      this.#connection = connection;
+      this.#unsubscribe = connection.subscribeEvents(() => this.#ask(), ISSUES_CHANGED);
+      this.#unsubscribe.catch(() => undefined);
+      this.#ask();
     }
     this.#render();
+  }
+
+  leave() {
+    this.#unsubscribe?.then((unsubscribe) => unsubscribe()).catch(() => undefined);
+    this.#unsubscribe = this.#connection = undefined;
+  }
+
+  /** Load the notices once for all changes of this moment. */
+  #ask() {
+    if (!this.#isAsked) {
+      this.#isAsked = true;
+      setTimeout(() => this.#load(), COLLECT);
+    }
+  }
+
+  async #load() {
+    this.#isAsked = false;
+    try {
+      this.#notices = await loadNotices(this.#card.hassNow);
+      this.#render();
+    } catch {
+      // Home Assistant cannot be reached. It says so.
+    }
   }
 
   #render() {
     const { hassNow: hass, text } = this.#card;
     const isAdmin = hass.user?.is_admin;
-    const { refused = [], repairs = 0 } = this.#notices ?? {};
+    const { refused, repairs } = this.#notices;
     const items = refused.map((name) => ({
       key: name,
       text: text(isAdmin ? "key_refused" : "key_refused_ask", { name }),

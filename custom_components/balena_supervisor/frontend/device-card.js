@@ -69,7 +69,7 @@ class BalenaDeviceCard extends LiveCard {
 
   show() {
     this.#parts ??= this.#build();
-    const { content, gone, notices, panel } = this.#parts;
+    const { content, gone, panel } = this.#parts;
     const device = this.#device;
     set(content, { hidden: !device });
     set(gone, { hidden: Boolean(device), textContent: this.text("gone") });
@@ -77,7 +77,7 @@ class BalenaDeviceCard extends LiveCard {
       ? data.conditionOf(device, this.hassNow.states)
       : { level: "unknown", problems: [] };
     set(panel, { className: `panel ${condition.level}` });
-    notices.update(condition.problems[0]?.kind === "unavailable");
+    this.notices.follow();
     if (device) {
       this.#showTitle(device, condition);
       this.#showProblems(device, condition);
@@ -151,37 +151,30 @@ class BalenaDeviceCard extends LiveCard {
     return state !== undefined && state !== UNAVAILABLE;
   }
 
-  #showFacts(device, { level, problems }) {
+  #showFacts(device, { connection }) {
     const { hassNow: hass, text } = this;
-    const { entity, installed, isAvailable, isInstalling, latest } = data.updateOf(
-      device,
-      hass.states,
-    );
-    const changed = data.lastChange(device, hass.states);
     const { entities } = device;
+    const update = data.updateOf(device, hass.states);
+    const { entity, installed, latest } = update;
+    const isBehind = update.isAvailable || update.isInstalling;
+    const changed = data.lastChange(device, hass.states);
     const online = entities["binary_sensor.online"];
-    const isOffline = problems.some(({ kind }) => kind === "offline" || kind === UNAVAILABLE);
-    const connection = isOffline
-      ? describe({ problems }, hass, text)
-      : text(level === "unknown" ? "unknown" : "online");
-    const state =
-      isAvailable || isInstalling
-        ? text("update_to", { version: latest ?? "" })
-        : text("up_to_date");
-    const time = (item) =>
-      data.relativeTime(item, Date.now(), hass.locale?.language ?? hass.language);
-    this.#parts.showFacts(
-      [
-        { key: "release", value: installed ?? text("unknown"), entity },
-        { key: "update", value: installed && latest ? state : text("unknown"), entity },
-        { key: "connectivity", value: connection, entity: online },
-        {
-          key: "last_change",
-          value: changed && time(changed),
-          entity: entities["sensor.last_seen"] ?? online,
-        },
-      ].filter((fact) => fact.entity && fact.value),
-    );
+    const { language } = hass.locale ?? hass;
+    const facts = [
+      { key: "release", value: installed, entity },
+      {
+        key: "update",
+        value: latest && (isBehind ? text("update_to", { version: latest }) : text("up_to_date")),
+        entity,
+      },
+      { key: "connectivity", value: text(`connection_${connection}`), entity: online },
+      {
+        key: "last_change",
+        value: changed && data.relativeTime(changed, Date.now(), language),
+        entity: entities["sensor.last_seen"] ?? online,
+      },
+    ];
+    this.#parts.showFacts(facts.filter((fact) => fact.entity && fact.value));
   }
 
   #showUpdate(device) {
@@ -287,7 +280,7 @@ class BalenaDeviceCard extends LiveCard {
   // Elements
 
   #build() {
-    const notices = new Notices(this);
+    this.notices = new Notices(this);
     const { element: round, icon } = badge();
     const name = make("span", { className: "name", dir: "auto" });
     const state = make("span", { className: "state" });
@@ -317,7 +310,7 @@ class BalenaDeviceCard extends LiveCard {
     const panel = make("div", { className: "panel" }, ...content);
     this.attachShadow({ mode: "open" }).append(
       make("style", { textContent: style.STYLE + style.DEVICE_STYLE }),
-      notices.element,
+      this.notices.element,
       panel,
       gone,
     );
@@ -329,7 +322,6 @@ class BalenaDeviceCard extends LiveCard {
       icon,
       install,
       name,
-      notices,
       panel,
       progress,
       services: {

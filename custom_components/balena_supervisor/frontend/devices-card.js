@@ -113,17 +113,15 @@ class BalenaDevicesCard extends LiveCard {
     this.#parts ??= this.#build();
     const found = this.#devices();
     const rows = this.#takeRows(found);
-    const { head, notices, subtitle, title } = this.#parts;
+    const { head, subtitle, title } = this.#parts;
     const isAttention = this.#shows === "attention";
     const inTrouble = rows.filter(({ condition }) => data.needsAttention(condition)).length;
     set(title, { textContent: this.#title(found, inTrouble) });
     set(subtitle, { textContent: isAttention ? "" : this.#subtitle(found, rows, inTrouble) });
     set(head, { hidden: this.config.title === "" });
     this.#link(head, found);
-    notices.element.hidden = !isAttention;
     if (isAttention) {
-      const away = rows.filter(({ condition }) => condition.problems[0]?.kind === "unavailable");
-      notices.update(away.length);
+      this.notices.follow();
     }
     if (this.#shows === "fleets") {
       set(this.#parts.tools, { hidden: true });
@@ -328,7 +326,7 @@ class BalenaDevicesCard extends LiveCard {
     const title = make("h2");
     const subtitle = make("small");
     const head = make("a", { className: "head" }, title, subtitle);
-    const notices = new Notices(this);
+    this.notices = new Notices(this);
     const count = make("span", { className: "count" });
     count.setAttribute("role", "status");
     const tools = make("div", { className: "tools" }, count);
@@ -340,7 +338,7 @@ class BalenaDevicesCard extends LiveCard {
     const pager = make("div", { className: "pager" }, previous.element, range, next.element);
     this.attachShadow({ mode: "open" }).append(
       make("style", { textContent: STYLE }),
-      notices.element,
+      this.notices.element,
       head,
       tools,
       list,
@@ -350,7 +348,7 @@ class BalenaDevicesCard extends LiveCard {
       create: () => this.#tile(),
       update: (tile, item) => tile.show(item),
     });
-    return { count, head, next, notices, pager, previous, range, subtitle, title, tools };
+    return { count, head, next, pager, previous, range, subtitle, title, tools };
   }
 
   #buildTools() {
