@@ -156,7 +156,9 @@ def test_an_update_that_waits_at_a_lock(
     card.get_by_role("button", name="Reboot").click()
     confirm(page, "Reboot holy-wildflower?")
     problems = card.locator(".problem")
-    expect(problems).to_have_text([re.compile("Update failed"), re.compile("Update locked")])
+    expect(problems).to_have_text(
+        [re.compile("Update failed"), re.compile("Update locked")]
+    )
     expect(card.locator(".panel.warning")).to_be_visible()
     picture("dashboard-trouble", page)
 
@@ -173,13 +175,13 @@ def test_fleets_and_what_needs_attention(
 ) -> None:
     """The overview shows who needs attention and why, then all devices by fleet."""
     open_start_page(demo, page)
-    attention = devices_card(page, re.compile("need attention$"))
+    attention = devices_card(page, re.compile("^Needs attention"))
     kiosks = devices_card(page, "kiosks")
     for card in (attention, kiosks):
         away = tile(card, "kiosk-showroom")
         expect(away).to_contain_text(re.compile("Offline.*yesterday"))
         expect(away).to_have_class("tile error")
-    expect(kiosks.locator("small")).to_contain_text("7 devices")
+    expect(kiosks.locator("small")).to_contain_text("Devices: 7")
     expect(devices_card(page, "gateways")).to_have_count(1)
     reception = tile(kiosks, "kiosk-reception")
     expect(reception).to_have_class("tile ok")
@@ -229,7 +231,7 @@ def test_search_and_filters(demo: Demo, page: Page) -> None:
         devices.locator("input.search")
     ).first.fill("gateway")
     expect(devices.locator("a.tile")).to_have_count(5)
-    expect(devices.get_by_role("status")).to_have_text("5 devices found")
+    expect(devices.get_by_role("status")).to_have_text("Devices found: 5")
     devices.locator("ha-picker-field[aria-label='Status']").click()
     devices.get_by_role("menuitem", name="Offline", exact=True).click()
     expect(devices.locator("a.tile")).to_have_count(1)
@@ -238,7 +240,7 @@ def test_search_and_filters(demo: Demo, page: Page) -> None:
     expect(device_card(page).locator(".panel.error")).to_contain_text("Offline")
     page.go_back()
     expect(devices.locator("a.tile")).to_have_count(1)
-    expect(devices.get_by_role("status")).to_have_text("1 device found")
+    expect(devices.get_by_role("status")).to_have_text("Devices found: 1")
 
 
 @pytest.fixture

@@ -67,12 +67,14 @@ export const STYLE = `
   .words { min-width: 0; flex: 1; display: flex; flex-direction: column; line-height: 1.35; }
   .name { font-size: var(--ha-font-size-m, 0.875rem); font-weight: var(--ha-font-weight-medium, 500);
     overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+  .words > * { align-self: flex-start; max-width: 100%; }
   .state { font-size: var(--ha-font-size-s, 0.75rem); overflow-wrap: anywhere;
     display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
   .ok .state, .unknown .state { color: var(--primary-text-color); }
   .warning .state, .error .state { font-weight: var(--ha-font-weight-medium, 500); }
   .more { color: var(--secondary-text-color); font-size: var(--ha-font-size-s, 0.75rem);
     overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+  .warning .more, .error .more { color: var(--primary-text-color); }
   :focus-visible { outline: 2px solid var(--primary-color); outline-offset: 2px; }
   .tools { display: flex; flex-wrap: wrap; align-items: center; gap: var(--gap); margin-bottom: var(--gap); }
   .tools .search { flex: 1 1 220px; min-width: 0; }
@@ -122,7 +124,11 @@ export const DEVICE_STYLE = `
   .fact .value { overflow-wrap: anywhere; font-size: var(--ha-font-size-m, 0.875rem); }
   .update { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 8px; padding: 0 6px; }
   .update span { flex: 1 1 140px; overflow-wrap: anywhere; }
-  progress { flex: 1 1 100%; width: 100%; height: 8px; accent-color: var(--primary-color); }
+  progress { flex: 1 1 100%; width: 100%; height: 8px; appearance: none; border: 0; border-radius: 4px; overflow: hidden;
+    background: color-mix(in srgb, var(--primary-color) 25%, transparent); }
+  progress::-webkit-progress-bar { background: none; }
+  progress::-webkit-progress-value { background: var(--primary-color); }
+  progress::-moz-progress-bar { background: var(--primary-color); }
   .services li { display: flex; align-items: center; gap: 4px; min-height: 40px; padding-inline-start: 6px; }
   .services .who { flex: 1; min-width: 0; display: flex; align-items: center; gap: 10px; border: 0; background: none; padding: 2px;
     text-align: start; cursor: pointer; border-radius: 8px; }
