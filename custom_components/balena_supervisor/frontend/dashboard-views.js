@@ -189,16 +189,23 @@ function logs({ id }, hass) {
   return isAdmin(hass) ? [card] : [];
 }
 
+/** Return the metrics, which only a device that is online has. */
 function metrics({ entities }, text) {
-  const tiles = Object.entries(METRICS)
-    .filter(([key]) => entities[key])
-    .map(([key, more]) => ({
-      type: "tile",
-      entity: entities[key],
-      name: { type: "entity" },
-      ...more,
-    }));
-  return under(heading(text("metrics"), "mdi:gauge"), tiles);
+  const shown = Object.entries(METRICS).filter(([key]) => entities[key]);
+  const isKnown = (key) => ({
+    condition: "state",
+    entity: entities[key],
+    state_not: ["unavailable", "unknown"],
+  });
+  const tiles = shown.map(([key, more]) => ({
+    type: "tile",
+    entity: entities[key],
+    name: { type: "entity" },
+    visibility: [isKnown(key)],
+    ...more,
+  }));
+  const anyKnown = { condition: "or", conditions: shown.map(([key]) => isKnown(key)) };
+  return under(heading(text("metrics"), "mdi:gauge", { visibility: [anyKnown] }), tiles);
 }
 
 function details({ entities }, text) {
