@@ -391,7 +391,7 @@ ACTIONS: Final = {
         is_admin_only=True,
     ),
     "pin_release": Action(
-        lambda device: device.commands.pin_release,
+        lambda device: device.cloud_settings.pin_release,
         {vol.Required("release"): _release_name},
         fleet_handler=lambda account: account.pins.pin_release,
     ),

@@ -146,7 +146,7 @@ class BalenaReleaseSelect(BalenaEntity, SelectEntity):
     async def async_select_option(self, option: str) -> None:
         """Pin the device to a release, or let it track its fleet."""
         release = None if option == TRACK_FLEET else self._releases[option]
-        await self.device.commands.pin(release)
+        await self.device.cloud_settings.pin(release)
 
     @property
     def _releases(self) -> Mapping[str, Release]:

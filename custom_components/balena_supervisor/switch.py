@@ -100,12 +100,12 @@ class BalenaPublicUrlSwitch(BalenaEntity, SwitchEntity):
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
         """Enable the public URL."""
-        await self.device.commands.set_public_url(is_enabled=True)
+        await self.device.cloud_settings.set_public_url(is_enabled=True)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         """Disable the public URL."""
-        await self.device.commands.set_public_url(is_enabled=False)
+        await self.device.cloud_settings.set_public_url(is_enabled=False)
 
 
 class BalenaServiceSwitch(BalenaServiceEntity, SwitchEntity):
