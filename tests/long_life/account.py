@@ -324,7 +324,7 @@ class AccountRun:
             await self.wait(1)
             stocks.append(ResourceUsage.measure())
         return ResourceUsage(
-            min(stock.memory for stock in stocks),
+            min(stock.blocks for stock in stocks),
             min(stock.sockets for stock in stocks),
             min(stock.tasks for stock in stocks),
         )

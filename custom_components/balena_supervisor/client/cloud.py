@@ -30,9 +30,9 @@ from .errors import (
     BadRequest,
     BalenaError,
     CloudError,
+    CloudRateLimited,
     InvalidResponse,
     OutcomeUnknown,
-    RateLimited,
     Reason,
     TokenRefused,
     Unsupported,
@@ -115,9 +115,9 @@ class BalenaCloud:
 
     Every method can raise these errors:
         CloudError: The API, or a server in front of it, failed.
+        CloudRateLimited: Too many requests.
         ConnectionFailed: The connection failed or was lost.
         InvalidResponse: The response is not from the balena API.
-        RateLimited: Too many requests.
         RequestTimeout: No response arrived in time.
         TokenRefused: The token is invalid, or lacks permission.
         Unsupported: The API does not have version 7, which open-balena-api 26.4.0 introduced.
@@ -414,7 +414,7 @@ class BalenaCloud:
             "GET", path, params=query, timeout=timeout, is_command=False
         )
         error = error_from_cloud_response(response, is_command=False)
-        if isinstance(error, RateLimited):
+        if isinstance(error, CloudRateLimited):
             self._throttle.back_off(error.retry_after or 0.0)
         if error is not None:
             raise error
@@ -489,7 +489,7 @@ def error_from_cloud_response(
                 Reason.SIMULTANEOUS_CHANGE,
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return RateLimited("Too many requests", response.retry_after)
+            return CloudRateLimited("Too many requests", response.retry_after)
         case HTTPStatus.BAD_REQUEST if is_command and (text := response.sentence):
             return BadRequest(text)
         case HTTPStatus.BAD_REQUEST:

@@ -48,6 +48,7 @@ _SUPERVISOR_FAILURES: Final = {
 }
 
 DEFAULT_BACKOFF: Final = 60.0
+MAX_CONCURRENT_COMMANDS: Final = 20
 
 
 @dataclass(slots=True)
@@ -58,7 +59,10 @@ class Throttle:
     """
 
     reads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
-    commands: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
+    # An action calls as many devices at once. A command that waits here would be sent after a 429.
+    commands: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
+    )
     # Blinking must not hold up other commands.
     blinks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     _backoff_until: float = 0.0
