@@ -3,10 +3,17 @@
 // The version in the URL, so that browsers load all modules again after an update.
 const { search } = new URL(import.meta.url);
 const load = (name) => import(`./${name}${search}`);
-const [elements, { LogLines }, { MAX_LINES, claimSession, releaseSession }, { Texts, Times }, style] =
-  await Promise.all(
-    ["logs-elements.js", "logs-lines.js", "logs-session.js", "logs-texts.js", "logs-style.js"].map(load),
-  );
+const [
+  elements,
+  { LogLines },
+  { MAX_LINES, claimSession, releaseSession },
+  { Texts, Times },
+  style,
+] = await Promise.all(
+  ["logs-elements.js", "logs-lines.js", "logs-session.js", "logs-texts.js", "logs-style.js"].map(
+    load,
+  ),
+);
 const { loadForms, make, makeButton, makeChoices, makeSearch } = elements;
 const { devicesOf, serviceOptions, serviceValue } = await load("logs-editor.js");
 
@@ -170,7 +177,11 @@ class BalenaLogsCard extends HTMLElement {
       "div",
       { className: "tools" },
       filter.element,
-      make("div", { className: "buttons" }, ...Object.values(buttons).map(({ element }) => element)),
+      make(
+        "div",
+        { className: "buttons" },
+        ...Object.values(buttons).map(({ element }) => element),
+      ),
     );
     const bar = make("div", { className: "bar" }, choices.element, tools);
     const frame = make("div", { className: "frame" }, lines.element, newest);
@@ -322,7 +333,10 @@ class BalenaLogsCard extends HTMLElement {
     const device = devicesOf(this.#hass).find(({ id }) => id === deviceId)?.name;
     const names = [device, service, new Date().toISOString().slice(0, 19)];
     const href = URL.createObjectURL(new Blob([this.#session.asText()], { type: "text/plain" }));
-    const download = `${names.filter(Boolean).join("_").replace(/[^\p{L}\p{N}_-]/gu, "-")}.log`;
+    const download = `${names
+      .filter(Boolean)
+      .join("_")
+      .replace(/[^\p{L}\p{N}_-]/gu, "-")}.log`;
     make("a", { href, download }).click();
     setTimeout(() => URL.revokeObjectURL(href), 10_000);
   }

@@ -3,7 +3,9 @@
 // The version in the URL, so that browsers load all modules again after an update.
 const { search } = new URL(import.meta.url);
 const [{ fieldOf, make }, { MAX_LINES }, { Texts }] = await Promise.all(
-  ["logs-elements.js", "logs-session.js", "logs-texts.js"].map((name) => import(`./${name}${search}`)),
+  ["logs-elements.js", "logs-session.js", "logs-texts.js"].map(
+    (name) => import(`./${name}${search}`),
+  ),
 );
 
 const DOMAIN = "balena_supervisor";

@@ -222,7 +222,8 @@ export class LogLines {
       for (const { lines } of this.#body.children) {
         const line = lines.find(({ item }) => item === anchor);
         if (line) {
-          const distance = line.getBoundingClientRect().top - this.element.getBoundingClientRect().top;
+          const distance =
+            line.getBoundingClientRect().top - this.element.getBoundingClientRect().top;
           this.element.scrollTop += distance;
         }
       }

