@@ -154,7 +154,7 @@ class BalenaLogsCard extends HTMLElement {
       download: makeButton(() => this.#download()),
       clear: makeButton(() => {
         this.#session.items = this.#session.held = [];
-        lines.clear();
+        lines.refresh();
         this.#tell();
       }),
     };
@@ -162,7 +162,7 @@ class BalenaLogsCard extends HTMLElement {
     const filter = makeSearch((value) => {
       this.#session.filter = value.trim().toLowerCase();
       this.#session.filterText = value;
-      lines.filter();
+      lines.refresh();
     });
     const newest = make("button", { type: "button", className: "newest", hidden: true });
     newest.addEventListener("click", () => {
@@ -237,7 +237,7 @@ class BalenaLogsCard extends HTMLElement {
     const session = this.#session;
     if (name === "level") {
       session.level = value;
-      this.#parts.lines.filter();
+      this.#parts.lines.refresh();
       this.#showChoices();
       return;
     }
