@@ -48,6 +48,7 @@ export const STYLE = `
   /* The card scrolls by itself. */
   .lines.follows { overflow-anchor: none; }
   .block { content-visibility: auto; contain-intrinsic-block-size: calc(var(--lines) * 1.45em); }
+  .block:empty { block-size: calc(var(--lines) * 1.45em); }
   .lines:not(.wraps) .block { width: max-content; min-width: 100%; }
   .line {
     white-space: pre; padding-inline-start: 6px; border-inline-start: 3px solid transparent;
@@ -56,6 +57,8 @@ export const STYLE = `
   .line.error { border-color: var(--error-color); color: var(--problem-color); }
   .line.warning { border-color: var(--warning-color); }
   .line.note { font-style: italic; color: var(--secondary-text-color); }
+  /* A time with Arabic letters does not turn the text behind it round. */
+  ha-card:dir(rtl) :is(time, .source) { unicode-bidi: isolate; }
   time { color: var(--secondary-text-color); }
   .source { font-weight: 600; color: var(--primary-text-color); }
   .newest {
