@@ -10,34 +10,46 @@ _AXE: Final = (
 ).read_text("utf-8")
 # WCAG 1.4.11: the contrast between the border of a control and what is around it.
 _BORDER_CONTRAST: Final = 3
+# Faults inside elements of Home Assistant, which the elements that use them cannot mend: the
+# rule, and the element that has the fault in its shadow root.
+_FAULTS_OF_HOME_ASSISTANT: Final = (
+    ("aria-required-parent", "ha-combo-box-item"),
+    ("button-name", "ha-select"),
+    ("button-name", "ha-picker-field"),
+    ("color-contrast", "ha-input-search"),
+)
 
 
-def violations(element: Locator, *, exclude: tuple[str, ...] = ()) -> list[str]:
+def violations(element: Locator) -> list[str]:
     """Return what is wrong in an element and its shadow roots: rule, element and reason.
 
-    Only serious and critical violations count. `exclude` has the names of elements of Home
-    Assistant that the page cannot change.
+    Only serious and critical violations count.
     """
     page = element.page
     if not page.evaluate("'axe' in window"):
         page.evaluate(_AXE)
     found: list[str] = element.evaluate(
-        """async (element, exclude) => {
+        """async (element, faults) => {
             const {violations} = await axe.run(element, {
+                elementRef: true,
                 resultTypes: ["violations"],
-                // These are about whole pages.
+                // About whole pages.
                 rules: {region: {enabled: false}},
             });
-            const isForeign = target =>
-                target.flat().some(step => exclude.some(name => step.includes(name)));
+            const hosts = node => {
+                const host = node.getRootNode().host;
+                return host ? [host.localName, ...hosts(host)] : [];
+            };
+            const isKnown = (id, node) =>
+                faults.some(([rule, host]) => rule === id && hosts(node).includes(host));
             return violations
                 .filter(({impact}) => ["serious", "critical"].includes(impact))
                 .flatMap(({id, nodes}) => nodes
-                    .filter(({target}) => !isForeign(target))
-                    .map(({failureSummary, html, target}) =>
-                        [id, target.flat().join(" > "), html, failureSummary].join(" | ")));
+                    .filter(({element: node}) => !isKnown(id, node))
+                    .map(({element: node, failureSummary, html}) =>
+                        `${id} in ${hosts(node)[0]}: ${html} ${failureSummary}`));
         }""",
-        exclude,
+        _FAULTS_OF_HOME_ASSISTANT,
     )
     return found
 

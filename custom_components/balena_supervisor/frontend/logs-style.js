@@ -30,6 +30,7 @@ export const STYLE = `
     border: 1px solid var(--secondary-text-color); border-radius: var(--ha-border-radius-md, 8px);
   }
   option { color: var(--primary-text-color); background: var(--card-background-color); }
+  ::placeholder { color: var(--secondary-text-color); opacity: 1; }
   select { width: 100%; text-overflow: ellipsis; }
   button { cursor: pointer; white-space: nowrap; padding: 4px 12px; }
   button.active { font-weight: 700; border-width: 2px; color: var(--primary-text-color); }
@@ -42,7 +43,8 @@ export const STYLE = `
     overscroll-behavior: contain; border-radius: var(--ha-border-radius-md, 8px);
     font-family: var(--ha-font-family-code, ui-monospace, monospace);
     font-size: var(--ha-font-size-s, 12px); line-height: 1.45;
-    background: var(--primary-background-color); border: 1px solid var(--divider-color);
+    background: var(--primary-background-color);
+    border: 1px solid color-mix(in srgb, var(--secondary-text-color) 80%, var(--card-background-color));
     -webkit-user-select: text; user-select: text; cursor: text;
   }
   /* The card scrolls by itself. */

@@ -1,8 +1,12 @@
 /* Offers to reload a page that was open while the integration was updated. */
 
 const DOMAIN = "balena_supervisor";
-// English fallback. Same as config_panel.page.updated in en.json.
-const UPDATED = "The balena integration was updated. Reload the page to use its new version.";
+const PREFIX = `component.${DOMAIN}.config_panel.page`;
+// English fallback. Same as config_panel.page in en.json.
+const TEXTS = {
+  updated: "The balena integration was updated. Reload the page to use its new version.",
+  reload: "Reload",
+};
 // Home Assistant accepts connections before it has set up the integration.
 const RETRY_SECONDS = 10;
 const MAX_ATTEMPTS = 30;
@@ -25,16 +29,14 @@ async function offerReload(connection) {
   }
 }
 
-/** Show a notification as Home Assistant does when its frontend was updated. */
+/** Show a notification until the person reloads the page or closes it. */
 async function show() {
   const app = document.querySelector("home-assistant");
   const localize = await app.hass.loadBackendTranslation("config_panel", DOMAIN);
+  const text = (key) => localize(`${PREFIX}.${key}`) || TEXTS[key];
   const detail = {
-    message: localize(`component.${DOMAIN}.config_panel.page.updated`) || UPDATED,
-    action: {
-      text: app.hass.localize("ui.notification_toast.new_version_available_reload") || "Reload",
-      action: () => location.reload(),
-    },
+    message: text("updated"),
+    action: { text: text("reload"), action: () => location.reload() },
     duration: -1,
     dismissable: true,
   };
