@@ -1,7 +1,7 @@
 """Measure the cost of the integration, and compare it with a baseline of bare requests."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 import os
@@ -10,18 +10,26 @@ from typing import Final
 
 from . import measurements, report
 from .connection import Connection
-from .measurements import Figures
-from .targets import DETAILS, GROWING, TARGETS
+from .targets import DETAILS, GROWING, TARGETS, TOGETHER
+from .timing import Figures
 
 _REPORT: Final = Path("docs/performance.md")
-_DEVICES: Final = (1, 10, 100, 1000)
+_DEVICES: Final = {
+    Connection.DIRECT: (1, 10, 100, 1000),
+    Connection.ACCOUNT: (1, 10, 100, 1000, 2000),
+}
+# Their idle time is measured together: 1,100 devices.
+_MIXED: Final = {Connection.DIRECT: 100, Connection.ACCOUNT: 1000}
 
 
 def main() -> None:
     """Run the benchmarks, and print or write Markdown tables."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument(
-        "devices", nargs="*", type=int, help="how many; 1 10 100 1000 if not given"
+        "devices",
+        nargs="*",
+        type=int,
+        help="how many; 1 10 100 1000 if not given, and 2000 of an account",
     )
     parser.add_argument(
         "--connection",
@@ -35,8 +43,7 @@ def main() -> None:
         "--write", action="store_true", help=f"write the tables into {_REPORT}"
     )
     options = parser.parse_args()
-    devices = options.devices or _DEVICES
-    if min(devices) < 1 or options.rounds < 2:
+    if min(options.devices, default=1) < 1 or options.rounds < 2:
         parser.error("it takes a device and two rounds")
     for name in list(os.environ):
         # Ignore the environment variables of a device that runs the benchmark.
@@ -51,26 +58,23 @@ def main() -> None:
         ) -> Figures:
             return pool.submit(stage, *arguments).result()
 
-        measured = {
-            connection: {
-                count: run(
-                    measurements.costs,
-                    connection,
-                    count,
-                    _rounds(options.rounds, count),
-                )
-                | run(measurements.memory, connection, count)
-                for count in devices
-            }
-            for connection in options.connection or Connection
-        }
-        for figures in measured.values():
+        measured: dict[Connection, dict[int, Figures]] = {}
+        for connection in options.connection or Connection:
+            measured[connection] = figures = {}
+            for count in options.devices or _DEVICES[connection]:
+                rounds = _rounds(options.rounds, count)
+                figures[count] = run(measurements.costs, connection, count, rounds)
+                figures[count] |= run(measurements.memory, connection, count)
+                if connection is Connection.ACCOUNT and count in TOGETHER:
+                    figures[count] |= run(measurements.memory_with_details, count)
+                    figures[count] |= run(measurements.fleets, count, rounds)
             _add_growth(figures)
-        for connection, figures in measured.items():
-            figures[devices[0]] |= run(measurements.day, connection)
+            figures[min(figures)] |= run(measurements.day, connection)
         if Connection.DIRECT in measured:
             # The result does not depend on the connection.
-            measured[Connection.DIRECT][devices[0]] |= run(measurements.imports)
+            first = measured[Connection.DIRECT]
+            first[min(first)] |= run(measurements.imports)
+        _add_idle(measured, run(measurements.idle))
     tables = {"targets": report.targets(TARGETS, measured)} | {
         connection: report.details(DETAILS, measured, connection)
         for connection in measured
@@ -83,6 +87,17 @@ def main() -> None:
 def _rounds(rounds: int, devices: int) -> int:
     """Return the number of rounds. With many devices, one round contains many polls."""
     return rounds if devices < 1000 else max(2, rounds // 3)
+
+
+def _add_idle(
+    measured: Mapping[Connection, Mapping[int, Figures]], alone: Figures
+) -> None:
+    """Add up the idle times of all devices, without that of Home Assistant alone."""
+    parts = [measured.get(connection, {}).get(n) for connection, n in _MIXED.items()]
+    if all(parts):
+        total = sum(part["idle"] - alone["idle alone"] for part in parts if part)
+        figures = measured[Connection.ACCOUNT][_MIXED[Connection.ACCOUNT]]
+        figures |= {"idle of both": total, **alone}
 
 
 def _add_growth(figures: dict[int, Figures]) -> None:

@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 from .connection import Connection
-from .measurements import Figures
 from .targets import Measure
+from .timing import Figures
 
 type Measured = Mapping[Connection, Mapping[int, Figures]]
 
@@ -29,7 +29,9 @@ def targets(measures: Iterable[Measure], measured: Measured) -> str:
             ]
             row = [measure.name, measure.target, _CONNECTIONS[connection]]
             due = [
-                measure.limit and measure.limit(connection, n) is not None
+                n in measured[connection]
+                and measure.limit
+                and measure.limit(connection, n) is not None
                 for n in counts
             ]
             rows.append([*row, *cells, _verdict(cells, due)])
