@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import Final
 
-from . import measurements, report
+from . import dashboard, measurements, report
 from .connection import Connection
-from .targets import DETAILS, GROWING, TARGETS, TOGETHER
+from .targets import DASHBOARD, DETAILS, GROWING, TARGETS, TOGETHER
 from .timing import Figures
 
 _REPORT: Final = Path("docs/performance.md")
@@ -18,7 +18,8 @@ _DEVICES: Final = {
     Connection.DIRECT: (1, 10, 100, 1000),
     Connection.ACCOUNT: (1, 10, 100, 1000, 2000),
 }
-# Their idle time is measured together: 1,100 devices.
+_DASHBOARD_DEVICES: Final = (12, 100, 500, 2000)
+# The idle time of these is measured together: 1,100 devices.
 _MIXED: Final = {Connection.DIRECT: 100, Connection.ACCOUNT: 1000}
 
 
@@ -40,6 +41,11 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=41)
     parser.add_argument(
+        "--dashboard",
+        action="store_true",
+        help="only the dashboard and the log card, in Chromium",
+    )
+    parser.add_argument(
         "--write", action="store_true", help=f"write the tables into {_REPORT}"
     )
     options = parser.parse_args()
@@ -49,6 +55,23 @@ def main() -> None:
         # Ignore the environment variables of a device that runs the benchmark.
         if name.startswith(("BALENA_", "RESIN_")):
             del os.environ[name]
+    measure = _measure_dashboard if options.dashboard else _measure_integration
+    tables = measure(options)
+    if options.write:
+        report.write(_REPORT, tables)
+    print(*(f"{name}\n\n{table}\n" for name, table in tables.items()), sep="\n")
+
+
+def _measure_dashboard(options: argparse.Namespace) -> dict[str, str]:
+    """Return the table of the dashboard."""
+    counts = options.devices or _DASHBOARD_DEVICES
+    figures = {count: dashboard.dashboard(count) for count in counts}
+    figures[min(figures)] |= dashboard.log_cards()
+    return {"dashboard": report.dashboard(DASHBOARD, figures)}
+
+
+def _measure_integration(options: argparse.Namespace) -> dict[str, str]:
+    """Return the tables of the integration."""
     # Each measurement needs a new process.
     context = get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
@@ -75,13 +98,10 @@ def main() -> None:
             first = measured[Connection.DIRECT]
             first[min(first)] |= run(measurements.imports)
         _add_idle(measured, run(measurements.idle))
-    tables = {"targets": report.targets(TARGETS, measured)} | {
+    return {"targets": report.targets(TARGETS, measured)} | {
         connection: report.details(DETAILS, measured, connection)
         for connection in measured
     }
-    if options.write:
-        report.write(_REPORT, tables)
-    print(*(f"{name}\n\n{table}\n" for name, table in tables.items()), sep="\n")
 
 
 def _rounds(rounds: int, devices: int) -> int:

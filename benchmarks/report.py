@@ -59,6 +59,20 @@ def details(
     return _table(["Devices", *_titles(figures)], rows, text=1)
 
 
+def dashboard(measures: Iterable[Measure], figures: Mapping[int, Figures]) -> str:
+    """Return the table of the dashboard. A figure that was not measured has no verdict."""
+    rows = []
+    for measure in measures:
+        cells = [
+            _format_figure(measure, Connection.ACCOUNT, count, item)
+            for count, item in figures.items()
+        ]
+        is_due = [bool(measure.limit and cell) for cell in cells]
+        verdict = _verdict(cells, is_due) if any(is_due) else ""
+        rows.append([measure.name, measure.target, *cells, verdict])
+    return _table(["Devices", "Must reach", *_titles(figures), "Reached"], rows, text=2)
+
+
 def write(path: Path, blocks: Mapping[str, str]) -> None:
     """Write tables into the generated blocks of a file."""
     text = path.read_text()

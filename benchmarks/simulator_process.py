@@ -15,7 +15,7 @@ from typing import Any, Final, override
 from simulator import CloudServer, SupervisorServer
 from simulator.__main__ import make_device
 from simulator.apps import RECORDED_NEXT_RELEASE, App, recorded_app
-from simulator.device import Timings
+from simulator.device import Device, Timings
 from simulator.faults import Fault
 from simulator.fleets import make_fleets
 from simulator.server import HttpServer
@@ -28,6 +28,9 @@ CHURN: Final = 500
 _FLEETS: Final = 2
 # One of so many devices changes when some do.
 _SHARE: Final = 10
+_LINES_PER_SECOND: Final = 100
+# In seconds.
+_NEVER: Final = 86_400.0
 _SUPERVISOR_VERSION: Final = "19.0.5"
 
 
@@ -80,6 +83,8 @@ class _Servers:
             "fail": self._fail,
             "join": self._join,
             "leave": self._leave,
+            "log often": self._log_often,
+            "log seldom": self._log_seldom,
             "introduce": self._addresses,
             "measure": self._measure,
             "recover": self._recover,
@@ -100,6 +105,14 @@ class _Servers:
 
     def _leave(self) -> None:
         """Remove the devices that joined. Only an account supports this."""
+        raise NotImplementedError
+
+    def _log_often(self) -> None:
+        """Let each device write 100 log lines per second. Only direct devices support this."""
+        raise NotImplementedError
+
+    def _log_seldom(self) -> None:
+        """Let the devices write no more log lines. Only direct devices support this."""
         raise NotImplementedError
 
     def _addresses(self) -> Any:
@@ -147,6 +160,21 @@ class _Devices(_Servers):
         device = self._devices[0].device
         first, *others = device.ip_addresses
         device.ip_addresses = (first[:-1] + str((int(first[-1]) + 1) % 10), *others)
+
+    @override
+    def _log_often(self) -> None:
+        for server in self._devices:
+            # Each service writes one line at a time.
+            services = len(server.device.containers)
+            self._set_log_interval(server.device, services / _LINES_PER_SECOND)
+
+    @override
+    def _log_seldom(self) -> None:
+        for server in self._devices:
+            self._set_log_interval(server.device, _NEVER)
+
+    def _set_log_interval(self, device: Device, seconds: float) -> None:
+        device.timings = replace(device.timings, log=seconds)
 
     @override
     def _addresses(self) -> Any:

@@ -473,5 +473,65 @@ DETAILS: Final = (
     Measure(name="Polls in that day", figure="polls"),
 )
 
+DASHBOARD: Final = (
+    Measure(
+        name="Opening the first view",
+        figure="view",
+        unit=SECONDS,
+        target="≤ 0.3 s",
+        limit=_at_most(0.3),
+    ),
+    Measure(
+        name="... nodes of the page",
+        figure="view nodes",
+        target="≤ 15,000",
+        limit=_at_most(15_000),
+    ),
+    Measure(
+        name="Opening the view of a fleet",
+        figure="fleet view",
+        unit=SECONDS,
+        target="≤ 0.3 s",
+        limit=_at_most(0.3),
+    ),
+    Measure(
+        name="... nodes of the page",
+        figure="fleet view nodes",
+        target="≤ 15,000",
+        limit=_at_most(15_000),
+    ),
+    Measure(
+        name="Elements that are created when one device changes",
+        figure="created elements",
+    ),
+    Measure(
+        name="... cards among them",
+        figure="created cards",
+        target="≤ 2 at 12",
+        limit=_at_most(2, devices=(12,)),
+    ),
+    Measure(
+        name="Three log cards with 100 lines/s each: main thread",
+        figure="log cards busy",
+        unit=PERCENT,
+        target="≤ 30 %",
+        limit=_at_most(0.3, devices=(12,)),
+    ),
+    Measure(
+        name="... time between frames, 95th percentile",
+        figure="log cards frame",
+        unit=MILLISECONDS,
+        target="≤ 33 ms",
+        limit=_at_most(0.033, devices=(12,)),
+    ),
+    Measure(
+        name="A key in the filter of a log card with 1,000 lines: main thread",
+        figure="filter key",
+        unit=MILLISECONDS,
+        target="≤ 50 ms",
+        limit=_at_most(0.05, devices=(12,)),
+    ),
+)
+
 # Compared with the same figure for one device.
 GROWING: Final = ("poll processor", "setup per device", "memory per device")
