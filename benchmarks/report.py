@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 from .connection import Connection
-from .measurements import Figures
 from .targets import Measure
+from .timing import Figures
 
 type Measured = Mapping[Connection, Mapping[int, Figures]]
 
@@ -29,7 +29,9 @@ def targets(measures: Iterable[Measure], measured: Measured) -> str:
             ]
             row = [measure.name, measure.target, _CONNECTIONS[connection]]
             due = [
-                measure.limit and measure.limit(connection, n) is not None
+                n in measured[connection]
+                and measure.limit
+                and measure.limit(connection, n) is not None
                 for n in counts
             ]
             rows.append([*row, *cells, _verdict(cells, due)])
@@ -55,6 +57,20 @@ def details(
         if connection in measure.connections
     ]
     return _table(["Devices", *_titles(figures)], rows, text=1)
+
+
+def dashboard(measures: Iterable[Measure], figures: Mapping[int, Figures]) -> str:
+    """Return the table of the dashboard. A figure that was not measured has no verdict."""
+    rows = []
+    for measure in measures:
+        cells = [
+            _format_figure(measure, Connection.ACCOUNT, count, item)
+            for count, item in figures.items()
+        ]
+        is_due = [bool(measure.limit and cell) for cell in cells]
+        verdict = _verdict(cells, is_due) if any(is_due) else ""
+        rows.append([measure.name, measure.target, *cells, verdict])
+    return _table(["Devices", "Must reach", *_titles(figures), "Reached"], rows, text=2)
 
 
 def write(path: Path, blocks: Mapping[str, str]) -> None:
