@@ -1,4 +1,4 @@
-"""Config flow of balena: how flows start, by a person or by a discovery."""
+"""Config flow of balena: how flows start, by a user or by a discovery."""
 
 from collections.abc import Mapping
 from datetime import datetime

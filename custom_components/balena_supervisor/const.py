@@ -71,7 +71,7 @@ UNHEALTHY_PAUSE: Final = timedelta(minutes=5)
 # Devices report their metrics to balena every minute.
 ACCOUNT_INTERVAL: Final = timedelta(seconds=60)
 ACCOUNT_BUSY_INTERVAL: Final = timedelta(seconds=15)
-# While a person is asked for another token.
+# While the user is asked for another token.
 ACCOUNT_REFUSED_INTERVAL: Final = timedelta(minutes=5)
 # In a larger fleet, Supervisors are polled only during a command or an update, and after a
 # failed update.

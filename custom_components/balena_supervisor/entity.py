@@ -278,8 +278,8 @@ def async_remove_details(
 ) -> None:
     """Remove the details of a device from the entity registry if the option is off.
 
-    The registry remembers what the person changed. An entity that is disabled stays if the
-    person changed it.
+    The registry remembers what the user changed. An entity that is disabled stays if the
+    user changed it.
     """
     if device.coordinator.has_details:
         return
@@ -295,7 +295,7 @@ def async_remove_details(
 
 
 def is_customized(entity: er.RegistryEntry) -> bool:
-    """Return whether the person has changed anything about an entity."""
+    """Return whether the user has changed anything about an entity."""
     return (
         entity.disabled_by is er.RegistryEntryDisabler.USER
         or entity.hidden_by is not None
@@ -315,7 +315,7 @@ def is_customized(entity: er.RegistryEntry) -> bool:
 
 
 def _is_own_option(options: Mapping[str, Any]) -> bool:
-    """Return whether the person has chosen options. Home Assistant stores some by itself."""
+    """Return whether the user has chosen options. Home Assistant stores some by itself."""
     return bool(
         options.get("should_expose") or options.keys() - _STORED_BY_HOME_ASSISTANT
     )

@@ -1,4 +1,4 @@
-"""Keep the switches of services away from Assist until a person exposes them.
+"""Keep the switches of services away from Assist until a user exposes them.
 
 Home Assistant exposes new switches to Assist. A language model that turns off everything on a
 floor would then stop services.
@@ -20,7 +20,7 @@ ISSUE_KEY: Final = "services_exposed"
 
 _ASSISTANT: Final = "conversation"
 _SHOULD_EXPOSE: Final = "should_expose"
-# The option that marks a switch whose exposure was decided by this module or by a person.
+# The option that marks a switch whose exposure was decided by this module or by a user.
 _IS_DECIDED: Final = "exposure_decided"
 # An issue lists at most this many services.
 _MAX_NAMES: Final = 20
@@ -100,7 +100,7 @@ def async_exposed_services(hass: HomeAssistant, entry: BalenaConfigEntry) -> lis
 def async_decide_exposure(
     hass: HomeAssistant, entry: BalenaConfigEntry, *, should_expose: bool
 ) -> None:
-    """Carry out the decision of a person about the exposed switches, and delete the issue."""
+    """Carry out the decision of the user about the exposed switches, and delete the issue."""
     registry = er.async_get(hass)
     for entity in _exposed_switches(hass, entry):
         _mark_as_decided(registry, entity)

@@ -196,7 +196,7 @@ class LocalFlow(BaseFlow):
             if device.is_registered_as(self.hass, entry):
                 return self.abort_as_known(entry)
         unique_id = uuid or device.unique_mac_address(self.hass)
-        # A person may add a device that is offered as well.
+        # The user may add a device that is offered as well.
         known = await self.async_set_unique_id(unique_id, raise_on_progress=False)
         if known is not None and known.source != SOURCE_IGNORE:
             return self.abort_as_known(known)

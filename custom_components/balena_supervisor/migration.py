@@ -61,8 +61,8 @@ _FLEET_COUNTS: Final = {
 async def async_migrate_to_1_2(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Make the details of an account an option, and enable what triggers need.
 
-    The option is on if the person enabled a detail. Otherwise, the details are removed that
-    the person never changed.
+    The option is on if the user enabled a detail. Otherwise, the details are removed that
+    the user never changed.
     """
     options = dict(entry.options)
     if entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT:
@@ -72,7 +72,7 @@ async def async_migrate_to_1_2(hass: HomeAssistant, entry: BalenaConfigEntry) ->
         if not options[CONF_DETAILS]:
             async for entity, is_enabled in iterate_cooperatively(details):
                 if _is_disabled_by_integration(entity) and not is_customized(entity):
-                    # The registry remembers this for when the person turns the option on.
+                    # The registry remembers this for when the user turns the option on.
                     if is_enabled:
                         registry.async_update_entity(entity.entity_id, disabled_by=None)
                     registry.async_remove(entity.entity_id)
@@ -110,7 +110,7 @@ def _is_disabled_by_integration(entity: RegistryEntry) -> bool:
 
 
 def _is_in_use(entity: RegistryEntry) -> bool:
-    """Return whether the person enabled an entity. Its device may be disabled meanwhile."""
+    """Return whether the user enabled an entity. Its device may be disabled meanwhile."""
     return entity.disabled_by not in {
         RegistryEntryDisabler.INTEGRATION,
         RegistryEntryDisabler.USER,
