@@ -594,6 +594,28 @@ async def test_two_servers_on_one_host(
         assert result["reason"] == "already_configured_as"
 
 
+async def test_another_server_at_the_first_address(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    token: str,
+    account_entry: MockConfigEntry,
+    fleet: Fleet,
+) -> None:
+    """An entry keeps its first address in its unique id, so no other account can have it."""
+    remember(hass, account_entry, fleet)
+    unique_id = f"127.0.0.1:{cloud.port}_500001"
+    hass.config_entries.async_update_entry(account_entry, unique_id=unique_id)
+    async with CloudServer() as moved:
+        moved.add_fleet("kiosks")
+        assert moved.add_token() == token
+        assert await move(hass, account_entry, moved.url) == "reconfigure_successful"
+    cloud.remove_fleet(fleet)
+    cloud.add_fleet("gateways")
+
+    result = await submit(hass, await begin(hass), typed(cloud, token))
+    assert result["reason"] == "already_configured_as"
+
+
 @pytest.mark.usefixtures("resolve_to_loopback")
 async def test_one_server_with_two_names(
     hass: HomeAssistant,

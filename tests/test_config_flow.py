@@ -374,6 +374,18 @@ async def test_environment_twice(hass: HomeAssistant, entry: MockConfigEntry) ->
 
 
 @pytest.mark.usefixtures("_environment")
+async def test_environment_twice_with_another_board(
+    hass: HomeAssistant, device: Device
+) -> None:
+    """The uuid shows that the device that Home Assistant runs on has an entry, also after a new board."""
+    await choose(hass, "environment")
+    device.mac_addresses = ("dc:a6:32:00:00:99",)
+    result = await choose(hass, "environment")
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured_as"
+
+
+@pytest.mark.usefixtures("_environment")
 async def test_environment_fails_and_recovers(
     hass: HomeAssistant, server: SupervisorServer
 ) -> None:
