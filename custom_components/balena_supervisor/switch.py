@@ -41,7 +41,7 @@ SWITCHES = (
         key="public_url",
         translation_key="public_url",
         entity_category=EntityCategory.CONFIG,
-        # Opens the device to everybody.
+        # Everybody can reach the device then.
         entity_registry_enabled_default=False,
         exists_fn=lambda state: state.public_url_enabled is not None,
     ),
