@@ -1,4 +1,7 @@
-"""Responses of a Supervisor, and the only place that converts them to errors."""
+"""HTTP responses, and the errors that responses of a Supervisor represent.
+
+proxy.py and cloud.py convert the responses of the balena API.
+"""
 
 import asyncio
 from collections.abc import Callable
