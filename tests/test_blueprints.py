@@ -401,6 +401,7 @@ async def test_find_device(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A device blinks again and again while it is looked for, but not for ever."""
+    caplog.set_level("DEBUG", "homeassistant.components.automation")
     for blinks in range(1, 5):
         # The automation goes on to wait when the device has answered.
         await until(
@@ -420,6 +421,7 @@ async def test_found_device(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A device that was found blinks no more."""
+    caplog.set_level("DEBUG", "homeassistant.components.automation")
     # If the toggle is switched off before the automation waits for that, it waits 15 seconds.
     await until(lambda: "wait for trigger" in caplog.text)
     target = {"entity_id": search}
