@@ -30,6 +30,20 @@ def use_colors(page: Page, scheme: Colors) -> None:
         "isDark => document.querySelector('home-assistant').hass.themes.darkMode === isDark",
         arg=scheme == "dark",
     )
+    # Colors change gradually.
+    page.evaluate(
+        """async () => {
+            const nextFrame = () => new Promise(requestAnimationFrame);
+            await nextFrame();
+            await nextFrame();
+            const roots = root => [root, ...[...root.querySelectorAll("*")]
+                .flatMap(({shadowRoot}) => shadowRoot ? roots(shadowRoot) : [])];
+            await Promise.allSettled(roots(document)
+                .flatMap(root => root.getAnimations())
+                .filter(({effect}) => effect.getComputedTiming().endTime < Infinity)
+                .map(({finished}) => finished));
+        }"""
+    )
 
 
 def violations(element: Locator) -> list[str]:

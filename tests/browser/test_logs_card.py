@@ -16,7 +16,8 @@ pytestmark = pytest.mark.timeout(180)
 
 def show(demo: Demo, page: Page, *, count: int = 1, **config: Any) -> Locator:
     """Open a dashboard that contains only the card, and return the card."""
-    open_start_page(demo, page)
+    page.goto(f"{demo.url}/profile")
+    page.locator("ha-panel-profile").wait_for()
     card = {"type": "custom:balena-logs-card", "title": "Kiosk", **config}
     sections = [{"type": "grid", "cards": [card] * count}]
     command(
@@ -32,8 +33,22 @@ def show(demo: Demo, page: Page, *, count: int = 1, **config: Any) -> Locator:
         url_path="logs-page",
         config={"views": [{"type": "sections", "sections": sections}]},
     )
-    page.goto(f"{demo.url}/logs-page")
+    page.wait_for_function(
+        "'logs-page' in document.querySelector('home-assistant').hass.panels"
+    )
+    navigate(page, "/logs-page")
     return page.locator("balena-logs-card")
+
+
+def navigate(page: Page, path: str) -> None:
+    """Open another page of Home Assistant, without a reload of the browser page."""
+    page.evaluate(
+        """path => {
+            history.pushState(null, "", path);
+            window.dispatchEvent(new CustomEvent("location-changed"));
+        }""",
+        path,
+    )
 
 
 def choose(card: Locator, label: str, option: str) -> None:
@@ -50,18 +65,12 @@ def chosen(card: Locator, label: str) -> Locator:
 
 
 def leave_and_return(page: Page) -> None:
-    """Open another page of Home Assistant and come back, without a reload of the browser page."""
-    for path in ("/profile", "/logs-page"):
-        page.evaluate(
-            """path => {
-                history.pushState(null, "", path);
-                window.dispatchEvent(new CustomEvent("location-changed"));
-            }""",
-            path,
-        )
-        page.locator("balena-logs-card").wait_for(
-            state="detached" if path == "/profile" else "visible"
-        )
+    """Open another page of Home Assistant and come back."""
+    card = page.locator("balena-logs-card")
+    navigate(page, "/profile")
+    expect(card).to_have_count(0)
+    navigate(page, "/logs-page")
+    expect(card).to_be_visible()
 
 
 def add_card(page: Page, *, config: str = "{}", changes: str = "{}") -> Locator:
@@ -318,7 +327,8 @@ def set_language(page: Page, language: str) -> None:
 
 def test_languages(demo: Demo, page: Page) -> None:
     """All cards of a page are translated. On a page from right to left, lines still read from left to right."""
-    open_start_page(demo, page)
+    page.goto(f"{demo.url}/profile")
+    page.locator("ha-panel-profile").wait_for()
     set_language(page, "de")
     try:
         cards = show(demo, page, count=3)
