@@ -30,14 +30,14 @@ def main() -> None:
         "devices",
         nargs="*",
         type=int,
-        help="how many; 1 10 100 1000 if not given, and 2000 of an account",
+        help="numbers of devices (default: 1 10 100 1000, and 2000 for an account)",
     )
     parser.add_argument(
         "--connection",
         type=Connection,
         choices=list(Connection),
         action="append",
-        help="only devices of one kind of connection",
+        help="measure only this kind of connection",
     )
     parser.add_argument("--rounds", type=int, default=41)
     parser.add_argument(

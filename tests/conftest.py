@@ -195,6 +195,17 @@ def missing_translations() -> Generator[list[str]]:
 
 
 @pytest.fixture
+async def hass(hass: HomeAssistant) -> AsyncGenerator[HomeAssistant]:
+    """Stop Home Assistant only after its tasks have ended.
+
+    Components continue their setup after the setup of an entry has returned. Interrupted by
+    the end of a test, the legacy part of device_tracker leaves a timer behind.
+    """
+    yield hass
+    await hass.async_block_till_done()
+
+
+@pytest.fixture
 async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
     """Freeze the clock, but not that of the event loop, which timeouts of requests need."""
     running = time.monotonic

@@ -1,4 +1,4 @@
-"""Call an action on many devices: a few at once, with the pauses that the balena API requires."""
+"""Call an action on many devices: at most 20 at once, with the pauses that the balena API requires."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -10,7 +10,7 @@ from homeassistant.exceptions import HomeAssistantError
 from .client import DEFAULT_BACKOFF, MAX_CONCURRENT_COMMANDS, CloudRateLimited
 from .exceptions import translate_error
 
-# Pauses after which the balena API still refuses all calls.
+# Give up after so many pauses in a row after which the balena API accepts no call.
 _MAX_FRUITLESS_PAUSES: Final = 3
 # In seconds. After a longer pause, a command may be too late.
 _MAX_PAUSE: Final = 300.0
@@ -38,7 +38,7 @@ async def async_run_all[ResultT](
 
 
 class RequestPace:
-    """Lets all calls of an action pause when the balena API received too many requests."""
+    """Pauses all calls of an action while the balena API refuses requests with status 429."""
 
     def __init__(self) -> None:
         """Start without a pause."""
@@ -52,7 +52,7 @@ class RequestPace:
         return max(self._resume_at - asyncio.get_running_loop().time(), 0.0)
 
     async def call[ResultT](self, call: Call[ResultT], device: str) -> ResultT:
-        """Call a device when there is no pause, and again if the balena API refused the call.
+        """Call a device after the current pause. Call it again if the balena API refused the call.
 
         A refused call was not executed. A call with an unknown outcome is never repeated.
 

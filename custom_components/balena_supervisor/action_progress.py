@@ -16,7 +16,7 @@ from homeassistant.helpers.translation import async_get_translations
 from .client import MAX_CONCURRENT_COMMANDS
 from .const import DOMAIN
 
-# An action that takes less has no notification.
+# Also the delay of the first notification.
 _INTERVAL: Final = timedelta(seconds=5)
 
 
@@ -36,7 +36,7 @@ class ActionProgress:
     done: int = 0
     failed: int = 0
     is_shown: bool = False
-    # Why targets failed, once all calls have ended.
+    # The error to show at the end, if targets failed.
     failure: HomeAssistantError | None = None
 
     @callback
@@ -77,7 +77,10 @@ class ActionProgress:
 async def async_track_progress(
     call: ServiceCall, total: int, pause: Callable[[], float]
 ) -> AsyncGenerator[ActionProgress]:
-    """Show the progress of an action call in the context, if it has many targets and takes long."""
+    """Show the progress of an action call that has many targets and takes more than 5 seconds.
+
+    `pause` returns the seconds until the calls continue.
+    """
     hass = call.hass
     progress = ActionProgress(
         hass,

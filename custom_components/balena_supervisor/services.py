@@ -270,8 +270,8 @@ def _build_arguments(action: Action, fields: Mapping[str, Any]) -> Mapping[str, 
     except FieldError as err:
         raise ServiceValidationError(
             translation_domain=DOMAIN,
-            translation_key=err.text_key,
-            translation_placeholders=err.text_placeholders,
+            translation_key=err.message_key,
+            translation_placeholders=err.message_placeholders,
         ) from err
 
 

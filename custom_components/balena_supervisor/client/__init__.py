@@ -1,4 +1,4 @@
-"""Clients of the balena Supervisor API and of the balena API. They do not know Home Assistant."""
+"""Clients of the balena Supervisor API and of the balena API. They do not import Home Assistant."""
 
 from .cloud import SERVICES_PER_QUERY, BalenaCloud
 from .cloud_logs import CloudLogs

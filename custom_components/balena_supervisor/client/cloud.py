@@ -114,6 +114,8 @@ class BalenaCloud:
     """Client of the balena API with the token of one account.
 
     Every method can raise these errors:
+        AuthenticationFailed: The token contains characters that no header can carry.
+        BadRequest: The API rejected the request.
         CloudError: The API, or a server in front of it, failed.
         CloudRateLimited: Too many requests.
         ConnectionFailed: The connection failed or was lost.
@@ -165,7 +167,7 @@ class BalenaCloud:
         # Rows of the last query by their JSON.
         self._row_cache: Mapping[bytes, DeviceRow] = {}
         self._has_warned_of_repetition = False
-        # Whether nothing shows that the last list of devices lacks some.
+        # False if the last list of devices is known to lack some.
         self.is_list_complete = True
         self._throttle = Throttle()
 
@@ -196,7 +198,7 @@ class BalenaCloud:
             except _SupervisorRefusal as refusal:
                 raise InvalidResponse("A Supervisor answered") from refusal
             except TokenRefused:
-                # An ended session may not list public fleets.
+                # The token of an ended session cannot list public fleets.
                 pass
             raise AuthenticationFailed("The token is invalid") from err
         if (actor := Actor.from_json(value)) is None:
@@ -444,7 +446,7 @@ class _DeviceFields:
     missing_until: float = 0.0
 
     def set_missing(self) -> None:
-        """Remember that the API lacks a field. If it had them all before, it has failed otherwise."""
+        """Remember that the API lacks a field. If it had all fields before, try again sooner."""
         interval = self.retry_interval
         if self.have_worked:
             interval = min(interval, _OPTIONAL_FIELDS_RETRY_INTERVAL)
@@ -490,7 +492,9 @@ def error_from_cloud_response(
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
             return CloudRateLimited("Too many requests", response.retry_after)
-        case HTTPStatus.BAD_REQUEST if is_command and (text := response.sentence):
+        case HTTPStatus.BAD_REQUEST if is_command and (
+            text := response.readable_message
+        ):
             return BadRequest(text)
         case HTTPStatus.BAD_REQUEST:
             # The message about a query contains the URL.
