@@ -213,6 +213,14 @@ def test_card_has_texts() -> None:
     assert set(own) <= set(re.findall(r'"(\w+)"', card))
 
 
+def test_update_hint_has_texts() -> None:
+    """The fallback texts of the hint to reload the page are the English translations."""
+    hint = (FOLDER / "frontend/update-hint.js").read_text("utf-8")
+    table = hint.partition("const TEXTS = {")[2].partition("};")[0]
+    own = dict(re.findall(r'(\w+):\s+"([^"]*)",', table))
+    assert own == TRANSLATIONS["config_panel"]["page"]
+
+
 def test_dashboard_has_texts() -> None:
     """The dashboard has all texts that its modules name, and uses all that it has."""
     folder = FOLDER / "frontend"

@@ -11,7 +11,9 @@ await customElements.whenDefined("home-assistant");
 // Pass the version on, so that browsers load the modules again after an update.
 const { search } = new URL(import.meta.url);
 await Promise.all(
-  ["balena-logs-card.js", "balena-dashboard.js"].map((name) => import(`./${name}${search}`)),
+  ["balena-logs-card.js", "balena-dashboard.js", "update-hint.js"].map(
+    (name) => import(`./${name}${search}`),
+  ),
 );
 generateAgain();
 // The error may come in this moment.

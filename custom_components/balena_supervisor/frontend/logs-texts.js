@@ -37,6 +37,7 @@ const TEXTS = {
   failed: "Home Assistant could not read the logs.",
   retrying: "The card retries automatically.",
   backlog: "Lines to load",
+  local: "local",
 };
 
 // Errors that Home Assistant reports without a translation, by their code. Code 3 is a lost connection.
@@ -67,9 +68,15 @@ export class Texts {
 
   /** Return an error of Home Assistant, or the reason of an event, as a sentence. */
   error(error) {
-    const { code = error, message, translation_key: key, translation_placeholders: values } =
-      error ?? {};
-    if (!key) {
+    const {
+      code = error,
+      message,
+      translation_domain: domain = DOMAIN,
+      translation_key: key,
+      translation_placeholders: values,
+    } = error ?? {};
+    // Texts of Home Assistant contain ids of entries and devices.
+    if (!key || domain !== DOMAIN) {
       return this.text(ERRORS[code] ?? "failed");
     }
     const text = this.#localize?.(`component.${DOMAIN}.exceptions.${key}.message`, values ?? {});
