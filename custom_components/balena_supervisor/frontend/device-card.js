@@ -446,7 +446,9 @@ if (!customElements.get("balena-device-card")) {
     getEntitySuggestion: (hass, entityId) => {
       const { device_id: id } = hass.entities[entityId] ?? {};
       const { devices } = data.inventory(hass);
-      const device = devices.find((item) => [item, ...item.services].some((part) => part.id === id));
+      const device = devices.find((item) =>
+        [item, ...item.services].some((part) => part.id === id),
+      );
       return device && { config: { type: "custom:balena-device-card", device_id: device.id } };
     },
   });
