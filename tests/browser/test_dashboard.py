@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 import pytest
 
 from . import ATTACKED, MARKDOWN_ATTACK, command, device_ids, open_start_page, refresh
+from .accessibility import COLORS, use_colors, violations, weak_borders
 from .conftest import Picture
 from .demo import Demo
 
@@ -81,6 +82,8 @@ def test_a_device_has_the_first_page(
     expect(page.locator("balena-logs-card")).to_have_count(1)
     expect(page.locator("hui-error-card, hui-warning")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert violations(card) == []
+    assert weak_borders(card.locator("button.command")) == []
 
 
 def test_commands_ask_first(demo: Demo, page: Page) -> None:
@@ -187,6 +190,10 @@ def test_fleets_and_what_needs_attention(
     expect(reception).to_have_class("tile ok")
     for word in ("Disconnected", "Problem"):
         expect(page.get_by_text(word, exact=True).filter(visible=True)).to_have_count(0)
+
+    for colors in COLORS:
+        use_colors(page, colors)
+        assert [violations(card) for card in (attention, kiosks)] == [[], []]
 
     # A tile that changes is the same element, and keeps the focus.
     reception.focus()

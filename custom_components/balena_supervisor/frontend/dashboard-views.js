@@ -91,7 +91,7 @@ function cardSections({ logs }, hass, { devices }) {
       device_id: id,
       title: "",
       compact: true,
-      grid_options: { columns: 12, rows: 3 },
+      grid_options: { columns: 12, rows: 5 },
     };
     return grid(isAdmin(hass) && logs !== false ? [card, lines] : [card]);
   });
