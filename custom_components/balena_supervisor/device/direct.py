@@ -134,7 +134,9 @@ class DirectCoordinator(DeviceCoordinator):
         try:
             await self._identity.async_confirm_before_poll()
             async with self._api_key.lock:
-                state = await self.reader.read()
+                state = await self.reader.read(
+                    is_complete=self.update_interval == BUSY_INTERVAL
+                )
             if self._shutdown_requested:
                 return self.data
             await self._check_identity(state)
