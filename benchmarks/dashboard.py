@@ -75,7 +75,7 @@ class _Bench:
         )
         views = await self.measured.run_on_nodes(f"{configs}.map(view => view.path)")
         devices = await self.home_assistant.command("config/device_registry/list")
-        fleets = {item["id"] for item in devices if item["entry_type"] == "service"}
+        fleets = {item["id"] for item in devices if item.get("entry_type") == "service"}
         return next((path for path in views if path in fleets), None)
 
     async def poll(self) -> None:
@@ -214,12 +214,18 @@ async def _wait_for_devices(home_assistant: HomeAssistant, number: int) -> list[
     before = -1
     while True:
         devices = await home_assistant.command("config/device_registry/list")
-        ids = [item["id"] for item in devices if item.get("serial_number")]
+        ids = [item["id"] for item in devices if _is_device(item)]
         states = len(await home_assistant.command("get_states"))
         if len(ids) >= number and states == before:
             return ids
         before = states
         await asyncio.sleep(2)
+
+
+def _is_device(item: dict[str, Any]) -> bool:
+    """Return whether an entry of the registry is a device of ours, and no fleet or service."""
+    is_own = any(domain == _DOMAIN for domain, *_ in item["identifiers"])
+    return is_own and not item.get("entry_type") and not item.get("parent_device_id")
 
 
 async def _add_dashboard(

@@ -39,8 +39,10 @@ def targets(measures: Iterable[Measure], measured: Measured) -> str:
 
 
 def _verdict(cells: Iterable[str], due: Iterable[bool | None]) -> str:
-    """Return whether all measured figures reach their targets."""
+    """Return whether all measured figures reach their targets, nothing if none was measured."""
     judged = [cell for cell, is_due in zip(cells, due, strict=True) if is_due]
+    if not any(judged):
+        return ""
     if any(cell.startswith("**") for cell in judged):
         return "**no**"
     return "yes" if all(judged) else "as far as measured"
@@ -68,8 +70,7 @@ def dashboard(measures: Iterable[Measure], figures: Mapping[int, Figures]) -> st
             for count, item in figures.items()
         ]
         is_due = [bool(measure.limit and cell) for cell in cells]
-        verdict = _verdict(cells, is_due) if any(is_due) else ""
-        rows.append([measure.name, measure.target, *cells, verdict])
+        rows.append([measure.name, measure.target, *cells, _verdict(cells, is_due)])
     return _table(["Devices", "Must reach", *_titles(figures), "Reached"], rows, text=2)
 
 

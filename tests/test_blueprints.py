@@ -401,6 +401,7 @@ async def test_find_device(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A device blinks repeatedly while the toggle is on, but for a limited time."""
+    caplog.set_level("DEBUG", "homeassistant.components.automation")
     for blinks in range(1, 5):
         # The automation waits again after the device has answered.
         await until(
@@ -420,6 +421,7 @@ async def test_found_device(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A device stops blinking when the toggle is turned off."""
+    caplog.set_level("DEBUG", "homeassistant.components.automation")
     # If the toggle is turned off before the automation waits for it, the automation waits 15 seconds.
     await until(lambda: "wait for trigger" in caplog.text)
     target = {"entity_id": search}

@@ -18,6 +18,10 @@ const MARGIN = 300;
 // Closer to the end than this, in pixels, the list follows new lines.
 const END = 24;
 
+// Home Assistant lays out a new card in several steps. Until then, milliseconds, the list stays at its
+// line.
+const RESTORE_TIME = 1000;
+
 // Milliseconds between two frames with new lines. Nobody reads faster, and each frame costs.
 const DRAW_INTERVAL = 500;
 
@@ -53,7 +57,7 @@ export class LogLines {
   #blocks = [];
   // The element of each item that was near the visible part.
   #elements = new WeakMap();
-  #isRestoring = false;
+  #restoresUntil = 0;
   #isRefreshing = false;
   // How many lines can be visible.
   #capacity = 30;
@@ -70,6 +74,10 @@ export class LogLines {
     this.element.setAttribute("role", "log");
     this.element.setAttribute("aria-live", "off");
     this.element.addEventListener("scroll", () => this.#handleScroll(), { passive: true });
+    for (const action of ["keydown", "pointerdown", "touchmove", "wheel"]) {
+      this.element.addEventListener(action, () => (this.#restoresUntil = 0), { passive: true });
+    }
+    this.element.addEventListener("keydown", (event) => this.#handleKey(event));
     this.element.addEventListener("pointerover", ({ target }) => {
       if (target.matches("time")) {
         target.title = times.long(target.dateTime);
@@ -78,16 +86,10 @@ export class LogLines {
     const sizes = new ResizeObserver(() => this.#handleSize());
     sizes.observe(this.#body);
     sizes.observe(this.element);
-    this.#observer = new IntersectionObserver(
-      (entries) => {
-        for (const { isIntersecting, target } of entries) {
-          if (isIntersecting) {
-            this.#render(target);
-          }
-        }
-      },
-      { root: this.element, rootMargin: `${MARGIN}px` },
-    );
+    this.#observer = new IntersectionObserver((entries) => this.#handleNear(entries), {
+      root: this.element,
+      rootMargin: `${MARGIN}px`,
+    });
   }
 
   get isEmpty() {
@@ -101,7 +103,7 @@ export class LogLines {
   /** Show the lines and the position of a session. */
   show(session) {
     this.#session = session;
-    this.#isRestoring = true;
+    this.#restoresUntil = performance.now() + RESTORE_TIME;
     this.wrap();
     this.#rebuild();
   }
@@ -169,9 +171,10 @@ export class LogLines {
       this.#body.replaceChildren();
       this.#append(items);
       // Stay near the line that was at the top.
-      this.#isRestoring = true;
+      this.#keepPosition(true);
+    } else {
+      this.#keepPosition();
     }
-    this.#keepPosition();
     this.#onChange();
   }
 
@@ -215,6 +218,16 @@ export class LogLines {
     const oldest = this.#session.items[0]?.id ?? Infinity;
     while (this.#blocks[0]?.items.at(-1).id < oldest) {
       this.#blocks.shift().remove();
+    }
+  }
+
+  /** Create the lines of blocks that came near the visible part. */
+  #handleNear(entries) {
+    const near = entries.filter(({ isIntersecting }) => isIntersecting);
+    near.forEach(({ target }) => this.#render(target));
+    if (near.length) {
+      // Once they have been laid out.
+      setTimeout(() => this.#rememberPosition(), 100);
     }
   }
 
@@ -276,7 +289,12 @@ export class LogLines {
     }
   }
 
-  #keepPosition() {
+  get #isRestoring() {
+    return performance.now() < this.#restoresUntil;
+  }
+
+  /** Scroll to the end while the list follows, else to its line if that may have moved. */
+  #keepPosition(hasMoved = this.#isRestoring) {
     if (!this.#session) {
       return;
     }
@@ -285,11 +303,9 @@ export class LogLines {
     if (follows) {
       this.#renderEnd();
       this.element.scrollTop = this.element.scrollHeight;
-    } else if (this.#isRestoring && anchor) {
+    } else if (hasMoved && anchor) {
       this.#goTo(anchor);
     }
-    // Without a size, nothing has been scrolled.
-    this.#isRestoring &&= this.isEmpty || !this.element.clientHeight;
   }
 
   /** Scroll to an item, or to the first visible one after it. */
@@ -303,6 +319,18 @@ export class LogLines {
     }
   }
 
+  /** Go to the first or the last line. Browsers aim at where it seems to be before it is laid out. */
+  #handleKey(event) {
+    if (event.key === "Home") {
+      this.#renderFrom(0, 1);
+      this.element.scrollTop = 0;
+      event.preventDefault();
+    } else if (event.key === "End") {
+      this.goToEnd();
+      event.preventDefault();
+    }
+  }
+
   #handleScroll() {
     if (this.#isRestoring) {
       return;
@@ -311,17 +339,24 @@ export class LogLines {
     const follows = scrollHeight - scrollTop - clientHeight < END;
     const hasChanged = this.#session.follows !== follows;
     this.#session.follows = follows;
-    this.#session.anchor = follows ? undefined : this.#top();
+    this.#rememberPosition();
     this.element.classList.toggle("follows", follows);
     if (hasChanged) {
       this.#onChange();
     }
   }
 
+  /** Remember the first visible line, for the next card. */
+  #rememberPosition() {
+    if (!this.#isRestoring && this.element.isConnected) {
+      this.#session.anchor = this.#session.follows ? undefined : this.#top();
+    }
+  }
+
   /** Return the first visible item. */
   #top() {
     const { left, top } = this.element.getBoundingClientRect();
-    const element = this.element.getRootNode().elementFromPoint(left + 20, top + 20);
-    return element?.closest(".line")?.item;
+    const element = this.element.getRootNode().elementFromPoint(left + 20, top + 12);
+    return element?.closest(".line")?.item ?? element?.closest(".block")?.items[0];
   }
 }
