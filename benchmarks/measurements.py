@@ -20,13 +20,12 @@ from typing import Final
 from freezegun import freeze_time
 from pytest_homeassistant_custom_component.common import async_fire_time_changed  # type: ignore[import-untyped]
 
-from custom_components.balena_supervisor.const import ACCOUNT_INTERVAL, POLL_INTERVAL
 from homeassistant.const import EVENT_HOMEASSISTANT_STARTED
 from homeassistant.core import CoreState, HomeAssistant
 from homeassistant.helpers.recorder import async_initialize_recorder, get_instance
 from homeassistant.setup import async_setup_component
 
-from .connection import Connection
+from .connection import INTERVALS, Connection
 from .fleets import measure_fleets
 from .home_assistant import Installation, home_assistant, install
 from .timing import (
@@ -52,10 +51,6 @@ _KEEP_ALIVE: Final = 60.0
 # Seconds in which an account is polled once, and a local device four times.
 _IDLE: Final = 60.0
 _DAY: Final = timedelta(days=1)
-_INTERVALS: Final = {
-    Connection.DIRECT: POLL_INTERVAL,
-    Connection.ACCOUNT: ACCOUNT_INTERVAL,
-}
 # The number of repetitions of the import.
 _IMPORTS: Final = 11
 
@@ -340,7 +335,7 @@ async def _day(connection: Connection) -> Figures:
 
             async def poll() -> None:
                 await home.api.send("measure")
-                frozen.tick(_INTERVALS[connection] + timedelta(seconds=1))
+                frozen.tick(INTERVALS[connection] + timedelta(seconds=1))
                 async_fire_time_changed(hass)
                 await hass.async_block_till_done(wait_background_tasks=True)
 

@@ -35,6 +35,8 @@ MICROSECONDS: Final = Unit("{:,.0f} µs", 1e6)
 KILOBYTES: Final = Unit("{:,.0f} kB", 1e-3)
 PERCENT: Final = Unit("{:.2f} %", 100)
 
+MEGABYTES: Final = Unit("{:,.1f} MB", 1e-6)
+
 type Limit = Callable[[Connection, int], float | None]
 
 
@@ -80,6 +82,19 @@ def _memory(connection: Connection, count: int) -> float | None:
         else None
     )
 
+
+# What people want to know, for a whole installation.
+SUMMARY: Final = (
+    Measure(name="Memory", figure="memory", unit=MEGABYTES),
+    Measure(
+        name="Processor time, share of one core",
+        figure="own idle",
+        unit=PERCENT,
+    ),
+    Measure(name="Requests per minute", figure="requests per minute"),
+    Measure(name="Data received per minute", figure="bytes per minute", unit=KILOBYTES),
+    Measure(name="Start, until all entities have states", figure="setup", unit=SECONDS),
+)
 
 TARGETS: Final = (
     Measure(
