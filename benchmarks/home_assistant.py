@@ -27,6 +27,7 @@ from custom_components.balena_supervisor.const import (
     CONNECTION_DIRECT,
     DOMAIN,
 )
+from custom_components.balena_supervisor.device.direct import DirectCoordinator
 from custom_components.balena_supervisor.device.entry import BalenaData
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_TOKEN, CONF_URL, CONF_VERIFY_SSL
@@ -175,6 +176,7 @@ class _Devices(Installation):
             device.coordinator
             for data in self.loaded
             for device in data.devices.values()
+            if isinstance(device.coordinator, DirectCoordinator)
         ]
 
     @override

@@ -286,7 +286,7 @@ def account_entry(
     """Return the entry of an account with its fleet and its services, before its setup."""
     entry = MockConfigEntry(
         domain=DOMAIN,
-        minor_version=2,
+        minor_version=3,
         title="demo",
         unique_id=f"127.0.0.1_{cloud.tokens[token].actor}",
         data={
@@ -296,7 +296,7 @@ def account_entry(
             "url": cloud.url,
             "verify_ssl": True,
         },
-        options={"fleets": [fleet.id], "services": True, "details": True},
+        options={"fleets": [fleet.id], "services": True, "details": "all"},
     )
     entry.add_to_hass(hass)
     return entry

@@ -132,18 +132,19 @@ def option(form: Locator, name: str) -> Locator:
 def test_options_of_an_account(demo: Demo, page: Page) -> None:
     """The options of an account are shown, and kept when they are saved."""
     form = open_options(demo, page)
-    details = option(form, "Metrics and details")
+    every_entity = form.get_by_role("radio", name=re.compile("^All"))
+    standard = form.get_by_role("radio", name=re.compile("^Standard"))
     questions = option(form, "Answer questions about all devices")
     commands = option(form, "Allow voice commands")
-    expect(details).to_be_checked()
+    expect(every_entity).to_be_checked()
     expect(questions).to_be_checked()
     expect(commands).not_to_be_checked()
-    details.click(force=True)
+    standard.click(force=True)
     commands.click(force=True)
     page.get_by_role("button", name="Submit").click()
     page.get_by_role("button", name=re.compile("finish", re.IGNORECASE)).click()
 
     open_options(demo, page)
-    expect(details).not_to_be_checked()
+    expect(standard).to_be_checked()
     expect(questions).to_be_checked()
     expect(commands).to_be_checked()
