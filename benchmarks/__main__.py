@@ -10,7 +10,16 @@ from typing import Final
 
 from . import dashboard, measurements, report
 from .connection import INTERVALS, Connection
-from .targets import DASHBOARD, DETAILS, GROWING, SUMMARY, TARGETS, TOGETHER
+from .targets import (
+    DASHBOARD,
+    DETAILS,
+    DEVICES_OF_LEVELS,
+    GROWING,
+    LEVELS,
+    SUMMARY,
+    TARGETS,
+    TOGETHER,
+)
 from .timing import Figures
 
 _REPORT: Final = Path("docs/performance.md")
@@ -96,8 +105,11 @@ def _measure_integration(options: argparse.Namespace) -> dict[str, str]:
                 rounds = _rounds(options.rounds, count)
                 figures[count] = run(measurements.costs, connection, count, rounds)
                 figures[count] |= run(measurements.memory, connection, count)
-                if connection is Connection.ACCOUNT and count in TOGETHER:
-                    figures[count] |= run(measurements.memory_with_details, count)
+                if connection is Connection.DIRECT:
+                    continue
+                for level in LEVELS if count == DEVICES_OF_LEVELS else ():
+                    figures[count] |= run(measurements.memory_of_level, count, level)
+                if count in TOGETHER:
                     figures[count] |= run(measurements.fleets, count, rounds)
             _add_growth(figures)
             figures[min(figures)] |= run(measurements.day, connection)

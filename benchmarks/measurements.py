@@ -20,6 +20,7 @@ from typing import Final
 from freezegun import freeze_time
 from pytest_homeassistant_custom_component.common import async_fire_time_changed  # type: ignore[import-untyped]
 
+from custom_components.balena_supervisor.const import EntityLevel
 from homeassistant.const import EVENT_HOMEASSISTANT_STARTED
 from homeassistant.core import CoreState, HomeAssistant
 from homeassistant.helpers.recorder import async_initialize_recorder, get_instance
@@ -65,12 +66,9 @@ def memory(connection: Connection, devices: int) -> Figures:
     return _run(_warm_up(connection), _memory(connection, devices))
 
 
-def memory_with_details(devices: int) -> Figures:
-    """Measure the memory of the devices of an account with the option for all details."""
-    return _run(
-        _warm_up(Connection.ACCOUNT),
-        _memory(Connection.ACCOUNT, devices, details=True),
-    )
+def memory_of_level(devices: int, level: EntityLevel) -> Figures:
+    """Measure the memory of the devices of an account with an option for more entities."""
+    return _run(_warm_up(Connection.ACCOUNT), _memory_of_level(devices, level))
 
 
 def fleets(devices: int, rounds: int) -> Figures:
@@ -283,10 +281,15 @@ def _collection() -> float:
     return perf_counter() - began
 
 
+async def _memory_of_level(devices: int, level: EntityLevel) -> Figures:
+    figures = await _memory(Connection.ACCOUNT, devices, level)
+    return {f"memory of {level}": figures["memory per device"]}
+
+
 async def _memory(
-    connection: Connection, devices: int, *, details: bool = False
+    connection: Connection, devices: int, level: EntityLevel = EntityLevel.ESSENTIAL
 ) -> Figures:
-    async with install(connection, devices, details=details) as home:
+    async with install(connection, devices, level=level) as home:
         with AllocatedMemory() as held:
             await home.set_up()
             await home.settle()
@@ -297,8 +300,6 @@ async def _memory(
             whole = held.count()
             json = held.count_of("*/homeassistant/helpers/json.py")
             own = held.count_of("*/custom_components/*")
-        if details:
-            return {"memory with details": whole / devices}
         return {
             "memory per device": whole / devices,
             "memory without json": (whole - json) / devices,
