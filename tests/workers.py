@@ -6,16 +6,12 @@ from typing import Final, override
 from xdist.scheduler import LoadFileScheduling
 
 _BROWSER: Final = "tests/browser/"
-# The browser tests that take about half of their time.
-_FIRST_HALF: Final = (
-    "tests/browser/test_assist.py",
-    "tests/browser/test_logs_card.py",
-    "tests/browser/test_repairs.py",
-    "tests/browser/test_setup.py",
-)
+# The browser tests that take longest.
+_LARGE: Final = ("tests/browser/test_logs_card.py", "tests/browser/test_dashboard.py")
 # The files that take longest, longest first. Files that start late must be short, so that all
 # workers finish at about the same time.
 _SLOWEST: Final = (
+    *_LARGE,
     _BROWSER,
     "tests/test_voice.py",
     "tests/demo/test_demo.py",
@@ -33,8 +29,8 @@ _SLOWEST: Final = (
 
 
 def number_of_workers() -> int:
-    """Return one more than there are cores: browser tests and demo tests often wait."""
-    return (os.process_cpu_count() or 1) + 1
+    """Return more than there are cores: browser tests and demo tests wait most of their time."""
+    return (os.process_cpu_count() or 1) + 2
 
 
 def order(nodeid: str) -> int:
@@ -46,15 +42,13 @@ def order(nodeid: str) -> int:
 
 
 class Scheduling(LoadFileScheduling):
-    """Give a worker all tests of a file, or half of the browser tests.
+    """Give a worker all tests of a file, or all tests of the smaller browser files.
 
     Every worker with browser tests starts a browser and a Home Assistant.
     """
 
     @override
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(_FIRST_HALF):
-            return f"{_BROWSER} 1"
-        if nodeid.startswith(_BROWSER):
-            return f"{_BROWSER} 2"
+        if nodeid.startswith(_BROWSER) and not nodeid.startswith(_LARGE):
+            return _BROWSER
         return super()._split_scope(nodeid)

@@ -52,6 +52,17 @@ def open_start_page(demo: Demo, page: Page) -> None:
     expect(page.locator("hui-tile-card").first).to_be_visible()
 
 
+def navigate(page: Page, path: str) -> None:
+    """Go to another page as a link does, without loading the frontend again."""
+    page.evaluate(
+        """path => {
+            history.pushState(null, "", path);
+            window.dispatchEvent(new CustomEvent("location-changed", {detail: {}}));
+        }""",
+        path,
+    )
+
+
 def begin_registration(demo: Demo, page: Page, way: str) -> None:
     """Open the config flow and select a connection."""
     page.goto(f"{demo.url}/config/integrations/dashboard/add?domain=balena_supervisor")
