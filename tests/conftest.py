@@ -71,6 +71,13 @@ _SLOW_MACHINE = re.compile(
 )
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Keep long texts out of the ids of tests, which the workers send several times."""
+    if isinstance(val, str | bytes) and len(val) > 200:
+        return f"{argname} of length {len(val)}"
+    return None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Move the slowest files to the front. All others keep their order."""
     items.sort(key=lambda item: workers.order(item.nodeid))
