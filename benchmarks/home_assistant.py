@@ -61,11 +61,14 @@ class _Resolver(ThreadedResolver):
 class Installation(ABC):
     """Home Assistant with a simulator. `set_up` sets up the entries."""
 
-    def __init__(self, hass: HomeAssistant, api: SimulatorProcess, about: Any) -> None:
-        """Store Home Assistant, the simulator and its addresses."""
+    def __init__(
+        self, hass: HomeAssistant, api: SimulatorProcess, about: Any, *, details: bool
+    ) -> None:
+        """Store Home Assistant, the simulator, its addresses, and an option of the account."""
         self.hass = hass
         self.api = api
         self.about = about
+        self.details = details
 
     @abstractmethod
     def _entries(self) -> Iterable[MockConfigEntry]:
@@ -205,7 +208,7 @@ class _Account(Installation):
             options={
                 CONF_FLEETS: about["fleet_ids"],
                 CONF_SERVICES: False,
-                CONF_DETAILS: False,
+                CONF_DETAILS: self.details,
             },
         )
 
@@ -246,9 +249,13 @@ async def home_assistant() -> AsyncGenerator[HomeAssistant]:
 
 @asynccontextmanager
 async def install(
-    connection: Connection, devices: int, keep_alive: float = 5
+    connection: Connection,
+    devices: int,
+    keep_alive: float = 5,
+    *,
+    details: bool = False,
 ) -> AsyncGenerator[Installation]:
-    """Run Home Assistant with a simulator.
+    """Run Home Assistant with a simulator. `details` is the option of an account.
 
     The simulator closes idle connections after `keep_alive` seconds, as real devices do.
     """
@@ -256,4 +263,5 @@ async def install(
         run_simulator(connection, devices, keep_alive) as api,
         home_assistant() as hass,
     ):
-        yield _INSTALLATIONS[connection](hass, api, await api.send("introduce"))
+        about = await api.send("introduce")
+        yield _INSTALLATIONS[connection](hass, api, about, details=details)

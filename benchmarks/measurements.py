@@ -27,25 +27,30 @@ from homeassistant.helpers.recorder import async_initialize_recorder, get_instan
 from homeassistant.setup import async_setup_component
 
 from .connection import Connection
-from .home_assistant import Installation, install
+from .fleets import measure_fleets
+from .home_assistant import Installation, home_assistant, install
 from .timing import (
     IDLE,
     AllocatedMemory,
     Blocking,
+    Figures,
     StatesWritten,
     compare,
+    figures_of_block,
     raise_file_limit,
+    share_of_core,
     time,
     watch,
+    watched,
 )
-
-type Figures = dict[str, float]
 
 # With few devices, a round repeats the poll to be long enough to measure.
 _POLLS_PER_ROUND: Final = 20
 _OUTAGES: Final = 1
 # A round can take longer than the normal limit of idle connections.
 _KEEP_ALIVE: Final = 60.0
+# Seconds in which an account is polled once, and a local device four times.
+_IDLE: Final = 60.0
 _DAY: Final = timedelta(days=1)
 _INTERVALS: Final = {
     Connection.DIRECT: POLL_INTERVAL,
@@ -63,6 +68,24 @@ def costs(connection: Connection, devices: int, rounds: int) -> Figures:
 def memory(connection: Connection, devices: int) -> Figures:
     """Measure the memory that Python objects use between two polls."""
     return _run(_warm_up(connection), _memory(connection, devices))
+
+
+def memory_with_details(devices: int) -> Figures:
+    """Measure the memory of the devices of an account with the option for all details."""
+    return _run(
+        _warm_up(Connection.ACCOUNT),
+        _memory(Connection.ACCOUNT, devices, details=True),
+    )
+
+
+def fleets(devices: int, rounds: int) -> Figures:
+    """Measure what many devices of an account do together."""
+    return _run(_warm_up(Connection.ACCOUNT), measure_fleets(devices, rounds))
+
+
+def idle() -> Figures:
+    """Measure the processor time of Home Assistant without devices, as a share of one core."""
+    return _run(_idle())
 
 
 def day(connection: Connection) -> Figures:
@@ -110,12 +133,14 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
         figures = await _setup(home)
         await home.settle()
         # Home Assistant writes its registries some seconds after a change.
-        figures |= _block("registries", await watch(home.wait, 1))
+        figures |= figures_of_block("registries", await watch(home.wait, 1))
         figures |= {"states": len(home.hass.states.async_all())}
         figures |= await _polls(home, written, rounds, ceil(_POLLS_PER_ROUND / devices))
-        figures |= _block("polls", await watch(home.wait, 1))
+        figures |= await _due_polls(home)
         figures |= await _change(home, written)
         figures |= await _metric_changes(home, written, rounds)
+        if connection is Connection.ACCOUNT:
+            figures |= await _peer(home, devices)
         figures |= await _outages(home)
         figures |= {"collection": _collection()}
     blocks = {name for name in figures if name.startswith("block by ")}
@@ -123,6 +148,7 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
     figures["block"] = max(figures[name] for name in blocks)
     blocks.remove("block by registries")
     figures["own block"] = max(figures[f"uncollected {name}"] for name in blocks)
+    figures["poll block"] = max(figures["block by polls"], figures["block by news"])
     figures["poll processor"] = figures["refresh processor"] / devices
     figures["setup per device"] = figures["setup"] / devices
     return figures
@@ -131,13 +157,8 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
 async def _setup(home: Installation) -> Figures:
     """Set up all entries."""
     blocking = Blocking()
-
-    async def watched() -> None:
-        with blocking.watch():
-            await home.set_up()
-
-    taken = await time(watched)
-    return {"setup": taken.clock, **_block("setup", blocking)}
+    taken = await time(watched(home.set_up, blocking))
+    return {"setup": taken.clock, **figures_of_block("setup", blocking)}
 
 
 async def _polls(
@@ -162,7 +183,7 @@ async def _polls(
         "requests": requests / len(report["paths"]),
         "body bytes": report["body_bytes"],
         "unchanged writes": written.count,
-        **_block("the floor", floor_blocking),
+        **figures_of_block("the floor", floor_blocking),
     }
 
 
@@ -197,14 +218,43 @@ async def _metric_changes(
 ) -> Figures:
     """Measure polls in which the metrics of all devices change."""
     written.clear()
+    blocking = Blocking()
     times = []
     for _ in range(rounds):
         await home.api.send("measure")
-        times.append((await time(home.refresh)).processor)
+        times.append((await time(watched(home.refresh, blocking))).processor)
     return {
         "news processor": median(times),
         "news writes": written.count,
+        **figures_of_block("news", blocking),
     }
+
+
+async def _due_polls(home: Installation) -> Figures:
+    """Measure polls that are due, and the processor time of Home Assistant in a minute of them."""
+    # Looking at the event loop takes time itself.
+    share = await share_of_core(_IDLE)
+    return {"idle": share, **figures_of_block("polls", await watch(home.wait, 1))}
+
+
+async def _peer(home: Installation, devices: int) -> Figures:
+    """Measure polls like those of the only public integration with the same purpose, as a model.
+
+    For an account it sends two requests, and three for each device, one after the other.
+    """
+    requests = 2 + 3 * devices
+    async with home.open_baseline([["/actor/v1/whoami"]]) as client:
+        taken = await time(lambda: client.request_serially(requests))
+    return {
+        "peer requests": requests,
+        "peer": taken.clock,
+        "peer processor": taken.processor,
+    }
+
+
+async def _idle() -> Figures:
+    async with home_assistant():
+        return {"idle alone": await share_of_core(_IDLE)}
 
 
 async def _outages(home: Installation) -> Figures:
@@ -225,16 +275,9 @@ async def _outages(home: Installation) -> Figures:
     failing = await watch(home.next_polls, _OUTAGES, fail)
     recovering = await watch(home.next_polls, _OUTAGES, recover)
     logging.disable(logging.NOTSET)
-    return _block("failure", failing) | _block("recovery", recovering)
-
-
-def _block(what: str, blocking: Blocking) -> Figures:
-    return {
-        f"block by {what}": blocking.longest.processor,
-        f"clock of block by {what}": blocking.longest.clock,
-        f"uncollected block by {what}": blocking.uncollected,
-        f"collecting in block by {what}": blocking.collecting,
-    }
+    return figures_of_block("failure", failing) | figures_of_block(
+        "recovery", recovering
+    )
 
 
 def _collection() -> float:
@@ -245,8 +288,10 @@ def _collection() -> float:
     return perf_counter() - began
 
 
-async def _memory(connection: Connection, devices: int) -> Figures:
-    async with install(connection, devices) as home:
+async def _memory(
+    connection: Connection, devices: int, *, details: bool = False
+) -> Figures:
+    async with install(connection, devices, details=details) as home:
         with AllocatedMemory() as held:
             await home.set_up()
             await home.settle()
@@ -257,6 +302,8 @@ async def _memory(connection: Connection, devices: int) -> Figures:
             whole = held.count()
             json = held.count_of("*/homeassistant/helpers/json.py")
             own = held.count_of("*/custom_components/*")
+        if details:
+            return {"memory with details": whole / devices}
         return {
             "memory per device": whole / devices,
             "memory without json": (whole - json) / devices,

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import suppress
+import gc
 from inspect import currentframe
 import logging
 import re
@@ -10,7 +12,7 @@ from typing import Any, Final
 from unittest.mock import PropertyMock, patch
 
 from freezegun import freeze_time
-from freezegun.api import FrozenDateTimeFactory
+from freezegun.api import FrozenDateTimeFactory, real_monotonic
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -84,7 +86,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers."""
+    """Register the markers, and avoid what slows down every test."""
+    # Home Assistant logs each event. To format and to keep that took almost half of the time
+    # of a test. Tests that need more than warnings set another level.
+    logging.getLogger("homeassistant").setLevel(logging.WARNING)
+    # By default, Python looks for garbage several times per test. The test helpers collect
+    # it after each file.
+    gc.set_threshold(50_000)
     config.addinivalue_line(
         "markers",
         "expects_log(text): a warning or an error that must be logged",
@@ -192,6 +200,21 @@ def missing_translations() -> Generator[list[str]]:
     ):
         yield missing
     assert not missing
+
+
+@pytest.fixture
+async def hass(hass: HomeAssistant) -> AsyncGenerator[HomeAssistant]:
+    """Stop Home Assistant only after its tasks have ended.
+
+    Components continue their setup after the setup of an entry has returned. Interrupted by
+    the end of a test, the legacy part of device_tracker leaves a timer behind.
+    """
+    yield hass
+    loop = asyncio.get_running_loop()
+    # A task may wait for a time that does not come, such as a delay of an automation.
+    with patch.object(loop, "time", real_monotonic), suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            await hass.async_block_till_done()
 
 
 @pytest.fixture

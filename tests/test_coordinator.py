@@ -475,6 +475,7 @@ async def test_key_is_nowhere_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Even the debug log does not contain the key."""
+    caplog.set_level("DEBUG", "homeassistant")
     await pass_time(hass, freezer)
     assert not [
         record.name

@@ -98,9 +98,9 @@ class AccountFlow(BaseFlow):
             elif account is not None:
                 for entry in self._async_current_entries():
                     if account.is_account_of(entry):
-                        return self.abort_as_known(entry)
+                        return self.abort_already_configured(entry)
                 if known := await self.async_set_unique_id(account.unique_id):
-                    return self.abort_as_known(known)
+                    return self.abort_already_configured(known)
                 self._account, self._account_data = account, data
                 return await self.async_step_fleets()
         return self.show_form("account", _account_schema(errors), errors, user_input)
@@ -172,7 +172,7 @@ class AccountFlow(BaseFlow):
     async def _async_update_account_entry(
         self, entry: BalenaConfigEntry, account: ProbedAccount, data: Mapping[str, Any]
     ) -> ConfigFlowResult:
-        """Update and reload the entry, whose unique id stays. Abort if the account is another."""
+        """Update and reload the entry, and keep its unique id. Abort if it is of another account."""
         if not account.may_replace(entry):
             is_same_user = account.is_same_user(entry)
             return self.async_abort(
@@ -192,7 +192,7 @@ class AccountFlow(BaseFlow):
     ) -> tuple[ProbedAccount | None, Mapping[str, Any], Errors]:
         """Return the account, the data of its entry, and the errors by field.
 
-        An empty token keeps that of the entry, which is not sent to another server.
+        An empty token keeps the token of the entry. It is not sent to another server.
         """
         url = parse_api_url(server[CONF_URL])
         if url is None:

@@ -32,7 +32,7 @@ TRACKERS = (
     BalenaTrackerDescription(
         key="location",
         translation_key="location",
-        # Where a device is concerns few people.
+        # Few users need it, and it is personal data.
         entity_registry_enabled_default=False,
         exists_fn=lambda state: state.location is not None,
     ),
@@ -51,7 +51,7 @@ async def async_setup_entry(
 
 
 class BalenaTracker(BalenaEntity, TrackerEntity):
-    """The location of a device, as balenaCloud knows it. An offline device keeps it."""
+    """The location of a device that balenaCloud reports. An offline device keeps it."""
 
     _attr_source_type = SourceType.GPS
 

@@ -43,7 +43,7 @@ _FIRST_NAMES: Final = {
     "release": "Release",
     "supervisor_problem": "Supervisor",
 }
-# Options of entities that Home Assistant stores without being asked.
+# Options of entities that Home Assistant stores automatically.
 _STORED_BY_HOME_ASSISTANT: Final = {
     "refresh_initial_entity_options",
     "should_expose",
@@ -61,8 +61,9 @@ class BalenaEntityDescription(EntityDescription):
     """Describes an entity of a device.
 
     The entity exists if the Supervisor supports its `endpoint`, or a fallback of it.
-    `enabled_in_fleet` is whether it is enabled by default for a device of an account. If None, it
-    is a detail: it exists only with the option of the entry, enabled as for a local device.
+    `enabled_in_fleet` is whether it is enabled by default for a device of an account. If None,
+    it belongs to *Metrics and details*: it exists only with this option, enabled by default as
+    for a local device.
     """
 
     endpoint: Endpoint | None = None
@@ -141,14 +142,14 @@ class CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
 
     @override
     async def async_removed_from_registry(self) -> None:
-        """Let the entity be added again, if it reappears."""
+        """Allow the entity to be added again if it reappears."""
         if self.on_removed is not None:
             self.on_removed()
 
     @callback
     @override
     def async_set_context(self, context: Context) -> None:
-        """Let all commands of one action call, which names many entities, share a place in the queue."""
+        """Remember the action call, so that its commands to many entities share one place in the queue."""
         super().async_set_context(context)
         async_set_action_call(context.id)
 
@@ -271,15 +272,15 @@ class BalenaFleetEntity(CoordinatedEntity[AccountCoordinator]):
 
 
 @callback
-def async_remove_details(
+def async_remove_detail_entities(
     platform: EntityPlatform,
     device: BalenaDevice,
     descriptions: Iterable[BalenaEntityDescription],
 ) -> None:
-    """Remove the details of a device from the entity registry if the option is off.
+    """Remove the entities of *Metrics and details* from the registry if the option is off.
 
-    The registry remembers what the person changed. An entity that is disabled stays if the
-    person changed it.
+    The registry remembers what the user changed. A disabled entity that the user changed
+    stays.
     """
     if device.coordinator.has_details:
         return
@@ -295,12 +296,12 @@ def async_remove_details(
 
 
 def is_customized(entity: er.RegistryEntry) -> bool:
-    """Return whether the person has changed anything about an entity."""
+    """Return whether the user has changed anything about an entity."""
     return (
         entity.disabled_by is er.RegistryEntryDisabler.USER
         or entity.hidden_by is not None
         or any(isinstance(alias, str) for alias in entity.aliases)
-        or any(map(_is_own_option, entity.options.values()))
+        or any(map(_is_user_option, entity.options.values()))
         or any(
             (
                 entity.area_id,
@@ -314,8 +315,8 @@ def is_customized(entity: er.RegistryEntry) -> bool:
     )
 
 
-def _is_own_option(options: Mapping[str, Any]) -> bool:
-    """Return whether the person has chosen options. Home Assistant stores some by itself."""
+def _is_user_option(options: Mapping[str, Any]) -> bool:
+    """Return whether the user has set options. Home Assistant stores some automatically."""
     return bool(
         options.get("should_expose") or options.keys() - _STORED_BY_HOME_ASSISTANT
     )
@@ -384,7 +385,7 @@ async def async_add_device_entities(
     @callback
     def add(devices: Iterable[BalenaDevice]) -> None:
         for device in devices:
-            async_remove_details(platform, device, descriptions)
+            async_remove_detail_entities(platform, device, descriptions)
         # Home Assistant starts a task for each call, so add several devices at once.
         async_add_entities(
             [

@@ -121,7 +121,7 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
 
     @property
     def _voice_schema(self) -> dict[vol.Marker, BooleanSelector]:
-        """The fields to choose what a person may ask and do by voice."""
+        """The fields to choose what users may ask and do by voice."""
         options = self.config_entry.options
         return {
             vol.Required(key, default=options.get(key, False)): BooleanSelector()
@@ -190,5 +190,5 @@ def _one_shot_services_from_input(user_input: Mapping[str, Any]) -> dict[str, An
 
 
 def _voice_options_from_input(user_input: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of what a person may ask and do by voice."""
+    """Return the options of what users may ask and do by voice."""
     return {key: user_input[key] for key in _VOICE_OPTIONS}

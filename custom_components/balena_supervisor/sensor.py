@@ -153,7 +153,7 @@ SENSORS = (
         key="ip_address",
         translation_key="ip_address",
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda state: _join(state.ip_addresses),
+        value_fn=lambda state: _join_addresses(state.ip_addresses),
         is_shown_offline=True,
     ),
     BalenaSensorDescription(
@@ -161,7 +161,7 @@ SENSORS = (
         translation_key="mac_address",
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=False,
-        value_fn=lambda state: _join(state.mac_addresses),
+        value_fn=lambda state: _join_addresses(state.mac_addresses),
     ),
     BalenaSensorDescription(
         key="hostname",
@@ -370,7 +370,7 @@ async def async_setup_entry(
     )
 
 
-def _join(addresses: Iterable[str]) -> str | None:
+def _join_addresses(addresses: Iterable[str]) -> str | None:
     """Return as many whole addresses as fit into a state. A device can have many."""
     text = ""
     for address in addresses:

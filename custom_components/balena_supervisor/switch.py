@@ -41,7 +41,7 @@ SWITCHES = (
         key="public_url",
         translation_key="public_url",
         entity_category=EntityCategory.CONFIG,
-        # Opens the device to everybody.
+        # Everybody can reach the device then.
         entity_registry_enabled_default=False,
         exists_fn=lambda state: state.public_url_enabled is not None,
     ),
@@ -100,12 +100,12 @@ class BalenaPublicUrlSwitch(BalenaEntity, SwitchEntity):
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
         """Enable the public URL."""
-        await self.device.commands.set_public_url(is_enabled=True)
+        await self.device.cloud_settings.set_public_url(is_enabled=True)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         """Disable the public URL."""
-        await self.device.commands.set_public_url(is_enabled=False)
+        await self.device.cloud_settings.set_public_url(is_enabled=False)
 
 
 class BalenaServiceSwitch(BalenaServiceEntity, SwitchEntity):

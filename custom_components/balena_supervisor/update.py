@@ -60,9 +60,10 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
     @property
     @override
     def supported_features(self) -> UpdateEntityFeature:
-        """Only an account has release notes.
+        """Install and progress, and release notes for a device of an account.
 
-        There is no `SPECIFIC_VERSION`: *Install* never pins, and Home Assistant would send a version with each.
+        Not `SPECIFIC_VERSION`: Home Assistant would send a version with each *Install*, which
+        never pins a device.
         """
         features = UpdateEntityFeature.INSTALL | UpdateEntityFeature.PROGRESS
         if self.coordinator.releases is not None:
@@ -119,7 +120,7 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
 
     @override
     async def async_release_notes(self) -> str | None:
-        """Return the notes of the target release, which are read when somebody looks."""
+        """Return the notes of the target release. GET /v7/release of the balena API."""
         if (releases := self.coordinator.releases) is None:
             return None
         notes = await self.coordinator.async_call(releases.notes, is_for_device=False)

@@ -25,6 +25,7 @@ from ..const import CONF_AREA_TAG, CONF_DETAILS, DOMAIN, LOGGER
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
+from ..device.interfaces import DeviceInterfaces
 from ..device.reader import SupervisorReader
 from ..device.state import DeviceState
 from ..exceptions import translate_error
@@ -82,23 +83,28 @@ class AccountContext(Protocol):
 class AccountDeviceCoordinator(DeviceCoordinator):
     """Holds the state of a device of an account. The account passes it each new row."""
 
+    uuid: str
     is_in_fleet = True
     # The balena API may be away, and not the device.
     is_offline_after_failed_poll = False
 
     def __init__(self, account: AccountContext, row: DeviceRow) -> None:
         """Prepare for rows."""
+        # Another account may have the same device.
+        device_id = f"{account.entry.unique_id}_{row.uuid}"
         # Registered with the entry, a device that leaves the account would stay in memory.
         super().__init__(
             account.hass,
             None,
             row.name or row.uuid,
-            # Another account may have the same device.
-            device_id=f"{account.entry.unique_id}_{row.uuid}",
+            device_id=device_id,
             entry_id=account.entry.entry_id,
             environment=account.environment,
+            interfaces=DeviceInterfaces(account.hass, device_id, row.uuid),
+            is_own_device=row.uuid == account.environment.device_uuid,
             options=account.entry.options,
             supervisor=account.cloud.supervisor(row.uuid),
+            uuid=row.uuid,
         )
         self._account = account
         self.has_details = account.entry.options[CONF_DETAILS]
@@ -120,16 +126,6 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     @override
     def device_name(self) -> str:
         return self.row.name or self.row.uuid[:7]
-
-    @property
-    @override
-    def uuid(self) -> str:
-        return self.row.uuid
-
-    @property
-    @override
-    def is_own_device(self) -> bool:
-        return self.uuid == self.environment.device_uuid
 
     @property
     def is_reachable(self) -> bool:
@@ -169,7 +165,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         """Update the state from a new row. `requested_at` is when the row was requested."""
         was_reachable = self.is_reachable
         self.row = row
-        self._async_learn_interfaces(row.mac_addresses)
+        self.interfaces.async_learn(row.mac_addresses)
         self._row_requested_at = requested_at
         self.supervisor.version = parse_version(row.supervisor_version)
         if not self.is_reachable:

@@ -289,7 +289,7 @@ def _parse_temperature(value: object) -> float | None:
 
 
 def _parse_location(data: Mapping[str, object]) -> Location | None:
-    """Return the position that a person entered, or else the one that balenaCloud has found."""
+    """Return the position that a user entered, or else the one that balenaCloud has found."""
     for prefix in ("custom_", ""):
         latitude = _parse_degrees(data.get(f"{prefix}latitude"), 90)
         longitude = _parse_degrees(data.get(f"{prefix}longitude"), 180)

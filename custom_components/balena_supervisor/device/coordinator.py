@@ -1,7 +1,7 @@
 """Coordinator of one device: its state, whichever way the device is reached."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, override
@@ -23,14 +23,13 @@ from ..client import (
     Unsupported,
     UpdateLocked,
 )
-from ..const import CONF_ONE_SHOT_SERVICES, DOMAIN, LOGGER
-from ..exceptions import translate_error
+from ..const import CONF_ONE_SHOT_SERVICES, LOGGER
+from ..exceptions import create_refusal, translate_error
 from .command_queue import CommandQueue
 from .environment import Environment
 from .expected_outage import ExpectedOutage
 from .history import async_get_history
-from .identity import DeviceIdentity, queue_keys
-from .interfaces import async_known_interfaces
+from .interfaces import DeviceInterfaces
 from .poll_schedule import PollSchedule
 from .public_url import PublicUrl
 from .reader import SupervisorReader
@@ -82,7 +81,10 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
 
 
 class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
-    """Holds the state of one device."""
+    """Holds the state of one device.
+
+    `uuid` is None if it is unknown. `is_own_device` is whether Home Assistant runs on the device.
+    """
 
     reader: SupervisorReader
     tags: TagStore
@@ -105,20 +107,27 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         device_id: str,
         entry_id: str,
         environment: Environment,
+        interfaces: DeviceInterfaces,
+        is_own_device: bool,
         options: Mapping[str, Any],
         supervisor: Supervisor,
+        uuid: str | None,
     ) -> None:
         """Prepare; nothing is sent yet. `options` are those of the entry."""
         super().__init__(hass, entry, name)
         self.device_id = device_id
         self.environment = environment
+        self.is_own_device = is_own_device
         self.supervisor = supervisor
+        self.uuid = uuid
         self.command_queue = CommandQueue(hass)
         # Names of services that are expected to end.
         self._one_shot_services = frozenset(options.get(CONF_ONE_SHOT_SERVICES, ()))
         self.history = async_get_history(hass, device_id)
-        self._interfaces = async_known_interfaces(hass)
-        self.expected_outage = ExpectedOutage(self._expect_restart_of_services)
+        self.interfaces = interfaces
+        self.expected_outage = ExpectedOutage(
+            lambda: self.history.services.expect_restart(self.data.services)
+        )
         self._entry_id = entry_id
         self._needs_reload = False
         self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
@@ -128,16 +137,6 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @abstractmethod
     def device_name(self) -> str:
         """The name of the device in messages."""
-
-    @property
-    @abstractmethod
-    def uuid(self) -> str | None:
-        """The uuid of the device, or None if it is unknown."""
-
-    @property
-    @abstractmethod
-    def is_own_device(self) -> bool:
-        """Whether Home Assistant runs on the device."""
 
     @property
     def is_online(self) -> bool | None:
@@ -154,18 +153,18 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @property
     def keys(self) -> frozenset[str]:
         """The keys of the command queue, which all entries of this device share."""
-        return self._keys(self.data.mac_addresses if self.data else ())
+        return self.interfaces.queue_keys(self.data.mac_addresses if self.data else ())
 
     @property
     def command_blocker(self) -> HomeAssistantError | None:
         """The error to raise instead of sending a command, or None."""
         if not self._shutdown_requested and not self.hass.is_stopping:
             return None
-        return ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key="stopping" if self.hass.is_stopping else "unloaded",
-            translation_placeholders={"device": self.device_name},
-        )
+        return self.refusal("stopping" if self.hass.is_stopping else "unloaded")
+
+    def refusal(self, key: str, **placeholders: str) -> ServiceValidationError:
+        """Return the translated error of a request that is refused before it is sent."""
+        return create_refusal(key, self.device_name, **placeholders)
 
     @property
     def is_busy(self) -> bool:
@@ -245,31 +244,11 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         """Poll soon and often: a command was sent."""
         self.schedule.record_command()
 
-    def _keys(self, addresses: Iterable[str]) -> frozenset[str]:
-        identity = DeviceIdentity.create(
-            addresses, shared=self._shared_mac_addresses(addresses)
-        )
-        return queue_keys(self.device_id, self.uuid, identity)
-
-    def _shared_mac_addresses(self, addresses: Iterable[str]) -> frozenset[str]:
-        """Return the normalized MAC addresses that another known device reports, too."""
-        own = DeviceIdentity.create(addresses, uuid=self.uuid)
-        return frozenset(self._interfaces.shared(self.device_id, own))
-
-    @callback
-    def _async_learn_interfaces(self, addresses: Iterable[str]) -> None:
-        """Remember the interfaces of the device while it is polled."""
-        identity = DeviceIdentity.create(addresses, uuid=self.uuid)
-        self._interfaces.async_update(self.device_id, identity)
-
     @override
     async def async_shutdown(self) -> None:
         """Stop updates, and forget the interfaces of the device."""
         await super().async_shutdown()
-        self._async_learn_interfaces(())
-
-    def _expect_restart_of_services(self) -> None:
-        self.history.services.expect_restart(self.data.services)
+        self.interfaces.async_learn(())
 
     @callback
     def async_show(self, state: DeviceState) -> None:
@@ -281,7 +260,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     def _with_earlier_facts(self, state: DeviceState) -> DeviceState:
         """Return a state with facts from earlier polls: locks and unexpected stops."""
         if self.data is None or state.mac_addresses != self.data.mac_addresses:
-            self.history.keys = self._keys(state.mac_addresses)
+            self.history.keys = self.interfaces.queue_keys(state.mac_addresses)
         # Without the answer about apps it is unknown whether an update is done.
         is_complete = state.apps is not None or not self.supervisor.supports(
             Endpoint.APPS_STATE

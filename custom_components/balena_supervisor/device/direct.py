@@ -1,7 +1,7 @@
 """Coordinator that polls a local device, or the device that Home Assistant runs on."""
 
-from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import override
 
 from homeassistant.const import CONF_API_KEY, CONF_URL
@@ -22,6 +22,7 @@ from .environment import Environment
 from .evidence import shared_mac_addresses
 from .identity import is_maker_assigned, is_own_device, normalize_mac
 from .identity_guard import IdentityGuard
+from .interfaces import DeviceInterfaces
 from .poll_statistics import PollStatistics
 from .reader import SupervisorReader
 from .reauthentication import Reauthentication
@@ -43,6 +44,15 @@ class DirectCoordinator(DeviceCoordinator):
     ) -> None:
         """Prepare to poll."""
         device_id = entry.unique_id or entry.entry_id
+        # A new key does not change this.
+        is_own = is_own_device(
+            environment,
+            connection=entry.data[CONF_CONNECTION],
+            url=entry.data.get(CONF_URL),
+            api_key=entry.data.get(CONF_API_KEY),
+            device_id=device_id,
+        )
+        uuid = environment.device_uuid if is_own else None
         super().__init__(
             hass,
             entry,
@@ -50,22 +60,19 @@ class DirectCoordinator(DeviceCoordinator):
             device_id=device_id,
             entry_id=entry.entry_id,
             environment=environment,
+            interfaces=DeviceInterfaces(
+                hass, device_id, uuid, partial(shared_mac_addresses, hass, entry)
+            ),
+            is_own_device=is_own,
             options=entry.options,
             supervisor=supervisor,
+            uuid=uuid,
         )
         self.update_interval = POLL_INTERVAL
-        # A new key does not change this.
-        self._is_own_device = is_own_device(
-            environment,
-            connection=entry.data[CONF_CONNECTION],
-            url=entry.data.get(CONF_URL),
-            api_key=entry.data.get(CONF_API_KEY),
-            device_id=device_id,
-        )
         self._api_key = ApiKeyManager(hass, entry, supervisor)
         self._address_issue = AddressIssue(hass, entry)
         self._reauthentication = Reauthentication(hass, entry)
-        self._identity = IdentityGuard(hass, entry, is_own_device=self._is_own_device)
+        self._identity = IdentityGuard(hass, entry, is_own_device=is_own)
         self.poll_statistics = PollStatistics()
         self.tags = SupervisorTags(supervisor)
         self._dashboard_page: str | None = None
@@ -73,7 +80,7 @@ class DirectCoordinator(DeviceCoordinator):
         self.reader = SupervisorReader(
             supervisor,
             entry.title,
-            app_id=environment.app_id if self._is_own_device else None,
+            app_id=environment.app_id if is_own else None,
             on_details=self._async_details_read,
         )
 
@@ -84,26 +91,10 @@ class DirectCoordinator(DeviceCoordinator):
 
     @property
     @override
-    def uuid(self) -> str | None:
-        return self.environment.device_uuid if self._is_own_device else None
-
-    @property
-    @override
-    def is_own_device(self) -> bool:
-        return self._is_own_device
-
-    @property
-    @override
     def command_blocker(self) -> HomeAssistantError | None:
         if self._identity.is_another_device:
             return self._identity.error(ServiceValidationError)
         return super().command_blocker
-
-    @override
-    def _shared_mac_addresses(self, addresses: Iterable[str]) -> frozenset[str]:
-        return super()._shared_mac_addresses(addresses) | shared_mac_addresses(
-            self.hass, self.config_entry
-        )
 
     @override
     async def async_confirm_identity(self) -> None:
@@ -179,7 +170,7 @@ class DirectCoordinator(DeviceCoordinator):
         if await self._identity.async_find_elsewhere():
             return self._identity.error(UpdateFailed)
         if not self._api_key.is_changing:
-            if not self._is_own_device:
+            if not self.is_own_device:
                 self._address_issue.async_suspect()
             self._reauthentication.async_refused()
         self.history.services.reset_running()
@@ -214,7 +205,7 @@ class DirectCoordinator(DeviceCoordinator):
         status = self.expected_outage.update(is_reachable=True)
         if status is not None:
             state = replace(state, status=status)
-        self._async_learn_interfaces(state.mac_addresses)
+        self.interfaces.async_learn(state.mac_addresses)
         state = self._with_earlier_facts(state)
         info = self.registry.device_info(
             state, self.device_name, self.uuid, has_dashboard=True

@@ -10,6 +10,7 @@ from homeassistant.helpers import device_registry as dr
 
 from ..client import RequestLog
 from ..const import DOMAIN
+from .cloud_settings import CloudSettings
 from .commands import DeviceCommands
 from .coordinator import DeviceCoordinator
 from .details import DeviceDetailReader
@@ -20,9 +21,13 @@ from .state import DeviceState
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class BalenaDevice:
-    """One device: its coordinator, its commands, its logs and its on-demand reads."""
+    """One device: its coordinator, its commands, its logs, its on-demand reads.
+
+    `cloud_settings` are those that only a device of an account has.
+    """
 
     coordinator: DeviceCoordinator
+    cloud_settings: CloudSettings
     commands: DeviceCommands
     details: DeviceDetailReader
     logs: DeviceLogs
@@ -32,6 +37,7 @@ class BalenaDevice:
         """Return the device of a coordinator, with its logs."""
         return cls(
             coordinator,
+            CloudSettings(coordinator),
             DeviceCommands(coordinator),
             DeviceDetailReader(coordinator),
             logs,

@@ -1,14 +1,14 @@
 """Network interfaces of all devices that Home Assistant polls, whichever entry they belong to."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util.hass_dict import HassKey
 
 from ..const import DOMAIN
-from .identity import DeviceIdentity
+from .identity import DeviceIdentity, queue_keys
 
 
 class KnownInterfaces:
@@ -56,3 +56,38 @@ _INTERFACES: Final[HassKey[KnownInterfaces]] = HassKey(f"{DOMAIN}_interfaces")
 def async_known_interfaces(hass: HomeAssistant) -> KnownInterfaces:
     """Return the interfaces of all devices."""
     return hass.data.setdefault(_INTERFACES, KnownInterfaces())
+
+
+class DeviceInterfaces:
+    """The network interfaces of one device, and the keys of its command queue.
+
+    `shared` returns the normalized MAC addresses of the device that entries store of others, too.
+    """
+
+    __slots__ = ("_device_id", "_known", "_shared", "_uuid")
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        device_id: str,
+        uuid: str | None,
+        shared: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        """Start with an unknown set of interfaces."""
+        self._device_id = device_id
+        self._known = async_known_interfaces(hass)
+        self._shared = shared
+        self._uuid = uuid
+
+    def queue_keys(self, addresses: Iterable[str]) -> frozenset[str]:
+        """Return the keys of the command queue of a device with these MAC addresses."""
+        own = DeviceIdentity.create(addresses, uuid=self._uuid)
+        shared = self._shared().union(self._known.shared(self._device_id, own))
+        evidence = DeviceIdentity(own.mac_addresses - shared)
+        return queue_keys(self._device_id, self._uuid, evidence)
+
+    @callback
+    def async_learn(self, addresses: Iterable[str]) -> None:
+        """Remember the MAC addresses while the device is polled. Without any, forget the device."""
+        identity = DeviceIdentity.create(addresses, uuid=self._uuid)
+        self._known.async_update(self._device_id, identity)
