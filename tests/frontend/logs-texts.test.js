@@ -24,8 +24,17 @@ test("translations are used, and English for what is missing", () => {
 });
 
 test("all cards that load at once get their texts", async () => {
-  const localize = (key) => (key.endsWith("copy") ? "Kopieren" : "");
-  const hass = { loadBackendTranslation: async () => localize };
+  const requested = new Set();
+  const hass = {
+    language: "de",
+    // As Home Assistant does: a request for what is being loaded returns at once, without it.
+    loadBackendTranslation: async (category) => {
+      const isFirst = !requested.has(category);
+      requested.add(category);
+      await Promise.resolve();
+      return (key) => (isFirst && key.endsWith("copy") ? "Kopieren" : "");
+    },
+  };
   const cards = [new Texts(), new Texts()];
   await Promise.all(cards.map((texts) => texts.load(hass)));
   assert.deepEqual(
@@ -34,10 +43,13 @@ test("all cards that load at once get their texts", async () => {
   );
 });
 
-test("a page without the integration keeps the English texts", async () => {
+test("without the integration the texts stay English, until it is back", async () => {
   const texts = new Texts();
-  await texts.load({ loadBackendTranslation: () => Promise.reject(new Error("gone")) });
+  const gone = () => Promise.reject(new Error("gone"));
+  await texts.load({ language: "fr", loadBackendTranslation: gone });
   assert.equal(texts.text("copy"), "Copy");
+  await texts.load({ language: "fr", loadBackendTranslation: async () => () => "Copier" });
+  assert.equal(texts.text("copy"), "Copier");
 });
 
 for (const [what, error, expected] of [

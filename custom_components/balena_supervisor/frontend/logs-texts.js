@@ -43,21 +43,31 @@ const TEXTS = {
 // Errors that Home Assistant reports without a translation, by their code. Code 3 is a lost connection.
 const ERRORS = { unknown_command: "not_loaded", unauthorized: "admin_only", 3: "disconnected" };
 
+// By language. Of several requests at once, Home Assistant answers all but the first too early.
+const loading = new Map();
+
+async function load(hass) {
+  await hass.loadBackendTranslation("exceptions", DOMAIN);
+  return hass.loadBackendTranslation("config_panel", DOMAIN);
+}
+
 export class Texts {
   #localize;
 
-  /** Use loaded texts. If several cards load them at once, only the first gets all of them. */
   set localize(localize) {
     this.#localize = localize;
   }
 
   /** Load the translations of a language. Without them, the texts stay English. */
   async load(hass) {
+    const { language } = hass;
+    if (!loading.has(language)) {
+      loading.set(language, load(hass));
+    }
     try {
-      await hass.loadBackendTranslation("exceptions", DOMAIN);
-      this.#localize = await hass.loadBackendTranslation("config_panel", DOMAIN);
+      this.#localize = await loading.get(language);
     } catch {
-      // Keep the English fallback.
+      loading.delete(language);
     }
   }
 
