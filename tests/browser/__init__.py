@@ -47,9 +47,10 @@ def device_ids(page: Page) -> dict[str, str]:
 
 
 def open_start_page(demo: Demo, page: Page) -> None:
-    """Open the dashboard and wait for its tiles."""
+    """Open the dashboard and wait for its cards."""
     page.goto(demo.url)
-    expect(page.locator("hui-tile-card").first).to_be_visible()
+    cards = page.locator("balena-device-card .panel, balena-devices-card .tile")
+    expect(cards.first).to_be_visible()
 
 
 def navigate(page: Page, path: str) -> None:
