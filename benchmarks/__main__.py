@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import Final
 
 from . import dashboard, measurements, report
-from .connection import Connection
-from .targets import DASHBOARD, DETAILS, GROWING, TARGETS, TOGETHER
+from .connection import INTERVALS, Connection
+from .targets import (
+    DASHBOARD,
+    DETAILS,
+    DEVICES_OF_LEVELS,
+    GROWING,
+    LEVELS,
+    SUMMARY,
+    TARGETS,
+    TOGETHER,
+)
 from .timing import Figures
 
 _REPORT: Final = Path("docs/performance.md")
@@ -19,6 +28,14 @@ _DEVICES: Final = {
     Connection.ACCOUNT: (1, 10, 100, 1000, 2000),
 }
 _DASHBOARD_DEVICES: Final = (12, 100, 500, 2000)
+# What the summary shows.
+_INSTALLATIONS: Final = (
+    (Connection.DIRECT, 1),
+    (Connection.DIRECT, 100),
+    (Connection.ACCOUNT, 100),
+    (Connection.ACCOUNT, 1000),
+    (Connection.ACCOUNT, 2000),
+)
 # The idle time of these is measured together: 1,100 devices.
 _MIXED: Final = {Connection.DIRECT: 100, Connection.ACCOUNT: 1000}
 
@@ -88,8 +105,11 @@ def _measure_integration(options: argparse.Namespace) -> dict[str, str]:
                 rounds = _rounds(options.rounds, count)
                 figures[count] = run(measurements.costs, connection, count, rounds)
                 figures[count] |= run(measurements.memory, connection, count)
-                if connection is Connection.ACCOUNT and count in TOGETHER:
-                    figures[count] |= run(measurements.memory_with_details, count)
+                if connection is Connection.DIRECT:
+                    continue
+                for level in LEVELS if count == DEVICES_OF_LEVELS else ():
+                    figures[count] |= run(measurements.memory_of_level, count, level)
+                if count in TOGETHER:
                     figures[count] |= run(measurements.fleets, count, rounds)
             _add_growth(figures)
             figures[min(figures)] |= run(measurements.day, connection)
@@ -97,8 +117,13 @@ def _measure_integration(options: argparse.Namespace) -> dict[str, str]:
             # The result does not depend on the connection.
             first = measured[Connection.DIRECT]
             first[min(first)] |= run(measurements.imports)
-        _add_idle(measured, run(measurements.idle))
-    return {"targets": report.targets(TARGETS, measured)} | {
+        alone = run(measurements.idle)["idle alone"]
+    _add_totals(measured, alone)
+    _add_idle_of_both(measured, alone)
+    return {
+        "summary": report.summary(SUMMARY, measured, _INSTALLATIONS),
+        "targets": report.targets(TARGETS, measured),
+    } | {
         connection: report.details(DETAILS, measured, connection)
         for connection in measured
     }
@@ -109,15 +134,32 @@ def _rounds(rounds: int, devices: int) -> int:
     return rounds if devices < 1000 else max(2, rounds // 3)
 
 
-def _add_idle(
-    measured: Mapping[Connection, Mapping[int, Figures]], alone: Figures
+def _add_totals(
+    measured: Mapping[Connection, Mapping[int, Figures]], alone: float
+) -> None:
+    """Add the costs of whole installations. `alone` is the idle time without devices."""
+    for connection, by_count in measured.items():
+        polls = 60 / INTERVALS[connection].total_seconds()
+        for count, figures in by_count.items():
+            pollers = count if connection is Connection.DIRECT else 1
+            figures |= {
+                "memory": figures["memory per device"] * count,
+                "own idle": max(figures["idle"] - alone, 0.0),
+                "requests per minute": figures["requests"] * pollers * polls,
+                "bytes per minute": figures["body bytes"] * polls,
+                "idle alone": alone,
+            }
+
+
+def _add_idle_of_both(
+    measured: Mapping[Connection, Mapping[int, Figures]], alone: float
 ) -> None:
     """Add up the idle times of all devices, without that of Home Assistant alone."""
     parts = [measured.get(connection, {}).get(n) for connection, n in _MIXED.items()]
     if all(parts):
-        total = sum(part["idle"] - alone["idle alone"] for part in parts if part)
+        total = sum(part["idle"] - alone for part in parts if part)
         figures = measured[Connection.ACCOUNT][_MIXED[Connection.ACCOUNT]]
-        figures |= {"idle of both": total, **alone}
+        figures["idle of both"] = max(total, 0.0)
 
 
 def _add_growth(figures: dict[int, Figures]) -> None:

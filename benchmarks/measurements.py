@@ -20,13 +20,13 @@ from typing import Final
 from freezegun import freeze_time
 from pytest_homeassistant_custom_component.common import async_fire_time_changed  # type: ignore[import-untyped]
 
-from custom_components.balena_supervisor.const import ACCOUNT_INTERVAL, POLL_INTERVAL
+from custom_components.balena_supervisor.const import EntityLevel
 from homeassistant.const import EVENT_HOMEASSISTANT_STARTED
 from homeassistant.core import CoreState, HomeAssistant
 from homeassistant.helpers.recorder import async_initialize_recorder, get_instance
 from homeassistant.setup import async_setup_component
 
-from .connection import Connection
+from .connection import INTERVALS, Connection
 from .fleets import measure_fleets
 from .home_assistant import Installation, home_assistant, install
 from .timing import (
@@ -52,10 +52,6 @@ _KEEP_ALIVE: Final = 60.0
 # Seconds in which an account is polled once, and a local device four times.
 _IDLE: Final = 60.0
 _DAY: Final = timedelta(days=1)
-_INTERVALS: Final = {
-    Connection.DIRECT: POLL_INTERVAL,
-    Connection.ACCOUNT: ACCOUNT_INTERVAL,
-}
 # The number of repetitions of the import.
 _IMPORTS: Final = 11
 
@@ -70,12 +66,9 @@ def memory(connection: Connection, devices: int) -> Figures:
     return _run(_warm_up(connection), _memory(connection, devices))
 
 
-def memory_with_details(devices: int) -> Figures:
-    """Measure the memory of the devices of an account with the option for all details."""
-    return _run(
-        _warm_up(Connection.ACCOUNT),
-        _memory(Connection.ACCOUNT, devices, details=True),
-    )
+def memory_of_level(devices: int, level: EntityLevel) -> Figures:
+    """Measure the memory of the devices of an account with an option for more entities."""
+    return _run(_warm_up(Connection.ACCOUNT), _memory_of_level(devices, level))
 
 
 def fleets(devices: int, rounds: int) -> Figures:
@@ -288,10 +281,15 @@ def _collection() -> float:
     return perf_counter() - began
 
 
+async def _memory_of_level(devices: int, level: EntityLevel) -> Figures:
+    figures = await _memory(Connection.ACCOUNT, devices, level)
+    return {f"memory of {level}": figures["memory per device"]}
+
+
 async def _memory(
-    connection: Connection, devices: int, *, details: bool = False
+    connection: Connection, devices: int, level: EntityLevel = EntityLevel.ESSENTIAL
 ) -> Figures:
-    async with install(connection, devices, details=details) as home:
+    async with install(connection, devices, level=level) as home:
         with AllocatedMemory() as held:
             await home.set_up()
             await home.settle()
@@ -302,8 +300,6 @@ async def _memory(
             whole = held.count()
             json = held.count_of("*/homeassistant/helpers/json.py")
             own = held.count_of("*/custom_components/*")
-        if details:
-            return {"memory with details": whole / devices}
         return {
             "memory per device": whole / devices,
             "memory without json": (whole - json) / devices,
@@ -340,7 +336,7 @@ async def _day(connection: Connection) -> Figures:
 
             async def poll() -> None:
                 await home.api.send("measure")
-                frozen.tick(_INTERVALS[connection] + timedelta(seconds=1))
+                frozen.tick(INTERVALS[connection] + timedelta(seconds=1))
                 async_fire_time_changed(hass)
                 await hass.async_block_till_done(wait_background_tasks=True)
 

@@ -11,6 +11,10 @@ from .timing import Figures
 
 type Measured = Mapping[Connection, Mapping[int, Figures]]
 
+_INSTALLATIONS: Final = {
+    Connection.DIRECT: "local",
+    Connection.ACCOUNT: "of an account",
+}
 _CONNECTIONS: Final = {Connection.DIRECT: "direct", Connection.ACCOUNT: "by account"}
 
 
@@ -46,6 +50,24 @@ def _verdict(cells: Iterable[str], due: Iterable[bool | None]) -> str:
     if any(cell.startswith("**") for cell in judged):
         return "**no**"
     return "yes" if all(judged) else "as far as measured"
+
+
+def summary(
+    measures: Iterable[Measure],
+    measured: Measured,
+    installations: Iterable[tuple[Connection, int]],
+) -> str:
+    """Return the table of the costs of whole installations that were measured."""
+    found = {
+        f"{count:,} {_INSTALLATIONS[connection]}": measured[connection][count]
+        for connection, count in installations
+        if count in measured.get(connection, {})
+    }
+    rows = [
+        [measure.name, *(_cell(measure, figures) for figures in found.values())]
+        for measure in measures
+    ]
+    return _table(["Costs", *found], rows, text=1)
 
 
 def details(

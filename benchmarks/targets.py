@@ -7,12 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from custom_components.balena_supervisor.const import EntityLevel
+
 from .connection import Connection
 
 ALL_CONNECTIONS: Final = (Connection.DIRECT, Connection.ACCOUNT)
 _ACCOUNT: Final = (Connection.ACCOUNT,)
 # Numbers of devices of an account with which they are measured together.
 TOGETHER: Final = (1000, 2000)
+# The memory of more entities is measured with so many devices: Home Assistant limits the entities of an entry.
+LEVELS: Final = (EntityLevel.STANDARD, EntityLevel.ALL)
+DEVICES_OF_LEVELS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ MILLISECONDS: Final = Unit("{:,.1f} ms", 1e3)
 MICROSECONDS: Final = Unit("{:,.0f} µs", 1e6)
 KILOBYTES: Final = Unit("{:,.0f} kB", 1e-3)
 PERCENT: Final = Unit("{:.2f} %", 100)
+
+MEGABYTES: Final = Unit("{:,.1f} MB", 1e-6)
 
 type Limit = Callable[[Connection, int], float | None]
 
@@ -80,6 +87,19 @@ def _memory(connection: Connection, count: int) -> float | None:
         else None
     )
 
+
+# What people want to know, for a whole installation.
+SUMMARY: Final = (
+    Measure(name="Memory", figure="memory", unit=MEGABYTES),
+    Measure(
+        name="Processor time, share of one core",
+        figure="own idle",
+        unit=PERCENT,
+    ),
+    Measure(name="Requests per minute", figure="requests per minute"),
+    Measure(name="Data received per minute", figure="bytes per minute", unit=KILOBYTES),
+    Measure(name="Start, until all entities have states", figure="setup", unit=SECONDS),
+)
 
 TARGETS: Final = (
     Measure(
@@ -172,11 +192,17 @@ TARGETS: Final = (
         limit=_memory,
     ),
     Measure(
-        name="Memory per device with all details",
-        figure="memory with details",
+        name="Memory per device with the option Standard",
+        figure=f"memory of {EntityLevel.STANDARD}",
+        unit=KILOBYTES,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="Memory per device with the option All",
+        figure=f"memory of {EntityLevel.ALL}",
         unit=KILOBYTES,
         target="≤ 100 kB",
-        limit=_at_most(100e3, devices=TOGETHER),
+        limit=_at_most(100e3, devices=(DEVICES_OF_LEVELS,)),
         connections=_ACCOUNT,
     ),
     Measure(

@@ -8,13 +8,14 @@ from inspect import currentframe
 import logging
 import re
 import time
-from typing import Any, Final
+from typing import Any
 from unittest.mock import PropertyMock, patch
 
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory, real_monotonic
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from xdist.remote import Producer
 
 from custom_components.balena_supervisor.const import (
     CONF_CONNECTION,
@@ -47,7 +48,7 @@ from simulator import (
     SupervisorServer,
 )
 
-from . import translations
+from . import translations, workers
 
 _VARIABLES = (
     "SUPERVISOR_ADDRESS",
@@ -70,19 +71,32 @@ _SLOW_MACHINE = re.compile(
 )
 
 
-# The slowest files start first, so that the workers finish at about the same time.
-_SLOWEST: Final = (
-    "tests/browser/",
-    "tests/demo/",
-    "tests/test_voice.py",
-    "tests/test_long_life.py",
-    "tests/fuzz/",
-)
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Keep long texts out of the ids of tests, which the workers send several times."""
+    if isinstance(val, str | bytes) and len(val) > 200:
+        return f"{argname} of length {len(val)}"
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Move the slowest files to the front. All others keep their order."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_SLOWEST))
+    items.sort(key=lambda item: workers.order(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of workers for `-n auto` and `-n logical`."""
+    return workers.number_of_workers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer
+) -> workers.Scheduling | None:
+    """Distribute the tests for `--dist loadfile`."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    return workers.Scheduling(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -298,7 +312,7 @@ def account_entry(
     """Return the entry of an account with its fleet and its services, before its setup."""
     entry = MockConfigEntry(
         domain=DOMAIN,
-        minor_version=2,
+        minor_version=3,
         title="demo",
         unique_id=f"127.0.0.1_{cloud.tokens[token].actor}",
         data={
@@ -308,7 +322,7 @@ def account_entry(
             "url": cloud.url,
             "verify_ssl": True,
         },
-        options={"fleets": [fleet.id], "services": True, "details": True},
+        options={"fleets": [fleet.id], "services": True, "details": "all"},
     )
     entry.add_to_hass(hass)
     return entry

@@ -413,7 +413,7 @@ async def test_service_by_name_without_services(
     """A service can be commanded by its name if services are not included."""
     hass.config_entries.async_update_entry(
         account_entry,
-        options={"fleets": [fleet.id], "services": False, "details": True},
+        options={"fleets": [fleet.id], "services": False, "details": "all"},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)

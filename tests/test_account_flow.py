@@ -86,7 +86,7 @@ async def test_account(
         {"value": str(fleet.id), "label": "demo/kiosks (1)"},
     ]
     assert suggested_fleets(result) == [str(other.id), str(fleet.id)]
-    chosen = {"fleets": [str(fleet.id)], "services": True, "details": True}
+    chosen = {"fleets": [str(fleet.id)], "services": True, "details": "all"}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "demo"
@@ -103,7 +103,7 @@ async def test_account(
         "services": True,
         "voice_commands": False,
         "voice_questions": True,
-        "details": True,
+        "details": "all",
     }
 
 
@@ -121,11 +121,11 @@ async def test_no_fleet_is_chosen(
     """A fleet must be chosen."""
     result = await submit(hass, await begin(hass), typed(cloud, token))
     result = await submit(
-        hass, result, {"fleets": [], "services": False, "details": True}
+        hass, result, {"fleets": [], "services": False, "details": "all"}
     )
     assert result["errors"] == {"fleets": "no_fleet_chosen"}
     assert suggested_fleets(result) == []
-    chosen = {"fleets": [str(fleet.id)], "services": False, "details": True}
+    chosen = {"fleets": [str(fleet.id)], "services": False, "details": "all"}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
@@ -346,7 +346,7 @@ async def test_second_account(
     """A second account can be added."""
     other = cloud.add_token(username="other")
     result = await submit(hass, await begin(hass), typed(cloud, other))
-    chosen = {"fleets": [str(fleet.id)], "services": False, "details": True}
+    chosen = {"fleets": [str(fleet.id)], "services": False, "details": "all"}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "other"
@@ -585,7 +585,7 @@ async def test_two_servers_on_one_host(
         gateways = other.add_fleet("gateways")
         given = typed(other, other.add_token())
         result = await submit(hass, await begin(hass), given)
-        chosen = {"fleets": [str(gateways.id)], "services": False, "details": True}
+        chosen = {"fleets": [str(gateways.id)], "services": False, "details": "all"}
         result = await submit(hass, result, chosen)
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert result["result"].unique_id == f"127.0.0.1:{other.port}_500001"
@@ -661,7 +661,7 @@ async def test_options(
         "demo/kiosks (0)",
     ]
     configure = hass.config_entries.options.async_configure
-    chosen: dict[str, Any] = {"fleets": [], "services": False, "details": True}
+    chosen: dict[str, Any] = {"fleets": [], "services": False, "details": "all"}
     result = await configure(result["flow_id"], chosen)
     assert result["errors"] == {"fleets": "no_fleet_chosen"}
     chosen["fleets"] = [str(other.id), str(fleet.id)]
@@ -670,7 +670,7 @@ async def test_options(
     assert account_entry.options == {
         "fleets": [fleet.id, other.id],
         "services": False,
-        "details": True,
+        "details": "all",
         "one_shot_services": [],
         "voice_commands": False,
         "voice_questions": False,

@@ -27,7 +27,7 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util.yaml import parse_yaml
 from simulator import RECORDED_NEXT_RELEASE, Device
 
-from . import fail_at_lock, pass_time, service_name, state_of
+from . import fail_at_lock, pass_time, read_everything, service_name, state_of
 
 BLUEPRINTS: Final = Path(__file__).parent.parent / "blueprints/automation"
 
@@ -104,10 +104,10 @@ async def test_reboot_without_vpn(
     """A device without VPN is rebooted once a day until the VPN is back."""
     await use(hass, "reboot_without_vpn", device=device_id, minutes=30)
     device.vpn_connected = False
-    await pass_time(hass, freezer)
-    await pass_time(hass, freezer, 1799)
+    await read_everything(hass, freezer)
+    await pass_time(hass, freezer, 1750)
     assert not device.commands
-    await pass_time(hass, freezer, 1)
+    await pass_time(hass, freezer, 50)
     assert len(device.commands) == 1
     await live_through(hass, device, freezer, hours=21)
     assert len(device.commands) == 1

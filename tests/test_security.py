@@ -203,7 +203,11 @@ class TestSecrets:
             {"next_step_id": "account"},
             {"token": secrets["wrong token"], "server": home},
             {"token": token, "server": home},
-            {"fleets": [str(cloud_device.fleet.id)], "services": True, "details": True},
+            {
+                "fleets": [str(cloud_device.fleet.id)],
+                "services": True,
+                "details": "all",
+            },
         )
         await recorder.fill_in(
             client, FLOW, {"handler": DOMAIN}, {"next_step_id": "environment"}

@@ -27,6 +27,7 @@ from .const import (
     CONNECTION_ACCOUNT,
     NEW_VOICE_OPTIONS,
     SMALL_FLEET,
+    EntityLevel,
 )
 from .device.entry import BalenaConfigEntry
 from .flow_helpers import (
@@ -63,6 +64,8 @@ _REAUTH_SCHEMA: Final = vol.Schema({vol.Required(CONF_TOKEN): KEY_SELECTOR})
 
 # With this many devices or more, the option to include services is off by default.
 _MANY_DEVICES: Final = 100
+# Home Assistant allows 10,000 enabled entities for each entry.
+_MAX_STANDARD_DEVICES: Final = 500
 
 
 def _account_schema(errors: Errors) -> vol.Schema:
@@ -128,7 +131,7 @@ class AccountFlow(BaseFlow):
             or {
                 CONF_FLEETS: [str(fleet.id) for fleet in account.fleets],
                 CONF_SERVICES: devices < _MANY_DEVICES,
-                CONF_DETAILS: devices <= SMALL_FLEET,
+                CONF_DETAILS: _entity_level(devices),
             },
         )
 
@@ -214,3 +217,12 @@ class AccountFlow(BaseFlow):
             self.hass, data, entry.options if entry else None
         )
         return account, data, errors
+
+
+def _entity_level(devices: int) -> EntityLevel:
+    """Return which entities to suggest for the devices of an account with a number of devices."""
+    if devices <= SMALL_FLEET:
+        return EntityLevel.ALL
+    if devices <= _MAX_STANDARD_DEVICES:
+        return EntityLevel.STANDARD
+    return EntityLevel.ESSENTIAL

@@ -60,7 +60,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
     """Starts the flow of a local device or of an account."""
 
     VERSION = 1
-    MINOR_VERSION = 2
+    MINOR_VERSION = 3
 
     # Name and URL of a discovered device. The device that Home Assistant runs on has no URL.
     _discovered_name: str

@@ -1,6 +1,7 @@
 """Constants for the balena integration."""
 
 from datetime import timedelta
+from enum import StrEnum
 import logging
 from typing import Final
 
@@ -76,3 +77,11 @@ ACCOUNT_REFUSED_INTERVAL: Final = timedelta(minutes=5)
 # In a larger fleet, Supervisors are polled only during a command or an update, and after a
 # failed update.
 SMALL_FLEET: Final = 25
+
+
+class EntityLevel(StrEnum):
+    """The entities that each device of an account has, by an option of its entry."""
+
+    ESSENTIAL = "essential"
+    STANDARD = "standard"
+    ALL = "all"

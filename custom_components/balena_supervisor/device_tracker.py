@@ -14,10 +14,10 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .client import Location
 from .device.entry import BalenaConfigEntry
 from .entity import (
-    BalenaEntity,
     BalenaEntityDescription,
+    BalenaStoredEntity,
+    DeviceEntityFinder,
     async_add_device_entities,
-    device_entities,
 )
 
 PARALLEL_UPDATES = 0
@@ -46,20 +46,14 @@ async def async_setup_entry(
 ) -> None:
     """Set up the trackers of an entry."""
     await async_add_device_entities(
-        entry, async_add_entities, device_entities(BalenaTracker, TRACKERS)
+        entry, async_add_entities, DeviceEntityFinder(BalenaTracker, TRACKERS)
     )
 
 
-class BalenaTracker(BalenaEntity, TrackerEntity):
+class BalenaTracker(BalenaStoredEntity, TrackerEntity):
     """The location of a device that balenaCloud reports. An offline device keeps it."""
 
     _attr_source_type = SourceType.GPS
-
-    @property
-    @override
-    def available(self) -> bool:
-        """Whether the account answers."""
-        return self.coordinator.last_update_success
 
     @property
     @override

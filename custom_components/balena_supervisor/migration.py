@@ -10,7 +10,13 @@ from homeassistant.helpers.entity_registry import RegistryEntry, RegistryEntryDi
 from homeassistant.helpers.recorder import DATA_INSTANCE
 
 from .client import iterate_cooperatively
-from .const import CONF_CONNECTION, CONF_DETAILS, CONNECTION_ACCOUNT, DOMAIN
+from .const import (
+    CONF_CONNECTION,
+    CONF_DETAILS,
+    CONNECTION_ACCOUNT,
+    DOMAIN,
+    EntityLevel,
+)
 from .device.entry import BalenaConfigEntry
 from .entity import is_customized
 
@@ -83,6 +89,17 @@ async def async_migrate_to_1_2(hass: HomeAssistant, entry: BalenaConfigEntry) ->
                 registry.async_update_entity(entity.entity_id, disabled_by=None)
         _remove_statistics_unit(hass, entry)
     hass.config_entries.async_update_entry(entry, options=options, minor_version=2)
+
+
+def async_migrate_to_1_3(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
+    """Offer a third choice of entities. The devices keep those that they have."""
+    options = dict(entry.options)
+    if CONF_DETAILS in options:
+        has_details = options[CONF_DETAILS]
+        options[CONF_DETAILS] = (
+            EntityLevel.ALL if has_details else EntityLevel.STANDARD
+        ).value
+    hass.config_entries.async_update_entry(entry, options=options, minor_version=3)
 
 
 def _entities(

@@ -31,6 +31,7 @@ from .const import (
     CONF_VOICE_COMMANDS,
     CONF_VOICE_QUESTIONS,
     CONNECTION_ACCOUNT,
+    EntityLevel,
 )
 from .device.entry import BalenaConfigEntry, fleet_identifier
 from .flow_helpers import Errors, ProbedAccount, async_validate_account
@@ -162,7 +163,13 @@ def fleets_schema(
                 )
             ),
             vol.Required(CONF_SERVICES, default=True): BooleanSelector(),
-            vol.Required(CONF_DETAILS, default=True): BooleanSelector(),
+            vol.Required(CONF_DETAILS, default=EntityLevel.ALL.value): SelectSelector(
+                SelectSelectorConfig(
+                    options=[level.value for level in EntityLevel],
+                    mode=SelectSelectorMode.LIST,
+                    translation_key="entity_level",
+                )
+            ),
             vol.Optional(CONF_AREA_TAG): TextSelector(),
         }
     )

@@ -16,13 +16,13 @@ from .client import Release
 from .device.entry import BalenaConfigEntry
 from .device.state import release_label, short_commit
 from .entity import (
-    BalenaEntity,
     BalenaEntityDescription,
     BalenaFleetEntity,
     BalenaFleetEntityDescription,
+    BalenaStoredEntity,
+    DeviceEntityFinder,
     async_add_device_entities,
     async_add_fleet_entities,
-    device_entities,
 )
 
 # The balena API stores the changes, so the platform needs no limit.
@@ -75,7 +75,7 @@ async def async_setup_entry(
 ) -> None:
     """Set up the selects of an entry."""
     await async_add_device_entities(
-        entry, async_add_entities, device_entities(BalenaReleaseSelect, SELECTS)
+        entry, async_add_entities, DeviceEntityFinder(BalenaReleaseSelect, SELECTS)
     )
     async_add_fleet_entities(
         entry, async_add_entities, BalenaFleetReleaseSelect, FLEET_SELECTS
@@ -112,19 +112,13 @@ def _with_current(
     return name_releases(listed)
 
 
-class BalenaReleaseSelect(BalenaEntity, SelectEntity):
+class BalenaReleaseSelect(BalenaStoredEntity, SelectEntity):
     """The release that a device is pinned to, or that it tracks its fleet.
 
     The balena API stores it, so the device can be offline.
     """
 
     entity_description: BalenaSelectDescription
-
-    @property
-    @override
-    def available(self) -> bool:
-        """Whether the account answers."""
-        return self.coordinator.last_update_success
 
     @property
     @override

@@ -11,13 +11,13 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .const import ATTR_STOPPED_BY_ITSELF, ATTR_URL
 from .device.entry import BalenaConfigEntry
 from .entity import (
-    BalenaEntity,
     BalenaEntityDescription,
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
+    BalenaStoredEntity,
+    DeviceEntityFinder,
+    ServiceEntityFinder,
     async_add_device_entities,
-    device_entities,
-    service_entities,
 )
 
 # Each device has its own command queue, so the platform needs no limit.
@@ -49,7 +49,10 @@ SWITCHES = (
 
 SERVICE_SWITCHES = (
     BalenaServiceSwitchDescription(
-        key="running", translation_key="running", is_command=True
+        key="running",
+        translation_key="running",
+        is_command=True,
+        is_essential=True,
     ),
 )
 
@@ -63,22 +66,16 @@ async def async_setup_entry(
     await async_add_device_entities(
         entry,
         async_add_entities,
-        device_entities(BalenaPublicUrlSwitch, SWITCHES),
-        service_entities(BalenaServiceSwitch, SERVICE_SWITCHES),
+        DeviceEntityFinder(BalenaPublicUrlSwitch, SWITCHES),
+        ServiceEntityFinder(BalenaServiceSwitch, SERVICE_SWITCHES),
     )
 
 
-class BalenaPublicUrlSwitch(BalenaEntity, SwitchEntity):
+class BalenaPublicUrlSwitch(BalenaStoredEntity, SwitchEntity):
     """A switch that enables the public URL of a device.
 
     The balena API stores it, so the device can be offline.
     """
-
-    @property
-    @override
-    def available(self) -> bool:
-        """Whether the account answers."""
-        return self.coordinator.last_update_success
 
     @property
     @override

@@ -17,8 +17,8 @@ from .device.state import Status, release_label
 from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
+    DeviceEntityFinder,
     async_add_device_entities,
-    device_entities,
 )
 from .markdown import without_images
 
@@ -39,6 +39,7 @@ UPDATES = (
         # Without a target release there is no version to compare.
         exists_fn=lambda state: state.target_release is not None,
         enabled_in_fleet=True,
+        is_essential=True,
     ),
 )
 
@@ -50,7 +51,7 @@ async def async_setup_entry(
 ) -> None:
     """Set up the update entities of an entry."""
     await async_add_device_entities(
-        entry, async_add_entities, device_entities(BalenaUpdate, UPDATES)
+        entry, async_add_entities, DeviceEntityFinder(BalenaUpdate, UPDATES)
     )
 
 

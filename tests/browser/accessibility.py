@@ -19,7 +19,7 @@ _FAULTS_OF_HOME_ASSISTANT: Final = (
     ("aria-required-parent", "ha-combo-box-item"),
     ("button-name", "ha-select"),
     ("button-name", "ha-picker-field"),
-    ("color-contrast", "ha-input-search"),
+    ("color-contrast", "wa-input"),
 )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from http import HTTPStatus
 from itertools import batched, count
 import logging
@@ -240,7 +241,7 @@ class BalenaCloud:
                 pages += 1
                 known = len(rows)
                 async for data in iterate_cooperatively(page):
-                    key = _cache_key(data)
+                    key = _fingerprint(data)
                     row = self._row_cache.get(key) or DeviceRow.from_json(
                         parse_object(data)
                     )
@@ -423,13 +424,14 @@ class BalenaCloud:
         return response
 
 
-def _cache_key(data: object) -> bytes:
-    """Return the JSON of a value."""
+def _fingerprint(data: object) -> bytes:
+    """Return a hash of a value: the values themselves would need much memory."""
     try:
-        return orjson.dumps(data)
+        text = orjson.dumps(data)
     except TypeError:
         # orjson reads deeper nesting than it writes.
-        return repr(data).encode()
+        text = repr(data).encode()
+    return blake2b(text, digest_size=16).digest()
 
 
 @dataclass(slots=True)

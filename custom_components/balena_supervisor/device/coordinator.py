@@ -1,6 +1,6 @@
 """Coordinator of one device: its state, whichever way the device is reached."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -23,13 +23,14 @@ from ..client import (
     Unsupported,
     UpdateLocked,
 )
-from ..const import CONF_ONE_SHOT_SERVICES, LOGGER
+from ..const import CONF_ONE_SHOT_SERVICES, LOGGER, EntityLevel
 from ..exceptions import create_refusal, translate_error
 from .command_queue import CommandQueue
 from .environment import Environment
 from .expected_outage import ExpectedOutage
 from .history import async_get_history
 from .interfaces import DeviceInterfaces
+from .listeners import UpdateSource
 from .poll_schedule import PollSchedule
 from .public_url import PublicUrl
 from .reader import SupervisorReader
@@ -47,11 +48,11 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
     def __init__(
         self,
         hass: HomeAssistant,
-        entry: ConfigEntry[Any] | None,
+        entry: ConfigEntry[Any],
         name: str,
-        update_interval: timedelta | None = None,
+        update_interval: timedelta,
     ) -> None:
-        """Prepare to poll. Without an entry, the owner must call async_shutdown()."""
+        """Prepare to poll."""
         super().__init__(
             hass,
             LOGGER,
@@ -80,12 +81,17 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
             self._remove_listeners.pop()()
 
 
-class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
-    """Holds the state of one device.
+class DeviceCoordinator(UpdateSource):
+    """Holds the state of one device, and calls listeners when it changes.
 
     `uuid` is None if it is unknown. `is_own_device` is whether Home Assistant runs on the device.
+    `last_update_success` is whether the state is up to date.
     """
 
+    data: DeviceState
+    hass: HomeAssistant
+    last_update_success: bool
+    name: str
     reader: SupervisorReader
     tags: TagStore
     # Only an account can pin its devices, and only balenaCloud has public URLs.
@@ -93,16 +99,14 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     releases: ReleaseStore | None = None
     # Whether the device belongs to an account.
     is_in_fleet = False
-    # Whether it has all entities. A device of an account has them only with an option.
-    has_details = True
+    # The entities that it has. An option of an account decides about those of its devices.
+    entity_level = EntityLevel.ALL
     # Whether a failed poll shows that the device is offline.
     is_offline_after_failed_poll = True
 
     def __init__(
         self,
         hass: HomeAssistant,
-        entry: ConfigEntry[Any] | None,
-        name: str,
         *,
         device_id: str,
         entry_id: str,
@@ -114,7 +118,6 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         uuid: str | None,
     ) -> None:
         """Prepare; nothing is sent yet. `options` are those of the entry."""
-        super().__init__(hass, entry, name)
         self.device_id = device_id
         self.environment = environment
         self.is_own_device = is_own_device
@@ -122,16 +125,18 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         self.uuid = uuid
         self.command_queue = CommandQueue(hass)
         # Names of services that are expected to end.
-        self._one_shot_services = frozenset(options.get(CONF_ONE_SHOT_SERVICES, ()))
+        self._one_shot_services = options.get(CONF_ONE_SHOT_SERVICES, ())
         self.history = async_get_history(hass, device_id)
         self.interfaces = interfaces
-        self.expected_outage = ExpectedOutage(
-            lambda: self.history.services.expect_restart(self.data.services)
-        )
+        self.expected_outage = ExpectedOutage(self._expect_restart_of_services)
         self._entry_id = entry_id
         self._needs_reload = False
         self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
         self.schedule = PollSchedule()
+
+    @abstractmethod
+    async def async_request_refresh(self) -> None:
+        """Poll the device or its account."""
 
     @property
     @abstractmethod
@@ -158,7 +163,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @property
     def command_blocker(self) -> HomeAssistantError | None:
         """The error to raise instead of sending a command, or None."""
-        if not self._shutdown_requested and not self.hass.is_stopping:
+        if not self.is_shut_down and not self.hass.is_stopping:
             return None
         return self.refusal("stopping" if self.hass.is_stopping else "unloaded")
 
@@ -195,6 +200,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         Returns an error that explains the cause better, or None.
         """
 
+    @abstractmethod
     async def async_confirm_identity(self) -> None:
         """Make sure that a request reaches this device and no other one.
 
@@ -226,7 +232,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
                 )
             replacement_error: HomeAssistantError | None = None
             # The key of an entry that was unloaded meanwhile concerns nobody.
-            if not self._shutdown_requested:
+            if not self.is_shut_down:
                 replacement_error = await self.async_handle_auth_error(err)
             raise (
                 replacement_error
@@ -244,11 +250,8 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         """Poll soon and often: a command was sent."""
         self.schedule.record_command()
 
-    @override
-    async def async_shutdown(self) -> None:
-        """Stop updates, and forget the interfaces of the device."""
-        await super().async_shutdown()
-        self.interfaces.async_learn(())
+    def _expect_restart_of_services(self) -> None:
+        self.history.services.expect_restart(self.data.services)
 
     @callback
     def async_show(self, state: DeviceState) -> None:
@@ -268,6 +271,8 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         if is_complete:
             self.history.clear_lock_after_update(state)
         state = self.history.with_lock(state)
+        if not state.services and not self.history.has_services:
+            return state
         monitor = self.history.services
         if not state.online:
             if not self.expected_outage.is_active:

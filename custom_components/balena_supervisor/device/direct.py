@@ -16,7 +16,7 @@ from ..exceptions import translate_error
 from .address import async_follow_address
 from .address_issue import AddressIssue
 from .api_key import ApiKeyManager
-from .coordinator import DeviceCoordinator
+from .coordinator import BalenaCoordinator, DeviceCoordinator
 from .entry import BalenaConfigEntry, find_dashboard_page
 from .environment import Environment
 from .evidence import shared_mac_addresses
@@ -30,7 +30,7 @@ from .state import DeviceState
 from .tags import SupervisorTags
 
 
-class DirectCoordinator(DeviceCoordinator):
+class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
     """Polls one device."""
 
     config_entry: BalenaConfigEntry
@@ -53,10 +53,10 @@ class DirectCoordinator(DeviceCoordinator):
             device_id=device_id,
         )
         uuid = environment.device_uuid if is_own else None
-        super().__init__(
+        BalenaCoordinator.__init__(self, hass, entry, entry.title, POLL_INTERVAL)
+        DeviceCoordinator.__init__(
+            self,
             hass,
-            entry,
-            entry.title,
             device_id=device_id,
             entry_id=entry.entry_id,
             environment=environment,
@@ -68,7 +68,6 @@ class DirectCoordinator(DeviceCoordinator):
             supervisor=supervisor,
             uuid=uuid,
         )
-        self.update_interval = POLL_INTERVAL
         self._api_key = ApiKeyManager(hass, entry, supervisor)
         self._address_issue = AddressIssue(hass, entry)
         self._reauthentication = Reauthentication(hass, entry)
@@ -95,6 +94,12 @@ class DirectCoordinator(DeviceCoordinator):
         if self._identity.is_another_device:
             return self._identity.error(ServiceValidationError)
         return super().command_blocker
+
+    @override
+    async def async_shutdown(self) -> None:
+        """Stop polling, and forget the interfaces of the device."""
+        await super().async_shutdown()
+        self.interfaces.async_learn(())
 
     @override
     async def async_confirm_identity(self) -> None:
@@ -134,7 +139,9 @@ class DirectCoordinator(DeviceCoordinator):
         try:
             await self._identity.async_confirm_before_poll()
             async with self._api_key.lock:
-                state = await self.reader.read()
+                state = await self.reader.read(
+                    is_complete=self.update_interval == BUSY_INTERVAL
+                )
             if self._shutdown_requested:
                 return self.data
             await self._check_identity(state)

@@ -1,6 +1,5 @@
 """Network interfaces of all devices that Home Assistant polls, whichever entry they belong to."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -20,7 +19,8 @@ class KnownInterfaces:
     def __init__(self) -> None:
         """Start without devices."""
         self._identities: dict[str, DeviceIdentity] = {}
-        self._holders: defaultdict[str, set[str]] = defaultdict(set)
+        # Nearly all addresses have one holder.
+        self._holders: dict[str, tuple[str, ...]] = {}
 
     @callback
     def async_update(self, device_id: str, identity: DeviceIdentity) -> None:
@@ -29,11 +29,14 @@ class KnownInterfaces:
         if identity == before:
             return
         for address in before.mac_addresses - identity.mac_addresses:
-            self._holders[address].discard(device_id)
-            if not self._holders[address]:
+            others = self._others(address, device_id)
+            if others:
+                self._holders[address] = others
+            else:
                 del self._holders[address]
         for address in identity.mac_addresses:
-            self._holders[address].add(device_id)
+            others = self._others(address, device_id)
+            self._holders[address] = (*others, device_id)
         self._identities[device_id] = identity
         if not identity.mac_addresses:
             del self._identities[device_id]
@@ -41,12 +44,17 @@ class KnownInterfaces:
     def shared(self, device_id: str, identity: DeviceIdentity) -> Iterable[str]:
         """Yield the MAC addresses of a device that another one reports, too."""
         for address in identity.mac_addresses:
-            others = self._holders.get(address, set()) - {device_id}
+            others = self._others(address, device_id)
             if any(
                 not identity.is_of_same_device(self._identities[other])
                 for other in others
             ):
                 yield address
+
+    def _others(self, address: str, device_id: str) -> tuple[str, ...]:
+        """Return the other devices that report an address."""
+        holders = self._holders.get(address, ())
+        return tuple(holder for holder in holders if holder != device_id)
 
 
 _INTERFACES: Final[HassKey[KnownInterfaces]] = HassKey(f"{DOMAIN}_interfaces")

@@ -62,7 +62,6 @@ export class LogLines {
   // How many lines can be visible.
   #capacity = 30;
   #today;
-  #observer;
 
   /** Initialize an empty list. `onChange` is called when the number of lines or the position changes. */
   constructor(times, onChange) {
@@ -86,10 +85,6 @@ export class LogLines {
     const sizes = new ResizeObserver(() => this.#handleSize());
     sizes.observe(this.#body);
     sizes.observe(this.element);
-    this.#observer = new IntersectionObserver((entries) => this.#handleNear(entries), {
-      root: this.element,
-      rootMargin: `${MARGIN}px`,
-    });
   }
 
   get isEmpty() {
@@ -166,7 +161,6 @@ export class LogLines {
     const items = this.#session.visibleItems();
     const shown = this.#blocks.flatMap((block) => block.items);
     if (items.length !== shown.length || items.some((item, index) => item !== shown[index])) {
-      this.#observer.disconnect();
       this.#blocks = [];
       this.#body.replaceChildren();
       this.#append(items);
@@ -189,7 +183,6 @@ export class LogLines {
         block = make("div", { className: "block", items: [] });
         this.#blocks.push(block);
         this.#body.append(block);
-        this.#observer.observe(block);
       }
       block.items.push(item);
       if (block.lines) {
@@ -198,7 +191,7 @@ export class LogLines {
       changed.add(block);
     }
     for (const block of changed) {
-      // How high the block is, about, while it has no lines or is far from the visible part.
+      // How high the block is, about, while it has no lines.
       block.style.setProperty("--lines", block.items.length);
     }
   }
@@ -221,11 +214,18 @@ export class LogLines {
     }
   }
 
-  /** Create the lines of blocks that came near the visible part. */
-  #handleNear(entries) {
-    const near = entries.filter(({ isIntersecting }) => isIntersecting);
-    near.forEach(({ target }) => this.#render(target));
+  /** Create the lines of the blocks near the visible part. */
+  #renderNear() {
+    const { bottom, height, top } = this.element.getBoundingClientRect();
+    if (!height) {
+      return;
+    }
+    const near = this.#blocks.filter((block) => {
+      const place = block.lines ? undefined : block.getBoundingClientRect();
+      return place && place.bottom > top - MARGIN && place.top < bottom + MARGIN;
+    });
     if (near.length) {
+      near.forEach((block) => this.#render(block));
       // Once they have been laid out.
       setTimeout(() => this.#rememberPosition(), 100);
     }
@@ -236,21 +236,29 @@ export class LogLines {
     if (!block.lines) {
       block.lines = [];
       block.items.forEach((item) => this.#appendLine(block, item));
-      this.#observer.unobserve(block);
     }
   }
 
-  /** Create as many lines as can be visible, from a block on. */
+  /** Create as many lines as can be visible, from a block on. Returns the next block. */
   #renderFrom(index, step) {
     let missing = this.#capacity;
-    for (let block = index; missing > 0 && this.#blocks[block]; block += step) {
-      this.#render(this.#blocks[block]);
-      missing -= this.#blocks[block].items.length;
+    let next = index;
+    for (; missing > 0 && this.#blocks[next]; next += step) {
+      this.#render(this.#blocks[next]);
+      missing -= this.#blocks[next].items.length;
     }
+    return next;
   }
 
+  /** Create the lines at the end, and remove those before them, which cost time in each frame. */
   #renderEnd() {
-    this.#renderFrom(this.#blocks.length - 1, -1);
+    const last = this.#renderFrom(this.#blocks.length - 1, -1);
+    for (const block of this.#blocks.slice(0, last + 1)) {
+      if (block.lines) {
+        block.lines = undefined;
+        block.replaceChildren();
+      }
+    }
   }
 
   #line(item) {
@@ -303,9 +311,12 @@ export class LogLines {
     if (follows) {
       this.#renderEnd();
       this.element.scrollTop = this.element.scrollHeight;
-    } else if (hasMoved && anchor) {
+      return;
+    }
+    if (hasMoved && anchor) {
       this.#goTo(anchor);
     }
+    this.#renderNear();
   }
 
   /** Scroll to an item, or to the first visible one after it. */
@@ -341,6 +352,9 @@ export class LogLines {
     this.#session.follows = follows;
     this.#rememberPosition();
     this.element.classList.toggle("follows", follows);
+    if (!follows) {
+      this.#renderNear();
+    }
     if (hasChanged) {
       this.#onChange();
     }

@@ -50,7 +50,7 @@ export const STYLE = `
   }
   /* The card scrolls by itself. */
   .lines.follows { overflow-anchor: none; }
-  .block { content-visibility: auto; contain-intrinsic-block-size: calc(var(--lines) * 1.45em); }
+  .block { contain: content; }
   .block:empty { block-size: calc(var(--lines) * 1.45em); }
   .lines:not(.wraps) .block { width: max-content; min-width: 100%; }
   .line {
