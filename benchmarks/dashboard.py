@@ -76,7 +76,9 @@ class _Bench:
         views = await self.measured.run_on_nodes(f"{configs}.map(view => view.path)")
         devices = await self.home_assistant.command("config/device_registry/list")
         fleets = {item["id"] for item in devices if item.get("entry_type") == "service"}
-        return next((path for path in views if path in fleets), None)
+        return next(
+            (path for path in views if path.removeprefix("fleet-") in fleets), None
+        )
 
     async def poll(self) -> None:
         """Poll the account."""

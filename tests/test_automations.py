@@ -28,7 +28,7 @@ from homeassistant.helpers import (
 from homeassistant.setup import async_setup_component
 from simulator import RECORDED_NEXT_RELEASE, CloudDevice, Device
 
-from . import fail_at_lock, pass_time, state_of
+from . import fail_at_lock, pass_time, read_everything, state_of
 from .translations import FOLDER, TRANSLATIONS
 
 ICONS: Final[dict[str, Any]] = json.loads((FOLDER / "icons.json").read_text("utf-8"))
@@ -135,11 +135,10 @@ async def test_trigger(
     )
     for earlier in before:
         await earlier(device)
-        await pass_time(hass, freezer)
+        await read_everything(hass, freezer)
     assert not fired
     await happening(device)
-    await pass_time(hass, freezer)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     assert len(fired) == 1
 
 
@@ -169,8 +168,7 @@ async def test_names(
         actions=[{"event": "it_happened", "event_data": {"names": template}}],
     )
     await happening(device)
-    await pass_time(hass, freezer)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     assert [event.data["names"] for event in fired] == [names]
 
 
@@ -587,13 +585,13 @@ async def test_trigger_after_a_while(
         },
     )
     await vpn_lost(device)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     await vpn_restored(device)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     await pass_time(hass, freezer, 61)
     assert not fired
     await vpn_lost(device)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     assert not fired
     await pass_time(hass, freezer, 61)
     assert len(fired) == 1
@@ -709,7 +707,7 @@ async def test_start_before_entities(
     fired = await automate(hass, **with_target(LOST, VPN))
     await hass.config_entries.async_setup(loaded.entry_id)
     await vpn_lost(device)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     assert len(fired) == 1
 
 
@@ -751,7 +749,7 @@ async def test_condition(
     )
     for happening in earlier:
         await happening(device)
-        await pass_time(hass, freezer)
+        await read_everything(hass, freezer)
     hass.bus.async_fire("begin")
     await hass.async_block_till_done(wait_background_tasks=True)
     assert bool(fired) is passes

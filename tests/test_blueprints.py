@@ -27,7 +27,7 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util.yaml import parse_yaml
 from simulator import RECORDED_NEXT_RELEASE, Device
 
-from . import fail_at_lock, pass_time, service_name, state_of
+from . import fail_at_lock, pass_time, read_everything, service_name, state_of
 
 BLUEPRINTS: Final = Path(__file__).parent.parent / "blueprints/automation"
 
@@ -104,10 +104,10 @@ async def test_reboot_without_vpn(
     """A device without VPN is rebooted once a day until the VPN is back."""
     await use(hass, "reboot_without_vpn", device=device_id, minutes=30)
     device.vpn_connected = False
-    await pass_time(hass, freezer)
-    await pass_time(hass, freezer, 1799)
+    await read_everything(hass, freezer)
+    await pass_time(hass, freezer, 1750)
     assert not device.commands
-    await pass_time(hass, freezer, 1)
+    await pass_time(hass, freezer, 50)
     assert len(device.commands) == 1
     await live_through(hass, device, freezer, hours=21)
     assert len(device.commands) == 1
@@ -401,6 +401,7 @@ async def test_find_device(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A device blinks repeatedly while the toggle is on, but for a limited time."""
+    caplog.set_level("DEBUG", "homeassistant.components.automation")
     for blinks in range(1, 5):
         # The automation waits again after the device has answered.
         await until(
@@ -420,6 +421,7 @@ async def test_found_device(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A device stops blinking when the toggle is turned off."""
+    caplog.set_level("DEBUG", "homeassistant.components.automation")
     # If the toggle is turned off before the automation waits for it, the automation waits 15 seconds.
     await until(lambda: "wait for trigger" in caplog.text)
     target = {"entity_id": search}

@@ -919,7 +919,7 @@ async def test_key_in_an_answer_to_a_request_without_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Nothing contains a key that a server repeats from an earlier request."""
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "homeassistant")
     caplog.clear()
     fault = Fault.status(400, f"The key {device.api_key} is not valid")
     server.faults.add("GET", "/v1/device", fault)

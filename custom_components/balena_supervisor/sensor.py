@@ -54,7 +54,7 @@ class BalenaSensorDescription(BalenaEntityDescription, SensorEntityDescription):
     """Describes a sensor of a device."""
 
     value_fn: Callable[[DeviceState], StateType | datetime]
-    attributes_fn: Callable[[DeviceState], dict[str, Any]] | None = None
+    attributes_fn: Callable[[DeviceState], dict[str, Any] | None] | None = None
     is_shown_offline: bool = False
 
 
@@ -187,7 +187,7 @@ SENSORS = (
         exists_fn=lambda state: state.overall_status is not None,
         value_fn=lambda state: state.overall_status,
         attributes_fn=lambda state: (
-            {}
+            None
             if state.overall_progress is None
             else {ATTR_PROGRESS: state.overall_progress}
         ),

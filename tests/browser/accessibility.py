@@ -1,13 +1,16 @@
 """Accessibility checks of elements in an open page, with axe-core."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, Page
 
 _AXE: Final = (
     Path(__file__).parent.parent.parent / "node_modules/axe-core/axe.min.js"
 ).read_text("utf-8")
+type Colors = Literal["light", "dark"]
+
+COLORS: Final[tuple[Colors, ...]] = ("light", "dark")
 # WCAG 1.4.11: the contrast between the border of a control and what is around it.
 _BORDER_CONTRAST: Final = 3
 # Faults inside elements of Home Assistant, which the elements that use them cannot mend: the
@@ -16,8 +19,31 @@ _FAULTS_OF_HOME_ASSISTANT: Final = (
     ("aria-required-parent", "ha-combo-box-item"),
     ("button-name", "ha-select"),
     ("button-name", "ha-picker-field"),
-    ("color-contrast", "ha-input-search"),
+    ("color-contrast", "wa-input"),
 )
+
+
+def use_colors(page: Page, scheme: Colors) -> None:
+    """Let the page have light or dark colors."""
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(
+        "isDark => document.querySelector('home-assistant').hass.themes.darkMode === isDark",
+        arg=scheme == "dark",
+    )
+    # Colors change gradually.
+    page.evaluate(
+        """async () => {
+            const nextFrame = () => new Promise(requestAnimationFrame);
+            await nextFrame();
+            await nextFrame();
+            const roots = root => [root, ...[...root.querySelectorAll("*")]
+                .flatMap(({shadowRoot}) => shadowRoot ? roots(shadowRoot) : [])];
+            await Promise.allSettled(roots(document)
+                .flatMap(root => root.getAnimations())
+                .filter(({effect}) => effect.getComputedTiming().endTime < Infinity)
+                .map(({finished}) => finished));
+        }"""
+    )
 
 
 def violations(element: Locator) -> list[str]:

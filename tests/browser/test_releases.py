@@ -9,7 +9,7 @@ from simulator import CloudDevice, Release
 from simulator.fleets import KIOSK_RELEASE
 from simulator.scenarios import release_after
 
-from . import ATTACK, device_ids, open_start_page, refresh
+from . import ATTACK, device_ids, navigate, open_start_page, refresh
 from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
@@ -22,7 +22,7 @@ NOTES = f"**Faster start** ![b](https://attack.example/b.png) {ATTACK}"
 def open_device(demo: Demo, page: Page, name: str) -> None:
     """Open the page of a device."""
     open_start_page(demo, page)
-    page.goto(f"{demo.url}/config/devices/device/{device_ids(page)[name]}")
+    navigate(page, f"/config/devices/device/{device_ids(page)[name]}")
     expect(page.get_by_text("Device info")).to_be_visible()
 
 

@@ -23,21 +23,33 @@ test("translations are used, and English for what is missing", () => {
   assert.equal(texts.text("pause"), "Pause");
 });
 
-test("all cards that load at once get their texts", async () => {
-  const localize = (key) => (key.endsWith("copy") ? "Kopieren" : "");
-  const hass = { loadBackendTranslation: async () => localize };
+test("all cards that load at once get their texts, also if the dashboard is loading them", async () => {
+  let requests = 0;
+  const hass = {
+    language: "de",
+    // As Home Assistant does: a request for what is being loaded returns at once, without it.
+    loadBackendTranslation: async () => {
+      requests += 1;
+      const isLoaded = requests > 3;
+      return () => (isLoaded ? "Kopieren" : "");
+    },
+  };
   const cards = [new Texts(), new Texts()];
   await Promise.all(cards.map((texts) => texts.load(hass)));
   assert.deepEqual(
     cards.map((texts) => texts.text("copy")),
     ["Kopieren", "Kopieren"],
   );
+  assert.equal(requests, 4);
 });
 
-test("a page without the integration keeps the English texts", async () => {
+test("without the integration the texts stay English, until it is back", async () => {
   const texts = new Texts();
-  await texts.load({ loadBackendTranslation: () => Promise.reject(new Error("gone")) });
+  const gone = () => Promise.reject(new Error("gone"));
+  await texts.load({ language: "fr", loadBackendTranslation: gone });
   assert.equal(texts.text("copy"), "Copy");
+  await texts.load({ language: "fr", loadBackendTranslation: async () => () => "Copier" });
+  assert.equal(texts.text("copy"), "Copier");
 });
 
 for (const [what, error, expected] of [

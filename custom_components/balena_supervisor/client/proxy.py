@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from time import monotonic
 from typing import Final
@@ -94,10 +95,13 @@ class ProxyTransport:
     def __init__(self, http: HttpClient, uuid: str, throttle: Throttle) -> None:
         """Initialize the transport to the device with this UUID."""
         self._http = http
-        # One read per device, so that a device that does not respond cannot block the others.
-        self._device_reads = asyncio.Semaphore(1)
         self._throttle = throttle
         self._uuid = uuid
+
+    @cached_property
+    def _device_reads(self) -> asyncio.Semaphore:
+        """One read per device, so that a device that does not respond cannot block the others."""
+        return asyncio.Semaphore(1)
 
     async def request(
         self,

@@ -174,7 +174,19 @@ class BalenaLogsCard extends HTMLElement {
     const frame = make("div", { className: "frame" }, lines.element, newest);
     const card = make("ha-card", {}, title, bar, frame, waiting, status);
     this.attachShadow({ mode: "open" }).append(make("style", { textContent: STYLE }), card);
-    this.#parts = { bar, buttons, choices, filter, frame, lines, newest, status, title, waiting };
+    this.#parts = {
+      bar,
+      buttons,
+      card,
+      choices,
+      filter,
+      frame,
+      lines,
+      newest,
+      status,
+      title,
+      waiting,
+    };
     this.#label();
   }
 
@@ -182,10 +194,11 @@ class BalenaLogsCard extends HTMLElement {
     if (!this.#session || !this.#parts) {
       return;
     }
-    const { buttons, filter, lines, newest, title } = this.#parts;
+    const { buttons, card, filter, lines, newest, title } = this.#parts;
     const text = (key) => this.#texts.text(key);
     title.textContent = this.#config.title ?? text("title");
     title.hidden = this.#config.title === "";
+    card.classList.toggle("compact", Boolean(this.#config.compact));
     filter.update(text("filter"), this.#session.filterText);
     buttons.copy.update(text("copy"), "mdi:content-copy");
     buttons.download.update(text("download"), "mdi:download");
@@ -246,7 +259,8 @@ class BalenaLogsCard extends HTMLElement {
     const { bar, buttons, frame, lines, newest, status, waiting } = this.#parts;
     const { follows, held, isPaused, wraps } = this.#session;
     const isAdmin = this.#hass.user?.is_admin ?? true;
-    bar.hidden = frame.hidden = !isAdmin;
+    bar.hidden = !isAdmin || Boolean(this.#config.compact);
+    frame.hidden = !isAdmin;
     newest.hidden = follows;
     buttons.pause.update(
       this.#texts.text(isPaused ? "follow" : "pause"),

@@ -18,6 +18,10 @@ const MARGIN = 300;
 // Closer to the end than this, in pixels, the list follows new lines.
 const END = 24;
 
+// Home Assistant lays out a new card in several steps. Until then, milliseconds, the list stays at its
+// line.
+const RESTORE_TIME = 1000;
+
 // Milliseconds between two frames with new lines. Nobody reads faster, and each frame costs.
 const DRAW_INTERVAL = 500;
 
@@ -53,12 +57,11 @@ export class LogLines {
   #blocks = [];
   // The element of each item that was near the visible part.
   #elements = new WeakMap();
-  #isRestoring = false;
+  #restoresUntil = 0;
   #isRefreshing = false;
   // How many lines can be visible.
   #capacity = 30;
   #today;
-  #observer;
 
   /** Initialize an empty list. `onChange` is called when the number of lines or the position changes. */
   constructor(times, onChange) {
@@ -70,6 +73,10 @@ export class LogLines {
     this.element.setAttribute("role", "log");
     this.element.setAttribute("aria-live", "off");
     this.element.addEventListener("scroll", () => this.#handleScroll(), { passive: true });
+    for (const action of ["keydown", "pointerdown", "touchmove", "wheel"]) {
+      this.element.addEventListener(action, () => (this.#restoresUntil = 0), { passive: true });
+    }
+    this.element.addEventListener("keydown", (event) => this.#handleKey(event));
     this.element.addEventListener("pointerover", ({ target }) => {
       if (target.matches("time")) {
         target.title = times.long(target.dateTime);
@@ -78,16 +85,6 @@ export class LogLines {
     const sizes = new ResizeObserver(() => this.#handleSize());
     sizes.observe(this.#body);
     sizes.observe(this.element);
-    this.#observer = new IntersectionObserver(
-      (entries) => {
-        for (const { isIntersecting, target } of entries) {
-          if (isIntersecting) {
-            this.#render(target);
-          }
-        }
-      },
-      { root: this.element, rootMargin: `${MARGIN}px` },
-    );
   }
 
   get isEmpty() {
@@ -101,7 +98,7 @@ export class LogLines {
   /** Show the lines and the position of a session. */
   show(session) {
     this.#session = session;
-    this.#isRestoring = true;
+    this.#restoresUntil = performance.now() + RESTORE_TIME;
     this.wrap();
     this.#rebuild();
   }
@@ -164,14 +161,14 @@ export class LogLines {
     const items = this.#session.visibleItems();
     const shown = this.#blocks.flatMap((block) => block.items);
     if (items.length !== shown.length || items.some((item, index) => item !== shown[index])) {
-      this.#observer.disconnect();
       this.#blocks = [];
       this.#body.replaceChildren();
       this.#append(items);
       // Stay near the line that was at the top.
-      this.#isRestoring = true;
+      this.#keepPosition(true);
+    } else {
+      this.#keepPosition();
     }
-    this.#keepPosition();
     this.#onChange();
   }
 
@@ -186,7 +183,6 @@ export class LogLines {
         block = make("div", { className: "block", items: [] });
         this.#blocks.push(block);
         this.#body.append(block);
-        this.#observer.observe(block);
       }
       block.items.push(item);
       if (block.lines) {
@@ -195,7 +191,7 @@ export class LogLines {
       changed.add(block);
     }
     for (const block of changed) {
-      // How high the block is, about, while it has no lines or is far from the visible part.
+      // How high the block is, about, while it has no lines.
       block.style.setProperty("--lines", block.items.length);
     }
   }
@@ -218,26 +214,51 @@ export class LogLines {
     }
   }
 
+  /** Create the lines of the blocks near the visible part. */
+  #renderNear() {
+    const { bottom, height, top } = this.element.getBoundingClientRect();
+    if (!height) {
+      return;
+    }
+    const near = this.#blocks.filter((block) => {
+      const place = block.lines ? undefined : block.getBoundingClientRect();
+      return place && place.bottom > top - MARGIN && place.top < bottom + MARGIN;
+    });
+    if (near.length) {
+      near.forEach((block) => this.#render(block));
+      // Once they have been laid out.
+      setTimeout(() => this.#rememberPosition(), 100);
+    }
+  }
+
   /** Create the lines of a block. */
   #render(block) {
     if (!block.lines) {
       block.lines = [];
       block.items.forEach((item) => this.#appendLine(block, item));
-      this.#observer.unobserve(block);
     }
   }
 
-  /** Create as many lines as can be visible, from a block on. */
+  /** Create as many lines as can be visible, from a block on. Returns the next block. */
   #renderFrom(index, step) {
     let missing = this.#capacity;
-    for (let block = index; missing > 0 && this.#blocks[block]; block += step) {
-      this.#render(this.#blocks[block]);
-      missing -= this.#blocks[block].items.length;
+    let next = index;
+    for (; missing > 0 && this.#blocks[next]; next += step) {
+      this.#render(this.#blocks[next]);
+      missing -= this.#blocks[next].items.length;
     }
+    return next;
   }
 
+  /** Create the lines at the end, and remove those before them, which cost time in each frame. */
   #renderEnd() {
-    this.#renderFrom(this.#blocks.length - 1, -1);
+    const last = this.#renderFrom(this.#blocks.length - 1, -1);
+    for (const block of this.#blocks.slice(0, last + 1)) {
+      if (block.lines) {
+        block.lines = undefined;
+        block.replaceChildren();
+      }
+    }
   }
 
   #line(item) {
@@ -276,7 +297,12 @@ export class LogLines {
     }
   }
 
-  #keepPosition() {
+  get #isRestoring() {
+    return performance.now() < this.#restoresUntil;
+  }
+
+  /** Scroll to the end while the list follows, else to its line if that may have moved. */
+  #keepPosition(hasMoved = this.#isRestoring) {
     if (!this.#session) {
       return;
     }
@@ -285,11 +311,12 @@ export class LogLines {
     if (follows) {
       this.#renderEnd();
       this.element.scrollTop = this.element.scrollHeight;
-    } else if (this.#isRestoring && anchor) {
+      return;
+    }
+    if (hasMoved && anchor) {
       this.#goTo(anchor);
     }
-    // Without a size, nothing has been scrolled.
-    this.#isRestoring &&= this.isEmpty || !this.element.clientHeight;
+    this.#renderNear();
   }
 
   /** Scroll to an item, or to the first visible one after it. */
@@ -303,6 +330,18 @@ export class LogLines {
     }
   }
 
+  /** Go to the first or the last line. Browsers aim at where it seems to be before it is laid out. */
+  #handleKey(event) {
+    if (event.key === "Home") {
+      this.#renderFrom(0, 1);
+      this.element.scrollTop = 0;
+      event.preventDefault();
+    } else if (event.key === "End") {
+      this.goToEnd();
+      event.preventDefault();
+    }
+  }
+
   #handleScroll() {
     if (this.#isRestoring) {
       return;
@@ -311,17 +350,27 @@ export class LogLines {
     const follows = scrollHeight - scrollTop - clientHeight < END;
     const hasChanged = this.#session.follows !== follows;
     this.#session.follows = follows;
-    this.#session.anchor = follows ? undefined : this.#top();
+    this.#rememberPosition();
     this.element.classList.toggle("follows", follows);
+    if (!follows) {
+      this.#renderNear();
+    }
     if (hasChanged) {
       this.#onChange();
+    }
+  }
+
+  /** Remember the first visible line, for the next card. */
+  #rememberPosition() {
+    if (!this.#isRestoring && this.element.isConnected) {
+      this.#session.anchor = this.#session.follows ? undefined : this.#top();
     }
   }
 
   /** Return the first visible item. */
   #top() {
     const { left, top } = this.element.getBoundingClientRect();
-    const element = this.element.getRootNode().elementFromPoint(left + 20, top + 20);
-    return element?.closest(".line")?.item;
+    const element = this.element.getRootNode().elementFromPoint(left + 20, top + 12);
+    return element?.closest(".line")?.item ?? element?.closest(".block")?.items[0];
   }
 }

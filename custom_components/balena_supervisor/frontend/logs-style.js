@@ -12,6 +12,7 @@ export const STYLE = `
     margin: 0; font-size: var(--ha-font-size-l, 16px);
     font-weight: var(--ha-font-weight-medium, 500); overflow-wrap: anywhere;
   }
+  ha-card.compact { min-height: 0; padding: 0; border: 0; }
   .bar { display: flex; flex-direction: column; gap: var(--ha-space-2, 8px); }
   .tools, .buttons, .choices.native { display: flex; flex-wrap: wrap; gap: var(--ha-space-1, 4px); }
   .tools { align-items: center; }
@@ -49,7 +50,7 @@ export const STYLE = `
   }
   /* The card scrolls by itself. */
   .lines.follows { overflow-anchor: none; }
-  .block { content-visibility: auto; contain-intrinsic-block-size: calc(var(--lines) * 1.45em); }
+  .block { contain: content; }
   .block:empty { block-size: calc(var(--lines) * 1.45em); }
   .lines:not(.wraps) .block { width: max-content; min-width: 100%; }
   .line {

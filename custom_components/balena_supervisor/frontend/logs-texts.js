@@ -43,21 +43,42 @@ const TEXTS = {
 // Errors that Home Assistant reports without a translation, by their code. Code 3 is a lost connection.
 const ERRORS = { unknown_command: "not_loaded", unauthorized: "admin_only", 3: "disconnected" };
 
+// Home Assistant answers a request for texts that something else is loading at once, without them.
+// In milliseconds.
+const TEXT_WAIT = 100;
+const MAX_TEXT_WAIT = 5000;
+
+// By language, for all cards.
+const loading = new Map();
+
+async function load(hass) {
+  await hass.loadBackendTranslation("exceptions", DOMAIN);
+  const request = () => hass.loadBackendTranslation("config_panel", DOMAIN);
+  let localize = await request();
+  for (let wait = 0; wait < MAX_TEXT_WAIT && !localize(`${PREFIX}.title`); wait += TEXT_WAIT) {
+    await new Promise((resolve) => setTimeout(resolve, TEXT_WAIT));
+    localize = await request();
+  }
+  return localize;
+}
+
 export class Texts {
   #localize;
 
-  /** Use loaded texts. If several cards load them at once, only the first gets all of them. */
   set localize(localize) {
     this.#localize = localize;
   }
 
   /** Load the translations of a language. Without them, the texts stay English. */
   async load(hass) {
+    const { language } = hass;
+    if (!loading.has(language)) {
+      loading.set(language, load(hass));
+    }
     try {
-      await hass.loadBackendTranslation("exceptions", DOMAIN);
-      this.#localize = await hass.loadBackendTranslation("config_panel", DOMAIN);
+      this.#localize = await loading.get(language);
     } catch {
-      // Keep the English fallback.
+      loading.delete(language);
     }
   }
 
