@@ -40,8 +40,7 @@ export class LiveCard extends HTMLElement {
   setConfig(config) {
     this.constructor.check?.(config);
     this.config = config;
-    this.#shown = undefined;
-    this.#plan(0);
+    this.#showSoon();
   }
 
   set hass(hass) {
@@ -67,8 +66,7 @@ export class LiveCard extends HTMLElement {
 
   connectedCallback() {
     this.#ticker = setInterval(() => this.refresh(), TICK);
-    this.#shown = undefined;
-    this.#plan(0);
+    this.#showSoon();
   }
 
   disconnectedCallback() {
@@ -76,6 +74,12 @@ export class LiveCard extends HTMLElement {
     clearInterval(this.#ticker);
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** Show everything again before the browser paints. */
+  #showSoon() {
+    this.#shown = undefined;
+    queueMicrotask(() => this.update());
   }
 
   #plan(delay) {
@@ -158,6 +162,13 @@ export function set(element, values) {
   }
 }
 
+/** Change an attribute of an element only if it is another one. */
+export function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== value) {
+    element.setAttribute(name, value);
+  }
+}
+
 /**
  * Show a list of items by their keys. `create` returns the element of a new item, and `update` fills
  * it. Elements of items that stay are kept, with the keyboard focus.
@@ -230,9 +241,7 @@ export class Notices {
     update: (element, { text, label, href }) => {
       set(element.text, { textContent: text });
       set(element.link, { textContent: label, hidden: !href });
-      if (href && element.link.getAttribute("href") !== href) {
-        element.link.setAttribute("href", href);
-      }
+      setAttribute(element.link, "href", href || "#");
     },
   });
 
