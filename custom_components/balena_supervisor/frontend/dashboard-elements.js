@@ -32,6 +32,7 @@ export class LiveCard extends HTMLElement {
   notices;
   #followed = [];
   #shown;
+  #views;
   #language;
   #delay = COLLECT;
   #timer;
@@ -120,12 +121,16 @@ export class LiveCard extends HTMLElement {
     if (this.text && this.config && this.isConnected) {
       this.#followed = this.follow();
       this.#shown = this.hassNow;
+      this.#views = viewsAround(this);
       this.show();
     }
   }
 
-  /** Return the path of a view of the dashboard on which the card is. */
+  /** Return the path of a view of the dashboard on which the card is, undefined if it has no such view. */
   viewPath(name) {
+    if (this.#views && !this.#views.has(name)) {
+      return undefined;
+    }
     return `/${location.pathname.split("/")[1]}/${name}`;
   }
 
@@ -141,6 +146,23 @@ export class LiveCard extends HTMLElement {
   fire(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { bubbles: true, composed: true, detail }));
   }
+}
+
+// The paths of the views of each dashboard.
+const pathsOf = new WeakMap();
+
+/** Return the paths of the views of the dashboard around an element, undefined if nobody knows them. */
+function viewsAround(element) {
+  for (let node = element; node; node = node.parentNode ?? node.host) {
+    const views = node.lovelace?.config?.views;
+    if (views) {
+      if (!pathsOf.has(views)) {
+        pathsOf.set(views, new Set(views.map(({ path }) => path)));
+      }
+      return pathsOf.get(views);
+    }
+  }
+  return undefined;
 }
 
 /** Return an action that calls an action of an entity, after a confirmation if there is a text. */

@@ -220,9 +220,9 @@ class BalenaDevicesCard extends LiveCard {
       more: more.filter(Boolean).join(" · "),
       icon: iconOf(condition),
       level: condition.level,
-      href: this.config.views
-        ? this.viewPath(`device-${device.id}`)
-        : hass.user?.is_admin && `/config/devices/device/${device.id}`,
+      href:
+        (this.config.views && this.viewPath(`device-${device.id}`)) ||
+        (hass.user?.is_admin && `/config/devices/device/${device.id}`),
       entity: condition.entity ?? Object.values(device.entities)[0],
     };
   }
