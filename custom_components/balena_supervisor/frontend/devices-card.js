@@ -271,7 +271,6 @@ class BalenaDevicesCard extends LiveCard {
     if (!isShown) {
       return;
     }
-    // A form needs its fields at once, so it is created when there are some.
     this.#tools ??= this.#buildTools();
     const { choices, filter } = this.#tools;
     const { text } = this;
@@ -339,8 +338,9 @@ class BalenaDevicesCard extends LiveCard {
   }
 
   #buildTools() {
-    const filter = makeSearch((value) => this.#change({ query: value }));
-    const choices = makeChoices((name, value) => this.#change({ [name]: value }));
+    // Home Assistant's own controls would take longer than all of the tiles.
+    const filter = makeSearch((value) => this.#change({ query: value }), false);
+    const choices = makeChoices((name, value) => this.#change({ [name]: value }), false);
     this.#parts.tools.prepend(filter.element, choices.element);
     return { choices, filter };
   }
