@@ -1,6 +1,7 @@
 """Call an action on many devices: at most 20 at once, with the pauses that the balena API requires."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -37,8 +38,33 @@ async def async_run_all[ResultT](
     return [results[number] for number in sorted(results)]
 
 
+class RequestPaces:
+    """The paces of the accounts that an action calls. Each pauses for its own balena API.
+
+    Without `pauses`, a call fails as soon as the balena API refuses it.
+    """
+
+    def __init__(self, *, pauses: bool) -> None:
+        """Start without a pause."""
+        self._by_entry: defaultdict[str, RequestPace] = defaultdict(RequestPace)
+        self._pauses = pauses
+
+    @property
+    def pause(self) -> float:
+        """Seconds until all calls continue, 0 if there is no pause."""
+        return max((pace.pause for pace in self._by_entry.values()), default=0.0)
+
+    async def call[ResultT](
+        self, entry_id: str, call: Call[ResultT], device: str
+    ) -> ResultT:
+        """Call a device of an entry at the pace of the entry. Raises HomeAssistantError."""
+        if not self._pauses:
+            return await call()
+        return await self._by_entry[entry_id].call(call, device)
+
+
 class RequestPace:
-    """Pauses all calls of an action while the balena API refuses requests with status 429."""
+    """Pauses the calls of an action to one account while its balena API refuses requests with status 429."""
 
     def __init__(self) -> None:
         """Start without a pause."""

@@ -119,6 +119,7 @@ class DeviceCoordinator(UpdateSource):
     ) -> None:
         """Prepare; nothing is sent yet. `options` are those of the entry."""
         self.device_id = device_id
+        self.entry_id = entry_id
         self.environment = environment
         self.is_own_device = is_own_device
         self.supervisor = supervisor
@@ -129,7 +130,6 @@ class DeviceCoordinator(UpdateSource):
         self.history = async_get_history(hass, device_id)
         self.interfaces = interfaces
         self.expected_outage = ExpectedOutage(self._expect_restart_of_services)
-        self._entry_id = entry_id
         self._needs_reload = False
         self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
         self.schedule = PollSchedule()
@@ -303,5 +303,5 @@ class DeviceCoordinator(UpdateSource):
         )
         if has_moved and self.data is not None and not self._needs_reload:
             self._needs_reload = True
-            self.hass.config_entries.async_schedule_reload(self._entry_id)
+            self.hass.config_entries.async_schedule_reload(self.entry_id)
         return not self._needs_reload
