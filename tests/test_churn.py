@@ -9,7 +9,11 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.balena_supervisor.const import CONF_DETAILS, EntityLevel
+from custom_components.balena_supervisor.const import (
+    CONF_DETAILS,
+    DOMAIN,
+    EntityLevel,
+)
 from custom_components.balena_supervisor.device.entry import BalenaDevice
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -130,3 +134,27 @@ async def test_devices_that_join_again_keep_their_entity_ids(
     assert ids() == alone
     await join(hass, freezer, cloud, fleet, uuids)
     assert ids() == joined
+
+
+async def test_device_that_was_registered_again(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    cloud_device: CloudDevice,
+    member_id: str,
+) -> None:
+    """Between two polls, a device can leave balena and join again: with its uuid, but another id."""
+    uuid = cloud_device.device.uuid
+    cloud.remove_device(uuid)
+    again = cloud.make_device(fleet, "kiosk-lobby", uuid=uuid)
+    assert again.id != cloud_device.id
+    await pass_time(hass, freezer, MINUTE)
+    await hass.services.async_call(
+        DOMAIN,
+        "set_tags",
+        {"device_id": member_id, "tags": {"area": "Cellar"}},
+        blocking=True,
+    )
+    assert ("area", "Cellar") in again.device.tags.values()

@@ -10,6 +10,7 @@ from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
+from homeassistant.setup import async_setup_component
 from simulator import (
     RECORDED_NEXT_RELEASE,
     Device,
@@ -621,3 +622,25 @@ async def test_invalid_text(
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_ip_address") == "::1"
     assert len(state_of(hass, f"sensor.{NAME}_os_version")) <= 255
+
+
+async def test_requested_update_is_complete(
+    freezer: FrozenDateTimeFactory,
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    device: Device,
+) -> None:
+    """An update that a user requests reads what takes turns, too."""
+    assert await async_setup_component(hass, "homeassistant", {})
+    await pass_time(hass, freezer)
+    device.healthy = False
+    server.requests.clear()
+    await hass.services.async_call(
+        "homeassistant",
+        "update_entity",
+        {"entity_id": f"binary_sensor.{NAME}_supervisor"},
+        blocking=True,
+    )
+    assert len(server.requests) == 5
+    assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "on"
