@@ -9,11 +9,7 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.balena_supervisor.const import (
-    CONF_DETAILS,
-    DOMAIN,
-    EntityLevel,
-)
+from custom_components.balena_supervisor.const import CONF_DETAILS, DOMAIN, EntityLevel
 from custom_components.balena_supervisor.device.entry import BalenaDevice
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er

@@ -76,19 +76,6 @@ async def test_poll_after_a_change_is_complete(
     ]
 
 
-async def test_poll_after_a_pause_is_complete(
-    freezer: FrozenDateTimeFactory,
-    hass: HomeAssistant,
-    loaded: MockConfigEntry,
-    server: SupervisorServer,
-) -> None:
-    """A poll after more than a minute reads everything, for users with their own schedule."""
-    await pass_time(hass, freezer)
-    server.requests.clear()
-    await pass_time(hass, freezer, 61)
-    assert len(server.requests) == 5
-
-
 async def test_keys_travel_in_the_header_only(
     loaded: MockConfigEntry, server: SupervisorServer, device: Device
 ) -> None:

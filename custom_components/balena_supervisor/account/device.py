@@ -115,7 +115,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
         self.last_update_success = True
         self.name = row.name or row.uuid
         self._account = account
-        self.entity_level = EntityLevel(account.entry.options.get(CONF_DETAILS))
+        self.entity_level = EntityLevel(account.entry.options[CONF_DETAILS])
         self.tags = CloudTags(account.cloud, self, account.details.tags)
         self.public_url = CloudPublicUrl(account.cloud, self)
         self.releases = AccountDeviceReleases(

@@ -26,13 +26,7 @@ from ..client import (
     Unsupported,
     Vpn,
 )
-from ..const import (
-    CRASH_PAUSE,
-    DETAILS_INTERVAL,
-    LOGGER,
-    POLL_INTERVAL,
-    UNHEALTHY_PAUSE,
-)
+from ..const import CRASH_PAUSE, DETAILS_INTERVAL, LOGGER, UNHEALTHY_PAUSE
 from .app_selector import AppSelector, report_of_apps
 from .state import (
     DeviceDetails,
@@ -44,9 +38,6 @@ from .state import (
 # Endpoints that can crash a Supervisor, and the errors that a crash looks like.
 _CAN_CRASH: Final = {Endpoint.DEVICE_NAME, Endpoint.STATE_STATUS, Endpoint.VPN}
 _CRASH_ERRORS: Final = (ConnectionFailed, DeviceOffline)
-
-# An entry without polling is read only when the user wants it. Then everything is read.
-_MAX_AGE: Final = 4 * POLL_INTERVAL.total_seconds()
 
 type _Read = Callable[[], Coroutine[Any, Any, None]]
 
@@ -94,7 +85,6 @@ class SupervisorReader:
         # While nothing happens, a poll makes one of these reads: the values seldom change.
         self._in_turn = (self._read_health, self._read_containers, self._read_vpn)
         self._turns = cycle(self._in_turn)
-        self._read_at: dict[_Read, float] = {}
         # What was known before the last read.
         self._before = self.details, copy(self._apps)
         # Until when a Supervisor that did not answer counts as unhealthy.
@@ -166,19 +156,13 @@ class SupervisorReader:
     def _due(self, *, is_complete: bool) -> list[_Read]:
         """Return the reads of this poll: one in turn, and those without a response or a healthy one."""
         turn = next(self._turns)
-        now = monotonic()
         answers = self._answers
         last = (answers.healthy, answers.containers, answers.vpn)
-        due = [
+        return [
             read
             for read, answer in zip(self._in_turn, last, strict=True)
-            if is_complete
-            or not answer
-            or read == turn
-            or now - self._read_at[read] >= _MAX_AGE
+            if is_complete or not answer or read == turn
         ]
-        self._read_at |= dict.fromkeys(due, now)
-        return due
 
     async def _read_health(self) -> None:
         healthy = await self._ask_health()
