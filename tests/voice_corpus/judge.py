@@ -7,14 +7,20 @@ import re
 from typing import Any, Final
 
 _NUMBERS: Final = {
-    **{word: str(number) for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen "
-        "fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
-    )},
-    **{word: str(number) for number, word in enumerate(
-        "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn "
-        "vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn zwanzig".split()
-    )},
+    **{
+        word: str(number)
+        for number, word in enumerate(
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen "
+            "fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
+        )
+    },
+    **{
+        word: str(number)
+        for number, word in enumerate(
+            "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn "
+            "vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn zwanzig".split()
+        )
+    },
     **dict.fromkeys(("ein", "eine", "einen", "einem", "einer"), "1"),
 }
 # The commands that an action of the corpus means.
@@ -118,7 +124,9 @@ class Judge:
         answer = outcome.answer
         if "refuse" in item:
             reason = re.search(_REASONS[item["refuse"]], answer.casefold())
-            return reason is not None and self._has_all(answer, item.get("mentions", ()))
+            return reason is not None and self._has_all(
+                answer, item.get("mentions", ())
+            )
         return self._has_all(answer, item["contains"]) and not any(
             self._has(answer, text) for text in item.get("not_contains", ())
         )

@@ -31,7 +31,9 @@ def sentences_of(folder: Path) -> list[dict[str, Any]]:
             continue
         items = load_yaml(str(path))
         assert isinstance(items, list)
-        sentences += [{"language": path.stem, "file": path.stem} | item for item in items]
+        sentences += [
+            {"language": path.stem, "file": path.stem} | item for item in items
+        ]
     return sentences
 
 
@@ -83,13 +85,16 @@ async def test_corpus(
     logging.disable(logging.INFO)
     folder = Path(__file__).parent / corpus
     sentences = await hass.async_add_executor_job(sentences_of, folder)
-    sentences = [item for item in sentences if ONLY in (item["id"] + " " + item["kind"])]
+    sentences = [
+        item for item in sentences if ONLY in (item["id"] + " " + item["kind"])
+    ]
     world = await build_home(hass, folder)
     judge = Judge(world.spec["devices"])
     others = [item for item in sentences if "not_ours" in item["expect"]]
     before = {
         item["id"]: outcome.answer for item, outcome in await say_all(world, others)
     }
+    world.cancel_timers()
     verdicts = []
     async with add_devices(world):
         begin = time.perf_counter()
@@ -103,6 +108,7 @@ async def test_corpus(
                 )
             verdicts.append((item, outcome, judge.judge(item, outcome)))
         seconds = time.perf_counter() - begin
+        world.cancel_timers()
     with capsys.disabled():
         print(f"\n\n{corpus}: {len(verdicts)} sentences in {seconds:.1f} s\n")
         print(table(verdicts))

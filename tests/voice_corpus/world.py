@@ -21,6 +21,7 @@ from custom_components.balena_supervisor.const import (
 from homeassistant.components import conversation
 from homeassistant.components.conversation import get_agent_manager
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
+from homeassistant.components.intent import TIMER_DATA
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.helpers import (
     area_registry as ar,
@@ -48,7 +49,14 @@ _ACTIONS: Final = {
     "lock": ("lock", "unlock"),
     "media_player": (
         *("media_pause", "media_play", "media_next_track", "media_previous_track"),
-        *("volume_set", "volume_mute", "turn_on", "turn_off", "volume_up", "volume_down"),
+        *(
+            "volume_set",
+            "volume_mute",
+            "turn_on",
+            "turn_off",
+            "volume_up",
+            "volume_down",
+        ),
         "media_stop",
     ),
     "scene": ("turn_on",),
@@ -153,6 +161,12 @@ class World:
         )
         return await agent.async_recognize_sentence_trigger(asked) is not None
 
+    def cancel_timers(self) -> None:
+        """Cancel the timers that sentences started: Home Assistant would wait for their end."""
+        manager = self.hass.data[TIMER_DATA]
+        for timer_id in list(manager.timers):
+            manager.cancel_timer(timer_id)
+
     def take_commands(self) -> list[tuple[str, str, str | None]]:
         """Return the commands that devices received since the last call: device, command, service."""
         taken = [
@@ -234,7 +248,11 @@ def _add_entities(world: World) -> None:
             world.hass.states.async_set(
                 created.entity_id,
                 str(entity.get("state", "unknown")),
-                {"friendly_name": entity["name"], **_ATTRIBUTES.get(domain, {}), **extra},
+                {
+                    "friendly_name": entity["name"],
+                    **_ATTRIBUTES.get(domain, {}),
+                    **extra,
+                },
             )
             async_expose_entity(world.hass, "conversation", created.entity_id, True)
 
@@ -346,7 +364,9 @@ def _add_account(
     }
     names = sorted({spec["fleet"] for spec in specs.values()})
     for fleet_name in names:
-        own = {name: spec for name, spec in specs.items() if spec["fleet"] == fleet_name}
+        own = {
+            name: spec for name, spec in specs.items() if spec["fleet"] == fleet_name
+        }
         services = {
             service: Service(service)
             for spec in own.values()
@@ -411,7 +431,9 @@ def _name_devices(world: World) -> None:
     """Set areas, labels and aliases, and what is exposed."""
     hass = world.hass
     devices, entities = dr.async_get(hass), er.async_get(hass)
-    labels = {label.name: label.label_id for label in lr.async_get(hass).labels.values()}
+    labels = {
+        label.name: label.label_id for label in lr.async_get(hass).labels.values()
+    }
     by_name = {
         device.name: device
         for device in devices.devices
@@ -425,7 +447,9 @@ def _name_devices(world: World) -> None:
         )
         services = {
             child.id: next(
-                service for service in spec["services"] if str(child.name).endswith(service)
+                service
+                for service in spec["services"]
+                if str(child.name).endswith(service)
             )
             for child in dr.async_entries_for_parent_device(devices, device.id)
         }
@@ -437,9 +461,13 @@ def _name_devices(world: World) -> None:
                     hass, "conversation", entity.entity_id, spec["exposed"]
                 )
                 aliases: list[str] = []
-                if device_id == device.id and entity.unique_id.endswith(_ALIASES_OF_DEVICE):
+                if device_id == device.id and entity.unique_id.endswith(
+                    _ALIASES_OF_DEVICE
+                ):
                     aliases = spec.get("aliases", [])
-                elif device_id in services and entity.unique_id.endswith(_ALIASES_OF_SERVICE):
+                elif device_id in services and entity.unique_id.endswith(
+                    _ALIASES_OF_SERVICE
+                ):
                     own_aliases = spec.get("service_aliases", {})
                     aliases = own_aliases.get(services[device_id], [])
                 if aliases:

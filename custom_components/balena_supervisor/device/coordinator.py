@@ -209,7 +209,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
             ) from err
         except BalenaError as err:
             if isinstance(err, UpdateLocked) and err.holder is LockHolder.APP:
-                self.async_set_locked(is_locked=True)
+                self.async_set_locked(is_locked=True, holder=err.service)
             replacement_error: HomeAssistantError | None = None
             # The key of an entry that was unloaded meanwhile concerns nobody.
             if not self._shutdown_requested:
@@ -220,9 +220,9 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
             ) from err
 
     @callback
-    def async_set_locked(self, *, is_locked: bool) -> None:
+    def async_set_locked(self, *, is_locked: bool, holder: str | None = None) -> None:
         """Show whether an update lock refused the last attempt."""
-        self.history.set_locked(is_locked=is_locked)
+        self.history.set_locked(is_locked=is_locked, holder=holder)
         self.async_show(self.history.with_refusal(self.data))
 
     @callback

@@ -18,28 +18,31 @@ from .state import DeviceState, UpdateStatus
 class DeviceHistory:
     """Facts about a device that survive a reload.
 
-    `refused_at` is when an update lock refused the last attempt to do something.
+    `refused_at` is when an update lock refused the last attempt to do something,
+    `lock_holder` the service that held it.
     """
 
     keys: frozenset[str] = frozenset()
+    lock_holder: str | None = None
     refused_at: datetime | None = None
     services: ServiceMonitor = field(default_factory=ServiceMonitor)
     _was_up_to_date: bool = True
 
-    def set_locked(self, *, is_locked: bool) -> None:
-        """Remember whether an update lock refused the last attempt."""
+    def set_locked(self, *, is_locked: bool, holder: str | None = None) -> None:
+        """Remember whether an update lock refused the last attempt, and who holds it."""
         self.refused_at = dt_util.utcnow() if is_locked else None
+        self.lock_holder = holder
 
     def clear_lock_after_update(self, state: DeviceState) -> None:
         """Forget the lock once an update is done: it met none."""
         is_up_to_date = state.update_status == UpdateStatus.UP_TO_DATE
         if is_up_to_date and not self._was_up_to_date:
-            self.refused_at = None
+            self.refused_at = self.lock_holder = None
         self._was_up_to_date = is_up_to_date
 
     def with_refusal(self, state: DeviceState) -> DeviceState:
-        """Return a state with the time of the last refusal."""
-        return replace(state, refused_at=self.refused_at)
+        """Return a state with the last refusal."""
+        return replace(state, refused_at=self.refused_at, lock_holder=self.lock_holder)
 
 
 _HISTORIES: Final[HassKey[dict[str, DeviceHistory]]] = HassKey(f"{DOMAIN}_histories")

@@ -149,7 +149,8 @@ class DeviceState:
 
     `apps` are the names of the apps by id. `release` is the commit that runs,
     `target_release` the commit that should run; only an account reports their versions.
-    `refused_at` is when an update lock refused the last command, None after a success.
+    `refused_at` is when an update lock refused the last command, None after a success, and
+    `lock_holder` the service that held it.
     `download_progress` is in percent, None while nothing downloads. Only an account reports
     `last_seen`, `overall_status` and its progress in percent, undervoltage, the temperature in
     °C, and the usage of CPU, memory and storage in percent.
@@ -164,6 +165,7 @@ class DeviceState:
     healthy: bool | None = None
     ip_addresses: tuple[str, ...] = ()
     last_seen: datetime | None = None
+    lock_holder: str | None = None
     mac_addresses: tuple[str, ...] = ()
     memory_usage: float | None = None
     os_version: str | None = None

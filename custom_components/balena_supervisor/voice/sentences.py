@@ -3,8 +3,11 @@
 Home Assistant tries registered sentences before its own intents. Therefore the registered
 sentences contain the names of the devices, so that they match nothing else. A sentence
 that Home Assistant's own intents or the user's custom sentences match is left to them.
+
+A language whose sentences a user has replaced by an own file uses that file only.
 """
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -17,13 +20,20 @@ from homeassistant.config_entries import (
     ConfigEntry,
     ConfigEntryChange,
 )
-from homeassistant.const import EVENT_CALL_SERVICE, EVENT_HOMEASSISTANT_STOP
+from homeassistant.const import (
+    EVENT_CALL_SERVICE,
+    EVENT_COMPONENT_LOADED,
+    EVENT_CORE_CONFIG_UPDATE,
+    EVENT_HOMEASSISTANT_STOP,
+)
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers import (
     area_registry as ar,
     device_registry as dr,
     entity_registry as er,
+    floor_registry as fr,
     intent,
+    label_registry as lr,
 )
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
@@ -34,14 +44,20 @@ from .assist import (
     async_count_sentence_triggers,
     async_handle_other_intents,
     async_register_sentences,
+    spoken_languages,
 )
+from .gate import build_sentences
 from .grammar import KIND_BY_INTENT, Grammar, RecognizedIntent
+from .interpreter import Heard, Kind, interpret
+from .respond import async_respond
 from .targets import EntityKind, SpokenNames, all_devices, entries_in_use
 from .templates import LanguageTemplates, async_load_templates
+from .vocabulary import Inventory, Vocabulary, read_inventory
+from .words import LanguageWords, load_words
 
 _ASSIST: Final = "conversation"
 _COOLDOWN: Final = 1.0
-_NAME_FIELDS: Final = {"area_id", "name", "name_by_user"}
+_NAME_FIELDS: Final = {"area_id", "labels", "name", "name_by_user"}
 
 
 class SentenceManager:
@@ -50,10 +66,15 @@ class SentenceManager:
     def __init__(self, hass: HomeAssistant) -> None:
         """Initialize the manager."""
         self._hass = hass
+        # The files of users.
         self._grammars: dict[str, Grammar] = {}
         self._names: dict[EntityKind, SpokenNames] = {}
+        self._words: dict[str, LanguageWords] = {}
+        self._vocabularies: dict[str, Vocabulary] = {}
+        self._inventory: tuple[Inventory | None, frozenset[str]] | None = None
         self._registered: dict[str, list[str]] = {}
         self._unregister: list[Callable[[], None]] = []
+        self._lock = asyncio.Lock()
 
     async def async_start(self) -> None:
         """Register the sentences, and listen for changes until Home Assistant stops."""
@@ -78,52 +99,140 @@ class SentenceManager:
 
         @callback
         def entry_changed(_: ConfigEntryChange, entry: ConfigEntry) -> None:
-            if entry.domain == DOMAIN:
-                self._async_refresh()
+            if entry.domain != DOMAIN:
+                return
+            if not entries_in_use(hass):
+                self._async_unregister()
+            debouncer.async_schedule_call()
 
         listen = hass.bus.async_listen
         async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, entry_changed)
         listen(ar.EVENT_AREA_REGISTRY_UPDATED, schedule_refresh)
+        listen(fr.EVENT_FLOOR_REGISTRY_UPDATED, schedule_refresh)
+        listen(lr.EVENT_LABEL_REGISTRY_UPDATED, schedule_refresh)
         listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, schedule_refresh, _changes_name)
         listen(er.EVENT_ENTITY_REGISTRY_UPDATED, schedule_refresh, _changes_aliases)
+        listen(EVENT_COMPONENT_LOADED, schedule_refresh, _loads_pipelines)
+        listen(EVENT_CORE_CONFIG_UPDATE, schedule_refresh)
         listen(EVENT_CALL_SERVICE, self._async_load, _reloads_sentences)
         hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, stop)
 
     async def _async_load(self, _: Event[Any] | None = None) -> None:
         """Read the files of all languages."""
         templates = await async_load_templates(self._hass)
-        self._grammars = await self._hass.async_add_executor_job(
-            _parse_grammars, templates
+        own = {
+            language: found
+            for language, found in templates.items()
+            if found.fallback is not None
+        }
+        self._grammars = await self._hass.async_add_executor_job(_parse_grammars, own)
+        self._words = await self._hass.async_add_executor_job(load_words)
+        self._inventory = None
+        await self._async_refresh()
+
+    async def _async_refresh(self) -> None:
+        """Replace the registered sentences if they changed."""
+        async with self._lock:
+            hass = self._hass
+            devices = all_devices(hass) if entries_in_use(hass) else []
+            kinds = set(KIND_BY_INTENT.values())
+            inventory = read_inventory(hass, devices, kinds) if devices else None
+            languages = self._languages()
+            if self._inventory == (inventory, languages):
+                return
+            self._inventory = (inventory, languages)
+            sentences: dict[str, list[str]] = {}
+            self._vocabularies = {}
+            if inventory is not None:
+                self._vocabularies, built = await hass.async_add_executor_job(
+                    _build, inventory, [self._words[item] for item in languages]
+                )
+                sentences[""] = built
+                self._names = SpokenNames.by_kind(devices, kinds)
+                for language, grammar in self._grammars.items():
+                    sentences[language] = grammar.sentences(self._names)
+            self._register(sentences)
+
+    def _languages(self) -> frozenset[str]:
+        """Return the languages with sentences: those of Home Assistant and its pipelines."""
+        wanted = spoken_languages(self._hass)
+        return frozenset(
+            language
+            for language in self._words
+            if language not in self._grammars
+            and (wanted is None or any(matches(item, [language]) for item in wanted))
         )
-        self._async_refresh()
 
     @callback
-    def _async_refresh(self) -> None:
-        """Replace the registered sentences if they changed."""
-        sentences: dict[str, list[str]] = {}
-        if entries_in_use(self._hass):
-            devices = all_devices(self._hass)
-            self._names = SpokenNames.by_kind(devices, set(KIND_BY_INTENT.values()))
-            sentences = {
-                language: grammar.sentences(self._names)
-                for language, grammar in self._grammars.items()
-            }
+    def _register(self, sentences: dict[str, list[str]]) -> None:
         if sentences == self._registered:
             return
+        self._async_unregister()
         self._registered = sentences
-        while self._unregister:
-            self._unregister.pop()()
         self._unregister = [
             async_register_sentences(
-                self._hass, texts, partial(self._async_respond, language)
+                self._hass,
+                texts,
+                partial(self._async_respond_by_file, language)
+                if language
+                else self._async_respond,
             )
             for language, texts in sentences.items()
+            if texts
         ]
 
+    @callback
+    def _async_unregister(self) -> None:
+        self._registered = {}
+        self._inventory = None
+        while self._unregister:
+            self._unregister.pop()()
+
     async def _async_respond(
+        self, user_input: ConversationInput, _: RecognizeResult
+    ) -> str | None:
+        """Return the response to a sentence, or None if others respond."""
+        hass = self._hass
+        if await async_count_sentence_triggers(hass, user_input) > 1:
+            # An automation has the same sentence.
+            return None
+        other = await async_handle_other_intents(hass, user_input)
+        if other is not None:
+            return other
+        vocabulary, heard = self._understand(user_input)
+        language = user_input.language
+        return await async_respond(
+            hass,
+            heard,
+            vocabulary,
+            all_devices(hass),
+            language=hass.config.language if language in (None, "*") else language,
+            assistant=_ASSIST,
+            device_id=self._satellite_device_id(user_input),
+            context=user_input.context,
+        )
+
+    def _understand(self, user_input: ConversationInput) -> tuple[Vocabulary, Heard]:
+        """Return what a sentence means in the language in which most of it is understood."""
+        preferred = matches(user_input.language, self._vocabularies)
+        heard = {
+            language: interpret(user_input.text, vocabulary)
+            for language, vocabulary in self._vocabularies.items()
+        }
+        best = min(
+            heard,
+            key=lambda language: (
+                heard[language].kind is Kind.UNCLEAR,
+                len(heard[language].unknown),
+                language not in preferred,
+            ),
+        )
+        return self._vocabularies[best], heard[best]
+
+    async def _async_respond_by_file(
         self, language: str, user_input: ConversationInput, _: RecognizeResult
     ) -> str | None:
-        """Return the response to a sentence of a language, or None if others respond."""
+        """Return the response to a sentence of a user's file, or None if others respond."""
         recognized = self._recognize(user_input)
         # A sentence can match in several languages. Only the first one responds.
         if language != next(iter(recognized), None):
@@ -172,6 +281,19 @@ class SentenceManager:
         return user_input.device_id
 
 
+def _build(
+    inventory: Inventory, languages: list[LanguageWords]
+) -> tuple[dict[str, Vocabulary], list[str]]:
+    """Return the names and the sentences of each language. This takes long with many devices."""
+    vocabularies = {words.language: Vocabulary(inventory, words) for words in languages}
+    sentences = [
+        sentence
+        for vocabulary in vocabularies.values()
+        for sentence in build_sentences(vocabulary)
+    ]
+    return vocabularies, sentences
+
+
 def _parse_grammars(templates: dict[str, LanguageTemplates]) -> dict[str, Grammar]:
     """Return the grammar of each language. An invalid file of the user is replaced by the shipped one."""
     grammars: dict[str, Grammar] = {}
@@ -205,3 +327,9 @@ def _changes_aliases(event_data: Any) -> bool:
 def _reloads_sentences(event_data: Any) -> bool:
     """Return whether an action call reloads custom sentences."""
     return (event_data["domain"], event_data["service"]) == (_ASSIST, "reload")
+
+
+@callback
+def _loads_pipelines(event_data: Any) -> bool:
+    """Return whether an event reports that the Assist pipelines are set up."""
+    return bool(event_data["component"] == "assist_pipeline")

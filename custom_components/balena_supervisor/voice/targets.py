@@ -86,6 +86,13 @@ class VoiceTarget:
         return [self.area.name, *sorted(self.area.aliases)] if self.area else []
 
     @property
+    def fleet_name(self) -> str | None:
+        """The name of the fleet, None for a local device."""
+        via = self.registry_entry.via_device_id
+        fleet = dr.async_get(self.hass).async_get(via) if via else None
+        return (fleet.name_by_user or fleet.name) if fleet else None
+
+    @property
     def services(self) -> list[VoiceTarget]:
         """The services of the device."""
         registry = dr.async_get(self.hass)
@@ -121,6 +128,16 @@ class VoiceTarget:
                 or async_should_expose(self.hass, assistant, entity.entity_id)
             )
         ]
+
+    def exposed_to(self, assistant: str) -> bool:
+        """Return whether any enabled entity is exposed to an assistant."""
+        entities = er.async_entries_for_device(
+            er.async_get(self.hass), self.registry_entry.id
+        )
+        return any(
+            async_should_expose(self.hass, assistant, entity.entity_id)
+            for entity in entities
+        )
 
     def aliases(self, kind: EntityKind) -> list[str]:
         """Return the aliases of the entities of a kind. They are also names of the target."""
