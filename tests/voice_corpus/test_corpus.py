@@ -1,7 +1,7 @@
 """Says the sentences of the corpora to a real Assist. scripts/voice runs this."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from dataclasses import replace
 import logging
 import os
 from pathlib import Path
@@ -21,6 +21,9 @@ CORPORA: Final = sorted(
 )
 SHOWS_FAILURES: Final = bool(os.environ.get("VOICE_FAILURES"))
 ONLY: Final = os.environ.get("VOICE_ONLY", "")
+# Says only every so many sentences.
+STEP: Final = int(os.environ.get("VOICE_STEP", "1"))
+SEVERE: Final = {Verdict.WRONG_ACTION, Verdict.FALSE_ANSWER, Verdict.TAKEN}
 
 
 def sentences_of(folder: Path) -> list[dict[str, Any]]:
@@ -37,17 +40,31 @@ def sentences_of(folder: Path) -> list[dict[str, Any]]:
     return sentences
 
 
-async def say_all(
-    world: World, sentences: Iterable[dict[str, Any]]
-) -> list[tuple[dict[str, Any], Outcome]]:
-    """Say sentences, and return what came of each."""
-    outcomes = []
-    for sentence in sentences:
-        said, language = sentence["said"], sentence["language"]
-        is_ours = await world.is_matched(said, language)
+async def say(world: World, sentence: dict[str, Any]) -> Outcome:
+    """Say a sentence, and return what came of it."""
+    said, language = sentence["said"], sentence["language"]
+    is_ours = await world.is_matched(said, language)
+    try:
         answer = await world.say(said, language, sentence.get("area"))
-        outcomes.append((sentence, Outcome(answer, is_ours, world.take_commands())))
-    return outcomes
+    except Exception as err:  # noqa: BLE001
+        # One sentence that fails must not hide what comes of the others.
+        answer = f"CRASH {err!r}"
+    return Outcome(answer, is_ours, world.take_commands())
+
+
+def describe(
+    item: dict[str, Any], outcome: Outcome, verdict: Verdict, before: str | None
+) -> str:
+    """Return a sentence that was not answered rightly, and what came of it."""
+    area = f" in {item['area']}" if "area" in item else ""
+    lines = [
+        f"{item['id']} {verdict}: {item['said']!r}{area}",
+        f"    -> {outcome.answer!r} {outcome.commands or ''}",
+        f"    expected {item['expect']}",
+    ]
+    if before is not None:
+        lines.append(f"    without the integration {before!r}")
+    return "\n".join(lines)
 
 
 def table(verdicts: list[tuple[dict[str, Any], Outcome, Verdict]]) -> str:
@@ -86,44 +103,33 @@ async def test_corpus(
     folder = Path(__file__).parent / corpus
     sentences = await hass.async_add_executor_job(sentences_of, folder)
     sentences = [
-        item for item in sentences if ONLY in (item["id"] + " " + item["kind"])
-    ]
+        item
+        for item in sentences
+        if ONLY in f"{item['file']} {item['id']} {item['kind']}"
+    ][::STEP]
     world = await build_home(hass, folder)
     judge = Judge(world.spec["devices"])
-    others = [item for item in sentences if "not_ours" in item["expect"]]
     before = {
-        item["id"]: outcome.answer for item, outcome in await say_all(world, others)
+        item["id"]: (await say(world, item)).answer
+        for item in sentences
+        if "not_ours" in item["expect"]
     }
     world.cancel_timers()
     verdicts = []
     async with add_devices(world):
         begin = time.perf_counter()
-        for item, outcome in await say_all(world, sentences):
-            if item["id"] in before:
-                outcome = Outcome(
-                    outcome.answer,
-                    outcome.is_ours,
-                    outcome.commands,
-                    outcome.answer == before[item["id"]],
-                )
-            verdicts.append((item, outcome, judge.judge(item, outcome)))
+        for item in sentences:
+            outcome = await say(world, item)
+            known = before.get(item["id"])
+            if outcome.answer == known:
+                outcome = replace(outcome, is_unchanged=True)
+            verdict = judge.judge(item, outcome)
+            verdicts.append((item, outcome, verdict))
+            if verdict in SEVERE or (SHOWS_FAILURES and verdict is not Verdict.RIGHT):
+                with capsys.disabled():
+                    print(describe(item, outcome, verdict, known), flush=True)
         seconds = time.perf_counter() - begin
         world.cancel_timers()
     with capsys.disabled():
         print(f"\n\n{corpus}: {len(verdicts)} sentences in {seconds:.1f} s\n")
         print(table(verdicts))
-        print()
-        for item, outcome, verdict in verdicts:
-            is_bad = verdict in {
-                Verdict.WRONG_ACTION,
-                Verdict.FALSE_ANSWER,
-                Verdict.TAKEN,
-            }
-            if is_bad or (SHOWS_FAILURES and verdict is not Verdict.RIGHT):
-                print(
-                    f"{item['id']} {verdict}: {item['said']!r}"
-                    f"{' in ' + item['area'] if 'area' in item else ''}\n"
-                    f"    -> {outcome.answer!r} {outcome.commands or ''}\n"
-                    f"    expected {item['expect']}"
-                    f"{' before ' + repr(before[item['id']]) if item['id'] in before else ''}"
-                )

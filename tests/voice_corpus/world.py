@@ -43,7 +43,6 @@ _ACTIONS: Final = {
     "climate": ("set_temperature", "turn_on", "turn_off", "set_hvac_mode"),
     "cover": ("open_cover", "close_cover", "set_cover_position", "stop_cover"),
     "fan": ("turn_on", "turn_off", "set_percentage"),
-    "homeassistant": ("turn_on", "turn_off", "toggle"),
     "lawn_mower": ("start_mowing", "dock", "pause"),
     "light": ("turn_on", "turn_off"),
     "lock": ("lock", "unlock"),
@@ -61,7 +60,6 @@ _ACTIONS: Final = {
     ),
     "scene": ("turn_on",),
     "script": ("turn_on",),
-    "switch": ("turn_on", "turn_off"),
     "todo": ("add_item",),
     "vacuum": ("start", "return_to_base", "pause", "stop"),
 }
@@ -183,7 +181,7 @@ async def build_home(hass: HomeAssistant, folder: Path) -> World:
     """Set up Assist with the areas and the ordinary entities of a corpus."""
     spec = await hass.async_add_executor_job(load_yaml_dict, folder / "world.yaml")
     await hass.config.async_set_time_zone(spec["time_zone"])
-    for component in ("homeassistant", "intent", "conversation", *_ACTIONS):
+    for component in ("homeassistant", "intent", "conversation", "switch", *_ACTIONS):
         assert await async_setup_component(hass, component, {})
     for component in ("sensor", "binary_sensor", "weather", "person", "timer"):
         assert await async_setup_component(hass, component, {})
@@ -446,10 +444,13 @@ def _name_devices(world: World) -> None:
             device.id, area_id=_area_id(world, spec["area"]), labels=own_labels
         )
         services = {
-            child.id: next(
-                service
-                for service in spec["services"]
-                if str(child.name).endswith(service)
+            child.id: max(
+                (
+                    service
+                    for service in spec["services"]
+                    if str(child.name).endswith(service)
+                ),
+                key=len,
             )
             for child in dr.async_entries_for_parent_device(devices, device.id)
         }

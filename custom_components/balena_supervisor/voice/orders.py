@@ -110,7 +110,7 @@ async def _async_for_group(
         )
         names = texts.join(target.name for target, _ in members)
         if count == 1:
-            raise Refusal(texts.get("say_name", device=names))
+            raise Refusal(texts.get("say_name", devices=names))
         raise Refusal(texts.get("say_count", count=count, devices=names, say=say))
     results = await asyncio.gather(
         *(
