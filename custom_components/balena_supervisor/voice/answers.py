@@ -109,7 +109,7 @@ def answer(selection: Selection) -> str:
         Refusal: The question cannot be answered.
     """
     heard, texts = selection.heard, selection.texts
-    if heard.kind in (Kind.SERVICE_RUNNING,):
+    if heard.kind is Kind.SERVICE_RUNNING:
         return _service_running(selection)
     if heard.kind is Kind.WHICH_RUN:
         return _which_run(selection)
@@ -273,7 +273,8 @@ def _services(texts: Texts, heard: Heard, known: Known) -> str:
         raise Refusal(texts.get("offline_refused", device=known.name))
     running = [item.name for item in state.services.values() if item.is_running]
     stopped = known.stopped()
-    if heard.wants_all or heard.kind is Kind.EVERYTHING_RUNNING:
+    asks_all = heard.wants_all and "what" not in heard.meanings
+    if asks_all or heard.kind is Kind.EVERYTHING_RUNNING:
         if stopped:
             text = texts.counted(
                 "not_running",

@@ -14,7 +14,7 @@ from .vocabulary import NameType, Vocabulary
 
 # How many words may stand before, between and after the words that decide.
 _BEFORE: Final = 7
-_BETWEEN: Final = 4
+_BETWEEN: Final = 5
 _AFTER: Final = 6
 _FEW: Final = 2
 # Meanings of words that often stand before those that decide.
@@ -31,6 +31,7 @@ _FIRST: Final = (
         "service_noun",
     ),
     *("carry_out", "available", "install", "restart", "reboot", "release", "negation"),
+    *("progress", "since", "lock"),
 )
 _MAX_NUMBER: Final = 20
 _UNKNOWN: Final = "{balena_unknown}"
@@ -132,6 +133,7 @@ class _Gate:
         self._first_word = _group(
             {
                 *own.fillers,
+                *numbers,
                 *(
                     word
                     for meaning in _FIRST
@@ -147,6 +149,10 @@ class _Gate:
             shared=1,
         )
         self._filler = _group(own.fillers, shared=1)
+        self._first_filler = _group(
+            {*own.fillers, *own.texts["ask"], *own.texts["all"], *own.texts["which"]},
+            shared=1,
+        )
 
     @staticmethod
     def _names_in_between(texts: Mapping[NameType, Iterable[str]]) -> Iterable[str]:
@@ -170,34 +176,20 @@ class _Gate:
             keeps_spelled=True,
         )
 
-    def _with_gap(self, meanings: Iterable[str], names: str) -> list[str]:
-        """Return the phrases with a gap of each meaning, with names in the gap."""
-        sentences = []
-        between = self._any(_BETWEEN)
-        for meaning in meanings:
-            found = [
-                parts
-                for text in self._words.texts.get(meaning, ())
-                if len(parts := _parts(text)) > 1
-            ]
-            if found:
-                first = _group({parts[0] for parts in found})
-                last = _group({parts[-1] for parts in found})
-                sentences.append(f"{first} {between} {names} {between} {last}")
-        return sentences
-
-    def _with_any_gap(self, names: str) -> str:
-        """Return what starts or stops with a gap, with names in the gap."""
+    def _with_gap(self, meanings: Iterable[str], names: str, count: int) -> str:
+        """Return the phrases with a gap of some meanings, with names in the gap."""
         found = [
             parts
-            for meaning in ("start", "turn_on", "stop", "turn_off")
+            for meaning in meanings
             for text in self._words.texts.get(meaning, ())
             if len(parts := _parts(text)) > 1
         ]
+        if not found:
+            return _NOTHING
         first = _group({parts[0] for parts in found})
         last = _group({parts[-1] for parts in found})
-        few = self._any(_FEW)
-        return f"{first} {few} {names} {few} {last}"
+        between = self._any(count)
+        return f"{first} {between} {names} {between} {last}"
 
     def _any(self, count: int, word: str | None = None) -> str:
         """Return up to some of our words."""
@@ -211,28 +203,32 @@ class _Gate:
         """Return the sentences."""
         between = self._any(_BETWEEN)
         of_service = self._of(_OF_SERVICE)
+        fillers = self._any(_FEW, self._filler)
         # What a sentence is about, and what makes it ours.
         about = f"({self._devices}|{self._of(_DEVICES)})"
         ours = f"({self._all_services}|{self._of(_OF_DEVICE)})"
         few = self._any(_FEW)
         # hassil skips a sentence at once if one of its required words does not occur. So
         # what is matched together requires the same words.
-        cores = (
-            f"({ours} {between} {about}|{about} {between} {ours})",
-            *self._with_gap(("restart", "reboot", "shutdown"), about),
-        )
-        others = (
-            f"({of_service} {few} {self._services}|{self._services} {few} {of_service})",
-            *self._with_gap(("restart",), self._services),
-            self._with_any_gap(self._services),
-            f"{self._of(('problems',))} {few} {self._places}",
-        )
-        before = self._any(_BEFORE, self._first_word)
-        after = f"{self._any(_AFTER)} [{self._devices}]"
-        fillers = self._any(_FEW, self._filler)
+        starts = ("start", "turn_on", "stop", "turn_off")
+        begin = self._any(_BEFORE - 2, self._first_filler)
+        end = self._any(_FEW + 1)
         return [
-            *(f"{before} {core} {after}" for core in cores),
-            *(f"{before} {core} {self._any(_FEW + 1)}" for core in others),
+            f"{self._any(_BEFORE, self._first_word)} "
+            f"({ours} {between} {about}|{about} {between} {ours}) "
+            f"{self._any(_AFTER)} [{self._devices}]",
+            *(
+                f"{begin} {core} {end}"
+                for core in (
+                    self._with_gap(("restart", "reboot"), about, _BETWEEN - 1)
+                    + f" {few} [{self._devices}]",
+                    self._with_gap(("shutdown",), about, _FEW + 1),
+                    f"({of_service} {few} {self._services}|{self._services} {few} {of_service})",
+                    self._with_gap(("restart",), self._services, _FEW),
+                    self._with_gap(starts, self._services, _FEW),
+                    f"{self._of(('problems',))} {few} {self._places}",
+                )
+            ),
             f"{fillers} {_group(self._words.texts['alone'])} {fillers}",
             *self._misheard(),
         ]
@@ -255,7 +251,7 @@ class _Gate:
             )
             return [
                 f"{few} {orders} {few} {self._all_services} {on} [{_group(self._words.fillers)}] {unknown_device} [neu]",
-                f"{few} {orders} [{_group(self._words.fillers)}] {_UNKNOWN} {on} [{_group(self._words.fillers)}] {self._devices} {few}",
+                f"{few} {orders} [{_group(self._words.fillers)}] {_UNKNOWN} {on} [{_group(self._words.fillers)}] {self._devices} {few} [neu]",
                 f"[{few}] {asks} [{_group(self._words.fillers)}] {_UNKNOWN} {on} [{_group(self._words.fillers)}] {self._devices}",
                 f"{few} {variable} {_UNKNOWN} {on} [{_group(self._words.fillers)}] {self._devices}",
             ]

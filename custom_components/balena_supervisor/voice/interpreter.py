@@ -71,7 +71,18 @@ COMMANDS: Final = SERVICE_COMMANDS | {
     *(Kind.CHECK_UPDATES, Kind.INSTALL_UPDATE),
 }
 _ORDERS: Final = frozenset(
-    ["reboot", "restart", "start", "turn_on", "stop", "turn_off", "shutdown", "purge", "check", "install"]
+    [
+        "reboot",
+        "restart",
+        "start",
+        "turn_on",
+        "stop",
+        "turn_off",
+        "shutdown",
+        "purge",
+        "check",
+        "install",
+    ]
 )
 # Questions about one fact, by the meaning that asks for it. The first one counts.
 _FACTS: Final = (
@@ -91,6 +102,10 @@ _FACTS: Final = (
     ("release", Kind.RELEASE),
     ("update", Kind.UPDATE),
     ("install", Kind.UPDATE),
+)
+# "Update" with one of these is a noun.
+_NO_ORDER: Final = frozenset(
+    {"status", "progress", "release", "lock", "available", "current", "since", "usage"}
 )
 # "on" and "off" in a question, where they mean nothing else.
 _SAME: Final = {"is_on": "running", "is_off": "stopped"}
@@ -125,6 +140,8 @@ class Heard:
     number: int | None = None
     # Words that nothing claims, each group of neighbours as one text.
     unknown: list[str] = field(default_factory=list)
+    # The words from the first to the last that an unknown name can consist of.
+    misheard: str = ""
     # The words that name a group of devices, such as "kiosks in the shop".
     group: str = ""
     wants_all: bool = False
@@ -267,13 +284,22 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
         services=_of(claims, NameType.SERVICE),
         places=_of(claims, NameType.PLACE),
         nouns=_of(claims, NameType.NOUN) + _of(claims, NameType.PLURAL),
-        number=2 if "both" in meanings else numbers[0] if numbers else None,
+        number=(
+            2
+            if "both" in meanings and not numbers
+            else numbers[0]
+            if len(numbers) == 1
+            else -1
+            if numbers
+            else None
+        ),
         unknown=list(claims.unknown()),
         wants_all=bool({"all", "both", "everything"} & meanings),
         is_plural=any(mention.kind is NameType.PLURAL for mention in claims.mentions),
         is_negative=bool({"offline", "stopped", "negation"} & meanings),
     )
     heard.group = _group_text(claims)
+    heard.misheard = _misheard_text(claims)
     if alone is not None:
         heard.kind = Kind(alone)
         return heard
@@ -323,6 +349,17 @@ def _group_text(claims: _Claims) -> str:
     return " ".join(claims.tokens[min(places) : max(places) + 1])
 
 
+def _misheard_text(claims: _Claims) -> str:
+    """Return the words from the first to the last that nothing claims or that are nouns."""
+    places = [place for place, is_free in enumerate(claims.free) if is_free]
+    if not places:
+        return ""
+    places += [
+        mention.start for mention in claims.mentions if mention.kind is NameType.NOUN
+    ]
+    return " ".join(claims.tokens[min(places) : max(places) + 1])
+
+
 def _kind_of(heard: Heard, claims: _Claims) -> Kind:
     """Return the kind of a sentence from the meanings of its words."""
     meanings = heard.meanings
@@ -350,8 +387,11 @@ def _kind_of(heard: Heard, claims: _Claims) -> Kind:
         }
     ):
         return Kind.NO_VPN
-    if "negation" in meanings and meanings & _ORDERS and not is_question:
-        return Kind.NOT_NOW
+    if not is_question and meanings & (_ORDERS | {"blink"}):
+        # "Reboot it at six": a number that belongs to no name may be a time.
+        is_later = heard.number is not None and not heard.is_group and not heard.nouns
+        if "negation" in meanings or is_later:
+            return Kind.NOT_NOW
     if not has_target:
         return Kind.UNCLEAR
     if "blink" in meanings:
@@ -364,12 +404,15 @@ def _kind_of(heard: Heard, claims: _Claims) -> Kind:
 def _order(heard: Heard, claims: _Claims) -> Kind | None:
     """Return the kind of a command, or None for another sentence."""
     meanings = heard.meanings
+    if "participle" in meanings and not meanings & {"wish", "want"}:
+        # "The kiosk was rebooted" is no command.
+        return None
     if "check" in meanings and "update" in meanings:
         return Kind.CHECK_UPDATES
     if meanings & {"restart", "reboot"} or (
         "restart" not in meanings and "carry_out" in meanings and "reboot" in meanings
     ):
-        if heard.services:
+        if heard.services or (heard.unknown and heard.devices):
             return Kind.RESTART_SERVICE
         if meanings & {"services", "app"} or (
             "everything" in meanings and heard.devices
@@ -378,7 +421,7 @@ def _order(heard: Heard, claims: _Claims) -> Kind | None:
         return Kind.REBOOT
     if meanings & {"install", "updating_to"}:
         return Kind.INSTALL_UPDATE
-    if heard.services:
+    if heard.services or (heard.unknown and heard.devices):
         if meanings & {"start", "turn_on"}:
             return Kind.START_SERVICE
         if meanings & {"stop", "turn_off"} or (
@@ -387,7 +430,11 @@ def _order(heard: Heard, claims: _Claims) -> Kind | None:
             return Kind.STOP_SERVICE
     elif meanings & {"stop", "turn_off", "shutdown"}:
         return Kind.NO_SHUTDOWN
-    if "update" in meanings and _begins_with(claims, "update"):
+    if (
+        "update" in meanings
+        and not meanings & _NO_ORDER
+        and _begins_with(claims, "update")
+    ):
         return Kind.INSTALL_UPDATE
     return None
 
@@ -411,6 +458,9 @@ def _question(heard: Heard) -> Kind:
     for meaning, kind in _FACTS:
         if meaning in meanings:
             return kind
+    if meanings & {"restart", "reboot"}:
+        # "Did it restart?"
+        return Kind.UNCLEAR
     is_plural = heard.is_plural or "devices_noun" in meanings
     if heard.services:
         if (

@@ -126,8 +126,7 @@ class Selection:
         """Refuse a name that no device has, and suggest the most similar one."""
         heard = self.heard
         tokens = self.vocabulary.words.tokens
-        nouns = " ".join(mention.text for mention in heard.nouns)
-        asked = name if not heard.unknown or not nouns else self._misheard(nouns, name)
+        asked = heard.misheard or name
         visible = self.visible(self.targets)
         known = {" ".join(tokens(target.name)): target.name for target in visible}
         close = get_close_matches(asked, known, n=1, cutoff=0.6) or (
@@ -143,10 +142,6 @@ class Selection:
             device = similar[close[0].replace(" ", "")]
             raise Refusal(self.texts.get("unknown_similar", name=asked, device=device))
         raise Refusal(self.texts.get("unknown", name=asked))
-
-    def _misheard(self, nouns: str, name: str) -> str:
-        """Return a name with an unknown word in the order in which it was said."""
-        return f"{nouns} {name}" if self.heard.nouns else name
 
     def services(self) -> list[tuple[VoiceTarget, VoiceTarget]]:
         """Return the devices and services that a sentence can be about."""
@@ -180,6 +175,8 @@ class Selection:
                 self.texts.get("no_service", device=device.name, service=name)
             )
         pairs = self.services()
+        if heard.unknown and not heard.devices:
+            self._refuse_unknown(" ".join(heard.unknown))
         if heard.devices or heard.nouns:
             device = self._device_with(pairs)
             own = [

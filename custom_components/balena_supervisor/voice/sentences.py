@@ -142,7 +142,6 @@ class SentenceManager:
                 return
             self._inventory = (inventory, languages)
             sentences: dict[str, list[str]] = {}
-            self._vocabularies = {}
             if inventory is not None:
                 self._vocabularies, built = await hass.async_add_executor_job(
                     _build, inventory, [self._words[item] for item in languages]
@@ -199,6 +198,9 @@ class SentenceManager:
         other = await async_handle_other_intents(hass, user_input)
         if other is not None:
             return other
+        if not self._vocabularies:
+            # The last device has just left.
+            return None
         vocabulary, heard = self._understand(user_input)
         language = user_input.language
         return await async_respond(

@@ -24,9 +24,9 @@ class NameType(StrEnum):
 
     DEVICE = "device"
     SERVICE = "service"
+    PLURAL = "plural"
     PLACE = "place"
     NOUN = "noun"
-    PLURAL = "plural"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class NamedDevice:
     services: Mapping[str, frozenset[str]]
     # Names of its area, its floor, its labels and its fleet.
     places: frozenset[str]
+    # Those of them that name devices and no place.
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,14 @@ def read_inventory(
         if device.area and device.area.floor_id:
             found = floors.async_get_floor(device.area.floor_id)
             own |= {found.name, *found.aliases} if found else set()
-        for label_id in device.registry_entry.labels:
-            label = labels.async_get_label(label_id)
-            own |= {label.name} if label else set()
+        groups = {
+            label.name
+            for label_id in device.registry_entry.labels
+            if (label := labels.async_get_label(label_id)) is not None
+        }
         if (fleet := device.fleet_name) is not None:
-            own.add(fleet)
+            groups.add(fleet)
+        own |= groups
         places |= own
         named.append(
             NamedDevice(
@@ -83,6 +88,7 @@ def read_inventory(
                     for service in device.services
                 },
                 frozenset(own),
+                frozenset(groups),
             )
         )
     return Inventory(tuple(named), frozenset(places))
@@ -119,6 +125,8 @@ class Vocabulary:
             for service_id, names in device.services.items():
                 for name in names:
                     self._add(NameType.SERVICE, name, [f"{device.id} {service_id}"])
+            for group in device.groups:
+                self._add_group(group, device.id)
             for place in device.places:
                 self._add(NameType.PLACE, place, [device.id])
                 for form in self._place_forms(place):
@@ -132,6 +140,21 @@ class Vocabulary:
         if self.words.language == "de" and place.casefold().endswith("e"):
             return [place[:-1], f"{place}n"]
         return []
+
+    def _add_group(self, group: str, device_id: str) -> None:
+        """Add a fleet or a label that is said like a noun: "shop kiosks", "Testgeräte"."""
+        tokens = self.words.tokens(group)
+        nouns = {text for text in self.words.texts["devices_noun"] if " " not in text}
+        names_devices = any(
+            token.endswith(noun) for token in tokens[-1:] for noun in nouns
+        )
+        is_plural = len(tokens) > 1 and any(
+            tokens[-1].endswith(plural.format("")) for plural in self.words.plurals
+        )
+        if names_devices or is_plural:
+            self._found[NameType.PLURAL, group].add(device_id)
+            for form in self._place_forms(group):
+                self._found[NameType.PLURAL, form].add(device_id)
 
     def _add(self, kind: NameType, name: str, ids: Iterable[str]) -> None:
         if self.words.tokens(name):
