@@ -10,15 +10,57 @@ _NUMBERS: Final = {
     **{
         word: str(number)
         for number, word in enumerate(
-            "zero one two three four five six seven eight nine ten eleven twelve thirteen "
-            "fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
+            [
+                "zero",
+                "one",
+                "two",
+                "three",
+                "four",
+                "five",
+                "six",
+                "seven",
+                "eight",
+                "nine",
+                "ten",
+                "eleven",
+                "twelve",
+                "thirteen",
+                "fourteen",
+                "fifteen",
+                "sixteen",
+                "seventeen",
+                "eighteen",
+                "nineteen",
+                "twenty",
+            ]
         )
     },
     **{
         word: str(number)
         for number, word in enumerate(
-            "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn "
-            "vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn zwanzig".split()
+            [
+                "null",
+                "eins",
+                "zwei",
+                "drei",
+                "vier",
+                "fünf",
+                "sechs",
+                "sieben",
+                "acht",
+                "neun",
+                "zehn",
+                "elf",
+                "zwölf",
+                "dreizehn",
+                "vierzehn",
+                "fünfzehn",
+                "sechzehn",
+                "siebzehn",
+                "achtzehn",
+                "neunzehn",
+                "zwanzig",
+            ]
         )
     },
     **dict.fromkeys(("ein", "eine", "einen", "einem", "einer"), "1"),
@@ -152,5 +194,7 @@ class Judge:
 
 def _tokens(text: str) -> list[str]:
     text = text.casefold().replace("-", " ").replace("_", " ").replace("°", " ")
-    text = text.replace("\N{WORD JOINER}", "").replace("’", "'")
+    text = text.replace("\N{WORD JOINER}", "").replace(
+        "\N{RIGHT SINGLE QUOTATION MARK}", "'"
+    )
     return [_NUMBERS.get(word, word) for word in _TOKEN.findall(text)]

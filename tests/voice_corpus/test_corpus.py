@@ -5,6 +5,7 @@ from dataclasses import replace
 import logging
 import os
 from pathlib import Path
+import sys
 import time
 from typing import Any, Final
 
@@ -127,9 +128,10 @@ async def test_corpus(
             verdicts.append((item, outcome, verdict))
             if verdict in SEVERE or (SHOWS_FAILURES and verdict is not Verdict.RIGHT):
                 with capsys.disabled():
-                    print(describe(item, outcome, verdict, known), flush=True)
+                    sys.stdout.write(describe(item, outcome, verdict, known) + "\n")
         seconds = time.perf_counter() - begin
         world.cancel_timers()
     with capsys.disabled():
-        print(f"\n\n{corpus}: {len(verdicts)} sentences in {seconds:.1f} s\n")
-        print(table(verdicts))
+        sys.stdout.write(
+            f"\n\n{corpus}: {len(verdicts)} sentences in {seconds:.1f} s\n\n{table(verdicts)}\n"
+        )

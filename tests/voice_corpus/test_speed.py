@@ -2,6 +2,7 @@
 
 from pathlib import Path
 import statistics
+import sys
 import time
 from typing import Any, Final
 
@@ -73,8 +74,8 @@ def test_speed(count: int, capsys: pytest.CaptureFixture[str]) -> None:
         list(recognize_all(item["said"], intents))
         times.append(1000 * (time.process_time() - begin))
     with capsys.disabled():
-        print(
+        sys.stdout.write(
             f"\n{count} devices, {len(words)} languages: built off the loop in {1000 * built:.0f} ms, "
             f"parsed by Home Assistant in {1000 * parsed:.0f} ms; a sentence that is not ours takes "
-            f"{statistics.median(times):.1f} ms (median), {max(times):.1f} ms (longest)"
+            f"{statistics.median(times):.1f} ms (median), {max(times):.1f} ms (longest)\n"
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, override
 
+import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_mock_service,
@@ -23,6 +24,7 @@ from homeassistant.components.conversation import get_agent_manager
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.components.intent import TIMER_DATA
 from homeassistant.core import Context, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import (
     area_registry as ar,
     device_registry as dr,
@@ -489,10 +491,8 @@ async def _meet_locks(world: World) -> None:
             for entity in entities.entities.values()
             if entity.unique_id.endswith(f"{uuid}_reboot")
         )
-        try:
+        with pytest.raises(HomeAssistantError):
             await world.hass.services.async_call(
                 "button", "press", {"entity_id": button}, blocking=True
             )
-        except Exception as err:  # noqa: BLE001
-            assert "lock" in str(err)
     world.take_commands()

@@ -213,10 +213,10 @@ class _Gate:
         starts = ("start", "turn_on", "stop", "turn_off")
         begin = self._any(_BEFORE - 2, self._first_filler)
         end = self._any(_FEW + 1)
+        either = f"({ours} {between} {about}|{about} {between} {ours})"
+        before = self._any(_BEFORE, self._first_word)
         return [
-            f"{self._any(_BEFORE, self._first_word)} "
-            f"({ours} {between} {about}|{about} {between} {ours}) "
-            f"{self._any(_AFTER)} [{self._devices}]",
+            f"{before} {either} {self._any(_AFTER)} [{self._devices}]",
             *(
                 f"{begin} {core} {end}"
                 for core in (

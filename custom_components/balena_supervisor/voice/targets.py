@@ -88,7 +88,8 @@ class VoiceTarget:
     @property
     def fleet_name(self) -> str | None:
         """The name of the fleet, None for a local device."""
-        via = self.registry_entry.via_device_id
+        device = self.registry_entry
+        via = device.via_device_id if isinstance(device, dr.DeviceEntry) else None
         fleet = dr.async_get(self.hass).async_get(via) if via else None
         return (fleet.name_by_user or fleet.name) if fleet else None
 

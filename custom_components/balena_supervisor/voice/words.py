@@ -52,7 +52,9 @@ class LanguageWords:
 
     def tokens(self, text: str) -> list[str]:
         """Return the words of a text. Numbers are digits, and spelled letters are joined."""
-        found = _TOKEN.findall(text.casefold().replace("’", "'"))
+        found = _TOKEN.findall(
+            text.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+        )
         words = [
             self.numbers.get(word.removesuffix("'s"), self.numbers.get(word, word))
             for word in found
