@@ -9,7 +9,6 @@ from homeassistant.util import dt as dt_util
 
 from ..device.entry import BalenaDevice, find_device
 from ..device.state import DeviceState, ServiceState, release_label
-from .access import entry_of
 from .interpreter import Heard, Kind
 from .selection import Refusal, Selection
 from .targets import VoiceTarget
@@ -97,7 +96,7 @@ class Known:
 
 def look_up(selection: Selection, target: VoiceTarget) -> Known:
     """Return a device with its state."""
-    entry = entry_of(selection.hass, target)
+    entry = target.entry
     device = find_device(entry, target.registry_entry.id) if entry else None
     return Known(target, device)
 
@@ -157,7 +156,7 @@ def _status(texts: Texts, heard: Heard, known: Known) -> str:
         parts = [_progress(texts, heard, known)]
     elif known.has_update:
         parts.append(_release_waiting(texts, state))
-    stopped = known.stopped()
+    stopped = [] if state.is_updating else known.stopped()
     if stopped:
         parts.append(
             texts.counted("stopped", len(stopped), services=texts.join(stopped))
@@ -458,7 +457,13 @@ def _listed(
         return text + (f" {names}." if 0 < len(found) < len(group) else "")
     if not found:
         return texts.get(f"{key}_none")
+    if key in _OWN_LISTS:
+        return texts.counted(f"{key}_list", len(found), devices=names)
     return texts.get("plain", sentence=texts.counted(key, len(found), devices=names))
+
+
+# Lists whose sentence does not begin with the names.
+_OWN_LISTS: Final = frozenset({"group_update", "group_locked"})
 
 
 def _online_group(texts: Texts, heard: Heard, group: list[Known]) -> str:

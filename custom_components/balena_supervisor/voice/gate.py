@@ -99,7 +99,7 @@ class _Gate:
                 *texts.get(NameType.NOUN, ()),
                 *texts.get(NameType.PLURAL, ()),
             },
-            has_genitive=vocabulary.words.language == "en",
+            end=f"[{vocabulary.words.genitive}]",
         )
         self._nouns = _group({*texts.get(NameType.NOUN, ())})
         self._services = _group(
@@ -236,10 +236,27 @@ class _Gate:
     def _misheard(self) -> list[str]:
         """Return sentences with an unknown name next to names that are ours."""
         verbs = self._of(("restart", "reboot", "start", "stop"))
+        again = self._of(("restart", "reboot"))
         asks = self._of(("running", "stopped"))
         on = _group(self._words.prepositions)
         variable = self._of(("variables",))
         few = self._any(3, self._filler)
+        known = f"{on} [{self._filler}] {self._devices}"
+        service = self._of(("service_noun",))
+        device = self._of(("balena",)) + " " + self._of(("device_noun",))
+        starts = _group(
+            {
+                _parts(text)[0]
+                for meaning in ("restart", "start", "stop", "turn_on", "turn_off")
+                for text in self._words.texts[meaning]
+            }
+        )
+        shared = [
+            # "Restart the service nginx on kiosk lobby", "is the balena device lobbi online".
+            f"{few} {starts} [{self._filler}] {service} {_UNKNOWN} {known} {few}",
+            f"{few} {starts} [{self._filler}] {_UNKNOWN} {service} {known} {few}",
+            f"{self._any(3, self._first_filler)} [{starts}] [{self._filler}] {device} {_UNKNOWN}",
+        ]
         unknown_device = f"({self._nouns} {_UNKNOWN}|{_UNKNOWN} {self._nouns})"
         if self._words.language == "de":
             orders = _group(
@@ -250,14 +267,16 @@ class _Gate:
                 }
             )
             return [
+                *shared,
                 f"{few} {orders} {few} {self._all_services} {on} [{_group(self._words.fillers)}] {unknown_device} [neu]",
-                f"{few} {orders} [{_group(self._words.fillers)}] {_UNKNOWN} {on} [{_group(self._words.fillers)}] {self._devices} {few} [neu]",
+                f"{few} {orders} [{_group(self._words.fillers)}] {_UNKNOWN} {on} [{_group(self._words.fillers)}] {self._devices} {few} neu",
                 f"[{few}] {asks} [{_group(self._words.fillers)}] {_UNKNOWN} {on} [{_group(self._words.fillers)}] {self._devices}",
                 f"{few} {variable} {_UNKNOWN} {on} [{_group(self._words.fillers)}] {self._devices}",
             ]
         return [
+            *shared,
             f"{few} {verbs} {few} {self._all_services} [service|container] {on} [the] {unknown_device}",
-            f"{few} {verbs} [the] {_UNKNOWN} {on} [the] {self._devices}",
+            f"{few} {again} [the] {_UNKNOWN} {on} [the] {self._devices}",
             f"is [the] {_UNKNOWN} {asks} {on} [the] {self._devices}",
             f"{few} {variable} {_UNKNOWN} {on} [the] {self._devices}",
         ]
@@ -274,7 +293,7 @@ def _parts(text: str) -> list[str]:
 def _group(
     texts: Iterable[str],
     *,
-    has_genitive: bool = False,
+    end: str = "",
     shared: int = 3,
     keeps_spelled: bool = False,
 ) -> str:
@@ -294,7 +313,6 @@ def _group(
         *(_rare(text) for text in _grouped(plain, shared)),
         *(_SYNTAX.sub(r"\\\1", text) for text in odd),
     ]
-    end = "['s]" if has_genitive else ""
     return f"({'|'.join(items) or _NOTHING}){end}"
 
 

@@ -181,8 +181,10 @@ class _Claims:
 
     def _claim_name(self, key: Tokens, start: int, kinds: Collection[NameType]) -> None:
         found = self.vocabulary.names.get(key)
-        if found is None and key[-1].endswith("'s"):
-            found = self.vocabulary.names.get((*key[:-1], key[-1].removesuffix("'s")))
+        genitive = self.vocabulary.words.genitive
+        if found is None and key[-1].endswith(genitive):
+            bare = (*key[:-1], key[-1].removesuffix(genitive))
+            found = self.vocabulary.names.get(bare)
         kind = next(
             (kind for kind in NameType if kind in (found or ()) and kind in kinds), None
         )

@@ -36,13 +36,19 @@ class Selection:
             target
             for device_id in ids
             if (target := self.targets.get(device_id)) is not None
-            and may_ask(self.hass, target, self.assistant)
+            and may_ask(target, self.assistant)
         ]
         return sorted(found, key=lambda target: target.name)
 
     def group(self) -> list[VoiceTarget]:
-        """Return the devices of the group that a sentence names."""
+        """Return the devices of the group that a sentence names.
+
+        Raises:
+            Refusal: A word of the sentence is unknown.
+        """
         heard = self.heard
+        if heard.unknown:
+            self._refuse_unknown(" ".join(heard.unknown))
         ids = set(self.targets)
         for mention in (*heard.nouns, *heard.places):
             ids &= mention.ids

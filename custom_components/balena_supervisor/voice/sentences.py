@@ -103,7 +103,7 @@ class SentenceManager:
                 return
             if not entries_in_use(hass):
                 self._async_unregister()
-            debouncer.async_schedule_call()
+            hass.async_create_task(self._async_refresh(), "balena sentences")
 
         listen = hass.bus.async_listen
         async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, entry_changed)

@@ -44,6 +44,7 @@ class VoiceTarget:
     registry_entry: dr.AnyDeviceEntry
     # The device that runs the service; None for a device.
     device: VoiceTarget | None = None
+    entry: BalenaConfigEntry | None = None
 
     @cached_property
     def identifier(self) -> str:
@@ -98,7 +99,9 @@ class VoiceTarget:
         """The services of the device."""
         registry = dr.async_get(self.hass)
         services = dr.async_entries_for_parent_device(registry, self.registry_entry.id)
-        return [VoiceTarget(self.hass, service, self) for service in services]
+        return [
+            VoiceTarget(self.hass, service, self, self.entry) for service in services
+        ]
 
     def targets_for(self, kind: EntityKind) -> list[VoiceTarget]:
         """Return the targets that can have entities of a kind: the services, or the device."""
@@ -204,7 +207,7 @@ def all_devices(hass: HomeAssistant) -> list[VoiceTarget]:
     """Return the devices of all entries in use, unreachable ones included."""
     registry = dr.async_get(hass)
     return [
-        VoiceTarget(hass, device)
+        VoiceTarget(hass, device, entry=entry)
         for entry in entries_in_use(hass)
         for device in dr.async_entries_for_config_entry(registry, entry.entry_id)
         if _is_balena_device(device)

@@ -219,11 +219,11 @@ class Vocabulary:
     def _index(self) -> None:
         texts: defaultdict[NameType, set[str]] = defaultdict(set)
         for (kind, name), ids in self._found.items():
-            for form in self.words.spoken(name):
-                texts[kind].add(form)
-            key = tuple(self.words.tokens(name))
-            known = self.names.setdefault(key, {})
-            known[kind] = known.get(kind, frozenset()) | ids
+            for form in {name, *self.words.spoken(name)}:
+                texts[kind].add(form.casefold())
+                key = tuple(self.words.tokens(form))
+                known = self.names.setdefault(key, {})
+                known[kind] = known.get(kind, frozenset()) | ids
         # A singular of one noun may be the plural of another.
         self.texts = {kind: frozenset(forms) for kind, forms in texts.items()}
         self._found.clear()

@@ -45,6 +45,8 @@ class LanguageWords:
     prepositions: frozenset[str]
     # Names of services that Home Assistant has other things for.
     common: frozenset[str]
+    # What a name ends with when something belongs to it.
+    genitive: str
     plurals: tuple[str, ...]
     numbers: Mapping[str, str]
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -131,7 +133,7 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         if word not in fillers
     }
     plain = LanguageWords(
-        language, fillers, (), {}, frozenset(), frozenset(), (), numbers
+        language, fillers, (), {}, frozenset(), frozenset(), "", (), numbers
     )
 
     def split(text: str) -> tuple[Tokens, ...]:
@@ -163,6 +165,7 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         alone,
         frozenset(data["prepositions"]),
         frozenset(data["common"]),
+        str(data["genitive"]),
         tuple(data["plurals"]),
         numbers,
         texts,
