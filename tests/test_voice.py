@@ -184,12 +184,12 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
         ("restart the balena device kiosk", "kiosk is rebooting.", "kiosk reboot"),
         (
             "is the balena device toms screen online",
-            "I do not know a balena device called toms screen.",
+            "Yes, Tom's screen is online.",
             "",
         ),
         (
             "is the balena device kitchen online",
-            "I do not know a balena device called kitchen. Do you mean Kitchen kiosk?",
+            "I do not know a device called kitchen. There is Kitchen kiosk.",
             "",
         ),
     ],
@@ -222,10 +222,10 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
             "Kitchen kiosk is connected to balena, but without VPN",
             "",
         ),
-        ("reboot the gateway", "gateway cannot be reached at the moment.", ""),
+        ("reboot the gateway", "gateway is offline. Try again when it is back.", ""),
         (
             "reboot the cellar",
-            f"The reboot button of cellar is not exposed to voice assistants. {HOW}",
+            "cellar is not exposed to voice assistants for that. You can expose it in the settings, under voice assistants.",
             "",
         ),
     ],
@@ -253,7 +253,7 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
         ),
         (
             "stop the browser on the cellar",
-            f"The switch of browser on cellar is not exposed to voice assistants. {HOW}",
+            "cellar is not exposed to voice assistants for that. You can expose it in the settings, under voice assistants.",
             "",
         ),
         (
@@ -281,17 +281,17 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
         ("is the browser stopped on the kiosk", "No, browser is running on kiosk.", ""),
         (
             "what is the status of signage on Tom's screen",
-            "signage on Tom's screen has stopped.",
+            "signage is not running on Tom's screen.",
             "",
         ),
         (
             "what's the state of the browser on the kiosk?",
-            "browser on kiosk is running.",
+            "browser is running on kiosk.",
             "",
         ),
         (
             "is everything running on the kiosk",
-            "Yes, browser and signage are running on kiosk.",
+            "Yes, all services of kiosk are running.",
             "",
         ),
         (
@@ -301,27 +301,31 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
         ),
         (
             "is everything running on the gateway",
-            "gateway cannot be reached at the moment.",
+            "gateway is offline. Try again when it is back.",
             "",
         ),
         (
             "is everything running on the cellar",
-            "The switches of the services of cellar are not exposed to voice assistants.",
+            "cellar is not exposed to voice assistants for that. You can expose it in the settings, under voice assistants.",
             "",
         ),
     ],
     "device states": [
-        ("what is the status of the kiosk?", "kiosk is idle.", ""),
-        ("What's office south doing?", "office south is downloading an update.", ""),
+        ("what is the status of the kiosk?", "kiosk is online.", ""),
         (
-            "tell me the state of office south",
-            "office south is downloading an update.",
+            "What's office south doing?",
+            "office south is still updating, at 40 percent.",
             "",
         ),
-        ("how is the kiosk doing", "kiosk is idle.", ""),
+        (
+            "tell me the state of office south",
+            "office south is still updating, at 40 percent.",
+            "",
+        ),
+        ("how is the kiosk doing", "kiosk is online.", ""),
         (
             "what is the status of the cellar",
-            f"The status of cellar is not exposed to voice assistants. {HOW}",
+            "cellar is not exposed to voice assistants for that. You can expose it in the settings, under voice assistants.",
             "",
         ),
         ("is the kiosk online?", "Yes, kiosk is online.", ""),
@@ -330,7 +334,7 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
         ("is the gateway not reachable", "Yes, gateway is offline.", ""),
         (
             "is the cellar online",
-            f"Whether cellar is online is not exposed to voice assistants. {HOW}",
+            "cellar is not exposed to voice assistants for that. You can expose it in the settings, under voice assistants.",
             "",
         ),
         (
@@ -353,7 +357,7 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
             "No, the VPN of Kitchen kiosk is not connected.",
             "",
         ),
-        ("what's the kiosk's status", "kiosk is idle.", ""),
+        ("what's the kiosk's status", "kiosk is online.", ""),
         (
             "is the kitchen kiosk disconnected from the VPN",
             "Yes, the VPN of Kitchen kiosk is not connected.",
@@ -364,18 +368,22 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
         ("is there an update for the kiosk", "No, kiosk is up to date.", ""),
         (
             "is there an update for office north",
-            "Yes, there is an update for office north.",
+            "Yes, release 0.0.0+rev100001 is available for office north.",
             "",
         ),
-        ("is office north up to date", "No, there is an update for office north.", ""),
+        (
+            "is office north up to date",
+            "No, release 0.0.0+rev100001 is available for office north.",
+            "",
+        ),
         ("is the kiosk up to date", "Yes, kiosk is up to date.", ""),
         (
             "does office south have any updates",
-            "Yes, office south is installing an update right now.",
+            "office south is still updating, at 40 percent.",
             "",
         ),
-        ("update the kiosk", "kiosk is up to date already.", ""),
-        ("update office south", "office south is installing an update already.", ""),
+        ("update the kiosk", "kiosk is already up to date.", ""),
+        ("update office south", "office south is already updating.", ""),
         (
             "update office north",
             "office north is installing the update.",
@@ -383,16 +391,16 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
         ),
         (
             "install the update on the cellar please",
-            f"The update of cellar is not exposed to voice assistants. {HOW}",
+            "cellar is not exposed to voice assistants for that. You can expose it in the settings, under voice assistants.",
             "",
         ),
     ],
     "all devices": [
         ("which balena devices are offline", "gateway is offline.", ""),
-        ("are all my balena devices online?", "gateway is offline.", ""),
+        ("are all my balena devices online?", "No, gateway is offline.", ""),
         (
             "list the online balena devices",
-            "Kiosk_Lobby 2, Kitchen kiosk, Tom's screen, kiosk, kiosk-lobby and 2 more are online.",
+            "Kiosk_Lobby 2, Kitchen kiosk, Tom's screen, kiosk, kiosk-lobby, office north and office south are online.",
             "",
         ),
         (
@@ -402,7 +410,7 @@ ENGLISH: Final[dict[str, list[Sentence]]] = {
         ),
         (
             "are there any updates for the balena devices",
-            "There are updates for office north and office south.",
+            "Yes, there are updates for office north and office south.",
             "",
         ),
     ],
@@ -445,10 +453,14 @@ GERMAN: Final[dict[str, list[Sentence]]] = {
             "Ich kenne kein balena-Gerät namens Keller.",
             "",
         ),
-        ("starte das Gateway neu", "gateway ist gerade nicht erreichbar.", ""),
+        (
+            "starte das Gateway neu",
+            "gateway ist offline. Versuche es wieder, wenn es zurück ist.",
+            "",
+        ),
         (
             "starte den Cellar neu",
-            f"Die Taste für den Neustart von cellar ist nicht für Sprachassistenten freigegeben. {WIE}",
+            "cellar ist dafür nicht für Sprachassistenten freigegeben.",
             "",
         ),
     ],
@@ -465,7 +477,7 @@ GERMAN: Final[dict[str, list[Sentence]]] = {
         ),
         (
             "starte den Dienst Grafana auf dem Kiosk neu",
-            "kiosk hat keinen Dienst namens Grafana.",
+            "kiosk hat keinen Dienst namens grafana.",
             "",
         ),
         (
@@ -491,7 +503,7 @@ GERMAN: Final[dict[str, list[Sentence]]] = {
             "Nein, signage läuft nicht auf Tom's screen.",
             "",
         ),
-        ("läuft alles auf dem Kiosk?", "Ja, browser und signage laufen auf kiosk.", ""),
+        ("läuft alles auf dem Kiosk?", "Ja, alle Dienste von kiosk laufen.", ""),
         (
             "ist signage auf Tom's screen gestoppt",
             "Ja, signage läuft nicht auf Tom's screen.",
@@ -499,17 +511,17 @@ GERMAN: Final[dict[str, list[Sentence]]] = {
         ),
         (
             "wie ist der Status von signage auf Tom's screen",
-            "signage auf Tom's screen ist beendet.",
+            "signage läuft nicht auf Tom's screen.",
             "",
         ),
     ],
     "device states": [
         (
             "wie ist der Status von Office South",
-            "office south lädt ein Update herunter.",
+            "office south wird noch aktualisiert, das Update ist bei 40 Prozent.",
             "",
         ),
-        ("was macht der Kiosk gerade", "kiosk ist untätig.", ""),
+        ("was macht der Kiosk gerade", "kiosk ist online.", ""),
         ("ist der Kiosk online?", "Ja, kiosk ist online.", ""),
         ("ist das Gateway offline", "Ja, gateway ist offline.", ""),
         ("ist das Gateway wieder online", "Nein, gateway ist offline.", ""),
@@ -528,17 +540,17 @@ GERMAN: Final[dict[str, list[Sentence]]] = {
     "updates": [
         (
             "gibt es ein Update für den Kiosk",
-            "Nein, kiosk ist auf dem neuesten Stand.",
+            "Nein, kiosk ist aktuell.",
             "",
         ),
         (
             "ist Office North auf dem neuesten Stand",
-            "Nein, es gibt ein Update für office north.",
+            "Nein, das Release 0.0.0+rev100001 ist für office north verfügbar.",
             "",
         ),
         (
             "aktualisiere bitte den Kiosk",
-            "kiosk ist schon auf dem neuesten Stand.",
+            "kiosk ist schon aktuell.",
             "",
         ),
         (
@@ -549,7 +561,7 @@ GERMAN: Final[dict[str, list[Sentence]]] = {
     ],
     "all devices": [
         ("welche balena-Geräte sind offline", "gateway ist offline.", ""),
-        ("sind alle balena Geräte online?", "gateway ist offline.", ""),
+        ("sind alle balena Geräte online?", "Nein, gateway ist offline.", ""),
         (
             "welche Geräte haben Updates",
             "Es gibt Updates für office north und office south.",

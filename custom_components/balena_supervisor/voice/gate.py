@@ -33,7 +33,9 @@ _FIRST: Final = (
     *("carry_out", "available", "install", "restart", "reboot", "release", "negation"),
     *("progress", "since", "lock"),
 )
-_MAX_NUMBER: Final = 20
+_MAX_NUMBER: Final = 12
+# More alternatives than this are grouped once more.
+_MAX_FLAT: Final = 40
 _UNKNOWN: Final = "{balena_unknown}"
 # Placeholder for an empty list of names. Nobody can speak it.
 _NOTHING: Final = "\N{REPLACEMENT CHARACTER}"
@@ -334,15 +336,17 @@ def _rare(text: str) -> str:
 
 
 def _grouped(texts: list[str], shared: int) -> list[str]:
+    """Return texts grouped by their first letters. Few levels are quick to parse."""
     groups = []
     for _, found in groupby(texts, key=lambda text: text[:shared]):
         group = list(found)
-        if len(group) == 1:
-            groups.append(group[0])
-            continue
         prefix = _common_prefix(group)
+        if len(group) == 1 or len(prefix) < shared:
+            groups += group
+            continue
         rest = [text[len(prefix) :] for text in group]
-        inner = "|".join(_grouped([text for text in rest if text], 1))
+        whole = [text for text in rest if text]
+        inner = "|".join(_grouped(whole, 1) if len(whole) > _MAX_FLAT else whole)
         groups.append(f"{prefix}[{inner}]" if "" in rest else f"{prefix}({inner})")
     return groups
 

@@ -460,6 +460,9 @@ def _question(heard: Heard) -> Kind:
     for meaning, kind in _FACTS:
         if meaning in meanings:
             return kind
+    if heard.unknown and heard.devices and meanings & {"running", "stopped"}:
+        # A service that no device has.
+        return Kind.SERVICE_RUNNING
     if meanings & {"restart", "reboot"}:
         # "Did it restart?"
         return Kind.UNCLEAR
