@@ -56,9 +56,11 @@ _OF_DEVICE: Final = (
     ),
     *("updating_to", "update", "current", "online", "offline", "running", "stopped"),
     *("status", "problems", "release", "os", "ip", "temperature", "hottest", "cpu"),
-    *("memory", "since", "progress", "lock", "vpn", "fleet_of", "services", "how_many"),
-    *("which", "location", "which_run", "app", "stop"),
+    *("memory", "since", "progress", "lock", "vpn", "fleet_of", "services"),
+    *("location", "app", "listing", "balena"),
 )
+# The same with a name only, not with "devices".
+_OF_NAME: Final = ("how_many", "which")
 # The same for a service without a device.
 _OF_SERVICE: Final = (
     *(
@@ -215,7 +217,8 @@ class _Gate:
         starts = ("start", "turn_on", "stop", "turn_off")
         begin = self._any(_BEFORE - 2, self._first_filler)
         end = self._any(_FEW + 1)
-        either = f"({ours} {between} {about}|{about} {between} {ours})"
+        which = f"{self._of(_OF_NAME)} {few} {self._devices}"
+        either = f"({ours} {between} {about}|{about} {between} {ours}|{which})"
         before = self._any(_BEFORE, self._first_word)
         return [
             f"{before} {either} {self._any(_AFTER)} [{self._devices}]",

@@ -8,7 +8,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 
 from .access import may_ask
-from .interpreter import Heard
+from .interpreter import Heard, Kind
 from .targets import VoiceTarget
 from .texts import Texts
 from .vocabulary import Vocabulary
@@ -181,6 +181,9 @@ class Selection:
                 self.texts.get("no_service", device=device.name, service=name)
             )
         pairs = self.services()
+        if heard.kind is Kind.SERVICE_RUNNING and heard.devices:
+            # "Is the mqtt broker running": a question about a known service does no harm.
+            heard.unknown = []
         if heard.unknown and not heard.devices:
             self._refuse_unknown(" ".join(heard.unknown))
         if heard.devices or heard.nouns:
