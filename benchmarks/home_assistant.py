@@ -19,6 +19,7 @@ from custom_components.balena_supervisor.account.coordinator import AccountCoord
 from custom_components.balena_supervisor.const import (
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
+    CONF_DETAILS,
     CONF_FLEETS,
     CONF_MAC_ADDRESSES,
     CONF_SERVICES,
@@ -125,7 +126,9 @@ class Installation(ABC):
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
     @asynccontextmanager
-    async def floor(self, paths: Iterable[Iterable[str]]) -> AsyncGenerator[Baseline]:
+    async def open_baseline(
+        self, paths: Iterable[Iterable[str]]
+    ) -> AsyncGenerator[Baseline]:
         """Open a baseline client that requests the given paths from each server."""
         async with open_baseline() as client:
             for (url, key), asked in zip(self._addresses(), paths, strict=True):
@@ -151,6 +154,7 @@ class _Devices(Installation):
             yield MockConfigEntry(
                 domain=DOMAIN,
                 title=device["name"],
+                minor_version=2,
                 unique_id=addresses[0],
                 data={
                     CONF_CONNECTION: CONNECTION_DIRECT,
@@ -189,6 +193,7 @@ class _Account(Installation):
         yield MockConfigEntry(
             domain=DOMAIN,
             title=about["account"],
+            minor_version=2,
             unique_id=f"{about['url'].removeprefix('http://')}_{about['account']}",
             data={
                 CONF_CONNECTION: CONNECTION_ACCOUNT,
@@ -197,7 +202,11 @@ class _Account(Installation):
                 CONF_URL: about["url"],
                 CONF_VERIFY_SSL: True,
             },
-            options={CONF_FLEETS: about["fleet_ids"], CONF_SERVICES: False},
+            options={
+                CONF_FLEETS: about["fleet_ids"],
+                CONF_SERVICES: False,
+                CONF_DETAILS: False,
+            },
         )
 
     @property

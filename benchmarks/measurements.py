@@ -87,13 +87,13 @@ def _run(*work: Awaitable[Figures]) -> Figures:
     logging.getLogger("homeassistant.loader").setLevel(logging.ERROR)
     raise_file_limit()
 
-    async def all_of_it() -> Figures:
+    async def run_all() -> Figures:
         figures: Figures = {}
         for part in work:
             figures = await part
         return figures
 
-    return asyncio.run(all_of_it())
+    return asyncio.run(run_all())
 
 
 async def _warm_up(connection: Connection) -> Figures:
@@ -115,7 +115,7 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
         figures |= await _polls(home, written, rounds, ceil(_POLLS_PER_ROUND / devices))
         figures |= _block("polls", await watch(home.wait, 1))
         figures |= await _change(home, written)
-        figures |= await _news(home, written, rounds)
+        figures |= await _metric_changes(home, written, rounds)
         figures |= await _outages(home)
         figures |= {"collection": _collection()}
     blocks = {name for name in figures if name.startswith("block by ")}
@@ -148,7 +148,7 @@ async def _polls(
     written.clear()
     await home.refresh()
     report = await home.api.send("report")
-    async with home.floor(report["paths"]) as floor:
+    async with home.open_baseline(report["paths"]) as floor:
         taken = await compare(home.refresh, floor.poll, rounds, repeats)
         floor_blocking = await watch(floor.poll, rounds)
     requests = sum(map(len, report["paths"]))
@@ -192,7 +192,9 @@ def _shown(hass: HomeAssistant) -> dict[str, tuple[str, object]]:
     }
 
 
-async def _news(home: Installation, written: StatesWritten, rounds: int) -> Figures:
+async def _metric_changes(
+    home: Installation, written: StatesWritten, rounds: int
+) -> Figures:
     """Measure polls in which the metrics of all devices change."""
     written.clear()
     times = []

@@ -24,7 +24,7 @@ def targets(measures: Iterable[Measure], measured: Measured) -> str:
             connection for connection in measure.connections if connection in measured
         ):
             cells = [
-                _judged(measure, connection, n, measured[connection].get(n, {}))
+                _format_figure(measure, connection, n, measured[connection].get(n, {}))
                 for n in counts
             ]
             row = [measure.name, measure.target, _CONNECTIONS[connection]]
@@ -82,7 +82,7 @@ def _cell(measure: Measure, figures: Figures) -> str:
     return "" if figure is None else measure.unit.write(figure)
 
 
-def _judged(
+def _format_figure(
     measure: Measure, connection: Connection, count: int, figures: Figures
 ) -> str:
     """Return a formatted figure, in bold if it exceeds its limit."""

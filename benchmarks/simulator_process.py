@@ -72,7 +72,7 @@ class _Servers:
         self.commands: dict[str, Callable[[], Any]] = {
             "change": self._change,
             "fail": self._fail,
-            "introduce": self._introduce,
+            "introduce": self._addresses,
             "measure": self._measure,
             "recover": self._recover,
             "report": self._report,
@@ -82,7 +82,7 @@ class _Servers:
         """Change one value of one device."""
         raise NotImplementedError
 
-    def _introduce(self) -> Any:
+    def _addresses(self) -> Any:
         """Return the URLs and keys of the servers."""
         raise NotImplementedError
 
@@ -129,7 +129,7 @@ class _Devices(_Servers):
         device.ip_addresses = (first[:-1] + str((int(first[-1]) + 1) % 10), *others)
 
     @override
-    def _introduce(self) -> Any:
+    def _addresses(self) -> Any:
         return [
             {
                 "name": server.device.name,
@@ -153,11 +153,10 @@ class _Account(_Servers):
     @override
     def _change(self) -> None:
         # The device stays connected, with reduced functionality.
-        device = next(iter(self._cloud.devices.values())).device
-        device.internet = not device.internet
+        next(iter(self._cloud.devices.values())).heartbeat = "timeout"
 
     @override
-    def _introduce(self) -> Any:
+    def _addresses(self) -> Any:
         token = self._cloud.add_token()
         return {
             "url": self._cloud.url,

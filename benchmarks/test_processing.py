@@ -15,7 +15,7 @@ from pytest_codspeed import BenchmarkFixture
 
 from custom_components.balena_supervisor.account.fleet import fleet_state_from_devices
 from custom_components.balena_supervisor.account.state import state_from_account
-from custom_components.balena_supervisor.client import DeviceRow, Supervisor
+from custom_components.balena_supervisor.client import DeviceRow, Fleet, Supervisor
 from custom_components.balena_supervisor.client.responses import (
     Response,
     error_from_response,
@@ -131,13 +131,14 @@ def test_rows(benchmark: BenchmarkFixture) -> None:
 def test_account(benchmark: BenchmarkFixture) -> None:
     """Create the states of devices and fleets from the rows."""
     made = rows(page())
+    fleet = Fleet(id=1, name="fleet", slug="demo/fleet")
     now = datetime.now(UTC)
 
-    def judge() -> int | None:
+    def create_states() -> int | None:
         states = [state_from_account(row, "fleet", now=now) for row in made]
-        return fleet_state_from_devices(states, None).online
+        return fleet_state_from_devices(fleet, states, None, has_services=True).online
 
-    assert benchmark(judge) == DEVICES
+    assert benchmark(create_states) == DEVICES
 
 
 def test_first_poll(benchmark: BenchmarkFixture, runner: asyncio.Runner) -> None:

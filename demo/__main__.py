@@ -1,4 +1,4 @@
-"""Runs the demo: simulated devices, and a real Home Assistant that has them."""
+"""Run the demo: simulated devices, and a real Home Assistant with their entries."""
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ def _say(text: str) -> None:
 
 
 async def run(options: argparse.Namespace) -> int:
-    """Run until told to stop; returns the exit code."""
+    """Run until a signal arrives, and return the exit code."""
     demo = asyncio.create_task(_run(options))
 
     def stop() -> None:
@@ -47,7 +47,7 @@ async def run(options: argparse.Namespace) -> int:
 
 
 async def _run(options: argparse.Namespace) -> int:
-    """Run until Home Assistant ends; returns its exit code."""
+    """Run until Home Assistant ends, and return its exit code."""
     began = monotonic()
     url = f"http://127.0.0.1:{options.port}"
     async with contextlib.AsyncExitStack() as stack:
@@ -70,7 +70,7 @@ async def _run(options: argparse.Namespace) -> int:
         _say("adding the devices, the dashboard and the voice assistant")
         await register(home_assistant, options.folder, simulation.registrations)
         await dashboard.show(home_assistant)
-        await voice.expose(home_assistant)
+        await voice.expose(home_assistant, options.folder)
         print(f"\n  Home Assistant with {simulation.description}: {url}")
         print(f"  Scenario: {DESCRIPTIONS[options.scenario]}")
         print(
@@ -80,7 +80,7 @@ async def _run(options: argparse.Namespace) -> int:
 
 
 def taken_port(ports: Iterable[int]) -> int | None:
-    """Return the first port that is taken."""
+    """Return the first port that is in use."""
     for port in ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -92,7 +92,7 @@ def taken_port(ports: Iterable[int]) -> int | None:
 
 
 def main() -> int:
-    """Run the demo; returns the exit code."""
+    """Run the demo and return the exit code."""
     options = parse_options()
     if port := taken_port([options.port]):
         print(f"Port {port} is taken. Choose another one with --port.", file=sys.stderr)

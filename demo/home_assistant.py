@@ -1,4 +1,4 @@
-"""A Home Assistant of its own: its folder, its process, its API."""
+"""A Home Assistant in its own folder: its configuration, its process, its API."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ homeassistant:
   country: NL
   language: en
   auth_providers:
-    # Logs visitors in by themselves; only this machine can reach the port.
+    # Logs every visitor in. Only this machine can reach the port.
     - type: trusted_networks
       trusted_networks: [127.0.0.1/32, "::1/128"]
       allow_bypass_login: true
@@ -43,7 +43,7 @@ logger:
 
 
 def prepare(folder: Path, port: int) -> None:
-    """Write what Home Assistant needs to start with; what it wrote itself stays."""
+    """Write the configuration for the start. Files that Home Assistant wrote are kept."""
     storage = folder / ".storage"
     storage.mkdir(parents=True, exist_ok=True)
     (folder / "configuration.yaml").write_text(_CONFIGURATION)
@@ -72,7 +72,7 @@ def prepare(folder: Path, port: int) -> None:
         {"stable": http, "pending": None, "yaml_migration_done": True},
     )
     if not (storage / "onboarding").exists():
-        # The step "user" is left, so that a token can be had through the API.
+        # Without the step "user", the demo can create a user and its token through the API.
         done = {"done": ["core_config", "analytics", "integration"]}
         _write_store(storage / "onboarding", 4, 1, done)
 
@@ -86,7 +86,7 @@ class HomeAssistant:
     """The API of a Home Assistant."""
 
     def __init__(self, url: str, token: str, session: aiohttp.ClientSession) -> None:
-        """Remember how to reach it."""
+        """Store the connection."""
         self.url = url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._session = session
@@ -96,7 +96,7 @@ class HomeAssistant:
     async def log_in(
         cls, url: str, folder: Path, session: aiohttp.ClientSession
     ) -> Self:
-        """Return the API with the token of the last run, else with a new user's."""
+        """Return the API with the stored token of the last run, or with that of a new user."""
         token_file = folder / ".token"
         if token_file.exists():
             return cls(url, token_file.read_text(), session)
@@ -124,7 +124,7 @@ class HomeAssistant:
         return cls(url, token, session)
 
     async def request(self, method: str, path: str, json: object = None) -> Any:
-        """Return the answer of the REST API."""
+        """Return the response of the REST API."""
         async with self._session.request(
             method, f"{self.url}/api/{path}", json=json, headers=self._headers
         ) as response:
@@ -132,7 +132,7 @@ class HomeAssistant:
             return await response.json()
 
     async def command(self, kind: str, **arguments: Any) -> Any:
-        """Return the answer of the websocket API."""
+        """Return the response of the WebSocket API."""
         address = f"{self.url}/api/websocket"
         async with self._session.ws_connect(address, max_msg_size=0) as websocket:
             await websocket.receive_json()
@@ -147,7 +147,7 @@ class HomeAssistant:
 
 @asynccontextmanager
 async def running(folder: Path, *, verbose: bool) -> AsyncIterator[asyncio.Task[int]]:
-    """Run Home Assistant; yields the task that ends with its exit code."""
+    """Run Home Assistant. Yields the task that ends with its exit code."""
     task = asyncio.create_task(_run(folder, verbose=verbose))
     try:
         yield task
@@ -157,7 +157,7 @@ async def running(folder: Path, *, verbose: bool) -> AsyncIterator[asyncio.Task[
 
 
 async def _run(folder: Path, *, verbose: bool) -> int:
-    """Run Home Assistant, again when it restarts itself; returns its exit code."""
+    """Run Home Assistant, and again after it restarts itself. Returns its exit code."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -176,7 +176,7 @@ async def _run(folder: Path, *, verbose: bool) -> int:
             env=environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            # Ctrl-C is for us: we stop it.
+            # The demo itself handles Ctrl-C, and stops Home Assistant.
             start_new_session=True,
             limit=2**20,
         )
@@ -189,7 +189,7 @@ async def _run(folder: Path, *, verbose: bool) -> int:
 
 
 async def _stop(process: asyncio.subprocess.Process, *, verbose: bool) -> None:
-    """Stop Home Assistant if it runs, at the latest after 20 seconds."""
+    """Stop Home Assistant if it runs, and kill it after 20 seconds."""
     if process.returncode is not None:
         return
     process.terminate()
@@ -203,7 +203,7 @@ async def _stop(process: asyncio.subprocess.Process, *, verbose: bool) -> None:
 
 
 async def _print_log(process: asyncio.subprocess.Process, *, verbose: bool) -> None:
-    """Print errors, with what follows them, or everything."""
+    """Print errors with their tracebacks, or the whole log."""
     shown = False
     if process.stdout is None:
         return
@@ -219,7 +219,7 @@ async def _print_log(process: asyncio.subprocess.Process, *, verbose: bool) -> N
 async def wait_until_up(
     url: str, session: aiohttp.ClientSession, task: asyncio.Task[int]
 ) -> None:
-    """Return when Home Assistant answers. Raises RuntimeError when it ends instead."""
+    """Wait until Home Assistant responds. Raises RuntimeError if it ends instead."""
     while not task.done():
         try:
             async with session.get(f"{url}/manifest.json") as response:

@@ -14,7 +14,7 @@ _MAX_PORT: Final = 65535
 class _Parser(argparse.ArgumentParser):
     @override
     def error(self, message: str) -> NoReturn:
-        """Exit with one line, without the usage before it."""
+        """Exit with one line, without the usage."""
         self.exit(2, f"{self.prog}: {message}\n")
 
 
@@ -39,7 +39,7 @@ def _count(text: str) -> int:
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Return the options. Exits with code 2 and one line on stderr if they are wrong."""
+    """Return the options. If they are invalid, exit with code 2 and one line on stderr."""
     parser = _Parser(
         prog="scripts/demo",
         description="Runs simulated devices, and a real Home Assistant that has them.",

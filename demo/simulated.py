@@ -71,7 +71,7 @@ async def _start_devices(
 async def _start_account(
     options: argparse.Namespace, stack: AsyncExitStack
 ) -> Simulation:
-    cloud = CloudServer(port=options.device_port)
+    cloud = CloudServer(port=options.device_port, is_balena_cloud=True)
     await stack.enter_async_context(cloud)
     demo_account(cloud, Timings())
     token = cloud.add_token()

@@ -1,5 +1,7 @@
 """Expose entities to Assist, so that voice commands work without setup."""
 
+import json
+from pathlib import Path
 from typing import Final
 
 from .home_assistant import HomeAssistant
@@ -18,17 +20,26 @@ _SPOKEN_OF: Final = (
 )
 
 
-async def expose(home_assistant: HomeAssistant) -> None:
-    """Expose the entities that sentences are about."""
+async def expose(home_assistant: HomeAssistant, folder: Path) -> None:
+    """Expose the entities that sentences are about, each once.
+
+    A person may have stopped exposing an entity. The file in `folder` lists the entities that
+    the demo has exposed in earlier runs, by unique id.
+    """
+    store = folder / ".exposed.json"
+    exposed = set(json.loads(store.read_text())) if store.exists() else set()
     entities = await home_assistant.command("config/entity_registry/list")
-    spoken_of = [
-        entity["entity_id"]
+    spoken_of = {
+        entity["unique_id"]: entity["entity_id"]
         for entity in entities
-        if entity["platform"] == _DOMAIN and entity["unique_id"].endswith(_SPOKEN_OF)
-    ]
+        if entity["platform"] == _DOMAIN
+        and entity["unique_id"].endswith(_SPOKEN_OF)
+        and entity["unique_id"] not in exposed
+    }
     await home_assistant.command(
         "homeassistant/expose_entity",
         assistants=["conversation"],
-        entity_ids=spoken_of,
+        entity_ids=list(spoken_of.values()),
         should_expose=True,
     )
+    store.write_text(json.dumps(sorted(exposed | spoken_of.keys())))

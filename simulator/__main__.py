@@ -132,7 +132,7 @@ def main() -> int:
         "--front", action="store_true", help="put the front process before it"
     )
     parser.add_argument(
-        "--control", type=int, help="port of the API to have things happen"
+        "--control", type=int, help="port of the API that triggers events"
     )
     try:
         asyncio.run(run(parser.parse_args()))

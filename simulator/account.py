@@ -13,9 +13,9 @@ from .faults import Faults
 from .supervisor import SupervisorServer
 
 # The first Supervisor version that reports the status of its update.
-_TELLS_UPDATE_STATUS: Final = (17, 7, 0)
+_REPORTS_UPDATE_STATUS: Final = (17, 7, 0)
 # The number of deleted images that a device keeps in its list.
-_REMEMBERED: Final = 10
+_MAX_DELETED_IMAGES: Final = 10
 _STATUS: Final = {"downloading": "Downloading", "applying changes": "Installing"}
 # In field_overrides: removes the field from the row.
 OMIT: Final = object()
@@ -178,7 +178,7 @@ class Fleet:
         if release is not None:
             self.add_release(release)
         for device in self.devices:
-            device.aim()
+            device.update_target()
 
     @property
     def services(self) -> list[FleetService]:
@@ -345,21 +345,21 @@ class CloudDevice:
     @pinned.setter
     def pinned(self, release: Release | None) -> None:
         self._pinned = release
-        self.aim()
+        self.update_target()
 
-    def aim(self) -> None:
+    def update_target(self) -> None:
         """Set the target release of the device. The device detects it with its next check."""
         release = self._pinned or self.fleet.release
         if release is not None and self.fleet.id in self.device.apps:
             self.device.set_target(release, self.fleet.id)
 
     @property
-    def should_run(self) -> Release | None:
+    def target_release(self) -> Release | None:
         """The target release."""
         return self._pinned or self.device.target(self.fleet.id) or self.fleet.release
 
     @property
-    def runs(self) -> Release | None:
+    def running_release(self) -> Release | None:
         """The running release."""
         return self.app.release if self.app else None
 
@@ -369,8 +369,13 @@ class CloudDevice:
 
     def start_update(self) -> None:
         """Start the update to the target release if the device polls the API."""
-        release = self.should_run
-        if release and self.app and release != self.runs and self.connection.is_polling:
+        release = self.target_release
+        if (
+            release
+            and self.app
+            and release != self.running_release
+            and self.connection.is_polling
+        ):
             self.device.spawn(self.device.update(release, self.fleet.id))
 
     def move(self, fleet: Fleet) -> None:
@@ -390,7 +395,7 @@ class CloudDevice:
     @property
     def update_status(self) -> str | None:
         """The update status of the fleet's app. Older Supervisors do not report it."""
-        if self.device.version < _TELLS_UPDATE_STATUS or not self.app:
+        if self.device.version < _REPORTS_UPDATE_STATUS or not self.app:
             return None
         update = self.device.current_update
         is_ours = update is not None and update.app_id == self.fleet.id
@@ -464,7 +469,7 @@ class CloudDevice:
         for key in gone:
             self._installs[key].status = "deleted"
             self._installs[key].download_progress = None
-        for key in gone[:-_REMEMBERED]:
+        for key in gone[:-_MAX_DELETED_IMAGES]:
             del self._installs[key]
         return list(self._installs.values())
 

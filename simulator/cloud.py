@@ -245,16 +245,16 @@ class CloudServer(HttpServer):
             return Reply(429, headers={"Retry-After": str(self._retry_after)})
         fault = self.faults.take(request.method, request.path)
         if fault is not None and not fault.is_of_answer:
-            spoilt = await self.faults.spoil(fault, is_over)
-            if spoilt is not None:
-                return spoilt
+            replaced = await self.faults.replace_response(fault, is_over)
+            if replaced is not None:
+                return replaced
         if len(request.path_qs) > _LONGEST_ADDRESS:
             return Reply(431)
         reply = await self._reply(request)
         if self.extra_headers:
             reply = replace(reply, headers=reply.headers | self.extra_headers)
         if fault is not None:
-            return await self.faults.spoil_answer(fault, reply, is_over)
+            return await self.faults.change_response(fault, reply, is_over)
         return reply
 
     def _identity(self, name: str) -> str:
@@ -483,7 +483,7 @@ class CloudServer(HttpServer):
     async def _proxy(self, request: Request, token: Token | None) -> Reply:
         """Respond to commands such as POST /supervisor/v1/blink."""
         command = proxy.read_command(request.path.removeprefix("/supervisor"), request)
-        devices = self._reached(command, token)
+        devices = self._target_devices(command, token)
         try:
             replies = await self._ask_all(command, devices)
         except proxy.Unreachable as err:
@@ -492,7 +492,7 @@ class CloudServer(HttpServer):
             return proxy.translated(replies[0])
         return proxy.collected(replies, parses=command.data is not None)
 
-    def _reached(
+    def _target_devices(
         self, command: proxy.Command, token: Token | None
     ) -> list[CloudDevice]:
         """Return the devices that a command targets. Raises Refused."""

@@ -49,8 +49,10 @@ async def _follow(
 ) -> AsyncGenerator[bytes]:
     time = asyncio.get_running_loop().time
     beaten = time()
-    yield _written(_history(device, query, streams=True))
     async with contextlib.aclosing(device.device.follow_journal()) as new:
+        # The API follows the device before it reads the history, so that no line is lost in between.
+        await anext(new)
+        yield _written(_history(device, query, streams=True))
         async for entries in new:
             if is_over():
                 return

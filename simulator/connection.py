@@ -9,8 +9,8 @@ from typing import Final
 from .device import Device
 
 # Poll intervals without a poll before the state is `timeout`, then `offline`.
-_PATIENCE: Final = 1.5
-_GRACE: Final = timedelta(seconds=15)
+_INTERVALS_UNTIL_TIMEOUT: Final = 1.5
+_SECONDS_UNTIL_OFFLINE: Final = timedelta(seconds=15)
 
 
 class Heartbeat(StrEnum):
@@ -131,12 +131,14 @@ class Connection:
         """Return the heartbeat state at a time, and when it started."""
         if self._last_poll is None:
             return Heartbeat.ONLINE, self._online_since
-        late = self._last_poll + timedelta(seconds=_PATIENCE * self.poll_interval)
+        late = self._last_poll + timedelta(
+            seconds=_INTERVALS_UNTIL_TIMEOUT * self.poll_interval
+        )
         if moment < late:
             return Heartbeat.ONLINE, self._online_since
-        if moment < late + _GRACE:
+        if moment < late + _SECONDS_UNTIL_OFFLINE:
             return Heartbeat.TIMEOUT, late
-        return Heartbeat.OFFLINE, late + _GRACE
+        return Heartbeat.OFFLINE, late + _SECONDS_UNTIL_OFFLINE
 
     async def _on_power_change(self, is_on: bool) -> None:
         if is_on:

@@ -12,7 +12,7 @@ from .cloud import CloudServer
 from .device import Device, Refusal, Timings
 from .faults import Fault, Faults
 from .hostile import HOSTILE_FAULTS
-from .scenarios import following, next_release
+from .scenarios import next_release, release_after
 
 
 class Controllable(Protocol):
@@ -27,15 +27,15 @@ class Controllable(Protocol):
         """The faults between the client and the device."""
 
 
-type Happening = Callable[[Controllable, dict[str, Any]], Awaitable[None] | None]
-type CloudHappening = Callable[[CloudServer, dict[str, Any]], None]
+type DeviceEvent = Callable[[Controllable, dict[str, Any]], Awaitable[None] | None]
+type CloudEvent = Callable[[CloudServer, dict[str, Any]], None]
 
 
-def _set(name: str) -> Happening:
-    def happen(item: Controllable, arguments: dict[str, Any]) -> None:
+def _set(name: str) -> DeviceEvent:
+    def set_value(item: Controllable, arguments: dict[str, Any]) -> None:
         setattr(item.device, name, arguments["value"])
 
-    return happen
+    return set_value
 
 
 def _update(item: Controllable, arguments: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ def _app(app_id: int, name: str, service: str) -> App:
     return App(app_id, name, Release(commit, services=(Service(service),)))
 
 
-HAPPENINGS: Final[dict[str, Happening]] = {
+DEVICE_EVENTS: Final[dict[str, DeviceEvent]] = {
     "update": _update,
     "new-release": lambda item, _: item.device.set_target(next_release(item.device)),
     "begin-update": lambda item, _: item.device.begin_update(next_release(item.device)),
@@ -123,7 +123,7 @@ def _release(cloud: CloudServer, arguments: dict[str, Any]) -> None:
     fleet = _fleet(cloud, arguments)
     if fleet.release is None:
         raise ValueError("The fleet has no release yet")
-    cloud.release(fleet, following(fleet.release))
+    cloud.release(fleet, release_after(fleet.release))
 
 
 def _add_device(cloud: CloudServer, arguments: dict[str, Any]) -> None:
@@ -139,11 +139,11 @@ def _move(cloud: CloudServer, arguments: dict[str, Any]) -> None:
     cloud.move_device(arguments["uuid"], _fleet(cloud, arguments))
 
 
-def _set_of_device(name: str) -> CloudHappening:
-    def happen(cloud: CloudServer, arguments: dict[str, Any]) -> None:
+def _set_of_device(name: str) -> CloudEvent:
+    def set_value(cloud: CloudServer, arguments: dict[str, Any]) -> None:
         setattr(cloud.devices[arguments["uuid"]], name, arguments["value"])
 
-    return happen
+    return set_value
 
 
 def _backdate(cloud: CloudServer, arguments: dict[str, Any]) -> None:
@@ -164,7 +164,7 @@ def _set_headers(cloud: CloudServer, arguments: dict[str, Any]) -> None:
     cloud.extra_headers = dict(arguments["headers"])
 
 
-CLOUD_HAPPENINGS: Final[dict[str, CloudHappening]] = {
+CLOUD_EVENTS: Final[dict[str, CloudEvent]] = {
     "expire-token": lambda cloud, _: _set_tokens(cloud, TokenKind.EXPIRED),
     "restore-token": lambda cloud, arguments: _set_tokens(
         cloud, TokenKind(arguments.get("kind", "user"))
@@ -193,9 +193,9 @@ CLOUD_HAPPENINGS: Final[dict[str, CloudHappening]] = {
 def control(
     items: Collection[Controllable], cloud: CloudServer | None = None
 ) -> web.Application:
-    """Return the API: GET /devices, and POST /devices/{index}/{happening} with arguments.
+    """Return the API: GET /devices, and POST /devices/{index}/{event} with arguments.
 
-    If there is an account, the API also has POST /cloud/{happening}.
+    If there is an account, the API also has POST /cloud/{event}.
     """
 
     async def list_devices(request: web.Request) -> web.Response:
@@ -211,14 +211,14 @@ def control(
             ]
         )
 
-    async def attempt[Item](
-        happening: Callable[[Item, dict[str, Any]], Awaitable[None] | None],
+    async def trigger[Item](
+        event: Callable[[Item, dict[str, Any]], Awaitable[None] | None],
         item: Item,
         request: web.Request,
     ) -> web.Response:
         try:
             arguments = await request.json() if request.can_read_body else {}
-            result = happening(item, arguments)
+            result = event(item, arguments)
             if result is not None:
                 await result
         except (
@@ -232,21 +232,21 @@ def control(
             raise web.HTTPBadRequest(text=f"{type(err).__name__}: {err}") from err
         return web.json_response({})
 
-    async def happen(request: web.Request) -> web.Response:
-        happening = HAPPENINGS.get(request.match_info["happening"])
+    async def trigger_device_event(request: web.Request) -> web.Response:
+        event = DEVICE_EVENTS.get(request.match_info["event"])
         index = int(request.match_info["index"])
-        if happening is None or index >= len(items):
+        if event is None or index >= len(items):
             raise web.HTTPNotFound
-        return await attempt(happening, list(items)[index], request)
+        return await trigger(event, list(items)[index], request)
 
-    async def happen_to_cloud(request: web.Request) -> web.Response:
-        happening = CLOUD_HAPPENINGS.get(request.match_info["happening"])
-        if happening is None or cloud is None:
+    async def trigger_cloud_event(request: web.Request) -> web.Response:
+        event = CLOUD_EVENTS.get(request.match_info["event"])
+        if event is None or cloud is None:
             raise web.HTTPNotFound
-        return await attempt(happening, cloud, request)
+        return await trigger(event, cloud, request)
 
     app = web.Application()
     app.router.add_get("/devices", list_devices)
-    app.router.add_post("/devices/{index:[0-9]+}/{happening}", happen)
-    app.router.add_post("/cloud/{happening}", happen_to_cloud)
+    app.router.add_post("/devices/{index:[0-9]+}/{event}", trigger_device_event)
+    app.router.add_post("/cloud/{event}", trigger_cloud_event)
     return app

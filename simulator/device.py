@@ -26,8 +26,8 @@ from .journal import (
 from .versions import (
     CONTAINER_NAME,
     LOCK_MESSAGE,
+    REPORTS_OWN_SERVICES,
     STOPPED,
-    TELLS_OWN_SERVICES,
     UNREADABLE,
     UPDATES_QUEUE,
 )
@@ -292,7 +292,7 @@ class Device:
         app_id = self._app_id(app_id)
         return self._app_keys.setdefault(app_id, _key(f"{self.uuid} {app_id}"))
 
-    def scope_of(self, key: str | None) -> set[int] | None:
+    def accessible_apps(self, key: str | None) -> set[int] | None:
         """Return the apps that a key can access, None for an invalid key."""
         if self.local_mode or not self.managed or key == self.api_key:
             return set(self.apps)
@@ -329,7 +329,7 @@ class Device:
             if app_id in (None, lock[0]) and service in (None, lock[1]):
                 del self.locks[lock]
 
-    def pass_locks(self, app_id: int | None = None, *, force: bool = False) -> None:
+    def check_locks(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Check that no lock is held. `force` deletes the locks. Raises Locked."""
         held = [lock for lock in self.locks if app_id in (None, lock[0])]
         if force or self.override_lock:
@@ -355,7 +355,7 @@ class Device:
         if self.host_update_running and not force:
             raise Locked("Waiting for Host OS update to finish")
         if looks_at_locks:
-            self.pass_locks(force=force)
+            self.check_locks(force=force)
         self.commands.append((command, {"force": force}))
         self.spawn(self._leave(comes_back=command == "reboot"))
 
@@ -363,15 +363,15 @@ class Device:
         self, app_id: int, *, force: bool, looks_at_locks: bool = True
     ) -> None:
         """Recreate all containers of an app."""
-        await self._renew("restart", app_id, force, looks_at_locks)
+        await self._recreate_containers("restart", app_id, force, looks_at_locks)
 
     async def purge(
         self, app_id: int, *, force: bool, looks_at_locks: bool = True
     ) -> None:
         """Delete the data of an app and recreate its containers."""
-        await self._renew("purge", app_id, force, looks_at_locks)
+        await self._recreate_containers("purge", app_id, force, looks_at_locks)
 
-    async def _renew(
+    async def _recreate_containers(
         self, command: str, app_id: int, force: bool, looks_at_locks: bool
     ) -> None:
         """Recreate the containers of an app. A container whose image is missing is removed."""
@@ -380,7 +380,7 @@ class Device:
         app = self.apps[app_id]
         if looks_at_locks:
             try:
-                self.pass_locks(app_id, force=force)
+                self.check_locks(app_id, force=force)
             except Locked:
                 self.settled = False
                 raise
@@ -394,9 +394,9 @@ class Device:
         containers = [
             item for item in self.containers.values() if item.app_id == app_id
         ]
-        async with self._hold(app_id, is_of_app=True):
+        async with self._hold_locks(app_id, is_of_app=True):
             self.commands.append((command, arguments))
-            if seconds := self._seconds_to_renew(containers):
+            if seconds := self._seconds_to_recreate(containers):
                 self.settled = False
                 await self._stop_for(containers, seconds)
             self._recreate(app)
@@ -414,17 +414,17 @@ class Device:
         container = self.container(app_id, service)
         name = container.service.name
         if looks_at_locks:
-            self.pass_locks(app_id, force=force)
-        async with self._hold(app_id):
+            self.check_locks(app_id, force=force)
+        async with self._hold_locks(app_id):
             arguments = {"app_id": app_id, "service": name, "force": force}
             self.commands.append(("restart_service", arguments))
-            if seconds := self._seconds_to_renew([container]):
+            if seconds := self._seconds_to_recreate([container]):
                 await self._stop_for([container], seconds)
             self._require_image(container)
             # Delete it first: the engine lists the newest container last.
             del self.containers[app_id, name]
             status = "Installed" if self.start_failing else "Running"
-            self._run(app_id, self._wanted(app_id, container.service), status)
+            self._run(app_id, self._target_service(app_id, container.service), status)
         self.settled = self.current_update is None and not self.start_failing
         if self.start_failing:
             raise Refusal(
@@ -443,8 +443,8 @@ class Device:
         container = self.container(app_id, service)
         name = container.service.name
         if looks_at_locks:
-            self.pass_locks(app_id, force=force)
-        async with self._hold(app_id):
+            self.check_locks(app_id, force=force)
+        async with self._hold_locks(app_id):
             arguments = {"app_id": app_id, "service": name, "force": force}
             self.commands.append(("stop_service", arguments))
             seconds = self.stop_times.get(name, self.timings.stop)
@@ -466,7 +466,7 @@ class Device:
         """Start a container and return its id. Has no effect while the container stops."""
         container = self.container(app_id, service)
         if looks_at_locks:
-            self.pass_locks(app_id, force=force)
+            self.check_locks(app_id, force=force)
         self.commands.append(
             ("start_service", {"app_id": app_id, "service": container.service.name})
         )
@@ -479,14 +479,14 @@ class Device:
         container.status = "Running"
         return container.id
 
-    def look_for_update(self, *, force: bool = False, cancel: bool = False) -> None:
+    def check_for_update(self, *, force: bool = False, cancel: bool = False) -> None:
         """Check for a new target release and apply it."""
         self.commands.append(("update", {"force": force, "cancel": cancel}))
         if not self.internet or self.local_mode:
             return
         update = self.current_update
         if update is None or cancel:
-            update = self._begin_again(update) if update else self._find_update()
+            update = self._restart_update(update) if update else self._find_update()
             if update is None:
                 self.settle()
                 return
@@ -509,7 +509,7 @@ class Device:
                 return self.current_update
         return None
 
-    def _begin_again(self, update: Update) -> Update:
+    def _restart_update(self, update: Update) -> Update:
         """Restart an update. Complete layers of the download are kept."""
         update.hurry.set()
         self.begin_update(self._targets[update.app_id], update.app_id)
@@ -559,7 +559,7 @@ class Device:
         update = self._update
         update.phase = "applying changes"
         try:
-            self.pass_locks(update.app_id, force=update.is_forced)
+            self.check_locks(update.app_id, force=update.is_forced)
         except Locked:
             self.update_failed = update.is_locked_out = True
             return
@@ -604,7 +604,7 @@ class Device:
         for app in system_apps(
             self.device_type,
             self.arch,
-            has_services=TELLS_OWN_SERVICES.at(self.version),
+            has_services=REPORTS_OWN_SERVICES.at(self.version),
         ):
             self.run_app(app)
 
@@ -686,12 +686,15 @@ class Device:
         )
 
     async def follow_journal(self) -> AsyncGenerator[list[JournalEntry]]:
-        """Yield new entries until the client stops. A list can be empty."""
+        """Yield new entries until the client stops. A list can be empty, and the first one is."""
         follower = Follower()
         self._followers.add(follower)
         if self._chatter is None:
-            self._chatter = asyncio.get_running_loop().create_task(self._chat())
+            self._chatter = asyncio.get_running_loop().create_task(
+                self._write_service_logs()
+            )
         try:
+            yield []
             while True:
                 yield await follower.wait()
         finally:
@@ -700,7 +703,7 @@ class Device:
                 self._chatter.cancel()
                 self._chatter = None
 
-    async def _chat(self) -> None:
+    async def _write_service_logs(self) -> None:
         """Write log lines of all running services at intervals."""
         spoken = monotonic()
         while True:
@@ -708,11 +711,11 @@ class Device:
             await asyncio.sleep(min(self.timings.log, 0.2))
             if monotonic() - spoken >= self.timings.log:
                 spoken = monotonic()
-                self._speak()
+                self._write_log_lines()
             for follower in self._followers:
-                follower.tell(None)
+                follower.notify(None)
 
-    def _speak(self) -> None:
+    def _write_log_lines(self) -> None:
         for container in list(self.containers.values()):
             if self.is_powered and container.status == "Running":
                 self._log_of(container, f"hello from {container.service.name}", 6)
@@ -737,7 +740,7 @@ class Device:
         self.journal.append(entry)
         del self.journal[:-MAX_ENTRIES]
         for follower in self._followers:
-            follower.tell(entry)
+            follower.notify(entry)
 
     # Power
 
@@ -749,23 +752,23 @@ class Device:
             await listener(False)
         # Wake the followers: their connections are closed.
         for follower in self._followers:
-            follower.tell(None)
+            follower.notify(None)
 
     async def crash(self) -> None:
         """Crash the Supervisor. It restarts after the time in `timings`."""
         await self.power_off()
         self.is_crashed = True
         await asyncio.sleep(self.timings.crash)
-        await self._come_back()
+        await self._boot()
 
     async def power_on(self) -> None:
         """Start the device on the same port."""
         for container in self.containers.values():
             container.status, container.is_stopping = "Running", False
         self.locks.clear()
-        await self._come_back()
+        await self._boot()
 
-    async def _come_back(self) -> None:
+    async def _boot(self) -> None:
         self.is_on, self.is_crashed = True, False
         self._powered.set()
         for listener in self.on_power:
@@ -843,7 +846,7 @@ class Device:
                 self.apply()
 
     @contextlib.asynccontextmanager
-    async def _hold(
+    async def _hold_locks(
         self, app_id: int, *, is_of_app: bool = False
     ) -> AsyncGenerator[None]:
         """Hold the locks of an app, after other operations have ended. Raises Locked."""
@@ -862,7 +865,7 @@ class Device:
             del self._operations[app_id]
             operation.done.set()
 
-    def _seconds_to_renew(self, containers: Iterable[Container]) -> float:
+    def _seconds_to_recreate(self, containers: Iterable[Container]) -> float:
         """Return the seconds that it takes to stop and recreate containers."""
         stop_times = (
             self.stop_times.get(container.service.name, 0) for container in containers
@@ -883,9 +886,9 @@ class Device:
 
     def _require_image(self, container: Container) -> None:
         """Remove a container if the image of its successor is missing. Raises NoImage."""
-        wanted = self._wanted(container.app_id, container.service)
+        wanted = self._target_service(container.app_id, container.service)
         if self._is_missing(container.app_id, wanted):
-            self._lose(container.app_id, wanted)
+            self._lose_container(container.app_id, wanted)
             raise NoImage
 
     def _is_missing(self, app_id: int, service: Service) -> bool:
@@ -898,7 +901,7 @@ class Device:
             and service not in self.apps[app_id].release.services
         )
 
-    def _lose(self, app_id: int, service: Service) -> None:
+    def _lose_container(self, app_id: int, service: Service) -> None:
         self.containers.pop((app_id, service.name), None)
         self._lost.add((app_id, service.name))
 
@@ -907,7 +910,7 @@ class Device:
         app.release = replace(app.release, services=services)
         self._targets.pop(app.id, None)
 
-    def _wanted(self, app_id: int, service: Service) -> Service:
+    def _target_service(self, app_id: int, service: Service) -> Service:
         """Return a service as the target release defines it."""
         update = self.current_update
         if update is not None and update.app_id == app_id:
@@ -918,9 +921,9 @@ class Device:
 
     def _recreate(self, app: App) -> None:
         for service in reversed(app.release.services):
-            wanted = self._wanted(app.id, service)
+            wanted = self._target_service(app.id, service)
             if self._is_missing(app.id, wanted):
-                self._lose(app.id, wanted)
+                self._lose_container(app.id, wanted)
             else:
                 self._run(app.id, wanted)
 

@@ -232,7 +232,7 @@ class Faults:
                 return rule.fault
         return None
 
-    async def spoil(
+    async def replace_response(
         self, fault: Fault, is_over: Callable[[], bool]
     ) -> Reply | Stream | None:
         """Return the response of a fault, None if it only delays the normal one. Raises Hangup."""
@@ -256,7 +256,7 @@ class Faults:
         await asyncio.sleep(fault.delay)
         return None
 
-    async def spoil_answer(
+    async def change_response(
         self, fault: Fault, reply: Reply | Stream, is_over: Callable[[], bool]
     ) -> Reply | Stream:
         """Return the response of a request that was processed, with the fault. Raises Hangup."""

@@ -11,12 +11,15 @@ from .account import CloudDevice
 from .apps import App, Release, Service
 from .cloud import CloudServer
 from .device import Device, Timings
-from .scenarios import SCENARIOS, following
+from .scenarios import SCENARIOS, release_after
 
 # How often an online device reports its metrics, in seconds.
 _REPORTS: Final = 20
+# The notes of the releases that the fleets run, and when the ones before were made.
+_NOTES: Final = "- **Faster start** after a reboot\n- Fixes the clock in winter"
+_LONG_AGO: Final = "2026-01-15T09:30:00.000Z"
 # How long devices have been offline at the start, in seconds.
-_LONG_GONE: Final = 86400
+_OFFLINE_SECONDS: Final = 86400
 
 
 def _release(
@@ -38,12 +41,12 @@ GATEWAY_RELEASE: Final = _release(
 )
 
 
-async def _off(device: Device) -> None:
+async def _switch_off(device: Device) -> None:
     await device.power_off()
 
 
 @dataclass(frozen=True, slots=True)
-class _Life:
+class _DemoDevice:
     """A device of the demo account, and its scenario."""
 
     name: str
@@ -55,28 +58,28 @@ class _Life:
     is_undervolted: bool = False
     is_long_gone: bool = False
 
-    async def lead(self, device: CloudDevice) -> None:
+    async def run_scenario(self, device: CloudDevice) -> None:
         """Run the scenario. A device that is offline from the start has been offline for long."""
         await self.live(device.device)
         if self.is_long_gone:
-            device.connection.backdate(_LONG_GONE)
+            device.connection.backdate(_OFFLINE_SECONDS)
 
 
 _KIOSKS: Final = (
-    _Life("kiosk-lobby", SCENARIOS["everyday"].live, load=21),
-    _Life("kiosk-canteen", SCENARIOS["update"].live, load=34),
-    _Life("kiosk-entrance", is_pinned=True),
-    _Life("kiosk-reception"),
-    _Life("kiosk-warehouse", SCENARIOS["failing"].live),
-    _Life("kiosk-showroom", _off, is_long_gone=True),
-    _Life("kiosk-meeting-room", SCENARIOS["locked"].live),
+    _DemoDevice("kiosk-lobby", SCENARIOS["everyday"].live, load=21),
+    _DemoDevice("kiosk-canteen", SCENARIOS["update"].live, load=34),
+    _DemoDevice("kiosk-entrance", is_pinned=True),
+    _DemoDevice("kiosk-reception"),
+    _DemoDevice("kiosk-warehouse", SCENARIOS["failing"].live),
+    _DemoDevice("kiosk-showroom", _switch_off, is_long_gone=True),
+    _DemoDevice("kiosk-meeting-room", SCENARIOS["locked"].live),
 )
 _GATEWAYS: Final = (
-    _Life("gateway-roof", SCENARIOS["offline"].live, is_long_gone=True),
-    _Life("gateway-boiler-room", temperature=83, load=91, is_undervolted=True),
-    _Life("gateway-garage", SCENARIOS["restarting"].live),
-    _Life("gateway-garden", SCENARIOS["everyday"].live, temperature=39),
-    _Life("gateway-hall", SCENARIOS["old"].live),
+    _DemoDevice("gateway-roof", SCENARIOS["offline"].live, is_long_gone=True),
+    _DemoDevice("gateway-boiler-room", temperature=83, load=91, is_undervolted=True),
+    _DemoDevice("gateway-garage", SCENARIOS["restarting"].live),
+    _DemoDevice("gateway-garden", SCENARIOS["everyday"].live, temperature=39),
+    _DemoDevice("gateway-hall", SCENARIOS["old"].live),
 )
 
 
@@ -87,8 +90,12 @@ def demo_account(cloud: CloudServer, timings: Timings) -> None:
         ("gateways", GATEWAY_RELEASE, "genericx86-64-ext", _GATEWAYS),
     ):
         fleet = cloud.add_fleet(
-            name, release=following(before), device_type=device_type
+            name, release=release_after(before), device_type=device_type
         )
+        for listed in fleet.releases.values():
+            listed.note = _NOTES
+        older = fleet.add_release(before)
+        older.created_at = _LONG_AGO
         for life in lives:
             arguments: dict[str, Any] = {"timings": timings}
             if life.is_pinned:
@@ -98,7 +105,7 @@ def demo_account(cloud: CloudServer, timings: Timings) -> None:
                 device.pinned = before
             device.cpu_temp, device.cpu_usage = life.temperature, life.load
             device.is_undervolted = life.is_undervolted
-            device.device.spawn(life.lead(device))
+            device.device.spawn(life.run_scenario(device))
             device.device.spawn(_measure(device))
 
 

@@ -41,7 +41,7 @@ class JournalEntry:
     container_name: str | None = None
 
 
-class Incomprehensible(Exception):
+class InvalidOption(Exception):
     """journalctl does not understand an option. The real one writes the error to nowhere."""
 
 
@@ -53,7 +53,7 @@ class Follower:
         self._new: list[JournalEntry] = []
         self._event = asyncio.Event()
 
-    def tell(self, entry: JournalEntry | None) -> None:
+    def notify(self, entry: JournalEntry | None) -> None:
         """Add a new entry, or only wake the client."""
         if entry is not None:
             self._new.append(entry)
@@ -124,7 +124,7 @@ def find(
 
 
 def moment(text: object) -> datetime | None:
-    """Parse a time as journalctl does. Returns None for None. Raises Incomprehensible."""
+    """Parse a time as journalctl does. Returns None for None. Raises InvalidOption."""
     if text is None:
         return None
     words = str(text).strip()
@@ -138,7 +138,7 @@ def moment(text: object) -> datetime | None:
             return datetime.fromtimestamp(float(words[1:]), UTC)
         return datetime.fromisoformat(words.removesuffix(" UTC")).replace(tzinfo=UTC)
     except ValueError as err:
-        raise Incomprehensible(f"Failed to parse timestamp: {words}") from err
+        raise InvalidOption(f"Failed to parse timestamp: {words}") from err
 
 
 type Printer = Callable[[JournalEntry, str, bool], str]
@@ -191,7 +191,7 @@ def _json(entry: JournalEntry, hostname: str, shows_all: bool) -> str:
     return json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
 
 
-PRINTERS: Final[Mapping[str, Printer]] = {
+FORMATTERS: Final[Mapping[str, Printer]] = {
     "cat": _cat,
     "json": _json,
     "short": _short,

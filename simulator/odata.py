@@ -85,7 +85,17 @@ class AnyOf:
     condition: Expression
 
 
-type Expression = Literal | Path | Comparison | In | Not | Both | Either | AnyOf
+@dataclass(frozen=True, slots=True)
+class StartsWith:
+    """A test whether a text starts with another."""
+
+    value: Expression
+    prefix: Expression
+
+
+type Expression = (
+    Literal | Path | Comparison | In | Not | Both | Either | AnyOf | StartsWith
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +307,12 @@ class _Parser:
         if self._kind != "word" or self._text in _CONSTANTS:
             return Literal(self._literal())
         names = [self.word()]
+        if names == ["startswith"] and self.accepts("("):
+            value = self._operand()
+            self.expect(",")
+            prefix = self._operand()
+            self.expect(")")
+            return StartsWith(value, prefix)
         while self.accepts("/"):
             if self.accepts("$count"):
                 return Path((*names, "$count"))
@@ -510,6 +526,10 @@ class Schema[Viewer]:
             case Either(conditions):
                 one_of = [self._condition(item, names) for item in conditions]
                 return lambda scope: any(item(scope) for item in one_of)
+            case StartsWith(value, prefix):
+                text = self._condition(value, names)
+                beginning = self._condition(prefix, names)
+                return lambda scope: (text(scope) or "").startswith(beginning(scope))
             case AnyOf(path, variable, condition):
                 *before, last = path.names
                 name, start = self._walk(before, names)

@@ -40,7 +40,7 @@ _CLOUD_ONLY: Final = {
     "website",
 }
 # Fields that balenaCloud returns only if a query selects them.
-_NEVER_UNASKED: Final = {
+_NOT_BY_DEFAULT: Final = {
     "is_frozen",
     "overall_progress",
     "overall_status",
@@ -213,13 +213,15 @@ _DEVICE: Final = Resource[CloudDevice, Viewer](
         "belongs_to__application": One("application", lambda row: row.fleet),
         "is_running__release": One(
             "release",
-            lambda row: row.release_record(row.runs) if row.has_reported else None,
+            lambda row: (
+                row.release_record(row.running_release) if row.has_reported else None
+            ),
         ),
         "is_pinned_on__release": One(
             "release", lambda row: row.release_record(row.pinned)
         ),
         "should_be_running__release": One(
-            "release", lambda row: row.release_record(row.should_run)
+            "release", lambda row: row.release_record(row.target_release)
         ),
         "should_be_operated_by__release": One("release", _nothing),
         "should_be_managed_by__release": One("release", _nothing),
@@ -410,7 +412,7 @@ def schema(
     unknown = missing | {name for name, since in _SINCE.items() if version < since}
     if not is_balena_cloud:
         unknown |= _CLOUD_ONLY
-    unasked = _NEVER_UNASKED if is_balena_cloud else frozenset[str]()
+    unasked = _NOT_BY_DEFAULT if is_balena_cloud else frozenset[str]()
     return Schema(
         RESOURCES,
         viewer,

@@ -19,7 +19,7 @@ class Scenario:
     live: Callable[[Device], Coroutine[Any, Any, None]]
 
 
-def following(release: Release) -> Release:
+def release_after(release: Release) -> Release:
     """Return the next release after a release, with a new image of the first service."""
     number = release.id + 1
     commit = f"{random.Random(number).getrandbits(128):032x}"
@@ -37,7 +37,7 @@ def following(release: Release) -> Release:
 
 def next_release(device: Device) -> Release:
     """Return the next release of the first app."""
-    return following(device.first_app.release)
+    return release_after(device.first_app.release)
 
 
 async def _calm(device: Device) -> None:

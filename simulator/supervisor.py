@@ -29,11 +29,11 @@ from .replies import (
     unknown_path,
 )
 from .server import MAX_BODY, HttpServer, Request
-from .versions import HostConfigCheck, LockAnswer, Locking, Trouble
+from .versions import BackendFailure, HostConfigCheck, LockAnswer, Locking
 
 _TRUE: Final = {"1", "true", "on"}
 _FRONT_METHODS: Final = {"/ping": {"GET", "HEAD"}, "/v1/update": {"POST"}}
-_FRONT_IS_ALONE: Final = (
+_FRONT_ONLY: Final = (
     "Target connection failed: error sending request for url"
     " (http://10.114.104.1:48480{path})"
 )
@@ -123,7 +123,7 @@ def _update(device: Device, call: _Call) -> Reply:
     if not device.instant_update_trigger and not call.force:
         return plain("Accepted", 202)
     cancel = str(call.body.get("cancel", "")).lower() in _TRUE
-    device.look_for_update(force=call.force, cancel=cancel)
+    device.check_for_update(force=call.force, cancel=cancel)
     return Reply(204)
 
 
@@ -169,7 +169,7 @@ def _device(device: Device, call: _Call) -> Reply:
         "api_port": 48484,
         "ip_address": " ".join(device.ip_addresses),
         "os_version": device.os_version,
-        **(mac_address if versions.TELLS_MAC_ADDRESS.at(device.version) else {}),
+        **(mac_address if versions.REPORTS_MAC_ADDRESS.at(device.version) else {}),
         "supervisor_version": device.supervisor_version,
         "update_pending": device.update_pending,
         "update_failed": device.update_failed,
@@ -259,7 +259,7 @@ def _set_host_config(device: Device, call: _Call) -> Reply:
         message = versions.UNREADABLE.at(device.version)
         return _error(device, message.format(name="proxy", value="undefined"))
     if call.looks_at_locks:
-        device.pass_locks(force=call.force)
+        device.check_locks(force=call.force)
     # A new hostname is visible only after the next boot, so it is not stored.
     if "proxy" in network:
         _set_proxy(device, network["proxy"])
@@ -351,10 +351,10 @@ def _apps_state(device: Device, call: _Call) -> Reply:
             continue
         release, phase, services = _service_reports(device, app)
         report: dict[str, Any] = {"appId": app.id}
-        if versions.TELLS_APP_UUID.at(device.version):
+        if versions.REPORTS_APP_UUID.at(device.version):
             report["appUuid"] = app.uuid
         report["commit"] = release.commit
-        if versions.TELLS_UPDATE_STATUS.at(device.version):
+        if versions.REPORTS_UPDATE_STATUS.at(device.version):
             report["updateStatus"] = phase
         if update is not None and update.is_bare and update.app_id == app.id:
             services, update.is_bare = {}, False
@@ -689,8 +689,8 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
             since=journal.moment(times.get("since")),
             until=until,
         )
-        printer = journal.PRINTERS[output]
-    except KeyError, journal.Incomprehensible:
+        printer = journal.FORMATTERS[output]
+    except KeyError, journal.InvalidOption:
         return Reply(200)
 
     def text(entries: Iterable[JournalEntry]) -> bytes:
@@ -699,11 +699,14 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
         ).encode()
 
     async def lines() -> AsyncGenerator[bytes]:
-        yield text(find(device.journal)[-count if count else 0 :])
         # With `until`, the stream ends although `follow` is set.
         if not follows or until is not None:
+            yield text(find(device.journal)[-count if count else 0 :])
             return
         async with contextlib.aclosing(device.follow_journal()) as new:
+            # journalctl loses no entry between the old and the new ones.
+            await anext(new)
+            yield text(find(device.journal)[-count if count else 0 :])
             async for entries in new:
                 yield text(entries)
 
@@ -804,28 +807,28 @@ def _error(device: Device, message: str) -> Reply:
     return sent(message, 503)
 
 
-def _trouble(device: Device, route: Route) -> Reply | None:
+def _backend_failure(device: Device, route: Route) -> Reply | None:
     """Return the response of a route whose backend fails, None if the backend works.
 
     Raises Hangup if the Supervisor crashes, and NoAnswer.
     """
-    behaviour = versions.ASKED_FAILS.get(route.path)
+    behaviour = versions.BACKEND_FAILURES.get(route.path)
     is_vpn = route.handler is _vpn
     fails = device.dbus_failing if is_vpn else device.engine_failing
     if behaviour is None or not fails:
         return None
     match behaviour.at(device.version):
-        case Trouble.CRASH:
+        case BackendFailure.CRASH:
             raise Hangup
-        case Trouble.NONE:
+        case BackendFailure.NONE:
             raise NoAnswer
-        case Trouble.ENVELOPE_500:
+        case BackendFailure.ENVELOPE_500:
             return data({"Data": "", "Error": _NO_ENGINE}, 500)
-        case Trouble.JSON_500:
+        case BackendFailure.JSON_500:
             return failed(_NO_ENGINE, 500)
-        case Trouble.ERROR:
+        case BackendFailure.ERROR:
             return _error(device, _NO_ENGINE)
-        case Trouble.IGNORED:
+        case BackendFailure.IGNORED:
             return None
 
 
@@ -932,9 +935,9 @@ class SupervisorServer(HttpServer):
             raise Hangup
         fault = self.faults.take(request.method, request.path)
         if fault is not None and not fault.is_of_answer:
-            spoilt = await self.faults.spoil(fault, is_over)
-            if spoilt is not None:
-                return spoilt
+            replaced = await self.faults.replace_response(fault, is_over)
+            if replaced is not None:
+                return replaced
         try:
             reply = self._front_reply(request) or await self._reply(request)
         except NoAnswer:
@@ -946,7 +949,7 @@ class SupervisorServer(HttpServer):
                 self.device.spawn(self.device.crash())
             raise
         if fault is not None:
-            return await self.faults.spoil_answer(fault, reply, is_over)
+            return await self.faults.change_response(fault, reply, is_over)
         return reply
 
     @property
@@ -983,7 +986,7 @@ class SupervisorServer(HttpServer):
             # Helios forwards requests of this agent to the balena API.
             return Reply(404, b'{"message":"not found"}', "application/json")
         if not self.device.is_on:
-            return plain(_FRONT_IS_ALONE.format(path=request.path_qs), 502)
+            return plain(_FRONT_ONLY.format(path=request.path_qs), 502)
         if request.path != "/v1/update":
             return None
         # The front process accepts any body and ignores what it cannot parse.
@@ -993,7 +996,7 @@ class SupervisorServer(HttpServer):
             body = {}
         if not isinstance(body, dict):
             body = {}
-        self.device.look_for_update(
+        self.device.check_for_update(
             force=bool(body.get("force")), cancel=bool(body.get("cancel"))
         )
         return Reply(202)
@@ -1008,7 +1011,7 @@ class SupervisorServer(HttpServer):
                 found = route, arguments
                 break
         key = _key(request, device.version)
-        scope = device.scope_of(key)
+        scope = device.accessible_apps(key)
         is_open = found is not None and found[0].is_open
         if path == "/ping" and versions.PING_NEEDS_KEY.at(device.version):
             is_open = False
@@ -1024,11 +1027,11 @@ class SupervisorServer(HttpServer):
             problem = _parse_body(request, call)
             if problem:
                 return failed(problem)
-        return await self._obey(found[0], call)
+        return await self._execute(found[0], call)
 
-    async def _obey(self, route: Route, call: _Call) -> Reply | Stream:
+    async def _execute(self, route: Route, call: _Call) -> Reply | Stream:
         device = self.device
-        if trouble := _trouble(device, route):
+        if trouble := _backend_failure(device, route):
             return trouble
         locking = route.locking or Locking.RESTART
         lock_answer = versions.LOCKED[locking].at(device.version)

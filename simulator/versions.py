@@ -182,7 +182,7 @@ NO_SERVICE_GIVEN: Final = ByVersion(
 )
 
 
-class Trouble(Enum):
+class BackendFailure(Enum):
     """The response of a route whose backend fails."""
 
     IGNORED = "answers as usual"
@@ -194,19 +194,27 @@ class Trouble(Enum):
 
 
 # By path. The backend is systemd for the VPN, otherwise the container engine.
-ASKED_FAILS: Final[Mapping[str, ByVersion[Trouble]]] = {
+BACKEND_FAILURES: Final[Mapping[str, ByVersion[BackendFailure]]] = {
     "/v1/device": ByVersion(
-        Trouble.IGNORED,
-        ((7, 0), Trouble.ENVELOPE_500),
-        (_NEWER_NODE, Trouble.ERROR),
+        BackendFailure.IGNORED,
+        ((7, 0), BackendFailure.ENVELOPE_500),
+        (_NEWER_NODE, BackendFailure.ERROR),
     ),
-    "/v2/applications/state": ByVersion(Trouble.NONE, ((10, 8), Trouble.ERROR)),
-    "/v2/applications/:app_id/state": ByVersion(Trouble.JSON_500),
-    "/v2/state/status": ByVersion(Trouble.NONE, (_NEWER_NODE, Trouble.CRASH)),
+    "/v2/applications/state": ByVersion(
+        BackendFailure.NONE, ((10, 8), BackendFailure.ERROR)
+    ),
+    "/v2/applications/:app_id/state": ByVersion(BackendFailure.JSON_500),
+    "/v2/state/status": ByVersion(
+        BackendFailure.NONE, (_NEWER_NODE, BackendFailure.CRASH)
+    ),
     "/v2/containerId": ByVersion(
-        Trouble.ERROR, ((10, 8), Trouble.NONE), (_NEWER_NODE, Trouble.CRASH)
+        BackendFailure.ERROR,
+        ((10, 8), BackendFailure.NONE),
+        (_NEWER_NODE, BackendFailure.CRASH),
     ),
-    "/v2/device/vpn": ByVersion(Trouble.NONE, (_NEWER_NODE, Trouble.CRASH)),
+    "/v2/device/vpn": ByVersion(
+        BackendFailure.NONE, (_NEWER_NODE, BackendFailure.CRASH)
+    ),
 }
 # The body if the Supervisor is unhealthy. None means that it does not respond.
 UNHEALTHY: Final[ByVersion[str | None]] = ByVersion(
@@ -215,11 +223,11 @@ UNHEALTHY: Final[ByVersion[str | None]] = ByVersion(
 
 # Contents of responses
 
-TELLS_MAC_ADDRESS: Final = since(11, 8, 4)
-TELLS_APP_UUID: Final = since(14, 2, 13)
-TELLS_UPDATE_STATUS: Final = since(17, 7, 0)
+REPORTS_MAC_ADDRESS: Final = since(11, 8, 4)
+REPORTS_APP_UUID: Final = since(14, 2, 13)
+REPORTS_UPDATE_STATUS: Final = since(17, 7, 0)
 # The app of the Supervisor itself has services.
-TELLS_OWN_SERVICES: Final = since(18, 2)
+REPORTS_OWN_SERVICES: Final = since(18, 2)
 # An unknown or invalid app id returns all apps.
 STATE_TAKES_ANY_ID: Final = until(11, 4, 12)
 APP_ID_IS_TEXT: Final = until(7, 0)

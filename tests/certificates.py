@@ -1,4 +1,4 @@
-"""Certificates, made anew for each test."""
+"""Certificates that are created for each test."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,18 +15,18 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate, and the key of whom it is for."""
+    """A certificate and its private key."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
     @property
     def pem(self) -> str:
-        """The certificate as people paste it."""
+        """The certificate in the format that users paste."""
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def of_server(self) -> ssl.SSLContext:
-        """Return the TLS of a server that shows it."""
+        """Return the TLS context of a server with the certificate."""
         key = self.key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -40,7 +40,7 @@ class Certificate:
         return context
 
     def of_client(self) -> ssl.SSLContext:
-        """Return the TLS of a client that trusts this authority only."""
+        """Return the TLS context of a client that trusts only this authority."""
         return ssl.create_default_context(cadata=self.pem)
 
 
@@ -50,7 +50,7 @@ def certify(
     *,
     ended: timedelta = timedelta(days=-1),
 ) -> Certificate:
-    """Return a certificate for an address; without an authority it vouches for itself.
+    """Return a certificate for an address. Without an authority, it is self-signed.
 
     `ended` is how long ago it expired.
     """

@@ -1,7 +1,7 @@
 """Shared fixtures: a simulated device and a simulated account, and their config entries."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from inspect import currentframe
 import logging
 import re
@@ -22,7 +22,11 @@ from custom_components.balena_supervisor.const import (
     DOMAIN,
 )
 from homeassistant.components.repairs.issue_handler import RepairsFlowManager
-from homeassistant.config_entries import ConfigEntriesFlowManager, OptionsFlowManager
+from homeassistant.config_entries import (
+    ConfigEntriesFlowManager,
+    ConfigEntryState,
+    OptionsFlowManager,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowManager
 from homeassistant.exceptions import HomeAssistantError
@@ -248,6 +252,7 @@ def entry(
     """Return the entry of the device, before its setup."""
     entry = MockConfigEntry(
         domain=DOMAIN,
+        minor_version=2,
         title=device.name,
         unique_id="dc:a6:32:00:00:01",
         data={
@@ -269,6 +274,7 @@ def account_entry(
     """Return the entry of an account with its fleet and its services, before its setup."""
     entry = MockConfigEntry(
         domain=DOMAIN,
+        minor_version=2,
         title="demo",
         unique_id=f"127.0.0.1_{cloud.tokens[token].actor}",
         data={
@@ -278,7 +284,7 @@ def account_entry(
             "url": cloud.url,
             "verify_ssl": True,
         },
-        options={"fleets": [fleet.id], "services": True},
+        options={"fleets": [fleet.id], "services": True, "details": True},
     )
     entry.add_to_hass(hass)
     return entry
@@ -306,6 +312,19 @@ async def loaded(hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry
 def device_id(loaded: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
     """Return the registry id of the device."""
     return dr.async_entries_for_config_entry(device_registry, loaded.entry_id)[0].id
+
+
+@pytest.fixture
+def member_id(account: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
+    """Return the registry id of the device of the account."""
+    (device,) = (
+        device
+        for device in dr.async_entries_for_config_entry(
+            device_registry, account.entry_id
+        )
+        if device.name == "kiosk-lobby"
+    )
+    return device.id
 
 
 @pytest.fixture
@@ -353,3 +372,23 @@ def entity_registry_enabled_by_default() -> Generator[None]:
         return_value=True,
     ):
         yield
+
+
+@pytest.fixture
+def seconds(
+    hass: HomeAssistant, loaded: MockConfigEntry, monkeypatch: pytest.MonkeyPatch
+) -> list[Callable[[], object]]:
+    """Let waiting take no time. Returns what happens during each wait, nothing at first."""
+    sleep = asyncio.sleep
+    happening: list[Callable[[], object]] = []
+    device = loaded.runtime_data.devices[str(loaded.unique_id)]
+
+    async def pass_seconds(delay: float) -> None:
+        if delay and happening:
+            happening.pop(0)()
+        if delay and loaded.state is ConfigEntryState.LOADED:
+            await device.coordinator.async_refresh()
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", pass_seconds)
+    return happening

@@ -1,4 +1,4 @@
-"""Writes what a run has measured into the documentation."""
+"""Write measured figures into the documentation."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,7 +6,7 @@ import re
 
 
 def write_block(path: str, name: str, script: str, lines: Iterable[str]) -> None:
-    """Write lines between the marks of the block of that name, which a script writes."""
+    """Write lines between the marks of a generated block."""
     begin, end = f"<!-- {name}: by {script} -->", f"<!-- {name}: end -->"
     block = "\n".join((begin, "", *lines, "", end))
     pattern = re.escape(begin) + r".*?" + re.escape(end)
@@ -16,7 +16,7 @@ def write_block(path: str, name: str, script: str, lines: Iterable[str]) -> None
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
-    """Return the lines of a table; numbers are written with commas."""
+    """Return the lines of a table. Numbers have thousands separators."""
     heads = list(heads)
     return [
         _line(heads),
@@ -29,5 +29,5 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
 
 
 def _line(cells: Iterable[object]) -> str:
-    # An empty head has one space, not two.
+    # An empty header cell has one space, not two.
     return "|" + "".join(f" {cell} |" if cell != "" else " |" for cell in cells)

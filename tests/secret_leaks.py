@@ -1,4 +1,4 @@
-"""Records everything that people can see, so that tests can search it for secrets."""
+"""Record everything that is visible to users, so that tests can search it for secrets."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -32,11 +32,12 @@ from homeassistant.helpers import (
 from simulator import Device, Fault, Faults
 from simulator.server import HttpServer
 
-# The tests' own storage logs what it would write.
+# The storage mock of the test helpers logs what it would write.
 _NOT_OF_HOME_ASSISTANT: Final = "pytest_homeassistant_custom_component"
 
 # The required fields of actions.
 FIELDS: Final[dict[str, dict[str, Any]]] = {
+    "pin_release": {"release": "1.2.3"},
     "restart_service": {"service": "main"},
     "set_host_config": {"hostname": "kiosk"},
     "set_tags": {"tags": {"colour": "red"}},
@@ -45,7 +46,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "stop_service": {"service": "main"},
 }
 # The websocket commands of the frontend.
-QUESTIONS: Final[tuple[dict[str, Any], ...]] = (
+WEBSOCKET_COMMANDS: Final[tuple[dict[str, Any], ...]] = (
     {"type": "config_entries/get"},
     {"type": "config_entries/flow/progress"},
     {"type": "config/device_registry/list"},
@@ -87,19 +88,19 @@ def echoes(secret: str) -> tuple[Fault, ...]:
 
 
 class LeakRecorder:
-    """Records what can be seen, grouped by the place where it was seen."""
+    """Records everything that is visible, by channel."""
 
     def __init__(self, hass: HomeAssistant) -> None:
         """Listen to all events."""
         self.seen: defaultdict[str, list[str]] = defaultdict(list)
         self._hass = hass
-        hass.bus.async_listen(MATCH_ALL, self._hear)
+        hass.bus.async_listen(MATCH_ALL, self._record_event)
 
     def note(self, where: str, what: object) -> None:
-        """Record something that was seen."""
+        """Record a text."""
         self.seen[where].append(repr(what))
 
-    def _hear(self, event: Event) -> None:
+    def _record_event(self, event: Event) -> None:
         # This event repeats the data of the caller.
         if event.event_type != EVENT_CALL_SERVICE:
             self.note("events", event.as_dict())
@@ -175,19 +176,21 @@ class LeakRecorder:
             self.note("websocket", event)
             is_over = "ended" in event["event"]
 
-    async def look_around(
+    async def read_states(
         self, websocket: MockHAClientWebSocket, hass_client: ClientSessionGenerator
     ) -> None:
         """Record states, registries, diagnostics, issues and system health."""
         hass = self._hass
-        for question in QUESTIONS:
+        for question in WEBSOCKET_COMMANDS:
             await self.ask(websocket, question)
         for state in hass.states.async_all():
             self.note("states", state.as_dict())
         entries: list[Any] = hass.config_entries.async_entries(DOMAIN)
         for entry in entries:
-            told = await get_diagnostics_for_config_entry(hass, hass_client, entry)
-            self.note("diagnostics", told)
+            diagnostics = await get_diagnostics_for_config_entry(
+                hass, hass_client, entry
+            )
+            self.note("diagnostics", diagnostics)
             self.note("registries", (entry.title, entry.unique_id, entry.reason))
             devices = dr.async_entries_for_config_entry(
                 dr.async_get(hass), entry.entry_id
@@ -199,8 +202,8 @@ class LeakRecorder:
         self.note("registries", list(ir.async_get(hass).issues.values()))
         health = await get_system_health_info(hass, DOMAIN)
         for value in health.values():
-            told = await value if isawaitable(value) else value
-            self.note("system health", told)
+            info = await value if isawaitable(value) else value
+            self.note("system health", info)
 
     def read_requests(self, *servers: HttpServer) -> None:
         """Record the requests to servers, without their Authorization header."""

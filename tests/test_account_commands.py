@@ -1,4 +1,4 @@
-"""Buttons, switches and actions reach the devices of an account, and tell what became of them."""
+"""Buttons, switches and actions command the devices of an account, and report the results."""
 
 import asyncio
 from typing import Any
@@ -45,7 +45,7 @@ async def call(hass: HomeAssistant, action: str, **data: Any) -> None:
 
 
 async def ask(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
-    """Call an action; returns what came of it by name of the device."""
+    """Call an action and return the results by the names of the devices."""
     response = await hass.services.async_call(
         DOMAIN, action, data, blocking=True, return_response=True
     )
@@ -79,7 +79,7 @@ async def test_button(
     command: str,
     arguments: dict[str, Any],
 ) -> None:
-    """A pressed button does what it says, once."""
+    """A button press sends its command once."""
     await press(hass, button)
     assert cloud_device.device.commands == [(command, arguments)]
 
@@ -87,7 +87,7 @@ async def test_button(
 async def test_switch(
     hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
-    """A service stops and starts, and its switch tells so without waiting for a poll."""
+    """A switch stops and starts a service, and shows the result without waiting for a poll."""
     switch = {"entity_id": f"switch.{NAME}_browser_running"}
     await hass.services.async_call("switch", "turn_off", switch, blocking=True)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -104,7 +104,7 @@ async def test_reboot_is_followed(
     account: MockConfigEntry,
     cloud_device: CloudDevice,
 ) -> None:
-    """A device that reboots is away until it is back, and polls hurry meanwhile."""
+    """A rebooting device is offline until it is back, and the account is polled more often meanwhile."""
     await press(hass, "reboot")
     await hass.async_block_till_done(wait_background_tasks=True)
     await pass_time(hass, freezer, 16)
@@ -121,7 +121,7 @@ async def test_reboot_shows_in_the_status(
     account: MockConfigEntry,
     cloud_device: CloudDevice,
 ) -> None:
-    """While a device reboots, its status says so."""
+    """The status of a rebooting device is "rebooting" while it is offline."""
     await press(hass, "reboot")
     assert state_of(hass, f"sensor.{NAME}_status") == "rebooting"
     await pass_time(hass, freezer, 16)
@@ -138,7 +138,7 @@ async def test_offline_device(
     cloud: CloudServer,
     cloud_device: CloudDevice,
 ) -> None:
-    """A device that is offline is told so at once; nothing is sent."""
+    """A command for an offline device fails at once, and no request is sent."""
     await cloud_device.device.power_off()
     await pass_time(hass, freezer, MINUTE)
     cloud.requests.clear()
@@ -152,7 +152,7 @@ async def test_offline_device(
 async def test_device_went_offline_since(
     hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
-    """A device that went offline since the last poll is told in the same words."""
+    """A device that went offline after the last poll has the same error message."""
     cloud_device.device.vpn_connected = False
     with pytest.raises(
         HomeAssistantError, match="kiosk-lobby is not connected to balena"
@@ -165,7 +165,7 @@ async def test_device_went_offline_since(
 async def test_lock(
     hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
-    """A lock refuses, and can be overridden."""
+    """An update lock rejects a command, and force overrides the lock."""
     cloud_device.device.lock()
     with pytest.raises(
         HomeAssistantError,
@@ -195,7 +195,7 @@ async def test_outcome_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
     fault: Fault,
 ) -> None:
-    """A command without an answer is reported as unknown, and not repeated."""
+    """A command without a response has an unknown outcome and is not repeated."""
     monkeypatch.setattr(proxy, "PROXY_TIMEOUT", 0.2)
     cloud.faults.add("POST", "/supervisor/v1/reboot", fault)
     with pytest.raises(
@@ -210,7 +210,7 @@ async def test_outcome_is_unknown(
 async def test_observer(
     hass: HomeAssistant, account: MockConfigEntry, cloud: CloudServer, token: str
 ) -> None:
-    """A token that may only look is told so; nobody asks for another one."""
+    """A token with read-only access is reported, and does not start reauthentication."""
     cloud.tokens[token].kind = TokenKind.OBSERVER
     with pytest.raises(HomeAssistantError, match="no permission to change kiosk-lobby"):
         await press(hass, "reboot")
@@ -220,7 +220,7 @@ async def test_observer(
 async def test_expired_token(
     hass: HomeAssistant, account: MockConfigEntry, cloud: CloudServer, token: str
 ) -> None:
-    """A command that an expired token is used for reports it, and leaves the rest to the poll."""
+    """A command with an expired token reports the token. The next poll starts reauthentication."""
     cloud.tokens[token].kind = TokenKind.EXPIRED
     with pytest.raises(HomeAssistantError, match="demo has expired or was revoked"):
         await press(hass, "reboot")
@@ -230,7 +230,7 @@ async def test_expired_token(
 async def test_stale_key(
     hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
-    """A device whose key balena does not know yet is no reason to ask for a token."""
+    """A device key that balena does not know yet does not start reauthentication."""
     cloud_device.api_secret_known = False
     with pytest.raises(
         HomeAssistantError, match="kiosk-lobby refused the API key that balena"
@@ -242,7 +242,7 @@ async def test_stale_key(
 async def test_too_many_requests(
     hass: HomeAssistant, account: MockConfigEntry, cloud: CloudServer
 ) -> None:
-    """A command that is refused for too many requests says so."""
+    """A command that exceeds the rate limit reports the limit."""
     cloud.limit(0, 60)
     with pytest.raises(
         HomeAssistantError, match="Too many requests were sent to kiosk-lobby"
@@ -257,7 +257,7 @@ async def test_old_supervisor(
     cloud: CloudServer,
     fleet: Fleet,
 ) -> None:
-    """An old Supervisor is commanded in the ways that it knows."""
+    """An old Supervisor is commanded with the endpoints that it has."""
     device = cloud.make_device(fleet, "kiosk-lobby", supervisor_version="6.6.0")
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -276,7 +276,7 @@ async def fleet_of_twelve(
     cloud: CloudServer,
     fleet: Fleet,
 ) -> list[CloudDevice]:
-    """Return the devices of an account with a fleet of twelve, set up."""
+    """Return the devices of an account with a fleet of twelve, after its setup."""
     devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(12)]
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -288,7 +288,7 @@ async def test_action_on_a_fleet(
     account_entry: MockConfigEntry,
     fleet_of_twelve: list[CloudDevice],
 ) -> None:
-    """An action on a fleet reaches each of its devices once, also those named besides."""
+    """An action on a fleet reaches each of its devices once, even if a device is also a target itself."""
     ids = device_ids(hass, account_entry)
     await call(hass, "blink", device_id=[ids["kiosk-3"], ids["kiosks"]])
     assert [item.device.commands for item in fleet_of_twelve] == [[("blink", {})]] * 12
@@ -300,7 +300,7 @@ async def test_service_is_named_twice(
     cloud: CloudServer,
     cloud_device: CloudDevice,
 ) -> None:
-    """A service that is named by itself and by its fleet is restarted once."""
+    """A service is restarted once if both its device and its fleet are targets."""
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     ids = device_ids(hass, account_entry)
@@ -332,7 +332,7 @@ async def test_each_device_of_a_fleet_answers(
     cloud: CloudServer,
     fleet_of_twelve: list[CloudDevice],
 ) -> None:
-    """All devices are tried; the error names those that failed, the response all."""
+    """All devices are commanded. The error lists the failures, the response all results."""
     await fleet_of_twelve[4].device.power_off()
     fleet_of_twelve[7].device.lock()
     await pass_time(hass, freezer, MINUTE)
@@ -361,7 +361,7 @@ async def test_few_devices_of_a_fleet_at_once(
     cloud: CloudServer,
     fleet_of_twelve: list[CloudDevice],
 ) -> None:
-    """At most eight commands are under way; none waits for the slowest of a round."""
+    """At most eight commands run concurrently. The next one starts when any of them ends."""
     cloud.requests.clear()
     cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.hang())
     calling = hass.async_create_task(
@@ -379,7 +379,7 @@ async def test_few_devices_of_a_fleet_at_once(
 
 
 async def test_empty_fleet(hass: HomeAssistant, account_entry: MockConfigEntry) -> None:
-    """An action on a fleet without devices says that there are none."""
+    """An action on a fleet without devices reports that the fleet has none."""
     await hass.config_entries.async_setup(account_entry.entry_id)
     with pytest.raises(ServiceValidationError, match="kiosks has no devices"):
         await call(hass, "blink", device_id=device_ids(hass, account_entry)["kiosks"])
@@ -390,7 +390,7 @@ async def test_service_must_be_named(
     account_entry: MockConfigEntry,
     fleet_of_twelve: list[CloudDevice],
 ) -> None:
-    """For a fleet, the service must be named."""
+    """An action on a fleet requires the name of the service."""
     fleet_id = device_ids(hass, account_entry)["kiosks"]
     with pytest.raises(ServiceValidationError, match="needs a service of kiosks"):
         await call(hass, "restart_service", device_id=fleet_id)
@@ -403,7 +403,7 @@ async def test_device_is_gone(
     cloud: CloudServer,
     token: str,
 ) -> None:
-    """A device whose fleet is gone is not there to be commanded."""
+    """A device of a removed fleet is no valid target."""
     ids = device_ids(hass, account)
     cloud.tokens[token].fleet_ids = set()
     await hass.config_entries.async_reload(account.entry_id)
@@ -418,9 +418,10 @@ async def test_service_by_name_without_services(
     cloud_device: CloudDevice,
     fleet: Fleet,
 ) -> None:
-    """Where services did not come along, they can be named all the same."""
+    """A service can be commanded by its name if services are not included."""
     hass.config_entries.async_update_entry(
-        account_entry, options={"fleets": [fleet.id], "services": False}
+        account_entry,
+        options={"fleets": [fleet.id], "services": False, "details": True},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -440,7 +441,7 @@ async def test_own_device(
     fleet: Fleet,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Home Assistant does not stop itself, by whichever way it reaches its own device."""
+    """Home Assistant does not stop itself, even through an account."""
     monkeypatch.setenv("BALENA_DEVICE_UUID", cloud_device.device.uuid)
     monkeypatch.setenv("BALENA_APP_ID", str(fleet.id))
     monkeypatch.setenv("BALENA_SERVICE_NAME", "browser")

@@ -55,6 +55,21 @@ def options_of(result: ConfigFlowResult) -> list[dict[str, str]]:
     return options
 
 
+def suggested_fleets(result: ConfigFlowResult) -> list[str]:
+    """Return the fleets that are selected when the form opens."""
+    assert result["data_schema"] is not None
+    keys = {str(key): key for key in result["data_schema"].schema}
+    fleets: list[str] = keys["fleets"].description["suggested_value"]
+    return fleets
+
+
+def is_server_hidden(result: ConfigFlowResult) -> bool:
+    """Return whether the section of the server is closed."""
+    assert result["data_schema"] is not None
+    hidden: bool = result["data_schema"].schema["server"].options["collapsed"]
+    return hidden
+
+
 async def test_account(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
 ) -> None:
@@ -70,7 +85,8 @@ async def test_account(
         {"value": str(other.id), "label": "demo/gateways (0)"},
         {"value": str(fleet.id), "label": "demo/kiosks (1)"},
     ]
-    chosen = {"fleets": [str(fleet.id)], "services": True}
+    assert suggested_fleets(result) == [str(other.id), str(fleet.id)]
+    chosen = {"fleets": [str(fleet.id)], "services": True, "details": True}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "demo"
@@ -82,7 +98,11 @@ async def test_account(
         "url": cloud.url,
         "verify_ssl": True,
     }
-    assert result["options"] == {"fleets": [fleet.id], "services": True}
+    assert result["options"] == {
+        "fleets": [fleet.id],
+        "services": True,
+        "details": True,
+    }
 
 
 async def test_balena_cloud_is_the_default(hass: HomeAssistant) -> None:
@@ -98,11 +118,35 @@ async def test_no_fleet_is_chosen(
 ) -> None:
     """A fleet must be chosen."""
     result = await submit(hass, await begin(hass), typed(cloud, token))
-    result = await submit(hass, result, {"fleets": [], "services": False})
+    result = await submit(
+        hass, result, {"fleets": [], "services": False, "details": True}
+    )
     assert result["errors"] == {"fleets": "no_fleet_chosen"}
-    chosen = {"fleets": [str(fleet.id)], "services": False}
+    assert suggested_fleets(result) == []
+    chosen = {"fleets": [str(fleet.id)], "services": False, "details": True}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_server_is_hidden(hass: HomeAssistant, cloud: CloudServer) -> None:
+    """The section of the server is closed until the server has an error."""
+    result = await begin(hass)
+    assert is_server_hidden(result)
+    result = await submit(hass, result, typed(cloud, "wrong"))
+    assert result["errors"] == {"token": "invalid_token"}
+    assert is_server_hidden(result)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [{"url": "http://8.8.8.8"}, {"url": "127.0.0.1:1"}, {"ca_certificate": "wrong"}],
+)
+async def test_server_is_shown(
+    hass: HomeAssistant, cloud: CloudServer, token: str, server: dict[str, str]
+) -> None:
+    """The section of the server opens if the error is there."""
+    result = await submit(hass, await begin(hass), typed(cloud, token, **server))
+    assert not is_server_hidden(result)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +275,7 @@ async def test_api_without_version_7(
     [
         "",
         "ftp://api",
+        "[]@",
         "https://",
         "https://me@api",
         "https://:pw@api",
@@ -289,7 +334,7 @@ async def test_second_account(
     """A second account can be added."""
     other = cloud.add_token(username="other")
     result = await submit(hass, await begin(hass), typed(cloud, other))
-    chosen = {"fleets": [str(fleet.id)], "services": False}
+    chosen = {"fleets": [str(fleet.id)], "services": False, "details": True}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "other"
@@ -509,7 +554,7 @@ async def test_two_servers_on_one_host(
         gateways = other.add_fleet("gateways")
         given = typed(other, other.add_token())
         result = await submit(hass, await begin(hass), given)
-        chosen = {"fleets": [str(gateways.id)], "services": False}
+        chosen = {"fleets": [str(gateways.id)], "services": False, "details": True}
         result = await submit(hass, result, chosen)
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert result["result"].unique_id == f"127.0.0.1:{other.port}_500001"
@@ -563,7 +608,7 @@ async def test_options(
         "demo/kiosks (0)",
     ]
     configure = hass.config_entries.options.async_configure
-    chosen: dict[str, Any] = {"fleets": [], "services": False}
+    chosen: dict[str, Any] = {"fleets": [], "services": False, "details": True}
     result = await configure(result["flow_id"], chosen)
     assert result["errors"] == {"fleets": "no_fleet_chosen"}
     chosen["fleets"] = [str(other.id), str(fleet.id)]
@@ -572,8 +617,28 @@ async def test_options(
     assert account_entry.options == {
         "fleets": [fleet.id, other.id],
         "services": False,
+        "details": True,
         "one_shot_services": [],
     }
+
+
+async def test_tag_with_the_area(
+    hass: HomeAssistant, account_entry: MockConfigEntry, fleet: Fleet
+) -> None:
+    """The tag that suggests areas is shown, and can be changed."""
+    options = {**account_entry.options, "area_tag": "room"}
+    hass.config_entries.async_update_entry(account_entry, options=options)
+    result = await hass.config_entries.options.async_init(account_entry.entry_id)
+    assert result["data_schema"] is not None
+    suggested = {
+        key: key.description["suggested_value"]
+        for key in result["data_schema"].schema
+        if key.description
+    }
+    assert suggested["area_tag"] == "room"
+    chosen = {"fleets": [str(fleet.id)], "services": True, "area_tag": " area "}
+    await hass.config_entries.options.async_configure(result["flow_id"], chosen)
+    assert account_entry.options["area_tag"] == "area"
 
 
 async def test_fleet_that_is_gone_can_be_left_out(

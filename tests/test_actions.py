@@ -333,6 +333,27 @@ async def test_lock_shows_until_an_attempt_succeeds(
     assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "off"
 
 
+async def test_holder_of_a_lock(
+    hass: HomeAssistant, device: Device, device_id: str, freezer: FrozenDateTimeFactory
+) -> None:
+    """The attributes name the app and the service that hold a lock, until it is gone."""
+
+    def holder() -> tuple[object, object]:
+        state = hass.states.get(f"binary_sensor.{NAME}_update_locked")
+        assert state is not None
+        return state.attributes["app"], state.attributes["service"]
+
+    device.lock()
+    with pytest.raises(HomeAssistantError, match="holds an update lock"):
+        await call(hass, "restart", device_id=device_id)
+    assert holder() == ("demo-fleet", "main")
+    await pass_time(hass, freezer)
+    assert holder() == ("demo-fleet", "main")
+    device.unlock()
+    await call(hass, "restart", device_id=device_id)
+    assert holder() == (None, None)
+
+
 async def test_lock_is_over_when_an_update_is_done(
     hass: HomeAssistant,
     device: Device,

@@ -1,4 +1,4 @@
-"""A device gets a new key, which is not lost whatever happens."""
+"""A device gets a new key, which is not lost in any case."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ ONLINE = "binary_sensor.holy_wildflower_online"
 
 
 async def regenerate(hass: HomeAssistant, entry: MockConfigEntry) -> Any:
-    """Call the action on the only device of an entry; returns its response."""
+    """Call the action on the only device of an entry, and return its response."""
     registry = dr.async_get(hass)
     devices = dr.async_entries_for_config_entry(registry, entry.entry_id)
     return await hass.services.async_call(
@@ -40,7 +40,7 @@ async def regenerate(hass: HomeAssistant, entry: MockConfigEntry) -> Any:
 
 
 def crash(hass: HomeAssistant, entry: MockConfigEntry, key: str) -> None:
-    """Have an entry be as it was written before it got another key."""
+    """Restore an entry as it was stored before its key changed."""
     hass.config_entries.async_update_entry(entry, data={**entry.data, "api_key": key})
 
 
@@ -51,7 +51,7 @@ async def test_new_key(
     freezer: FrozenDateTimeFactory,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The new key is kept and used, and shown nowhere."""
+    """The new key is stored and used, and is visible nowhere."""
     before = device.api_key
     response = await regenerate(hass, loaded)
     assert device.api_key != before
@@ -60,7 +60,7 @@ async def test_new_key(
     assert state_of(hass, ONLINE) == "on"
     assert not hass.config_entries.flow.async_progress()
     assert device.api_key not in str(response)
-    # The tests' own storage logs what it would write.
+    # The storage mock of the test helpers logs what it would write.
     ours = [item for item in caplog.records if item.name.startswith("custom_comp")]
     assert not any(device.api_key in item.getMessage() for item in ours)
 
@@ -68,7 +68,7 @@ async def test_new_key(
 async def test_key_survives_a_crash(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device
 ) -> None:
-    """A crash before Home Assistant wrote the entry does not cost the key."""
+    """A crash before Home Assistant stores the entry does not lose the key."""
     before = device.api_key
     await regenerate(hass, loaded)
     await hass.config_entries.async_unload(loaded.entry_id)
@@ -81,7 +81,7 @@ async def test_key_survives_a_crash(
 async def test_key_of_the_person_wins(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device
 ) -> None:
-    """A key that the person entered since is not replaced."""
+    """A key that the user entered later is not replaced."""
     await regenerate(hass, loaded)
     await hass.config_entries.async_unload(loaded.entry_id)
     crash(hass, loaded, device.app_key())
@@ -92,7 +92,7 @@ async def test_key_of_the_person_wins(
 async def test_two_keys_one_after_the_other(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device
 ) -> None:
-    """The last key is the one that is kept."""
+    """After two new keys, the last one is stored."""
     await regenerate(hass, loaded)
     first = device.api_key
     await regenerate(hass, loaded)
@@ -105,7 +105,7 @@ async def test_two_keys_one_after_the_other(
 async def test_crash_before_any_of_two_keys_was_written(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device
 ) -> None:
-    """Of two keys one after the other, none of which was written, the last is kept."""
+    """A crash before either of two keys is stored in the entry keeps the last one."""
     before = device.api_key
     await regenerate(hass, loaded)
     await regenerate(hass, loaded)
@@ -118,7 +118,7 @@ async def test_crash_before_any_of_two_keys_was_written(
 async def test_keys_of_several_devices_at_once(
     hass: HomeAssistant, loaded: MockConfigEntry, hass_storage: dict[str, Any]
 ) -> None:
-    """Devices that get new keys at the same time lose none."""
+    """New keys of several devices at the same time are all stored."""
     other = Device(mac_addresses=("00:00:5E:00:53:01",), uuid="b" * 32, name="other")
     async with SupervisorServer(other) as server:
         entry = MockConfigEntry(
@@ -146,7 +146,7 @@ async def test_person_goes_back_to_the_old_key(
     device: Device,
     server: SupervisorServer,
 ) -> None:
-    """When a person enters the old key again, that is the one that is used."""
+    """If the user enters the old key again, it is used."""
     old = device.api_key
     await regenerate(hass, loaded)
     device.api_key = old
@@ -164,7 +164,7 @@ async def test_record_ends_when_home_assistant_starts(
     loaded: MockConfigEntry,
     hass_storage: dict[str, Any],
 ) -> None:
-    """A key that was written needs no record any more at the next start."""
+    """At the next start, the separate copy of a stored key is deleted."""
     await regenerate(hass, loaded)
     await hass.config_entries.async_unload(loaded.entry_id)
     hass.set_state(CoreState.not_running)
@@ -176,7 +176,7 @@ async def test_record_ends_when_home_assistant_starts(
 async def test_request_with_the_old_key(
     hass: HomeAssistant, loaded: MockConfigEntry, server: SupervisorServer
 ) -> None:
-    """A request that was sent with the old key asks nobody for another one."""
+    """A request that was sent with the old key starts no reauthentication."""
     await regenerate(hass, loaded)
     server.faults.add("POST", "/v1/blink", Fault.status(401, "Unauthorized"))
     registry = dr.async_get(hass)
@@ -188,13 +188,13 @@ async def test_request_with_the_old_key(
     assert not hass.config_entries.flow.async_progress()
 
 
-async def test_own_device_stays_ones_own(
+async def test_own_device_after_a_new_key(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     device: Device,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A new key does not make Home Assistant's own device another one."""
+    """After a new key, Home Assistant's own device is still recognized."""
     monkeypatch.setenv("BALENA_SUPERVISOR_API_KEY", device.api_key)
     monkeypatch.setenv("BALENA_APP_ID", "1658654")
     await hass.config_entries.async_setup(entry.entry_id)
@@ -212,7 +212,7 @@ async def test_polls_wait_for_the_new_key(
     loaded: MockConfigEntry,
     server: SupervisorServer,
 ) -> None:
-    """A poll while the key changes waits, and asks nobody for another one."""
+    """A poll waits while the key changes, and starts no reauthentication."""
     server.faults.add("POST", "/v1/regenerate-api-key", Fault.hang())
     changing = hass.async_create_task(regenerate(hass, loaded))
     await asyncio.sleep(0.05)
@@ -233,7 +233,7 @@ async def test_answer_is_lost(
     device: Device,
     server: SupervisorServer,
 ) -> None:
-    """When the answer is lost, it is not known which key is good; nothing is stored."""
+    """If the response is lost, the outcome is unknown, and no key is stored."""
     before = dict(loaded.data)
     server.faults.add("POST", "/v1/regenerate-api-key", Fault.reset_after())
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), loaded.entry_id)
@@ -249,7 +249,7 @@ async def test_answer_is_lost(
 async def test_device_without_key(
     hass: HomeAssistant, entry: MockConfigEntry, device: Device
 ) -> None:
-    """A device in local mode is reached without a key: there is none to change."""
+    """A device in local mode without a key has no key to change."""
     device.local_mode = True
     hass.config_entries.async_update_entry(entry, data={**entry.data, "api_key": None})
     await hass.config_entries.async_setup(entry.entry_id)
@@ -264,7 +264,7 @@ async def test_device_without_key(
 async def test_not_through_an_account(
     hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
-    """Through an account, a new key would cut kiosk-lobby off: nothing is sent."""
+    """The action is refused for a device of an account, which would lose its connection."""
     response = await regenerate(hass, account)
     (outcome,) = response["devices"]
     assert outcome["result"] == "unsupported"
@@ -277,7 +277,7 @@ async def test_removed_entry_is_forgotten(
     loaded: MockConfigEntry,
     hass_storage: dict[str, Any],
 ) -> None:
-    """Nothing of the key is left when the device is removed."""
+    """No copy of the key is left after the device is removed."""
     await regenerate(hass, loaded)
     assert loaded.entry_id in hass_storage[f"{DOMAIN}.keys"]["data"]
     await hass.config_entries.async_remove(loaded.entry_id)
@@ -288,22 +288,22 @@ KEYS = f"{DOMAIN}.keys"
 REGENERATE = ("POST", "/v1/regenerate-api-key")
 
 
-class Kill:
-    """Home Assistant that is killed, and starts again with what was on the disk."""
+class KilledHomeAssistant:
+    """Home Assistant that is killed, and starts again with its stored data."""
 
     def __init__(
         self, hass: HomeAssistant, entry: MockConfigEntry, storage: dict[str, Any]
     ) -> None:
-        """Begin with an entry that is on the disk."""
+        """Store an entry."""
         self.hass, self.entry, self.storage = hass, entry, storage
         self.entry_on_disk = dict(entry.data)
 
     def write_entry(self) -> None:
-        """Have the entry be written, which Home Assistant does a second later."""
+        """Write the entry, which Home Assistant does a second later."""
         self.entry_on_disk = dict(self.entry.data)
 
     async def restart(self) -> None:
-        """Kill it, and start it again."""
+        """Kill Home Assistant, and start it again."""
         on_disk = deepcopy(self.storage)
         await self.hass.config_entries.async_unload(self.entry.entry_id)
         self.storage.clear()
@@ -318,56 +318,58 @@ class Kill:
 @pytest.fixture
 def kill(
     hass: HomeAssistant, loaded: MockConfigEntry, hass_storage: dict[str, Any]
-) -> Kill:
-    """Return what kills Home Assistant."""
-    return Kill(hass, loaded, hass_storage)
+) -> KilledHomeAssistant:
+    """Return the object that kills Home Assistant."""
+    return KilledHomeAssistant(hass, loaded, hass_storage)
 
 
-async def not_sent(kill: Kill, server: SupervisorServer) -> None:
+async def not_sent(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
     """Fail before the request arrives."""
     server.faults.add(*REGENERATE, Fault.reset(), times=1)
     await regenerate(kill.hass, kill.entry)
 
 
-async def recorded(kill: Kill, server: SupervisorServer) -> None:
-    """Have the new key in the store of its own, but the entry not written yet."""
+async def recorded(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
+    """Store the separate copy of the new key, but not the entry."""
     await regenerate(kill.hass, kill.entry)
 
 
-async def written(kill: Kill, server: SupervisorServer) -> None:
-    """Have the entry written, too."""
+async def written(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
+    """Store the entry, too."""
     await regenerate(kill.hass, kill.entry)
     kill.write_entry()
 
 
-async def recovered(kill: Kill, server: SupervisorServer) -> None:
-    """Be killed before the entry is written, and again before it is written after that."""
+async def recovered(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
+    """Be killed before the entry is stored, and again before it is stored after the restart."""
     await regenerate(kill.hass, kill.entry)
     await kill.restart()
 
 
-async def recovered_and_written(kill: Kill, server: SupervisorServer) -> None:
-    """Be killed, recover, and have the entry written."""
+async def recovered_and_written(
+    kill: KilledHomeAssistant, server: SupervisorServer
+) -> None:
+    """Be killed, recover, and store the entry."""
     await regenerate(kill.hass, kill.entry)
     await kill.restart()
     kill.write_entry()
 
 
-async def forgotten(kill: Kill, server: SupervisorServer) -> None:
-    """Be killed when the record of a written key was just forgotten."""
+async def forgotten(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
+    """Be killed immediately after the copy of a stored key was deleted."""
     await regenerate(kill.hass, kill.entry)
     kill.write_entry()
     await kill.restart()
 
 
-async def second_not_sent(kill: Kill, server: SupervisorServer) -> None:
-    """Have one key, and fail to ask for the next one."""
+async def second_not_sent(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
+    """Have one new key, and fail to request the next one."""
     await regenerate(kill.hass, kill.entry)
     await not_sent(kill, server)
 
 
-async def second_recorded(kill: Kill, server: SupervisorServer) -> None:
-    """Have the second of two keys recorded, and the first one written."""
+async def second_recorded(kill: KilledHomeAssistant, server: SupervisorServer) -> None:
+    """Have the copy of a second key stored, and the first one in the entry."""
     await regenerate(kill.hass, kill.entry)
     kill.write_entry()
     await regenerate(kill.hass, kill.entry)
@@ -388,12 +390,12 @@ async def second_recorded(kill: Kill, server: SupervisorServer) -> None:
 )
 async def test_killed(
     hass: HomeAssistant,
-    kill: Kill,
+    kill: KilledHomeAssistant,
     device: Device,
     server: SupervisorServer,
-    step: Callable[[Kill, SupervisorServer], Awaitable[None]],
+    step: Callable[[KilledHomeAssistant, SupervisorServer], Awaitable[None]],
 ) -> None:
-    """Wherever Home Assistant is killed, it starts again with a key that works."""
+    """Whenever Home Assistant is killed, it starts again with a valid key."""
     await step(kill, server)
     server.faults.clear()
     await kill.restart()
@@ -408,17 +410,17 @@ async def test_killed(
 
 async def test_killed_without_an_answer(
     hass: HomeAssistant,
-    kill: Kill,
+    kill: KilledHomeAssistant,
     device: Device,
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """When nobody has heard the new key, the person is asked for it, once."""
+    """If the new key never arrived, reauthentication starts once."""
     server.faults.add(*REGENERATE, Fault.reset_after())
     response = await regenerate(hass, kill.entry)
     assert response["devices"][0]["result"] == "outcome_unknown"
     await kill.restart()
-    # A refusal that lasts less than a minute asks nobody.
+    # A refusal for less than a minute starts no reauthentication.
     freezer.tick(61)
     await hass.config_entries.async_reload(kill.entry.entry_id)
     (flow,) = hass.config_entries.flow.async_progress()
@@ -437,7 +439,7 @@ async def changing(
     device: Device,
     server: SupervisorServer,
 ) -> asyncio.Task[Any]:
-    """Return the action, called on a device that has a new key already, but did not tell it yet."""
+    """Return a running action on a device that has a new key but has not responded yet."""
     server.faults.add(*REGENERATE, Fault.hold())
     changing = hass.async_create_background_task(regenerate(hass, loaded), "browser")
     async with asyncio.timeout(5):
@@ -453,7 +455,7 @@ async def test_reload_waits_for_the_new_key(
     server: SupervisorServer,
     changing: asyncio.Task[Any],
 ) -> None:
-    """An entry that is reloaded meanwhile is set up with the new key, and asks nobody for one."""
+    """An entry that is reloaded during the action is set up with the new key."""
     reloading = asyncio.create_task(hass.config_entries.async_reload(loaded.entry_id))
     await asyncio.sleep(0.1)
     server.faults.clear()
@@ -472,7 +474,7 @@ async def test_unloaded_before_the_new_key(
     server: SupervisorServer,
     changing: asyncio.Task[Any],
 ) -> None:
-    """An entry that is unloaded meanwhile has the new key when it is set up again."""
+    """An entry that is unloaded during the action has the new key at its next setup."""
     assert await hass.config_entries.async_unload(loaded.entry_id)
     server.faults.clear()
     assert (await changing)["devices"][0]["result"] == "ok"
@@ -487,7 +489,7 @@ async def test_removed_before_the_new_key(
     hass_storage: dict[str, Any],
     changing: asyncio.Task[Any],
 ) -> None:
-    """Who removes the device meanwhile is told that its new key is not kept, and nothing is."""
+    """If the entry is removed during the action, the action reports that the new key is not stored."""
     await hass.config_entries.async_remove(loaded.entry_id)
     server.faults.clear()
     (outcome,) = (await changing)["devices"]
@@ -504,7 +506,7 @@ async def test_cancelled_before_the_new_key(
     hass_storage: dict[str, Any],
     changing: asyncio.Task[Any],
 ) -> None:
-    """A script that is stopped meanwhile does not cost the key."""
+    """A script that is cancelled during the action does not lose the key."""
     changing.cancel()
     await asyncio.sleep(0.05)
     server.faults.clear()
@@ -521,7 +523,7 @@ async def test_stop_waits_for_the_new_key(
     hass_storage: dict[str, Any],
     changing: asyncio.Task[Any],
 ) -> None:
-    """Home Assistant that stops meanwhile has the new key on the disk before it ends."""
+    """Home Assistant stores the new key before it stops."""
     stopping = asyncio.create_task(hass.async_stop(force=True))
     await asyncio.sleep(0.1)
     assert not stopping.done()
@@ -532,10 +534,10 @@ async def test_stop_waits_for_the_new_key(
     assert hass_storage[KEYS]["data"][loaded.entry_id]["new"] == device.api_key
 
 
-async def test_stop_does_not_wait_for_ever(
+async def test_stop_has_a_timeout(
     hass: HomeAssistant, server: SupervisorServer, changing: asyncio.Task[Any]
 ) -> None:
-    """A device that does not tell its new key keeps Home Assistant for ten seconds only."""
+    """Home Assistant waits at most ten seconds for a device that does not respond."""
     stopping = asyncio.create_task(hass.async_stop(force=True))
     await asyncio.sleep(0.1)
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=9))

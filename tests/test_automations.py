@@ -20,6 +20,7 @@ from custom_components.balena_supervisor.trigger import TRIGGERS
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import (
+    area_registry as ar,
     device_registry as dr,
     entity_registry as er,
     label_registry as lr,
@@ -142,6 +143,37 @@ async def test_trigger(
     assert len(fired) == 1
 
 
+@pytest.mark.parametrize(
+    ("happening", "names"),
+    [(vpn_lost, ["Kiosk", None]), (service_stopped, ["Kiosk", "main"])],
+)
+async def test_names(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    freezer: FrozenDateTimeFactory,
+    happening: Happening,
+    names: list[str | None],
+) -> None:
+    """A trigger names the device, and the service without its device, as the person did."""
+    (item,) = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
+    device_registry.async_update_device(item.id, name_by_user="Kiosk")
+    template = "{{ [trigger.device_name, trigger.service_name] }}"
+    fired = await automate(
+        hass,
+        triggers={
+            "trigger": f"{DOMAIN}.{happening.__name__}",
+            "target": {"device_id": item.id},
+        },
+        actions=[{"event": "it_happened", "event_data": {"names": template}}],
+    )
+    await happening(device)
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer)
+    assert [event.data["names"] for event in fired] == [names]
+
+
 async def test_device_that_is_off_at_first(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -250,8 +282,8 @@ async def test_update_while_away(
 )
 async def test_refused_by_lock(
     hass: HomeAssistant,
-    loaded: MockConfigEntry,
     device: Device,
+    device_id: str,
     freezer: FrozenDateTimeFactory,
     options: dict[str, str],
     times: list[int],
@@ -264,8 +296,8 @@ async def test_refused_by_lock(
             await hass.services.async_call("button", "press", restart, blocking=True)
         await pass_time(hass, freezer, 25)
 
-    locked = {"entity_id": "binary_sensor.holy_wildflower_update_locked"}
-    trigger = {"trigger": f"{DOMAIN}.refused_by_lock", "target": locked}
+    target = {"device_id": device_id}
+    trigger = {"trigger": f"{DOMAIN}.refused_by_lock", "target": target}
     fired = await automate(hass, triggers=trigger | {"options": options})
     device.lock()
     told = []
@@ -567,23 +599,118 @@ async def test_trigger_after_a_while(
     assert len(fired) == 1
 
 
-async def test_trigger_of_others(
+VPN: Final = "binary_sensor.holy_wildflower_vpn"
+LOST: Final = {"triggers": {"trigger": f"{DOMAIN}.vpn_lost"}}
+IS_LOST: Final = {
+    "triggers": [],
+    "conditions": {"condition": f"{DOMAIN}.is_vpn_lost", "options": {}},
+}
+
+
+def with_target(automation: dict[str, Any], entity_id: str) -> dict[str, Any]:
+    """Return an automation whose last trigger or condition has a target."""
+    (*_, key) = automation
+    return automation | {key: automation[key] | {"target": {"entity_id": entity_id}}}
+
+
+async def save(
+    client: Any, hass: HomeAssistant, automation: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what the editor shows when a person saves an automation."""
+    await client.send_json_auto_id({"type": "validate_config", **automation})
+    answer: dict[str, Any] = (await client.receive_json())["result"]
+    return answer
+
+
+@pytest.mark.parametrize("automation", [LOST, IS_LOST])
+@pytest.mark.parametrize("kind", ["ours", "other"])
+async def test_named_entity_of_another_kind(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     entity_registry: er.EntityRegistry,
+    hass_ws_client: WebSocketGenerator,
+    automation: dict[str, Any],
+    kind: str,
 ) -> None:
-    """An entity of another integration does not trigger, also when it is the target."""
-    vpn = entity_registry.async_get_or_create(
+    """A named entity that never matches is refused, also one of another integration."""
+    other = entity_registry.async_get_or_create(
         "binary_sensor", "other", "vpn", translation_key="vpn"
     ).entity_id
-    hass.states.async_set(vpn, "on")
-    fired = await automate(
-        hass,
-        triggers={"trigger": f"{DOMAIN}.vpn_lost", "target": {"entity_id": vpn}},
-    )
-    hass.states.async_set(vpn, "off")
-    await hass.async_block_till_done(wait_background_tasks=True)
-    assert not fired
+    hass.states.async_set(other, "on")
+    entity_id = {"ours": "binary_sensor.holy_wildflower_online", "other": other}[kind]
+    client = await hass_ws_client()
+    result = await save(client, hass, with_target(automation, entity_id))
+    (*_, key) = automation
+    assert f"does not work with {entity_id}" in result[key]["error"]
+
+
+async def disable(hass: HomeAssistant, entry: MockConfigEntry, entity_id: str) -> None:
+    """Disable an entity."""
+    registry = er.async_get(hass)
+    registry.async_update_entity(entity_id, disabled_by=er.RegistryEntryDisabler.USER)
+    await hass.async_block_till_done()
+
+
+async def unload(hass: HomeAssistant, entry: MockConfigEntry, entity_id: str) -> None:
+    """Unload the entry of an entity."""
+    await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def remove(hass: HomeAssistant, entry: MockConfigEntry, entity_id: str) -> None:
+    """Remove an entity."""
+    er.async_get(hass).async_remove(entity_id)
+    await hass.async_block_till_done()
+
+
+async def keep(hass: HomeAssistant, entry: MockConfigEntry, entity_id: str) -> None:
+    """Change nothing."""
+
+
+ONLINE: Final = "binary_sensor.holy_wildflower_online"
+
+
+@pytest.mark.parametrize("automation", [LOST, IS_LOST])
+@pytest.mark.parametrize(
+    ("change", "entity_id"),
+    [
+        (keep, VPN),
+        (disable, VPN),
+        (disable, ONLINE),
+        (remove, VPN),
+        (unload, VPN),
+        (unload, ONLINE),
+    ],
+)
+async def test_named_entity_that_may_match(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    hass_ws_client: WebSocketGenerator,
+    automation: dict[str, Any],
+    change: Callable[[HomeAssistant, MockConfigEntry, str], Awaitable[None]],
+    entity_id: str,
+) -> None:
+    """Entities that are missing, disabled or not loaded are never refused."""
+    client = await hass_ws_client()
+    await change(hass, loaded, entity_id)
+    result = await save(client, hass, with_target(automation, entity_id))
+    assert all(part["valid"] for part in result.values())
+
+
+async def test_start_before_entities(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    entity_registry: er.EntityRegistry,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """At a start, an automation works although its entities load later, with another key."""
+    await hass.config_entries.async_unload(loaded.entry_id)
+    entity_registry.async_update_entity(VPN, translation_key="earlier")
+    fired = await automate(hass, **with_target(LOST, VPN))
+    await hass.config_entries.async_setup(loaded.entry_id)
+    await vpn_lost(device)
+    await pass_time(hass, freezer)
+    assert len(fired) == 1
 
 
 @pytest.mark.parametrize(
@@ -650,7 +777,34 @@ async def test_editor(
     assert set(ours) == {f"{DOMAIN}.{key}" for key in table}
     for item in ours.values():
         assert [rule["integration"] for rule in item["target"]["entity"]] == [DOMAIN]
+        assert item["target"]["primary_entities_only"] is False
         assert set(item["fields"]) == {"behavior", "for"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"), [("triggers", TRIGGERS), ("conditions", CONDITIONS)]
+)
+@pytest.mark.parametrize("target", ["device_id", "area_id"])
+async def test_editor_offers_for_a_device(
+    hass: HomeAssistant,
+    device_id: str,
+    area_registry: ar.AreaRegistry,
+    device_registry: dr.DeviceRegistry,
+    hass_ws_client: WebSocketGenerator,
+    kind: str,
+    table: dict[str, Any],
+    target: str,
+) -> None:
+    """The automation editor offers each for a device of ours, and for its area."""
+    area = area_registry.async_create("Shop")
+    device_registry.async_update_device(device_id, area_id=area.id)
+    client = await hass_ws_client()
+    ids = {"device_id": device_id, "area_id": area.id}
+    await client.send_json_auto_id(
+        {"type": f"get_{kind}_for_target", "target": {target: ids[target]}}
+    )
+    offered = (await client.receive_json())["result"]
+    assert {f"{DOMAIN}.{key}" for key in table} <= set(offered)
 
 
 @pytest.mark.parametrize(

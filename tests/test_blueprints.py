@@ -25,9 +25,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.setup import async_setup_component
 from homeassistant.util.yaml import parse_yaml
-from simulator import Device
+from simulator import RECORDED_NEXT_RELEASE, Device
 
-from . import fail_at_lock, pass_time, state_of
+from . import fail_at_lock, pass_time, service_name, state_of
 
 BLUEPRINTS: Final = Path(__file__).parent.parent / "blueprints/automation"
 
@@ -244,36 +244,138 @@ async def pushed(
     return client
 
 
+def release(device: Device) -> None:
+    """Release the lock, so that the update is applied."""
+    device.unlock()
+    device.apply()
+    device.settle()
+
+
+def hold(device: Device) -> None:
+    """Keep the lock."""
+
+
 @pytest.mark.parametrize(
     ("meanwhile", "commands"),
-    [("on", [("update", {"force": True, "cancel": True})]), ("off", [])],
+    [(hold, [("update", {"force": True, "cancel": True})]), (release, [])],
 )
 @pytest.mark.usefixtures("config_folder")
 async def test_update_failed(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
+    device_id: str,
     phone: str,
     pushed: MockHAClientWebSocket,
-    meanwhile: str,
+    meanwhile: Callable[[Device], None],
     commands: list[Any],
 ) -> None:
     """The phone tells of an update that fails, and its button forces it, unless it is over."""
-    failed = "binary_sensor.holy_wildflower_update_failed"
-    target = {"entity_id": failed}
+    failed = {"entity_id": "binary_sensor.holy_wildflower_update_failed"}
+    target = {"device_id": device_id}
     await use(hass, "update_failed", devices=target, minutes=0, phone=phone)
     fail_at_lock(device)
     await hass.services.async_call(
-        "homeassistant", "update_entity", target, blocking=True
+        "homeassistant", "update_entity", failed, blocking=True
     )
     shown = (await pushed.receive_json())["event"]
     assert shown["title"] == "Update of holy-wildflower failed"
     (button,) = shown["data"]["actions"]
     assert button["title"] == "Force"
-    hass.states.async_set(failed, meanwhile)
+    meanwhile(device)
+    await loaded.runtime_data.devices[str(loaded.unique_id)].coordinator.async_refresh()
     hass.bus.async_fire("mobile_app_notification_action", {"action": button["action"]})
     await hass.async_block_till_done(wait_background_tasks=True)
     assert device.commands == commands
+
+
+@pytest.mark.parametrize(
+    ("start", "commands"), [(False, []), (True, ["start_service"])]
+)
+@pytest.mark.usefixtures("config_folder")
+async def test_service_stopped(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_id: str,
+    freezer: FrozenDateTimeFactory,
+    start: bool,
+    commands: list[str],
+) -> None:
+    """The person is told of a service that stopped, with its device, and it starts again."""
+    told = async_capture_events(hass, "told")
+    then = [{"event": "told", "event_data": {"name": "{{ name }}"}}]
+    target = {"device_id": device_id}
+    await use(
+        hass, "service_stopped", services=target, minutes=1, start=start, then=then
+    )
+    device.container_exit("main")
+    await pass_time(hass, freezer)
+    assert not told
+    await pass_time(hass, freezer, 61)
+    assert [event.data for event in told] == [{"name": "holy-wildflower main"}]
+    assert [command for command, _ in device.commands] == commands
+
+
+@pytest.mark.usefixtures("config_folder")
+async def test_service_that_runs_again(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_id: str,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A service that runs again before the time is over is not reported."""
+    told = async_capture_events(hass, "told")
+    target = {"device_id": device_id}
+    then = [{"event": "told"}]
+    await use(hass, "service_stopped", services=target, minutes=5, then=then)
+    device.container_exit("main")
+    await pass_time(hass, freezer)
+    device.container_status("main", "Running")
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 600)
+    assert not told
+
+
+@pytest.mark.usefixtures("config_folder")
+async def test_update_available(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    device_id: str,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """The person is told of an update when it is available, and when it was installed."""
+    told = async_capture_events(hass, "told")
+    text = "{{ name }}: {{ installed }} {{ latest }}"
+
+    def tell(kind: str) -> list[dict[str, Any]]:
+        return [{"event": "told", "event_data": {kind: text}}]
+
+    await use(
+        hass,
+        "update_available",
+        devices={"device_id": device_id},
+        available=tell("available"),
+        installed=tell("installed"),
+    )
+    state = hass.states.get("update.holy_wildflower_release")
+    assert state is not None
+    before = state.attributes["installed_version"]
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    await pass_time(hass, freezer)
+    after = RECORDED_NEXT_RELEASE.commit[:7]
+    assert [event.data for event in told] == [
+        {"available": f"holy-wildflower: {before} {after}"}
+    ]
+    device.finish_download()
+    device.apply()
+    device.settle()
+    await pass_time(hass, freezer)
+    assert [event.data for event in told[1:]] == [
+        {"installed": f"holy-wildflower: {after} {after}"}
+    ]
 
 
 @pytest.fixture
@@ -342,7 +444,14 @@ OFFERED: Final = {
         "switch.kiosk_lobby_browser_running",
         "switch.kiosk_lobby_signage_running",
     },
+    ("service_stopped", "services"): {
+        service_name("holy-wildflower", "main"),
+        service_name("holy-wildflower", "redis"),
+        service_name("kiosk-lobby", "browser"),
+        service_name("kiosk-lobby", "signage"),
+    },
     ("update_at_night", "device"): DEVICES,
+    ("update_available", "devices"): DEVICES,
     ("update_failed", "devices"): DEVICES,
     ("update_failed", "phone"): set(),
 }

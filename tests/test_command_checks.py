@@ -1,4 +1,4 @@
-"""What a device does at the moment decides how a command is sent, or whether."""
+"""The current state of a device decides how a command is sent, or whether."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -51,7 +51,7 @@ async def press(hass: HomeAssistant, button: str) -> None:
 
 
 async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> str:
-    """Set the entry of the device up; returns its id in the registry."""
+    """Set up the entry of the device, and return the registry id of the device."""
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
@@ -66,13 +66,13 @@ async def until_applied(device: Device) -> None:
 
 
 class TestUpdate:
-    """An update that waits at a lock, or did."""
+    """An update that waits for a lock."""
 
     @pytest.mark.parametrize("version", ["12.11.0", "14.0.0", "17.4.0", "19.0.5"])
     async def test_force(
         self, hass: HomeAssistant, entry: MockConfigEntry, device: Device, version: str
     ) -> None:
-        """With force, it is applied at once, whatever the version needs for that."""
+        """Force applies the update at once, in the way that the version supports."""
         device.supervisor_version = version
         device_id = await set_up(hass, entry)
         fail_at_lock(device)
@@ -83,7 +83,7 @@ class TestUpdate:
     async def test_lock_that_came_after_the_last_poll(
         self, hass: HomeAssistant, device: Device, device_id: str
     ) -> None:
-        """Home Assistant need not have heard of the failure before."""
+        """Force also works before a poll has detected the failure."""
         fail_at_lock(device)
         device.unlock()
         await call(hass, "update", device_id=device_id)
@@ -102,7 +102,7 @@ class TestUpdate:
     async def test_download_is_not_cancelled(
         self, hass: HomeAssistant, device: Device, device_id: str, force: bool
     ) -> None:
-        """A download goes on, also after an attempt that failed."""
+        """A download continues, even after a failed attempt."""
         device.timings = Timings(download=60)
         device.begin_update(NEXT)
         device.download(35)
@@ -112,23 +112,23 @@ class TestUpdate:
         assert device.commands == [("update", {"force": force, "cancel": False})]
         assert device.current_update is update
 
-    async def test_cancel_is_the_word_of_the_person(
+    async def test_cancel_restarts_the_download(
         self, hass: HomeAssistant, device: Device, device_id: str
     ) -> None:
-        """Who asks for it has a download begin again."""
+        """With `cancel`, a download restarts."""
         device.begin_update(RECORDED_NEXT_RELEASE)
         device.download(35)
         await call(hass, "update", device_id=device_id, cancel=True)
         assert device.commands == [("update", {"force": False, "cancel": True})]
 
-    async def test_device_that_does_not_tell(
+    async def test_device_that_does_not_respond_to_checks(
         self,
         hass: HomeAssistant,
         device: Device,
         device_id: str,
         server: SupervisorServer,
     ) -> None:
-        """An update is sent also when the device answers no questions."""
+        """An update is sent even if the device does not respond to the checks."""
         server.faults.add("GET", "/v2/applications/state", Fault.status(503))
         await call(hass, "update", device_id=device_id, force=True)
         assert device.commands == [("update", {"force": True, "cancel": True})]
@@ -136,7 +136,7 @@ class TestUpdate:
     async def test_account(
         self, hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
     ) -> None:
-        """Through an account, force works as well."""
+        """Force also works through an account."""
         device = cloud_device.device
         fail_at_lock(device)
         devices = dr.async_entries_for_config_entry(
@@ -147,7 +147,7 @@ class TestUpdate:
         await until_applied(device)
 
     class TestFront:
-        """A device whose front process reads an empty body as a wish to cancel."""
+        """A device whose front process treats an empty body as a cancellation."""
 
         @pytest.fixture
         async def server(self, device: Device) -> AsyncGenerator[SupervisorServer]:
@@ -158,18 +158,18 @@ class TestUpdate:
         async def test_cancel_is_explicit(
             self, hass: HomeAssistant, device_id: str, server: SupervisorServer
         ) -> None:
-            """It hears that nothing is to be cancelled."""
+            """The request contains `cancel: false`."""
             await call(hass, "update", device_id=device_id)
             (request,) = (item for item in server.requests if item.path == "/v1/update")
             assert json.loads(request.body) == {"force": False, "cancel": False}
 
 
 class TestDownload:
-    """A service whose new image is still downloading would be gone until the end of it."""
+    """A service whose new image downloads. A restart would remove it until the download ends."""
 
     @pytest.fixture(autouse=True)
     async def _downloading(self, loaded: MockConfigEntry, device: Device) -> None:
-        """Have the device download the image of main."""
+        """Let the device download the image of main."""
         device.begin_update(NEXT)
         device.download(35)
 
@@ -191,7 +191,7 @@ class TestDownload:
         action: str,
         data: dict[str, Any],
     ) -> None:
-        """The command is refused with the reason, and the containers stay."""
+        """A restart is refused with the reason, and the containers stay."""
         containers = dict(device.containers)
         with pytest.raises(ServiceValidationError, match="still downloading .* main"):
             await call(hass, action, device_id=device_id, **data)
@@ -199,7 +199,7 @@ class TestDownload:
         assert not device.commands
 
     async def test_button(self, hass: HomeAssistant, device: Device) -> None:
-        """So is the button for all services."""
+        """So is the button that restarts all services."""
         with pytest.raises(ServiceValidationError, match="still downloading"):
             await press(hass, "restart_services")
         assert not device.commands
@@ -207,21 +207,21 @@ class TestDownload:
     async def test_other_service(
         self, hass: HomeAssistant, device: Device, device_id: str
     ) -> None:
-        """A service whose image does not change is restarted."""
+        """A service with an unchanged image is restarted."""
         await call(hass, "restart_service", device_id=device_id, service="redis")
         assert device.containers[APP_ID, "redis"].status == "Running"
 
     async def test_stop(
         self, hass: HomeAssistant, device: Device, device_id: str
     ) -> None:
-        """A stop needs no image."""
+        """A service is stopped, which needs no image."""
         await call(hass, "stop_service", device_id=device_id, service="main")
         assert device.containers[APP_ID, "main"].status == "exited"
 
     async def test_download_that_began_at_once(
         self, hass: HomeAssistant, device_id: str, server: SupervisorServer
     ) -> None:
-        """A device that removed the container nevertheless says what happens."""
+        """If the check does not see the download, the error of the device is reported."""
         server.faults.add("GET", "/v2/applications/state", Fault.status(503))
         with pytest.raises(
             ServiceValidationError, match="has no image for this service"
@@ -236,7 +236,7 @@ async def test_entry_that_is_unloaded_during_a_check(
     device_id: str,
     server: SupervisorServer,
 ) -> None:
-    """The command is not sent any more."""
+    """A command is not sent if its entry is unloaded during the check."""
     server.faults.add("GET", "/v2/applications/state", Fault.hang())
     server.requests.clear()
     calling = asyncio.create_task(call(hass, "restart", device_id=device_id))
@@ -251,18 +251,18 @@ async def test_entry_that_is_unloaded_during_a_check(
 
 
 class TestStopAndStart:
-    """A service that is started at once after a stop."""
+    """A service that is started immediately after a stop."""
 
     @pytest.fixture
     def device(self, device: Device) -> Device:
-        """Return a device whose service takes its time to stop."""
+        """Return a device whose service stops slowly."""
         device.stop_times["main"] = 0.4
         return device
 
     async def test_start_waits(
         self, hass: HomeAssistant, device: Device, device_id: str
     ) -> None:
-        """The start is not lost: it waits until the container has stopped."""
+        """A start waits until the container has stopped, and is not lost."""
         await call(hass, "stop_service", device_id=device_id, service="main")
         assert device.containers[APP_ID, "main"].status == "Stopping"
         await call(hass, "start_service", device_id=device_id, service="main")
@@ -271,7 +271,7 @@ class TestStopAndStart:
     async def test_switch(
         self, hass: HomeAssistant, loaded: MockConfigEntry, device: Device
     ) -> None:
-        """Neither is that of a switch."""
+        """So does a switch that is turned on."""
         switch = {"entity_id": f"switch.{NAME}_main_running"}
         await hass.services.async_call("switch", "turn_off", switch, blocking=True)
         await hass.services.async_call("switch", "turn_on", switch, blocking=True)
@@ -280,7 +280,7 @@ class TestStopAndStart:
     async def test_container_that_does_not_stop(
         self, hass: HomeAssistant, device: Device, device_id: str
     ) -> None:
-        """The wait has an end, and what did not happen is told."""
+        """The wait has a timeout, which is reported."""
         device.stop_times["main"] = 3600
         await call(hass, "stop_service", device_id=device_id, service="main")
         start = hass.async_create_task(

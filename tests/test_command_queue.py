@@ -1,4 +1,4 @@
-"""What waits for a device has bounds, and everybody hears what became of it."""
+"""The command queue is bounded, and every caller gets a result."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -38,8 +38,8 @@ async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
     return await hass.services.async_call(DOMAIN, action, data, blocking=True)
 
 
-async def rounds() -> None:
-    """Let whatever is due happen."""
+async def run_due_tasks() -> None:
+    """Let all due tasks run."""
     for _ in range(20):
         await asyncio.sleep(0)
     await asyncio.sleep(0.05)
@@ -52,10 +52,10 @@ async def until_sent(server: SupervisorServer, path: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def pass_minutes(hass: HomeAssistant, seconds: float) -> None:
-    """Have the timers of some time end."""
+async def expire_timers(hass: HomeAssistant, seconds: float) -> None:
+    """Let timers of some minutes expire."""
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=seconds))
-    await rounds()
+    await run_due_tasks()
 
 
 def outcomes_of(results: list[Any]) -> list[str]:
@@ -67,16 +67,16 @@ def outcomes_of(results: list[Any]) -> list[str]:
 
 
 def children_of(hass: HomeAssistant, entry: MockConfigEntry) -> list[str]:
-    """Return the ids of the devices of services."""
+    """Return the registry ids of services."""
     entities = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
     return [str(item.device_id) for item in entities if item.domain == "switch"]
 
 
 class Calls:
-    """Action calls that wait for a device that is busy with a restart."""
+    """Action calls that wait for a device that executes a restart."""
 
     def __init__(self, hass: HomeAssistant, device_id: str) -> None:
-        """Begin without calls."""
+        """Start without calls."""
         self._hass = hass
         self._device_id = device_id
         self.tasks: list[asyncio.Task[Any]] = []
@@ -87,20 +87,20 @@ class Calls:
         return self.run(call(self._hass, action, **data))
 
     def run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Begin with something."""
+        """Run a coroutine in the background."""
         # Home Assistant does not wait for it.
         task = asyncio.create_task(work)
         self.tasks.append(task)
         return task
 
     async def outcomes(self) -> list[str]:
-        """Return what became of the calls."""
+        """Return the results of the calls."""
         return outcomes_of(await asyncio.gather(*self.tasks, return_exceptions=True))
 
 
 @contextmanager
-def held(server: SupervisorServer, path: str) -> Iterator[None]:
-    """Have a command not be answered meanwhile."""
+def hold_response(server: SupervisorServer, path: str) -> Iterator[None]:
+    """Delay the response of a command."""
     server.faults.add("POST", path, Fault.hold())
     try:
         yield
@@ -116,7 +116,7 @@ def calls(hass: HomeAssistant, device_id: str) -> Calls:
 
 @pytest.fixture(autouse=True)
 async def _no_leak(hass: HomeAssistant) -> Any:
-    """Check that nothing is left in the queues."""
+    """Check that the queues are empty after the test."""
     yield
     await hass.async_block_till_done(wait_background_tasks=True)
     assert CommandQueue(hass).is_idle
@@ -125,13 +125,13 @@ async def _no_leak(hass: HomeAssistant) -> Any:
 async def test_many_calls(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """Of 2,000 calls during a command that hangs, ten are sent later; the others are told at once."""
-    with held(server, RESTART_PATH):
+    """Of 2,000 calls during a command that hangs, ten are sent later. The others are refused at once."""
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         for number in range(2000):
             calls.add("set_tags", tags={"number": str(number)})
-        await rounds()
+        await run_due_tasks()
         refused = [task for task in calls.tasks if task.done()]
         assert len(refused) == 1990
     outcomes = await calls.outcomes()
@@ -139,16 +139,16 @@ async def test_many_calls(
     assert len(device.commands) == 11
 
 
-async def test_refusal_says_what_to_do(
+async def test_text_of_a_refusal(
     calls: Calls, server: SupervisorServer, device: Device
 ) -> None:
-    """Who is refused hears of which device, and that nothing was sent."""
-    with held(server, RESTART_PATH):
+    """A refusal names the device, and says that nothing was sent."""
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         for number in range(10):
             calls.add("set_tags", tags={"number": str(number)})
-        await rounds()
+        await run_due_tasks()
         with pytest.raises(ServiceValidationError) as error:
             await calls.add("reboot")
         calls.tasks.pop()
@@ -176,16 +176,16 @@ class TestManyServices:
         calls: Calls,
         server: SupervisorServer,
     ) -> None:
-        """A call that names fifteen services leaves room for nine others."""
+        """A call with fifteen services takes one place; nine other calls fit."""
         children = children_of(hass, loaded)
         assert len(children) == 15
-        with held(server, RESTART_PATH):
+        with hold_response(server, RESTART_PATH):
             calls.add("restart")
             await until_sent(server, RESTART_PATH)
             calls.add("restart_service", device_id=children)
             for number in range(10):
                 calls.add("set_tags", tags={"number": str(number)})
-            await rounds()
+            await run_due_tasks()
         assert await calls.outcomes() == ["ok"] * 11 + ["busy"]
         assert len(device.commands) == 1 + 15 + 9
 
@@ -197,14 +197,14 @@ class TestManyServices:
         calls: Calls,
         server: SupervisorServer,
     ) -> None:
-        """Fifteen switches that are turned off by one call take one place."""
+        """One call that turns off fifteen switches takes one place."""
         switches = [
             entity_id
             for entity_id in entity_registry.entities
             if entity_id.startswith("switch.")
         ]
         assert len(switches) == 15
-        with held(server, RESTART_PATH):
+        with hold_response(server, RESTART_PATH):
             calls.add("restart")
             await until_sent(server, RESTART_PATH)
             off = hass.services.async_call(
@@ -213,7 +213,7 @@ class TestManyServices:
             calls.run(off)
             for number in range(10):
                 calls.add("set_tags", tags={"number": str(number)})
-            await rounds()
+            await run_due_tasks()
         assert await calls.outcomes() == ["ok"] * 11 + ["busy"]
         assert [name for name, _ in device.commands].count("stop_service") == 15
 
@@ -221,13 +221,13 @@ class TestManyServices:
 async def test_equal_command_joins(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """Equal commands that wait in a row are sent once, and all get the outcome."""
-    with held(server, SERVICE_PATH):
+    """Equal consecutive commands that wait are sent once, and all callers get the result."""
+    with hold_response(server, SERVICE_PATH):
         calls.add("restart_service", service="main")
         await until_sent(server, SERVICE_PATH)
         for _ in range(20):
             calls.add("restart")
-        await rounds()
+        await run_due_tasks()
         device.lock()
     results = await asyncio.gather(*calls.tasks, return_exceptions=True)
     assert [getattr(error, "translation_key", None) for error in results] == [
@@ -241,14 +241,14 @@ async def test_equal_command_joins(
 async def test_others_do_not_join(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """Stop, start and stop remain three commands, in their order."""
-    with held(server, RESTART_PATH):
+    """Stop, start and stop remain three commands in their order."""
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         for action in ("stop_service", "start_service", "stop_service"):
             calls.add(action, service="main")
         calls.add("stop_service", service="main", force=True)
-        await rounds()
+        await run_due_tasks()
     await calls.outcomes()
     assert [name for name, _ in device.commands[1:]] == [
         "stop_service",
@@ -261,12 +261,12 @@ async def test_others_do_not_join(
 async def test_running_command_is_not_joined(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """A command that was sent already does not do for another one."""
-    with held(server, RESTART_PATH):
+    """A command does not join an equal one that was already sent."""
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         calls.add("restart")
-        await rounds()
+        await run_due_tasks()
     await calls.outcomes()
     assert device.commands == [RESTART, RESTART]
 
@@ -275,14 +275,14 @@ async def test_running_command_is_not_joined(
 async def test_cancelled_caller_of_a_joined_command(
     calls: Calls, device: Device, server: SupervisorServer, cancelled: int
 ) -> None:
-    """Whoever remains of those who joined gets the outcome."""
-    with held(server, SERVICE_PATH):
+    """If one caller of a joined command is cancelled, the others get the result."""
+    with hold_response(server, SERVICE_PATH):
         calls.add("restart_service", service="main")
         await until_sent(server, SERVICE_PATH)
         waiting = [calls.add("restart"), calls.add("restart")]
-        await rounds()
+        await run_due_tasks()
         waiting[cancelled].cancel()
-        await rounds()
+        await run_due_tasks()
     await waiting[1 - cancelled]
     assert device.commands[1:] == [RESTART]
 
@@ -290,15 +290,15 @@ async def test_cancelled_caller_of_a_joined_command(
 async def test_cancelled_waiting_command(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """A command that nobody waits for any more is not sent."""
-    with held(server, SERVICE_PATH):
+    """A waiting command without callers is not sent."""
+    with hold_response(server, SERVICE_PATH):
         first = calls.add("restart_service", service="main")
         await until_sent(server, SERVICE_PATH)
         waiting = calls.add("restart")
         last = calls.add("update")
-        await rounds()
+        await run_due_tasks()
         waiting.cancel()
-        await rounds()
+        await run_due_tasks()
     await asyncio.gather(first, last)
     assert [name for name, _ in device.commands] == ["restart_service", "update"]
 
@@ -307,14 +307,14 @@ async def test_wait_is_limited(
     hass: HomeAssistant, calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
     """A command that waited five minutes is refused, and is not sent later."""
-    with held(server, RESTART_PATH):
+    with hold_response(server, RESTART_PATH):
         first = calls.add("restart")
         await until_sent(server, RESTART_PATH)
         waiting = calls.add("update")
-        await rounds()
-        await pass_minutes(hass, FIVE_MINUTES - 10)
+        await run_due_tasks()
+        await expire_timers(hass, FIVE_MINUTES - 10)
         assert not waiting.done()
-        await pass_minutes(hass, FIVE_MINUTES)
+        await expire_timers(hass, FIVE_MINUTES)
         with pytest.raises(
             ServiceValidationError, match="busy .* for 5 minutes"
         ) as error:
@@ -331,14 +331,14 @@ async def test_own_call_does_not_count(
     calls: Calls,
     server: SupervisorServer,
 ) -> None:
-    """The second service of a call outlasts a first one that takes more than five minutes."""
+    """The second service of a call may wait more than five minutes for the first one."""
     children = children_of(hass, loaded)
-    with held(server, SERVICE_PATH):
+    with hold_response(server, SERVICE_PATH):
         calls.add("restart_service", device_id=children)
         await until_sent(server, SERVICE_PATH)
         calls.add("update")
-        await rounds()
-        await pass_minutes(hass, FIVE_MINUTES)
+        await run_due_tasks()
+        await expire_timers(hass, FIVE_MINUTES)
     assert await calls.outcomes() == ["ok", "busy_too_long"]
     assert [name for name, _ in device.commands] == ["restart_service"] * 2
 
@@ -346,8 +346,8 @@ async def test_own_call_does_not_count(
 async def test_result(
     hass: HomeAssistant, calls: Calls, device_id: str, server: SupervisorServer
 ) -> None:
-    """In a response, both refusals have the result "busy"."""
-    with held(server, RESTART_PATH):
+    """Both refusals have the result "busy" in a response."""
+    with hold_response(server, RESTART_PATH):
         first = calls.add("restart")
         await until_sent(server, RESTART_PATH)
         data = {"device_id": device_id}
@@ -356,32 +356,34 @@ async def test_result(
                 DOMAIN, "update", data, blocking=True, return_response=True
             )
         )
-        await rounds()
-        await pass_minutes(hass, FIVE_MINUTES)
+        await run_due_tasks()
+        await expire_timers(hass, FIVE_MINUTES)
         response: Any = await asking
     assert [item["result"] for item in response["devices"]] == ["busy"]
     await first
 
 
-async def test_what_waits_is_shown(
+async def test_waiting_commands_are_shown(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     hass_client: ClientSessionGenerator,
     calls: Calls,
     server: SupervisorServer,
 ) -> None:
-    """Diagnostics list what runs and what waits, and the system health counts it."""
+    """Diagnostics list running and waiting commands, and system health counts them."""
     for component in ("diagnostics", "system_health"):
         assert await async_setup_component(hass, component, {})
-    with held(server, RESTART_PATH):
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         calls.add("update")
-        await rounds()
-        told: Any = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
+        await run_due_tasks()
+        diagnostics: Any = await get_diagnostics_for_config_entry(
+            hass, hass_client, loaded
+        )
         health = await get_system_health_info(hass, DOMAIN)
         assert await health["reach"]
-    assert told["devices"][0]["commands"] == [
+    assert diagnostics["devices"][0]["commands"] == [
         {"name": "restart", "is_waiting": False},
         {"name": "update", "is_waiting": True},
     ]
@@ -392,8 +394,8 @@ async def test_what_waits_is_shown(
 async def test_blinks_have_their_own_queue(
     calls: Calls, device: Device, server: SupervisorServer
 ) -> None:
-    """300 blinks that hang are two, and delay no other command."""
-    with held(server, "/v1/blink"):
+    """300 blinks that hang are sent as two, and delay no other command."""
+    with hold_response(server, "/v1/blink"):
         for _ in range(300):
             calls.add("blink")
         await until_sent(server, "/v1/blink")
@@ -410,14 +412,14 @@ async def test_reload_leaves_nothing(
     device: Device,
     server: SupervisorServer,
 ) -> None:
-    """What waits during a reload is told so when its turn comes, and the queue ends."""
-    with held(server, RESTART_PATH):
+    """A command that waits during a reload is refused in its turn, and the queue ends."""
+    with hold_response(server, RESTART_PATH):
         calls.add("restart")
         await until_sent(server, RESTART_PATH)
         calls.add("update")
-        await rounds()
+        await run_due_tasks()
         await hass.config_entries.async_reload(loaded.entry_id)
         calls.add("update")
-        await rounds()
+        await run_due_tasks()
     assert await calls.outcomes() == ["ok", "unloaded", "ok"]
     assert [name for name, _ in device.commands] == ["restart", "update"]

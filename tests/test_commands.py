@@ -1,4 +1,4 @@
-"""Buttons, switches and actions have a device do what they say, and tell what it answered."""
+"""Buttons, switches and actions command a device, and report its response."""
 
 import asyncio
 from typing import Any
@@ -61,7 +61,7 @@ async def test_button(
     button: str,
     command: tuple[str, dict[str, Any]],
 ) -> None:
-    """A pressed button does what it says, once."""
+    """A button press sends its command once."""
     await press(hass, button)
     assert device.commands == [command]
 
@@ -69,7 +69,7 @@ async def test_button(
 async def test_switch(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device
 ) -> None:
-    """A service stops and starts, and its switch tells so at once."""
+    """A switch stops and starts a service, and shows the result at once."""
     switch = {"entity_id": f"switch.{NAME}_main_running"}
     await hass.services.async_call("switch", "turn_off", switch, blocking=True)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -118,7 +118,7 @@ async def test_action(
     data: dict[str, Any],
     command: tuple[str, dict[str, Any]],
 ) -> None:
-    """An action does what it says, once."""
+    """An action sends its command once."""
     await call(hass, action, device_id=device_id, **data)
     assert device.commands == [command]
 
@@ -126,7 +126,7 @@ async def test_action(
 async def test_action_on_a_service(
     hass: HomeAssistant, device: Device, service_id: str
 ) -> None:
-    """A service's own device is enough to name it."""
+    """The child device of a service is a sufficient target."""
     await call(hass, "restart_service", device_id=[service_id, service_id])
     assert device.commands == [
         ("restart_service", {"app_id": APP_ID, "service": "main", "force": False})
@@ -136,20 +136,20 @@ async def test_action_on_a_service(
 async def test_action_for_devices_refuses_a_service(
     hass: HomeAssistant, device: Device, service_id: str
 ) -> None:
-    """Nobody reboots a device by one of its services."""
+    """An action for devices rejects the child device of a service."""
     with pytest.raises(ServiceValidationError, match="main is a service of"):
         await call(hass, "reboot", device_id=service_id)
     assert not device.commands
 
 
 async def test_service_must_be_named(hass: HomeAssistant, device_id: str) -> None:
-    """A device alone does not tell which service is meant."""
+    """An action for services on a device requires the name of the service."""
     with pytest.raises(ServiceValidationError, match="needs a service of"):
         await call(hass, "stop_service", device_id=device_id)
 
 
 async def test_unknown_service(hass: HomeAssistant, device_id: str) -> None:
-    """A service that the device does not run is named in the error."""
+    """The error names a service that the device does not run."""
     with pytest.raises(
         ServiceValidationError, match="does not run a service named nope"
     ):
@@ -157,45 +157,47 @@ async def test_unknown_service(hass: HomeAssistant, device_id: str) -> None:
 
 
 async def test_unknown_app(hass: HomeAssistant, device_id: str) -> None:
-    """An app that the device does not run is wrong use."""
+    """An app that the device does not run is a validation error."""
     with pytest.raises(ServiceValidationError, match="does not run the requested app"):
         await call(hass, "restart", device_id=device_id, app_id=999)
 
 
-async def test_lock_is_told_and_forced(
+async def test_lock_is_reported_and_forced(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """What is locked says that a lock is held and that force overrides it."""
+    """A lock is reported with the button that overrides it, and force overrides it."""
     device.lock()
-    with pytest.raises(HomeAssistantError, match="holds an update lock.* with force"):
+    with pytest.raises(
+        HomeAssistantError, match="holds an update lock.* press Override"
+    ):
         await call(hass, "reboot", device_id=device_id)
     assert not device.commands
     await call(hass, "reboot", device_id=device_id, force=True)
     assert device.commands == [("reboot", {"force": True})]
 
 
-async def test_host_update_is_told(
+async def test_host_update_is_reported(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """A device that updates its operating system says so."""
+    """An update of the operating system is reported."""
     device.host_update_running = True
     with pytest.raises(HomeAssistantError, match="updating its operating system"):
         await call(hass, "reboot", device_id=device_id)
 
 
-async def test_ignored_update_is_told(
+async def test_ignored_update_is_reported(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """A device that ignores the request does not count as one that obeyed."""
+    """An update request that the device ignores is reported as an error."""
     device.instant_update_trigger = False
     with pytest.raises(ServiceValidationError, match="ignores update requests"):
         await call(hass, "update", device_id=device_id)
 
 
-async def test_unknown_outcome_is_told_and_not_repeated(
+async def test_unknown_outcome_is_reported_and_not_repeated(
     hass: HomeAssistant, device: Device, server: SupervisorServer, device_id: str
 ) -> None:
-    """A command whose answer is lost is neither a failure nor a success."""
+    """A command with a lost response has an unknown outcome, and is not repeated."""
     server.faults.add("POST", "/v1/blink", Fault.reset_after())
     with pytest.raises(HomeAssistantError, match="received no answer"):
         await call(hass, "blink", device_id=device_id)
@@ -203,13 +205,13 @@ async def test_unknown_outcome_is_told_and_not_repeated(
 
 
 @pytest.mark.expects_log("could not reach holy-wildflower")
-async def test_unreachable_is_told(
+async def test_unreachable_device_is_reported(
     hass: HomeAssistant,
     device: Device,
     device_id: str,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A command that could not be sent has failed."""
+    """A command to an unreachable device fails."""
     await device.power_off()
     await pass_time(hass, freezer)
     with pytest.raises(HomeAssistantError, match="could not reach"):
@@ -219,7 +221,7 @@ async def test_unreachable_is_told(
 async def test_refused_key(
     hass: HomeAssistant, device: Device, server: SupervisorServer, device_id: str
 ) -> None:
-    """A single command that is refused asks nobody for another key: the polls decide."""
+    """A single refused command starts no reauthentication: the polls decide."""
     server.faults.add("POST", "/v1/blink", Fault.status(401, "Unauthorized"))
     with pytest.raises(HomeAssistantError, match="refused the API key"):
         await call(hass, "blink", device_id=device_id)
@@ -230,14 +232,14 @@ async def test_refused_key(
 async def test_several_devices(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """All devices are tried, and the error names what failed."""
+    """All devices are commanded, and the error lists the failures."""
     with pytest.raises(HomeAssistantError, match="1 of 2 devices failed"):
         await call(hass, "blink", device_id=[device_id, "0123456789abcdef"])
     assert device.commands == [("blink", {})]
 
 
 async def test_response(hass: HomeAssistant, device: Device, device_id: str) -> None:
-    """A response tells what each device answered."""
+    """A response contains the result of each device."""
     device.lock()
     response = await hass.services.async_call(
         DOMAIN,
@@ -257,7 +259,7 @@ async def test_response(hass: HomeAssistant, device: Device, device_id: str) -> 
 async def test_one_command_at_a_time(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """Two restarts at once wait for each other; an unserialised Supervisor would break."""
+    """Two restarts at once are sent one after the other."""
     device.timings = Timings(restart=0.05)
     await asyncio.gather(
         call(hass, "restart", device_id=device_id),
@@ -266,13 +268,14 @@ async def test_one_command_at_a_time(
     assert [name for name, _ in device.commands] == ["restart", "restart_service"]
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_reboot_until_the_device_is_back(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A reboot is shown until the device is back, without errors in the log."""
+    """The status shows a reboot until the device is back, and no error is logged."""
     await press(hass, "reboot")
     await hass.async_block_till_done(wait_background_tasks=True)
     assert state_of(hass, f"sensor.{NAME}_status") == "rebooting"
@@ -292,7 +295,7 @@ async def test_reboot_that_never_ends(
     loaded: MockConfigEntry,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A device that is not back after ten minutes is simply away."""
+    """A device that does not return within ten minutes is unavailable."""
     await press(hass, "reboot")
     await pass_time(hass, freezer, 4)
     await pass_time(hass, freezer, 601)
@@ -305,7 +308,7 @@ async def test_reboot_that_does_not_happen(
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A device that only says that it reboots is not believed for ever."""
+    """A reboot that the device accepts but does not execute is shown for a limited time."""
     server.faults.add(
         "POST", "/v1/reboot", Fault.status(202, '{"Data":"OK"}', "application/json")
     )
@@ -317,25 +320,25 @@ async def test_reboot_that_does_not_happen(
 
 
 class TestSeveralApps:
-    """A device that runs more than one app."""
+    """A device with several apps."""
 
     @pytest.fixture
     def device(self) -> Device:
-        """Return a device with two apps that have a service of the same name."""
+        """Return a device with two apps that both have a service `main`."""
         release = Release("c0ffee", 1, (Service("main"),))
         return Device(apps=[App(1, "one", release), App(2, "two", release)])
 
-    async def test_services_are_told_apart(
+    async def test_services_of_two_apps_have_different_names(
         self, hass: HomeAssistant, loaded: MockConfigEntry
     ) -> None:
-        """Services of the same name carry the names of their apps."""
+        """The names of services with the same name include their apps."""
         assert state_of(hass, f"sensor.{NAME}_one_main_status") == "running"
         assert state_of(hass, f"sensor.{NAME}_two_main_status") == "running"
 
     async def test_app_must_be_named(
         self, hass: HomeAssistant, device_id: str, device: Device
     ) -> None:
-        """An app id is only needed here, and only where it is not plain."""
+        """An app id is required only if it is ambiguous."""
         with pytest.raises(ServiceValidationError, match="several apps"):
             await call(hass, "restart", device_id=device_id)
         await call(hass, "restart", device_id=device_id, app_id=2)
@@ -344,19 +347,19 @@ class TestSeveralApps:
     async def test_button_restarts_all(
         self, hass: HomeAssistant, loaded: MockConfigEntry, device: Device
     ) -> None:
-        """The button means all services of the device."""
+        """The button restarts all services of the device."""
         await press(hass, "restart_services")
         assert [arguments["app_id"] for _, arguments in device.commands] == [1, 2]
 
 
 class TestOwnDevice:
-    """The device that Home Assistant itself runs on."""
+    """The device that Home Assistant runs on."""
 
     @pytest.fixture(autouse=True)
     def _environment(
         self, monkeypatch: pytest.MonkeyPatch, server: SupervisorServer
     ) -> None:
-        """Make Home Assistant the service main of the device."""
+        """Let Home Assistant run in the service main of the device."""
         monkeypatch.setenv("BALENA_SUPERVISOR_ADDRESS", server.url)
         monkeypatch.setenv("BALENA_APP_ID", str(APP_ID))
         monkeypatch.setenv("BALENA_SERVICE_NAME", "main")
@@ -364,7 +367,7 @@ class TestOwnDevice:
     async def test_own_service_is_not_stopped(
         self, hass: HomeAssistant, loaded: MockConfigEntry, device: Device
     ) -> None:
-        """Home Assistant does not stop itself."""
+        """Home Assistant does not stop its own service."""
         with pytest.raises(ServiceValidationError, match="Home Assistant itself"):
             await hass.services.async_call(
                 "switch",
@@ -377,7 +380,7 @@ class TestOwnDevice:
     async def test_other_service_is_stopped(
         self, hass: HomeAssistant, device_id: str, device: Device
     ) -> None:
-        """Other services of the device are not protected."""
+        """Other services of the device can be stopped."""
         await call(hass, "stop_service", device_id=device_id, service="redis")
         assert device.commands
 
@@ -392,7 +395,7 @@ class TestOwnDevice:
 
 
 class TestAncientSupervisor:
-    """A device whose Supervisor does not tell what it runs."""
+    """A device whose Supervisor does not report its services."""
 
     @pytest.fixture
     def device(self) -> Device:
@@ -402,7 +405,7 @@ class TestAncientSupervisor:
     async def test_app_must_be_named(
         self, hass: HomeAssistant, device_id: str, device: Device
     ) -> None:
-        """Its app is reached by id, through the older endpoint."""
+        """The app is commanded by its id, through the older endpoint."""
         with pytest.raises(ServiceValidationError, match="does not know which app"):
             await call(hass, "restart", device_id=device_id)
         await call(hass, "restart", device_id=device_id, app_id=APP_ID)
@@ -412,7 +415,7 @@ class TestAncientSupervisor:
     async def test_endpoint_is_missing(
         self, hass: HomeAssistant, device_id: str
     ) -> None:
-        """What it cannot do is told as such."""
+        """A missing endpoint is reported."""
         with pytest.raises(ServiceValidationError, match="has several services"):
             await call(
                 hass,
@@ -426,7 +429,7 @@ class TestAncientSupervisor:
 async def test_command_outlives_its_entry(
     hass: HomeAssistant, loaded: MockConfigEntry, device_id: str, device: Device
 ) -> None:
-    """An entry is unloaded while a command runs; nothing is left behind."""
+    """An entry that is unloaded during a command leaves nothing behind."""
     device.timings = Timings(restart=0.1)
     restart = hass.async_create_task(call(hass, "restart", device_id=device_id))
     await until_commanded(device)
@@ -438,7 +441,7 @@ async def test_command_outlives_its_entry(
 async def test_cancelled_command_keeps_the_next_one_waiting(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """A script that is cancelled does not free a device that is still at work."""
+    """After a script is cancelled, the next command waits until the device has executed the first one."""
     device.timings = Timings(restart=0.1)
     first = hass.async_create_task(call(hass, "restart", device_id=device_id))
     await until_commanded(device)
@@ -453,7 +456,7 @@ async def test_services_of_the_same_name(
     device: Device,
     entity_registry: er.EntityRegistry,
 ) -> None:
-    """Two services of one name in two apps are both restarted when both are named."""
+    """Two services with the same name in two apps are both restarted if both are targets."""
     release = Release("c" * 32, services=(Service("main"),))
     device.run_app(App(2000000, "other", release))
     await hass.config_entries.async_setup(entry.entry_id)
@@ -477,7 +480,7 @@ async def test_service_that_is_not_there_on_an_old_supervisor(
     monkeypatch: pytest.MonkeyPatch,
     version: str,
 ) -> None:
-    """An app is not restarted for a service that it does not have."""
+    """A command for a service that the app lacks does not restart the app."""
     monkeypatch.setenv("RESIN_SUPERVISOR_API_KEY", device.api_key)
     monkeypatch.setenv("RESIN_APP_ID", str(APP_ID))
     device.supervisor_version = version
@@ -505,7 +508,7 @@ async def test_old_app_during_its_update(
     device_registry: dr.DeviceRegistry,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An app of several services is not restarted for one that alone is in its next release."""
+    """A command for one service does not restart an app with several, even if the next release has only one."""
     device.supervisor_version = "7.22.0"
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -543,7 +546,7 @@ async def test_command_for_a_device_that_lost_its_address(
     action: str,
     data: dict[str, Any],
 ) -> None:
-    """A destructive command does not reach a device that took over the address since the last poll."""
+    """A destructive command does not reach another device that took over the address."""
     device.mac_addresses = ("dc:a6:32:00:00:99",)
     device.local_mode = True
     with pytest.raises(ServiceValidationError, match="Another device answers"):
@@ -558,7 +561,7 @@ async def test_command_for_a_device_that_does_not_answer(
     device_id: str,
     server: SupervisorServer,
 ) -> None:
-    """A command is not sent while nobody can say whether it would reach the right device."""
+    """A command is not sent while the identity of the device cannot be confirmed."""
     server.faults.add("GET", "/v1/device", Fault.reset())
     with pytest.raises(HomeAssistantError) as error:
         await call(hass, "reboot", device_id=device_id)

@@ -1,4 +1,4 @@
-"""Whatever happens at once: commands, polls, entries that come and go, keys that change."""
+"""Concurrent events: commands, polls, entries that are loaded and unloaded, keys that change."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -39,11 +39,11 @@ type Interruption = Callable[[HomeAssistant, MockConfigEntry], Awaitable[None]]
 
 DEVICES: Final = 20
 BUSY: Final = Timings(restart=0.03, stop=0.03, start=0.03)
-# How many commands the way through an account carries at once.
-ACCOUNT_CARRIES: Final = 8
+# The limit of concurrent commands of an account.
+ACCOUNT_LIMIT: Final = 8
 APP: Final = 2_000_001
-# Ten things that each device is told at once, and as what it hears of them.
-ORDERS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
+# Ten actions that each device gets at once, and the requests that they send.
+COMMANDS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
     ("restart", {}, {"app_id": APP, "force": False}),
     ("purge", {}, {"app_id": APP, "force": False}),
     (
@@ -74,15 +74,15 @@ ORDERS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
 PASS_LOCKS: Final = {"start_service", "update", "cleanup_volumes", "blink"}
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Return when something is the case."""
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition is true."""
     async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 def direct_entry(cloud_device: CloudDevice) -> MockConfigEntry:
-    """Return the entry of a device in reach, not set up yet."""
+    """Return the entry of a local device, before its setup."""
     device = cloud_device.device
     addresses = [address.lower() for address in device.mac_addresses]
     return MockConfigEntry(
@@ -100,7 +100,7 @@ def direct_entry(cloud_device: CloudDevice) -> MockConfigEntry:
 
 
 async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """Set an entry up, and wait until nothing is left to do."""
+    """Set up an entry, and wait until Home Assistant is idle."""
     if hass.config_entries.async_get_entry(entry.entry_id) is None:
         entry.add_to_hass(hass)
     assert await hass.config_entries.async_setup(entry.entry_id)
@@ -108,7 +108,7 @@ async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 
 def device_id(hass: HomeAssistant, entry: MockConfigEntry, name: str) -> str:
-    """Return the id of a device of an entry by its name."""
+    """Return the registry id of a device of an entry by its name."""
     devices = dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
     (found,) = (device.id for device in devices if device.name == name)
     return found
@@ -119,8 +119,8 @@ async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
     return await hass.services.async_call(DOMAIN, action, data, blocking=True)
 
 
-def tasks_at_work() -> set[asyncio.Task[Any]]:
-    """Return the tasks that there are, but for those that serve idle connections."""
+def running_tasks() -> set[asyncio.Task[Any]]:
+    """Return the running tasks, except those that serve idle connections."""
     return {
         task
         for task in asyncio.all_tasks()
@@ -129,8 +129,8 @@ def tasks_at_work() -> set[asyncio.Task[Any]]:
 
 
 @pytest.fixture
-async def reach(cloud_device: CloudDevice) -> AsyncGenerator[CloudDevice]:
-    """Have the device of the account be in reach, too."""
+async def local_device(cloud_device: CloudDevice) -> AsyncGenerator[CloudDevice]:
+    """Let the device of the account be reachable locally, too."""
     cloud_device.device.timings = BUSY
     async with cloud_device.supervisor:
         yield cloud_device
@@ -138,7 +138,7 @@ async def reach(cloud_device: CloudDevice) -> AsyncGenerator[CloudDevice]:
 
 @pytest.mark.timeout(120)
 class TestManyAtOnce:
-    """Automations give 200 commands to 20 devices at once."""
+    """Automations send 200 commands to 20 devices at once."""
 
     @pytest.fixture
     def devices(self, cloud: CloudServer, fleet: Fleet) -> list[CloudDevice]:
@@ -156,7 +156,7 @@ class TestManyAtOnce:
         account_entry: MockConfigEntry,
         devices: list[CloudDevice],
     ) -> AsyncGenerator[list[str]]:
-        """Return their ids in the registry, be they in reach or of an account."""
+        """Return the registry ids of the devices, local ones or those of an account."""
         async with AsyncExitStack() as stack:
             entries = [account_entry] * DEVICES
             if request.param == "direct":
@@ -174,7 +174,7 @@ class TestManyAtOnce:
 
     @pytest.fixture
     async def automations(self, hass: HomeAssistant, ids: list[str]) -> None:
-        """Automate each order for each device, by one event for all."""
+        """Add an automation for each command and device, all triggered by one event."""
         automations = [
             {
                 "alias": f"{action} {number} {place}",
@@ -195,7 +195,7 @@ class TestManyAtOnce:
                 ],
             }
             for place, registry_id in enumerate(ids)
-            for number, (action, fields, *_) in enumerate(ORDERS)
+            for number, (action, fields, *_) in enumerate(COMMANDS)
         ]
         config = {"automation": automations}
         assert await async_setup_component(hass, "automation", config)
@@ -205,26 +205,26 @@ class TestManyAtOnce:
     async def test_each_command_arrives_once(
         self, hass: HomeAssistant, devices: list[CloudDevice]
     ) -> None:
-        """Each device does each thing once, one after the other; all outcomes are told."""
+        """Each device executes each command once, one at a time, and every result is reported."""
         devices[0].device.lock()
         told = async_capture_events(hass, "told")
-        before = tasks_at_work()
+        before = running_tasks()
         hass.bus.async_fire("go")
-        await eventually(lambda: len(told) == len(ORDERS) * DEVICES)
+        await wait_until(lambda: len(told) == len(COMMANDS) * DEVICES)
         await hass.async_block_till_done(wait_background_tasks=True)
         results = {event.data["order"]: event.data["result"] for event in told}
         assert results == {
             (number, place): (
                 "locked" if place == 0 and name not in PASS_LOCKS else "ok"
             )
-            for number, (name, *_) in enumerate(ORDERS)
+            for number, (name, *_) in enumerate(COMMANDS)
             for place in range(DEVICES)
         }
-        wanted = [(name, arguments) for name, _, arguments in ORDERS]
+        wanted = [(name, arguments) for name, _, arguments in COMMANDS]
         for device in devices[1:]:
             assert sorted(device.device.commands, key=repr) == sorted(wanted, key=repr)
         assert {item.supervisor.most_commands_at_once for item in devices} == {1}
-        assert tasks_at_work() <= before
+        assert running_tasks() <= before
         assert not any(item.supervisor.under_way for item in devices)
 
     async def test_devices_do_not_wait_for_each_other(
@@ -235,8 +235,8 @@ class TestManyAtOnce:
         devices: list[CloudDevice],
         ids: list[str],
     ) -> None:
-        """Devices in reach work all at once, those of an account as many as it carries."""
-        together = {"direct": DEVICES, "account": ACCOUNT_CARRIES}
+        """All local devices execute commands concurrently, and as many of an account as its limit."""
+        together = {"direct": DEVICES, "account": ACCOUNT_LIMIT}
         (way,) = (way for way in together if way in request.node.name)
         for device in devices:
             device.faults.add("POST", "/v1/update", Fault.hang())
@@ -245,7 +245,7 @@ class TestManyAtOnce:
         def at_work() -> int:
             return sum(item.supervisor.commands_at_once for item in devices)
 
-        await eventually(lambda: at_work() == together[way])
+        await wait_until(lambda: at_work() == together[way])
         await asyncio.sleep(0.1)
         assert at_work() == together[way]
         for device in devices:
@@ -254,8 +254,8 @@ class TestManyAtOnce:
         assert {len(item.device.commands) for item in devices} == {1}
 
 
-def track(hass: HomeAssistant, entity_id: str) -> list[str]:
-    """Return the states of an entity as they come."""
+def track_states(hass: HomeAssistant, entity_id: str) -> list[str]:
+    """Return a list that gets the states of an entity."""
     states: list[str] = []
 
     @callback
@@ -267,8 +267,8 @@ def track(hass: HomeAssistant, entity_id: str) -> list[str]:
     return states
 
 
-async def rounds(number: int = 1000) -> None:
-    """Let whatever is due happen, also while time stands still."""
+async def run_due_tasks(number: int = 1000) -> None:
+    """Let all due tasks run, even while time is frozen."""
     for _ in range(number):
         await asyncio.sleep(0)
 
@@ -279,30 +279,30 @@ POLLED: Final = ("/v2/applications/state", "/v2/state/status")
 
 
 async def switch_off(hass: HomeAssistant) -> None:
-    """Stop the service browser by its switch."""
+    """Stop the service browser with its switch."""
     await hass.services.async_call(
         "switch", "turn_off", {"entity_id": SWITCH}, blocking=True
     )
 
 
 class TestPolls:
-    """Polls and commands that are under way at the same time."""
+    """Polls and commands at the same time."""
 
     async def test_older_answer_of_a_supervisor(
-        self, hass: HomeAssistant, reach: CloudDevice
+        self, hass: HomeAssistant, local_device: CloudDevice
     ) -> None:
-        """What a device said before a command does not show after it, though it comes late."""
-        entry = direct_entry(reach)
+        """A late response from before a command does not overwrite the state after it."""
+        entry = direct_entry(local_device)
         await set_up(hass, entry)
-        states = track(hass, SWITCH)
+        states = track_states(hass, SWITCH)
         for path in POLLED:
-            reach.faults.add("GET", path, Fault.hold())
+            local_device.faults.add("GET", path, Fault.hold())
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=16))
-        await eventually(lambda: reach.supervisor.under_way > 0)
+        await wait_until(lambda: local_device.supervisor.under_way > 0)
         off = hass.async_create_task(switch_off(hass))
-        await eventually(lambda: "stop_service" in dict(reach.device.commands))
+        await wait_until(lambda: "stop_service" in dict(local_device.device.commands))
         await asyncio.sleep(0.1)
-        reach.faults.clear()
+        local_device.faults.clear()
         await off
         assert states == ["off"]
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -311,13 +311,13 @@ class TestPolls:
     async def test_older_answer_through_an_account(
         self, hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
     ) -> None:
-        """The same of what a Supervisor said to the balena API before a command."""
-        states = track(hass, SWITCH)
+        """The same for a response of a Supervisor through the balena API."""
+        states = track_states(hass, SWITCH)
         for path in POLLED:
             cloud_device.faults.add("GET", path, Fault.hold())
-        # It has the Supervisor asked.
+        # This makes the integration poll the Supervisor.
         await call(hass, "update", device_id=device_id(hass, account, "kiosk-lobby"))
-        await eventually(lambda: len(cloud_device.supervisor.requests) > 0)
+        await wait_until(lambda: len(cloud_device.supervisor.requests) > 0)
         await switch_off(hass)
         await asyncio.sleep(0.1)
         cloud_device.faults.clear()
@@ -333,16 +333,16 @@ class TestPolls:
         freezer: FrozenDateTimeFactory,
         seconds: float,
     ) -> None:
-        """A row of the balena API from before a command does not show, however late it comes."""
+        """A late row of the balena API from before a command does not overwrite the state after it."""
         await hass.async_block_till_done(wait_background_tasks=True)
-        states = track(hass, SWITCH)
+        states = track_states(hass, SWITCH)
         cloud.faults.add("GET", "/v7/device", Fault.hold())
         freezer.tick(61)
         async_fire_time_changed(hass)
-        await rounds()
+        await run_due_tasks()
         assert cloud.under_way
         await switch_off(hass)
-        await rounds()
+        await run_due_tasks()
         assert states == ["off"]
         freezer.tick(seconds)
         cloud.faults.clear()
@@ -351,19 +351,19 @@ class TestPolls:
         assert states == ["off"]
 
     async def test_poll_during_a_command(
-        self, hass: HomeAssistant, reach: CloudDevice
+        self, hass: HomeAssistant, local_device: CloudDevice
     ) -> None:
-        """Polls go on while a device is at work, and show that it is."""
-        await set_up(hass, direct_entry(reach))
-        reach.device.timings = Timings(restart=60)
-        states = track(hass, "sensor.kiosk_lobby_browser_status")
+        """Polls continue during a command, and show its progress."""
+        await set_up(hass, direct_entry(local_device))
+        local_device.device.timings = Timings(restart=60)
+        states = track_states(hass, "sensor.kiosk_lobby_browser_status")
         registry_id = device_id(
             hass, hass.config_entries.async_entries(DOMAIN)[0], "kiosk-lobby"
         )
         restart = hass.async_create_task(call(hass, "restart", device_id=registry_id))
-        await eventually(lambda: not reach.device.settled)
+        await wait_until(lambda: not local_device.device.settled)
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=16))
-        await eventually(lambda: states == ["stopping"])
+        await wait_until(lambda: states == ["stopping"])
         assert not restart.done()
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
         await restart
@@ -371,27 +371,27 @@ class TestPolls:
 
 
 class Browser:
-    """A browser of an administrator, who waits for several answers at once."""
+    """A browser of an administrator that waits for several responses at once."""
 
     def __init__(self, websocket: MockHAClientWebSocket) -> None:
-        """Remember the connection."""
+        """Store the connection."""
         self._websocket = websocket
         self._sent = 0
         self._received: dict[int, list[dict[str, Any]]] = {}
 
     async def send(self, kind: str, **arguments: Any) -> int:
-        """Send a message; returns its number."""
+        """Send a message and return its id."""
         self._sent += 1
         message = {"id": self._sent, "type": kind, **arguments}
         await self._websocket.send_json(message)
         return self._sent
 
     async def close(self) -> None:
-        """Go away."""
+        """Close the connection."""
         await self._websocket.close()
 
     async def answer(self, number: int) -> dict[str, Any]:
-        """Return what comes next to a message."""
+        """Return the next message for a request."""
         while not self._received.get(number):
             async with asyncio.timeout(10):
                 message = await self._websocket.receive_json()
@@ -399,7 +399,7 @@ class Browser:
         return self._received[number].pop(0)
 
     async def call(self, action: str, *, asks: bool = False, **data: Any) -> int:
-        """Call an action; returns the number of the message."""
+        """Call an action and return the id of the message."""
         return await self.send(
             "call_service",
             domain=DOMAIN,
@@ -429,8 +429,8 @@ UPDATE: Final = ("update", {"force": False, "cancel": False})
 JOURNAL: Final = ("POST", "/v2/journal-logs")
 
 
-class _EitherWay:
-    """What is so whichever way a device is reached."""
+class _AnyConnection:
+    """Tests for a local device and for a device of an account."""
 
     @pytest.fixture(params=["direct", "account"])
     async def entry(
@@ -438,21 +438,23 @@ class _EitherWay:
         request: pytest.FixtureRequest,
         hass: HomeAssistant,
         account_entry: MockConfigEntry,
-        reach: CloudDevice,
+        local_device: CloudDevice,
     ) -> MockConfigEntry:
-        """Return the entry of the device, be it in reach or of an account."""
-        entry = direct_entry(reach) if request.param == "direct" else account_entry
+        """Return the entry of the local device, or of the account."""
+        entry = (
+            direct_entry(local_device) if request.param == "direct" else account_entry
+        )
         await set_up(hass, entry)
         return entry
 
 
 @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
-class TestInterruptedEntry(_EitherWay):
-    """An entry ends, for a while or for good, in the middle of something."""
+class TestInterruptedEntry(_AnyConnection):
+    """An entry is unloaded, reloaded or removed during a command."""
 
     @pytest.fixture
     def registry_id(self, hass: HomeAssistant, entry: MockConfigEntry) -> str:
-        """Return the id of the device in the registry."""
+        """Return the registry id of the device."""
         return device_id(hass, entry, "kiosk-lobby")
 
     @pytest.fixture
@@ -471,27 +473,27 @@ class TestInterruptedEntry(_EitherWay):
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
         registry_id: str,
         interrupt: Interruption,
     ) -> None:
-        """A command that was sent is told as ever; one that waits is not sent, and that is told."""
-        before = tasks_at_work()
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        """A sent command reports its result. A waiting command is not sent, and reports that."""
+        before = running_tasks()
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         sent = await browser.call("update", device_id=registry_id)
-        await eventually(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: local_device.device.commands == [UPDATE])
         waiting = await browser.call("restart", device_id=registry_id)
         await asyncio.sleep(0.05)
         await interrupt(hass, entry)
-        reach.faults.clear()
+        local_device.faults.clear()
         assert (await browser.answer(sent))["success"]
         error = (await browser.answer(waiting))["error"]
         assert error["translation_key"] == "unloaded"
         assert "nothing was sent" in error["message"]
         await hass.async_block_till_done(wait_background_tasks=True)
-        assert reach.device.commands == [UPDATE]
-        assert tasks_at_work() <= before
-        assert not reach.supervisor.under_way
+        assert local_device.device.commands == [UPDATE]
+        assert running_tasks() <= before
+        assert not local_device.supervisor.under_way
         assert not hass.config_entries.flow.async_progress()
 
     @pytest.mark.expects_log("Error during service call to balena_supervisor.update")
@@ -500,18 +502,18 @@ class TestInterruptedEntry(_EitherWay):
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
         registry_id: str,
         interrupt: Interruption,
     ) -> None:
-        """A command that fails when its entry is gone is told, and asks nobody for another key."""
-        reach.faults.add("POST", "/v1/update", Fault.hang())
+        """A command that fails after its entry is gone is reported, and starts no reauthentication."""
+        local_device.faults.add("POST", "/v1/update", Fault.hang())
         sent = await browser.call("update", device_id=registry_id)
-        await eventually(lambda: reach.supervisor.commands_at_once == 1)
+        await wait_until(lambda: local_device.supervisor.commands_at_once == 1)
         await interrupt(hass, entry)
-        reach.device.api_key = "another"
-        reach.api_secret_known = False
-        reach.faults.clear()
+        local_device.device.api_key = "another"
+        local_device.api_secret_known = False
+        local_device.faults.clear()
         error = (await browser.answer(sent))["error"]
         assert error["translation_key"] in {
             "authentication_failed",
@@ -522,12 +524,14 @@ class TestInterruptedEntry(_EitherWay):
 
 
 class TestInterruptedLogs:
-    """An entry ends in the middle of logs."""
+    """An entry is unloaded, reloaded or removed while logs are read."""
 
     @pytest.fixture
-    async def entry(self, hass: HomeAssistant, reach: CloudDevice) -> MockConfigEntry:
+    async def entry(
+        self, hass: HomeAssistant, local_device: CloudDevice
+    ) -> MockConfigEntry:
         """Return the entry of the device."""
-        await set_up(hass, entry := direct_entry(reach))
+        await set_up(hass, entry := direct_entry(local_device))
         return entry
 
     @pytest.fixture
@@ -546,11 +550,11 @@ class TestInterruptedLogs:
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
         interrupt: Interruption,
     ) -> None:
-        """Who follows logs is told that they end, and the device is asked no more."""
-        before = tasks_at_work()
+        """A client that follows logs is told that they end, and the device gets no more requests."""
+        before = running_tasks()
         number = await browser.send(
             f"{DOMAIN}/logs/subscribe",
             device_id=device_id(hass, entry, "kiosk-lobby"),
@@ -561,9 +565,9 @@ class TestInterruptedLogs:
         await interrupt(hass, entry)
         event = (await browser.answer(number))["event"]
         assert event["translation_key"] == "logs_unloaded"
-        await eventually(lambda: not reach.supervisor.under_way)
-        assert not reach.device.followers
-        assert tasks_at_work() <= before
+        await wait_until(lambda: not local_device.supervisor.under_way)
+        assert not local_device.device.followers
+        assert running_tasks() <= before
 
     @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
     async def test_read(
@@ -571,32 +575,32 @@ class TestInterruptedLogs:
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
         interrupt: Interruption,
     ) -> None:
-        """Logs that are read are read to their end."""
-        before = tasks_at_work()
-        reach.faults.add(*JOURNAL, Fault.hang())
+        """A read of logs completes."""
+        before = running_tasks()
+        local_device.faults.add(*JOURNAL, Fault.hang())
         number = await browser.call(
             "get_logs", asks=True, device_id=device_id(hass, entry, "kiosk-lobby")
         )
-        await eventually(lambda: reach.supervisor.under_way == 1)
+        await wait_until(lambda: local_device.supervisor.under_way == 1)
         await interrupt(hass, entry)
-        reach.faults.clear()
+        local_device.faults.clear()
         answer = (await browser.answer(number))["result"]["response"]["devices"][0]
         assert answer["result"] == "ok"
         assert "browser is ready" in answer["logs"]["text"]
         await hass.async_block_till_done(wait_background_tasks=True)
-        assert not reach.supervisor.under_way
-        assert tasks_at_work() <= before
+        assert not local_device.supervisor.under_way
+        assert running_tasks() <= before
 
 
-class TestStop(_EitherWay):
+class TestStop(_AnyConnection):
     """Home Assistant stops in the middle of something: it does not wait, and leaves nothing behind."""
 
     @pytest.fixture
     def expected_lingering_timers(self) -> bool:
-        """Return that the tests' own server leaves a timer of each websocket."""
+        """Expect a timer: the test server leaves one for each WebSocket."""
         return True
 
     @pytest.fixture
@@ -614,15 +618,15 @@ class TestStop(_EitherWay):
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
     ) -> None:
-        """What was sent goes on in the device; what waits is not sent."""
+        """A sent command continues on the device; a waiting one is not sent."""
         registry_id = device_id(hass, entry, "kiosk-lobby")
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         await browser.call("update", device_id=registry_id)
-        await eventually(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: local_device.device.commands == [UPDATE])
         await browser.call("restart", device_id=registry_id)
-        # Of somebody whom Home Assistant does not stop.
+        # Home Assistant does not stop the caller of this command.
         waiting = asyncio.create_task(
             call(hass, "restart_service", device_id=registry_id, service="browser")
         )
@@ -630,9 +634,9 @@ class TestStop(_EitherWay):
         await hass.async_stop(force=True)
         with pytest.raises(ServiceValidationError, match="sent nothing"):
             await waiting
-        await eventually(lambda: not reach.supervisor.under_way)
+        await wait_until(lambda: not local_device.supervisor.under_way)
         await browser.close()
-        assert reach.device.commands == [UPDATE]
+        assert local_device.device.commands == [UPDATE]
 
     @pytest.mark.parametrize("entry", ["direct"], indirect=True)
     async def test_logs(
@@ -640,23 +644,23 @@ class TestStop(_EitherWay):
         hass: HomeAssistant,
         entry: MockConfigEntry,
         browser: Browser,
-        reach: CloudDevice,
+        local_device: CloudDevice,
     ) -> None:
-        """Logs end, those that are followed and those that are read."""
+        """Followed logs and reads of logs end."""
         registry_id = device_id(hass, entry, "kiosk-lobby")
         await browser.send(f"{DOMAIN}/logs/subscribe", device_id=registry_id)
-        await eventually(lambda: reach.device.followers == 1)
-        reach.faults.add(*JOURNAL, Fault.hang())
+        await wait_until(lambda: local_device.device.followers == 1)
+        local_device.faults.add(*JOURNAL, Fault.hang())
         await browser.call("get_logs", asks=True, device_id=registry_id)
-        await eventually(lambda: reach.supervisor.under_way == 2)
+        await wait_until(lambda: local_device.supervisor.under_way == 2)
         await hass.async_stop(force=True)
-        await eventually(lambda: not reach.supervisor.under_way)
+        await wait_until(lambda: not local_device.supervisor.under_way)
         await browser.close()
-        assert not reach.device.followers
+        assert not local_device.device.followers
 
 
 class TestTwoEntries:
-    """A device that two entries have: directly and of an account, or of the accounts of two people."""
+    """One device with two entries: a local one and an account, or two accounts."""
 
     @pytest.fixture(params=["direct", "account"])
     async def entries(
@@ -665,9 +669,9 @@ class TestTwoEntries:
         hass: HomeAssistant,
         cloud: CloudServer,
         account_entry: MockConfigEntry,
-        reach: CloudDevice,
+        local_device: CloudDevice,
     ) -> tuple[MockConfigEntry, MockConfigEntry]:
-        """Return the entry of an account, and the other one, both set up."""
+        """Return the account entry and the other entry, after their setup."""
         token = cloud.add_token(username="colleague")
         of_colleague = MockConfigEntry(
             domain=DOMAIN,
@@ -676,7 +680,9 @@ class TestTwoEntries:
             data={**account_entry.data, "token": token},
             options=dict(account_entry.options),
         )
-        other = direct_entry(reach) if request.param == "direct" else of_colleague
+        other = (
+            direct_entry(local_device) if request.param == "direct" else of_colleague
+        )
         await set_up(hass, account_entry)
         await set_up(hass, other)
         return account_entry, other
@@ -685,86 +691,89 @@ class TestTwoEntries:
     def ids(
         self, hass: HomeAssistant, entries: tuple[MockConfigEntry, MockConfigEntry]
     ) -> list[str]:
-        """Return the ids of the device in the registry."""
+        """Return the registry ids of the device."""
         return [device_id(hass, entry, "kiosk-lobby") for entry in entries]
 
     def states(self, hass: HomeAssistant) -> list[str]:
-        """Return the states of the service's switches."""
+        """Return the states of the switches of the service."""
         return [state_of(hass, SWITCH), state_of(hass, f"{SWITCH}_2")]
 
     @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
     async def test_one_command_at_a_time(
         self,
         hass: HomeAssistant,
-        reach: CloudDevice,
+        local_device: CloudDevice,
         ids: list[str],
         order: tuple[int, int],
     ) -> None:
-        """A command of one entry waits for that of the other."""
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        """A command of one entry waits for a command of the other."""
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         first = hass.async_create_task(call(hass, "update", device_id=ids[order[0]]))
-        await eventually(lambda: reach.supervisor.commands_at_once == 1)
+        await wait_until(lambda: local_device.supervisor.commands_at_once == 1)
         second = hass.async_create_task(call(hass, "restart", device_id=ids[order[1]]))
         await asyncio.sleep(0.2)
-        assert reach.device.commands == [UPDATE]
-        reach.faults.clear()
+        assert local_device.device.commands == [UPDATE]
+        local_device.faults.clear()
         await asyncio.gather(first, second)
-        assert [name for name, _ in reach.device.commands] == ["update", "restart"]
-        assert reach.supervisor.most_commands_at_once == 1
+        assert [name for name, _ in local_device.device.commands] == [
+            "update",
+            "restart",
+        ]
+        assert local_device.supervisor.most_commands_at_once == 1
 
     async def test_calls_of_both_wait_in_one_queue(
-        self, hass: HomeAssistant, reach: CloudDevice, ids: list[str]
+        self, hass: HomeAssistant, local_device: CloudDevice, ids: list[str]
     ) -> None:
-        """Ten calls wait for the device, whichever entry they come by."""
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        """At most ten calls wait for the device, over both entries."""
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         work = [hass.async_create_task(call(hass, "update", device_id=ids[0]))]
-        await eventually(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: local_device.device.commands == [UPDATE])
         actions = [*["restart", "purge"] * 5, "cleanup_volumes", "cleanup_volumes"]
         for number, action in enumerate(actions):
             registry_id = ids[number % 2]
             calling = call(hass, action, device_id=registry_id)
             work.append(hass.async_create_task(calling))
-        await eventually(lambda: sum(task.done() for task in work) == 2)
-        reach.faults.clear()
+        await wait_until(lambda: sum(task.done() for task in work) == 2)
+        local_device.faults.clear()
         results = await asyncio.gather(*work, return_exceptions=True)
         assert [getattr(item, "translation_key", None) for item in results] == [
             *[None] * 11,
             *["busy"] * 2,
         ]
-        assert len(reach.device.commands) == 11
+        assert len(local_device.device.commands) == 11
 
     async def test_reload_does_not_free_the_device(
         self,
         hass: HomeAssistant,
         entries: tuple[MockConfigEntry, MockConfigEntry],
-        reach: CloudDevice,
+        local_device: CloudDevice,
         ids: list[str],
     ) -> None:
-        """While a device is at work, neither a reloaded entry nor the other one commands it."""
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        """While the device executes a command, neither a reloaded entry nor the other one sends another."""
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         work = [hass.async_create_task(call(hass, "update", device_id=ids[0]))]
-        await eventually(lambda: reach.supervisor.commands_at_once == 1)
+        await wait_until(lambda: local_device.supervisor.commands_at_once == 1)
         await reload(hass, entries[0])
         work += [
             hass.async_create_task(call(hass, "restart", device_id=registry_id))
             for registry_id in ids
         ]
         await asyncio.sleep(0.2)
-        assert reach.device.commands == [UPDATE]
-        reach.faults.clear()
+        assert local_device.device.commands == [UPDATE]
+        local_device.faults.clear()
         await asyncio.gather(*work)
-        assert reach.supervisor.most_commands_at_once == 1
-        assert len(reach.device.commands) == 3
+        assert local_device.supervisor.most_commands_at_once == 1
+        assert len(local_device.device.commands) == 3
 
-    async def test_both_show_what_one_did(
+    async def test_effect_shows_in_both_entries(
         self,
         hass: HomeAssistant,
         freezer: FrozenDateTimeFactory,
         entries: tuple[MockConfigEntry, MockConfigEntry],
-        reach: CloudDevice,
+        local_device: CloudDevice,
     ) -> None:
-        """What one entry did shows at the other with its next poll."""
-        reach.device.timings = Timings.instant()
+        """The effect of a command of one entry shows in the other after its next poll."""
+        local_device.device.timings = Timings.instant()
         await hass.async_block_till_done(wait_background_tasks=True)
         assert self.states(hass) == ["on", "on"]
         await switch_off(hass)
@@ -777,18 +786,18 @@ class TestTwoEntries:
         self,
         hass: HomeAssistant,
         entries: tuple[MockConfigEntry, MockConfigEntry],
-        reach: CloudDevice,
+        local_device: CloudDevice,
         ids: list[str],
         end: Interruption,
         gone: int,
     ) -> None:
-        """The end of one entry does no harm to the other, in the middle of a command either."""
-        reach.device.timings = Timings.instant()
-        reach.faults.add("POST", "/v1/update", Fault.hold())
+        """Unloading one entry during a command does not affect the other."""
+        local_device.device.timings = Timings.instant()
+        local_device.faults.add("POST", "/v1/update", Fault.hold())
         update = hass.async_create_task(call(hass, "update", device_id=ids[gone]))
-        await eventually(lambda: reach.device.commands == [UPDATE])
+        await wait_until(lambda: local_device.device.commands == [UPDATE])
         await end(hass, entries[gone])
-        reach.faults.clear()
+        local_device.faults.clear()
         await update
         await call(hass, "stop_service", device_id=ids[1 - gone], service="browser")
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
@@ -804,7 +813,7 @@ class TestTwoEntries:
         entries: tuple[MockConfigEntry, MockConfigEntry],
         ids: list[str],
     ) -> None:
-        """A service that was stopped through one entry did not stop by itself for the other either."""
+        """A service that one entry stopped does not count as stopped by itself in the other."""
         await call(hass, "stop_service", device_id=ids[0], service="browser")
         for _ in range(2):
             async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=61))
@@ -818,7 +827,7 @@ class TestTwoEntries:
     async def test_each_has_a_device(
         self, ids: list[str], device_registry: dr.DeviceRegistry
     ) -> None:
-        """Each entry has a device of its own in the registry, with a name and an area of its own."""
+        """Each entry has its own device in the registry, with its own name and area."""
         device_registry.async_update_device(ids[0], name_by_user="Hall")
         devices = [device_registry.async_get(registry_id) for registry_id in ids]
         assert [device and device.name_by_user for device in devices] == ["Hall", None]
@@ -827,23 +836,23 @@ class TestTwoEntries:
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_cancelled_command_that_fails(
     hass: HomeAssistant,
-    reach: CloudDevice,
+    local_device: CloudDevice,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nobody hears of a failure when who gave the command is gone; it is no error of Home Assistant's either."""
-    await set_up(hass, entry := direct_entry(reach))
-    reach.faults.add("POST", f"/v2/applications/{APP}/restart", Fault.hang())
+    """The failure of a cancelled command is neither reported nor logged."""
+    await set_up(hass, entry := direct_entry(local_device))
+    local_device.faults.add("POST", f"/v2/applications/{APP}/restart", Fault.hang())
     restart = asyncio.create_task(
         call(hass, "restart", device_id=device_id(hass, entry, "kiosk-lobby"))
     )
-    await eventually(lambda: reach.supervisor.commands_at_once == 1)
+    await wait_until(lambda: local_device.supervisor.commands_at_once == 1)
     restart.cancel()
-    reach.device.lock()
+    local_device.device.lock()
     await asyncio.sleep(0.05)
-    reach.faults.clear()
-    await eventually(lambda: not reach.supervisor.under_way)
+    local_device.faults.clear()
+    await wait_until(lambda: not local_device.supervisor.under_way)
     await hass.async_block_till_done(wait_background_tasks=True)
-    # It was refused.
+    # The device refused it.
     assert state_of(hass, LOCKED) == "on"
     del restart
     gc.collect()

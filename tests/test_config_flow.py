@@ -261,6 +261,33 @@ async def test_names_of_ancient_devices(
     assert result["reason"] == "already_configured"
 
 
+async def test_device_without_evidence_twice(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> None:
+    """In local mode, a device without MAC addresses is recognized by its address."""
+    device.local_mode = True
+    device.mac_addresses = ()
+    typed = direct(server, device)
+    result = await submit(hass, await choose(hass, "direct"), **typed)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    result = await submit(hass, await choose(hass, "direct"), **typed)
+    assert result["reason"] == "already_configured"
+
+
+async def test_other_device_at_the_same_address(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """A device that took the address of another one can be added beside it."""
+    device.mac_addresses = ("dc:a6:32:00:00:99",)
+    device.api_key = "1" * 32
+    result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["result"].unique_id == "dc:a6:32:00:00:99"
+
+
 async def test_same_device_twice(
     hass: HomeAssistant,
     entry: MockConfigEntry,
@@ -288,6 +315,18 @@ async def test_environment(hass: HomeAssistant, device: Device) -> None:
         "connection": "environment",
         "mac_addresses": MAC_ADDRESSES,
     }
+
+
+async def test_environment_without_the_label(
+    hass: HomeAssistant, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container without the label, the flow says what to add."""
+    monkeypatch.setenv("BALENA_DEVICE_UUID", device.uuid)
+    result = await begin(hass)
+    assert result["menu_options"] == ["environment", "direct", "account"]
+    result = await submit(hass, result, next_step_id="environment")
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "missing_label"
 
 
 @pytest.mark.usefixtures("_environment")
@@ -488,6 +527,20 @@ async def test_two_devices_with_the_same_modem(
         result = await submit(hass, await choose(hass, "direct"), **typed)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["result"].unique_id == "dc:a6:32:00:00:02"
+
+
+async def test_card_of_another_device(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """A device that got a card of a registered one can be added."""
+    data = {**entry.data, "mac_addresses": ["dc:a6:32:00:00:02"]}
+    hass.config_entries.async_update_entry(entry, data=data)
+    other = Device(mac_addresses=device.mac_addresses, api_key="1" * 32)
+    async with SupervisorServer(other) as server:
+        typed = direct(server, other)
+        result = await submit(hass, await choose(hass, "direct"), **typed)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["result"].unique_id is None
 
 
 @pytest.mark.usefixtures("_environment")

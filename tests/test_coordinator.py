@@ -1,4 +1,4 @@
-"""A device is polled, and its entities tell what is true."""
+"""A device is polled, and its entities show its state."""
 
 import json
 
@@ -30,7 +30,7 @@ async def test_unchanged_poll_is_cheap(
     loaded: MockConfigEntry,
     server: SupervisorServer,
 ) -> None:
-    """A poll in which nothing changed costs five requests and writes no state."""
+    """A poll without changes sends five requests and writes no state."""
     written: list[Event] = []
     hass.bus.async_listen(EVENT_STATE_CHANGED, written.append)
     hass.bus.async_listen(
@@ -51,7 +51,7 @@ async def test_unchanged_poll_is_cheap(
 async def test_keys_travel_in_the_header_only(
     loaded: MockConfigEntry, server: SupervisorServer, device: Device
 ) -> None:
-    """No request has the key in its address, and none calls itself a Supervisor."""
+    """The key is in the header only, and no request pretends to be from a Supervisor."""
     assert {request.headers["Authorization"] for request in server.requests} == {
         f"ApiKey {device.api_key}"
     }
@@ -62,13 +62,14 @@ async def test_keys_travel_in_the_header_only(
     )
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_update_from_pending_to_done(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An update is seen in each of its steps, though the device itself says Idle."""
+    """Every step of an update is visible, although the device reports Idle."""
     device.begin_update(RECORDED_NEXT_RELEASE)
     device.download(40)
     await pass_time(hass, freezer)
@@ -82,7 +83,7 @@ async def test_update_from_pending_to_done(
     assert state_of(hass, f"switch.{NAME}_main_running") == "on"
     assert state_of(hass, f"switch.{NAME}_worker_running") == "off"
 
-    # While it is under way, polls are three seconds apart.
+    # During the update, the poll interval is three seconds.
     device.finish_download()
     await pass_time(hass, freezer, 4)
     assert state_of(hass, f"sensor.{NAME}_update_status") == "applying"
@@ -96,13 +97,14 @@ async def test_update_from_pending_to_done(
     assert state_of(hass, f"switch.{NAME}_worker_running") == "on"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_locked_update(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An update that runs into a lock has failed, and stays pending."""
+    """An update that meets a lock has failed, and stays pending."""
     device.lock()
     device.begin_update(RECORDED_NEXT_RELEASE)
     device.finish_download()
@@ -114,14 +116,14 @@ async def test_locked_update(
     assert state_of(hass, f"sensor.{NAME}_release") == "7fc9c5b"
 
 
-async def test_long_update_does_not_hurry_for_ever(
+async def test_poll_interval_of_a_long_update(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """After ten minutes of an update, polls are fifteen seconds apart again."""
+    """After ten minutes of an update, the poll interval is 15 seconds again."""
     device.begin_update(RECORDED_NEXT_RELEASE)
     await pass_time(hass, freezer)
     await pass_time(hass, freezer, 601)
@@ -132,6 +134,7 @@ async def test_long_update_does_not_hurry_for_ever(
     assert server.requests
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 @pytest.mark.parametrize(
     ("path", "entity_id"),
     [
@@ -143,7 +146,7 @@ async def test_long_update_does_not_hurry_for_ever(
 @pytest.mark.parametrize(
     "fault", [Fault.garbage(), Fault.reset(), Fault.json([1]), Fault.redirect("/ping")]
 )
-async def test_failing_endpoint_costs_its_fields(
+async def test_failing_endpoint_affects_only_its_values(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     server: SupervisorServer,
@@ -152,7 +155,7 @@ async def test_failing_endpoint_costs_its_fields(
     entity_id: str,
     fault: Fault,
 ) -> None:
-    """One endpoint that fails costs its own fields only."""
+    """A failing endpoint affects its own values only."""
     server.faults.add("GET", path, fault)
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_os_version") == "balenaOS 6.5.4"
@@ -166,7 +169,7 @@ async def test_failing_endpoint_costs_its_fields(
     "path", ["/v2/state/status", "/v2/device/vpn", "/v2/device/name"]
 )
 @pytest.mark.expects_log("could not reach holy-wildflower")
-async def test_what_crashed_is_left_alone(
+async def test_endpoint_that_crashed_is_paused(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
@@ -174,7 +177,7 @@ async def test_what_crashed_is_left_alone(
     freezer: FrozenDateTimeFactory,
     path: str,
 ) -> None:
-    """What seems to have crashed the Supervisor is not asked again for a while."""
+    """An endpoint that seems to crash the Supervisor is not read again for a while."""
     server.faults.add("GET", path, Fault.reset())
     await pass_time(hass, freezer, 601)
     server.faults.clear()
@@ -196,7 +199,7 @@ async def test_engine_fails(
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """While the container engine fails, nothing is asked that would crash the Supervisor."""
+    """While the container engine fails, no endpoint is read that would crash the Supervisor."""
     device.engine_failing = True
     server.requests.clear()
     await pass_time(hass, freezer, 601)
@@ -211,13 +214,13 @@ async def test_engine_fails(
     assert state_of(hass, f"sensor.{NAME}_main_status") == "running"
 
 
-async def test_unknown_path_is_asked_again(
+async def test_missing_endpoint_is_read_again(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """What a Supervisor does not seem to know is asked again ten minutes later."""
+    """An endpoint that seems to be missing is read again ten minutes later."""
     page = Fault.status(404, "<html>Not Found</html>", "text/html")
     server.faults.add("GET", "/v2/device/vpn", page, times=1)
     await pass_time(hass, freezer)
@@ -236,7 +239,7 @@ async def test_something_else_answers(
     freezer: FrozenDateTimeFactory,
     value: object,
 ) -> None:
-    """What something else answers is not taken for what a Supervisor tells."""
+    """A response of another server makes the device unavailable."""
     server.faults.add("GET", "/v1/device", Fault.json(value))
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
@@ -251,7 +254,7 @@ async def test_something_else_answers_for_the_apps(
     freezer: FrozenDateTimeFactory,
     value: object,
 ) -> None:
-    """Services whose device tells nothing of its apps are not known at the moment, and stay registered."""
+    """Without a valid report of apps, services are unavailable, and stay registered."""
     services = dr.async_child_entries_for_config_entry(device_registry, loaded.entry_id)
     server.faults.add("GET", "/v2/applications/state", Fault.json(value))
     await pass_time(hass, freezer)
@@ -267,7 +270,7 @@ async def test_wrongly_typed_fields_are_absent(
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """Fields of the wrong type are unknown, the rest is there."""
+    """A field of a wrong type is unknown. The other fields keep their values."""
     server.faults.add(
         "GET",
         "/v1/device",
@@ -286,7 +289,7 @@ async def test_unknown_status_word(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A word that nobody knows yet is shown as it is."""
+    """An unknown status is shown as it is."""
     device.container_status("main", "Deep sleep")
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_main_status") == "deep_sleep"
@@ -302,7 +305,7 @@ async def test_away_for_an_hour(
     freezer: FrozenDateTimeFactory,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A device that goes away is unavailable, but for its Online, and comes back."""
+    """A device that is away is logged once. Its entities are unavailable, except Online."""
     await device.power_off()
     for _ in range(6):
         await pass_time(hass, freezer, 600)
@@ -326,7 +329,7 @@ async def test_services_come_and_go(
     device_registry: dr.DeviceRegistry,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """Services appear and disappear with their devices, also more than once."""
+    """Services are added and removed with their child devices, also repeatedly."""
     device.add_service(Service("worker"))
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_worker_status") == "running"
@@ -343,14 +346,46 @@ async def test_services_come_and_go(
     assert state_of(hass, f"sensor.{NAME}_worker_status") == "running"
 
 
-async def test_details_are_asked_for_seldom(
+async def test_update_is_withdrawn(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A service of a release that is not installed after all disappears with the update."""
+    device.begin_update(RECORDED_NEXT_RELEASE)
+    await pass_time(hass, freezer)
+    assert hass.states.get(f"sensor.{NAME}_worker_status") is not None
+    device.settle()
+    await pass_time(hass, freezer)
+    assert hass.states.get(f"sensor.{NAME}_worker_status") is None
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "running"
+
+
+async def test_version_that_is_wrong_once(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A version before all endpoints does not end polling."""
+    report = {"api_port": 48484, "supervisor_version": "1.0.0"}
+    server.faults.add("GET", "/v1/device", Fault.json(report), times=1)
+    await pass_time(hass, freezer)
+    # This poll learns the right version, and the next one uses it.
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "running"
+
+
+async def test_details_are_read_at_a_longer_interval(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
     device_registry: dr.DeviceRegistry,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A new name shows within ten minutes."""
+    """A new name is visible within ten minutes."""
     device.name = "still-forest"
     await pass_time(hass, freezer, 601)
     names = [
@@ -369,7 +404,7 @@ async def test_old_supervisor(
     freezer: FrozenDateTimeFactory,
     version: str,
 ) -> None:
-    """What an old Supervisor does not tell is not there, until it is updated."""
+    """Endpoints that an old Supervisor lacks are not requested, and have no entities."""
     device.supervisor_version = version
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -392,7 +427,7 @@ async def test_rate_limit(
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A proxy that asks for patience gets an unavailable device, not a storm."""
+    """A rate limit of a proxy makes the device unavailable."""
     server.faults.add("GET", "/v1/device", Fault.status(429, "slow down"))
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
@@ -405,7 +440,7 @@ async def test_key_refused_later(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A key that is refused for more than a minute asks for another one."""
+    """A key that is refused for more than a minute starts reauthentication."""
     device.api_key = "0" * 32
     await pass_time(hass, freezer)
     assert not hass.config_entries.flow.async_progress()
@@ -421,7 +456,7 @@ async def test_key_refused_for_a_while(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """Polling goes on while a key is refused, and the form closes when the key works again."""
+    """Polls continue while a key is refused. The flow is closed when the key works again."""
     key, device.api_key = device.api_key, "0" * 32
     await pass_time(hass, freezer)
     await pass_time(hass, freezer, 61)
@@ -439,7 +474,7 @@ async def test_key_is_nowhere_in_the_log(
     freezer: FrozenDateTimeFactory,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Not even the debug log has the key."""
+    """Even the debug log does not contain the key."""
     await pass_time(hass, freezer)
     assert not [
         record.name
@@ -455,7 +490,7 @@ async def test_another_device_at_the_address(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A device that took over the address is neither shown nor commanded."""
+    """Another device at the address is neither shown nor commanded."""
     device.mac_addresses = ("dc:a6:32:00:00:99",)
     # A key proves nothing to a device that does not check it.
     device.local_mode = True
@@ -475,7 +510,7 @@ async def test_running_service_stays_while_an_update_is_locked(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A service that the next release does not have stays until that release runs."""
+    """A service that the next release lacks stays until that release runs."""
     release = device.apps[1658654].release
     device.lock()
     device.begin_update(Release("c0ffee", 1, release.services[:1]))
@@ -491,6 +526,7 @@ async def test_running_service_stays_while_an_update_is_locked(
     }
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_lock_outlasts_half_of_the_answers(
     freezer: FrozenDateTimeFactory,
     hass: HomeAssistant,
@@ -498,7 +534,7 @@ async def test_lock_outlasts_half_of_the_answers(
     server: SupervisorServer,
     device: Device,
 ) -> None:
-    """A poll that is answered in part does not tell that what a lock held up is done."""
+    """A poll with missing responses does not clear an update lock."""
     device.lock()
     with pytest.raises(HomeAssistantError):
         await hass.services.async_call(
@@ -521,7 +557,7 @@ async def test_many_addresses(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A list of addresses that is too long for a state ends with a whole address."""
+    """A list of addresses that is too long for a state is cut after a whole address."""
     addresses = [f"2001:db8::{number:04x}" for number in range(1, 40)]
     device.ip_addresses = tuple(addresses)
     await pass_time(hass, freezer)
@@ -531,14 +567,14 @@ async def test_many_addresses(
 
 
 @pytest.mark.parametrize("text", ["\ud800 balenaOS", "b" * 100_000])
-async def test_text_that_is_not_sane(
+async def test_invalid_text(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
     text: str,
 ) -> None:
-    """A text that is not valid Unicode, or huge, costs no other value."""
+    """A text with invalid Unicode, or a huge one, does not affect other values."""
     report = {"os_version": text, "supervisor_version": "19.0.5", "ip_address": "::1"}
     body = json.dumps(report).encode()
     server.faults.add("GET", "/v1/device", Fault(body=body, status_code=200))

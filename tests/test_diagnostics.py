@@ -1,4 +1,4 @@
-"""Diagnostics and the system's report tell what helps, and nothing that is secret."""
+"""Diagnostics and system health contain useful data, and no secrets."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ FOLDER: Final = Path(system_health.__file__).parent
 
 
 def assert_discreet(told: object, device: Device) -> None:
-    """Assert that nothing is told that is secret or personal."""
+    """Assert that a text contains no secret or personal data."""
     text = str(told).lower()
     for secret in (
         *secrets_of(device),
@@ -57,7 +57,7 @@ async def test_device(
     loaded: MockConfigEntry,
     device: Device,
 ) -> None:
-    """Diagnostics of a device tell its state and what its Supervisor can do."""
+    """Diagnostics of a device contain its state and the capabilities of its Supervisor."""
     assert await async_setup_component(hass, "diagnostics", {})
     told: Any = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
     assert told["ping"] > 0
@@ -89,7 +89,7 @@ async def test_device(
         (Fault.garbage(), {"error": None, "body": "not JSON"}),
     ],
 )
-async def test_answer_that_is_none(
+async def test_invalid_response(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     entry: MockConfigEntry,
@@ -97,7 +97,7 @@ async def test_answer_that_is_none(
     fault: Fault,
     told: dict[str, Any],
 ) -> None:
-    """Diagnostics tell of an endpoint that failed what it said, without addresses."""
+    """Diagnostics contain the invalid response of an endpoint, without addresses."""
     assert await async_setup_component(hass, "diagnostics", {})
     server.faults.add("GET", "/v2/device/vpn", fault)
     assert await hass.config_entries.async_setup(entry.entry_id)
@@ -115,9 +115,9 @@ async def test_failed_polls(
     server: SupervisorServer,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """Diagnostics count the polls that failed."""
+    """Diagnostics count failed polls."""
     assert await async_setup_component(hass, "diagnostics", {})
-    # The poll that begins when time stands still.
+    # The poll that starts when time is frozen.
     await hass.async_block_till_done(wait_background_tasks=True)
     server.faults.add("GET", "/v1/device", Fault.status(503, "Internal server error"))
     await pass_time(hass, freezer)
@@ -135,19 +135,33 @@ async def test_account(
     cloud_device: CloudDevice,
     token: str,
 ) -> None:
-    """Diagnostics of an account tell of its fleets and devices."""
+    """Diagnostics of an account contain its fleets and devices."""
     assert await async_setup_component(hass, "diagnostics", {})
     told: Any = await get_diagnostics_for_config_entry(hass, hass_client, account)
+    release = cloud_device.fleet.release
+    assert release is not None
     assert told["fleets"] == [
         {
             "devices": 1,
+            "disconnected": 0,
             "failing": 0,
             "online": 1,
+            "organization": REDACTED,
+            "reduced_functionality": 0,
             "release": "2.4.1",
+            "service_stopped": 0,
+            "target": {
+                "id": release.id,
+                "commit": release.commit,
+                "version": "2.4.1",
+                "is_final": True,
+            },
+            "tracks_latest": True,
             "updating": 0,
         }
     ]
-    assert told["polls"]["requests"] == 2
+    # The query of fields that only balenaCloud has fails, once.
+    assert told["polls"]["requests"] == 5
     assert told["requests"]["GET /v7/device"]["size"] > 500
     (item,) = told["devices"]
     assert item["requests"]["GET /v1/device"]["body"]["update_pending"] is False
@@ -161,7 +175,7 @@ async def test_one_device_of_an_account(
     account: MockConfigEntry,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """Diagnostics of a device or its service are of that device; a fleet has none."""
+    """Diagnostics of a device or service contain only that device. A fleet has none."""
     assert await async_setup_component(hass, "diagnostics", {})
     counts = {}
     devices = dr.async_entries_for_config_entry(device_registry, account.entry_id)
@@ -187,7 +201,7 @@ async def test_device_is_away(
     loaded: MockConfigEntry,
     device: Device,
 ) -> None:
-    """Diagnostics of a device that is away say so."""
+    """Diagnostics of an unreachable device contain the error."""
     assert await async_setup_component(hass, "diagnostics", {})
     await device.power_off()
     told: Any = await get_diagnostics_for_config_entry(hass, hass_client, loaded)
@@ -200,7 +214,7 @@ async def test_failing_ping_is_discreet(
     loaded: MockConfigEntry,
     server: SupervisorServer,
 ) -> None:
-    """Diagnostics tell what answered a ping instead, without addresses."""
+    """Diagnostics contain the unexpected response to a ping, without addresses."""
     assert await async_setup_component(hass, "diagnostics", {})
     text = "AA:BB:CC:DD:EE:FF at 192.0.2.2 is ill"
     server.faults.add("GET", "/ping", Fault.status(503, text))
@@ -215,7 +229,7 @@ async def test_entry_that_is_not_loaded(
     device: Device,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """Diagnostics of an entry that cannot be set up tell why."""
+    """Diagnostics of an entry that is not loaded contain the reason."""
     assert await async_setup_component(hass, "diagnostics", {})
     registered = device_registry.async_get_or_create(
         config_entry_id=entry.entry_id, identifiers={(DOMAIN, str(entry.unique_id))}
@@ -234,12 +248,12 @@ async def test_entry_that_is_not_loaded(
 async def test_system_health(
     hass: HomeAssistant, loaded: MockConfigEntry, account: MockConfigEntry
 ) -> None:
-    """The system's report tells of each entry its devices, how it is reached and what it costs."""
+    """System health lists for each entry its devices, its connection and its requests."""
     assert await async_setup_component(hass, "system_health", {})
     await hass.async_block_till_done()
     info = await get_system_health_info(hass, DOMAIN)
     assert info["devices"] == "direct 1: 1, account 2: 1"
-    assert info["requests_per_poll"] == "direct 1: 10, account 2: 2"
+    assert info["requests_per_poll"] == "direct 1: 10, account 2: 5"
     assert re.fullmatch(
         r"direct 1: [\d.]+ ms, account 2: [\d.]+ ms", await info["reach"]
     )
@@ -247,13 +261,13 @@ async def test_system_health(
     assert set(info) == set(texts["system_health"]["info"])
 
 
-async def test_system_health_of_what_is_away(
+async def test_system_health_of_unreachable_devices(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     account: MockConfigEntry,
     device: Device,
 ) -> None:
-    """What is away is in the report, too, also what has been since Home Assistant started."""
+    """System health includes unreachable devices and entries that are not set up."""
     assert await async_setup_component(hass, "system_health", {})
     await device.power_off()
     info = await get_system_health_info(hass, DOMAIN)
@@ -274,7 +288,7 @@ async def test_system_health_is_discreet(
     loaded: MockConfigEntry,
     server: SupervisorServer,
 ) -> None:
-    """What a device says of itself in an error is not in the report."""
+    """System health does not contain the text of an error from a device."""
     assert await async_setup_component(hass, "system_health", {})
     told = "AA:BB:CC:DD:EE:FF at 192.0.2.2"
     server.faults.add("GET", "/ping", Fault.status(503, told))
@@ -291,7 +305,7 @@ async def test_key_in_any_text(
     server: SupervisorServer,
     name: str,
 ) -> None:
-    """A key is removed from the finished text, however a device has spelled it."""
+    """Keys are removed from the final text, even if a device spells them with escapes."""
     assert await async_setup_component(hass, "diagnostics", {})
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in device.api_key)
     fault = Fault.extend(f'{{"{name}": "{escaped}"}}')

@@ -1,4 +1,4 @@
-"""The documentation: its examples run, its links lead somewhere, and nothing is left out."""
+"""The documentation: examples work, links are valid, and nothing is missing."""
 
 import ast
 from collections import Counter
@@ -19,7 +19,12 @@ from custom_components.balena_supervisor.condition import CONDITIONS
 from custom_components.balena_supervisor.const import DOMAIN
 from custom_components.balena_supervisor.trigger import TRIGGERS
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import (
+    area_registry as ar,
+    device_registry as dr,
+    entity_registry as er,
+    label_registry as lr,
+)
 from homeassistant.setup import async_setup_component
 from simulator import CloudDevice, Device, SupervisorServer
 
@@ -62,7 +67,7 @@ CONFIGURATIONS: Final = _with("logger") | _with("recorder")
 DASHBOARDS: Final = _with("views") | _with("strategy")
 FRAGMENTS: Final = _with("services")
 
-# Home Assistant's own cards that the examples use; ours are in the frontend's files.
+# The cards of the integration, which are in the files of the frontend.
 _OWN_CARDS: Final = {
     f"custom:{name}"
     for script in (FOLDER / "frontend").glob("*.js")
@@ -88,7 +93,7 @@ _KNOWN_CARDS: Final = _OWN_CARDS | {
 
 
 def test_blocks_are_checked() -> None:
-    """Every block says what it is, and every YAML is of one kind that a test below checks."""
+    """Every block has a language, and a test below checks every YAML block."""
     languages = {language for language, _ in BLOCKS.values()}
     assert languages <= {"", "python", "sh", "yaml"}
     checked = chain(AUTOMATIONS, CARDS, CONFIGURATIONS, DASHBOARDS, FRAGMENTS)
@@ -106,6 +111,12 @@ async def test_automation(
     example: dict[str, Any],
 ) -> None:
     """An example is a valid automation, and does what it says without an error."""
+    # The examples call the devices of this area and under this label.
+    area = ar.async_get(hass).async_create("Shop")
+    label = lr.async_get(hass).async_create("Kiosks")
+    registry = dr.async_get(hass)
+    (item,) = dr.async_entries_for_config_entry(registry, loaded.entry_id)
+    registry.async_update_device(item.id, area_id=area.id, labels={label.label_id})
     # That is where a state of one's own may be set.
     device.local_mode = "set_target_state" in str(example)
     for component in ("homeassistant", "persistent_notification"):
@@ -135,7 +146,7 @@ async def test_entities_exist(
     account: MockConfigEntry,
     entity_registry: er.EntityRegistry,
 ) -> None:
-    """The entities that examples name are those of the devices that the tests have."""
+    """Every entity of the examples exists on the devices of the tests."""
     named = set(
         re.findall(
             r"\b(?:binary_sensor|button|sensor|switch|update)\.(?:holy|kiosk)\w+",
@@ -156,7 +167,7 @@ def test_compose(example: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("example", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
 def test_configuration(example: dict[str, Any]) -> None:
-    """A part of a configuration.yaml is one that Home Assistant takes."""
+    """A fragment of a configuration.yaml is valid."""
     for component in example:
         assert import_module(f"homeassistant.components.{component}").CONFIG_SCHEMA(
             example
@@ -164,7 +175,7 @@ def test_configuration(example: dict[str, Any]) -> None:
 
 
 def _types(value: Any) -> Iterable[str]:
-    """Go through the types of a card, or of a dashboard's strategy and cards."""
+    """Yield the types of a card and its cards, or of the strategy and cards of a dashboard."""
     if isinstance(value, list):
         yield from chain.from_iterable(map(_types, value))
     if isinstance(value, dict):
@@ -177,20 +188,20 @@ def _types(value: Any) -> Iterable[str]:
     "example", (CARDS | DASHBOARDS).values(), ids=CARDS | DASHBOARDS
 )
 def test_cards(example: dict[str, Any]) -> None:
-    """Cards and strategies are of Home Assistant, or of ours."""
+    """Cards and strategies belong to Home Assistant or to the integration."""
     types = set(_types(example))
     assert types
     assert types <= _KNOWN_CARDS
 
 
 def test_python() -> None:
-    """Python in the pages is Python."""
+    """Python blocks compile."""
     for language, text in BLOCKS.values():
         ast.parse(dedent(text) if language == "python" else "")
 
 
 def test_everything_has_an_example() -> None:
-    """Every action, trigger and condition stands in an example."""
+    """Every action, trigger and condition has an example."""
     examples = str(AUTOMATIONS)
     for name in (*ACTIONS, *TRIGGERS, *CONDITIONS):
         assert f"'{DOMAIN}.{name}'" in examples, name
@@ -202,12 +213,12 @@ def _prose(page: str) -> str:
 
 
 def _links(page: str) -> list[str]:
-    """Return where the links and images of a page lead."""
+    """Return the targets of the links and images of a page."""
     return re.findall(r"\]\(([^)\s]+)\)", _prose(page))
 
 
 def _anchors(page: str) -> set[str]:
-    """Return the anchors that GitHub makes of a page's headings."""
+    """Return the anchors that GitHub creates for the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", PAGES[page]), re.MULTILINE)
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
@@ -216,7 +227,7 @@ def _anchors(page: str) -> set[str]:
 
 
 def _inner_links(page: str) -> list[tuple[str, str]]:
-    """Return the paths, from the root, and the anchors of a page's links to files of ours."""
+    """Return the paths, relative to the root, and the anchors of the internal links of a page."""
     inner = [link for link in _links(page) if not link.startswith("https://")]
     parts = [link.partition("#") for link in inner]
     folder = (ROOT / page).parent
@@ -231,14 +242,14 @@ def _inner_links(page: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links(page: str) -> None:
-    """Every link inside leads to a file that is there, and to a heading that it has."""
+    """Every internal link leads to an existing file and heading."""
     for path, anchor in _inner_links(page):
         assert (ROOT / path).exists(), path
         assert not anchor or anchor in _anchors(path), f"{path}#{anchor}"
 
 
 def test_every_page_is_reachable() -> None:
-    """The README leads to every page, by one or several links."""
+    """Every page can be reached from the README."""
     reached: set[str] = set()
     coming = {"README.md"}
     while coming:
@@ -249,7 +260,7 @@ def test_every_page_is_reachable() -> None:
 
 
 def _cells(page: str) -> list[list[str]]:
-    """Return the rows of a page's tables, each a list of its cells."""
+    """Return the rows of the tables of a page, each as a list of cells."""
     rows = re.findall(r"^\| ?(.*) \|$", PAGES[page], re.MULTILINE)
     return [[cell.strip() for cell in row.split(" | ")] for row in rows]
 
@@ -259,17 +270,17 @@ def _names(texts: Any) -> list[str]:
 
 
 def test_entities_are_documented() -> None:
-    """The page of entities has a row for each, by its name."""
+    """The page of entities has a row for each entity."""
     names = Counter(chain.from_iterable(map(_names, TRANSLATIONS["entity"].values())))
-    # That one's name is Home Assistant's.
+    # Home Assistant names this entity.
     names["Identify"] += 1
     rows = Counter(row[0].strip("*") for row in _cells("docs/entities.md"))
     assert not names - rows
 
 
 @pytest.mark.parametrize("sensor", ["status", "update_status", "overall_status"])
-def test_words_are_documented(sensor: str) -> None:
-    """The page of entities explains every word that a sensor may say."""
+def test_states_are_documented(sensor: str) -> None:
+    """The page of entities explains every state of a sensor."""
     rows = {row[0] for row in _cells("docs/entities.md")}
     explained = set(chain.from_iterable(row.split(", ") for row in rows))
     assert set(TRANSLATIONS["entity"]["sensor"][sensor]["state"].values()) <= explained
@@ -277,7 +288,7 @@ def test_words_are_documented(sensor: str) -> None:
 
 @pytest.mark.parametrize("name", ACTIONS)
 def test_actions_are_documented(name: str) -> None:
-    """The pages of actions have each, with its fields, and whether it is for administrators."""
+    """The pages of actions list each action with its fields, and whether it requires an administrator."""
     action = ACTIONS[name]
     rows = _cells("docs/actions.md")
     heads = [row[0].replace("`", "") for row in rows]
@@ -293,10 +304,12 @@ def test_actions_are_documented(name: str) -> None:
 def test_triggers_and_conditions_are_documented(
     kind: str, names: dict[str, Any]
 ) -> None:
-    """The page of automations has each, with the name that the editor shows."""
+    """The page of automations lists each trigger and condition by its name in the editor."""
     rows = {row[0]: row[1] for row in _cells("docs/automations.md")}
-    told = {f"`{DOMAIN}.{name}`": TRANSLATIONS[kind][name]["name"] for name in names}
-    assert told.items() <= rows.items()
+    documented = {
+        f"`{DOMAIN}.{name}`": TRANSLATIONS[kind][name]["name"] for name in names
+    }
+    assert documented.items() <= rows.items()
 
 
 @pytest.mark.parametrize(
@@ -308,7 +321,7 @@ def test_triggers_and_conditions_are_documented(
     ],
 )
 def test_fields_of_flows_are_documented(step: str, page: str) -> None:
-    """The pages on setting up have each field, by its name."""
+    """The setup pages explain each field by its name."""
     texts = TRANSLATIONS["config"]["step"][step]
     rows = {row[0] for row in _cells(page)}
     for part in (texts, *texts.get("sections", {}).values()):
@@ -317,7 +330,10 @@ def test_fields_of_flows_are_documented(step: str, page: str) -> None:
 
 # What stands in these texts is all that there is to say.
 _SPEAK_FOR_THEMSELVES: Final = {
+    "abort.address_changed",
     "abort.already_configured",
+    "abort.already_in_progress",
+    "abort.not_balena_device",
     "abort.reauth_successful",
     "abort.reconfigure_successful",
     "error.api_failed",
@@ -331,6 +347,7 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "exceptions.apps_malformed",
     "exceptions.field_conflict",
     "exceptions.field_missing",
+    "exceptions.fleet_not_chosen",
     "exceptions.many_failed",
     "exceptions.nothing_to_change",
     "exceptions.removes_all_apps",
@@ -340,8 +357,13 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "exceptions.logs_unloaded",
     "exceptions.not_a_device",
     "exceptions.not_in_local_mode",
+    "exceptions.not_of_balena",
+    "exceptions.nothing_chosen",
     "exceptions.service_needed",
     "exceptions.several_failed",
+    "exceptions.target_gone",
+    "exceptions.wrong_entity",
+    "exceptions.unknown_device",
 }
 MESSAGES: Final = {
     **{f"abort.{key}": text for key, text in TRANSLATIONS["config"]["abort"].items()},
@@ -355,7 +377,7 @@ MESSAGES: Final = {
 
 
 def test_messages_are_explained() -> None:
-    """Troubleshooting quotes every message that needs more words, and quotes what is there."""
+    """Troubleshooting quotes every message that needs an explanation, and only existing messages."""
     quotes = [
         quote
         for row in _cells("docs/troubleshooting.md")

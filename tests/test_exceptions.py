@@ -1,4 +1,4 @@
-"""People read plain texts about errors, and automations the same words as ever."""
+"""Errors have plain texts for users, and stable results for automations."""
 
 import json
 from typing import Any, Final
@@ -41,13 +41,13 @@ RAW: Final = (
 
 
 def failed(status: int, message: str) -> Fault:
-    """Return the answer of a Supervisor that fails."""
+    """Return the response of a Supervisor that fails."""
     body = json.dumps({"status": "failed", "message": message})
     return Fault.status(status, body, "application/json")
 
 
 async def ask(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
-    """Return the outcome of a command for its only target."""
+    """Return the result of a command for its only target."""
     response: Any = await hass.services.async_call(
         DOMAIN, action, data, blocking=True, return_response=True
     )
@@ -131,7 +131,7 @@ async def test_text_of_a_failure(
     result: str,
     text: str,
 ) -> None:
-    """A message says what happened and nothing that the device wrote for programmers."""
+    """A message says what happened, without text that the device wrote for developers."""
     server.faults.add("POST", "/v2/applications/1658654/restart-service", fault)
     outcome = await ask(hass, "restart_service", device_id=device_id, service="main")
     assert outcome["result"] == result
@@ -142,7 +142,7 @@ async def test_text_of_a_failure(
 async def test_sentence_of_a_device(
     hass: HomeAssistant, device_id: str, server: SupervisorServer
 ) -> None:
-    """What a device says about values is quoted at the end: the person has to correct them."""
+    """A message about invalid values ends with the text of the device: the user must correct them."""
     sentence = "Invalid hostname, it is too long"
     server.faults.add("PATCH", "/v1/device/host-config", failed(400, sentence))
     outcome = await ask(hass, "set_host_config", device_id=device_id, hostname="a")
@@ -152,22 +152,22 @@ async def test_sentence_of_a_device(
 
 @pytest.mark.parametrize("reason", Reason)
 def test_reasons_have_texts(reason: Reason) -> None:
-    """Each reason has its own text, and a result that does not name it."""
+    """Each reason has its own text and result."""
     error = translate_error(HomeAssistantError, CloudError("x", reason), "kiosk")
     assert error.translation_key != "cloud_failed"
     assert result_of(error) != error.translation_key
 
 
 def test_old_supervisor() -> None:
-    """The version that is needed is part of the text."""
+    """The text contains the required version."""
     cause = Unsupported("It needs Supervisor 17.8 or later", since="17.8")
     error = translate_error(HomeAssistantError, cause, "kiosk")
     assert error.translation_placeholders == {"device": "kiosk", "version": "17.8"}
     assert result_of(error) == "unsupported"
 
 
-def test_texts_are_whole() -> None:
-    """No text has a place for an English reason, but for the sentence of a device."""
+def test_texts_have_no_english_placeholder() -> None:
+    """No text has a placeholder for an English reason, except for the quoted text of a device."""
     texts = TRANSLATIONS["exceptions"].items()
     assert [key for key, text in texts if "{reason}" in text["message"]] == [
         "bad_request"
@@ -175,7 +175,7 @@ def test_texts_are_whole() -> None:
 
 
 def test_account_behind_a_firewall() -> None:
-    """A firewall that refuses says nothing about the key of an account."""
+    """A refusal by a firewall does not report an invalid key."""
     cause: BalenaError = CloudError("HTTP status 403", Reason.BLOCKED)
     error = translate_account_error(HomeAssistantError, cause, "demo")
     assert error.translation_key == "account_blocked"
@@ -186,7 +186,7 @@ class TestAccount:
 
     @pytest.fixture
     def kiosk(self, hass: HomeAssistant, account: MockConfigEntry) -> str:
-        """Return the id of the device in the registry."""
+        """Return the registry id of the device."""
         registry = dr.async_get(hass)
         devices = dr.async_entries_for_config_entry(registry, account.entry_id)
         (found,) = (item.id for item in devices if item.name == "kiosk-lobby")
@@ -195,7 +195,7 @@ class TestAccount:
     async def test_tunnel_refused(
         self, hass: HomeAssistant, kiosk: str, cloud_device: CloudDevice
     ) -> None:
-        """A command that the VPN does not let through was not sent."""
+        """A command that the VPN refused is reported as not sent."""
         cloud_device.tunnel_error = "refused"
         outcome = await ask(hass, "reboot", device_id=kiosk)
         assert outcome["result"] == "device_offline"
@@ -204,7 +204,7 @@ class TestAccount:
     async def test_firewall(
         self, hass: HomeAssistant, kiosk: str, cloud: CloudServer
     ) -> None:
-        """The page of a firewall is no word about the permissions of the key."""
+        """The error page of a firewall does not report a missing permission."""
         fault = Fault.status(403, PAGE, "text/html")
         cloud.faults.add("POST", "/supervisor/v1/reboot", fault)
         outcome = await ask(hass, "reboot", device_id=kiosk)
@@ -212,7 +212,7 @@ class TestAccount:
         assert outcome["message"].startswith("A proxy or firewall refused")
 
     async def test_tag_that_is_refused(self, hass: HomeAssistant, kiosk: str) -> None:
-        """The reason of the balena API is told."""
+        """The reason of the balena API is reported."""
         outcome = await ask(
             hass, "set_tags", device_id=kiosk, tags={"io.balena.x": "1"}
         )
@@ -226,7 +226,7 @@ class TestAccount:
         cloud: CloudServer,
         fleet: Fleet,
     ) -> None:
-        """The errors of a fleet are one line per device, of ten devices at most."""
+        """The error of a fleet has one line per device, for at most ten devices."""
         for number in range(12):
             cloud.make_device(fleet, f"kiosk-{number}").device.lock()
         assert await hass.config_entries.async_setup(account_entry.entry_id)

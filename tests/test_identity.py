@@ -1,5 +1,6 @@
-"""Who a device is, and that commands and keys go to no other device."""
+"""The identity of a device: commands and keys reach no other device."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -17,7 +18,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
-from simulator import Device, Fault, SupervisorServer
+from simulator import CloudDevice, CloudServer, Device, Fault, Fleet, SupervisorServer
 
 from . import pass_time, state_of
 
@@ -28,7 +29,7 @@ MADE_UP_MAC = "02:42:ac:11:00:02"
 
 
 def identity(*addresses: str, uuid: str | None = None) -> DeviceIdentity:
-    """Return an identity; the address of the modem is known to be shared."""
+    """Return an identity, with the MAC address of the modem as a shared one."""
     return DeviceIdentity.create(addresses, shared={MODEM_MAC}, uuid=uuid)
 
 
@@ -57,10 +58,10 @@ def test_evidence(one: DeviceIdentity, other: DeviceIdentity, match: Match) -> N
 
 
 class Site:
-    """Two devices with keys of their own, at two addresses with the same port."""
+    """Two devices with their own keys, at two addresses with the same port."""
 
     def __init__(self, hass: HomeAssistant) -> None:
-        """Create the devices; nothing is served yet."""
+        """Create the devices without serving them."""
         self.hass = hass
         self.lobby = self._device("kiosk-lobby", LOBBY_MAC, "a" * 32)
         self.entrance = self._device("kiosk-entrance", ENTRANCE_MAC, "b" * 32)
@@ -73,7 +74,7 @@ class Site:
         return device
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Serve the devices and set up an entry for each."""
+        """Serve the devices, and set up an entry for each."""
         lobby = await stack.enter_async_context(SupervisorServer(self.lobby))
         port = URL(lobby.url).port
         entrance = SupervisorServer(self.entrance, host=THERE, port=port)
@@ -100,7 +101,7 @@ class Site:
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
     async def swap(self) -> None:
-        """Let the devices swap addresses."""
+        """Swap the addresses of the devices."""
         for server in self.servers.values():
             await server.stop()
         lobby, entrance = self.servers["lobby"], self.servers["entrance"]
@@ -132,7 +133,7 @@ class Site:
 
 @pytest.fixture
 async def site(hass: HomeAssistant, _own_integration: None) -> AsyncGenerator[Site]:
-    """Return two devices that are set up."""
+    """Return two devices after their setup."""
     socket_allow_hosts([HERE, THERE])
     async with AsyncExitStack() as stack:
         site = Site(hass)
@@ -154,7 +155,7 @@ async def test_swapped_addresses(site: Site) -> None:
 async def test_swapped_addresses_are_followed(
     hass: HomeAssistant, site: Site, freezer: FrozenDateTimeFactory, local_mode: bool
 ) -> None:
-    """Devices that swap addresses are found by their leases, and nobody is asked for a key."""
+    """Devices that swap addresses are found by their leases, without reauthentication."""
     site.lobby.local_mode = site.entrance.local_mode = local_mode
     await site.swap()
     await pass_time(hass, freezer)
@@ -188,7 +189,7 @@ async def test_key_is_not_sent_to_the_holder_of_a_lease(
 
 
 async def test_command_that_destroys_nothing(site: Site) -> None:
-    """A blink does not reach another device either, which needs no key in local mode."""
+    """A blink does not reach another device either, although it needs no key in local mode."""
     site.lobby.local_mode = site.entrance.local_mode = True
     await site.swap()
     with pytest.raises(ServiceValidationError, match="Another device answers"):
@@ -216,7 +217,7 @@ async def test_read_at_an_address_that_was_given_away(
 
 @pytest.mark.expects_log("Another device answers")
 async def test_lease_gives_an_address_away(hass: HomeAssistant, site: Site) -> None:
-    """The device that had the address is not shown any longer, without waiting for a poll."""
+    """A lease of the address by another device makes the former device unavailable before the next poll."""
     await site.swap()
     await site.lease(ENTRANCE_MAC, HERE)
     assert state_of(hass, "sensor.kiosk_lobby_status") == "unavailable"
@@ -227,7 +228,7 @@ async def test_lease_gives_an_address_away(hass: HomeAssistant, site: Site) -> N
 async def test_lease_counts_where_there_is_no_other_evidence(
     hass: HomeAssistant, site: Site
 ) -> None:
-    """A device without MAC addresses at an address of another device's lease is not trusted."""
+    """A device without MAC addresses is not trusted at an address that was leased to another device."""
     site.entrance.local_mode = True
     site.entrance.mac_addresses = ()
     await site.swap()
@@ -239,7 +240,7 @@ async def test_lease_counts_where_there_is_no_other_evidence(
 
 @pytest.mark.expects_log("kiosk")
 async def test_lease_of_a_shared_modem(hass: HomeAssistant, site: Site) -> None:
-    """A lease of a MAC address that two devices have leads neither to the other one."""
+    """A lease of a MAC address that two devices have does not change their addresses."""
     await site.servers["lobby"].stop()
     site.servers["entrance"].requests.clear()
     await site.lease(MODEM_MAC, THERE)
@@ -248,11 +249,34 @@ async def test_lease_of_a_shared_modem(hass: HomeAssistant, site: Site) -> None:
     assert not any(site.lobby.api_key in str(item.headers) for item in requests)
 
 
-@pytest.mark.expects_log("Another device answers")
-async def test_person_knows_better_than_a_lease(
-    hass: HomeAssistant, site: Site
+@pytest.mark.expects_log("kiosk")
+async def test_facts_about_another_device(
+    hass: HomeAssistant, site: Site, freezer: FrozenDateTimeFactory
 ) -> None:
-    """An address that a person enters is used although it was leased to another device."""
+    """What another device reports meanwhile is not shown when the device is back."""
+    site.entrance.local_mode = True
+    await site.swap()
+    await pass_time(hass, freezer)
+    await site.swap()
+    await pass_time(hass, freezer)
+    assert state_of(hass, "sensor.kiosk_lobby_status") == "idle"
+    entry_id = site.entries["lobby"].entry_id
+    registry = dr.async_get(hass)
+    (device, *_) = dr.async_entries_for_config_entry(registry, entry_id)
+    assert device.name == "kiosk-lobby"
+
+
+async def test_lease_of_the_own_modem(hass: HomeAssistant, site: Site) -> None:
+    """A device stays at its address when the address is leased to a modem like another one's."""
+    await site.lease(MODEM_MAC, HERE)
+    assert state_of(hass, "sensor.kiosk_lobby_status") == "idle"
+    await site.call("reboot", "lobby")
+    assert site.lobby.commands
+
+
+@pytest.mark.expects_log("Another device answers")
+async def test_user_overrules_a_lease(hass: HomeAssistant, site: Site) -> None:
+    """An address that a user enters is used although it was leased to another device."""
     await site.lease(ENTRANCE_MAC, HERE)
     assert state_of(hass, "sensor.kiosk_lobby_status") == "unavailable"
     entry = site.entries["lobby"]
@@ -274,7 +298,7 @@ async def test_person_knows_better_than_a_lease(
 async def test_removed_card_identifies_another_device(
     hass: HomeAssistant, site: Site, freezer: FrozenDateTimeFactory
 ) -> None:
-    """A network card that a device has no more does not make another device pass for it."""
+    """A network card that was removed from a device does not identify it in another one."""
     card = "DC:A6:32:00:00:0C"
     addresses = site.lobby.mac_addresses
     site.lobby.mac_addresses = (*addresses, card)
@@ -299,10 +323,65 @@ async def test_shared_modem(
     assert len(site.lobby.commands) == len(site.entrance.commands) == 1
 
 
+@pytest.fixture
+async def remote(
+    hass: HomeAssistant,
+    site: Site,
+    cloud: CloudServer,
+    fleet: Fleet,
+    account_entry: MockConfigEntry,
+    clock: FrozenDateTimeFactory,
+) -> CloudDevice:
+    """Return a device of an account whose modem is like those of the local devices."""
+    remote = cloud.make_device(
+        fleet, "kiosk-remote", mac_addresses=("DC:A6:32:00:00:0D", MODEM_MAC)
+    )
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.config_entries.async_remove(site.entries["entrance"].entry_id)
+    await pass_time(hass, clock, 70)
+    return remote
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_modem_like_that_of_a_device_of_an_account(
+    hass: HomeAssistant, site: Site, remote: CloudDevice
+) -> None:
+    """A command for a local device does not hold up one for a device of an account."""
+    hold = Fault.hold()
+    site.servers["lobby"].faults.add("POST", "/v1/reboot", hold)
+    rebooting = hass.async_create_task(site.call("reboot", "lobby"))
+    async with asyncio.timeout(5):
+        while not site.lobby.commands:
+            await asyncio.sleep(0.01)
+        await hass.services.async_call(
+            "button",
+            "press",
+            {"entity_id": "button.kiosk_remote_reboot"},
+            blocking=True,
+        )
+    assert not rebooting.done()
+    assert remote.device.commands == [("reboot", {"force": False})]
+    site.servers["lobby"].faults.clear()
+    await rebooting
+
+
+async def test_device_of_an_account_at_the_address(
+    site: Site, remote: CloudDevice
+) -> None:
+    """A modem does not make a device of an account pass for a local one."""
+    remote.device.local_mode = True
+    server = site.servers["lobby"]
+    await server.stop()
+    async with SupervisorServer(remote.device, HERE, server.port):
+        with pytest.raises(ServiceValidationError, match="Another device answers"):
+            await site.call("blink", "lobby")
+    assert not remote.device.commands
+
+
 async def test_addresses_are_learned(
     hass: HomeAssistant, site: Site, freezer: FrozenDateTimeFactory
 ) -> None:
-    """A new network card becomes known by the key, and the device stays the same."""
+    """The MAC address of a new network card is stored after the key confirmed the device."""
     site.lobby.mac_addresses = ("DC:A6:32:00:00:0C",)
     await pass_time(hass, freezer)
     assert "dc:a6:32:00:00:0c" in site.entries["lobby"].data["mac_addresses"]
@@ -312,7 +391,7 @@ async def test_addresses_are_learned(
 async def test_addresses_are_learned_later(
     hass: HomeAssistant, device: Device, freezer: FrozenDateTimeFactory
 ) -> None:
-    """An entry that was made before the device reported MAC addresses learns them."""
+    """An entry that was created before the device reported MAC addresses stores them later."""
     async with SupervisorServer(device) as server:
         entry = MockConfigEntry(
             domain=DOMAIN,

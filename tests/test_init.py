@@ -1,4 +1,4 @@
-"""A device is set up, and unloaded."""
+"""Setup and unloading of a device."""
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -16,7 +16,7 @@ from . import pass_time, service_name
 
 
 async def test_load_and_unload(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
-    """A device in reach is loaded, and leaves nothing behind when it is unloaded."""
+    """A local device is loaded, and leaves nothing behind when it is unloaded."""
     assert loaded.state is ConfigEntryState.LOADED
     assert await hass.config_entries.async_unload(loaded.entry_id)
     assert loaded.state is ConfigEntryState.NOT_LOADED
@@ -41,7 +41,7 @@ async def test_entry_of_a_newer_version(
     minor_version: int,
     state: ConfigEntryState,
 ) -> None:
-    """After a downgrade, an entry loads as long as its major version is the same."""
+    """After a downgrade, an entry loads if its major version is the same."""
     hass.config_entries.async_update_entry(
         entry, version=version, minor_version=minor_version
     )
@@ -54,14 +54,14 @@ async def test_device_registry(
     loaded: MockConfigEntry,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """The device is registered with all that is known of it, its services below it."""
+    """The device and its services are registered with all known facts."""
     entry = device_registry.async_get_device_by_identifier(
         (DOMAIN, "dc:a6:32:00:00:01"), loaded.entry_id
     )
     assert entry is not None
     assert entry.name == "holy-wildflower"
     assert entry.manufacturer == "balena"
-    assert entry.model == "genericx86-64-ext"
+    assert (entry.model, entry.model_id) == (None, "genericx86-64-ext")
     assert entry.sw_version == "balenaOS 6.5.4"
     services = dr.async_entries_for_parent_device(device_registry, entry.id)
     assert {service.name for service in services} == {
@@ -73,7 +73,7 @@ async def test_device_registry(
 async def test_away_at_start(
     hass: HomeAssistant, entry: MockConfigEntry, device: Device
 ) -> None:
-    """A device that is away is tried again later."""
+    """The setup of an unreachable device is retried."""
     await device.power_off()
     await hass.config_entries.async_setup(entry.entry_id)
     assert entry.state is ConfigEntryState.SETUP_RETRY
@@ -87,7 +87,7 @@ async def test_key_refused_at_start(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A key that is refused for more than a minute asks for another one, and is tried again."""
+    """A key that is refused for more than a minute starts reauthentication, and the setup is retried."""
     key, device.api_key = device.api_key, "0" * 32
     await hass.config_entries.async_setup(entry.entry_id)
     assert entry.state is ConfigEntryState.SETUP_RETRY
@@ -113,7 +113,7 @@ async def test_key_refused_at_start(
 async def test_bad_answer_at_start(
     hass: HomeAssistant, entry: MockConfigEntry, server: SupervisorServer, fault: Fault
 ) -> None:
-    """A device that answers badly is tried again later."""
+    """The setup of a device with an invalid response is retried."""
     server.faults.add("GET", "/v1/device", fault)
     await hass.config_entries.async_setup(entry.entry_id)
     assert entry.state is ConfigEntryState.SETUP_RETRY
@@ -125,7 +125,7 @@ async def test_environment(
     server: SupervisorServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The device that Home Assistant runs on is reached by the address and key of today."""
+    """Home Assistant's own device is reached with the current address and key of the environment."""
     monkeypatch.setenv("RESIN_SUPERVISOR_ADDRESS", server.url)
     monkeypatch.setenv("RESIN_SUPERVISOR_API_KEY", device.app_key())
     entry = MockConfigEntry(
@@ -140,7 +140,7 @@ async def test_environment(
 
 @pytest.mark.expects_log("does not contain the address of the Supervisor")
 async def test_environment_is_gone(hass: HomeAssistant) -> None:
-    """Without the environment there is no way to the device."""
+    """Without the environment variables, the setup fails."""
     entry = MockConfigEntry(
         domain=DOMAIN, data={"connection": "environment", "mac_addresses": []}
     )
@@ -157,7 +157,7 @@ async def test_removal_by_hand(
     device: Device,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """Neither a device nor its services can be removed by hand while they are there."""
+    """Existing devices and services cannot be removed by the user."""
     assert await async_setup_component(hass, "config", {})
     client = await hass_ws_client(hass)
     (parent,) = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
@@ -174,7 +174,7 @@ async def test_removal_by_hand_while_it_is_away(
     device: Device,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """A device is not gone only because its entry cannot be set up."""
+    """A device whose entry is not set up cannot be removed either."""
     assert await async_setup_component(hass, "config", {})
     client = await hass_ws_client(hass)
     (item,) = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)

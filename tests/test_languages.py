@@ -1,4 +1,4 @@
-"""Every language has every text, with what stands in it."""
+"""Every language has every translation, with its placeholders."""
 
 from collections.abc import Iterator
 import json
@@ -10,12 +10,12 @@ import pytest
 from .translations import FOLDER, TRANSLATIONS, placeholders
 
 LANGUAGES: Final = ("de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt-BR", "sv")
-# Names that are the same in all languages, and words that one language has of another.
+# Names that are the same in all languages, and loanwords.
 UNTRANSLATED: Final = 0.2
 
 
 def flattened(texts: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """Go through all texts by their paths."""
+    """Yield all texts and their paths."""
     for key, value in texts.items():
         where = f"{path}.{key}" if path else key
         if isinstance(value, dict):
@@ -34,14 +34,14 @@ def texts_in(language: str) -> dict[str, str]:
 
 
 def test_languages() -> None:
-    """There are no other languages than those that are looked after."""
+    """Only maintained languages exist."""
     files = Path(FOLDER, "translations").iterdir()
     assert {file.name for file in files} == {f"{item}.json" for item in LANGUAGES}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_complete(language: str) -> None:
-    """A language has the texts that English has, in the same order, and none is empty."""
+    """A language has the same texts as English, in the same order, and none is empty."""
     texts = texts_in(language)
     assert list(texts) == list(ENGLISH)
     assert all(text.strip() == text != "" for text in texts.values())
@@ -49,7 +49,7 @@ def test_complete(language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_placeholders(language: str) -> None:
-    """What stands in a text in English stands in it in every language."""
+    """A text has the same placeholders in every language."""
     texts = texts_in(language)
     wrong = {
         key: text
@@ -61,7 +61,7 @@ def test_placeholders(language: str) -> None:
 
 @pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"en"}))
 def test_translated(language: str) -> None:
-    """Sentences are translated, all of them; of names only few are the same."""
+    """All sentences are translated. Only few names are the same as in English."""
     texts = texts_in(language)
     same = [key for key, text in texts.items() if text == ENGLISH[key]]
     assert not [key for key in same if len(ENGLISH[key].split()) > 3]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 import json
+import re
 from typing import Any
 from unittest.mock import patch
 
@@ -14,16 +15,19 @@ import voluptuous as vol
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 from simulator import (
     App,
     CloudDevice,
+    CloudServer,
     Device,
     Fault,
     Release,
     Service,
     SupervisorServer,
 )
+
+from . import state_of
 
 APP_ID = 1658654
 JOURNAL = ("POST", "/v2/journal-logs")
@@ -94,7 +98,11 @@ async def test_entries(hass: HomeAssistant, device_id: str) -> None:
                 "time": "2026-11-23T11:00:00+00:00",
                 "source": "redis",
                 "message": "redis failed",
+                "service": "redis",
+                "level": "error",
                 "is_error": True,
+                "is_stderr": True,
+                "is_system": False,
             }
         ],
     }
@@ -289,7 +297,9 @@ async def test_what_is_read_is_bounded(
 @pytest.fixture
 def impatient() -> Iterator[None]:
     """Have nobody wait for long."""
-    with patch("custom_components.balena_supervisor.device.logs._MAX_SECONDS", 0.3):
+    with patch(
+        "custom_components.balena_supervisor.device.journal_logs._MAX_READ_TIME", 0.3
+    ):
         yield
 
 
@@ -365,28 +375,179 @@ async def test_several_devices(
     hass: HomeAssistant,
     device_id: str,
     account: MockConfigEntry,
+    member_id: str,
     device_registry: dr.DeviceRegistry,
-    cloud_device: CloudDevice,
 ) -> None:
-    """Each device answers for itself; members of a fleet say that they cannot."""
-    fleet_id, member_id = (
-        device.id
-        for device in dr.async_entries_for_config_entry(
-            device_registry, account.entry_id
-        )
-        if not isinstance(device, dr.ChildDeviceEntry)
-    )
+    """Each device answers for itself, also the devices of a fleet."""
+    member = device_registry.async_get(member_id)
+    assert isinstance(member, dr.DeviceEntry)
+    fleet_id = member.via_device_id
     first, second = await outcomes(hass, device_id=[device_id, fleet_id])
     assert first["logs"]["lines"] == 4
-    assert (second["device_id"], second["result"]) == (member_id, "unsupported")
-    assert second["message"] == (
-        "The balena API does not forward the logs of kiosk-lobby."
-        " Add kiosk-lobby as a local device to read them"
-    )
-    assert second["logs"] is None
+    assert (second["device_id"], second["result"]) == (member_id, "ok")
 
-    with pytest.raises(ServiceValidationError, match="does not forward the logs"):
-        await logs(hass, device_id=member_id, service="browser")
+
+class TestAccount:
+    """A device of an account, whose lines the balena API keeps."""
+
+    @pytest.fixture(autouse=True)
+    def journal(self, cloud_device: CloudDevice) -> None:
+        """Give it four lines, an hour apart, of which the API does not get the first one."""
+        device = cloud_device.device
+        device.journal.clear()
+        device.log("NetworkManager", "the cable is in")
+        device.log("browser", "browser began")
+        device.log("signage", "signage failed", priority=3)
+        device.log("balena-supervisor", "all is well")
+        device.journal[:] = [
+            replace(entry, time=BEGIN + timedelta(hours=number))
+            for number, entry in enumerate(device.journal)
+        ]
+
+    async def test_text(self, hass: HomeAssistant, member_id: str) -> None:
+        """The lines have the names of their services."""
+        await hass.config.async_set_time_zone("Europe/Amsterdam")
+        assert await logs(hass, device_id=member_id) == {
+            "lines": 3,
+            "truncated": False,
+            "text": (
+                "2026-11-23T11:00:00.000+01:00 browser: browser began\n"
+                "2026-11-23T12:00:00.000+01:00 signage: signage failed\n"
+                "2026-11-23T13:00:00.000+01:00 Supervisor: all is well"
+            ),
+        }
+
+    async def test_entries(self, hass: HomeAssistant, member_id: str) -> None:
+        """Entries tell standard error and lines of the system apart."""
+        answer = await logs(hass, device_id=member_id, format="entries", lines=2)
+        assert answer["entries"] == [
+            {
+                "time": "2026-11-23T11:00:00+00:00",
+                "source": "signage",
+                "message": "signage failed",
+                "service": "signage",
+                "level": "error",
+                "is_error": True,
+                "is_stderr": True,
+                "is_system": False,
+            },
+            {
+                "time": "2026-11-23T12:00:00+00:00",
+                "source": "Supervisor",
+                "message": "all is well",
+                "service": None,
+                "level": "info",
+                "is_error": False,
+                "is_stderr": False,
+                "is_system": True,
+            },
+        ]
+
+    @pytest.mark.parametrize(
+        ("data", "expected"),
+        [
+            ({"service": "browser"}, ["browser began"]),
+            ({"lines": 1}, ["all is well"]),
+            ({"lines": 1, "service": "signage"}, ["signage failed"]),
+            (
+                {"since": "2026-11-23T11:00:00Z"},
+                ["signage failed", "all is well"],
+            ),
+            ({"until": "2026-11-23T10:30:00Z", "lines": 1}, ["browser began"]),
+        ],
+    )
+    async def test_selection(
+        self,
+        hass: HomeAssistant,
+        member_id: str,
+        data: dict[str, Any],
+        expected: list[str],
+    ) -> None:
+        """A service, a number of lines and a period select among the lines."""
+        assert await messages(hass, device_id=member_id, **data) == expected
+
+    async def test_truncated(self, hass: HomeAssistant, member_id: str) -> None:
+        """The response reports that there were more lines."""
+        assert (await logs(hass, device_id=member_id, lines=2))["truncated"] is True
+
+    async def test_service_as_target(
+        self,
+        hass: HomeAssistant,
+        account: MockConfigEntry,
+        entity_registry: er.EntityRegistry,
+    ) -> None:
+        """A service's own device stands for its logs."""
+        entity = entity_registry.async_get("switch.kiosk_lobby_browser_running")
+        assert entity is not None
+        found = await messages(hass, device_id=entity.device_id)
+        assert found == ["browser began"]
+
+    async def test_device_without_vpn(
+        self,
+        hass: HomeAssistant,
+        account: MockConfigEntry,
+        member_id: str,
+        cloud_device: CloudDevice,
+    ) -> None:
+        """The lines of a device that is off can be read: they show why."""
+        await cloud_device.device.power_off()
+        await account.runtime_data.account.async_refresh()
+        assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "off"
+        assert (await messages(hass, device_id=member_id))[-1] == "all is well"
+
+    async def test_service_that_was_deleted(
+        self, hass: HomeAssistant, member_id: str, cloud: CloudServer
+    ) -> None:
+        """A service that the API does not list any more is named by its id."""
+        cloud.faults.add("GET", "/v7/service", Fault.status(200, '{"d":[]}'))
+        text = (await logs(hass, device_id=member_id, lines=2))["text"]
+        assert re.search(r" service \d+: signage failed", text)
+
+    @pytest.mark.parametrize("field", ["unit", "container_id"])
+    async def test_lines_of_the_host(
+        self, hass: HomeAssistant, member_id: str, field: str
+    ) -> None:
+        """The API has no lines of the host, which the error says."""
+        with pytest.raises(ServiceValidationError, match="only has the log lines of"):
+            await logs(hass, device_id=member_id, **{field: "0" * 12})
+
+    async def test_unknown_service(self, hass: HomeAssistant, member_id: str) -> None:
+        """A service that the device does not have is refused."""
+        with pytest.raises(ServiceValidationError, match="service named nobody"):
+            await logs(hass, device_id=member_id, service="nobody")
+
+    @pytest.mark.parametrize(
+        ("fault", "text"),
+        [
+            (Fault.status(404, "No device with uuid"), "kiosk-lobby no longer exists"),
+            (Fault.status(429, ""), "received too many requests"),
+            (Fault.status(500, ""), "balena API of demo reported an error"),
+            (Fault.status(200, "{}"), "did not answer like a balena API"),
+            (Fault.reset(), "could not reach the balena API of demo"),
+        ],
+    )
+    async def test_api_fails(
+        self,
+        hass: HomeAssistant,
+        member_id: str,
+        cloud: CloudServer,
+        cloud_device: CloudDevice,
+        fault: Fault,
+        text: str,
+    ) -> None:
+        """Errors of the API are about the account, not about the device."""
+        path = f"/device/v2/{cloud_device.device.uuid}/logs"
+        cloud.faults.add("GET", path, fault)
+        with pytest.raises(HomeAssistantError, match=text):
+            await logs(hass, device_id=member_id)
+
+    async def test_token_is_refused(
+        self, hass: HomeAssistant, member_id: str, cloud: CloudServer
+    ) -> None:
+        """A revoked token is asked for again."""
+        cloud.tokens.clear()
+        with pytest.raises(HomeAssistantError, match="API key of demo has expired"):
+            await logs(hass, device_id=member_id)
 
 
 @pytest.mark.parametrize(
@@ -434,6 +595,10 @@ async def test_plain_lines(
             "time": None,
             "source": None,
             "message": "Nov 23 09:00:00 a1b2c3d NetworkManager[1]: the cable is in",
+            "service": None,
+            "level": None,
             "is_error": False,
+            "is_stderr": False,
+            "is_system": False,
         }
     ]

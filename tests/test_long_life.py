@@ -1,4 +1,4 @@
-"""A device leads a long run, and Home Assistant shows what is true of it all the while.
+"""A long run of a device, during which Home Assistant must show correct states.
 
 LIFE_SEED chooses another run. With LIFE_REPORT, the long ones write their figures into that
 file, each between the marks of its generated block.
@@ -32,7 +32,7 @@ from .long_life.events import EVENTS, Event
 from .long_life.home_assistant import RestartableHomeAssistant
 from .long_life.long_run import EXTRA_SERVICES, LongRun
 from .long_life.oracle import Oracle
-from .long_life.report import account_figures, belongings, figures, write_report
+from .long_life.report import account_figures, figures, resource_usage, write_report
 
 SEED: Final = int(os.environ.get("LIFE_SEED", "20261125"))
 REPORT: Final = os.environ.get("LIFE_REPORT")
@@ -40,15 +40,15 @@ TIMINGS: Final = replace(
     Timings.instant(), download=40, apply=12, boot=60, settle=6, crash=10, log=600
 )
 HOUR: Final = 3600
-# Between two events, on average.
+# The average time between two events.
 PAUSE: Final = 60
-# That memory may grow, of what it was.
+# The allowed growth of memory.
 TOLERANCE: Final = 0.02
 
-# A level of the log that no message has.
+# A log level above that of all messages.
 NOTHING: Final = logging.CRITICAL + 1
 
-# What the log may say.
+# The expected log messages.
 ACCOUNT_ABSENCE: Final = "Error fetching demo data"
 ABSENCE: Final = "Error fetching holy-wildflower data"
 REFUSAL: Final = "Authentication failed while fetching"
@@ -58,7 +58,7 @@ EXPECTED: Final = (
     ACCOUNT_ABSENCE,
     "could not authenticate",
     "not ready yet",
-    # A button or a switch that is not there while its device is away.
+    # A button or a switch that does not exist while its device is away.
     "Referenced entities",
     "has not been tested by Home Assistant",
 )
@@ -68,14 +68,14 @@ class LogCounter(logging.Handler):
     """Counts warnings and errors without storing them."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without messages."""
         super().__init__(logging.WARNING)
         self.counts: Counter[str] = Counter()
         self.addFilter(lambda record: record.name != "aiohttp_fast_zlib")
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        """Count one."""
+        """Count a message."""
         text = record.getMessage()
         known = (part for part in EXPECTED if part in text)
         self.counts[next(known, text)] += 1
@@ -83,21 +83,21 @@ class LogCounter(logging.Handler):
 
 @pytest.fixture(autouse=True)
 def _only_expected_logs() -> None:
-    """Leave the log to what counts it."""
+    """Disable the common check of the log, which would store all messages."""
 
 
 @pytest.fixture
 def log_counts(
     caplog: pytest.LogCaptureFixture, pytestconfig: pytest.Config
 ) -> Generator[Counter[str]]:
-    """Count what the log says; pytest itself would keep it, with all that its errors hold."""
+    """Count log messages without storing them and the objects of their errors."""
     plugin = pytestconfig.pluginmanager.get_plugin("logging-plugin")
     assert plugin is not None
     caplog.set_level(NOTHING)
     plugin.report_handler.setLevel(NOTHING)
     root = logging.getLogger()
     root.setLevel(logging.WARNING)
-    # Callbacks look slow to it where a test moves the clock.
+    # asyncio reports slow callbacks when a test changes the clock.
     caplog.set_level(NOTHING, "asyncio")
     root.addHandler(handler := LogCounter())
     yield handler.counts
@@ -107,7 +107,7 @@ def log_counts(
 
 @pytest.fixture
 def entity_registry_enabled_by_default() -> Generator[None]:
-    """Enable all entities, without keeping who asked."""
+    """Enable all entities, without a mock that stores all calls."""
     with patch(
         "homeassistant.helpers.entity.Entity.entity_registry_enabled_default", new=True
     ):
@@ -116,7 +116,7 @@ def entity_registry_enabled_by_default() -> Generator[None]:
 
 @pytest.fixture
 def device() -> Device:
-    """Return a device that takes its time."""
+    """Return a device with realistic durations."""
     return Device(timings=TIMINGS)
 
 
@@ -141,16 +141,16 @@ async def run(
 
 @pytest.fixture
 def traced() -> Generator[None]:
-    """Keep account of memory."""
+    """Trace memory allocations."""
     tracemalloc.start()
     yield
     tracemalloc.stop()
 
 
-async def live[LifeT: (LongRun, AccountRun)](
+async def run_events[LifeT: (LongRun, AccountRun)](
     run: LifeT, hours: float, events: Mapping[str, Event[LifeT]]
 ) -> None:
-    """Let one thing happen after the other, and be well in the end."""
+    """Trigger random events, and finally solve all problems."""
     weights = [event.weight for event in events.values()]
     end = monotonic() + hours * HOUR
     while monotonic() < end:
@@ -158,12 +158,12 @@ async def live[LifeT: (LongRun, AccountRun)](
         (name,) = run.random.choices(list(events), weights)
         run.note(name)
         await events[name].happen(run)
-        await run.home_assistant.calm()
-    await run.come_to_rest()
+        await run.home_assistant.wait_until_idle()
+    await run.restore_everything()
 
 
 @pytest.fixture
-async def account_life(
+async def account_run(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     cloud: CloudServer,
@@ -171,7 +171,7 @@ async def account_life(
     entity_registry_enabled_by_default: None,
     pytestconfig: pytest.Config,
 ) -> AsyncGenerator[AccountRun]:
-    """Return the life of an account of two fleets, in which all devices were once."""
+    """Return the run of an account with two fleets."""
     pytestconfig.get_terminal_writer().line(f"LIFE_SEED={SEED}")
     fleets = [
         cloud.add_fleet(name, release=releases(name)[0])
@@ -180,6 +180,7 @@ async def account_life(
     unique_id = f"127.0.0.1_{cloud.tokens[token].actor}"
     entry = MockConfigEntry(
         domain=DOMAIN,
+        minor_version=2,
         title="demo",
         unique_id=unique_id,
         data={
@@ -189,7 +190,11 @@ async def account_life(
             "url": cloud.url,
             "verify_ssl": True,
         },
-        options={"fleets": [fleet.id for fleet in fleets], "services": True},
+        options={
+            "fleets": [fleet.id for fleet in fleets],
+            "services": True,
+            "details": True,
+        },
     )
     home_assistant = RestartableHomeAssistant(hass, freezer)
     oracle = AccountOracle(cloud, unique_id)
@@ -204,24 +209,24 @@ async def account_life(
 
 
 def assert_log_is_brief(run: LongRun, log_counts: Counter[str]) -> None:
-    """Fail when the log has other warnings, or more than one of each absence."""
+    """Fail if the log has unexpected warnings, or more than one per outage."""
     assert set(log_counts) <= set(EXPECTED)
     assert log_counts[ABSENCE] + log_counts[REFUSAL] <= run.counts["troubles"]
 
 
 @pytest.mark.timeout(240)
 async def test_hour(run: LongRun, log_counts: Counter[str]) -> None:
-    """Whatever happens, what is shown was true at the last poll or later, and the log is brief."""
-    await live(run, 1, EVENTS)
+    """All shown states were true at the last poll or later, and the log is short."""
+    await run_events(run, 1, EVENTS)
     assert_log_is_brief(run, log_counts)
 
 
 @pytest.mark.timeout(240)
 async def test_hour_of_an_account(
-    account_life: AccountRun, log_counts: Counter[str]
+    account_run: AccountRun, log_counts: Counter[str]
 ) -> None:
-    """Devices of an account come, go and move, and what is shown is true within a poll."""
-    await live(account_life, 1, ACCOUNT_EVENTS)
+    """Devices of an account join, leave and move, and all states are correct within one poll."""
+    await run_events(account_run, 1, ACCOUNT_EVENTS)
     assert set(log_counts) <= set(EXPECTED)
 
 
@@ -239,18 +244,18 @@ async def test_nothing_is_left_behind(
         for name, event in EVENTS.items()
         if name != "a restart of Home Assistant"
     }
-    # Home Assistant remembers entities that are gone, so that they may come again.
+    # Home Assistant stores removed entities, so that it can restore them.
     await run.wait(20)
     for name in EXTRA_SERVICES:
         run.device.add_service(Service(name))
-    await live(run, 2, events)
-    early = await run.belongings()
-    await live(run, 22, events)
-    late = await run.belongings()
+    await run_events(run, 2, events)
+    early = await run.resource_usage()
+    await run_events(run, 22, events)
+    late = await run.resource_usage()
     write_report(
         REPORT,
         "what is left behind",
-        figures(SEED, run.counts) | belongings(early, late),
+        figures(SEED, run.counts) | resource_usage(early, late),
     )
     assert_log_is_brief(run, log_counts)
     assert late.sockets <= early.sockets
@@ -261,8 +266,8 @@ async def test_nothing_is_left_behind(
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_day(run: LongRun, log_counts: Counter[str]) -> None:
-    """The same holds for a whole day."""
-    await live(run, 24, EVENTS)
+    """The same applies to a whole day."""
+    await run_events(run, 24, EVENTS)
     assert_log_is_brief(run, log_counts)
     write_report(REPORT, "a day", figures(SEED, run.counts))
 
@@ -270,22 +275,22 @@ async def test_day(run: LongRun, log_counts: Counter[str]) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_day_of_an_account(
-    traced: None, account_life: AccountRun, log_counts: Counter[str]
+    traced: None, account_run: AccountRun, log_counts: Counter[str]
 ) -> None:
-    """The same holds for a whole day, and there is no more after it than after two hours."""
+    """The same applies to a whole day, without a growth of memory, connections or tasks."""
     events = {
         name: event
         for name, event in ACCOUNT_EVENTS.items()
         if name != "a restart of Home Assistant"
     }
-    await live(account_life, 2, events)
-    early = await account_life.belongings()
-    await live(account_life, 22, events)
-    late = await account_life.belongings()
+    await run_events(account_run, 2, events)
+    early = await account_run.resource_usage()
+    await run_events(account_run, 22, events)
+    late = await account_run.resource_usage()
     write_report(
         REPORT,
         "an account",
-        account_figures(SEED, account_life.counts) | belongings(early, late),
+        account_figures(SEED, account_run.counts) | resource_usage(early, late),
     )
     assert set(log_counts) <= set(EXPECTED)
     assert late.tasks <= early.tasks

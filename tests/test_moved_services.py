@@ -1,4 +1,4 @@
-"""Services of a device that moves to another fleet, or whose app gets another id, stay the same."""
+"""Services keep their registry entries when a device changes its fleet, or an app its id."""
 
 from dataclasses import dataclass
 
@@ -18,14 +18,14 @@ MAIN = "switch.holy_wildflower_main_running"
 
 
 @dataclass
-class Given:
-    """What a person gave to a service."""
+class Customization:
+    """The names, ids and aliases that a user gave to a service."""
 
     entity_id: str
     device_id: str
 
     @classmethod
-    def by_person(cls, hass: HomeAssistant, entity_id: str) -> Given:
+    def customize(cls, hass: HomeAssistant, entity_id: str) -> Customization:
         """Give the switch of a service another id, a name and an alias, and its device a name."""
         entities, devices = er.async_get(hass), dr.async_get(hass)
         entity = entities.async_update_entity(
@@ -39,7 +39,7 @@ class Given:
         return cls("switch.screen", entity.device_id)
 
     def assert_kept(self, hass: HomeAssistant, unique_id: str) -> None:
-        """Assert that nothing of it is lost, and that the switch works."""
+        """Assert that all of them are kept, and that the switch works."""
         entity = er.async_get(hass).async_get(self.entity_id)
         assert entity is not None
         assert entity.unique_id == unique_id
@@ -65,7 +65,7 @@ def services_of(hass: HomeAssistant, entry: MockConfigEntry) -> list[str]:
 
 @pytest.fixture
 def other_fleet(cloud: CloudServer) -> Fleet:
-    """Return another fleet, one of whose services is also in the first."""
+    """Return another fleet, which has one service in common with the first."""
     services = (Service("browser", image="other"), Service("camera", image="camera"))
     return cloud.add_fleet("doors", release=Release("c0ffee", services=services))
 
@@ -79,7 +79,7 @@ async def both(
     other_fleet: Fleet,
 ) -> MockConfigEntry:
     """Return the entry of the account with both fleets, set up."""
-    options = {"fleets": [fleet.id, other_fleet.id], "services": True}
+    options = {"fleets": [fleet.id, other_fleet.id], "services": True, "details": True}
     hass.config_entries.async_update_entry(account_entry, options=options)
     assert await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -94,8 +94,8 @@ async def test_other_fleet(
     cloud_device: CloudDevice,
     other_fleet: Fleet,
 ) -> None:
-    """A service that is in both fleets keeps all that a person gave it."""
-    given = Given.by_person(hass, BROWSER)
+    """A service that both fleets have keeps its registry entries."""
+    given = Customization.customize(hass, BROWSER)
     await hass.async_block_till_done()
     cloud.move_device(cloud_device.device.uuid, other_fleet)
     for _ in range(3):
@@ -112,8 +112,8 @@ async def test_other_fleet_while_home_assistant_is_off(
     cloud_device: CloudDevice,
     other_fleet: Fleet,
 ) -> None:
-    """A move is also noticed at the start."""
-    given = Given.by_person(hass, BROWSER)
+    """A move while Home Assistant was off is detected at the start."""
+    given = Customization.customize(hass, BROWSER)
     await hass.config_entries.async_unload(both.entry_id)
     cloud.move_device(cloud_device.device.uuid, other_fleet)
     await hass.config_entries.async_setup(both.entry_id)
@@ -128,8 +128,8 @@ async def test_other_app_id(
     loaded: MockConfigEntry,
     device: Device,
 ) -> None:
-    """The services of a local device are the same under another app id."""
-    given = Given.by_person(hass, MAIN)
+    """The services of a local device keep their registry entries under another app id."""
+    given = Customization.customize(hass, MAIN)
     await hass.async_block_till_done()
     (app,) = device.apps.values()
     device.apps.clear()
@@ -152,7 +152,7 @@ async def test_two_apps(
     loaded: MockConfigEntry,
     device: Device,
 ) -> None:
-    """A second app with services of the same names does not take them from the first."""
+    """A second app with services of the same names does not take over the registry entries of the first."""
     before = services_of(hass, loaded)
     (app,) = device.apps.values()
     device.run_app(App(4711, "second", app.release))
@@ -168,7 +168,7 @@ async def test_two_new_apps(
     loaded: MockConfigEntry,
     device: Device,
 ) -> None:
-    """With two new apps it is unknown which service is the old one, and both are new."""
+    """With two new apps, the old service cannot be identified, and both services are new."""
     (app,) = device.apps.values()
     device.apps.clear()
     device.containers.clear()

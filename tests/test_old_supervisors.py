@@ -1,4 +1,4 @@
-"""Old Supervisors: what a person sees of their locks, health, logs and services."""
+"""Old Supervisors: locks, health, logs and services as users see them."""
 
 import asyncio
 from collections.abc import Generator
@@ -50,14 +50,14 @@ def device(request: pytest.FixtureRequest) -> Device:
 
 @pytest.fixture
 def _on_the_device(monkeypatch: pytest.MonkeyPatch, server: SupervisorServer) -> None:
-    """Run on the device itself: before 7.12, only its environment tells the app."""
+    """Run on the device itself: before 7.12, only its environment contains the app id."""
     monkeypatch.setenv("RESIN_SUPERVISOR_ADDRESS", server.url)
     monkeypatch.setenv("RESIN_APP_ID", str(APP_ID))
 
 
 @pytest.fixture
 def _short_patience() -> Generator[None]:
-    """Wait only shortly for a response that never arrives."""
+    """Shorten the timeout for a response that never arrives."""
     with patch(
         "custom_components.balena_supervisor.client.supervisor.SILENT_LOCK_TIMEOUT", 0.2
     ):
@@ -84,7 +84,7 @@ async def logs(hass: HomeAssistant, device_id: str, **data: Any) -> dict[str, An
 
 
 def count(server: SupervisorServer, path: str) -> int:
-    """Return how many requests for a path arrived."""
+    """Return the number of requests for a path."""
     return sum(request.path == path for request in server.requests)
 
 
@@ -94,7 +94,7 @@ def count(server: SupervisorServer, path: str) -> int:
 async def test_silent_lock(
     hass: HomeAssistant, device: Device, device_id: str, action: str
 ) -> None:
-    """A command that a lock swallows is probably locked, and the next one goes on."""
+    """A command without a response because of a lock is reported as probably locked, and the next one is sent."""
     device.lock()
     async with asyncio.timeout(5):
         with pytest.raises(HomeAssistantError, match="use an action with force") as err:
@@ -110,7 +110,7 @@ async def test_silent_lock(
 async def test_queue_goes_on_after_a_silent_lock(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """A command that waits behind a swallowed one is sent when that one is given up."""
+    """A command that waits behind such a command is sent after the timeout."""
     device.lock()
     async with asyncio.timeout(5):
         first, second = await asyncio.gather(
@@ -132,7 +132,7 @@ async def test_queue_goes_on_after_a_reload(
     device_id: str,
     server: SupervisorServer,
 ) -> None:
-    """A swallowed command holds up the commands of the reloaded entry only shortly."""
+    """Such a command delays the commands of a reloaded entry only until the timeout."""
     device.lock()
     path = f"/v2/applications/{APP_ID}/stop-service"
     first = hass.async_create_task(call(hass, "stop_service", device_id, **MAIN))
@@ -159,24 +159,26 @@ async def test_force_overrides_a_silent_lock(
 
 
 @pytest.mark.parametrize(
-    ("device", "key"),
+    ("device", "key", "holder"),
     [
-        ("6.6.11", "locked"),
-        ("7.25.13", "locked"),
-        ("10.8.0", "locked"),
-        ("12.11.0", "locked_by_service"),
+        ("6.6.11", "locked", None),
+        ("7.25.13", "locked", None),
+        ("10.8.0", "locked", None),
+        ("12.11.0", "locked_by_service", "main"),
     ],
     indirect=["device"],
 )
 async def test_lock_is_told(
-    hass: HomeAssistant, device: Device, device_id: str, key: str
+    hass: HomeAssistant, device: Device, device_id: str, key: str, holder: str | None
 ) -> None:
-    """A lock is told as one, with the hint at force, and shown until a command passes."""
+    """A lock is reported with the button that overrides it, until a command succeeds."""
     device.lock()
-    with pytest.raises(HomeAssistantError, match="use an action with force") as err:
+    with pytest.raises(HomeAssistantError, match="press Override update lock") as err:
         await call(hass, "restart", device_id, app_id=APP_ID)
     assert err.value.translation_key == key
-    assert state_of(hass, LOCK) == "on"
+    state = hass.states.get(LOCK)
+    assert state is not None
+    assert (state.state, state.attributes["service"]) == ("on", holder)
     await call(hass, "restart", device_id, app_id=APP_ID, force=True)
     assert state_of(hass, LOCK) == "off"
 
@@ -196,7 +198,7 @@ async def test_command_that_ignores_locks(
     action: str,
     data: dict[str, Any],
 ) -> None:
-    """The success of a command that does not look at locks does not prove that there is none."""
+    """The success of a command that ignores locks does not clear the lock."""
     device.lock()
     with pytest.raises(HomeAssistantError):
         await call(hass, "reboot", device_id)
@@ -214,7 +216,7 @@ async def test_unhealthy_without_an_answer(
     device: Device,
     server: SupervisorServer,
 ) -> None:
-    """A Supervisor that does not answer whether it is healthy is asked once in five minutes."""
+    """A Supervisor that does not respond to a health check is checked once in five minutes."""
     assert state_of(hass, PROBLEM) == "off"
     device.healthy = False
     server.requests.clear()
@@ -239,7 +241,7 @@ async def test_unhealthy_until_an_update(
     loaded: MockConfigEntry,
     device: Device,
 ) -> None:
-    """A new version of the Supervisor is asked at once."""
+    """After an update of the Supervisor, its health is checked at once."""
     device.healthy = False
     with patch.object(Endpoint.HEALTHY, "timeout", 0.1):
         await poll(hass, clock)
@@ -257,7 +259,7 @@ async def test_unhealthy(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A Supervisor that answers that it is not healthy has a problem, until the next poll at which it has none."""
+    """A Supervisor that reports a problem has one until the next poll without."""
     device.healthy = False
     await pass_time(hass, freezer)
     assert state_of(hass, PROBLEM) == "on"
@@ -273,7 +275,7 @@ async def test_unhealthy_device_of_an_account(
     fleet: Fleet,
     entity_registry_enabled_by_default: None,
 ) -> None:
-    """A device of an account that does not answer whether it is healthy has a problem, too."""
+    """A device of an account that does not respond to a health check has a problem, too."""
     device = cloud.make_device(fleet, "kiosk-old", supervisor_version="10.8.0")
     device.device.healthy = False
     cloud.proxy_timeout = 0.2
@@ -289,7 +291,7 @@ async def test_newer_supervisor_without_an_answer(
     loaded: MockConfigEntry,
     server: SupervisorServer,
 ) -> None:
-    """Of a newer Supervisor that does not answer, nobody knows whether it is healthy."""
+    """The health of a newer Supervisor that does not respond is unknown."""
     server.faults.add("GET", "/v1/healthy", Fault.hang())
     with patch.object(Endpoint.HEALTHY, "timeout", 0.1):
         await poll(hass, clock)
@@ -300,7 +302,7 @@ async def test_newer_supervisor_without_an_answer(
 async def test_logs_of_a_service(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """The log of a service has no line of another service or of the host."""
+    """The log of a service contains no line of another service or of the host."""
     device.run_app(OTHER)
     device.journal.clear()
     for number in range(4):
@@ -320,7 +322,7 @@ async def test_logs_of_a_service(
 async def test_logs_of_a_container(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """The log of a container has no line of another one."""
+    """The log of a container contains no line of another one."""
     device.run_app(OTHER)
     device.journal.clear()
     device.log("main", "of main")
@@ -334,7 +336,7 @@ async def test_logs_of_a_container(
 async def test_logs_of_a_service_are_refused(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """Lines without their container cannot be filtered."""
+    """A Supervisor whose lines do not contain their container refuses the log of a service."""
     with pytest.raises(ServiceValidationError, match=r"needs Supervisor 10\.3"):
         await logs(hass, device_id, service="main")
 
@@ -343,7 +345,7 @@ async def test_logs_of_a_service_are_refused(
 async def test_only_service_is_commanded_by_its_app(
     hass: HomeAssistant, device: Device, device_id: str, server: SupervisorServer
 ) -> None:
-    """A Supervisor that does not find services by name stops the app of the only one."""
+    """A Supervisor that does not find services by name commands the app of the only service."""
     await call(hass, "stop_service", device_id, **MAIN)
     assert count(server, f"/v1/apps/{APP_ID}/stop") == 1
     assert [name for name, _ in device.commands] == ["stop_service"]
@@ -357,7 +359,7 @@ async def test_service_of_several(
     device_id: str,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A service that such a Supervisor cannot find is refused with the version that can."""
+    """One of several services is refused with the version that is required."""
     services = (Service("main"), Service("redis"))
     device.run_app(App(APP_ID, "demo-fleet", Release("b" * 32, 2, services)))
     await pass_time(hass, freezer)
@@ -371,7 +373,7 @@ async def test_service_of_several(
 async def test_stopped_service(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """A service that the Supervisor calls "Stopping" for good is off."""
+    """A service that stays "Stopping" is off."""
     assert state_of(hass, RUNNING) == "on"
     await call(hass, "stop_service", device_id, **MAIN)
     assert device.containers[APP_ID, "main"].status == "Stopping"
@@ -382,7 +384,7 @@ async def test_stopped_service(
 
 @pytest.mark.parametrize("device", ["7.25.13", "10.6.32"], indirect=True)
 async def test_target_state(hass: HomeAssistant, device_id: str) -> None:
-    """What is in local mode only is refused as such."""
+    """An action that requires local mode is refused with the reason."""
     with pytest.raises(ServiceValidationError, match="only in local mode"):
         await hass.services.async_call(
             DOMAIN,
@@ -397,7 +399,7 @@ async def test_target_state(hass: HomeAssistant, device_id: str) -> None:
 async def test_page_is_not_shown(
     hass: HomeAssistant, loaded: MockConfigEntry, device_id: str
 ) -> None:
-    """The page with which a Supervisor refuses a new key is not shown to people."""
+    """The error page of a Supervisor that cannot create a new key is not shown."""
     with pytest.raises(HomeAssistantError) as error:
         await call(hass, "regenerate_api_key", device_id)
     assert "<" not in str(error.value)
@@ -407,7 +409,7 @@ async def test_page_is_not_shown(
 async def test_repair(
     hass: HomeAssistant, loaded: MockConfigEntry, issue_registry: ir.IssueRegistry
 ) -> None:
-    """The repair says which versions are tested."""
+    """The repair issue lists the tested versions."""
     (issue,) = issue_registry.issues.values()
     assert issue.translation_key == "supervisor_too_old"
     texts = TRANSLATIONS["issues"]["supervisor_too_old"]
@@ -429,7 +431,7 @@ async def test_adding(
     server: SupervisorServer,
     result: FlowResultType,
 ) -> None:
-    """Before 1.14 a device refuses every key in a header, so that it cannot be added."""
+    """A device before 1.14 accepts no key in a header, and cannot be added."""
     flow = await hass.config_entries.flow.async_init(
         DOMAIN, context={"source": SOURCE_USER}
     )

@@ -1,4 +1,4 @@
-"""A person can choose services that may end by themselves."""
+"""The user can select services that may end by themselves."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ NAME = "kiosk_lobby"
 async def test_one_shot_services(
     hass: HomeAssistant, account: MockConfigEntry, fleet: Fleet
 ) -> None:
-    """The services of all devices can be chosen as services that may end."""
+    """The services of all devices can be selected in the options."""
     flows = hass.config_entries.options
     result = await flows.async_init(account.entry_id)
     schema: Any = result["data_schema"]
     selector = schema.schema["one_shot_services"]
     assert selector.config["options"] == ["browser", "signage"]
-    chosen = {"fleets": [str(fleet.id)], "services": True}
+    chosen = {"fleets": [str(fleet.id)], "services": True, "details": True}
     result = await flows.async_configure(
         result["flow_id"], chosen | {"one_shot_services": ["signage"]}
     )
@@ -35,7 +35,7 @@ async def test_one_shot_services(
 async def test_one_shot_services_of_a_device(
     hass: HomeAssistant, loaded: MockConfigEntry
 ) -> None:
-    """The services of a local device can be chosen, and names that it does not have yet."""
+    """The services of a local device can be selected, and names of future services entered."""
     flows = hass.config_entries.options
     result = await flows.async_init(loaded.entry_id)
     assert result["step_id"] == "device"
@@ -55,7 +55,7 @@ async def test_one_shot_service(
     cloud_device: CloudDevice,
     fleet: Fleet,
 ) -> None:
-    """A service that may end does not count as stopped unexpectedly."""
+    """A selected service that ends does not count as stopped by itself."""
     hass.config_entries.async_update_entry(
         account, options={**account.options, "one_shot_services": ["signage"]}
     )

@@ -1,4 +1,4 @@
-"""Troubles that last are told once, explain themselves, and go by themselves."""
+"""Lasting problems create one repair issue each, which explains the problem and disappears with it."""
 
 import dataclasses
 from http import HTTPStatus
@@ -16,7 +16,11 @@ from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers import (
+    entity_platform,
+    entity_registry as er,
+    issue_registry as ir,
+)
 from homeassistant.setup import async_setup_component
 from simulator import CloudServer, Device, Fault, Fleet, SupervisorServer
 
@@ -24,10 +28,11 @@ from . import fail_at_lock, pass_time, state_of
 
 MINUTE = 61
 HOUR = 3601
+LIMIT = "MAX_ENABLED_ENTITIES_PER_CONFIG_ENTRY"
 
 
 def told(registry: ir.IssueRegistry) -> dict[str, Any]:
-    """Return what is told, by what it is about, with whom it is about."""
+    """Return the active issues: the placeholders by translation key."""
     return {
         str(issue.translation_key): issue.translation_placeholders
         for issue in registry.issues.values()
@@ -38,15 +43,15 @@ def told(registry: ir.IssueRegistry) -> dict[str, Any]:
 async def repairs(
     hass: HomeAssistant, hass_client: ClientSessionGenerator
 ) -> TestClient[Any, Any]:
-    """Return a browser for a Home Assistant that has repairs."""
+    """Set up the repairs of Home Assistant, and return a client."""
     assert await async_setup_component(hass, "repairs", {})
     return await hass_client()
 
 
-async def fix(
+async def start_fix_flow(
     client: TestClient[Any, Any], entry: MockConfigEntry
 ) -> tuple[str, dict[str, Any]]:
-    """Return the address of a new flow that mends updates, and what it shows."""
+    """Start the fix flow of failed updates, and return its URL and its first step."""
     fixes = "/api/repairs/issues/fix"
     issue = {"handler": DOMAIN, "issue_id": f"update_fails_{entry.entry_id}"}
     async with client.post(fixes, json=issue) as answer:
@@ -58,7 +63,7 @@ async def fix(
 async def choose(
     client: TestClient[Any, Any], address: str, choice: str
 ) -> dict[str, Any]:
-    """Return what a flow says to a choice from its menu."""
+    """Return the next step of a flow after a choice from its menu."""
     async with client.post(address, json={"next_step_id": choice}) as answer:
         assert answer.status == HTTPStatus.OK
         return await answer.json()
@@ -72,8 +77,8 @@ async def _failing(
     freezer: FrozenDateTimeFactory,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Have an update fail at a lock for more than an hour."""
-    # The access log of aiohttp cannot tell a frozen time.
+    """Let an update fail at a lock for more than an hour."""
+    # The access log of aiohttp fails while time is frozen.
     caplog.set_level(logging.WARNING, "aiohttp.access")
     fail_at_lock(device)
     await pass_time(hass, freezer, 301)
@@ -88,7 +93,7 @@ async def test_update_fails(
     freezer: FrozenDateTimeFactory,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """An update that fails for an hour is told, until it is done."""
+    """An update that fails for an hour is an issue until it is applied."""
     assert told(issue_registry) == {"update_fails": {"devices": "holy-wildflower"}}
     device.unlock()
     device.apply()
@@ -105,9 +110,9 @@ async def test_update_is_tried_again(
     device: Device,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """The person can have the update tried again."""
+    """The user can retry the update."""
     client = await repairs(hass, hass_client)
-    address, flow = await fix(client, loaded)
+    address, flow = await start_fix_flow(client, loaded)
     assert flow["menu_options"] == ["again", "force"]
     assert flow["description_placeholders"] == {"devices": "holy-wildflower"}
     result = await choose(client, address, "again")
@@ -125,9 +130,9 @@ async def test_update_is_forced(
     device: Device,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """The person can have the locks overridden, and is asked before it is done."""
+    """The user can override the locks, after a confirmation."""
     client = await repairs(hass, hass_client)
-    address, _ = await fix(client, loaded)
+    address, _ = await start_fix_flow(client, loaded)
     question = await choose(client, address, "force")
     assert (question["type"], question["step_id"]) == ("form", "force")
     assert not device.commands
@@ -146,9 +151,9 @@ async def test_update_is_being_tried_again(
     freezer: FrozenDateTimeFactory,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """An update that still fails after another attempt is told when it has done so for an hour."""
+    """After a retry that fails, the issue comes back when the update has failed for an hour again."""
     client = await repairs(hass, hass_client)
-    address, _ = await fix(client, loaded)
+    address, _ = await start_fix_flow(client, loaded)
     await choose(client, address, "again")
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 1800)
@@ -166,8 +171,8 @@ async def kiosks(
     freezer: FrozenDateTimeFactory,
     caplog: pytest.LogCaptureFixture,
 ) -> list[Device]:
-    """Return devices whose updates fail at locks, the last one's only since a moment ago."""
-    # The access log of aiohttp cannot tell a frozen time.
+    """Return devices whose updates fail at locks, the last of them only recently."""
+    # The access log of aiohttp fails while time is frozen.
     caplog.set_level(logging.WARNING, "aiohttp.access")
     devices = [cloud.make_device(fleet, f"kiosk-{i:02}").device for i in range(13)]
     for device in devices[:-1]:
@@ -181,16 +186,16 @@ async def kiosks(
     return devices
 
 
-async def test_only_those_are_forced_that_are_named(
+async def test_force_affects_only_named_devices(
     hass: HomeAssistant,
     kiosks: list[Device],
     account_entry: MockConfigEntry,
     hass_client: ClientSessionGenerator,
 ) -> None:
-    """All devices are named that the person is asked about, and no other one is commanded."""
+    """The confirmation names all devices, and no other device is commanded."""
     *failing, late = kiosks
     client = await repairs(hass, hass_client)
-    address, flow = await fix(client, account_entry)
+    address, flow = await start_fix_flow(client, account_entry)
     names = ", ".join(device.name for device in failing)
     assert flow["description_placeholders"] == {"devices": names}
     question = await choose(client, address, "force")
@@ -208,10 +213,10 @@ async def test_entry_was_unloaded_before(
     hass_client: ClientSessionGenerator,
     loaded: MockConfigEntry,
 ) -> None:
-    """An entry that is not loaded cannot be mended from there, and the person is told."""
+    """The fix flow of an entry that is not loaded is aborted with the reason."""
     client = await repairs(hass, hass_client)
     await hass.config_entries.async_unload(loaded.entry_id)
-    _, result = await fix(client, loaded)
+    _, result = await start_fix_flow(client, loaded)
     assert (result["type"], result["reason"]) == ("abort", "failed")
 
 
@@ -223,16 +228,16 @@ async def test_update_cannot_be_tried_again(
     server: SupervisorServer,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """A device that does not take it says why, and the trouble stays."""
+    """A device that refuses a retry reports the reason, and the issue stays."""
     assert await async_setup_component(hass, "repairs", {})
     server.faults.add("POST", "/v1/update", Fault.status(400, "[no](x)"))
     client = await hass_client()
-    address, _ = await fix(client, loaded)
+    address, _ = await start_fix_flow(client, loaded)
     result = await choose(client, address, "again")
     assert (result["type"], result["reason"]) == ("abort", "failed")
     reasons = result["description_placeholders"]["reasons"]
     assert "holy-wildflower did not accept the values" in reasons
-    # It is shown as Markdown: of what the device says, no link is made there.
+    # The text is shown as Markdown, but the message of a device must not become a link.
     assert "[no]\N{WORD JOINER}(x)" in reasons
     assert told(issue_registry)
 
@@ -244,9 +249,9 @@ async def test_entry_is_unloaded_meanwhile(
     loaded: MockConfigEntry,
     device: Device,
 ) -> None:
-    """A choice that is made after the entry was unloaded says so."""
+    """A choice after the entry was unloaded is aborted with the reason."""
     client = await repairs(hass, hass_client)
-    address, _ = await fix(client, loaded)
+    address, _ = await start_fix_flow(client, loaded)
     await hass.config_entries.async_unload(loaded.entry_id)
     result = await choose(client, address, "again")
     assert (result["type"], result["reason"]) == ("abort", "failed")
@@ -261,7 +266,7 @@ async def test_update_failed_for_a_while(
     freezer: FrozenDateTimeFactory,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """An update that fails for less than an hour is nobody's trouble."""
+    """An update that fails for less than an hour is no issue."""
     fail_at_lock(device)
     await pass_time(hass, freezer, 301)
     await pass_time(hass, freezer, 301)
@@ -270,7 +275,7 @@ async def test_update_failed_for_a_while(
 
 
 async def refuse_restart(hass: HomeAssistant, device: Device) -> None:
-    """Have a lock refuse a restart."""
+    """Let a lock reject a restart."""
     restart = {"entity_id": "button.holy_wildflower_restart_services"}
     device.lock()
     with pytest.raises(HomeAssistantError, match="holds an update lock"):
@@ -284,7 +289,7 @@ async def test_lock_is_held(
     freezer: FrozenDateTimeFactory,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """A lock for which an update waits for more than a day is told, also when the entry is reloaded."""
+    """A lock that delays an update for more than a day is an issue, also after a reload."""
     fail_at_lock(device)
     await refuse_restart(hass, device)
     await pass_time(hass, freezer, 301)
@@ -294,7 +299,10 @@ async def test_lock_is_held(
     await hass.config_entries.async_reload(loaded.entry_id)
     await pass_time(hass, freezer, HOUR)
     about = {"devices": "holy-wildflower"}
-    assert told(issue_registry) == {"update_fails": about, "update_locked": about}
+    assert told(issue_registry) == {
+        "update_fails": about,
+        "update_locked": about,
+    }
     device.unlock()
     device.apply()
     await pass_time(hass, freezer, 301)
@@ -309,7 +317,7 @@ async def test_lock_was_held(
     freezer: FrozenDateTimeFactory,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """A lock that was in the way once, and that nothing waits for, is nobody's trouble."""
+    """A lock that rejected a command, but delays no update, is no issue."""
     await refuse_restart(hass, device)
     device.unlock()
     await pass_time(hass, freezer, 301)
@@ -324,7 +332,7 @@ async def test_supervisor_is_unhealthy(
     freezer: FrozenDateTimeFactory,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """A Supervisor that is unhealthy for half an hour is told, while it is."""
+    """A Supervisor that is unhealthy for half an hour is an issue until it is healthy."""
     device.healthy = False
     await pass_time(hass, freezer, 16)
     await pass_time(hass, freezer, 301)
@@ -343,24 +351,24 @@ async def test_supervisor_is_too_old(
     device: Device,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """A Supervisor that is too old to tell much is told at once."""
+    """A Supervisor that is too old to report services is an issue at once."""
     device.supervisor_version = "6.6.0"
     await hass.config_entries.async_setup(entry.entry_id)
     assert set(told(issue_registry)) == {"supervisor_too_old"}
 
 
 @pytest.fixture
-async def _told(hass: HomeAssistant, entry: MockConfigEntry, device: Device) -> None:
-    """Have something told of a device, which stays as it is."""
+async def _issue(hass: HomeAssistant, entry: MockConfigEntry, device: Device) -> None:
+    """Create an issue of a device."""
     device.supervisor_version = "6.6.0"
     assert await hass.config_entries.async_setup(entry.entry_id)
 
 
-@pytest.mark.usefixtures("_told")
+@pytest.mark.usefixtures("_issue")
 async def test_entry_is_disabled(
     hass: HomeAssistant, entry: MockConfigEntry, issue_registry: ir.IssueRegistry
 ) -> None:
-    """Of an entry that the person disables, nothing is told."""
+    """The issues of a disabled entry are deleted."""
     await hass.config_entries.async_set_disabled_by(
         entry.entry_id, ConfigEntryDisabler.USER
     )
@@ -373,7 +381,7 @@ async def test_entry_is_disabled_before_it_could_be_set_up(
     cloud: CloudServer,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """Also of one that could not be set up, nothing is told any more."""
+    """So are those of an entry that could not be set up."""
     cloud.faults.add("GET", "/v7/device", Fault.status(401))
     await hass.config_entries.async_setup(account_entry.entry_id)
     assert set(told(issue_registry)) == {"right_lost"}
@@ -383,20 +391,20 @@ async def test_entry_is_disabled_before_it_could_be_set_up(
     assert not told(issue_registry)
 
 
-@pytest.mark.usefixtures("_told")
+@pytest.mark.usefixtures("_issue")
 async def test_entry_is_removed(
     hass: HomeAssistant, entry: MockConfigEntry, issue_registry: ir.IssueRegistry
 ) -> None:
-    """Of an entry that the person removes, nothing is told."""
+    """The issues of a removed entry are deleted."""
     await hass.config_entries.async_remove(entry.entry_id)
     assert not told(issue_registry)
 
 
-@pytest.mark.usefixtures("_told")
+@pytest.mark.usefixtures("_issue")
 async def test_ignored_trouble(
     hass: HomeAssistant, entry: MockConfigEntry, issue_registry: ir.IssueRegistry
 ) -> None:
-    """What the person ignores stays ignored when the entry is reloaded."""
+    """An ignored issue stays ignored after a reload."""
     issue_id = f"supervisor_too_old_{entry.entry_id}"
     ir.async_ignore_issue(hass, DOMAIN, issue_id, True)
     await hass.config_entries.async_reload(entry.entry_id)
@@ -417,7 +425,7 @@ async def test_ignored_trouble_before_a_restart(
     is_failing: bool,
     is_kept: bool,
 ) -> None:
-    """What the person ignored before a restart stays so until it is over."""
+    """An ignored issue stays ignored after a restart, until the problem is solved."""
     fail_at_lock(device)
     device.update_failed = is_failing
     issue_id = f"update_fails_{entry.entry_id}"
@@ -430,7 +438,7 @@ async def test_ignored_trouble_before_a_restart(
         translation_key="update_fails",
         translation_placeholders={"devices": "holy-wildflower"},
     )
-    # As Home Assistant finds it again.
+    # Home Assistant restores it in this form.
     issue_registry.issues[(DOMAIN, issue_id)] = dataclasses.replace(
         issue_registry.issues[(DOMAIN, issue_id)], active=False, dismissed_version="1"
     )
@@ -458,7 +466,7 @@ async def test_names_are_no_markdown(
     name: str,
     shown: str,
 ) -> None:
-    """Home Assistant shows the texts of issues as Markdown: of names, nothing is made there."""
+    """Names are escaped in the texts of issues, which Home Assistant shows as Markdown."""
     hass.config_entries.async_update_entry(entry, title=name)
     device.supervisor_version = "6.6.0"
     await hass.config_entries.async_setup(entry.entry_id)
@@ -473,7 +481,7 @@ async def test_many_devices(
     fleet: Fleet,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """Many devices with the same trouble are told of together, some by name."""
+    """Many devices with the same problem are one issue, which names some of them."""
     for number in range(12):
         cloud.make_device(fleet, f"kiosk-{number:02}", supervisor_version="6.6.0")
     await hass.config_entries.async_setup(account_entry.entry_id)
@@ -491,7 +499,7 @@ async def test_right_is_lost(
     freezer: FrozenDateTimeFactory,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """A token that lost its right is told, until it has it again."""
+    """A token without the permission to list devices is an issue until it has it again."""
     hass.config_entries.async_update_entry(account, title="<demo>")
     await hass.config_entries.async_reload(account.entry_id)
     cloud.faults.add("GET", "/v7/device", Fault.status(401))
@@ -510,7 +518,7 @@ async def test_right_is_missing_at_the_start(
     freezer: FrozenDateTimeFactory,
     issue_registry: ir.IssueRegistry,
 ) -> None:
-    """A token without its right is told also when the account was never set up with it."""
+    """This is also an issue if the account was never set up with the permission."""
     cloud.faults.add("GET", "/v7/device", Fault.status(401))
     await hass.config_entries.async_setup(account_entry.entry_id)
     assert account_entry.state is ConfigEntryState.SETUP_RETRY
@@ -541,7 +549,7 @@ async def test_token_expires(
     claims: dict[str, Any],
     issues: set[str],
 ) -> None:
-    """The token of a session, which tells when it ends, is told, until there is another one."""
+    """A session token that expires is an issue until it is replaced."""
     session = jwt.encode(claims, "a secret of the server that nobody else knows")
     cloud.tokens[session] = cloud.tokens[token]
     data = {**account_entry.data, "token": session}
@@ -551,4 +559,72 @@ async def test_token_expires(
     data = {**account_entry.data, "token": token}
     hass.config_entries.async_update_entry(account_entry, data=data)
     await hass.config_entries.async_reload(account_entry.entry_id)
+    assert not told(issue_registry)
+
+
+@pytest.fixture
+def entities(account: MockConfigEntry, entity_registry: er.EntityRegistry) -> int:
+    """Return the number of enabled entities of the account."""
+    entities = er.async_entries_for_config_entry(entity_registry, account.entry_id)
+    return sum(entity.disabled_by is None for entity in entities)
+
+
+@pytest.mark.parametrize(
+    ("limit", "severity"),
+    [(1.1, ir.IssueSeverity.WARNING), (1, ir.IssueSeverity.ERROR)],
+)
+async def test_many_entities(
+    hass: HomeAssistant,
+    entities: int,
+    issue_registry: ir.IssueRegistry,
+    freezer: FrozenDateTimeFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: float,
+    severity: ir.IssueSeverity,
+) -> None:
+    """An account that nears the limit of Home Assistant is reported, with what to switch off."""
+    monkeypatch.setattr(entity_platform, LIMIT, int(limit * entities))
+    await pass_time(hass, freezer, 301)
+    (issue,) = issue_registry.issues.values()
+    assert issue.severity is severity
+    texts = dict(issue.translation_placeholders or {})
+    assert "Restart (2), Running (2), " in texts.pop("kinds")
+    assert texts == {
+        "account": "demo",
+        "count": str(entities),
+        "limit": str(int(limit * entities)),
+        "services": "6",
+    }
+
+
+async def test_fewer_entities(
+    hass: HomeAssistant,
+    entities: int,
+    entity_registry: er.EntityRegistry,
+    issue_registry: ir.IssueRegistry,
+    freezer: FrozenDateTimeFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The report is gone when enough entities are disabled."""
+    monkeypatch.setattr(entity_platform, LIMIT, int(1.1 * entities))
+    await pass_time(hass, freezer, 301)
+    assert set(told(issue_registry)) == {"entity_limit"}
+    for entity_id in ("sensor.kiosks_devices", "sensor.kiosks_devices_online"):
+        entity_registry.async_update_entity(
+            entity_id, disabled_by=er.RegistryEntryDisabler.USER
+        )
+    await pass_time(hass, freezer, 301)
+    assert not told(issue_registry)
+
+
+async def test_few_entities(
+    hass: HomeAssistant,
+    entities: int,
+    issue_registry: ir.IssueRegistry,
+    freezer: FrozenDateTimeFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An account with fewer than nine tenths of the limit is not reported."""
+    monkeypatch.setattr(entity_platform, LIMIT, int(1.2 * entities))
+    await pass_time(hass, freezer, 301)
     assert not told(issue_registry)

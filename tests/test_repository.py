@@ -1,4 +1,4 @@
-"""The files around the code agree: versions, the archive of a release, workflows, issue forms."""
+"""The files around the code are consistent: versions, the release archive, workflows, issue forms."""
 
 from fnmatch import fnmatch
 import json
@@ -66,21 +66,21 @@ def test_versions_agree() -> None:
 
 
 def test_hacs_installs_the_integration() -> None:
-    """HACS shows the integration's name, and installs its archive rather than a branch."""
+    """HACS shows the name of the integration, and installs its archive."""
     assert HACS["name"] == MANIFEST["name"]
     assert HACS["zip_release"]
     assert HACS["hide_default_branch"]
 
 
 def test_oldest_home_assistant_is_tested() -> None:
-    """The tests run every night with the oldest Home Assistant that HACS accepts."""
+    """The nightly job tests the oldest Home Assistant that HACS accepts."""
     job = WORKFLOWS["nightly.yml"]["jobs"]["home-assistant"]
     oldest = job["strategy"]["matrix"]["release"][0]
     assert HACS["homeassistant"] == f"{oldest}.0"
 
 
 def test_archive_has_the_integration_at_its_top(tmp_path: Path) -> None:
-    """HACS extracts the archive into the integration's folder, so that folder is its top."""
+    """HACS extracts the archive into the folder of the integration, so its files are at the top level."""
     result = _archive(tmp_path, f"v{MANIFEST['version']}")
     assert result.returncode == 0, result.stderr
 
@@ -95,7 +95,7 @@ def test_archive_has_the_integration_at_its_top(tmp_path: Path) -> None:
 
 
 def test_archive_refuses_another_version(tmp_path: Path) -> None:
-    """A tag that is not the version of the files builds nothing."""
+    """A tag that differs from the version of the files builds no archive."""
     result = _archive(tmp_path, "v0.0.0")
     assert result.returncode == 1
     assert result.stderr == (
@@ -105,7 +105,7 @@ def test_archive_refuses_another_version(tmp_path: Path) -> None:
 
 
 def test_release_has_the_archive_before_it_is_public() -> None:
-    """The workflow builds the archive, attaches what HACS asks for, and publishes then."""
+    """The workflow builds and attaches the archive before it publishes the release."""
     steps = WORKFLOWS["release.yml"]["jobs"]["release"]["steps"]
     commands = "\n".join(step.get("run", "") for step in steps)
     order = [
@@ -121,7 +121,7 @@ def test_release_has_the_archive_before_it_is_public() -> None:
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_action_is_pinned(action: str) -> None:
-    """An action is pinned to a commit, with its version, or is an exception of zizmor.yml."""
+    """An action is pinned to a commit with a version comment, or is an exception in zizmor.yml."""
     name = action.partition("@")[0]
     is_exception = any(fnmatch(name, pattern) for pattern in UNPINNED)
     assert is_exception or re.fullmatch(r"\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
@@ -129,26 +129,26 @@ def test_action_is_pinned(action: str) -> None:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=WORKFLOWS)
 def test_workflow_may_only_read(workflow: dict[str, Any]) -> None:
-    """A workflow may read the code at most; a job that needs more names it."""
+    """A workflow can only read the code; a job declares further permissions."""
     assert workflow["permissions"] in ({}, {"contents": "read"})
 
 
 def test_code_owners_agree() -> None:
-    """GitHub asks the same people for reviews whom Home Assistant names."""
+    """CODEOWNERS and the manifest name the same people."""
     owners = (ROOT / ".github/CODEOWNERS").read_text("utf-8")
     assert owners == f"* {' '.join(MANIFEST['codeowners'])}\n"
 
 
 @pytest.mark.parametrize(("page", "anchor"), LINKS)
 def test_link(page: str, anchor: str) -> None:
-    """A link of a form or of a policy leads to a page, and to a heading that it has."""
+    """A link of a form or a policy leads to an existing page and heading."""
     headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text("utf-8"), re.MULTILINE)
     anchors = {re.sub(r"\W+", "-", heading.lower()) for heading in headings}
     assert not anchor or anchor in anchors
 
 
 def test_editor_runs_the_scripts() -> None:
-    """Each task of the editor and each hook runs a script of ours."""
+    """Each task of the editor and each hook runs a script of the project."""
     tasks = json.loads((ROOT / ".vscode/tasks.json").read_text("utf-8"))["tasks"]
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
     commands = [task["command"] for task in tasks]

@@ -7,13 +7,23 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.client import AppReports, models
+from custom_components.balena_supervisor.const import DOMAIN
 from custom_components.balena_supervisor.device.app_selector import (
     AppSelector,
     report_of_apps,
 )
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import device_registry as dr
-from simulator import App, Device, Fault, Release, Service, SupervisorServer
+from simulator import (
+    RECORDED_NEXT_RELEASE,
+    App,
+    Device,
+    Fault,
+    Release,
+    Service,
+    SupervisorServer,
+)
 
 from . import pass_time, state_of
 
@@ -25,14 +35,17 @@ SUPERVISOR = "52e35121417640b1b28a680504e4039b"
 
 def reports(**apps: dict[str, Any]) -> AppReports:
     """Return the apps that a Supervisor lists."""
-    return AppReports.from_json(apps)
+    return models.parse_apps(apps)
 
 
-def app(app_id: int, uuid: str | None = None, **services: str) -> dict[str, Any]:
+def app(
+    app_id: int, uuid: str | None = None, commit: str | None = None, **services: str
+) -> dict[str, Any]:
     """Return an app with its services by status."""
     return {
         "appId": app_id,
         "appUuid": uuid,
+        "commit": commit,
         "services": {name: {"status": status} for name, status in services.items()},
     }
 
@@ -41,7 +54,7 @@ def selected(selector: AppSelector, listed: AppReports) -> list[int]:
     """Return the ids of the selected apps."""
     found = selector.select(listed)
     assert found is not None
-    return sorted(found.apps)
+    return sorted(found)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +100,31 @@ def test_app_that_builds_again() -> None:
     assert selected(selector, listed) == [1]
 
 
+def test_app_that_updates_next_to_another() -> None:
+    """While a release downloads, only the status of its images is reported."""
+    selector = AppSelector()
+    other = app(8, main="Running")
+    selector.select(reports(one=app(7, commit="1", main="Running"), other=other))
+    for status in ("Downloading", "Downloaded", "Running"):
+        one = app(7, commit="2", main=status)
+        assert selected(selector, reports(one=one, other=other)) == [7, 8]
+
+
+@pytest.mark.parametrize("status", ["exited", "Downloaded"])
+def test_local_app_replaces_two_apps(status: str) -> None:
+    """A local app replaces all apps of the fleet, and they replace it again."""
+    selector = AppSelector()
+    running = {"one": app(7, main="Running"), "two": app(8, main="Running")}
+    stopped = {"one": app(7, main="Downloaded"), "two": app(8, main="Downloaded")}
+    local_app = app(1, main="Running")
+    selector.select(reports(**running))
+    # The containers may still be there when the local app runs.
+    selector.select(reports(**running | {"one": app(7, main=status)}, local=local_app))
+    selector.select(reports(**stopped, local=local_app))
+    assert selected(selector, reports(**stopped, local=local_app)) == [1]
+    assert selected(selector, reports(**running)) == [7, 8]
+
+
 def test_services_that_are_missing_once() -> None:
     """One response without apps or services proves nothing, the second does."""
     selector = AppSelector()
@@ -94,14 +132,14 @@ def test_services_that_are_missing_once() -> None:
     for empty in (reports(), reports(fleet=app(7, "c0ffee"))):
         kept = selector.select(empty)
         assert kept is not None
-        assert list(kept.apps[7].services) == ["main"]
+        assert list(kept[7].services) == ["main"]
         selector.select(reports(fleet=app(7, "c0ffee", main="Running")))
     selector.select(reports())
-    assert selector.select(reports()) == AppReports()
+    assert selector.select(reports()) == {}
 
 
 def test_report_of_another_app() -> None:
-    """Commit, status and progress of the app with the lowest id are not those of another app."""
+    """Commit, status and progress of an app that is not selected are ignored."""
     listed = reports(
         core=app(1, SUPERVISOR, core="Running"), fleet=app(7, "c0ffee", main="Running")
     )
@@ -124,6 +162,7 @@ async def local_app(
     return app
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_local_mode(
     hass: HomeAssistant,
     device: Device,
@@ -210,3 +249,24 @@ async def test_one_empty_response(
     await pass_time(hass, freezer)
     assert state_of(hass, f"switch.{NAME}_main_running") == "unavailable"
     assert dr.async_entries_for_parent_device(device_registry, device_id) == children
+
+
+@pytest.mark.parametrize("action", ["purge", "restart"])
+async def test_command_while_one_of_two_apps_updates(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    device: Device,
+    device_id: str,
+    action: str,
+) -> None:
+    """A command without an app id does not go to the other app, which runs."""
+    device.run_app(App(20, "other", Release("0" * 32, services=(Service("camera"),))))
+    await pass_time(hass, freezer)
+    device.begin_update(RECORDED_NEXT_RELEASE, FLEET)
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_status") == "downloading"
+    with pytest.raises(ServiceValidationError, match="several apps"):
+        await hass.services.async_call(
+            DOMAIN, action, {"device_id": device_id}, blocking=True
+        )
+    assert not device.commands

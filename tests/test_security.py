@@ -1,4 +1,4 @@
-"""What docs/security.md promises, and no other file tests."""
+"""The promises of docs/security.md that no other file tests."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -49,7 +49,7 @@ LOGS: Final = ("POST", "/v2/journal-logs")
 
 
 def registry_id(hass: HomeAssistant, name: str) -> str:
-    """Return the id of a device in the registry."""
+    """Return the registry id of a device."""
     registry = dr.async_get(hass)
     return next(
         device.id
@@ -67,14 +67,14 @@ async def call(hass: HomeAssistant, action: str, **data: Any) -> None:
 async def fill_in(
     hass: HomeAssistant, way: str, user_input: dict[str, Any]
 ) -> ConfigFlowResult:
-    """Begin to register, and fill in the form of a way."""
+    """Start the config flow, and fill in the form of a connection."""
     flows = hass.config_entries.flow
     result = await flows.async_init(DOMAIN, context={"source": SOURCE_USER})
     result = await flows.async_configure(result["flow_id"], {"next_step_id": way})
     return await flows.async_configure(result["flow_id"], user_input)
 
 
-# Nothing secret is seen
+# Secrets
 
 FLOW: Final = "/api/config/config_entries/flow"
 OPTIONS: Final = "/api/config/config_entries/options/flow"
@@ -96,14 +96,14 @@ CHANNELS: Final = (
 
 @pytest.fixture(scope="module")
 def memory() -> dict[str, Any]:
-    """Keep what was seen: the life is long, and lived once for all tests."""
+    """Keep the records for all tests of the class: the run is long, and happens once."""
     return {}
 
 
 @pytest.mark.timeout(180)
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
 class TestSecrets:
-    """In a life in which everything happens that can, no secret is seen anywhere."""
+    """No secret is visible anywhere, whatever the user and the devices do."""
 
     @pytest.fixture
     async def own(
@@ -134,7 +134,7 @@ class TestSecrets:
         token: str,
         memory: dict[str, Any],
     ) -> tuple[dict[str, list[str]], dict[str, str]]:
-        """Return what was seen by where that was, and the secrets by what they are."""
+        """Run everything once. Return the records by channel, and the secrets by name."""
         if not memory:
             memory["life"] = await self.live(
                 hass,
@@ -159,7 +159,7 @@ class TestSecrets:
         account: tuple[CloudServer, CloudDevice],
         token: str,
     ) -> tuple[dict[str, list[str]], dict[str, str]]:
-        """Register devices and an account, and do with them whatever one can do."""
+        """Add devices and an account, and use every feature with them."""
         (device, server), (cloud, cloud_device) = direct, account
         secrets = {"wrong key": "w" * 32, "wrong token": "x" * 32, "token": token}
         owners = (device, cloud_device.device, own.device)
@@ -185,7 +185,7 @@ class TestSecrets:
         websocket, client = await hass_ws_client(hass), await hass_client()
         recorder = LeakRecorder(hass)
 
-        # Registered, with a wrong key at first.
+        # Add it, at first with a wrong key.
         typed = {"host": server.url, "api_key": device.api_key, "verify_ssl": True}
         await recorder.fill_in(
             client,
@@ -203,7 +203,7 @@ class TestSecrets:
             {"next_step_id": "account"},
             {"token": secrets["wrong token"], "server": home},
             {"token": token, "server": home},
-            {"fleets": [str(cloud_device.fleet.id)], "services": True},
+            {"fleets": [str(cloud_device.fleet.id)], "services": True, "details": True},
         )
         await recorder.fill_in(
             client, FLOW, {"handler": DOMAIN}, {"next_step_id": "environment"}
@@ -212,14 +212,14 @@ class TestSecrets:
         near, far, inside = hass.config_entries.async_entries(DOMAIN)
         near_id, far_id, own_id = (registry_id(hass, owner.name) for owner in owners)
 
-        # A new key, and every action, on good days and on bad ones.
+        # A new key, and every action, with successes and failures.
         await recorder.call(
             DOMAIN, "regenerate_api_key", {"device_id": near_id}, answers=True
         )
         secrets["new key"] = device.api_key
         for device_id in (near_id, far_id, own_id):
             await recorder.call_all(device_id)
-            await recorder.look_around(websocket, hass_client)
+            await recorder.read_states(websocket, hass_client)
         for device_id, faults, path, secret in (
             (near_id, server.faults, "*", device.api_key),
             (own_id, own.faults, "*", own.device.app_key()),
@@ -227,20 +227,20 @@ class TestSecrets:
             (far_id, cloud.faults, "*", token),
         ):
             await recorder.call_all_with_echoes(device_id, faults, path, secret)
-            await recorder.look_around(websocket, hass_client)
+            await recorder.read_states(websocket, hass_client)
 
-        # Logs, which the device ends in its own way.
+        # Logs, which the device ends.
         for fault in echoes(device.api_key):
             server.faults.add("POST", "/v2/journal-logs", fault)
             await recorder.follow_logs(websocket, near_id)
             server.faults.clear()
 
-        # An automation, and what is traced of it.
+        # An automation, and its trace.
         await self.automate(
             hass, recorder, websocket, (near_id, far_id), server, device
         )
 
-        # Other keys, for both.
+        # New keys for both entries.
         for entry, wrong, right in (
             (near, {"api_key": secrets["wrong key"]}, {"api_key": device.api_key}),
             (far, {"token": secrets["wrong token"]}, {"token": token}),
@@ -253,7 +253,9 @@ class TestSecrets:
                 recorder.note("forms", await answer.json())
             await recorder.fill_in(client, address, wrong, right)
             await hass.async_block_till_done(wait_background_tasks=True)
-        session = jwt.encode({"exp": 1_900_000_000}, "a secret of the server alone")
+        session = jwt.encode(
+            {"exp": 1_900_000_000}, "a secret that only the server knows"
+        )
         cloud.tokens[session] = cloud.tokens[token]
         secrets["session"] = session
         begun = {"handler": DOMAIN, "show_advanced_options": False}
@@ -274,18 +276,18 @@ class TestSecrets:
         await recorder.fill_in(client, OPTIONS, {"handler": far.entry_id})
         await hass.async_block_till_done(wait_background_tasks=True)
 
-        # The end.
+        # Remove everything.
         for action in ("reboot", "shutdown"):
             for device_id in (near_id, far_id, own_id):
                 await recorder.call(
                     DOMAIN, action, {"device_id": device_id}, answers=True
                 )
-        await recorder.look_around(websocket, hass_client)
+        await recorder.read_states(websocket, hass_client)
         for entry in (near, far, inside):
             await hass.config_entries.async_remove(entry.entry_id)
         recorder.read_requests(server, own, cloud)
         recorder.read_logs(caplog)
-        # It went wrong on purpose.
+        # The failure is intended.
         caplog.clear()
         return dict(recorder.seen), secrets
 
@@ -298,7 +300,7 @@ class TestSecrets:
         server: SupervisorServer,
         device: Device,
     ) -> None:
-        """Have an automation call actions, one of which fails, and look at its trace."""
+        """Let an automation call actions, one of which fails, and read its trace."""
         actions = [
             {
                 "action": f"{DOMAIN}.get_target_state",
@@ -332,21 +334,21 @@ class TestSecrets:
     async def test_nothing_secret(
         self, life: tuple[dict[str, list[str]], dict[str, str]], channel: str
     ) -> None:
-        """What can be seen has no key, no token and no variable in it."""
+        """Nothing that is visible contains a key, a token or a variable."""
         seen, secrets = life
         told = "\n".join(seen[channel])
         assert told
         assert [name for name, secret in secrets.items() if secret in told] == []
 
-    async def test_everything_is_looked_at(
+    async def test_every_channel_is_recorded(
         self, life: tuple[dict[str, list[str]], dict[str, str]]
     ) -> None:
-        """There is no place that is looked at without being in the list."""
+        """The list contains all channels that are recorded, and no others."""
         seen, _ = life
         assert sorted(seen) == sorted(CHANNELS)
 
 
-# Who may do what
+# Permissions
 
 ADMINISTRATION: Final = {
     "cleanup_volumes",
@@ -386,27 +388,27 @@ BY_WEBSOCKET: Final[dict[str, dict[str, Any]]] = {
 
 
 class TestPeople:
-    """Who may do what, as the table in docs/security.md says."""
+    """The permissions are those of the table in docs/security.md."""
 
     @pytest.fixture
     async def person(
         self, hass: HomeAssistant, request: pytest.FixtureRequest
     ) -> MockUser:
-        """Return a person; the parameter is the id of their group."""
+        """Return a user; the parameter is the id of their group."""
         group = await hass.auth.async_get_group(request.param)
         assert group is not None
         return MockUser(groups=[group]).add_to_hass(hass)
 
     @pytest.fixture
     async def person_token(self, hass: HomeAssistant, person: MockUser) -> str:
-        """Return what the browser of the person shows."""
+        """Return the access token of the user's browser."""
         refresh = await hass.auth.async_create_refresh_token(person, CLIENT_ID)
         return hass.auth.async_create_access_token(refresh)
 
     async def act(
         self, hass: HomeAssistant, device_id: str, action: str, user_id: str
     ) -> Any:
-        """Return what an action answers to a person."""
+        """Return the result of an action that a user calls."""
         return await hass.services.async_call(
             DOMAIN,
             action,
@@ -418,7 +420,12 @@ class TestPeople:
 
     @pytest.mark.parametrize(
         ("person", "action"),
-        [(group, action) for group, may in MAY.items() for action in sorted(may)],
+        [
+            (group, action)
+            for group, may in MAY.items()
+            # A device that is connected directly cannot be pinned, whoever asks.
+            for action in sorted(may - {"pin_release"})
+        ],
         indirect=["person"],
     )
     async def test_may(
@@ -430,7 +437,7 @@ class TestPeople:
         action: str,
         freezer: FrozenDateTimeFactory,
     ) -> None:
-        """What a person may do is done."""
+        """A permitted action is executed."""
         device.local_mode = True
         release = Release("localrelease", services=(Service("main"),))
         device.run_local_apps([App(1, "localapp", release)])
@@ -455,7 +462,7 @@ class TestPeople:
         person: MockUser,
         action: str,
     ) -> None:
-        """What a person may not do is refused before anything is sent."""
+        """An action without permission is rejected before any request."""
         server.requests.clear()
         with pytest.raises(Unauthorized):
             await self.act(hass, device_id, action, person.id)
@@ -465,7 +472,7 @@ class TestPeople:
     async def test_stranger(
         self, hass: HomeAssistant, server: SupervisorServer, device_id: str, action: str
     ) -> None:
-        """Whom Home Assistant does not know may do nothing."""
+        """An unknown user is rejected by every action."""
         server.requests.clear()
         with pytest.raises(UnknownUser):
             await self.act(hass, device_id, action, "nobody")
@@ -483,7 +490,7 @@ class TestPeople:
         hass_read_only_user: MockUser,
         action: str,
     ) -> None:
-        """A device of which nothing is shown is not open to everybody for that."""
+        """Without enabled entities, a device can be controlled by administrators only."""
         for entity in er.async_entries_for_device(entity_registry, device_id):
             entity_registry.async_update_entity(
                 entity.entity_id, disabled_by=er.RegistryEntryDisabler.USER
@@ -497,7 +504,7 @@ class TestPeople:
         "person", [GROUP_ID_USER, GROUP_ID_READ_ONLY], indirect=True
     )
     @pytest.mark.parametrize(("method", "path", "body"), BY_HTTP.values(), ids=BY_HTTP)
-    # Home Assistant's word for whatever it does not allow.
+    # The message of Home Assistant for a missing permission.
     @pytest.mark.expects_log("request with invalid authentication")
     async def test_by_http(
         self,
@@ -509,7 +516,7 @@ class TestPeople:
         path: str,
         body: dict[str, Any] | None,
     ) -> None:
-        """Registering, repairs and diagnostics are for administrators."""
+        """Only administrators can use config flows, repairs and diagnostics over HTTP."""
         for component in ("api", "config", "diagnostics", "repairs"):
             assert await async_setup_component(hass, component, {})
         client = await hass_client(person_token)
@@ -535,7 +542,7 @@ class TestPeople:
         person_token: str,
         kind: str,
     ) -> None:
-        """Logs, and enabling what is disabled, are for administrators."""
+        """Only administrators can follow logs and enable disabled entities over WebSocket."""
         assert await async_setup_component(hass, "config", {})
         websocket = await hass_ws_client(hass, person_token)
         fields = {
@@ -551,34 +558,34 @@ class TestPeople:
     async def test_destructive_buttons(
         self, loaded: MockConfigEntry, entity_registry: er.EntityRegistry, button: str
     ) -> None:
-        """What everybody who is logged in could press is there when an administrator wants it."""
+        """Destructive buttons are disabled until an administrator enables them."""
         entity = entity_registry.async_get(f"button.holy_wildflower_{button}")
         assert entity is not None
         assert entity.disabled_by is er.RegistryEntryDisabler.INTEGRATION
 
 
-# No redirect is followed
+# Redirects
 
 
 class Elsewhere:
-    """A server that nobody should come to."""
+    """A server that must not receive any request."""
 
     def __init__(self) -> None:
-        """Begin without visitors."""
+        """Start without requests."""
         self.visitors = 0
         self.port = 0
 
     def receive(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Count a visitor, and send them away."""
+        """Count a request, and close its connection."""
         self.visitors += 1
         writer.close()
 
 
 @pytest.fixture
 async def elsewhere() -> AsyncGenerator[Elsewhere]:
-    """Return a server that nobody should come to, on another port."""
+    """Return a server on another port that must not receive any request."""
     elsewhere = Elsewhere()
     server = await asyncio.start_server(elsewhere.receive, "127.0.0.1", 0)
     elsewhere.port = server.sockets[0].getsockname()[1]
@@ -588,7 +595,7 @@ async def elsewhere() -> AsyncGenerator[Elsewhere]:
 
 @pytest.fixture
 def redirect(request: pytest.FixtureRequest, elsewhere: Elsewhere) -> Fault:
-    """Return the answer that sends elsewhere; the parameter is its status and the host."""
+    """Return a response that redirects; the parameter is its status and the host."""
     status, host = request.param
     return Fault.redirect(f"http://{host}:{elsewhere.port}/v1/device", status)
 
@@ -608,7 +615,7 @@ redirects = pytest.mark.parametrize(
 @redirects
 @pytest.mark.usefixtures("resolve_to_loopback")
 class TestRedirects:
-    """Whoever answers at the address cannot have the key sent to another one."""
+    """A redirect never sends a key to another server."""
 
     async def test_flow(
         self,
@@ -618,7 +625,7 @@ class TestRedirects:
         redirect: Fault,
         elsewhere: Elsewhere,
     ) -> None:
-        """It is not followed when a device is registered."""
+        """The config flow does not follow a redirect."""
         server.faults.add("*", "*", redirect)
         result = await fill_in(
             hass,
@@ -636,7 +643,7 @@ class TestRedirects:
         redirect: Fault,
         elsewhere: Elsewhere,
     ) -> None:
-        """It is not followed by polls."""
+        """Polls do not follow a redirect."""
         server.faults.add("*", "*", redirect)
         await hass.config_entries.async_setup(entry.entry_id)
         assert entry.state is ConfigEntryState.SETUP_RETRY
@@ -660,7 +667,7 @@ class TestRedirects:
         action: str,
         fields: dict[str, Any],
     ) -> None:
-        """It is not followed by commands."""
+        """Commands do not follow a redirect."""
         server.faults.add("*", "*", redirect)
         with pytest.raises(HomeAssistantError):
             await call(hass, action, device_id=device_id, **fields)
@@ -675,7 +682,7 @@ class TestRedirects:
         redirect: Fault,
         elsewhere: Elsewhere,
     ) -> None:
-        """It is not followed when logs are followed."""
+        """Followed logs do not follow a redirect."""
         server.faults.add(*LOGS, redirect)
         websocket = await hass_ws_client(hass)
         await websocket.send_json_auto_id(
@@ -694,7 +701,7 @@ class TestRedirects:
         redirect: Fault,
         elsewhere: Elsewhere,
     ) -> None:
-        """It is not followed with the token of an account."""
+        """Requests with the token of an account do not follow a redirect."""
         cloud.faults.add("*", "*", redirect)
         await hass.config_entries.async_setup(account_entry.entry_id)
         assert account_entry.state is ConfigEntryState.SETUP_RETRY
@@ -708,25 +715,25 @@ class TestRedirects:
         redirect: Fault,
         elsewhere: Elsewhere,
     ) -> None:
-        """It is not followed on the way through the balena API to a device."""
+        """Requests to a device through the balena API do not follow a redirect."""
         cloud.faults.add("*", "/supervisor/*", redirect)
         with pytest.raises(HomeAssistantError):
             await call(hass, "blink", device_id=registry_id(hass, "kiosk-lobby"))
         assert elsewhere.visitors == 0
 
 
-# Certificates are verified
+# Certificates
 
 
 @pytest.fixture
 def authority() -> Certificate:
-    """Return an authority that this machine trusts."""
+    """Return a certificate authority that this machine trusts."""
     return certify()
 
 
 @pytest.fixture(autouse=True)
 def _trusts(authority: Certificate) -> Generator[None]:
-    """Have this machine trust the authority, and no other."""
+    """Let this machine trust only the authority."""
     with patch(
         "homeassistant.helpers.aiohttp_client.ssl_util.client_context",
         lambda *_: authority.of_client(),
@@ -734,7 +741,7 @@ def _trusts(authority: Certificate) -> Generator[None]:
         yield
 
 
-WRONG: Final[dict[str, Callable[[Certificate], Certificate]]] = {
+INVALID_CERTIFICATES: Final[dict[str, Callable[[Certificate], Certificate]]] = {
     "self-signed": lambda authority: certify(),
     "of another authority": lambda authority: certify(authority=certify()),
     "of another host": lambda authority: certify("192.0.2.1", authority),
@@ -743,22 +750,24 @@ WRONG: Final[dict[str, Callable[[Certificate], Certificate]]] = {
 
 
 @pytest.fixture
-def wrong(request: pytest.FixtureRequest, authority: Certificate) -> Certificate:
-    """Return a certificate that is not to be trusted; the parameter says why."""
-    return WRONG[request.param](authority)
+def invalid(request: pytest.FixtureRequest, authority: Certificate) -> Certificate:
+    """Return an untrusted certificate; the parameter is the reason."""
+    return INVALID_CERTIFICATES[request.param](authority)
 
 
-wrongs = pytest.mark.parametrize("wrong", WRONG, indirect=True)
+invalid_certificates = pytest.mark.parametrize(
+    "invalid", INVALID_CERTIFICATES, indirect=True
+)
 
 
-def use(hass: HomeAssistant, entry: MockConfigEntry, **data: Any) -> None:
-    """Have an entry that is not set up yet use another address, or verify otherwise."""
+def change_entry(hass: HomeAssistant, entry: MockConfigEntry, **data: Any) -> None:
+    """Change the URL or the verification of an entry before its setup."""
     hass.config_entries.async_update_entry(entry, data={**entry.data, **data})
 
 
 @pytest.mark.usefixtures("failed_handshakes")
 class TestCertificatesOfDevices:
-    """The certificate of a device that is reached by https is verified."""
+    """The certificate of a device with https is verified."""
 
     async def test_trusted(
         self,
@@ -767,40 +776,40 @@ class TestCertificatesOfDevices:
         device: Device,
         authority: Certificate,
     ) -> None:
-        """A device is reached when its certificate is of a trusted authority."""
+        """A device with a certificate of a trusted authority is available."""
         context = certify(authority=authority).of_server()
         async with SupervisorServer(device, ssl=context) as server:
-            use(hass, entry, url=server.url)
+            change_entry(hass, entry, url=server.url)
             assert await hass.config_entries.async_setup(entry.entry_id)
             assert await hass.config_entries.async_unload(entry.entry_id)
 
-    @wrongs
+    @invalid_certificates
     async def test_wrong(
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
         device: Device,
-        wrong: Certificate,
+        invalid: Certificate,
     ) -> None:
-        """A device with a wrong one is not, and gets no key, unless that is wanted."""
-        async with SupervisorServer(device, ssl=wrong.of_server()) as server:
-            use(hass, entry, url=server.url)
+        """A device with an untrusted certificate receives no key, unless verification is off."""
+        async with SupervisorServer(device, ssl=invalid.of_server()) as server:
+            change_entry(hass, entry, url=server.url)
             assert not await hass.config_entries.async_setup(entry.entry_id)
             assert "could not verify the certificate of holy-wildflower" in str(
                 entry.reason
             )
             assert not server.requests
-            use(hass, entry, verify_ssl=False)
+            change_entry(hass, entry, verify_ssl=False)
             assert await hass.config_entries.async_reload(entry.entry_id)
             assert server.requests
             assert await hass.config_entries.async_unload(entry.entry_id)
 
-    @wrongs
+    @invalid_certificates
     async def test_flow(
-        self, hass: HomeAssistant, device: Device, wrong: Certificate
+        self, hass: HomeAssistant, device: Device, invalid: Certificate
     ) -> None:
-        """It is told when a device is registered."""
-        async with SupervisorServer(device, ssl=wrong.of_server()) as server:
+        """The config flow reports an untrusted certificate of a device."""
+        async with SupervisorServer(device, ssl=invalid.of_server()) as server:
             typed = {"host": server.url, "api_key": device.api_key, "verify_ssl": True}
             result = await fill_in(hass, "direct", typed)
             assert result["errors"] == {"verify_ssl": "invalid_certificate"}
@@ -809,7 +818,7 @@ class TestCertificatesOfDevices:
 
 @pytest.mark.usefixtures("failed_handshakes")
 class TestCertificatesOfAccounts:
-    """The certificate of the balena API is verified, by an authority of its own where it has one."""
+    """The certificate of the balena API is verified, by the entry's own authority if it has one."""
 
     @pytest.fixture
     def cloud(self) -> CloudServer:
@@ -829,10 +838,10 @@ class TestCertificatesOfAccounts:
         certificate: Certificate,
         **data: Any,
     ) -> str | None:
-        """Return why an entry does not trust an API with a certificate, None when it does."""
+        """Return why an entry rejects the certificate of an API, None if it accepts it."""
         async with CloudServer(ssl=certificate.of_server()) as served:
             served.tokens, served.fleets = cloud.tokens, cloud.fleets
-            use(hass, entry, url=served.url, **data)
+            change_entry(hass, entry, url=served.url, **data)
             is_set_up = await hass.config_entries.async_setup(entry.entry_id)
             assert bool(served.requests) is is_set_up
             reason = entry.reason
@@ -846,7 +855,7 @@ class TestCertificatesOfAccounts:
         cloud: CloudServer,
         authority: Certificate,
     ) -> None:
-        """The API is reached when its certificate is of a trusted authority."""
+        """An API with a certificate of a trusted authority is available."""
         certificate = certify(authority=authority)
         assert await self.refusal(hass, account_entry, cloud, certificate) is None
 
@@ -858,7 +867,7 @@ class TestCertificatesOfAccounts:
         authority: Certificate,
         own: Certificate,
     ) -> None:
-        """With an authority of its own, an entry trusts that one only."""
+        """An entry with its own authority trusts only that one."""
         for vouching, is_trusted in ((own, True), (authority, False)):
             certificate = certify(authority=vouching)
             reason = await self.refusal(
@@ -866,7 +875,7 @@ class TestCertificatesOfAccounts:
             )
             assert (reason is None) is is_trusted
 
-    @wrongs
+    @invalid_certificates
     @pytest.mark.parametrize("has_own", [True, False])
     async def test_wrong(
         self,
@@ -874,24 +883,42 @@ class TestCertificatesOfAccounts:
         account_entry: MockConfigEntry,
         cloud: CloudServer,
         authority: Certificate,
-        wrong: Certificate,
+        invalid: Certificate,
         has_own: bool,
     ) -> None:
-        """An API with a wrong one is not, and gets no token, unless that is wanted."""
+        """An API with an untrusted certificate receives no token, unless verification is off."""
         data = {"ca_certificate": [None, authority.pem][has_own]}
-        reason = await self.refusal(hass, account_entry, cloud, wrong, **data)
+        reason = await self.refusal(hass, account_entry, cloud, invalid, **data)
         assert "certificate" in str(reason)
         data["verify_ssl"] = False
-        assert await self.refusal(hass, account_entry, cloud, wrong, **data) is None
+        assert await self.refusal(hass, account_entry, cloud, invalid, **data) is None
 
-    @wrongs
+    @invalid_certificates
     async def test_flow(
-        self, hass: HomeAssistant, authority: Certificate, wrong: Certificate
+        self, hass: HomeAssistant, authority: Certificate, invalid: Certificate
     ) -> None:
-        """It is told when an account is registered."""
-        async with CloudServer(ssl=wrong.of_server()) as cloud:
+        """The config flow reports an untrusted certificate of an account."""
+        async with CloudServer(ssl=invalid.of_server()) as cloud:
             server = {"url": cloud.url, "verify_ssl": True}
             typed = {"token": cloud.add_token(), "server": server}
             result = await fill_in(hass, "account", typed)
             assert result["errors"] == {"base": "unknown_authority"}
             assert not cloud.requests
+
+
+async def test_key_in_an_answer_to_a_request_without_it(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+    device_id: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing contains a key that a server repeats from an earlier request."""
+    caplog.set_level(logging.DEBUG)
+    caplog.clear()
+    fault = Fault.status(400, f"The key {device.api_key} is not valid")
+    server.faults.add("GET", "/v1/device", fault)
+    with pytest.raises(HomeAssistantError, match=r"The key \*\*\* is not valid"):
+        await call(hass, "reboot", device_id=device_id)
+    assert device.api_key not in caplog.text

@@ -1,4 +1,4 @@
-"""It is judged which services stopped by themselves."""
+"""The service monitor detects services that stopped by themselves."""
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -18,7 +18,7 @@ KEPT, OLD = (APP, "kept"), (APP, "old")
 def device(
     update_status: UpdateStatus = UpdateStatus.UP_TO_DATE, **statuses: Status
 ) -> DeviceState:
-    """Return the state of a device whose services have a status each."""
+    """Return the state of a device with services by status."""
     return DeviceState(
         apps={APP: "kiosks"},
         services={
@@ -37,7 +37,7 @@ def device(
 
 @pytest.fixture
 def monitor() -> ServiceMonitor:
-    """Return what is known of a device whose next release has a service less."""
+    """Return the monitor of a device whose next release has one service less."""
     monitor = ServiceMonitor()
     monitor.update(device(kept=Status.RUNNING, old=Status.RUNNING), is_busy=False)
     update = device(UpdateStatus.APPLYING, kept=Status.RUNNING, old=Status.REMOVING)
@@ -47,14 +47,14 @@ def monitor() -> ServiceMonitor:
 
 
 def test_dropped_service(monitor: ServiceMonitor) -> None:
-    """Of a service that is gone, nothing is waited for."""
+    """A service that the release does not have any more is not expected to run."""
     assert not monitor.is_undecided
 
 
 def test_service_that_is_back(
     monitor: ServiceMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """A service that a later release has again begins anew."""
+    """A service that a later release has again starts without a history."""
     freezer.tick(3600)
     back = device(UpdateStatus.APPLYING, kept=Status.RUNNING, old=Status.INSTALLING)
     assert not monitor.update(back, is_busy=False)
@@ -66,7 +66,7 @@ def test_service_that_is_back(
 def test_service_that_is_hidden_for_a_while(
     monitor: ServiceMonitor, freezer: FrozenDateTimeFactory
 ) -> None:
-    """A service that an update hides has its time when it is seen again."""
+    """The time of a service that is missing during an update starts again when it is back."""
     old = device(UpdateStatus.APPLYING, kept=Status.INSTALLING)
     monitor.update(old, is_busy=False)
     monitor.update(device(UpdateStatus.APPLYING), is_busy=False)

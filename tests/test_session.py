@@ -1,9 +1,13 @@
-"""Cookies are neither kept nor shared."""
+"""Cookies are neither stored nor shared."""
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.balena_supervisor.session import (
+    async_get_session,
+    async_get_stream_session,
+)
 from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
@@ -46,3 +50,9 @@ async def test_session_outlives_an_entry(
     assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "on"
     hass.bus.async_fire(EVENT_HOMEASSISTANT_CLOSE)
     await hass.async_block_till_done()
+
+
+async def test_streams_have_their_own_connections(hass: HomeAssistant) -> None:
+    """Polls and commands never wait for a stream to end, because they share no connections."""
+    session = async_get_session(hass)
+    assert async_get_stream_session(hass).connector is not session.connector

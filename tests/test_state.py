@@ -1,4 +1,4 @@
-"""What answers mean."""
+"""The states that result from responses of Supervisors and rows of the balena API."""
 
 from datetime import UTC, datetime
 
@@ -15,8 +15,8 @@ NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 def apps(update_status: str | None, **services: str) -> models.AppReports:
-    """Return an app whose update stands somehow, with services by status."""
-    return models.AppReports.from_json(
+    """Return an app with an update status, and services by status."""
+    return models.parse_apps(
         {
             "fleet": {
                 "appId": 1,
@@ -54,7 +54,7 @@ def device(**report: object) -> models.DeviceReport:
 def test_update_status(
     report: dict[str, object], update_status: str | None, expected: str | None
 ) -> None:
-    """The most telling of flags and words tells how an update stands."""
+    """The update status is the most specific one of the flags and the reported statuses."""
     state = state_from_supervisor(device(**report), apps=apps(update_status))
     assert state.update_status == expected
 
@@ -70,14 +70,14 @@ def test_update_status(
         ("Meditating", None),
     ],
 )
-def test_running_by_words_alone(word: str, is_running: bool | None) -> None:
-    """Where no containers are told, words about images leave it open."""
+def test_running_without_containers(word: str, is_running: bool | None) -> None:
+    """Without a report of containers, the status of an image does not show whether a service runs."""
     state = state_from_supervisor(device(), apps=apps("done", main=word))
     assert state.services[1, "main"].is_running is is_running
 
 
 def test_container_that_runs_counts_at_a_handover() -> None:
-    """Of two containers of a service, the one that runs tells its status."""
+    """If a service has two containers, it has the status of the running one."""
     containers = models.StateStatus.from_json(
         {
             "containers": [
@@ -100,13 +100,13 @@ def test_container_that_runs_counts_at_a_handover() -> None:
     ],
 )
 def test_progress_of_no_download(report: dict[str, object], words: str) -> None:
-    """What a device still tells of a download that is over is no progress."""
+    """The progress of a finished download is ignored."""
     state = state_from_supervisor(device(**report), apps=apps(words, main="Running"))
     assert state.download_progress is None
 
 
 def row(**values: object) -> DeviceRow:
-    """Return the row of a device that runs the release that it should."""
+    """Return the row of a device that runs its target release."""
     release = [{"id": 1, "commit": "c0ffee"}]
     made = DeviceRow.from_json(
         {
@@ -135,10 +135,10 @@ def row(**values: object) -> DeviceRow:
         ),
     ],
 )
-def test_words_of_a_row_agree(
+def test_statuses_of_a_row_agree(
     values: dict[str, object], update_status: str, status: str
 ) -> None:
-    """What a device does and how its update stands do not contradict each other."""
+    """Status and update status of a row do not contradict each other."""
     state = state_from_account(row(**values), "fleet", now=NOW)
     assert (state.update_status, state.status) == (update_status, status)
 
@@ -164,22 +164,22 @@ def test_words_of_a_row_agree(
         ),
     ],
 )
-def test_words_of_a_row_and_of_its_supervisor_agree(
+def test_fresh_supervisor_report_takes_precedence(
     values: dict[str, object],
     told_words: str,
     expected: tuple[str, str, bool],
 ) -> None:
-    """A Supervisor that has just told is believed over a row of before."""
-    told = state_from_supervisor(
+    """A fresh report of a Supervisor takes precedence over an older row."""
+    reported = state_from_supervisor(
         device(update_failed=False), apps=apps(told_words, main="Running")
     )
-    state = state_from_account(row(**values), "fleet", told, now=NOW, is_fresh=True)
+    state = state_from_account(row(**values), "fleet", reported, now=NOW, is_fresh=True)
     assert (state.update_status, state.status, state.update_failed) == expected
 
 
 def test_progress_without_a_total() -> None:
-    """Older Supervisors tell the progress by service."""
-    reports = models.AppReports.from_json(
+    """Without a total, the progress is the average of the services."""
+    reports = models.parse_apps(
         {
             "fleet": {
                 "appId": 1,
@@ -203,7 +203,7 @@ def status(*services: tuple[int, str, str], **values: object) -> models.StateSta
 
 
 def test_status_of_another_app() -> None:
-    """What a Supervisor tells about another app is not that of the user's app."""
+    """A report about another app does not affect the user's app."""
     other = status(
         (2, "core", "Running"),
         images=[{"appId": 2, "serviceName": "core", "status": "Downloading"}],
@@ -215,12 +215,12 @@ def test_status_of_another_app() -> None:
     )
     assert state.release == "c0ffee"
     assert (state.update_status, state.download_progress) == ("up_to_date", None)
-    # Nothing is known of its containers.
+    # The report does not contain its containers.
     assert state.services[1, "main"].is_running is None
 
 
 def test_service_without_a_container() -> None:
-    """A service is off if another container of its app is told."""
+    """A service without a container is off if the report contains its app."""
     state = state_from_supervisor(
         device(),
         apps=apps("done", main="Downloaded", other="Running"),
@@ -232,14 +232,14 @@ def test_service_without_a_container() -> None:
 @pytest.mark.parametrize(
     ("word", "is_running"), [("Aborted", False), ("Stopped", False), ("Idle", True)]
 )
-def test_more_words_of_services(word: str, is_running: bool) -> None:
-    """Words of other versions tell whether a service runs."""
+def test_service_statuses_of_other_versions(word: str, is_running: bool) -> None:
+    """Statuses of other versions show whether a service runs."""
     state = state_from_supervisor(device(), apps=apps("done", main=word))
     assert state.services[1, "main"].is_running is is_running
 
 
 def test_stale_download_of_one_service() -> None:
-    """What /v1/device tells of a download counts only without the apps."""
+    """The download of /v1/device is used only if the report of apps is missing."""
     stale = device(status="Downloading", download_progress=30)
     state = state_from_supervisor(stale, apps=apps("done", main="Running"))
     assert (state.update_status, state.status) == ("up_to_date", "idle")
@@ -250,13 +250,13 @@ def test_stale_download_of_one_service() -> None:
 
 @pytest.mark.parametrize("word", ["exited", "Downloaded", "Stopping"])
 def test_status_is_not_that_of_a_service(word: str) -> None:
-    """A device is idle while no update is under way."""
+    """A device is idle while no update is in progress."""
     state = state_from_supervisor(device(status=word), apps=apps("done", main=word))
     assert state.status == "idle"
 
 
 def test_release_that_is_not_the_target() -> None:
-    """An update is pending while another release runs, also without the flag."""
+    """An update is pending while another release runs, even without the flag."""
     state = state_from_supervisor(
         device(commit="badcafe"), apps=apps("done", main="Running")
     )
@@ -278,7 +278,7 @@ def test_short_commit(commit: str, short: str) -> None:
 
 
 def test_device_that_never_reported() -> None:
-    """Nothing is known of what a device does that never reported anything."""
+    """A device that never reported has an unknown status."""
     never = row(is_online=True, status=None, supervisor_version=None)
     assert state_from_account(never, "fleet", now=NOW).status is None
 
@@ -286,15 +286,15 @@ def test_device_that_never_reported() -> None:
 @pytest.mark.parametrize(
     ("word", "expected"), [("idle", "operational"), ("offline", "disconnected")]
 )
-def test_old_words_of_the_api(word: str, expected: str) -> None:
-    """The summaries of older APIs mean the same as the present ones."""
+def test_overall_statuses_of_older_apis(word: str, expected: str) -> None:
+    """The overall statuses of older APIs have the same meaning as the current ones."""
     state = state_from_account(row(overall_status=word), "fleet", now=NOW)
     assert state.overall_status == expected
 
 
 @pytest.mark.parametrize(("value", "expected"), [(-1, None), (0, None), (-12, -12)])
 def test_temperature(value: int, expected: int | None) -> None:
-    """A device without a sensor reports -1 or 0."""
+    """A temperature of -1 or 0 means that the device has no sensor."""
     state = state_from_account(row(cpu_temp=value), "fleet", now=NOW)
     assert state.cpu_temperature == expected
 
@@ -306,14 +306,14 @@ NO_VPN = {"is_online": False, "is_connected_to_vpn": False}
     ("values", "is_online"),
     [
         ({"is_online": True}, True),
-        # It may be a power cut.
+        # This can be a power cut.
         ({**NO_VPN, "last_vpn_event": "2026-11-28T11:45:00Z"}, False),
         ({**NO_VPN, "last_vpn_event": "2026-11-28T11:44:00Z"}, True),
         # It never had a VPN.
         ({**NO_VPN, "last_vpn_event": None}, True),
         ({**NO_VPN, "api_heartbeat_state": "timeout"}, False),
         ({**NO_VPN, "api_heartbeat_state": "offline"}, False),
-        # An older API does not tell the heartbeat.
+        # An older API does not report the heartbeat.
         ({**NO_VPN, "api_heartbeat_state": None}, False),
         # The VPN is switched off.
         (
@@ -327,6 +327,6 @@ NO_VPN = {"is_online": False, "is_connected_to_vpn": False}
     ],
 )
 def test_online_without_vpn(values: dict[str, object], is_online: bool) -> None:
-    """The heartbeat decides once it would have shown a power cut."""
+    """Without VPN, the heartbeat decides as soon as it would show a power cut."""
     found = row(**{"api_heartbeat_state": "online", **values})
     assert state_from_account(found, "fleet", now=NOW).online is is_online

@@ -1,4 +1,4 @@
-"""Every string that a person sees has its text, and no text is without a use."""
+"""Every string that a user sees has a translation, and every translation is used."""
 
 import json
 from pathlib import Path
@@ -14,6 +14,8 @@ from custom_components.balena_supervisor import (
     binary_sensor,
     button,
     const,
+    device_tracker,
+    select,
     sensor,
     switch,
     update,
@@ -21,6 +23,7 @@ from custom_components.balena_supervisor import (
 from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.client import Endpoint
 from custom_components.balena_supervisor.device.state import (
+    Connectivity,
     OverallStatus,
     Status,
     UpdateStatus,
@@ -44,7 +47,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from . import translations
 from .translations import missing_in_flow
 
-OF_OURS: Final = {"translation_domain": const.DOMAIN}
+OWN_DOMAIN: Final = {"translation_domain": const.DOMAIN}
 FOLDER: Final = Path(sensor.__file__).parent
 TRANSLATIONS: Final[dict[str, Any]] = json.loads(
     (FOLDER / "translations/en.json").read_text("utf-8")
@@ -54,16 +57,18 @@ SOURCE: Final = "\n".join(path.read_text("utf-8") for path in FOLDER.rglob("*.py
 
 DESCRIPTIONS: Final = {
     "binary_sensor": (*binary_sensor.BINARY_SENSORS, binary_sensor.ONLINE),
-    "button": (*button.BUTTONS, *button.SERVICE_BUTTONS),
+    "button": (*button.BUTTONS, button.OVERRIDE_LOCK, *button.SERVICE_BUTTONS),
+    "device_tracker": device_tracker.TRACKERS,
     "sensor": (*sensor.SENSORS, *sensor.SERVICE_SENSORS, *sensor.FLEET_SENSORS),
-    "switch": switch.SERVICE_SWITCHES,
+    "select": (*select.SELECTS, *select.FLEET_SELECTS),
+    "switch": (*switch.SWITCHES, *switch.SERVICE_SWITCHES),
     "update": update.UPDATES,
 }
 
 
 @pytest.mark.parametrize(("platform", "descriptions"), DESCRIPTIONS.items())
 def test_entities_have_names(platform: str, descriptions: tuple[Any, ...]) -> None:
-    """Every entity has a name, unless its device class gives one."""
+    """Every entity has a name, or the name of its device class."""
     keys = {item.translation_key for item in descriptions} - {None}
     assert keys == set(TRANSLATIONS["entity"][platform])
 
@@ -86,10 +91,11 @@ def test_entities_have_icons(platform: str, descriptions: tuple[Any, ...]) -> No
         ("service_status", Status),
         ("update_status", UpdateStatus),
         ("overall_status", OverallStatus),
+        ("connectivity", Connectivity),
     ],
 )
-def test_words_have_texts(key: str, words: Any) -> None:
-    """Every word for a status has a text."""
+def test_statuses_have_texts(key: str, words: Any) -> None:
+    """Every status has a translation."""
     assert set(TRANSLATIONS["entity"]["sensor"][key]["state"]) == {
         word.value for word in words
     }
@@ -124,15 +130,15 @@ def test_exceptions_have_texts() -> None:
 
 
 def test_results_are_of_texts() -> None:
-    """Every text that has another result than its key exists."""
+    """Every message with a result that differs from its key exists."""
     assert _RESULTS.keys() <= TRANSLATIONS["exceptions"].keys()
 
 
 def test_flow_errors_have_texts() -> None:
-    """Every error of the flows has a text, and every text an error."""
+    """Every error of the flows has a translation, and every translation an error."""
     flow = "".join(
-        (FOLDER / name).read_text("utf-8")
-        for name in ("config_flow.py", "flow_helpers.py", "options_flow.py")
+        module.read_text("utf-8")
+        for module in (*FOLDER.glob("*_flow.py"), FOLDER / "flow_helpers.py")
     )
     used = set(re.findall(r'"(\w+)"', flow))
     account = {text for _, _, text in _ACCOUNT_ERRORS}
@@ -146,7 +152,7 @@ def test_flow_errors_have_texts() -> None:
 
 
 def _fields(texts: dict[str, Any]) -> tuple[set[str], set[str]]:
-    """Return the fields of a step that have names and descriptions, in sections, too."""
+    """Return the fields of a step with names and descriptions, including those in sections."""
     parts = [texts, *texts.get("sections", {}).values()]
     names = [set(part.get("data", {})) for part in parts]
     described = [set(part.get("data_description", {})) for part in parts]
@@ -170,7 +176,7 @@ def test_flow_fields_are_described(step: str) -> None:
 
 
 def _flat(fields: dict[str, Any]) -> set[str]:
-    """Return the names of fields, those in sections, too."""
+    """Return the names of fields, including those in sections."""
     names = set()
     for name, field in fields.items():
         names |= set(field["fields"]) if "fields" in field else {name}
@@ -178,14 +184,17 @@ def _flat(fields: dict[str, Any]) -> set[str]:
 
 
 def test_actions_have_texts_and_fields() -> None:
-    """Actions, their fields and their icons are told everywhere alike."""
+    """Translations, icons and services.yaml have the same actions and fields."""
     described = yaml.safe_load((FOLDER / "services.yaml").read_text("utf-8"))
-    described = {name: _flat(action["fields"]) for name, action in described.items()}
+    described = {
+        name: _flat(action.get("fields", {})) for name, action in described.items()
+    }
     told = {
-        name: set(action["fields"]) for name, action in TRANSLATIONS["services"].items()
+        name: set(action.get("fields", {}))
+        for name, action in TRANSLATIONS["services"].items()
     }
     taken = {
-        name: {"device_id", *(str(field) for field in action.fields)}
+        name: {str(field) for field in action.fields}
         for name, action in ACTIONS.items()
     }
     assert described == taken
@@ -194,7 +203,7 @@ def test_actions_have_texts_and_fields() -> None:
 
 
 def test_card_has_texts() -> None:
-    """The card has the same English as the translations, until those are there."""
+    """The fallback texts of the card are the English translations."""
     card = (FOLDER / "frontend/balena-logs-card.js").read_text("utf-8")
     table = card.partition("const TEXTS = {")[2].partition("};")[0]
     own = dict(re.findall(r'(\w+):\s+"([^"]*)",', table))
@@ -203,7 +212,7 @@ def test_card_has_texts() -> None:
 
 
 def test_dashboard_has_texts() -> None:
-    """The dashboard uses all of its texts, and no others."""
+    """The dashboard uses all of its translations, and no others."""
     dashboard = (FOLDER / "frontend/balena-dashboard.js").read_text("utf-8")
     used = set(re.findall(r'text\("(\w+)"|text: "(\w+)"|(confirm_\w+)', dashboard))
     assert {"".join(names) for names in used} == set(
@@ -212,7 +221,7 @@ def test_dashboard_has_texts() -> None:
 
 
 def test_every_endpoint_is_documented() -> None:
-    """The page of endpoints has each of them, with the version that brought it."""
+    """The page of endpoints lists each endpoint with the version that introduced it."""
     page = (FOLDER.parent.parent / "docs/endpoints.md").read_text("utf-8")
     for endpoint in Endpoint:
         path = endpoint.path.replace("{app_id}", ":id")
@@ -225,7 +234,7 @@ def test_every_endpoint_is_documented() -> None:
         assert any(since in row.split("|")[2] for row in rows), endpoint
 
 
-# What the fixture looks at in every test finds what is missing.
+# The fixture that checks the translations in every test finds missing ones.
 
 
 @pytest.mark.parametrize(
@@ -234,11 +243,11 @@ def test_every_endpoint_is_documented() -> None:
         (lambda: HomeAssistantError("plain English"), "HomeAssistantError"),
         (lambda: ServiceValidationError("plain English"), "ServiceValidationError"),
         (
-            lambda: HomeAssistantError(**OF_OURS, translation_key="none"),
+            lambda: HomeAssistantError(**OWN_DOMAIN, translation_key="none"),
             "none has no text",
         ),
         (
-            lambda: HomeAssistantError(**OF_OURS, translation_key="device_offline"),
+            lambda: HomeAssistantError(**OWN_DOMAIN, translation_key="device_offline"),
             "device_offline is shown without ['device']",
         ),
     ],
@@ -246,7 +255,7 @@ def test_every_endpoint_is_documented() -> None:
 def test_untranslated_exception(
     missing_translations: list[str], made: FunctionType, problem: str
 ) -> None:
-    """An exception of ours without a text fails a test."""
+    """An exception of the integration without a translation fails a test."""
     module = globals() | {"__name__": f"{const.__package__}.any"}
     FunctionType(made.__code__, module)()
     (found,) = missing_translations
@@ -255,12 +264,12 @@ def test_untranslated_exception(
 
 
 def test_exception_of_others() -> None:
-    """What others raise is theirs to translate."""
+    """Exceptions of other code need no translation."""
     HomeAssistantError("plain English")
 
 
 def menu(options: list[str], **given: str) -> list[str]:
-    """Return what is wrong with the texts of a menu of our flow."""
+    """Return the problems of the translations of a menu in the flow."""
     return missing_in_flow(
         ConfigEntriesFlowManager.__new__(ConfigEntriesFlowManager),
         {
@@ -274,7 +283,7 @@ def menu(options: list[str], **given: str) -> list[str]:
 
 
 def test_option_of_a_menu_without_texts() -> None:
-    """An option of a menu needs its name and its description."""
+    """An option of a menu needs a name and a description."""
     assert not menu(["direct", "account"])
     assert menu(["direct", "smoke_signals"]) == [
         "config.step.user.menu_options.smoke_signals has no text",
@@ -283,7 +292,7 @@ def test_option_of_a_menu_without_texts() -> None:
 
 
 def test_section_without_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A section, and each field in it, needs its texts with all that stands in them."""
+    """A section and each of its fields need translations with all placeholders."""
     inner = {"name": "More", "description": "Of {it}", "data": {"field": "{this}"}}
     step = {"title": "Any", "sections": {"more": inner}}
     monkeypatch.setitem(translations.TRANSLATIONS["config"]["step"], "any", step)

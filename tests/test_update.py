@@ -1,4 +1,4 @@
-"""The update of a device tells what runs and what should, and has it applied."""
+"""The update entity shows the running and the latest release, and installs it."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ ACCOUNT_UPDATE = "update.kiosk_lobby_release"
 
 
 def attributes(hass: HomeAssistant, entity_id: str) -> dict[str, Any]:
-    """Return the attributes that an update shows."""
+    """Return the attributes of an update entity."""
     state = hass.states.get(entity_id)
     assert state is not None
     shown = ("installed_version", "latest_version", "in_progress", "update_percentage")
@@ -40,7 +40,7 @@ async def install(hass: HomeAssistant, entity_id: str) -> None:
 
 
 async def test_up_to_date(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
-    """A device that runs what it should has no update."""
+    """A device that runs its target release has no update."""
     assert state_of(hass, UPDATE) == "off"
     assert attributes(hass, UPDATE) == {
         "installed_version": "7fc9c5b",
@@ -56,7 +56,7 @@ async def test_update_in_progress(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An update shows how much is downloaded, that it is applied, and is over then."""
+    """An update shows its download progress, is in progress until it is applied, and is off then."""
     device.begin_update(RECORDED_NEXT_RELEASE)
     device.download(40)
     await pass_time(hass, freezer)
@@ -79,22 +79,22 @@ async def test_update_in_progress(
 
 
 @pytest.fixture
-async def held_up(
+async def locked_update(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """Have an update wait that a lock refused."""
+    """Let an update wait after a lock rejected it."""
     fail_at_lock(device)
     await pass_time(hass, freezer)
 
 
-@pytest.mark.usefixtures("held_up")
+@pytest.mark.usefixtures("locked_update", "seconds")
 async def test_install(
     hass: HomeAssistant, device: Device, freezer: FrozenDateTimeFactory
 ) -> None:
-    """After a lock is gone, installing does not wait for the next attempt of the device."""
+    """After the lock is released, an installation does not wait for the next attempt of the device."""
     device.unlock()
     await install(hass, UPDATE)
     assert device.commands == [("update", {"force": False, "cancel": True})]
@@ -103,17 +103,17 @@ async def test_install(
     assert attributes(hass, UPDATE)["installed_version"] == "4e38013"
 
 
-@pytest.mark.usefixtures("held_up")
+@pytest.mark.usefixtures("locked_update")
 async def test_install_is_ignored(hass: HomeAssistant, device: Device) -> None:
-    """A device that ignores it says so."""
+    """A device that ignores the request is reported."""
     device.instant_update_trigger = False
     with pytest.raises(ServiceValidationError, match="ignores update requests"):
         await install(hass, UPDATE)
 
 
-@pytest.mark.usefixtures("held_up")
+@pytest.mark.usefixtures("locked_update")
 async def test_failed_update_is_not_in_progress(hass: HomeAssistant) -> None:
-    """An update that a lock refuses is there, and not in progress."""
+    """An update that a lock rejects is available, and not in progress."""
     assert state_of(hass, UPDATE) == "on"
     assert attributes(hass, UPDATE)["in_progress"] is False
     assert state_of(hass, "binary_sensor.holy_wildflower_update_failed") == "on"
@@ -125,7 +125,7 @@ async def test_update_that_reboots(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An update goes on while the device reboots because of it, and is over when it is back."""
+    """An update stays in progress during a reboot of the device, and ends when the device is back."""
     device.begin_update(RECORDED_NEXT_RELEASE)
     device.finish_download()
     await pass_time(hass, freezer)
@@ -150,7 +150,7 @@ async def test_device_does_not_come_back(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A device that does not come back from an update is unavailable in the end."""
+    """A device that does not return from an update becomes unavailable."""
     device.begin_update(RECORDED_NEXT_RELEASE)
     device.finish_download()
     await pass_time(hass, freezer)
@@ -162,13 +162,13 @@ async def test_device_does_not_come_back(
     assert state_of(hass, UPDATE) == "unavailable"
 
 
-async def test_old_release_conceals_what_runs(
+async def test_running_release_of_old_supervisor(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """Old Supervisors conceal what runs while they apply another release; it is remembered."""
+    """Old Supervisors do not report the running release during an update; the last one stays."""
     device.supervisor_version = "9.0.0"
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -178,13 +178,13 @@ async def test_old_release_conceals_what_runs(
     assert state_of(hass, UPDATE) == "on"
 
 
-async def test_old_release_that_is_held_up(
+async def test_running_release_of_old_supervisor_at_a_lock(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """What runs is remembered also while an update of an old Supervisor waits at a lock."""
+    """The running release also stays while the update of an old Supervisor waits for a lock."""
     device.supervisor_version = "9.0.0"
     await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -202,7 +202,7 @@ async def test_versions_of_an_account(
     fleet: Fleet,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An account tells releases by their versions; going back to an older one is an update, too."""
+    """Releases of an account have versions. An older target release is an update, too."""
     assert attributes(hass, ACCOUNT_UPDATE)["installed_version"] == "2.4.1"
     older = Release("e" * 32, services=(Service("browser"),), version="2.3.0")
     cloud.release(fleet, older, start=False)
@@ -223,7 +223,7 @@ async def test_update_of_an_account_that_reboots(
     fleet: Fleet,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """Also of a device of an account, an update goes on while it reboots."""
+    """The update of a device of an account stays in progress during a reboot."""
     newer = Release("e" * 32, services=(Service("browser"),), version="2.5.0")
     cloud.release(fleet, newer, start=False)
     device = cloud_device.device

@@ -1,4 +1,4 @@
-"""What there is of a device follows its Supervisor's version."""
+"""Entities and actions depend on the version of the Supervisor."""
 
 from collections.abc import AsyncGenerator
 from typing import Any, Final
@@ -15,7 +15,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from simulator import App, Device, Release, Service, SupervisorServer
 
-# The first version that accepts a key in a header, and those that were run.
+# The first version that accepts a key in a header, and the tested versions.
 VERSIONS: Final = (
     "1.14.0",
     "6.6.11",
@@ -28,10 +28,11 @@ VERSIONS: Final = (
     "19.0.5",
 )
 APP_ID: Final = 1658654
-# What the actions are given besides the device.
+# The fields of the actions in addition to the device.
 FIELDS: Final[dict[str, dict[str, Any]]] = {
     "restart": {"app_id": APP_ID},
     "restart_service": {"service": "main", "app_id": APP_ID},
+    "pin_release": {"release": "1.2.3"},
     "purge": {"app_id": APP_ID},
     "set_host_config": {"hostname": "kiosk"},
     "set_tags": {"tags": {"colour": "red"}},
@@ -40,7 +41,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "stop_service": {"service": "main", "app_id": APP_ID},
 }
 # After these, the device is away.
-LAST: Final = ("reboot", "shutdown")
+LAST_ACTIONS: Final = ("reboot", "shutdown")
 
 
 @pytest.fixture(params=VERSIONS)
@@ -52,7 +53,7 @@ def version(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["single", "several"])
 def services(request: pytest.FixtureRequest) -> tuple[Service, ...]:
-    """Return the services of an app: old devices have one only."""
+    """Return the services of an app. Old devices have only one."""
     names = {"single": ("main",), "several": ("main", "redis")}[request.param]
     return tuple(map(Service, names))
 
@@ -77,7 +78,7 @@ def device(server: SupervisorServer) -> Device:
 
 @pytest.fixture
 def _on_the_device(monkeypatch: pytest.MonkeyPatch, server: SupervisorServer) -> None:
-    """Run on the device itself, which tells which app it runs."""
+    """Run on the device itself, whose environment contains the app id."""
     monkeypatch.setenv("RESIN_SUPERVISOR_ADDRESS", server.url)
     monkeypatch.setenv("RESIN_APP_ID", str(APP_ID))
 
@@ -91,7 +92,7 @@ async def test_entities(
     snapshot: SnapshotAssertion,
     place: str,
 ) -> None:
-    """An entity is there when the Supervisor can do what it is for."""
+    """An entity exists if the Supervisor supports it."""
     fixtures = {"elsewhere": "server", "on_the_device": "_on_the_device"}
     request.getfixturevalue(fixtures[place])
     await hass.config_entries.async_setup(entry.entry_id)
@@ -101,7 +102,7 @@ async def test_entities(
 
 
 async def _result(hass: HomeAssistant, action: str, device_id: str) -> str:
-    """Call an action; returns its result."""
+    """Call an action and return its result."""
     fields = {"device_id": device_id, **FIELDS.get(action, {})}
     try:
         response: Any = await hass.services.async_call(
@@ -120,10 +121,10 @@ async def test_actions(
     device_registry: dr.DeviceRegistry,
     snapshot: SnapshotAssertion,
 ) -> None:
-    """An action works, or says that the Supervisor is too old for it."""
+    """An action succeeds, or reports that the Supervisor is too old."""
     (parent,) = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
     results = {}
-    for action in (*sorted(set(ACTIONS) - set(LAST)), *LAST):
+    for action in (*sorted(set(ACTIONS) - set(LAST_ACTIONS)), *LAST_ACTIONS):
         await device.power_on()
         results[action] = await _result(hass, action, parent.id)
     assert results == snapshot

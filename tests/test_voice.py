@@ -959,9 +959,12 @@ async def test_unexposed_twin(
 
 
 async def test_disabled_entity(
-    hass: HomeAssistant, lobby: MockConfigEntry, cloud: CloudServer
+    hass: HomeAssistant, lobby: MockConfigEntry, entity_registry: er.EntityRegistry
 ) -> None:
     """What is disabled is told as such."""
+    entity_registry.async_update_entity(
+        "button.kiosk_lobby_identify", disabled_by=er.RegistryEntryDisabler.USER
+    )
     assert await answer(hass, "find the kiosk lobby") == (
         "The identify button of kiosk-lobby is disabled."
         " Enable it in the settings of the device first."

@@ -1,7 +1,7 @@
-"""Browsers follow logs: lines come in small batches, and everything ends when it should."""
+"""Browsers follow logs: lines arrive in small batches, and every subscription ends properly."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 import json
 from typing import Any
@@ -9,16 +9,15 @@ from unittest.mock import patch
 
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
-from pytest_homeassistant_custom_component.typing import (
-    MockHAClientWebSocket,
-    WebSocketGenerator,
-)
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
 from simulator import App, Device, Fault, Release, Service, SupervisorServer, Timings
+
+from .log_client import Browser, eventually
 
 APP_ID = 1658654
 OTHER_APP = App(7, "another", Release("0f" * 16, services=(Service("main"),)))
@@ -27,14 +26,15 @@ JOURNAL = ("POST", "/v2/journal-logs")
 
 @pytest.fixture
 def device() -> Device:
-    """Return a device whose services say nothing by themselves."""
+    """Return a device whose services write no lines of their own accord."""
     return Device(timings=replace(Timings.instant(), log=600))
 
 
 def needs_supervisor(version: str) -> dict[str, Any]:
-    """Return the event that tells that the Supervisor of the device is too old."""
+    """Return the event that reports a Supervisor that is too old."""
     return {
         "ended": True,
+        "is_final": True,
         "message": (
             f"holy-wildflower needs Supervisor {version} or later for this. "
             "Update its operating system in the balena dashboard"
@@ -42,49 +42,6 @@ def needs_supervisor(version: str) -> dict[str, Any]:
         "translation_key": "needs_supervisor",
         "translation_placeholders": {"device": "holy-wildflower", "version": version},
     }
-
-
-class Browser:
-    """A browser that follows logs."""
-
-    def __init__(self, websocket: MockHAClientWebSocket) -> None:
-        """Remember the connection."""
-        self.websocket = websocket
-        self.subscription = 0
-
-    async def ask(self, kind: str, **arguments: Any) -> dict[str, Any]:
-        """Return the answer to a command."""
-        await self.websocket.send_json_auto_id({"type": kind, **arguments})
-        answer: dict[str, Any] = await self.websocket.receive_json()
-        return answer
-
-    async def subscribe(self, device_id: str, **arguments: Any) -> None:
-        """Begin to follow."""
-        answer = await self.ask(
-            f"{DOMAIN}/logs/subscribe", device_id=device_id, **arguments
-        )
-        assert answer["success"], answer
-        self.subscription = answer["id"]
-
-    async def event(self) -> dict[str, Any]:
-        """Return the next event."""
-        async with asyncio.timeout(5):
-            answer = await self.websocket.receive_json()
-        assert (answer["id"], answer["type"]) == (self.subscription, "event")
-        return dict(answer["event"])
-
-    async def messages(self, last: str) -> list[str]:
-        """Return the messages that come, until one of them does."""
-        found: list[str] = []
-        while last not in found:
-            found += [entry["message"] for entry in (await self.event())["entries"]]
-        return found
-
-    async def end(self) -> dict[str, Any]:
-        """Return the event that says that there will be no more."""
-        while not (event := await self.event()).get("ended"):
-            pass
-        return event
 
 
 @pytest.fixture
@@ -95,34 +52,46 @@ async def browser(
     return Browser(await hass_ws_client(hass))
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Return when something is the case."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def test_devices(
-    browser: Browser, device_id: str, account: MockConfigEntry
+    browser: Browser, device_id: str, account: MockConfigEntry, member_id: str
 ) -> None:
-    """The devices that have logs are told with their services; those of accounts have none."""
+    """The devices that have logs are listed with their services and the source of the logs."""
     answer = await browser.ask(f"{DOMAIN}/devices")
     assert answer["result"] == [
         {
             "device_id": device_id,
             "name": "holy-wildflower",
+            "source": "local",
             "services": [
                 {"app_id": APP_ID, "app": "demo-fleet", "name": "main"},
                 {"app_id": APP_ID, "app": "demo-fleet", "name": "redis"},
             ],
-        }
+        },
+        {
+            "device_id": member_id,
+            "name": "kiosk-lobby",
+            "source": "account",
+            "services": [
+                {"app_id": fleet_id, "app": "kiosks", "name": name}
+                for fleet_id in account.options["fleets"]
+                for name in ("browser", "signage")
+            ],
+        },
     ]
+
+
+async def test_one_device(
+    browser: Browser, device_id: str, account: MockConfigEntry, member_id: str
+) -> None:
+    """A card that shows one device does not need the thousands of others."""
+    answer = await browser.ask(f"{DOMAIN}/devices", device_id=member_id)
+    assert [item["name"] for item in answer["result"]] == ["kiosk-lobby"]
 
 
 async def test_devices_have_the_names_that_they_were_given(
     browser: Browser, device_id: str, device_registry: dr.DeviceRegistry
 ) -> None:
-    """The name that a person gave to a device is the one that is told."""
+    """The list has the name that a user gave to a device."""
     device_registry.async_update_device(device_id, name_by_user="Hall")
     answer = await browser.ask(f"{DOMAIN}/devices")
     assert [item["name"] for item in answer["result"]] == ["Hall"]
@@ -134,7 +103,7 @@ async def test_old_devices_have_no_logs(
     entry: MockConfigEntry,
     device: Device,
 ) -> None:
-    """A Supervisor that tells no logs is not offered."""
+    """A device whose Supervisor supports no logs is not listed."""
     device.supervisor_version = "7.20.0"
     assert await hass.config_entries.async_setup(entry.entry_id)
     browser = Browser(await hass_ws_client(hass))
@@ -144,7 +113,7 @@ async def test_old_devices_have_no_logs(
 async def test_backlog_and_new_lines(
     browser: Browser, device: Device, device_id: str
 ) -> None:
-    """First come as many old lines as wanted, then new ones, with all that is known of them."""
+    """The requested number of old lines comes first, then new lines, with all of their fields."""
     device.log("main", "old")
     device.log("NetworkManager", "older than the first new one")
     await browser.subscribe(device_id, lines=2)
@@ -160,12 +129,16 @@ async def test_backlog_and_new_lines(
         "time": device.journal[-1].time.isoformat(),
         "source": "redis",
         "message": "failed",
+        "service": "redis",
+        "level": "error",
         "is_error": True,
+        "is_stderr": True,
+        "is_system": False,
     }
 
 
 async def test_service(browser: Browser, device: Device, device_id: str) -> None:
-    """A service is followed alone, also into the container that a restart makes."""
+    """A single service is followed, also after a restart replaces its container."""
     await browser.subscribe(device_id, service="main", lines=1)
     assert await browser.messages("main is ready") == ["main is ready"]
     device.log("redis", "of another service")
@@ -192,7 +165,7 @@ async def test_service(browser: Browser, device: Device, device_id: str) -> None
 async def test_names_of_containers(
     browser: Browser, device: Device, device_id: str, name: str
 ) -> None:
-    """A service is followed by the id of its container, whatever the engine calls it."""
+    """A service is followed by its container id, whatever its container is called."""
     with patch.object(device, "container_name", lambda _: name):
         await browser.subscribe(device_id, service="main", lines=1)
         assert await browser.messages("main is ready") == ["main is ready"]
@@ -206,7 +179,7 @@ async def test_names_of_containers(
 async def test_service_without_a_container(
     browser: Browser, device: Device, device_id: str
 ) -> None:
-    """A service is followed before it has a container."""
+    """A service can be followed before it has a container."""
     del device.containers[APP_ID, "main"]
     await browser.subscribe(device_id, service="main")
     await eventually(lambda: device.followers == 1)
@@ -217,7 +190,7 @@ async def test_service_without_a_container(
 async def test_service_of_an_app(
     browser: Browser, device: Device, device_id: str
 ) -> None:
-    """Of two apps with a service of the same name, one is followed, also into new containers."""
+    """Of two services with the same name in two apps, one is followed, also into new containers."""
     device.run_app(OTHER_APP)
     device.log("main", "of the other app", app_id=OTHER_APP.id)
     await browser.subscribe(device_id, service="main", app_id=APP_ID, lines=1)
@@ -242,7 +215,7 @@ async def test_app_that_the_key_does_not_see(
     loaded: MockConfigEntry,
     device_id: str,
 ) -> None:
-    """The journal is of all apps, whatever the key: what the key does not see stays out."""
+    """With the key of one app, lines of other apps are left out."""
     data = {**loaded.data, "api_key": device.app_key(APP_ID)}
     hass.config_entries.async_update_entry(loaded, data=data)
     assert await hass.config_entries.async_reload(loaded.entry_id)
@@ -258,7 +231,7 @@ async def test_app_that_the_status_is_not_about(
     loaded: MockConfigEntry,
     device_id: str,
 ) -> None:
-    """A service of an app that is not the first one is read and followed."""
+    """A service of an app other than the first one can be read and followed."""
     services = (Service("worker"),)
     other = App(2_000_000, "another", Release("0f" * 16, services=services))
     device.run_app(other)
@@ -280,13 +253,13 @@ async def test_app_that_the_status_is_not_about(
 async def test_service_of_another_app(
     browser: Browser, device: Device, device_id: str
 ) -> None:
-    """An app without such a service is told."""
+    """An app without the service is reported."""
     await browser.subscribe(device_id, service="main", app_id=OTHER_APP.id)
     assert (await browser.event())["translation_key"] == "unknown_service"
 
 
 async def test_unit(browser: Browser, device: Device, device_id: str) -> None:
-    """A unit of the host is followed alone."""
+    """A single unit of the host can be followed."""
     device.log("NetworkManager", "before")
     await browser.subscribe(device_id, unit="NetworkManager", lines=1)
     assert await browser.messages("before") == ["before"]
@@ -298,7 +271,7 @@ async def test_unit(browser: Browser, device: Device, device_id: str) -> None:
 async def test_batches(
     browser: Browser, device: Device, server: SupervisorServer, device_id: str
 ) -> None:
-    """Many lines at once come in events of a bounded size."""
+    """Many lines arrive in events of limited size."""
     for number in range(500):
         device.log("main", str(number))
     await browser.subscribe(device_id, lines=500)
@@ -307,7 +280,7 @@ async def test_batches(
 
 
 async def test_too_many_lines(browser: Browser, device: Device, device_id: str) -> None:
-    """Of more lines than a browser can take, the oldest are left out, and counted."""
+    """If lines arrive too fast for a browser, the oldest are dropped and counted."""
     await browser.subscribe(device_id, lines=1)
     await browser.event()
     for number in range(2500):
@@ -319,7 +292,7 @@ async def test_too_many_lines(browser: Browser, device: Device, device_id: str) 
 
 
 async def test_unsubscribe(browser: Browser, device: Device, device_id: str) -> None:
-    """When the browser has enough, the device is asked no more."""
+    """After an unsubscription, the connection to the device closes."""
     await browser.subscribe(device_id)
     await browser.event()
     assert device.followers == 1
@@ -331,7 +304,7 @@ async def test_unsubscribe(browser: Browser, device: Device, device_id: str) -> 
 async def test_browser_goes_away(
     hass: HomeAssistant, browser: Browser, device: Device, device_id: str
 ) -> None:
-    """When the browser is gone, while lines wait for it, the device is asked no more."""
+    """If the browser disconnects while lines wait for it, the connection to the device closes."""
     await browser.subscribe(device_id)
     await eventually(lambda: device.followers == 1)
     device.log("main", "too late")
@@ -339,10 +312,10 @@ async def test_browser_goes_away(
     await eventually(lambda: device.followers == 0)
 
 
-async def test_unsubscribe_before_it_began(
+async def test_unsubscribe_before_the_response(
     browser: Browser, server: SupervisorServer, device_id: str
 ) -> None:
-    """A browser may change its mind while the device has not answered yet."""
+    """A browser can unsubscribe before the device has responded."""
     server.faults.add(*JOURNAL, Fault.hang())
     await browser.subscribe(device_id)
     answer = await browser.ask("unsubscribe_events", subscription=browser.subscription)
@@ -356,7 +329,7 @@ async def test_several_browsers(
     device: Device,
     device_id: str,
 ) -> None:
-    """Each browser follows for itself."""
+    """Each browser has its own subscription."""
     other = Browser(await hass_ws_client(hass))
     await browser.subscribe(device_id, lines=1)
     await other.subscribe(device_id, lines=1, service="redis")
@@ -374,7 +347,7 @@ async def test_entry_is_unloaded(
     loaded: MockConfigEntry,
     device_id: str,
 ) -> None:
-    """When the entry is unloaded, the browser is told, after the lines that wait for it."""
+    """If the entry is unloaded, the browser gets the waiting lines, and then the reason."""
     await browser.subscribe(device_id, lines=1)
     await browser.event()
     device.log("main", "the last one")
@@ -383,6 +356,7 @@ async def test_entry_is_unloaded(
     assert (await browser.event())["entries"][0]["message"] == "the last one"
     assert await browser.event() == {
         "ended": True,
+        "is_final": False,
         "message": "holy-wildflower is currently not loaded in Home Assistant",
         "translation_key": "logs_unloaded",
         "translation_placeholders": {"device": "holy-wildflower"},
@@ -393,7 +367,7 @@ async def test_entry_is_unloaded(
 async def test_device_goes_away(
     browser: Browser, device: Device, device_id: str
 ) -> None:
-    """When the connection to the device breaks, the browser is told."""
+    """If the connection to the device breaks, the browser gets the reason."""
     await browser.subscribe(device_id)
     await eventually(lambda: device.followers == 1)
     await device.power_off()
@@ -409,7 +383,7 @@ async def test_device_is_offline(
     loaded: MockConfigEntry,
     device_id: str,
 ) -> None:
-    """A connection that looks well is given up when the device answers nothing else."""
+    """An open connection is closed if the device does not respond to polls."""
     await browser.subscribe(device_id)
     await eventually(lambda: device.followers == 1)
     server.faults.add("GET", "/v1/device", Fault.reset())
@@ -419,10 +393,10 @@ async def test_device_is_offline(
     await eventually(lambda: device.followers == 0)
 
 
-async def test_device_ends_it(
+async def test_device_ends_the_logs(
     browser: Browser, server: SupervisorServer, device_id: str
 ) -> None:
-    """When the device ends its logs, the browser gets what there was, and is told."""
+    """If the device ends its logs, the browser gets all lines, and then the reason."""
     body = json.dumps({"MESSAGE": "all there is"})
     server.faults.add(*JOURNAL, Fault.status(200, body))
     await browser.subscribe(device_id)
@@ -433,11 +407,12 @@ async def test_device_ends_it(
 async def test_device_fails(
     browser: Browser, server: SupervisorServer, device_id: str
 ) -> None:
-    """A failure of the Supervisor is told in plain words, not in its own."""
+    """A failure of the Supervisor is reported in plain words, not in its own."""
     server.faults.add(*JOURNAL, Fault.status(503, "no journal"))
     await browser.subscribe(device_id)
     assert await browser.event() == {
         "ended": True,
+        "is_final": False,
         "message": (
             "The Supervisor of holy-wildflower reported an error. "
             "Try again, and check the logs of the device if the error remains"
@@ -448,47 +423,37 @@ async def test_device_fails(
 
 
 async def test_unknown_service(browser: Browser, device_id: str) -> None:
-    """A service that the device does not have is told."""
+    """A service that the device does not have is reported."""
     await browser.subscribe(device_id, service="nobody")
-    assert (await browser.event())["translation_key"] == "unknown_service"
-
-
-async def test_device_of_an_account(
-    browser: Browser, account: MockConfigEntry, device_registry: dr.DeviceRegistry
-) -> None:
-    """A device behind an account says that it cannot."""
-    (member,) = (
-        device
-        for device in dr.async_entries_for_config_entry(
-            device_registry, account.entry_id
-        )
-        if device.name == "kiosk-lobby"
-    )
-    for source in ({}, {"service": "browser"}, {"unit": "balena"}):
-        await browser.subscribe(member.id, **source)
-        assert await browser.event() == {
-            "ended": True,
-            "message": (
-                "The balena API does not forward the logs of kiosk-lobby. "
-                "Add kiosk-lobby as a local device to read them"
-            ),
-            "translation_key": "logs_by_account",
-            "translation_placeholders": {"device": "kiosk-lobby"},
-        }
+    event = await browser.event()
+    assert event["translation_key"] == "unknown_service"
+    # An update may add it.
+    assert event["is_final"] is False
 
 
 async def test_unknown_device(browser: Browser) -> None:
-    """A device that is not there is told at once."""
+    """An unknown device is reported at once."""
     answer = await browser.ask(f"{DOMAIN}/logs/subscribe", device_id="nobody")
     assert answer["success"] is False
     assert answer["error"]["code"] == "not_found"
-    assert answer["error"]["translation_key"] == "service_device_not_found"
+    assert answer["error"]["translation_key"] == "unknown_device"
+
+
+async def test_entry_is_not_loaded(
+    hass: HomeAssistant, browser: Browser, loaded: MockConfigEntry, device_id: str
+) -> None:
+    """A device whose entry is not loaded is named."""
+    assert await hass.config_entries.async_unload(loaded.entry_id)
+    answer = await browser.ask(f"{DOMAIN}/logs/subscribe", device_id=device_id)
+    assert answer["error"]["message"] == (
+        "holy-wildflower is currently not loaded in Home Assistant"
+    )
 
 
 async def test_fleet(
     browser: Browser, account: MockConfigEntry, device_registry: dr.DeviceRegistry
 ) -> None:
-    """A fleet has no logs of its own."""
+    """A fleet has no logs."""
     (fleet,) = (
         device
         for device in dr.async_entries_for_config_entry(
@@ -515,7 +480,7 @@ async def test_fleet(
 async def test_wrong_arguments(
     browser: Browser, device_id: str, arguments: dict[str, Any]
 ) -> None:
-    """What is out of bounds is refused."""
+    """Arguments outside of their limits are rejected."""
     answer = await browser.ask(
         f"{DOMAIN}/logs/subscribe", device_id=device_id, **arguments
     )
@@ -523,11 +488,11 @@ async def test_wrong_arguments(
 
 
 class TestOldSupervisor:
-    """A Supervisor that does not tell the journal with its fields yet."""
+    """A Supervisor that cannot format the journal as JSON."""
 
     @pytest.fixture
     def device(self, request: pytest.FixtureRequest) -> Device:
-        """Return it; the parameter is its version."""
+        """Return the device; the parameter is its version."""
         version = getattr(request, "param", "9.11.0")
         timings = replace(Timings.instant(), log=600)
         return Device(supervisor_version=version, timings=timings)
@@ -536,7 +501,7 @@ class TestOldSupervisor:
     async def test_services(
         self, browser: Browser, device: Device, device_id: str
     ) -> None:
-        """The lines of services come, without those of before or of the host."""
+        """New lines of services arrive, without old lines or lines of the host."""
         await browser.subscribe(device_id)
         await eventually(lambda: device.followers == 1)
         device.log("NetworkManager", "of the host")
@@ -550,7 +515,7 @@ class TestOldSupervisor:
     async def test_service(
         self, browser: Browser, device: Device, device_id: str
     ) -> None:
-        """One service can be followed."""
+        """A single service can be followed."""
         await browser.subscribe(device_id, service="redis")
         await eventually(lambda: device.followers == 1)
         device.log("main", "one")
@@ -560,7 +525,7 @@ class TestOldSupervisor:
     async def test_service_of_an_app(
         self, browser: Browser, device: Device, device_id: str
     ) -> None:
-        """One service of one app can be followed."""
+        """A single service of one app can be followed."""
         device.run_app(OTHER_APP)
         await browser.subscribe(device_id, service="main", app_id=APP_ID)
         await eventually(lambda: device.followers == 1)
@@ -571,7 +536,7 @@ class TestOldSupervisor:
     async def test_service_without_a_container(
         self, browser: Browser, device: Device, device_id: str
     ) -> None:
-        """A service that is not there yet when it is followed is heard when it is."""
+        """A service without a container can be followed; its lines arrive when it has one."""
         container = device.containers.pop((APP_ID, "main"))
         await browser.subscribe(device_id, service="main", app_id=APP_ID)
         await eventually(lambda: device.followers == 1)
@@ -583,16 +548,16 @@ class TestOldSupervisor:
     async def test_service_of_the_only_app(
         self, browser: Browser, device: Device, device_id: str
     ) -> None:
-        """Before Supervisor 9.7 there is but one app, and nobody tells of containers."""
+        """Before Supervisor 9.7, a device has a single app and reports no containers."""
         await browser.subscribe(device_id, service="main", app_id=APP_ID)
         await eventually(lambda: device.followers == 1)
         device.log("main", "of the only app")
         assert await browser.messages("of the only app") == ["of the only app"]
 
-    async def test_what_the_supervisor_says(
+    async def test_lines_of_the_supervisor(
         self, browser: Browser, server: SupervisorServer, device_id: str
     ) -> None:
-        """What the Supervisor itself has to say comes, too, but for its greeting."""
+        """Lines of the Supervisor itself arrive, except for its greeting."""
         lines = [
             {"message": "Streaming logs", "isSystem": True},
             {"message": "Killing service", "isSystem": True},
@@ -608,13 +573,13 @@ class TestOldSupervisor:
         ]
 
     async def test_unit(self, browser: Browser, device_id: str) -> None:
-        """A unit cannot be followed, which is told."""
+        """A request to follow a unit is rejected with the reason."""
         await browser.subscribe(device_id, unit="balena")
         assert await browser.event() == needs_supervisor("10.2")
 
     @pytest.mark.parametrize("device", ["7.20.0"], indirect=True)
     async def test_nothing(self, browser: Browser, device_id: str) -> None:
-        """A Supervisor that tells no logs at all says so."""
+        """A Supervisor without any logs is reported."""
         await browser.subscribe(device_id)
         assert await browser.event() == needs_supervisor("7.21")
 
@@ -622,7 +587,7 @@ class TestOldSupervisor:
     async def test_plain_lines_of_a_unit(
         self, browser: Browser, device: Device, device_id: str
     ) -> None:
-        """Lines of the host come as they are."""
+        """Lines of the host arrive as plain text."""
         await browser.subscribe(device_id, unit="NetworkManager", lines=1)
         (entry,) = (await browser.event())["entries"]
         assert "a1b2c3d NetworkManager[812]: <info>" in entry["message"]
@@ -630,7 +595,7 @@ class TestOldSupervisor:
 
 @pytest.fixture
 def frontend() -> Iterator[set[str]]:
-    """Have a frontend; returns the addresses that it loads."""
+    """Set up a frontend and return the URLs that it loads."""
     urls: set[str] = set()
     with patch(
         "custom_components.balena_supervisor.frontend.add_extra_js_url",
@@ -647,7 +612,7 @@ async def test_modules_are_served(
     frontend: set[str],
     name: str,
 ) -> None:
-    """The frontend loads the card and the dashboard from Home Assistant itself."""
+    """Home Assistant serves the modules of the card and the dashboard."""
     assert await async_setup_component(hass, "http", {})
     hass.config.components.add("frontend")
     assert await hass.config_entries.async_setup(entry.entry_id)
@@ -666,5 +631,5 @@ async def test_modules_are_served(
 async def test_no_modules_without_a_frontend(
     loaded: MockConfigEntry, frontend: set[str]
 ) -> None:
-    """Without a frontend there are no modules, and no error."""
+    """Without a frontend, no modules are registered, and there is no error."""
     assert not frontend

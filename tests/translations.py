@@ -18,15 +18,37 @@ TRANSLATIONS: Final[dict[str, Any]] = json.loads(
     (FOLDER / "translations/en.json").read_text("utf-8")
 )
 
-# Our issues that can be mended from Home Assistant share one flow.
 _FLOWS: Final[dict[type, tuple[str, dict[str, Any]]]] = {
     ConfigEntriesFlowManager: ("config", TRANSLATIONS["config"]),
     OptionsFlowManager: ("options", TRANSLATIONS["options"]),
-    RepairsFlowManager: (
-        "fix_flow",
-        TRANSLATIONS["issues"]["update_fails"]["fix_flow"],
-    ),
 }
+_FIX_FLOWS: Final[list[dict[str, Any]]] = [
+    issue["fix_flow"]
+    for issue in TRANSLATIONS["issues"].values()
+    if "fix_flow" in issue
+]
+
+
+def _texts_of_flow(
+    manager: object, result: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Return the category and the texts of a flow.
+
+    Nothing in a result shows to which issue a repair flow belongs, except its menu.
+    """
+    if not isinstance(manager, RepairsFlowManager):
+        return _FLOWS[type(manager)]
+    step, options = result.get("step_id"), set(result.get("menu_options", ()))
+    with_abort = [
+        flow for flow in _FIX_FLOWS if result.get("reason") in flow.get("abort", {})
+    ]
+    with_menu = [
+        flow
+        for flow in _FIX_FLOWS
+        if step in flow["step"]
+        and set(flow["step"][step].get("menu_options", ())) == options
+    ]
+    return "fix_flow", next(iter(with_menu or with_abort), _FIX_FLOWS[0])
 
 
 def placeholders(text: str) -> set[str]:
@@ -52,7 +74,7 @@ def missing_in_flow(manager: object, result: Mapping[str, Any]) -> list[str]:
     is_options = isinstance(manager, OptionsFlowManager)
     if not is_options and result["handler"] != const.DOMAIN:
         return []
-    kind, texts = _FLOWS[type(manager)]
+    kind, texts = _texts_of_flow(manager, result)
     given = result.get("description_placeholders")
     match result["type"]:
         case FlowResultType.FORM:
@@ -77,7 +99,7 @@ def missing_in_flow(manager: object, result: Mapping[str, Any]) -> list[str]:
                 ),
             ]
         case FlowResultType.ABORT:
-            # Home Assistant has texts for some itself.
+            # Home Assistant itself translates some errors.
             where, reason = f"{kind}.abort", result["reason"]
             return list(missing_in(where, texts.get("abort", {}), reason, given))
     return []
@@ -127,7 +149,7 @@ def _missing_in_field(
 
 def missing_in_exception(error: Any, frame: FrameType | None) -> list[str]:
     """Return the problems of the text of an exception that is created in a frame."""
-    # Home Assistant's own word for a lacking right has no text anywhere.
+    # Home Assistant does not translate its error for a missing permission.
     is_told = not isinstance(error, Unauthorized)
     if is_told and error.translation_domain is None and _is_ours(error, frame):
         return [f"{type(error).__name__}({error.args}) has no translation"]

@@ -16,10 +16,14 @@ from .device.direct import DirectCoordinator
 from .device.entry import BalenaConfigEntry, BalenaData, BalenaDevice
 from .device.environment import Environment
 from .device.history import async_delete_histories
+from .device.journal_logs import JournalLogs
+from .device.log_streams import LogStreams
+from .exposure import async_setup_exposure
 from .frontend import async_setup_frontend
 from .issues import async_delete_issues, async_monitor_issues, async_setup_issues
+from .migration import async_migrate_to_1_2
 from .services import async_setup_services
-from .session import async_get_session
+from .session import async_get_session, async_get_stream_session
 from .voice import async_setup_voice
 from .websocket_api import async_setup_websocket_api
 
@@ -28,6 +32,8 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 PLATFORMS = [
     Platform.BINARY_SENSOR,
     Platform.BUTTON,
+    Platform.DEVICE_TRACKER,
+    Platform.SELECT,
     Platform.SENSOR,
     Platform.SWITCH,
     Platform.UPDATE,
@@ -40,6 +46,7 @@ async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
     async_setup_websocket_api(hass)
     await async_setup_frontend(hass)
     async_setup_issues(hass)
+    async_setup_exposure(hass)
     async_setup_voice(hass)
     return True
 
@@ -53,6 +60,13 @@ async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bo
         entry.runtime_data = await _async_set_up_device(hass, entry, environment)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     async_monitor_issues(hass, entry)
+    return True
+
+
+async def async_migrate_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
+    """Migrate an entry of an earlier release."""
+    if entry.minor_version < 2:
+        await async_migrate_to_1_2(hass, entry)
     return True
 
 
@@ -117,9 +131,16 @@ async def _async_set_up_device(
         raise ConfigEntryError(
             translation_domain=DOMAIN, translation_key="no_environment"
         )
-    session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
-    supervisor = Supervisor(DirectTransport(url, session, api_key))
+    verify_ssl = data.get(CONF_VERIFY_SSL, True)
+    transport = DirectTransport(
+        url,
+        async_get_session(hass, verify_ssl),
+        api_key,
+        stream_session=async_get_stream_session(hass, verify_ssl),
+    )
+    supervisor = Supervisor(transport)
     coordinator = DirectCoordinator(hass, entry, supervisor, environment)
     await coordinator.async_config_entry_first_refresh()
-    device = BalenaDevice.create(coordinator)
+    logs = JournalLogs(coordinator, LogStreams(hass, entry))
+    device = BalenaDevice.create(coordinator, logs)
     return BalenaData({device.device_id: device}, coordinator.poll_statistics)

@@ -13,7 +13,7 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util
 
 from .client import HostProxy, parse_target_apps
-from .device.entry import BalenaDevice
+from .device.entry import Account, BalenaDevice
 from .device.logs import DEFAULT_LINES, MAX_LINES, LogSelection
 
 ATTR_APP_ID: Final = "app_id"
@@ -42,6 +42,8 @@ class Action:
         is_for_services: Whether the action targets a service: the child device of the
             service, or a device and the field `service`.
         is_service_optional: Whether such an action can also target a device as a whole.
+        fleet_handler: Returns the method that the action calls with the id of a fleet and the
+            arguments, for administrators only. None if the action calls each device of a fleet.
     """
 
     handler: Callable[[BalenaDevice], Handler]
@@ -51,6 +53,7 @@ class Action:
     is_admin_only: bool = False
     is_for_services: bool = False
     is_service_optional: bool = False
+    fleet_handler: Callable[[Account], Handler] | None = None
 
 
 class FieldError(vol.Invalid):
@@ -245,6 +248,18 @@ def _tag_name(value: Any) -> str:
     return text
 
 
+def _release_name(value: Any) -> str:
+    """Return a version, a commit or an id of a release, or "latest".
+
+    Raises:
+        vol.Invalid: The value is none of them.
+    """
+    text = cv.string(value).strip()
+    if not re.fullmatch(r"[0-9A-Za-z.+-]{1,255}", text):
+        raise vol.Invalid("The release must be a version, a commit or an id")
+    return text
+
+
 _LOG_FORMATS: Final = ("text", "entries")
 _FIRST_LOG_YEAR: Final = 1970
 # Each field selects the source of the lines. Only one of them is allowed.
@@ -342,6 +357,11 @@ ACTIONS: Final = {
         {vol.Optional("show_secrets", default=False): cv.boolean},
         response_key="target_state",
         is_admin_only=True,
+    ),
+    "pin_release": Action(
+        lambda device: device.commands.pin_release,
+        {vol.Required("release"): _release_name},
+        fleet_handler=lambda account: account.pins.pin_release,
     ),
     "purge": Action(
         lambda device: device.commands.purge, _APP | _FORCE, is_admin_only=True

@@ -13,9 +13,10 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import ATTR_REFUSED_AT
+from .const import ATTR_LOCKING_APP, ATTR_LOCKING_SERVICE, ATTR_REFUSED_AT, ATTR_TAGS
 from .device.entry import BalenaConfigEntry
 from .device.state import DeviceState
+from .device.tags import bounded_tags
 from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
@@ -36,11 +37,21 @@ class BalenaBinarySensorDescription(
     attributes_fn: Callable[[DeviceState], dict[str, Any]] = lambda _: {}
 
 
+def _lock_attributes(state: DeviceState) -> dict[str, Any]:
+    """Return who holds the update lock, and when it refused the last command."""
+    return {
+        ATTR_LOCKING_APP: state.locking_app,
+        ATTR_LOCKING_SERVICE: state.lock.service if state.lock else None,
+        ATTR_REFUSED_AT: state.lock.refused_at if state.lock else None,
+    }
+
+
 BINARY_SENSORS = (
     BalenaBinarySensorDescription(
         key="update_pending",
         translation_key="update_pending",
         device_class=BinarySensorDeviceClass.UPDATE,
+        enabled_in_fleet=True,
         value_fn=lambda state: state.update_pending,
     ),
     BalenaBinarySensorDescription(
@@ -57,7 +68,8 @@ BINARY_SENSORS = (
         device_class=BinarySensorDeviceClass.PROBLEM,
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=lambda state: state.update_locked,
-        attributes_fn=lambda state: {ATTR_REFUSED_AT: state.refused_at},
+        enabled_in_fleet=True,
+        attributes_fn=_lock_attributes,
     ),
     BalenaBinarySensorDescription(
         key="update_downloaded",
@@ -145,7 +157,12 @@ class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
 
 
 class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
-    """Whether a device is online. Unlike other entities, it is available for an offline device."""
+    """Whether a device is online. Unlike other entities, it is available for an offline device.
+
+    It also has the tags, because it is enabled everywhere.
+    """
+
+    _unrecorded_attributes = frozenset({ATTR_TAGS})
 
     @property
     @override
@@ -159,6 +176,12 @@ class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
         """Whether the device is online."""
         return self.coordinator.is_online
 
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """The tags of the device."""
+        return {ATTR_TAGS: bounded_tags(self.device.state.details.tags or {})}
+
     @override
     def _state_values(self) -> object:
-        return self.is_on
+        return self.is_on, self.device.state.details.tags

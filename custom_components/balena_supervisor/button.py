@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import override
+from typing import Any, override
 
 from homeassistant.components.button import (
     ButtonDeviceClass,
@@ -13,9 +13,13 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .action_schemas import ACTIONS
+from .admin import async_require_admin
 from .client import Endpoint
+from .const import ATTR_COMMAND
 from .device.commands import DeviceCommands
 from .device.entry import BalenaConfigEntry
+from .device.history import RefusedCommand
 from .device.state import ServiceState
 from .entity import (
     BalenaEntity,
@@ -70,7 +74,7 @@ BUTTONS = (
         endpoint=Endpoint.UPDATE,
         device_class=ButtonDeviceClass.UPDATE,
         entity_category=EntityCategory.CONFIG,
-        press_fn=lambda commands: commands.update(),
+        press_fn=lambda commands: commands.install(),
     ),
     BalenaButtonDescription(
         key="restart_services",
@@ -108,6 +112,15 @@ BUTTONS = (
     ),
 )
 
+OVERRIDE_LOCK = BalenaButtonDescription(
+    key="override_lock",
+    translation_key="override_lock",
+    endpoint=Endpoint.UPDATE,
+    enabled_in_fleet=True,
+    entity_category=EntityCategory.CONFIG,
+    press_fn=lambda commands: commands.override_lock(),
+)
+
 SERVICE_BUTTONS = (
     BalenaServiceButtonDescription(
         key="restart",
@@ -131,6 +144,7 @@ async def async_setup_entry(
         entry,
         async_add_entities,
         device_entities(BalenaButton, BUTTONS),
+        device_entities(OverrideLockButton, [OVERRIDE_LOCK]),
         service_entities(BalenaServiceButton, SERVICE_BUTTONS),
     )
 
@@ -144,6 +158,44 @@ class BalenaButton(BalenaEntity, ButtonEntity):
     async def async_press(self) -> None:
         """Send the command to the device."""
         await self.entity_description.press_fn(self.device.commands)
+
+
+class OverrideLockButton(BalenaButton):
+    """Repeats the command that an update lock refused, and overrides the lock."""
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Whether a lock refused a command, or an update fails, probably because of a lock."""
+        state = self.device.state
+        return super().available and (
+            state.update_locked or state.update_failed is True
+        )
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """The action that the button repeats."""
+        return {ATTR_COMMAND: self._refused.action if self._refused else "update"}
+
+    @override
+    async def async_press(self) -> None:
+        """Repeat the command. Only administrators repeat what only they can do.
+
+        Raises:
+            Unauthorized: The user is no administrator.
+        """
+        if self._refused is not None and ACTIONS[self._refused.action].is_admin_only:
+            await async_require_admin(self.hass, self._context)
+        await super().async_press()
+
+    @property
+    def _refused(self) -> RefusedCommand | None:
+        return self.coordinator.history.refused
+
+    @override
+    def _state_values(self) -> object:
+        return self._refused
 
 
 class BalenaServiceButton(BalenaServiceEntity, ButtonEntity):

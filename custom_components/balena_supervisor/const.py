@@ -16,12 +16,24 @@ ATTR_RESULT: Final = "result"
 RESULT_OK: Final = "ok"
 
 # State attributes.
+ATTR_COMMAND: Final = "command"
+ATTR_COMMIT: Final = "commit"
+ATTR_LOCKING_APP: Final = "app"
+ATTR_LOCKING_SERVICE: Final = "service"
+ATTR_PINNED: Final = "pinned"
 ATTR_PROGRESS: Final = "progress"
 ATTR_REFUSED_AT: Final = "refused_at"
 ATTR_STOPPED_BY_ITSELF: Final = "stopped_by_itself"
+ATTR_TAGS: Final = "tags"
+ATTR_URL: Final = "url"
 
+# Instead of a release: let a device track its fleet, and a fleet its latest release.
+TRACK_LATEST: Final = "latest"
+
+CONF_AREA_TAG: Final = "area_tag"
 CONF_CA_CERTIFICATE: Final = "ca_certificate"
 CONF_CONNECTION: Final = "connection"
+CONF_DETAILS: Final = "details"
 CONF_FLEETS: Final = "fleets"
 CONF_FLEET_UUIDS: Final = "fleet_uuids"
 CONF_MAC_ADDRESSES: Final = "mac_addresses"

@@ -22,12 +22,17 @@ from .system_health import async_ping
 
 _TO_REDACT: Final = {
     "api_key",
+    "area_tag",
     "ca_certificate",
     "fleet_uuids",
     "hostname",
     "ip_addresses",
+    "location",
     "mac_addresses",
     "name",
+    "note",
+    "organization",
+    "public_address",
     "tags",
     "title",
     "token",
@@ -91,7 +96,10 @@ async def async_get_config_entry_diagnostics(
         "polls": asdict(data.poll_statistics),
         "requests": _request_diagnostics(account.request_log) if account else {},
         "fleets": (
-            [asdict(fleet) for fleet in account.data.values()]
+            [
+                async_redact_data(asdict(fleet), _TO_REDACT)
+                for fleet in account.data.values()
+            ]
             if isinstance(account, AccountCoordinator)
             else []
         ),

@@ -12,7 +12,11 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity import EntityDescription
-from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.entity_platform import (
+    AddConfigEntryEntitiesCallback,
+    EntityPlatform,
+    async_get_current_platform,
+)
 from homeassistant.helpers.update_coordinator import (
     CoordinatorEntity,
     DataUpdateCoordinator,
@@ -26,14 +30,25 @@ from .const import DOMAIN
 from .device.command_queue import async_set_action_call
 from .device.coordinator import BalenaCoordinator, DeviceCoordinator
 from .device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
+from .device.registry import PREFIXES_PARENT_NAME
 from .device.state import DeviceState, ServiceKey, ServiceState
 
 # The number of devices to add before the event loop can run other tasks.
 _BATCH_SIZE: Final = 5
-# Whether Home Assistant puts the name of the parent before the name of a child device.
-# It does since 2026.10.
-PREFIXES_PARENT_NAME: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
-
+# Entity ids contain these names, which the entities had in the first release.
+_FIRST_NAMES: Final = {
+    "fleet_release": "Release",
+    "last_seen": "Last seen",
+    "release": "Release",
+    "supervisor_problem": "Supervisor",
+}
+# Options of entities that Home Assistant stores without being asked.
+_STORED_BY_HOME_ASSISTANT: Final = {
+    "refresh_initial_entity_options",
+    "should_expose",
+    "suggested_display_precision",
+    "suggested_unit_of_measurement",
+}
 # Returns a factory for each entity that a device or account currently has, by key.
 type FindEntityFactories[OwnerT] = Callable[
     [OwnerT], Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]
@@ -44,20 +59,30 @@ type FindEntityFactories[OwnerT] = Callable[
 class BalenaEntityDescription(EntityDescription):
     """Describes an entity of a device.
 
-    The entity exists if the Supervisor supports its `endpoint`, or a fallback of it. In a
-    fleet, only entities that are `enabled_in_fleet` are enabled by default.
+    The entity exists if the Supervisor supports its `endpoint`, or a fallback of it.
+    `enabled_in_fleet` is whether it is enabled by default for a device of an account. If None, it
+    is a detail: it exists only with the option of the entry, enabled as for a local device.
     """
 
     endpoint: Endpoint | None = None
     exists_fn: Callable[[DeviceState], bool] = lambda _: True
-    enabled_in_fleet: bool = False
+    enabled_in_fleet: bool | None = None
 
     def exists(self, device: BalenaDevice) -> bool:
         """Return whether a device has the entity."""
+        if self.enabled_in_fleet is None and not device.coordinator.has_details:
+            return False
         supervisor = device.coordinator.supervisor
         if self.endpoint and supervisor.endpoint_for(self.endpoint) is None:
             return False
         return self.exists_fn(device.state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalenaFleetEntityDescription(EntityDescription):
+    """Describes an entity of a fleet."""
+
+    exists_fn: Callable[[FleetState], bool] = lambda _: True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +120,13 @@ class CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
     force_update = False
     icon = None
     should_poll = False
+
+    @property
+    @override
+    def suggested_object_id(self) -> str | None:
+        """The name to generate the entity id from. It stays when an entity is renamed."""
+        key = self.entity_description.translation_key or ""
+        return _FIRST_NAMES.get(key, super().suggested_object_id)
 
     def _state_values(self) -> object:
         """Return the values that make up the state of an available entity."""
@@ -142,8 +174,9 @@ class BalenaEntity(CoordinatedEntity[DeviceCoordinator]):
         self.device = device
         self.entity_description = description
         self._attr_unique_id = f"{device.device_id}_{description.key}"
-        if device.coordinator.is_in_fleet:
-            self._attr_entity_registry_enabled_default = description.enabled_in_fleet
+        is_enabled = description.enabled_in_fleet
+        if device.coordinator.is_in_fleet and is_enabled is not None:
+            self._attr_entity_registry_enabled_default = is_enabled
 
     @property
     @override
@@ -213,7 +246,7 @@ class BalenaFleetEntity(CoordinatedEntity[AccountCoordinator]):
     def __init__(
         self,
         coordinator: AccountCoordinator,
-        description: EntityDescription,
+        description: BalenaFleetEntityDescription,
         fleet_id: int,
     ) -> None:
         """Attach the entity to the device of its fleet."""
@@ -236,22 +269,81 @@ class BalenaFleetEntity(CoordinatedEntity[AccountCoordinator]):
         return super().available and self.fleet.devices is not None
 
 
-def device_entities[DescriptionT: BalenaEntityDescription](
-    entity: Callable[[BalenaDevice, DescriptionT], CoordinatedEntity[Any]],
-    descriptions: Iterable[DescriptionT],
-) -> FindEntityFactories[BalenaDevice]:
-    """Return a function that finds the entities of a device, without those of its services."""
+@callback
+def async_remove_details(
+    platform: EntityPlatform,
+    device: BalenaDevice,
+    descriptions: Iterable[BalenaEntityDescription],
+) -> None:
+    """Remove the details of a device from the entity registry if the option is off.
 
-    def factories(
-        device: BalenaDevice,
+    The registry remembers what the person changed. An entity that is disabled stays if the
+    person changed it.
+    """
+    if device.coordinator.has_details:
+        return
+    registry = er.async_get(platform.hass)
+    for description in descriptions:
+        unique_id = f"{device.device_id}_{description.key}"
+        entity_id = registry.async_get_entity_id(platform.domain, DOMAIN, unique_id)
+        if description.enabled_in_fleet is not None or entity_id is None:
+            continue
+        entity = registry.async_get(entity_id)
+        if entity is not None and not (entity.disabled and is_customized(entity)):
+            registry.async_remove(entity_id)
+
+
+def is_customized(entity: er.RegistryEntry) -> bool:
+    """Return whether the person has changed anything about an entity."""
+    return (
+        entity.disabled_by is er.RegistryEntryDisabler.USER
+        or entity.hidden_by is not None
+        or any(isinstance(alias, str) for alias in entity.aliases)
+        or any(map(_is_own_option, entity.options.values()))
+        or any(
+            (
+                entity.area_id,
+                entity.categories,
+                entity.device_class,
+                entity.icon,
+                entity.labels,
+                entity.name,
+            )
+        )
+    )
+
+
+def _is_own_option(options: Mapping[str, Any]) -> bool:
+    """Return whether the person has chosen options. Home Assistant stores some by itself."""
+    return bool(
+        options.get("should_expose") or options.keys() - _STORED_BY_HOME_ASSISTANT
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _DeviceEntities[DescriptionT: BalenaEntityDescription]:
+    """Finds the entities of a device, without those of its services."""
+
+    entity: Callable[[BalenaDevice, DescriptionT], CoordinatedEntity[Any]]
+    descriptions: Sequence[DescriptionT]
+
+    def __call__(
+        self, device: BalenaDevice
     ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
+        """Return the factories of the entities that the device has, by key."""
         return {
-            description.key: partial(entity, device, description)
-            for description in descriptions
+            description.key: partial(self.entity, device, description)
+            for description in self.descriptions
             if description.exists(device)
         }
 
-    return factories
+
+def device_entities[DescriptionT: BalenaEntityDescription](
+    entity: Callable[[BalenaDevice, DescriptionT], CoordinatedEntity[Any]],
+    descriptions: Sequence[DescriptionT],
+) -> FindEntityFactories[BalenaDevice]:
+    """Return a function that finds the entities of a device, without those of its services."""
+    return _DeviceEntities(entity, descriptions)
 
 
 def service_entities[DescriptionT: BalenaServiceEntityDescription](
@@ -280,8 +372,18 @@ async def async_add_device_entities(
 ) -> None:
     """Add the entities of all devices, now and when devices or their entities appear."""
 
+    platform = async_get_current_platform()
+    descriptions = [
+        description
+        for item in factories
+        if isinstance(item, _DeviceEntities)
+        for description in item.descriptions
+    ]
+
     @callback
     def add(devices: Iterable[BalenaDevice]) -> None:
+        for device in devices:
+            async_remove_details(platform, device, descriptions)
         # Home Assistant starts a task for each call, so add several devices at once.
         async_add_entities(
             [
@@ -306,7 +408,7 @@ async def async_add_device_entities(
 
 
 @callback
-def async_add_fleet_entities[DescriptionT: EntityDescription](
+def async_add_fleet_entities[DescriptionT: BalenaFleetEntityDescription](
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
     entity: Callable[[AccountCoordinator, DescriptionT, int], CoordinatedEntity[Any]],
@@ -322,6 +424,7 @@ def async_add_fleet_entities[DescriptionT: EntityDescription](
             for fleet_id, fleet in account.data.items()
             if fleet.devices is not None
             for description in descriptions
+            if description.exists_fn(fleet)
         }
 
     account = entry.runtime_data.account

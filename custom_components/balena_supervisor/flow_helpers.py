@@ -222,7 +222,8 @@ def _parse_url(text: str) -> URL | None:
         if not is_web or url.user or url.password or not _has_valid_host(url):
             return None
         return url.with_path(url.path.rstrip("/"))
-    except ValueError:
+    except IndexError, ValueError:
+        # yarl raises IndexError if nothing follows an at sign.
         return None
 
 

@@ -20,6 +20,8 @@ from .client import Endpoint, parse_version
 from .const import DOMAIN
 from .device.entry import BalenaConfigEntry, BalenaDevice
 from .device.state import DeviceState
+from .entity_limit import async_update_limit_issue
+from .exposure import async_update_exposure_issue
 from .markdown import escape_markdown
 
 _CHECK_INTERVAL: Final = timedelta(minutes=5)
@@ -91,7 +93,7 @@ def async_setup_issues(hass: HomeAssistant) -> None:
 
 @callback
 def async_monitor_issues(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
-    """Check the devices of an entry for issues regularly, until the entry is unloaded."""
+    """Check an entry and its devices for issues regularly, until the entry is unloaded."""
     first_seen_by_issue = _first_seen_by_issue(hass, entry.entry_id)
 
     @callback
@@ -100,6 +102,8 @@ def async_monitor_issues(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
             first_seen = first_seen_by_issue[issue.key]
             _update_first_seen(issue, first_seen, entry)
             _update_issue(hass, entry, issue, first_seen)
+        async_update_exposure_issue(hass, entry)
+        async_update_limit_issue(hass, entry)
 
     check()
     entry.async_on_unload(
@@ -144,10 +148,6 @@ def _first_seen_by_issue(hass: HomeAssistant, entry_id: str) -> dict[str, _First
     )
 
 
-def _is_online(device: BalenaDevice) -> bool:
-    return device.coordinator.last_update_success and device.state.online
-
-
 def _update_first_seen(
     issue: DeviceIssue, first_seen: _FirstSeen, entry: BalenaConfigEntry
 ) -> None:
@@ -157,7 +157,7 @@ def _update_first_seen(
         del first_seen[device_id]
     for device_id, device in devices.items():
         # The state of an offline device is outdated.
-        if not _is_online(device):
+        if not device.coordinator.is_online:
             continue
         if issue.is_affected(device.state):
             first_seen.setdefault(device_id, monotonic())
@@ -193,7 +193,9 @@ def _update_issue(
     if not names:
         registered = ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
         devices = entry.runtime_data.devices.values()
-        is_resolved = not first_seen and all(map(_is_online, devices))
+        is_resolved = not first_seen and all(
+            device.coordinator.is_online for device in devices
+        )
         # Home Assistant restores an ignored issue as inactive. Keep it ignored until it is
         # certain that the issue is resolved.
         if registered is not None and (registered.active or is_resolved):

@@ -7,6 +7,8 @@ from typing import Final
 _MARKUP_STARTS: Final = re.compile(
     r"(?<=\])(?=[(\[:])|(?<=<)|(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE
 )
+# Positions inside of what would be an image.
+_IMAGE_STARTS: Final = re.compile(r"(?<=!)(?=\[)|(?<=<)(?=\s*[a-z])", re.IGNORECASE)
 # Screens do not show a word joiner and voice assistants do not speak it, so it does no
 # harm where the text is not rendered as Markdown.
 _WORD_JOINER: Final = "\N{WORD JOINER}"
@@ -15,3 +17,8 @@ _WORD_JOINER: Final = "\N{WORD JOINER}"
 def escape_markdown(text: str) -> str:
     """Return an untrusted text in one line, without links, images and HTML."""
     return _MARKUP_STARTS.sub(_WORD_JOINER, " ".join(text.split()))
+
+
+def without_images(text: str) -> str:
+    """Return a Markdown text without images and HTML: looking at it must contact nobody."""
+    return _IMAGE_STARTS.sub(_WORD_JOINER, text)

@@ -17,11 +17,14 @@ from homeassistant.helpers.selector import (
     SelectSelector,
     SelectSelectorConfig,
     SelectSelectorMode,
+    TextSelector,
 )
 
 from .client import Fleet
 from .const import (
+    CONF_AREA_TAG,
     CONF_CONNECTION,
+    CONF_DETAILS,
     CONF_FLEETS,
     CONF_ONE_SHOT_SERVICES,
     CONF_SERVICES,
@@ -62,6 +65,8 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
                 or {
                     CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
                     CONF_SERVICES: entry.options[CONF_SERVICES],
+                    CONF_DETAILS: entry.options[CONF_DETAILS],
+                    CONF_AREA_TAG: entry.options.get(CONF_AREA_TAG, ""),
                     CONF_ONE_SHOT_SERVICES: self._one_shot_services,
                 },
             ),
@@ -140,6 +145,8 @@ def fleets_schema(
                 )
             ),
             vol.Required(CONF_SERVICES, default=True): BooleanSelector(),
+            vol.Required(CONF_DETAILS, default=True): BooleanSelector(),
+            vol.Optional(CONF_AREA_TAG): TextSelector(),
         }
     )
 
@@ -151,9 +158,12 @@ def fleet_errors(user_input: Mapping[str, Any]) -> Errors:
 
 def fleet_options(user_input: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of the entry."""
+    tag = user_input.get(CONF_AREA_TAG, "").strip()
     return {
         CONF_FLEETS: sorted(map(int, user_input[CONF_FLEETS])),
         CONF_SERVICES: user_input[CONF_SERVICES],
+        CONF_DETAILS: user_input[CONF_DETAILS],
+        **({CONF_AREA_TAG: tag} if tag else {}),
     }
 
 

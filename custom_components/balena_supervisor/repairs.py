@@ -11,6 +11,12 @@ from homeassistant.helpers import service as service_helper
 from .const import DOMAIN
 from .device.entry import BalenaConfigEntry, BalenaDevice
 from .exceptions import list_errors
+from .exposure import (
+    ISSUE_KEY as EXPOSURE_ISSUE,
+    async_decide_exposure,
+    async_exposed_services,
+    issue_placeholders,
+)
 from .issues import UPDATE_FAILS, async_affected_devices, async_restart_delay
 from .markdown import escape_markdown
 
@@ -18,8 +24,51 @@ from .markdown import escape_markdown
 async def async_create_fix_flow(
     hass: HomeAssistant, issue_id: str, data: dict[str, Any] | None
 ) -> RepairsFlow:
-    """Return the repair flow. Only the issue about failed updates is fixable."""
-    return UpdateFailsRepairFlow((data or {})["entry_id"])
+    """Return the repair flow of a fixable issue."""
+    entry_id = (data or {})["entry_id"]
+    if issue_id.startswith(EXPOSURE_ISSUE):
+        return ExposureRepairFlow(entry_id)
+    return UpdateFailsRepairFlow(entry_id)
+
+
+class ExposureRepairFlow(RepairsFlow):
+    """Let the user decide whether Assist may stop services."""
+
+    def __init__(self, entry_id: str) -> None:
+        """Initialize the flow for an entry."""
+        self._entry_id = entry_id
+
+    async def async_step_init(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        """Let the user choose between hiding and keeping the switches."""
+        entry = self._entry()
+        names = async_exposed_services(self.hass, entry) if entry else []
+        return self.async_show_menu(
+            step_id="init",
+            menu_options=["unexpose", "keep"],
+            description_placeholders=issue_placeholders(names),
+        )
+
+    async def async_step_unexpose(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        """Stop exposing the switches."""
+        return self._decide(should_expose=False)
+
+    async def async_step_keep(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        """Keep the switches exposed, and do not ask again."""
+        return self._decide(should_expose=True)
+
+    def _entry(self) -> BalenaConfigEntry | None:
+        return self.hass.config_entries.async_get_entry(self._entry_id)
+
+    def _decide(self, *, should_expose: bool) -> RepairsFlowResult:
+        if entry := self._entry():
+            async_decide_exposure(self.hass, entry, should_expose=should_expose)
+        return self.async_create_entry(data={})
 
 
 class UpdateFailsRepairFlow(RepairsFlow):

@@ -22,20 +22,22 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
 
 from .account.fleet import FleetState
-from .const import ATTR_PROGRESS
+from .const import ATTR_COMMIT, ATTR_PINNED, ATTR_PROGRESS
 from .device.entry import BalenaConfigEntry
 from .device.state import (
+    Connectivity,
     DeviceState,
     OverallStatus,
     ServiceState,
     Status,
     UpdateStatus,
-    short_commit,
+    release_label,
 )
 from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
     BalenaFleetEntity,
+    BalenaFleetEntityDescription,
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
     async_add_device_entities,
@@ -66,10 +68,18 @@ class BalenaServiceSensorDescription(
 
 
 @dataclass(frozen=True, kw_only=True)
-class BalenaFleetSensorDescription(SensorEntityDescription):
+class BalenaFleetSensorDescription(
+    BalenaFleetEntityDescription, SensorEntityDescription
+):
     """Describes a sensor of a fleet."""
 
     value_fn: Callable[[FleetState], StateType]
+
+
+def _release_attributes(state: DeviceState) -> dict[str, Any]:
+    """Return the commit of the running release, and for an account whether the device is pinned."""
+    pinned = {} if state.is_pinned is None else {ATTR_PINNED: state.is_pinned}
+    return {ATTR_COMMIT: state.release, **pinned}
 
 
 SENSORS = (
@@ -78,6 +88,8 @@ SENSORS = (
         translation_key="status",
         device_class=SensorDeviceClass.ENUM,
         options=[status.value for status in Status],
+        # *Overall status* has the same for a device of an account.
+        enabled_in_fleet=False,
         value_fn=lambda state: state.status,
         # After a command, it shows why the device is offline: it reboots or shuts down.
         is_shown_offline=True,
@@ -86,12 +98,16 @@ SENSORS = (
         key="update_status",
         translation_key="update_status",
         device_class=SensorDeviceClass.ENUM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
         options=[status.value for status in UpdateStatus],
         value_fn=lambda state: state.update_status,
     ),
     BalenaSensorDescription(
         key="download_progress",
         translation_key="download_progress",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
         native_unit_of_measurement=PERCENTAGE,
         state_class=SensorStateClass.MEASUREMENT,
         suggested_display_precision=0,
@@ -100,17 +116,23 @@ SENSORS = (
     BalenaSensorDescription(
         key="release",
         translation_key="release",
-        enabled_in_fleet=True,
-        value_fn=lambda state: state.release and short_commit(state.release),
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        enabled_in_fleet=False,
+        value_fn=lambda state: release_label(state.release, state.release_version),
+        attributes_fn=_release_attributes,
         is_shown_offline=True,
     ),
     BalenaSensorDescription(
         key="target_release",
         translation_key="target_release",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
         exists_fn=lambda state: state.target_release is not None,
-        value_fn=lambda state: (
-            state.target_release and short_commit(state.target_release)
+        value_fn=lambda state: release_label(
+            state.target_release, state.target_version
         ),
+        attributes_fn=lambda state: {ATTR_COMMIT: state.target_release},
     ),
     BalenaSensorDescription(
         key="os_version",
@@ -177,8 +199,46 @@ SENSORS = (
         translation_key="last_seen",
         device_class=SensorDeviceClass.TIMESTAMP,
         entity_category=EntityCategory.DIAGNOSTIC,
-        exists_fn=lambda state: state.last_seen is not None,
-        value_fn=lambda state: state.last_seen,
+        exists_fn=lambda state: state.connectivity_changed_at is not None,
+        value_fn=lambda state: state.connectivity_changed_at,
+        is_shown_offline=True,
+    ),
+    BalenaSensorDescription(
+        key="connectivity",
+        translation_key="connectivity",
+        device_class=SensorDeviceClass.ENUM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        options=[connectivity.value for connectivity in Connectivity],
+        exists_fn=lambda state: state.connectivity is not None,
+        value_fn=lambda state: state.connectivity,
+        is_shown_offline=True,
+    ),
+    BalenaSensorDescription(
+        key="public_address",
+        translation_key="public_address",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        exists_fn=lambda state: state.public_address is not None,
+        value_fn=lambda state: state.public_address,
+        is_shown_offline=True,
+    ),
+    BalenaSensorDescription(
+        key="os_variant",
+        translation_key="os_variant",
+        device_class=SensorDeviceClass.ENUM,
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        options=["dev", "prod"],
+        exists_fn=lambda state: state.os_variant is not None,
+        value_fn=lambda state: state.os_variant,
+        is_shown_offline=True,
+    ),
+    BalenaSensorDescription(
+        key="note",
+        translation_key="note",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        exists_fn=lambda state: state.note is not None,
+        value_fn=lambda state: state.note,
         is_shown_offline=True,
     ),
     BalenaSensorDescription(
@@ -258,6 +318,32 @@ FLEET_SENSORS = (
         translation_key="fleet_devices_failing",
         state_class=SensorStateClass.MEASUREMENT,
         value_fn=lambda fleet: fleet.failing,
+    ),
+    BalenaFleetSensorDescription(
+        key="devices_disconnected",
+        translation_key="fleet_devices_disconnected",
+        state_class=SensorStateClass.MEASUREMENT,
+        value_fn=lambda fleet: fleet.disconnected,
+    ),
+    BalenaFleetSensorDescription(
+        key="devices_reduced_functionality",
+        translation_key="fleet_devices_reduced_functionality",
+        state_class=SensorStateClass.MEASUREMENT,
+        value_fn=lambda fleet: fleet.reduced_functionality,
+    ),
+    BalenaFleetSensorDescription(
+        key="devices_service_stopped",
+        translation_key="fleet_devices_service_stopped",
+        state_class=SensorStateClass.MEASUREMENT,
+        exists_fn=lambda fleet: fleet.service_stopped is not None,
+        value_fn=lambda fleet: fleet.service_stopped,
+    ),
+    BalenaFleetSensorDescription(
+        key="organization",
+        translation_key="fleet_organization",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        exists_fn=lambda fleet: fleet.organization is not None,
+        value_fn=lambda fleet: fleet.organization,
     ),
     BalenaFleetSensorDescription(
         key="release",

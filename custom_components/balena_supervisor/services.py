@@ -1,10 +1,10 @@
-"""Register the actions, resolve their targets and collect the outcomes."""
+"""Register the actions, call their targets and collect the outcomes."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import voluptuous as vol
 
@@ -23,21 +23,12 @@ from homeassistant.exceptions import (
     Unauthorized,
     UnknownUser,
 )
-from homeassistant.helpers import (
-    config_validation as cv,
-    device_registry as dr,
-    entity_registry as er,
-    service as service_helper,
-)
+from homeassistant.helpers import entity_registry as er, service as service_helper
 
-from .action_schemas import (
-    ACTIONS,
-    ATTR_APP_ID,
-    ATTR_SERVICE,
-    Action,
-    FieldError,
-    Fields,
-)
+from .action_fleets import FleetTarget, async_split_fleets
+from .action_schemas import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, FieldError
+from .action_targets import TARGET_FIELDS, Target, async_resolve_targets, named_devices
+from .admin import async_require_admin
 from .const import (
     ATTR_ACTION,
     ATTR_MESSAGE,
@@ -47,17 +38,7 @@ from .const import (
     RESULT_OK,
 )
 from .device.command_queue import action_call
-from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
 from .exceptions import list_errors, result_of
-
-_DEVICE_FIELD: Final[Fields] = {
-    vol.Required(ATTR_DEVICE_ID): vol.All(
-        cv.ensure_list, vol.Length(min=1), [cv.string]
-    )
-}
-
-# Device id, app id and service.
-type _TargetKey = tuple[str, int | None, str | None]
 
 
 @callback
@@ -73,7 +54,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
             DOMAIN,
             name,
             partial(_async_handle, action),
-            schema=vol.Schema({**_DEVICE_FIELD, **action.fields}),
+            schema=vol.Schema({**TARGET_FIELDS, **action.fields}),
             supports_response=(
                 SupportsResponse.ONLY
                 if action.response_key
@@ -83,23 +64,14 @@ def async_setup_services(hass: HomeAssistant) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A device, or a service of it, on which an action is called."""
-
-    registry_id: str
-    device: BalenaDevice
-    app_id: int | None = None
-    service: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """The outcome of an action on one target: the returned data, or an error.
 
-    `registry_id` is that of the target. `parent_id` is that of the device to which it belongs.
+    `registry_id` is that of the target, None if the call names something that is no device.
+    `parent_id` is that of the device to which it belongs.
     """
 
-    registry_id: str
+    registry_id: str | None
     parent_id: str
     name: str | None
     error: HomeAssistantError | None
@@ -135,32 +107,43 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     except if an action that returns data fails on all targets.
 
     Raises:
-        ServiceValidationError: A field is not valid.
+        ServiceValidationError: A field is not valid, or the target contains no device.
         Unauthorized: The user lacks the permission for a target. No target is called.
         HomeAssistantError: A target failed: its own error if it is the only target,
             otherwise an error that lists all errors.
     """
     fields = {
-        name: value for name, value in call.data.items() if name != ATTR_DEVICE_ID
+        name: value for name, value in call.data.items() if name not in TARGET_FIELDS
     }
     arguments = _build_arguments(action, fields)
-    unresolved: list[Outcome] = []
-    # A call can contain the same target twice: as a device, and in a fleet.
-    targets: dict[_TargetKey, Target] = {}
-    for device_id in call.data[ATTR_DEVICE_ID]:
-        try:
-            for target in _resolve_targets(action, call, device_id):
-                targets.setdefault(_target_key(target, fields), target)
-        except HomeAssistantError as err:
-            unresolved.append(Outcome(device_id, device_id, None, err))
-    await _async_check_user(action, call, targets.values())
+    fleets, device_ids = async_split_fleets(call.hass, action, named_devices(call.data))
+    targets, refused = async_resolve_targets(
+        call.hass, action, {**call.data, ATTR_DEVICE_ID: device_ids}
+    )
+    if not targets and not refused and not fleets:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN, translation_key="nothing_chosen"
+        )
+    unresolved = [
+        Outcome(
+            item.registry_id,
+            item.name,
+            None if item.registry_id else item.name,
+            item.error,
+        )
+        for item in refused
+    ]
+    await _async_check_user(action, call, targets)
+    if fleets:
+        await async_require_admin(call.hass, call.context)
     # However many services the call names, its commands take one place in a queue.
     with action_call(object()):
         outcomes = unresolved + await asyncio.gather(
             *(
                 _async_call_target(action, fields, arguments, target)
-                for target in targets.values()
-            )
+                for target in targets
+            ),
+            *(_async_call_fleet(fleet, arguments) for fleet in fleets),
         )
     if not action.response_key:
         _fire_events(call, outcomes)
@@ -238,23 +221,14 @@ async def _async_check_user(
 
 @callback
 def _fire_events(call: ServiceCall, outcomes: Iterable[Outcome]) -> None:
-    """Fire an event for each outcome. The logbook shows these events."""
+    """Fire an event for each device. The logbook shows these events."""
     for outcome in outcomes:
+        if outcome.registry_id is None:
+            continue
         details = {ATTR_ACTION: call.service, ATTR_SERVICE: outcome.service}
         call.hass.bus.async_fire(
             EVENT_ACTION, outcome.as_dict() | details, context=call.context
         )
-
-
-def _target_key(target: Target, fields: Mapping[str, Any]) -> _TargetKey:
-    """Return a key that identifies the device or service of a target."""
-    device = target.device
-    service = target.service or fields.get(ATTR_SERVICE)
-    app_id = target.app_id or fields.get(ATTR_APP_ID)
-    apps = device.state.apps or {}
-    if app_id is None and service is not None and len(apps) == 1:
-        app_id = next(iter(apps))
-    return device.device_id, app_id, service
 
 
 def _build_arguments(action: Action, fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -296,88 +270,13 @@ async def _async_call_target(
     )
 
 
-def _resolve_targets(action: Action, call: ServiceCall, device_id: str) -> list[Target]:
-    """Return the targets for a device of the registry.
-
-    The target is the device itself, the service of a child device, or all devices of a
-    fleet.
-
-    Raises:
-        ServiceValidationError: The device does not exist, or the action does not support it.
-    """
-    entry: BalenaConfigEntry
-    child = dr.async_get(call.hass).async_get(device_id)
-    if not isinstance(child, dr.ChildDeviceEntry):
-        child = None
-    # The helper does not support child devices before Home Assistant 2026.10.
-    device, entry = service_helper.async_get_device_and_config_entry(
-        call.hass, DOMAIN, child.parent_device_id if child else device_id
-    )
-    if child is not None:
-        return [_resolve_service(action, child, entry)]
-    devices = _resolve_devices(device, entry)
-    needs_service = action.is_for_services and not action.is_service_optional
-    if needs_service and ATTR_SERVICE not in call.data:
-        raise _target_error("service_needed", device)
-    return [Target(item.registry_id, item) for item in devices]
-
-
-def _resolve_devices(
-    device: dr.AnyDeviceEntry, entry: BalenaConfigEntry
-) -> list[BalenaDevice]:
-    """Return the device, or all devices of the fleet, of a registry entry.
-
-    Raises:
-        ServiceValidationError: The device does not exist, or the fleet has no devices.
-    """
-    data = entry.runtime_data
-    ids = {identifier for domain, identifier in device.identifiers if domain == DOMAIN}
-    devices = [data.devices[item] for item in ids if item in data.devices]
-    if not devices and data.account is not None:
-        fleet_id = data.account.fleet_of(device.identifiers)
-        if fleet_id is not None:
-            devices = list(data.account.devices_of(fleet_id))
-            if not devices:
-                raise _target_error("empty_fleet", device)
-    if not devices:
-        raise _target_error("device_gone", device)
-    return devices
-
-
-def _resolve_service(
-    action: Action, device: dr.ChildDeviceEntry, entry: BalenaConfigEntry
-) -> Target:
-    """Return the service of a child device.
-
-    Raises:
-        ServiceValidationError: The service does not exist, or the action is not for
-            services.
-    """
-    parent = find_device(entry, device.parent_device_id)
-    if parent is None:
-        raise _target_error("device_gone", device)
-    for app_id, service in parent.state.services if action.is_for_services else ():
-        identifier = parent.coordinator.registry.service_identifier((app_id, service))
-        if identifier in device.identifiers:
-            return Target(device.id, parent, app_id, service)
-    raise _target_error(
-        "unavailable_service" if action.is_for_services else "not_a_device",
-        device,
-        device=parent.name,
-    )
-
-
-def _target_error(
-    key: str, target: dr.AnyDeviceEntry, **placeholders: str
-) -> ServiceValidationError:
-    """Return a translated error about a device of the registry.
-
-    The target is a device or the child device of a service. Its name fills both
-    placeholders.
-    """
-    name = target.name_by_user or target.name or ""
-    return ServiceValidationError(
-        translation_domain=DOMAIN,
-        translation_key=key,
-        translation_placeholders={"device": name, "service": name, **placeholders},
-    )
+async def _async_call_fleet(
+    fleet: FleetTarget, arguments: Mapping[str, Any]
+) -> Outcome:
+    """Call an action on a fleet itself. Returns the outcome, which contains any error."""
+    error: HomeAssistantError | None = None
+    try:
+        await fleet.call(**arguments)
+    except HomeAssistantError as err:
+        error = err
+    return Outcome(fleet.registry_id, fleet.registry_id, fleet.name, error)

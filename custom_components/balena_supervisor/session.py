@@ -8,10 +8,13 @@ from homeassistant.const import EVENT_HOMEASSISTANT_CLOSE
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.helpers.aiohttp_client import async_create_clientsession
 from homeassistant.util.hass_dict import HassKey
+from homeassistant.util.ssl import SSLCipherList
 
 from .const import DOMAIN
 
-_SESSIONS: Final[HassKey[dict[bool, ClientSession]]] = HassKey(f"{DOMAIN}_sessions")
+_SESSIONS: Final[HassKey[dict[tuple[bool, SSLCipherList], ClientSession]]] = HassKey(
+    f"{DOMAIN}_sessions"
+)
 
 
 @callback
@@ -20,11 +23,34 @@ def async_get_session(hass: HomeAssistant, verify_ssl: bool = True) -> ClientSes
 
     The session of Home Assistant keeps the cookies of an IP address for every port of it.
     """
+    return _async_get_session(hass, verify_ssl, SSLCipherList.PYTHON_DEFAULT)
+
+
+@callback
+def async_get_stream_session(
+    hass: HomeAssistant, verify_ssl: bool = True
+) -> ClientSession:
+    """Return a session for streams, whose connections stay open.
+
+    Home Assistant opens at most 100 connections to a host per list of ciphers. Streams use
+    another list than polls and commands, which therefore never wait for a stream to end.
+    """
+    return _async_get_session(hass, verify_ssl, SSLCipherList.INTERMEDIATE)
+
+
+def _async_get_session(
+    hass: HomeAssistant, verify_ssl: bool, ssl_cipher: SSLCipherList
+) -> ClientSession:
     sessions = hass.data.setdefault(_SESSIONS, {})
-    if (session := sessions.get(verify_ssl)) is None:
+    key = verify_ssl, ssl_cipher
+    if (session := sessions.get(key)) is None:
         # Flows and entries use it, so that no entry may close it.
-        session = sessions[verify_ssl] = async_create_clientsession(
-            hass, verify_ssl, auto_cleanup=False, cookie_jar=DummyCookieJar()
+        session = sessions[key] = async_create_clientsession(
+            hass,
+            verify_ssl,
+            auto_cleanup=False,
+            cookie_jar=DummyCookieJar(),
+            ssl_cipher=ssl_cipher,
         )
 
         @callback

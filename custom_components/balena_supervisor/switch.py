@@ -1,18 +1,22 @@
-"""Switches for the services of balena devices."""
+"""Switches of balena devices and their services."""
 
 from dataclasses import dataclass
 from typing import Any, override
 
 from homeassistant.components.switch import SwitchEntity, SwitchEntityDescription
+from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import ATTR_STOPPED_BY_ITSELF
+from .const import ATTR_STOPPED_BY_ITSELF, ATTR_URL
 from .device.entry import BalenaConfigEntry
 from .entity import (
+    BalenaEntity,
+    BalenaEntityDescription,
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
     async_add_device_entities,
+    device_entities,
     service_entities,
 )
 
@@ -21,11 +25,27 @@ PARALLEL_UPDATES = 0
 
 
 @dataclass(frozen=True, kw_only=True)
+class BalenaSwitchDescription(BalenaEntityDescription, SwitchEntityDescription):
+    """Describes a switch of a device."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BalenaServiceSwitchDescription(
     BalenaServiceEntityDescription, SwitchEntityDescription
 ):
     """Describes a switch of a service."""
 
+
+SWITCHES = (
+    BalenaSwitchDescription(
+        key="public_url",
+        translation_key="public_url",
+        entity_category=EntityCategory.CONFIG,
+        # Opens the device to everybody.
+        entity_registry_enabled_default=False,
+        exists_fn=lambda state: state.public_url_enabled is not None,
+    ),
+)
 
 SERVICE_SWITCHES = (
     BalenaServiceSwitchDescription(
@@ -43,8 +63,49 @@ async def async_setup_entry(
     await async_add_device_entities(
         entry,
         async_add_entities,
+        device_entities(BalenaPublicUrlSwitch, SWITCHES),
         service_entities(BalenaServiceSwitch, SERVICE_SWITCHES),
     )
+
+
+class BalenaPublicUrlSwitch(BalenaEntity, SwitchEntity):
+    """A switch that enables the public URL of a device.
+
+    The balena API stores it, so the device can be offline.
+    """
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Whether the account answers."""
+        return self.coordinator.last_update_success
+
+    @property
+    @override
+    def is_on(self) -> bool | None:
+        """Whether the public URL is enabled."""
+        return self.device.state.public_url_enabled
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """The URL."""
+        url = self.coordinator.public_url
+        return {ATTR_URL: url.address} if url else {}
+
+    @override
+    def _state_values(self) -> object:
+        return self.is_on
+
+    @override
+    async def async_turn_on(self, **kwargs: Any) -> None:
+        """Enable the public URL."""
+        await self.device.commands.set_public_url(is_enabled=True)
+
+    @override
+    async def async_turn_off(self, **kwargs: Any) -> None:
+        """Disable the public URL."""
+        await self.device.commands.set_public_url(is_enabled=False)
 
 
 class BalenaServiceSwitch(BalenaServiceEntity, SwitchEntity):

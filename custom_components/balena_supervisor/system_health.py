@@ -47,7 +47,10 @@ async def _async_info(hass: HomeAssistant) -> dict[str, Any]:
     entries = {
         f"{entry.data[CONF_CONNECTION]} {number}": entry
         for number, entry in enumerate(
-            hass.config_entries.async_entries(DOMAIN, include_disabled=False), 1
+            hass.config_entries.async_entries(
+                DOMAIN, include_ignore=False, include_disabled=False
+            ),
+            1,
         )
     }
     loaded = {

@@ -20,6 +20,7 @@ from .entity import (
     async_add_device_entities,
     device_entities,
 )
+from .markdown import without_images
 
 # Each device has its own command queue, so the platform needs no limit.
 PARALLEL_UPDATES = 0
@@ -56,9 +57,17 @@ async def async_setup_entry(
 class BalenaUpdate(BalenaEntity, UpdateEntity):
     """The update of a device from its running release to its target release."""
 
-    _attr_supported_features = (
-        UpdateEntityFeature.INSTALL | UpdateEntityFeature.PROGRESS
-    )
+    @property
+    @override
+    def supported_features(self) -> UpdateEntityFeature:
+        """Only an account has release notes.
+
+        There is no `SPECIFIC_VERSION`: *Install* never pins, and Home Assistant would send a version with each.
+        """
+        features = UpdateEntityFeature.INSTALL | UpdateEntityFeature.PROGRESS
+        if self.coordinator.releases is not None:
+            features |= UpdateEntityFeature.RELEASE_NOTES
+        return features
 
     @property
     @override
@@ -98,6 +107,21 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
         state = self.device.state
         return state.download_progress if state.is_updating else None
 
+    @property
+    @override
+    def release_url(self) -> str | None:
+        """The page of the target release in the dashboard of balenaCloud."""
+        releases = self.coordinator.releases
+        return releases.page if releases else None
+
+    @override
+    async def async_release_notes(self) -> str | None:
+        """Return the notes of the target release, which are read when somebody looks."""
+        if (releases := self.coordinator.releases) is None:
+            return None
+        notes = await self.coordinator.async_call(releases.notes, is_for_device=False)
+        return without_images(notes) if notes else None
+
     @override
     def version_is_newer(self, latest_version: str, installed_version: str) -> bool:
         """Return True: commits have no order, and a target release may be older."""
@@ -108,7 +132,7 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
         self, version: str | None, backup: bool, **kwargs: Any
     ) -> None:
         """Let the device download and apply its target release."""
-        await self.device.commands.update()
+        await self.device.commands.install()
 
     @override
     def _state_values(self) -> object:
@@ -117,4 +141,5 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
             self.latest_version,
             self.in_progress,
             self.update_percentage,
+            self.release_url,
         )

@@ -12,19 +12,14 @@ from homeassistant.components.websocket_api import ActiveConnection
 from homeassistant.const import ATTR_DEVICE_ID
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.helpers import (
-    config_validation as cv,
-    device_registry as dr,
-    service as service_helper,
-)
+from homeassistant.helpers import config_validation as cv, device_registry as dr
 
 from .action_schemas import ATTR_APP_ID, ATTR_SERVICE
-from .client import DeviceOffline
 from .const import DOMAIN
 from .device.entry import BalenaConfigEntry, BalenaDevice, find_device
 from .device.log_entry import LogEntry
 from .device.logs import DEFAULT_LINES, LogSelection
-from .exceptions import translate_error
+from .exceptions import result_of
 
 # The log card shows at most this many lines, so the queue does not need to be longer.
 _MAX_LINES: Final = 1000
@@ -34,6 +29,8 @@ _MAX_QUEUE_SIZE: Final = 1024 * 1024
 _MAX_BATCH_SIZE: Final = 64 * 1024
 # Seconds between two batches.
 _BATCH_INTERVAL: Final = 0.25
+# The results of errors that do not go away.
+_FINAL_RESULTS: Final = frozenset({"device_gone", "unsupported"})
 
 
 @callback
@@ -43,26 +40,36 @@ def async_setup_websocket_api(hass: HomeAssistant) -> None:
     websocket_api.async_register_command(hass, handle_subscribe)
 
 
-@websocket_api.websocket_command({vol.Required("type"): f"{DOMAIN}/devices"})
+@websocket_api.websocket_command(
+    {
+        vol.Required("type"): f"{DOMAIN}/devices",
+        # An account can have thousands of devices.
+        vol.Optional(ATTR_DEVICE_ID): str,
+    }
+)
 @websocket_api.require_admin
 @callback
 def handle_devices(
     hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
 ) -> None:
-    """Send the devices with logs, their services, and the app of each service."""
+    """Send the devices with logs, or one of them: services, their apps, and the source of the logs."""
     registry = dr.async_get(hass)
     entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     devices = []
     for entry in entries:
         for balena_device in entry.runtime_data.devices.values():
-            device = registry.async_get(balena_device.registry_id)
-            if device is None or not balena_device.logs.are_supported:
+            device_id = balena_device.registry_id
+            is_requested = msg.get(ATTR_DEVICE_ID, device_id) == device_id
+            if not is_requested or not balena_device.logs.are_supported:
+                continue
+            if (device := registry.async_get(device_id)) is None:
                 continue
             services = balena_device.state.services.values()
             devices.append(
                 {
                     ATTR_DEVICE_ID: device.id,
                     "name": device.name_by_user or device.name,
+                    "source": _source(entry),
                     "services": [
                         {
                             ATTR_APP_ID: service.app_id,
@@ -78,6 +85,11 @@ def handle_devices(
     connection.send_result(msg["id"], devices)
 
 
+def _source(entry: BalenaConfigEntry) -> str:
+    """Return where the logs of an entry come from: its device, or the balena API of an account."""
+    return "local" if entry.runtime_data.account is None else "account"
+
+
 @websocket_api.websocket_command(
     {
         vol.Required("type"): f"{DOMAIN}/logs/subscribe",
@@ -90,6 +102,8 @@ def handle_devices(
         vol.Optional("lines", default=DEFAULT_LINES): vol.All(
             cv.positive_int, vol.Range(min=1, max=_MAX_LINES)
         ),
+        # Whether to continue after the device or the network was away.
+        vol.Optional("reconnect", default=False): bool,
     }
 )
 @websocket_api.require_admin
@@ -97,7 +111,14 @@ def handle_devices(
 def handle_subscribe(
     hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
 ) -> None:
-    """Send log lines of a device as events until the client unsubscribes."""
+    """Send log lines of a device as events until the client unsubscribes.
+
+    Events have one of these forms:
+        entries: New lines. `dropped` counts older lines that the client was too slow for.
+        interrupted: With `reconnect`: True with the reason, and False when lines come again.
+        ended: The subscription has ended, with the reason. If `is_final`, it is of no use to
+            subscribe again.
+    """
     try:
         device, entry = _find_device(hass, msg[ATTR_DEVICE_ID])
     except HomeAssistantError as err:
@@ -115,7 +136,7 @@ def handle_subscribe(
     connection.send_result(msg["id"])
     sources = {name: msg.get(name) for name in (ATTR_SERVICE, ATTR_APP_ID, "unit")}
     selection = LogSelection(**sources)
-    stream.start(selection, msg["lines"])
+    stream.start(selection, msg["lines"], reconnect=msg["reconnect"])
 
 
 def _find_device(
@@ -126,15 +147,23 @@ def _find_device(
     Raises:
         ServiceValidationError: The device does not exist, or its entry is not loaded.
     """
-    entry: BalenaConfigEntry
-    device, entry = service_helper.async_get_device_and_config_entry(
-        hass, DOMAIN, device_id
+    registry = dr.async_get(hass)
+    device = registry.async_get(device_id)
+    if device is None:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN, translation_key="unknown_device"
+        )
+    entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
+    for entry in entries:
+        if (balena_device := find_device(entry, device.id)) is not None:
+            return balena_device, entry
+    is_loaded = any(
+        device in dr.async_entries_for_config_entry(registry, entry.entry_id)
+        for entry in entries
     )
-    if (balena_device := find_device(entry, device.id)) is not None:
-        return balena_device, entry
     raise ServiceValidationError(
         translation_domain=DOMAIN,
-        translation_key="device_gone",
+        translation_key="device_gone" if is_loaded else "logs_unloaded",
         translation_placeholders={"device": device.name_by_user or device.name or ""},
     )
 
@@ -163,17 +192,15 @@ class _LogStream:
         self._queue_size = 0
         self._dropped = 0
         self._is_finished = False
-        # The error to report if the stream itself cancels the task.
-        self._cancel_error: HomeAssistantError | None = None
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, selection: LogSelection, lines: int) -> None:
+    def start(self, selection: LogSelection, lines: int, *, reconnect: bool) -> None:
         """Follow the logs in the background. Unloading the entry cancels the task."""
         coordinator = self._coordinator
         self._task = self._entry.async_create_background_task(
             coordinator.hass,
-            self._follow(selection, lines),
+            self._follow(selection, lines, reconnect=reconnect),
             f"{coordinator.name} logs",
             eager_start=False,
         )
@@ -188,32 +215,27 @@ class _LogStream:
         if self._task is not None:
             self._task.cancel()
 
-    async def _follow(self, selection: LogSelection, lines: int) -> None:
+    async def _follow(
+        self, selection: LogSelection, lines: int, *, reconnect: bool
+    ) -> None:
         """Follow the logs until they end, and send the client the reason."""
-        coordinator = self._coordinator
-        unsubscribe = coordinator.async_add_listener(self._cancel_if_offline)
+        on_interruption = self._send_interruption if reconnect else None
         try:
-            await self._logs.follow(selection, lines, self._enqueue)
+            await self._logs.follow(selection, lines, self._enqueue, on_interruption)
         except HomeAssistantError as err:
             self._finish(err)
         except asyncio.CancelledError:
-            self._finish(self._cancel_error or self._error("logs_unloaded"))
+            self._finish(self._error("logs_unloaded"))
             raise
-        else:
-            self._finish(self._error("logs_ended"))
-        finally:
-            unsubscribe()
 
     @callback
-    def _cancel_if_offline(self) -> None:
-        """Cancel the task if the device is offline. The connection could stay open for hours."""
-        if self._coordinator.is_online is False and self._task is not None:
-            self._cancel_error = translate_error(
-                HomeAssistantError,
-                DeviceOffline("it is offline"),
-                self._coordinator.device_name,
-            )
-            self._task.cancel()
+    def _send_interruption(self, error: HomeAssistantError | None) -> None:
+        """Send the queued lines, then whether the stream is interrupted, and why."""
+        self._send_queue()
+        event: dict[str, Any] = {"interrupted": error is not None}
+        if error is not None:
+            event |= _describe(error)
+        self._connection.send_event(self._msg_id, event)
 
     @callback
     def _enqueue(self, entry: LogEntry) -> None:
@@ -259,24 +281,23 @@ class _LogStream:
             event["dropped"], self._dropped = self._dropped, 0
         self._connection.send_event(self._msg_id, event)
 
-    def _finish(self, error: HomeAssistantError) -> None:
-        """Send the queued lines, then a last event with the reason."""
+    def _send_queue(self) -> None:
+        """Send all queued lines now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        while self._queue:
+            self._send_batch()
+
+    def _finish(self, error: HomeAssistantError) -> None:
+        """Send the queued lines, then a last event with the reason."""
         if self._is_finished:
             return
         self._is_finished = True
-        while self._queue:
-            self._send_batch()
+        self._send_queue()
+        is_final = result_of(error) in _FINAL_RESULTS
         self._connection.send_event(
-            self._msg_id,
-            {
-                "ended": True,
-                "message": str(error),
-                "translation_key": error.translation_key,
-                "translation_placeholders": error.translation_placeholders,
-            },
+            self._msg_id, {"ended": True, "is_final": is_final} | _describe(error)
         )
 
     def _error(self, translation_key: str) -> HomeAssistantError:
@@ -285,3 +306,12 @@ class _LogStream:
             translation_key=translation_key,
             translation_placeholders={"device": self._coordinator.device_name},
         )
+
+
+def _describe(error: HomeAssistantError) -> dict[str, Any]:
+    """Return the fields of an event that explain an error."""
+    return {
+        "message": str(error),
+        "translation_key": error.translation_key,
+        "translation_placeholders": error.translation_placeholders,
+    }

@@ -15,7 +15,7 @@ from demo import dashboard, voice
 from demo.home_assistant import HomeAssistant
 from demo.registration import Registration, register
 from simulator import CloudServer, Device, SupervisorServer, Timings
-from simulator.control import HAPPENINGS, Controllable
+from simulator.control import DEVICE_EVENTS, Controllable
 from simulator.fleets import demo_account
 
 # Fast enough for a test, and slow enough for Home Assistant to poll in between.
@@ -43,7 +43,7 @@ class Demo:
     async def _simulate(
         self, event: str, device: Controllable, arguments: dict[str, Any]
     ) -> None:
-        result = HAPPENINGS[event](device, arguments)
+        result = DEVICE_EVENTS[event](device, arguments)
         if result is not None:
             await result
 
@@ -84,7 +84,7 @@ async def set_up(
         api_url, api_key, devices, registration = await start(stack)
         await register(home_assistant, folder, [registration])
         await dashboard.show(home_assistant)
-        await voice.expose(home_assistant)
+        await voice.expose(home_assistant, folder)
         yield Demo(
             url,
             api_url,

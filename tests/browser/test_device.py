@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 import pytest
 
-from . import device_ids, open_start_page
+from . import device_ids, open_start_page, refresh
 from .conftest import Picture
 from .demo import Demo
 
@@ -27,11 +27,11 @@ def test_reboot(demo: Demo, page: Page, picture: Picture) -> None:
     page.set_viewport_size({"width": 1300, "height": 1320})
     picture("device", page)
     online = page.locator("hui-simple-entity-row").filter(has_text="Online")
-    expect(online).to_contain_text("Connected")
+    expect(online).to_contain_text("Yes")
     reboot = page.locator("hui-button-entity-row").filter(has_text="Reboot")
     reboot.get_by_role("button", name="Press").click()
-    expect(online).to_contain_text("Disconnected")
-    expect(online).to_contain_text("Connected", timeout=60_000)
+    expect(online).to_contain_text("No")
+    expect(online).to_contain_text("Yes", timeout=60_000)
 
 
 def test_a_service_has_a_page(demo: Demo, page: Page, picture: Picture) -> None:
@@ -50,7 +50,9 @@ def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
     status = page.locator("hui-tile-card").filter(has_text=re.compile(r"^\s*main"))
     expect(status).to_contain_text("Running")
     buttons.get_by_role("button", name="Stop main").click()
-    expect(page.get_by_text("Stop main? It stays stopped until")).to_be_visible()
+    expect(
+        page.get_by_text("Stop holy-wildflower main? It stays stopped until")
+    ).to_be_visible()
     expect(status).to_contain_text("Running")
     page.get_by_role("button", name="OK").click()
     expect(status).to_contain_text("Exited")
@@ -71,6 +73,21 @@ def test_update(demo: Demo, page: Page, picture: Picture) -> None:
     expect(progress.first).to_be_visible()
     picture("update", page)
     expect(dialog.get_by_text("Up-to-date")).to_be_visible(timeout=90_000)
+
+
+def test_update_at_a_lock(demo: Demo, page: Page) -> None:
+    """Who installs an update that a lock holds back sees a message in the update dialog."""
+    open_start_page(demo, page)
+    demo.simulate("lock")
+    for step in ("begin-update", "finish-download", "apply"):
+        demo.simulate(step)
+    refresh(page, "update.holy_wildflower_release")
+    update = page.locator("hui-tile-card:visible").filter(has_text="Update available")
+    update.click(position={"x": 30, "y": 30})
+    dialog = page.locator("ha-more-info-dialog")
+    dialog.get_by_role("button", name=re.compile("^(Install|Update)$")).click()
+    message = page.get_by_text("press Override update lock").first
+    expect(message).to_be_visible(timeout=60_000)
 
 
 def test_diagnostics(demo: Demo, page: Page, tmp_path: Path) -> None:

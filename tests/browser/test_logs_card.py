@@ -84,7 +84,7 @@ def test_lines_are_followed_chosen_and_filtered(
     expect(lines(card, "while paused")).to_have_count(0)
 
 
-def test_what_devices_say_is_text(demo: Demo, page: Page) -> None:
+def test_names_and_messages_are_text(demo: Demo, page: Page) -> None:
     """Names and messages that look like HTML are shown as plain text."""
     demo.simulate("add-service", service=MARKDOWN_ATTACK)
     card = show(demo, page)
@@ -159,9 +159,35 @@ def test_device_comes_back(demo: Demo, page: Page) -> None:
 
 
 @pytest.mark.parametrize("demo", ["fleet"], indirect=True)
+def test_device_of_an_account(demo: Demo, page: Page) -> None:
+    """The card follows a device of an account, whose lines come from the balena API."""
+    card = show(demo, page)
+    card.get_by_label("Device").select_option("kiosk-reception")
+    # The device writes lines at intervals, so the card may have some already.
+    expect(lines(card).first).to_be_visible()
+    demo.simulate(
+        "log", "kiosk-reception", source="signage", message="it broke", priority=3
+    )
+    expect(lines(card, "signage it broke")).to_have_class(re.compile("error"))
+
+    card.get_by_label("Service").select_option("browser")
+    demo.simulate("log", "kiosk-reception", source="signage", message="of another")
+    demo.simulate("log", "kiosk-reception", source="browser", message="of this one")
+    expect(lines(card, "browser of this one")).to_be_visible()
+    expect(lines(card, "of another")).to_have_count(0)
+
+
 def test_nothing_to_choose(demo: Demo, page: Page) -> None:
     """If no device supports logs, the card says so."""
     card = show(demo, page)
+    expect(lines(card).first).to_be_visible()
+    (entry,) = command(page, "config_entries/get", domain="balena_supervisor")
+    command(
+        page,
+        "config_entries/disable",
+        entry_id=entry["entry_id"],
+        disabled_by="user",
+    )
     expect(card.get_by_text("No device with logs is set up")).to_be_visible()
 
 

@@ -57,7 +57,7 @@ def test_a_device_is_added(demo: Demo, page: Page, picture: Picture) -> None:
 
 @pytest.mark.parametrize("demo", ["fleet"], indirect=True)
 def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
-    """The flow reports a wrong key. With the correct key, the user selects a fleet."""
+    """The flow reports a wrong key. With the correct key, the user deselects a fleet."""
     remove_entries(demo, page)
     page.set_viewport_size({"width": 1300, "height": 700})
     begin_registration(demo, page, "balenaCloud or openBalena")
@@ -73,13 +73,31 @@ def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     form.locator("input[name=token]").fill(demo.api_key)
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_text("Choose fleets")).to_be_visible()
-    form.get_by_role("checkbox", name="demo/gateways (5)").check()
+    expect(form.get_by_role("checkbox", name="demo/gateways (5)")).to_be_checked()
+    form.get_by_role("checkbox", name="demo/kiosks (7)").uncheck(force=True)
     page.get_by_role("button", name="Submit").click()
     finish(page)
     page.goto(demo.url)
     heading = page.get_by_role("heading", name="gateways", exact=True)
     expect(heading.first).to_be_visible()
     expect(page.get_by_text("kiosk-lobby")).to_have_count(0)
+
+
+@pytest.mark.parametrize("demo", ["fleet"], indirect=True)
+def test_server_is_shown(demo: Demo, page: Page) -> None:
+    """The form opens its section of the server if the error is there."""
+    remove_entries(demo, page)
+    begin_registration(demo, page, "balenaCloud or openBalena")
+    form = page.locator("step-flow-form")
+    form.locator("input[name=token]").fill("the-key")
+    header = form.get_by_text("Server", exact=True)
+    header.click()
+    form.locator("input[name=url]").fill("127.0.0.1:9")
+    header.click()
+    expect(form.locator("input[name=url]")).not_to_be_visible()
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("could not reach the balena API").first).to_be_visible()
+    expect(form.locator("input[name=url]")).to_be_visible()
 
 
 def test_automation_editor_offers_triggers(demo: Demo, page: Page) -> None:

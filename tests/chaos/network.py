@@ -1,4 +1,4 @@
-"""A network of devices and other servers, which knows who is where and who owns which key."""
+"""A network of devices and other servers, with the true locations and owners of keys."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from simulator import Device, Request, SupervisorServer
 from simulator.replies import Reply, Stream
 from simulator.server import HttpServer
 
-# Fewer hosts than machines and places to move to: addresses are taken over all the time.
+# Few hosts, so that machines often take over addresses.
 HOSTS: Final = tuple(f"127.0.0.{number}" for number in range(11, 17))
 MODEM_MAC: Final = "0C:5B:8F:27:9A:64"
 NAMES: Final = ("kiosk-lobby", "kiosk-entrance", "gateway")
@@ -25,10 +25,10 @@ _WEB_REPLIES: Final = (
 
 
 class WebServer(HttpServer):
-    """A server that is no Supervisor."""
+    """A server that is not a Supervisor."""
 
     def __init__(self, port: int, random: Random) -> None:
-        """Prepare to serve."""
+        """Create the server without serving."""
         super().__init__(HOSTS[0], port)
         self._random = random
 
@@ -42,14 +42,14 @@ class WebServer(HttpServer):
 
 @dataclass(slots=True)
 class Machine:
-    """A machine and the host at which it answers, None while it is off."""
+    """A machine and the host of its address, None while it is off."""
 
     name: str
     server: HttpServer
     host: str | None = None
 
     async def move(self, host: str | None) -> None:
-        """Leave the host, and answer at another one."""
+        """Leave the host, and respond at another one."""
         if self.host is not None:
             await self.server.stop()
         self.host = host
@@ -67,10 +67,10 @@ class Lease:
 
 
 class Network:
-    """The machines, and what is true of them."""
+    """The machines and their true locations."""
 
     def __init__(self, port: int, random: Random) -> None:
-        """Create three devices, a device that is no entry's, and a web server."""
+        """Create three devices, a device without an entry, and a web server."""
         self._cards = 0
         self.devices: dict[str, Device] = {}
         self.machines: dict[str, Machine] = {}
@@ -105,7 +105,7 @@ class Network:
             self.owners[device.api_key] = name
 
     def own_cards(self, name: str) -> list[str]:
-        """Return the MAC addresses that only this device has."""
+        """Return the MAC addresses that no other device has."""
         return [mac for mac in self.devices[name].mac_addresses if mac != MODEM_MAC]
 
     def at(self, host: str | None) -> Machine | None:
@@ -117,28 +117,28 @@ class Network:
 
     @property
     def free_hosts(self) -> list[str]:
-        """The hosts at which no machine answers."""
+        """The hosts at which no machine responds."""
         taken = {machine.host for machine in self.machines.values()}
         return [host for host in HOSTS if host not in taken]
 
     def note_lease(self, mac_address: str, host: str, holder: str) -> None:
-        """Remember a lease that was announced."""
+        """Record a lease that was announced."""
         self.leases.pop(mac_address, None)
         self.leases[mac_address] = Lease(host, holder)
 
     def forget_leases(self, host: str | None) -> None:
-        """Forget the leases of a host: a person said which device has it."""
+        """Forget the leases of a host: the user entered the device that has it."""
         self.leases = {
             mac: lease for mac, lease in self.leases.items() if lease.host != host
         }
 
     def is_given_away(self, host: str | None, owner: str) -> bool:
-        """Return whether the latest lease of a host is of another device than the owner."""
+        """Return whether the latest lease of a host belongs to another device than the owner."""
         holders = [item.holder for item in self.leases.values() if item.host == host]
         return bool(holders) and holders[-1] != owner
 
     def received_keys(self) -> Iterator[tuple[Machine, str]]:
-        """Return and forget who received whose key."""
+        """Return who received whose key since the last call."""
         for machine in self.machines.values():
             for request in machine.server.requests:
                 key = request.header("Authorization").rpartition(" ")[2]
@@ -149,7 +149,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A lease that is announced later, if it is still true then."""
+    """A lease that is announced later, if it is still valid then."""
 
     due: float
     name: str

@@ -1,4 +1,4 @@
-"""Writes the figures of a chaos run into the documentation."""
+"""Write the figures of a chaos run into the documentation."""
 
 from collections.abc import Mapping
 
@@ -8,14 +8,14 @@ from .run import EVENTS
 
 
 def write_report(path: str | None, seed: int, counts: Mapping[str, int]) -> None:
-    """Write a table into the generated block of a file, if there is one to write."""
+    """Write a table into the generated block of a file, if the file is given."""
     if path is not None:
         rows = _figures(seed, counts).items()
         write_block(path, "identity", "scripts/chaos", table(("", ""), rows))
 
 
 def _figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
-    """Return what happened, and what was checked."""
+    """Return the numbers of events and checks."""
     events = {name: counts[name] for name in dict.fromkeys(EVENTS)}
     return {
         "Seed": str(seed),

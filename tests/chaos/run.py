@@ -1,4 +1,4 @@
-"""A run in which anything may change at any time, while commands are sent."""
+"""A run with random changes of the network, while commands are sent."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -21,16 +21,16 @@ from tests import pass_time
 
 from .network import MODEM_MAC, NAMES, STRANGER, Announcement, Network
 
-# Between two looks, in seconds.
+# Between two checks, in seconds.
 TICK: Final = 5.0
-# Between two events, on average.
+# The average time between two events.
 PAUSE: Final = 10.0
-# Two polls, and the look after them.
+# Two polls, and the check after them.
 TWO_POLLS: Final = 2 * 15 + TICK
-# How long a lease takes to be announced at most.
+# The maximum delay of the announcement of a lease.
 LONGEST_DELAY: Final = 45.0
-# A person looks after a device that is lost for so long.
-PATIENCE: Final = 120.0
+# After this time, a user helps to find a lost device.
+HELP_DELAY: Final = 120.0
 
 _ACTIONS: Final = (
     "blink",
@@ -44,7 +44,7 @@ _ACTIONS: Final = (
 
 @dataclass(slots=True)
 class ChaosRun:
-    """Home Assistant with an entry for each device, in a network that changes."""
+    """Home Assistant with an entry for each device, in a changing network."""
 
     hass: HomeAssistant
     freezer: FrozenDateTimeFactory
@@ -53,7 +53,7 @@ class ChaosRun:
     entries: dict[str, MockConfigEntry] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     history: list[str] = field(default_factory=list)
-    # When a device whose address was announced is to be found at the latest.
+    # The deadline to find each device whose address was announced.
     _deadlines: dict[str, float] = field(default_factory=dict)
     _announcements: list[Announcement] = field(default_factory=list)
     _lost_since: dict[str, float] = field(default_factory=dict)
@@ -81,8 +81,8 @@ class ChaosRun:
             assert await self.hass.config_entries.async_setup(entry.entry_id)
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
-    async def live(self, seconds: float) -> None:
-        """Let things happen and commands be sent, and check after each."""
+    async def run_events(self, seconds: float) -> None:
+        """Trigger events and commands, and check the result of each."""
         end = monotonic() + seconds
         while monotonic() < end:
             if self.random.random() < TICK / PAUSE:
@@ -97,21 +97,23 @@ class ChaosRun:
                 await self._command()
             await self._pass_tick()
 
-    async def come_to_rest(self) -> None:
-        """Turn everything on, announce every address, and let persons help."""
+    async def restore_everything(self) -> None:
+        """Switch all devices on, announce all leases, and let the user help."""
         for name in (STRANGER, "printer"):
             await self.network.machines[name].move(None)
         for name in NAMES:
             if self.network.machines[name].host is None:
                 await self._place(name)
             self._announce(name, delay=0)
-        for _ in range(int(2 * PATIENCE / TICK)):
+        for _ in range(int(2 * HELP_DELAY / TICK)):
             await self._pass_tick()
         for name in NAMES:
-            assert self._is_found(name), self.story
+            assert self._is_found(name), self.event_log
             before = len(self.network.devices[name].commands)
             await self._call("reboot", name)
-            assert len(self.network.devices[name].commands) == before + 1, self.story
+            assert len(self.network.devices[name].commands) == before + 1, (
+                self.event_log
+            )
 
     def note(self, event: str) -> None:
         """Record an event. The latest ones are part of failure messages."""
@@ -120,8 +122,8 @@ class ChaosRun:
         del self.history[:-15]
 
     @property
-    def story(self) -> str:
-        """What happened, for failure messages."""
+    def event_log(self) -> str:
+        """The events so far, for failure messages."""
         urls = {name: entry.data["url"] for name, entry in self.entries.items()}
         states = {name: entry.state.value for name, entry in self.entries.items()}
         where = {name: item.host for name, item in self.network.machines.items()}
@@ -133,29 +135,29 @@ class ChaosRun:
             self.counts["keys received"] += 1
             if machine.name != owner:
                 is_given_away = self.network.is_given_away(machine.host, owner)
-                assert not is_given_away, f"{owner}'s key: {machine}\n{self.story}"
+                assert not is_given_away, f"{owner}'s key: {machine}\n{self.event_log}"
         for name in NAMES:
             shown = self._shown_mac_addresses(name)
             for other in self.network.devices:
                 if other != name:
                     others = {mac.lower() for mac in self.network.own_cards(other)}
-                    assert not shown & others, f"{name} shows {other}\n{self.story}"
+                    assert not shown & others, f"{name} shows {other}\n{self.event_log}"
 
     async def _pass_tick(self) -> None:
-        """Let time pass, and whoever is concerned do something about what happened."""
+        """Advance the clock, announce leases, and let the user help."""
         await pass_time(self.hass, self.freezer, TICK)
         self.check()
         await self._deliver()
         for name in NAMES:
-            await self._care(name)
+            await self._help_as_user(name)
             is_found = self._is_found(name)
             deadline = self._deadlines.get(name)
             if deadline is not None and (is_found or monotonic() > deadline):
                 del self._deadlines[name]
                 self.counts["devices found"] += 1
-                assert is_found, f"{name} was not found\n{self.story}"
+                assert is_found, f"{name} was not found\n{self.event_log}"
 
-    # What Home Assistant shows
+    # States of Home Assistant
 
     def _is_loaded(self, name: str) -> bool:
         return self.entries[name].state is ConfigEntryState.LOADED
@@ -194,7 +196,7 @@ class ChaosRun:
                 await self._lease(lease.name, lease.host)
 
     async def _lease(self, name: str, host: str) -> None:
-        """Announce a lease; Home Assistant knows only the cards of registered devices."""
+        """Announce a lease. Home Assistant only knows the network cards of registered devices."""
         registry = dr.async_get(self.hass)
         cards = [
             mac
@@ -220,7 +222,7 @@ class ChaosRun:
             self._deadlines[name] = monotonic() + TWO_POLLS
 
     def _has_evidence(self, name: str, mac_address: str) -> bool:
-        """Return whether Home Assistant can find and confirm the device without a person."""
+        """Return whether Home Assistant can find and confirm the device without the user."""
         data = self.entries[name].data
         device = self.network.devices[name]
         is_known = (
@@ -228,10 +230,10 @@ class ChaosRun:
         )
         return is_known and (device.local_mode or device.api_key == data["api_key"])
 
-    # Persons
+    # The user
 
-    async def _care(self, name: str) -> None:
-        """Let a person help: if Home Assistant asks for a key, or a device is lost for long."""
+    async def _help_as_user(self, name: str) -> None:
+        """Let the user help if Home Assistant asks for a key, or a device is lost for long."""
         device = self.network.devices[name]
         if self._is_found(name) or self.network.machines[name].host is None:
             self._lost_since.pop(name, None)
@@ -247,14 +249,14 @@ class ChaosRun:
                 flows[0]["flow_id"], {"api_key": device.api_key}
             )
             self.network.forget_leases(self.network.machines[name].host)
-        elif monotonic() - since > PATIENCE:
+        elif monotonic() - since > HELP_DELAY:
             self._lost_since.pop(name)
             await self._reconfigure(name)
         await self.hass.async_block_till_done(wait_background_tasks=True)
         self.check()
 
     async def _reconfigure(self, name: str) -> None:
-        """Let a person enter address and key, and confirm a replaced board."""
+        """Let the user enter address and key, and confirm a replaced board."""
         self.note(f"a person reconfigures {name}")
         self.counts["corrections"] += 1
         flow = self.hass.config_entries.flow
@@ -270,13 +272,13 @@ class ChaosRun:
         if result.get("step_id") == "replaced_board":
             self.note("a person confirms a replaced board")
             result = await flow.async_configure(result["flow_id"], {})
-        assert result.get("reason") == "reconfigure_successful", self.story
+        assert result.get("reason") == "reconfigure_successful", self.event_log
         self.network.forget_leases(self.network.machines[name].host)
 
     # Commands
 
     async def _command(self) -> None:
-        """Send a command. It reaches its device or none."""
+        """Send a command. Only its device may receive it."""
         name = self.random.choice(NAMES)
         action = self.random.choice(_ACTIONS)
         self.note(f"{action} of {name}")
@@ -292,7 +294,9 @@ class ChaosRun:
             self.counts["commands obeyed"] += 1
         for other, device in self.network.devices.items():
             is_obeyed = len(device.commands) > before[other]
-            assert other == name or not is_obeyed, f"{action} of {name}\n{self.story}"
+            assert other == name or not is_obeyed, (
+                f"{action} of {name}\n{self.event_log}"
+            )
         self.check()
         device = self.network.devices[name]
         if not device.is_on:
@@ -314,13 +318,13 @@ class ChaosRun:
     # Events
 
     def _choose(self) -> str:
-        """Return a device to which something happens. What is due of it is void."""
+        """Return a random device for an event. Its expected results are void then."""
         name = self.random.choice(list(self.network.devices))
         self._deadlines.pop(name, None)
         return name
 
     async def _place(self, name: str) -> None:
-        """Give a machine a free address. It is announced with some probability and delay."""
+        """Move a machine to a free address. The lease is announced with some probability and delay."""
         if self.network.free_hosts:
             host = self.random.choice(self.network.free_hosts)
             await self.network.machines[name].move(host)
@@ -335,7 +339,7 @@ class ChaosRun:
         await self._place(self._choose())
 
     async def swap(self) -> None:
-        """Let two devices swap addresses, of which one may be off."""
+        """Swap the addresses of two devices, one of which may be off."""
         one = self.network.machines[self._choose()]
         other = self.network.machines[self._choose()]
         hosts = other.host, one.host
@@ -349,7 +353,7 @@ class ChaosRun:
                 self._announce_perhaps(machine.name)
 
     async def switch_power(self) -> None:
-        """Turn a device on at its last or another address, or off if all are on."""
+        """Switch a device on at its last or another address. If all are on, switch one off."""
         machines = [self.network.machines[name] for name in self.network.devices]
         off = [machine.name for machine in machines if machine.host is None]
         name = self.random.choice(off) if off else self._choose()
@@ -363,7 +367,7 @@ class ChaosRun:
             await self._place(name)
 
     async def place_printer(self) -> None:
-        """Let another server answer where a device was, or nowhere."""
+        """Let another server respond at the former address of a device, or nowhere."""
         hosts = [URL(entry.data["url"]).host for entry in self.entries.values()]
         free = [host for host in hosts if host in self.network.free_hosts]
         await self.network.machines["printer"].move(
@@ -371,13 +375,13 @@ class ChaosRun:
         )
 
     async def replace_key(self) -> None:
-        """Let others change the key of a device."""
+        """Change the key of a device without Home Assistant."""
         name = self._choose()
         self.network.devices[name].api_key = f"{self.random.getrandbits(128):032x}"
         self.network.note_keys()
 
     async def renew_key(self) -> None:
-        """Let Home Assistant change a key."""
+        """Change the key of a device with Home Assistant."""
         name = self.random.choice(NAMES)
         try:
             await self._call("regenerate_api_key", name)
@@ -394,7 +398,7 @@ class ChaosRun:
         device.mac_addresses = (*new, *others)
 
     async def add_card(self) -> None:
-        """Plug a network card in, a new one or one that another device had."""
+        """Add a network card, either a new one or one that another device had."""
         name = self._choose()
         device = self.network.devices[name]
         stored = {
@@ -402,7 +406,7 @@ class ChaosRun:
             for entry in self.entries.values()
             for mac in entry.data["mac_addresses"]
         }
-        # Home Assistant has seen that its device has it no more.
+        # Home Assistant has detected that its device lost it.
         old = [mac for mac in self.network.drawer if mac.lower() not in stored]
         card = self.random.choice(old) if old else self.network.new_card()
         if card in old:
@@ -412,7 +416,7 @@ class ChaosRun:
         device.mac_addresses = (*device.mac_addresses, card)
 
     async def remove_card(self) -> None:
-        """Remove a network card of a device that has another one."""
+        """Remove a network card of a device that has several."""
         name = self._choose()
         device = self.network.devices[name]
         cards = self.network.own_cards(name)
@@ -424,14 +428,14 @@ class ChaosRun:
             self.network.drawer.append(card)
 
     async def switch_local_mode(self) -> None:
-        """Let a device accept requests without a key, or no more."""
+        """Switch local mode, in which a device accepts requests without a key, on or off."""
         device = self.network.devices[self._choose()]
         device.local_mode = not device.local_mode
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happens to a device, and how often compared with the others."""
+    """A random event of a device, and its relative frequency."""
 
     happen: Callable[[ChaosRun], Awaitable[None]]
     weight: int = 1

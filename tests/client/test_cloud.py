@@ -1,7 +1,7 @@
 """BalenaCloud: the owner of a token, fleets and devices."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 import re
 import ssl
 import traceback
@@ -17,12 +17,15 @@ from custom_components.balena_supervisor.client import (
     BalenaError,
     CertificateInvalid,
     CloudError,
+    CloudLogs,
     ConnectionFailed,
     ConnectionRefused,
     DeviceRow,
     Fleet,
     InstalledImage,
     InvalidResponse,
+    Location,
+    LogLine,
     RateLimited,
     Release,
     RequestTimeout,
@@ -134,6 +137,8 @@ async def test_fleets(
             name="beacons",
             slug="lab/beacons",
             device_type="Intel NUC",
+            organization="Lab",
+            tracks_latest=True,
             uuid=beacons.uuid,
         ),
         Fleet(
@@ -145,6 +150,8 @@ async def test_fleets(
             release=Release(
                 id=kiosks.release.id, commit=kiosks.release.commit, version="2.4.1"
             ),
+            organization="Demo",
+            tracks_latest=True,
             uuid=kiosks.uuid,
         ),
     )
@@ -201,8 +208,10 @@ def expected_fields(item: CloudDevice) -> dict[str, object]:
         "memory_total": item.memory_total,
         "memory_usage": item.memory_usage,
         "name": device.name,
+        "os_variant": "prod",
         "os_version": device.os_version,
         "overall_status": "operational",
+        "public_address": item.public_address,
         "running_release": runs,
         "status": "Idle",
         "storage_total": item.storage_total,
@@ -344,7 +353,7 @@ async def test_removed_device(
     assert [row.name for row in rows] == ["kiosk-canteen"]
 
 
-async def test_device_sees_itself(
+async def test_device_key_sees_only_its_device(
     cloud: CloudServer, cloud_device: CloudDevice, session: ClientSession
 ) -> None:
     """With a device's API key, only that device is returned."""
@@ -400,6 +409,7 @@ async def test_many_devices(
     requests: int,
 ) -> None:
     """1000 devices need one request, and each device is returned once."""
+    cloud.is_balena_cloud = True
     for number in range(count):
         cloud.make_device(fleet, f"kiosk-{number}")
     rows = await account.devices([fleet.id], with_images=True)
@@ -412,6 +422,7 @@ async def test_many_fleets(
     account: BalenaCloud, cloud: CloudServer, count: int, requests: int
 ) -> None:
     """Requests for many fleets are split, so that no URL exceeds 8 kB."""
+    cloud.is_balena_cloud = True
     fleets = [cloud.add_fleet(f"fleet-{number}") for number in range(count)]
     first = cloud.make_device(fleets[0], "first")
     last = cloud.make_device(fleets[-1], "last")
@@ -432,7 +443,7 @@ async def test_fields_are_selected(
     await account.fleets()
     await account.devices([cloud_device.fleet.id], with_images=False)
     await account.devices([cloud_device.fleet.id], with_images=True)
-    assert len(cloud.requests) == 5
+    assert len(cloud.requests) == 6
     for request in cloud.requests:
         assert request.query["$select"]
         # Expansions select their fields, too.
@@ -455,7 +466,7 @@ async def test_missing_optional_field(
 ) -> None:
     """If the API lacks an optional field twice, all of them are omitted, from the next query on immediately."""
     cloud.missing_fields = {"cpu_temp"}
-    for expected in (3, 4):
+    for expected in (4, 5):
         (row,) = await account.devices([cloud_device.fleet.id], with_images=True)
         assert row.overall_status == "operational"
         assert images_of_fleet(row) == images(cloud_device)
@@ -466,14 +477,15 @@ async def test_missing_optional_field(
 async def test_single_empty_server_error(
     account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
-    """A single response 500 without a body is retried with all fields."""
-    cloud.faults.add("GET", "/v7/device", Fault.status(500), times=1)
+    """A single response 500 without a body is retried with all fields that openBalena has."""
+    cloud.faults.add("GET", "/v7/device", Fault.status(500), times=2)
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
     assert row == DeviceRow(**expected_fields(cloud_device))
 
 
 async def test_optional_field_after_update(
-    account: BalenaCloud,
+    session: ClientSession,
+    token: str,
     cloud: CloudServer,
     cloud_device: CloudDevice,
     monkeypatch: pytest.MonkeyPatch,
@@ -483,6 +495,7 @@ async def test_optional_field_after_update(
         "custom_components.balena_supervisor.client.cloud._OPTIONAL_FIELDS_RETRY_INTERVAL",
         0.0,
     )
+    account = BalenaCloud(cloud.url, token, session)
     cloud.missing_fields = {"cpu_temp"}
     await account.devices([cloud_device.fleet.id], with_images=False)
     cloud.missing_fields = set()
@@ -497,10 +510,95 @@ async def test_missing_required_field(
     cloud.missing_fields = {"uuid"}
     with pytest.raises(CloudError):
         await account.devices([cloud_device.fleet.id], with_images=False)
-    assert len(cloud.requests) == 3
+    assert len(cloud.requests) == 4
     cloud.missing_fields = set()
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
     assert row == DeviceRow(**expected_fields(cloud_device))
+
+
+async def test_fields_of_balena_cloud_are_asked_for_once(
+    account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
+) -> None:
+    """OpenBalena rejects one query, and is not asked again for what it does not have."""
+    for expected in (2, 3, 4):
+        await account.devices([cloud_device.fleet.id], with_images=False)
+        assert len(cloud.requests) == expected
+
+
+async def test_balena_cloud_keeps_its_fields_after_an_error(
+    account: BalenaCloud,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After an error, fields that were there before are asked for again soon."""
+    monkeypatch.setattr(
+        "custom_components.balena_supervisor.client.cloud._OPTIONAL_FIELDS_RETRY_INTERVAL",
+        0.0,
+    )
+    cloud.is_balena_cloud = True
+    await account.devices([cloud_device.fleet.id], with_images=False)
+    cloud.faults.add("GET", "/v7/device", Fault.status(500), times=1)
+    await account.devices([cloud_device.fleet.id], with_images=False)
+    (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
+    assert row.location is not None
+
+
+@pytest.mark.parametrize(
+    ("custom", "expected"),
+    [
+        (("48.1", "11.5"), Location(latitude=48.1, longitude=11.5)),
+        (("-90", "180"), Location(latitude=-90, longitude=180)),
+        (("", ""), Location(latitude=52.52, longitude=13.405)),
+        (("48.1", ""), Location(latitude=52.52, longitude=13.405)),
+        (("90.1", "11.5"), Location(latitude=52.52, longitude=13.405)),
+        (("48.1", "-181"), Location(latitude=52.52, longitude=13.405)),
+        (("nan", "11.5"), Location(latitude=52.52, longitude=13.405)),
+        (("here", "there"), Location(latitude=52.52, longitude=13.405)),
+    ],
+)
+async def test_location(
+    account: BalenaCloud,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    custom: tuple[str, str],
+    expected: Location,
+) -> None:
+    """Coordinates that a person entered come first, if they are valid."""
+    cloud.is_balena_cloud = True
+    cloud_device.custom_latitude, cloud_device.custom_longitude = custom
+    (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
+    assert row.location == expected
+
+
+async def test_no_location(
+    account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
+) -> None:
+    """A device that balenaCloud cannot locate has no location."""
+    cloud.is_balena_cloud = True
+    cloud_device.latitude = cloud_device.longitude = ""
+    (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
+    assert row.location is None
+
+
+async def test_tags_of_fleets(
+    account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
+) -> None:
+    """One request returns the tags of all devices that have some."""
+    cloud.make_device(cloud_device.fleet, "kiosk-canteen").device.tags = {}
+    cloud_device.device.tags = {1: ("area", "Lobby")}
+    tags = await account.tags_of_fleets([cloud_device.fleet.id])
+    assert tags == {cloud_device.device.uuid: {"area": "Lobby"}}
+    assert len(cloud.requests) == 1
+
+
+async def test_set_public_url(
+    account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
+) -> None:
+    """The public URL of a device can be enabled."""
+    cloud.is_balena_cloud = True
+    await account.set_public_url(cloud_device.id, is_enabled=True)
+    assert cloud_device.is_web_accessible
 
 
 @pytest.mark.parametrize("is_balena_cloud", [False, True])
@@ -513,9 +611,15 @@ async def test_both_kinds_of_api(
     """The queries work with balenaCloud and with openBalena."""
     cloud.is_balena_cloud = is_balena_cloud
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
-    assert row == DeviceRow(**expected_fields(cloud_device))
+    of_balena_cloud = {
+        "is_web_accessible": False,
+        "location": Location(latitude=52.52, longitude=13.405),
+    }
+    expected = expected_fields(cloud_device) | (
+        of_balena_cloud if is_balena_cloud else {}
+    )
+    assert row == DeviceRow(**expected)
     assert len(await account.fleets()) == 1
-    assert len(cloud.requests) == 2
 
 
 async def test_api_older_than_version_7(
@@ -755,3 +859,70 @@ async def test_certificate_for_other_address(
         account = BalenaCloud(cloud.url, cloud.add_token(), session, ssl=contexts[1])
         with pytest.raises(CertificateInvalid):
             await account.whoami()
+
+
+# Logs
+
+
+def log_path(device: CloudDevice) -> str:
+    """Return the path of the logs of a device."""
+    return f"/device/v2/{device.device.uuid}/logs"
+
+
+async def test_logs(
+    cloud: CloudServer, account: BalenaCloud, cloud_device: CloudDevice
+) -> None:
+    """A line has its time, its service, and whether it is standard error."""
+    body = (
+        '[{"message":"hello","timestamp":1795426245363,"createdAt":1795426245363,'
+        '"isSystem":false,"isStdErr":true,"serviceId":7}]'
+    )
+    cloud.faults.add("GET", log_path(cloud_device), Fault.status(200, body, JSON))
+    (line,) = await CloudLogs(account).read(cloud_device.device.uuid, count=1)
+    assert line == LogLine(
+        message="hello",
+        is_stderr=True,
+        service_id=7,
+        timestamp=datetime(2026, 11, 23, 9, 30, 45, 363000, tzinfo=UTC),
+    )
+    assert cloud.requests[-1].query == {"count": "1"}
+
+
+async def test_malformed_log_lines(
+    cloud: CloudServer, account: BalenaCloud, cloud_device: CloudDevice
+) -> None:
+    """A line of a stream that is not an object is kept as text. A long line is truncated."""
+    body = "[1]\r\n\n\n" + '{"message":"late","timestamp":1e300}\n' + "x" * 100_000
+    cloud.faults.add("GET", log_path(cloud_device), Fault.status(200, body))
+    stream = CloudLogs(account).follow(cloud_device.device.uuid, count=1)
+    lines = [line async for line in stream if line is not None]
+    assert [len(line.message) for line in lines] == [3, 4, 64 * 1024]
+
+
+async def test_refused_log_stream(
+    cloud: CloudServer, account: BalenaCloud, cloud_device: CloudDevice
+) -> None:
+    """A stream raises the same errors as other requests."""
+    cloud.faults.add("GET", log_path(cloud_device), Fault.status(429, ""))
+    stream = CloudLogs(account).follow(cloud_device.device.uuid, count=1)
+    with pytest.raises(RateLimited):
+        await anext(stream)
+
+
+async def test_log_stream_is_not_redirected(
+    cloud: CloudServer, account: BalenaCloud, cloud_device: CloudDevice
+) -> None:
+    """A redirect is an error: another server must not get the token."""
+    cloud.faults.add("GET", log_path(cloud_device), Fault.status(302, ""))
+    stream = CloudLogs(account).follow(cloud_device.device.uuid, count=1)
+    with pytest.raises(InvalidResponse):
+        await anext(stream)
+
+
+async def test_service_names(account: BalenaCloud, cloud_device: CloudDevice) -> None:
+    """Services are named by id; one that does not exist is left out."""
+    ids = {
+        container.service.service_id: container.service.name
+        for container in cloud_device.device.containers.values()
+    }
+    assert await account.service_names([*ids, 987654]) == ids

@@ -52,6 +52,8 @@ async def test_repeated_pages(
     monkeypatch.setattr(f"{CLOUD}.PAGE_SIZE", 2)
     for number in range(4):
         cloud.make_device(fleet, f"kiosk-{number}")
+    # Its API has all fields, so no query is repeated with fewer.
+    cloud.is_balena_cloud = True
     cloud.ignored_options = {"$skip"}
     for _ in range(3):
         assert len(await account.devices([fleet.id], with_images=False)) == 2
@@ -68,6 +70,8 @@ async def test_repeated_pages_that_change(
 ) -> None:
     """Devices that repeat with other values are not new, and their last row counts."""
     monkeypatch.setattr(f"{CLOUD}.PAGE_SIZE", 1)
+    # Its API has all fields, so no query is repeated with fewer.
+    cloud.is_balena_cloud = True
     cloud.ignored_options = {"$skip"}
 
     def warm_up(body: bytes) -> bytes:
@@ -85,6 +89,8 @@ async def test_endless_pages(
     account: BalenaCloud, cloud: CloudServer, cloud_device: CloudDevice
 ) -> None:
     """A list of devices that does not end raises InvalidResponse."""
+    # Its API has all fields, so no query is repeated with fewer.
+    cloud.is_balena_cloud = True
     cloud.ignored_options = {"$skip"}
     cloud.faults.add("GET", "/v7/device", endless_pages())
     with pytest.raises(InvalidResponse, match="does not end"):
@@ -100,6 +106,8 @@ async def test_endless_pages_with_few_rows(
 ) -> None:
     """The number of pages has a limit as well."""
     monkeypatch.setattr(f"{CLOUD}.PAGE_SIZE", 1)
+    # Its API has all fields, so no query is repeated with fewer.
+    cloud.is_balena_cloud = True
     cloud.ignored_options = {"$skip"}
     cloud.faults.add("GET", "/v7/device", endless_pages(1))
     with pytest.raises(InvalidResponse, match="does not end"):

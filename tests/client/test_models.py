@@ -99,18 +99,17 @@ JSON = st.recursive(
 
 MODELS = [
     models.App.from_json,
-    models.AppReports.from_json,
     models.Container.from_json,
     models.DeviceInfo.from_json,
     models.DeviceReport.from_json,
     models.HostConfig.from_json,
     models.Image.from_json,
-    models.ImageReports.from_json,
     models.LogLine.from_json,
     models.HostProxy.from_json,
     models.ServiceReport.from_json,
     models.StateStatus.from_json,
     models.Vpn.from_json,
+    models.parse_apps,
     models.parse_container_ids,
     models.parse_tags,
 ]
@@ -130,7 +129,7 @@ def test_any_responses_as_state(
     """Any combination of responses can be converted to a state."""
     state = state_from_supervisor(
         models.DeviceReport.from_json(device),
-        apps=models.AppReports.from_json(apps),
+        apps=models.parse_apps(apps),
         containers=models.StateStatus.from_json(containers),
         vpn=models.Vpn.from_json(vpn),
     )

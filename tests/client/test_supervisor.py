@@ -135,12 +135,12 @@ async def test_device(supervisor: Supervisor) -> None:
 
 @both_transports
 async def test_apps(supervisor: Supervisor) -> None:
-    """Apps are keyed by id, and their services by name or image id."""
+    """Apps are keyed by id, and their services by name."""
     reports = await supervisor.apps()
-    assert reports.apps[APP_ID].name == "demo-fleet"
-    assert set(reports.apps[APP_ID].services) == {"main", "redis"}
-    images = await supervisor.app_state(APP_ID)
-    assert images.services[2885946].status == "Running"
+    assert reports[APP_ID].name == "demo-fleet"
+    assert set(reports[APP_ID].services) == {"main", "redis"}
+    commit = await supervisor.running_commit(APP_ID)
+    assert commit == reports[APP_ID].commit
 
 
 @both_transports
@@ -236,7 +236,7 @@ async def test_response_without_key(
         (f"/v1/apps/{APP_ID}", lambda supervisor: supervisor.app(APP_ID)),
         (
             f"/v2/applications/{APP_ID}/state",
-            lambda supervisor: supervisor.app_state(APP_ID),
+            lambda supervisor: supervisor.running_commit(APP_ID),
         ),
         ("/v2/applications/state", Supervisor.apps),
         ("/v2/containerId", Supervisor.container_ids),
@@ -323,12 +323,13 @@ class TestSingleContainer:
     async def test_app(self, supervisor: Supervisor, device: Device) -> None:
         """The app is read, stopped and started without a service name."""
         app = await supervisor.app(APP_ID)
-        assert app.commit == "c0ffee"
+        container = device.containers[APP_ID, "main"]
+        assert app.release_id == 1
         assert "BALENA_APP_ID" in app.environment
         assert "BALENA_APP_ID" not in repr(app)
-        assert await supervisor.stop_app(APP_ID) == app.container_id
+        assert await supervisor.stop_app(APP_ID) == container.id
         assert device.containers[APP_ID, "main"].status == "exited"
-        assert await supervisor.start_app(APP_ID) == app.container_id
+        assert await supervisor.start_app(APP_ID) == container.id
 
 
 async def test_logs(supervisor: Supervisor) -> None:

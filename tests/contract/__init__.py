@@ -1,1 +1,1 @@
-"""Tests against what the real Supervisor was seen to do."""
+"""Compare the simulator with the recorded behaviour of a real Supervisor."""

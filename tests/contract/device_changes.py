@@ -1,4 +1,4 @@
-"""What happened to the recorded device between its requests."""
+"""Changes of the recorded device between its requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -114,8 +114,8 @@ def _write_journal(device: Device) -> None:
 
 
 async def _begin_restart(device: Device) -> None:
-    """Have main be restarted, which takes longer than others wait for the locks."""
-    # As the recorded device listed them.
+    """Start a restart of main that takes longer than other commands wait for the locks."""
+    # In the order of the recorded device.
     for name in ("main", "redis", "worker"):
         device.containers[APP_ID, name] = device.containers.pop((APP_ID, name))
     device.stop_times["main"] = 13
@@ -126,7 +126,7 @@ async def _begin_restart(device: Device) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Preparations:
-    """The device that each section began with, and what happened before a recording."""
+    """The device at the start of each section, and its changes before a recording."""
 
     devices: dict[str, Callable[[], Device]]
     before: dict[int, Preparation]

@@ -1,4 +1,4 @@
-"""Replays what was recorded from a real Supervisor against the simulator, over real sockets.
+"""Replay the recorded requests to a real Supervisor against the simulator, over real sockets.
 
 The recordings are in order; where the recorded device was brought into a state by something
 other than a request (a lock file, a cable pulled), a table does the same to the simulated one.
@@ -27,10 +27,10 @@ SECTIONS: Final = {
         enumerate(RECORDINGS), key=lambda item: str(item[1]["section"])
     )
 }
-# The recordings name these bodies rather than contain them.
+# The recordings contain only the names of these bodies.
 BODIES: Final = {29: '{"a":"' + "x" * 10 * 1024 * 1024 + '"}', 32: ""}
-# What the simulator does not reproduce to the letter, and why.
-DIFFERENT: Final = {
+# The accepted differences of the simulator, with their reasons.
+ACCEPTED_DIFFERENCES: Final = {
     104: "the journal of the recorded device was a stand-in that began anew in each request",
     106: "the engine's settings of a container (capabilities, limits, labels) are not simulated",
 }
@@ -45,12 +45,12 @@ _TIME: Final = re.compile(
 
 
 class Replay:
-    """Sends the recorded requests of a section; remembers what was generated."""
+    """Sends the recorded requests of a section, and remembers generated values."""
 
     def __init__(
         self, server: SupervisorServer, session: aiohttp.ClientSession
     ) -> None:
-        """Begin with the keys of the device."""
+        """Start with the keys of the device."""
         self.server = server
         self.session = session
         device = server.device
@@ -58,7 +58,7 @@ class Replay:
         self._ids: list[dict[str, int]] = [{}, {}]
 
     async def differences(self, number: int) -> list[str]:
-        """Return how the answer to a recorded request differs from the recorded one."""
+        """Return the differences between the response to a recorded request and the recording."""
         recorded = RECORDINGS[number]
         expected = (recorded["body"] or "").replace("(empty body)", "")
         expected, is_stream = _CUT_STREAM.subn("", expected)
@@ -87,7 +87,7 @@ class Replay:
         ]
 
     async def _send(self, number: int, length: int) -> tuple[int, str, str]:
-        """Return status, content type and text, which of a stream is cut."""
+        """Return status, content type and text. A stream is cut."""
         recorded = RECORDINGS[number]
         headers = [line.split(": ", 1) for line in recorded["headers"]]
         body = self._say(BODIES.get(number, recorded["data"] or ""))
@@ -110,7 +110,7 @@ class Replay:
         return text
 
     def _normal(self, text: str, side: int) -> str:
-        """Replace what is generated; a container keeps its number, so that new ones show."""
+        """Replace generated values. Each container has its own number, so that new containers are visible."""
         ids = self._ids[side]
         text = _IMAGE_ID.sub('"<image>"', text)
         text = _CONTAINER_ID.sub(
@@ -121,7 +121,7 @@ class Replay:
 
 @pytest.mark.parametrize("section", SECTIONS)
 async def test_section(section: str) -> None:
-    """Every recorded request of a section is answered as the real Supervisor did."""
+    """The response to every recorded request of a section is that of the real Supervisor."""
     device = PREPARATIONS.device(section)
     differences: dict[int, list[str]] = {}
     async with (
@@ -139,12 +139,12 @@ async def test_section(section: str) -> None:
         line
         for number, lines in differences.items()
         for line in lines
-        if number not in DIFFERENT
+        if number not in ACCEPTED_DIFFERENCES
     ]
     assert not unexpected, "\n".join(unexpected)
-    assert set(differences) == set(DIFFERENT) & set(SECTIONS[section])
+    assert set(differences) == set(ACCEPTED_DIFFERENCES) & set(SECTIONS[section])
 
 
 def test_at_most_one_in_twenty_differs() -> None:
-    """The table of differences stays short."""
-    assert len(DIFFERENT) <= len(RECORDINGS) / 20
+    """At most one in twenty recordings has an accepted difference."""
+    assert len(ACCEPTED_DIFFERENCES) <= len(RECORDINGS) / 20

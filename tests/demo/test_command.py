@@ -1,4 +1,4 @@
-"""The command scripts/demo: its options, what it prints, and that it leaves nothing behind."""
+"""The command scripts/demo: its options, its output, and its cleanup."""
 
 from dataclasses import dataclass
 import os
@@ -159,7 +159,7 @@ def run(
 
 
 def test_ends_in_order(run: _Run) -> None:
-    """The demo says that it stops, and that it has stopped, and ends without an error."""
+    """The demo reports that it stops and that it has stopped, and ends without an error."""
     assert run.stdout.endswith("demo: stopping\ndemo: stopped\n")
     assert run.code == 0
 
@@ -177,8 +177,8 @@ def test_leaves_nothing_behind(run: _Run) -> None:
     assert run.temporary_files == []
 
 
-def test_says_what_it_does(run: _Run) -> None:
-    """The first lines tell what starts. One device is not several devices."""
+def test_prints_progress(run: _Run) -> None:
+    """The first lines say what starts. One device is in the singular."""
     lines = run.stdout.splitlines()
     assert lines[0] == "demo: simulating 1 balena device"
     assert lines[1].startswith("demo: starting Home Assistant in ")
@@ -187,7 +187,7 @@ def test_says_what_it_does(run: _Run) -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.4])
 def test_ctrl_c_works_at_once(project: Path, delay: float) -> None:
-    """Ctrl-C ends the demo without a word, also before the demo can handle it."""
+    """Ctrl-C ends the demo without output, even before the demo can handle it."""
     with subprocess.Popen(
         [project / "scripts/demo", "--help"],
         stdout=subprocess.PIPE,

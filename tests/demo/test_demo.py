@@ -1,4 +1,4 @@
-"""The demo, from its start to its end."""
+"""The demo from start to end."""
 
 import asyncio
 from pathlib import Path
@@ -66,12 +66,40 @@ async def test_shows_a_device_and_ends_in_order(tmp_path: Path) -> None:
 
             states = await _entity_states(home_assistant)
             assert len(states) > 15
-            assert "unavailable" not in states.values()
+            assert {
+                name for name, state in states.items() if state == "unavailable"
+            } == {"button.holy_wildflower_override_update_lock"}
+            # It would send multicast.
+            configuration = await home_assistant.request("GET", "config")
+            assert "zeroconf" not in configuration["components"]
         assert demo.stop(signal.SIGINT) == 0
 
     assert "Traceback" not in demo.output
     assert "ERROR" not in demo.output
     assert "balena_supervisor." not in demo.output
+
+
+async def test_keeps_what_a_person_does_not_expose(tmp_path: Path) -> None:
+    """A later run does not expose an entity again that a person has unexposed."""
+    device_port = free_device_port()
+    switch = "switch.holy_wildflower_main_running"
+    exposed = []
+    for _ in range(2):
+        with run_demo(tmp_path, device_port=device_port) as demo:
+            async with ClientSession() as session:
+                home_assistant = await _api(demo, session)
+                listed = await home_assistant.command(
+                    "homeassistant/expose_entity/list"
+                )
+                exposed.append(switch in listed["exposed_entities"])
+                await home_assistant.command(
+                    "homeassistant/expose_entity",
+                    assistants=["conversation"],
+                    entity_ids=[switch],
+                    should_expose=False,
+                )
+            assert demo.stop(signal.SIGTERM) == 0
+    assert exposed == [True, False]
 
 
 async def test_follows_the_number_of_devices(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""scripts/setup installs with progress, and Ctrl-C ends it. A program stands in for uv."""
+"""scripts/setup shows the progress of the installation, and Ctrl-C ends it. A script replaces uv."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from time import sleep
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-# Finds a Python, makes an environment, and installs one package.
+# Finds a Python, creates an environment, and installs one package.
 _UV = f"""\
 #!/bin/sh
 case "$1" in
@@ -53,8 +53,8 @@ def _start(project: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_says_what_it_installs(project: Path) -> None:
-    """Every step has a line before it begins; the names of all packages do not show."""
+def test_prints_progress(project: Path) -> None:
+    """A line announces every step. The names of the packages are not shown."""
     with _start(project) as process:
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -75,7 +75,7 @@ def test_says_what_it_installs(project: Path) -> None:
 
 
 def test_says_nothing_when_nothing_is_to_do(project: Path) -> None:
-    """A second run finds everything installed."""
+    """A second run finds everything installed, and prints nothing."""
     with _start(project) as process:
         process.communicate(timeout=60)
     with _start(project) as process:
@@ -84,7 +84,7 @@ def test_says_nothing_when_nothing_is_to_do(project: Path) -> None:
 
 
 def test_ctrl_c_ends_it(project: Path) -> None:
-    """Ctrl-C ends the installation, and the next run begins anew."""
+    """Ctrl-C ends the installation, and the next run starts it again."""
     (project / "slow").touch()
     with _start(project) as process:
         while not (project / "installing").exists():

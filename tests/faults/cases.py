@@ -41,11 +41,6 @@ class Case:
     is_success: bool = False
     is_slow: bool = False
 
-    @property
-    def starts_reauth(self) -> bool:
-        """Whether the fault starts a reauthentication flow."""
-        return self.read == "authentication_failed"
-
     def with_secret(self, key: str) -> Fault:
         """Return the fault with an API key in place of the placeholder."""
         assert self.fault is not None
@@ -342,8 +337,8 @@ POLLED_ENDPOINTS: Final = (
 class Command:
     """An action that sends one request.
 
-    `changed_entities` are the entities that the command changes. `lock` is the entity of the
-    update lock.
+    `changed_entities` are the entities that the command changes. `name` is the beginning of
+    the entity ids of the device.
     """
 
     action: str
@@ -351,7 +346,7 @@ class Command:
     path: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     changed_entities: frozenset[str] = frozenset()
-    lock: str = f"binary_sensor.{_NAME}_update_locked"
+    name: str = _NAME
 
     @property
     def request(self) -> tuple[str, str]:
@@ -364,7 +359,11 @@ class Command:
 
     def expected_states(self, case: Case, usual: States) -> States:
         """Return the expected states after a case, without the entities that the command changes."""
-        states = dict(usual) | ({self.lock: "on"} if case.command == "locked" else {})
+        locked = {
+            f"binary_sensor.{self.name}_update_locked": "on",
+            f"button.{self.name}_override_update_lock": "unknown",
+        }
+        states = dict(usual) | (locked if case.command == "locked" else {})
         return {
             entity: state
             for entity, state in states.items()

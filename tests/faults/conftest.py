@@ -44,12 +44,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def note(record_property: Callable[[str, object], None]) -> Note:
     """Return a function that records the outcome of a case for the report."""
 
-    def note_it(case: Case, column: str, seen: str | None) -> None:
+    def record_note(case: Case, column: str, seen: str | None) -> None:
         record_property("case", case.name)
         record_property("column", column)
         record_property("seen", seen or "done")
 
-    return note_it
+    return record_note
 
 
 @pytest.fixture
@@ -73,16 +73,16 @@ def _only_expected_logs(
     caplog.set_level(logging.DEBUG)
     yield
     records = [*caplog.get_records("setup"), *caplog.get_records("call")]
-    said = [
+    messages = [
         record.getMessage()
         for record in records
         if record.levelno >= logging.WARNING
         and "has not been tested by Home Assistant" not in record.getMessage()
         and record.name not in {"aiohttp_fast_zlib", "asyncio"}
     ]
-    record_property("lines", len(said))
-    assert len(said) <= 1, said
-    assert all(any(part in text for part in _EXPECTED) for text in said), said
+    record_property("lines", len(messages))
+    assert len(messages) <= 1, messages
+    assert all(any(part in text for part in _EXPECTED) for text in messages), messages
     formatter = logging.Formatter()
     # The storage mock of the test helpers logs what it would write.
     texts = [

@@ -60,8 +60,12 @@ async def poll(
 
 
 def states(hass: HomeAssistant) -> States:
-    """Return all states."""
-    return {state.entity_id: state.state for state in hass.states.async_all()}
+    """Return the states of all entities, without the zone that trackers need."""
+    return {
+        state.entity_id: state.state
+        for state in hass.states.async_all()
+        if state.domain != "zone"
+    }
 
 
 def requests_to(server: HttpServer) -> list[tuple[str, str]]:

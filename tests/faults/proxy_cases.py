@@ -22,7 +22,7 @@ _UNREADABLE: Final = (
 )
 # Invalid JSON, which is readable as plain text.
 _BROKEN_JSON: Final = ("half of the JSON", "a number of 400 digits", "NUL")
-_AT_ONCE: Final = {
+_COMMAND_ERRORS: Final = {
     # The API itself responds with this to an empty body.
     "500 without a body": "outcome_unknown",
     "503 without a body": "outcome_unknown",
@@ -31,7 +31,7 @@ _AT_ONCE: Final = {
 }
 
 
-def _said(case: Case, changes: dict[str, str]) -> Case:
+def _with_command_error(case: Case, changes: dict[str, str]) -> Case:
     return replace(case, command=changes.get(case.name, case.command))
 
 
@@ -44,17 +44,20 @@ def _unreadable(case: Case, names: tuple[str, ...]) -> Case:
 
 
 # Faults of the Supervisor behind the API.
-BEHIND: Final = tuple(
-    _unreadable(_said(case, _AT_ONCE), _UNREADABLE)
+DEVICE_FAULTS: Final = tuple(
+    _unreadable(_with_command_error(case, _COMMAND_ERRORS), _UNREADABLE)
     for case in CASES
     if case is not REFUSED
 )
 # The same for endpoints that return JSON.
-BEHIND_JSON: Final = tuple(_unreadable(case, _BROKEN_JSON) for case in BEHIND)
+JSON_DEVICE_FAULTS: Final = tuple(
+    _unreadable(case, _BROKEN_JSON) for case in DEVICE_FAULTS
+)
 
 # Faults of the API itself.
-AT_API: Final = tuple(
-    _said(case, _AT_ONCE | {"500 as HTML": "outcome_unknown"}) for case in CASES
+API_FAULTS: Final = tuple(
+    _with_command_error(case, _COMMAND_ERRORS | {"500 as HTML": "outcome_unknown"})
+    for case in CASES
 )
 
 POLLED_ENDPOINTS: Final = (
@@ -84,35 +87,34 @@ POLLED_ENDPOINTS: Final = (
     PolledEndpoint(endpoint=Endpoint.STATE_STATUS),
 )
 
-_LOCK: Final = f"binary_sensor.{NAME}_update_locked"
 _APP: Final = "/v2/applications/2000001"
 COMMANDS: Final = (
-    Command(lock=_LOCK, action="blink", endpoint=Endpoint.BLINK),
+    Command(name=NAME, action="blink", endpoint=Endpoint.BLINK),
     Command(
-        lock=_LOCK,
+        name=NAME,
         action="restart_service",
         endpoint=Endpoint.RESTART_SERVICE,
         path=f"{_APP}/restart-service",
         data={"service": "browser"},
     ),
     Command(
-        lock=_LOCK,
+        name=NAME,
         action="restart",
         endpoint=Endpoint.RESTART_APP,
         path=f"{_APP}/restart",
     ),
     Command(
-        lock=_LOCK, action="purge", endpoint=Endpoint.PURGE_APP, path=f"{_APP}/purge"
+        name=NAME, action="purge", endpoint=Endpoint.PURGE_APP, path=f"{_APP}/purge"
     ),
     Command(
-        lock=_LOCK,
+        name=NAME,
         action="start_service",
         endpoint=Endpoint.START_SERVICE,
         path=f"{_APP}/start-service",
         data={"service": "browser"},
     ),
     Command(
-        lock=_LOCK,
+        name=NAME,
         action="stop_service",
         endpoint=Endpoint.STOP_SERVICE,
         path=f"{_APP}/stop-service",
@@ -121,12 +123,12 @@ COMMANDS: Final = (
             f"{NAME}_browser", "sensor.status", "switch.running"
         ),
     ),
-    Command(lock=_LOCK, action="reboot", endpoint=Endpoint.REBOOT),
-    Command(lock=_LOCK, action="shutdown", endpoint=Endpoint.SHUTDOWN),
-    Command(lock=_LOCK, action="update", endpoint=Endpoint.UPDATE),
-    Command(lock=_LOCK, action="cleanup_volumes", endpoint=Endpoint.CLEANUP_VOLUMES),
+    Command(name=NAME, action="reboot", endpoint=Endpoint.REBOOT),
+    Command(name=NAME, action="shutdown", endpoint=Endpoint.SHUTDOWN),
+    Command(name=NAME, action="update", endpoint=Endpoint.UPDATE),
+    Command(name=NAME, action="cleanup_volumes", endpoint=Endpoint.CLEANUP_VOLUMES),
     Command(
-        lock=_LOCK,
+        name=NAME,
         action="set_host_config",
         endpoint=Endpoint.SET_HOST_CONFIG,
         data={"remove_proxy": True},

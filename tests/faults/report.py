@@ -38,7 +38,7 @@ def difference(usual: States, now: States) -> str:
     if not changed:
         return NOTHING
     if not online:
-        return "what it tells is unknown"
+        return "its values are unknown"
     return "offline" if "off" in {now[entity] for entity in online} else "unavailable"
 
 
@@ -92,10 +92,10 @@ class Report:
         # Some endpoints have no effect, because others report the same. Show the effects
         # only.
         shown = seen - {NOTHING} or seen
-        return ", ".join(sorted(map(_words, shown)))
+        return ", ".join(sorted(map(_first_sentence, shown)))
 
 
-def _words(seen: str) -> str:
+def _first_sentence(seen: str) -> str:
     """Return the first sentence of a message, which has no advice."""
     messages: Mapping[str, Any] = json.loads(_TEXTS.read_text("utf-8"))["exceptions"]
     if seen not in messages:

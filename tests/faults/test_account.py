@@ -28,7 +28,7 @@ FLEETS = ("GET", "/v7/application")
 LIMIT = (client, "QUERY_TIMEOUT")
 
 # The expected translation key for an account, by that for a device.
-SAID = {
+ERRORS = {
     None: None,
     "access_denied": "account_lacks_right",
     "authentication_failed": "account_lacks_right",
@@ -40,7 +40,7 @@ SAID = {
     "unsupported": "account_too_old",
 }
 # Exceptions: the balena API has fewer kinds of responses than a Supervisor.
-SAID_OF = {
+ERROR_EXCEPTIONS = {
     "404 as JSON": "account_too_old",
     "503 of an app": "account_failed",
     "503 that finds nothing": "account_failed",
@@ -48,12 +48,14 @@ SAID_OF = {
 }
 
 
-def said_of(case: Case) -> str | None:
+def expected_error(case: Case) -> str | None:
     """Return the expected translation key for an account."""
-    return SAID_OF.get(case.name, SAID.get(case.read, "account_invalid_answer"))
+    return ERROR_EXCEPTIONS.get(
+        case.name, ERRORS.get(case.read, "account_invalid_answer")
+    )
 
 
-def seen(case: Case, usual: States) -> States:
+def states_after_poll(case: Case, usual: States) -> States:
     """Return the expected states after a poll of the devices with a fault."""
     return usual if case.read is None else dict.fromkeys(usual, "unavailable")
 
@@ -63,7 +65,7 @@ TAGS = Command(
     action="set_tags", endpoint=Endpoint.SET_TAGS, data={"tags": {"room": "attic"}}
 )
 TAG = ("POST", "/v7/device_tag")
-TAG_SAID = {
+TAG_ERRORS = {
     "authentication_failed": "token_lacks_right",
     "access_denied": "token_lacks_right",
     "supervisor_error": "cloud_failed",
@@ -72,7 +74,7 @@ TAG_SAID = {
     "locked_by_host_update": "invalid_answer",
     "locked_by_supervisor": "invalid_answer",
 }
-TAG_SAID_OF = {
+TAG_ERROR_EXCEPTIONS = {
     "404 as JSON": "unsupported",
     "503 of an app": "cloud_failed",
     "503 that finds nothing": "cloud_failed",
@@ -101,7 +103,7 @@ async def test_polling(
         await poll(hass, clock, 61)
         await poll(hass, clock, 61)
         during = states(hass)
-        assert during == seen(case, usual)
+        assert during == states_after_poll(case, usual)
     assert not is_reauth_in_progress(hass)
     await poll(hass, clock, 61)
     assert states(hass) == usual
@@ -147,8 +149,8 @@ async def test_command(
     async with inject_fault(cloud, case, TAG, token, (client, "READ_TIMEOUT")):
         result = await send_command(hass, TAGS, device_id)
     assert requests_to(cloud).count(TAG) == 1
-    known = TAG_SAID.get(str(case.command), case.command)
-    assert result.key == TAG_SAID_OF.get(case.name, known)
+    known = TAG_ERRORS.get(str(case.command), case.command)
+    assert result.key == TAG_ERROR_EXCEPTIONS.get(case.name, known)
     assert result.text.isprintable()
     assert token not in result.text
     assert (await send_command(hass, TAGS, device_id)).key is None
@@ -172,7 +174,7 @@ async def test_setup(
         await hass.config_entries.async_setup(account_entry.entry_id)
         await poll(hass, clock, 100)
         reason = account_entry.error_reason_translation_key
-        assert reason == said_of(case)
+        assert reason == expected_error(case)
     assert not is_reauth_in_progress(hass)
     await poll(hass, clock, 100)
     assert account_entry.state is ConfigEntryState.LOADED
@@ -182,7 +184,7 @@ async def test_setup(
 
 # If the token cannot list devices, the integration checks the token.
 WHOAMI = ("GET", "/actor/v1/whoami")
-WHOAMI_SAID = {
+WHOAMI_ERRORS = {
     None: "account_lacks_right",
     "account_lacks_right": "account_token_refused",
 }
@@ -198,13 +200,13 @@ async def test_setup_with_a_doubtful_token(
     case: Case,
     note: Note,
 ) -> None:
-    """Another token is not asked for at once, whatever the API responds."""
+    """The setup starts no reauthentication at once, whatever the API responds."""
     async with inject_fault(cloud, case, WHOAMI, token, (client, "READ_TIMEOUT")):
         cloud.faults.add(*DEVICES, Fault.status(401))
         await hass.config_entries.async_setup(account_entry.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
         reason = account_entry.error_reason_translation_key
-    said = said_of(case)
-    assert reason == WHOAMI_SAID.get(said, said)
+    error = expected_error(case)
+    assert reason == WHOAMI_ERRORS.get(error, error)
     assert not is_reauth_in_progress(hass)
     note(case, "at setup, who the token is of", reason)

@@ -22,10 +22,10 @@ from .fault_injection import (
     states,
 )
 from .proxy_cases import (
-    AT_API,
-    BEHIND,
-    BEHIND_JSON,
+    API_FAULTS,
+    DEVICE_FAULTS,
     JSON_COMMANDS,
+    JSON_DEVICE_FAULTS,
     NAME,
     POLLED_ENDPOINTS,
     SOME_COMMANDS,
@@ -33,12 +33,12 @@ from .proxy_cases import (
 )
 from .report import difference
 
-HEALTHY, *OTHERS = POLLED_ENDPOINTS
+HEALTHY, *OTHER_ENDPOINTS = POLLED_ENDPOINTS
 # This looks like a rate limit of the API, so it applies to all of its devices.
-(PAUSE,) = (case for case in BEHIND if case.command == "rate_limited")
+(PAUSE,) = (case for case in DEVICE_FAULTS if case.command == "rate_limited")
 ALL_POLLED_ENDPOINTS = matrix(
-    [HEALTHY], [case for case in BEHIND if case is not PAUSE]
-) + matrix(OTHERS, [case for case in BEHIND_JSON if case != PAUSE])
+    [HEALTHY], [case for case in DEVICE_FAULTS if case is not PAUSE]
+) + matrix(OTHER_ENDPOINTS, [case for case in JSON_DEVICE_FAULTS if case != PAUSE])
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ async def test_setup(
 
 @pytest.mark.parametrize(
     ("command", "case"),
-    matrix(TEXT_COMMANDS, BEHIND) + matrix(JSON_COMMANDS, BEHIND_JSON),
+    matrix(TEXT_COMMANDS, DEVICE_FAULTS) + matrix(JSON_COMMANDS, JSON_DEVICE_FAULTS),
 )
 async def test_command(
     hass: HomeAssistant,
@@ -175,7 +175,7 @@ async def test_command(
     assert commands_to(server) == [command.request] * 2
 
 
-@pytest.mark.parametrize(("command", "case"), matrix(SOME_COMMANDS, AT_API))
+@pytest.mark.parametrize(("command", "case"), matrix(SOME_COMMANDS, API_FAULTS))
 async def test_command_at_the_api(
     hass: HomeAssistant,
     clock: FrozenDateTimeFactory,

@@ -107,13 +107,13 @@ def places(value: Any, *, leaves: bool, at: Place = ()) -> Iterator[Place]:
         yield from places(item, leaves=leaves, at=(*at, key))
 
 
-def spoiled(value: Any, place: Place, other: Any) -> Any:
+def with_value(value: Any, place: Place, other: Any) -> Any:
     """Return a copy of a JSON value with another value at a path."""
     if not place:
         return other
     key, *rest = place
     copy = value.copy()
-    copy[key] = spoiled(value[key], tuple(rest), other)
+    copy[key] = with_value(value[key], tuple(rest), other)
     return copy
 
 
@@ -145,10 +145,10 @@ def _are_models(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
     return len(one) == len(other) and all(map(is_dataclass, one))
 
 
-def misfits(value: object, hint: Any, at: str = "state") -> Iterator[str]:
+def wrong_types(value: object, hint: Any, at: str = "state") -> Iterator[str]:
     """Yield the values whose type differs from the declared type."""
     if isinstance(hint, UnionType):
-        if all(list(misfits(value, item, at)) for item in get_args(hint)):
+        if all(list(wrong_types(value, item, at)) for item in get_args(hint)):
             yield f"{at} is {value!r}"
         return
     kind, inner = get_origin(hint) or hint, get_args(hint)
@@ -156,7 +156,7 @@ def misfits(value: object, hint: Any, at: str = "state") -> Iterator[str]:
         kind = int | float
     if is_dataclass(hint) and isinstance(value, hint):
         for name, field_hint in get_type_hints(hint).items():
-            yield from misfits(getattr(value, name), field_hint, f"{at}.{name}")
+            yield from wrong_types(getattr(value, name), field_hint, f"{at}.{name}")
     elif hint in (None, NoneType):
         if value is not None:
             yield f"{at} is {value!r}"
@@ -164,9 +164,9 @@ def misfits(value: object, hint: Any, at: str = "state") -> Iterator[str]:
         yield f"{at} is {value!r}"
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from misfits(item, inner[1], f"{at}[{key!r}]")
+            yield from wrong_types(item, inner[1], f"{at}[{key!r}]")
     elif isinstance(value, tuple) and inner[-1:] == (...,):
         for item in value:
-            yield from misfits(item, inner[0], f"{at}[]")
+            yield from wrong_types(item, inner[0], f"{at}[]")
     elif isinstance(value, datetime) and value.tzinfo is None:
         yield f"{at} has no time zone"

@@ -87,7 +87,7 @@ async def call(hass: HomeAssistant, action: str, data: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-async def calm(
+async def no_polls(
     hass: HomeAssistant, device_id: str, freezer: FrozenDateTimeFactory
 ) -> AsyncGenerator[None]:
     """Stop polling, so that only actions send requests."""
@@ -103,7 +103,7 @@ async def test_any_fields(
     server: SupervisorServer,
     device: Device,
     device_id: str,
-    calm: None,
+    no_polls: None,
     action: str,
     data: st.DataObject,
 ) -> None:
@@ -116,13 +116,22 @@ async def test_any_fields(
     assert outcome != "refused" or not server.requests
 
 
-@given(device_ids=st.one_of(JSON, st.lists(st.text())))
-async def test_any_device(
-    hass: HomeAssistant, server: SupervisorServer, calm: None, device_ids: Any
+@given(
+    target=st.dictionaries(
+        st.sampled_from(("device_id", "entity_id", "area_id", "floor_id", "label_id")),
+        # Home Assistant's own validator of entity ids fails for other types.
+        st.one_of(st.text(), st.lists(st.text())),
+    )
+)
+async def test_any_target(
+    hass: HomeAssistant,
+    server: SupervisorServer,
+    no_polls: None,
+    target: dict[str, Any],
 ) -> None:
-    """An action on a device of another integration is rejected."""
+    """An action on a target without a balena device is rejected."""
     server.requests.clear()
-    assert await call(hass, "blink", {"device_id": device_ids}) != "done"
+    assert await call(hass, "blink", target) != "done"
     assert not server.requests
 
 
@@ -147,7 +156,7 @@ async def test_any_bytes_of_the_journal(
     hass: HomeAssistant,
     server: SupervisorServer,
     device_id: str,
-    calm: None,
+    no_polls: None,
     body: bytes,
 ) -> None:
     """A journal with random bytes results in logs that are valid JSON."""

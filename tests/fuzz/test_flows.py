@@ -64,7 +64,7 @@ def _setup_entry() -> Generator[AsyncMock]:
 
 
 @pytest.fixture
-def everything_leads_here(port: int) -> Generator[None]:
+def resolve_all_hosts(port: int) -> Generator[None]:
     """Resolve every host name to the server of the test."""
 
     async def resolve(_: object, host: str, __: int, **___: object) -> list[Any]:
@@ -129,7 +129,7 @@ class TestDevice:
     async def test_any_device(
         self,
         hass: HomeAssistant,
-        everything_leads_here: None,
+        resolve_all_hosts: None,
         host: str,
         key: str,
         verify: bool,
@@ -145,7 +145,7 @@ class TestDevice:
         self,
         hass: HomeAssistant,
         device: Device,
-        everything_leads_here: None,
+        resolve_all_hosts: None,
         host: str,
     ) -> None:
         """Any address with a valid key."""
@@ -159,7 +159,7 @@ class TestDevice:
         self,
         hass: HomeAssistant,
         entry: MockConfigEntry,
-        everything_leads_here: None,
+        resolve_all_hosts: None,
         host: str,
         key: str,
     ) -> None:
@@ -187,7 +187,7 @@ class TestAccount:
     async def test_any_account(
         self,
         hass: HomeAssistant,
-        everything_leads_here: None,
+        resolve_all_hosts: None,
         token: str,
         url: str,
         certificate: str,
@@ -204,7 +204,7 @@ class TestAccount:
     async def test_any_address_with_a_good_token(
         self,
         hass: HomeAssistant,
-        everything_leads_here: None,
+        resolve_all_hosts: None,
         token: str,
         fleet: Fleet,
         url: str,
@@ -220,7 +220,7 @@ class TestAccount:
         self,
         hass: HomeAssistant,
         account_entry: MockConfigEntry,
-        everything_leads_here: None,
+        resolve_all_hosts: None,
         token: str,
         url: str,
     ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from custom_components.balena_supervisor.client import (
     BalenaCloud,
     BalenaError,
+    CloudLogs,
     DeviceRow,
     JournalEntry,
     Supervisor,
@@ -23,7 +24,7 @@ from custom_components.balena_supervisor.client.responses import (
 )
 from simulator import CloudServer, Fault
 
-from .strategies import JSON, Place, differences, places, recorded, spoiled
+from .strategies import JSON, Place, differences, places, recorded, with_value
 
 type Make = Callable[[Any], object]
 
@@ -31,8 +32,7 @@ MODELS: list[tuple[str, Make]] = [
     ("/v1/device", models.DeviceReport.from_json),
     ("/v1/apps/1658654", models.App.from_json),
     ("/v1/device/host-config", models.HostConfig.from_json),
-    ("/v2/applications/state", models.AppReports.from_json),
-    ("/v2/applications/1658654/state", models.ImageReports.from_json),
+    ("/v2/applications/state", models.parse_apps),
     ("/v2/state/status", models.StateStatus.from_json),
     ("/v2/local/device-info", models.DeviceInfo.from_json),
     ("/v2/device/vpn", models.Vpn.from_json),
@@ -100,36 +100,42 @@ def answers(draw: st.DrawFn, path: str) -> tuple[Any, Place]:
 
 
 # Parsers that keep parts of the response without a model.
-OTHERS: list[tuple[str, Make]] = [("/v2/local/target-state", models.parse_target_apps)]
+OTHER_PARSERS: list[tuple[str, Make]] = [
+    ("/v2/local/target-state", models.parse_target_apps)
+]
 
 
 @pytest.mark.parametrize(
-    ("path", "make"), MODELS + OTHERS, ids=[path for path, _ in MODELS + OTHERS]
+    ("path", "make"),
+    MODELS + OTHER_PARSERS,
+    ids=[path for path, _ in MODELS + OTHER_PARSERS],
 )
 @given(data=st.data())
-def test_anything_in_any_place(path: str, make: Make, data: st.DataObject) -> None:
+def test_any_value_in_any_place(path: str, make: Make, data: st.DataObject) -> None:
     """A response with a random value anywhere results in a model."""
     answer = data.draw(st.sampled_from(recorded(path)))
     place = data.draw(st.sampled_from(list(places(answer, leaves=False))))
-    value = spoiled(answer, place, data.draw(JSON))
+    value = with_value(answer, place, data.draw(JSON))
     assert repr(make(value)) == repr(make(value))
 
 
 @pytest.mark.parametrize(("path", "make"), MODELS, ids=[path for path, _ in MODELS])
 @given(data=st.data())
-def test_a_wrong_value_costs_itself(path: str, make: Make, data: st.DataObject) -> None:
+def test_wrong_value_affects_one_field(
+    path: str, make: Make, data: st.DataObject
+) -> None:
     """A wrong value affects at most one field, or the item that it identifies."""
     answer, place = data.draw(answers(path))
-    value = spoiled(answer, place, data.draw(JSON))
+    value = with_value(answer, place, data.draw(JSON))
     lost = list(differences(make(answer), make(value)))
     # With another name, one item is missing and another one is added.
     assert len(lost) <= (2 if place[-1] in IDENTITIES else 1)
 
 
 @given(place=st.sampled_from(list(places(ROW, leaves=True))), value=JSON)
-def test_a_wrong_value_of_a_row_costs_itself(place: Place, value: object) -> None:
+def test_wrong_value_in_row_affects_one_field(place: Place, value: object) -> None:
     """A wrong value in a row affects at most one field of the device."""
-    device = DeviceRow.from_json(spoiled(ROW, place, value))
+    device = DeviceRow.from_json(with_value(ROW, place, value))
     lost = list(differences(DeviceRow.from_json(ROW), device))
     assert len(lost) <= 1
 
@@ -150,7 +156,7 @@ KINDS = st.sampled_from(("application/json", "text/html", "text/plain"))
 ANSWERS = st.builds(Response, status=STATUSES, content_type=KINDS, body=TEXTS)
 
 
-class Canned:
+class FixedTransport:
     """A transport that always returns the same response."""
 
     def __init__(self, answer: Response) -> None:
@@ -185,7 +191,6 @@ async def _lines(lines: AsyncGenerator[object]) -> list[object]:
 
 CALLS: dict[str, Callable[[Supervisor], Awaitable[object]]] = {
     "app": lambda supervisor: supervisor.app(1),
-    "app_state": lambda supervisor: supervisor.app_state(1),
     "apps": lambda supervisor: supervisor.apps(),
     "blink": lambda supervisor: supervisor.blink(),
     "container_ids": lambda supervisor: supervisor.container_ids(),
@@ -198,6 +203,7 @@ CALLS: dict[str, Callable[[Supervisor], Awaitable[object]]] = {
     "local_logs": lambda supervisor: _lines(supervisor.local_logs()),
     "reboot": lambda supervisor: supervisor.reboot(),
     "regenerate_api_key": lambda supervisor: supervisor.regenerate_api_key(),
+    "running_commit": lambda supervisor: supervisor.running_commit(1),
     "start_app": lambda supervisor: supervisor.start_app(1),
     "state_status": lambda supervisor: supervisor.state_status(),
     "stop_app": lambda supervisor: supervisor.stop_app(1),
@@ -216,13 +222,16 @@ async def test_any_answer_of_a_device(
 ) -> None:
     """Any response of a device is parsed, or raises a BalenaError."""
     with suppress(BalenaError):
-        await call(Supervisor(Canned(answer)))
+        await call(Supervisor(FixedTransport(answer)))
 
 
 ACCOUNT_CALLS: dict[str, Callable[[BalenaCloud], Awaitable[object]]] = {
     "whoami": lambda account: account.whoami(),
     "fleets": lambda account: account.fleets(),
     "devices": lambda account: account.devices([1], with_images=True),
+    "service names": lambda account: account.service_names([1]),
+    "logs": lambda account: CloudLogs(account).read("c0ffee"),
+    "log stream": lambda account: _lines(CloudLogs(account).follow("c0ffee", count=1)),
     "a read of a device": lambda account: account.supervisor("c0ffee").device(),
     "a command to a device": lambda account: account.supervisor("c0ffee").blink(),
 }

@@ -16,7 +16,7 @@ from custom_components.balena_supervisor.device.state import (
     state_from_supervisor,
 )
 
-from .strategies import JSON, misfits
+from .strategies import JSON, wrong_types
 
 WORDS = (
     "Applying",
@@ -88,7 +88,7 @@ STATUSES = of(
 STATES = st.builds(
     lambda device, apps, status, healthy: state_from_supervisor(
         models.DeviceReport.from_json(device),
-        apps=None if apps is None else models.AppReports.from_json(apps),
+        apps=None if apps is None else models.parse_apps(apps),
         containers=None if status is None else models.StateStatus.from_json(status),
         details=DeviceDetails(name="device"),
         healthy=healthy,
@@ -177,19 +177,19 @@ def contradictions(state: DeviceState) -> Iterable[str]:
 @given(state=STATES)
 def test_any_answers_of_a_supervisor(state: DeviceState) -> None:
     """Any responses of a Supervisor result in a state with the declared types and no contradictions."""
-    assert not list(misfits(state, DeviceState))
+    assert not list(wrong_types(state, DeviceState))
     assert not contradictions(state)
 
 
-@given(row=ROWS, told=st.one_of(st.none(), STATES), is_fresh=st.booleans())
+@given(row=ROWS, reported=st.one_of(st.none(), STATES), is_fresh=st.booleans())
 def test_any_row_of_an_account(
-    row: DeviceRow, told: DeviceState | None, is_fresh: bool
+    row: DeviceRow, reported: DeviceState | None, is_fresh: bool
 ) -> None:
     """The same for any row of an account together with any report of a Supervisor."""
     state = state_from_account(
-        row, "fleet", told, now=datetime.now(UTC), is_fresh=is_fresh
+        row, "fleet", reported, now=datetime.now(UTC), is_fresh=is_fresh
     )
-    assert not list(misfits(state, DeviceState))
+    assert not list(wrong_types(state, DeviceState))
     assert not contradictions(state)
 
 

@@ -20,7 +20,8 @@ VALUES = st.one_of(
 FIELDS = st.fixed_dictionaries(
     {},
     optional=dict.fromkeys(
-        ("device_id", "service", "app_id", "unit", "lines", "another"), VALUES
+        ("device_id", "service", "app_id", "unit", "lines", "reconnect", "another"),
+        VALUES,
     ),
 )
 

@@ -41,10 +41,10 @@ FRESH: Final = 12.0
 REBOOT: Final = 600.0
 # The seeds of the UUIDs of devices that join and leave. A device keeps its UUID.
 POOL: Final = tuple(f"{number:032x}" for number in range(1, 13))
-FEWEST: Final = 3
+MIN_DEVICES: Final = 3
 # After this long without VPN, a device without power has no heartbeat either.
 HEARTBEAT_DELAY: Final = timedelta(minutes=16)
-_ANYTHING: Final = None
+_ANY_STATE: Final = None
 
 # The state by domain and unique id of an entity. None allows any state.
 type Shown = Mapping[tuple[str, str], str | None]
@@ -85,7 +85,7 @@ def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
     assert app is not None
     shown: dict[tuple[str, str], str | None] = {
         ("binary_sensor", "online"): _flag(online),
-        ("sensor", "release"): app.release.commit[:7],
+        ("sensor", "release"): app.release.raw_version,
         ("sensor", "fleet"): device.fleet.name,
         ("sensor", "ip_address"): " ".join(device.device.ip_addresses),
     }
@@ -93,16 +93,16 @@ def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
         ("binary_sensor", "vpn"): _flag(device.is_connected_to_vpn),
     }
     is_changing = device.device.current_update is not None
-    wanted = device.should_run.services if device.should_run else ()
+    wanted = device.target_release.services if device.target_release else ()
     names = {service.name for service in wanted}
     names |= {name for _, name in device.device.containers}
     for name in names:
         container = device.device.containers.get((app.id, name))
         is_sure = container is not None and not is_changing
-        status = container.status.lower() if container and is_sure else _ANYTHING
+        status = container.status.lower() if container and is_sure else _ANY_STATE
         told["sensor", f"{app.id}_{name}_status"] = status
         told["switch", f"{app.id}_{name}_running"] = (
-            _flag(status == "running") if status else _ANYTHING
+            _flag(status == "running") if status else _ANY_STATE
         )
     return shown | (told if online else dict.fromkeys(told, UNAVAILABLE))
 
@@ -122,7 +122,7 @@ class AccountOracle:
     # When each device left, or when Home Assistant restarted after that.
     _left: dict[str, float] = field(default_factory=dict)
 
-    def see(self, now: float, tick: float) -> None:
+    def record(self, now: float, tick: float) -> None:
         """Store the true states. `tick` is the time in seconds since the last call."""
         self._lately.append((now, truth := self._truth()))
         self.known.update(truth)
@@ -135,7 +135,7 @@ class AccountOracle:
             else:
                 self._left.setdefault(uuid, now)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Reset the past, because Home Assistant has restarted."""
         self._lately.clear()
         self._left = dict.fromkeys(self._left, monotonic())
@@ -146,7 +146,7 @@ class AccountOracle:
         # While the API fails, Home Assistant cannot detect that a device has left.
         self._left = dict.fromkeys(self._left, monotonic())
 
-    def faults(self, found: Mapping[tuple[str, str], str]) -> list[str]:
+    def mismatches(self, found: Mapping[tuple[str, str], str]) -> list[str]:
         """Return the shown states that were not true at any moment since the last poll."""
         wrong = []
         moments = [shown for _, shown in self._lately]
@@ -159,7 +159,7 @@ class AccountOracle:
                 )
             }
             state = found.get(name, ABSENT)
-            if _ANYTHING not in allowed and state not in allowed:
+            if _ANY_STATE not in allowed and state not in allowed:
                 wrong.append(
                     f"{name} is {state}, not one of {sorted(map(str, allowed))}"
                 )
@@ -176,7 +176,7 @@ class AccountOracle:
                 return (ABSENT,)
         return (ABSENT, UNAVAILABLE)
 
-    def _is_awaited(self, device: CloudDevice) -> bool:
+    def _may_be_rebooting(self, device: CloudDevice) -> bool:
         """Return whether the device may still be shown as rebooting: without VPN, its return is unknown."""
         rebooted = self.rebooted.get(device.device.uuid, -REBOOT)
         return not device.is_connected_to_vpn and monotonic() < rebooted + REBOOT
@@ -187,7 +187,7 @@ class AccountOracle:
             return {}
         shown = {
             (domain, f"{self.account_id}_{uuid}_{end}"): (
-                _ANYTHING if self._is_awaited(device) else state
+                _ANY_STATE if self._may_be_rebooting(device) else state
             )
             for uuid, device in self.cloud.devices.items()
             for (domain, end), state in _of_device(device).items()
@@ -197,7 +197,9 @@ class AccountOracle:
             online = sum(map(is_online, fleet.devices))
             shown["sensor", f"{end}_devices"] = str(len(fleet.devices))
             shown["sensor", f"{end}_devices_online"] = (
-                _ANYTHING if any(map(self._is_awaited, fleet.devices)) else str(online)
+                _ANY_STATE
+                if any(map(self._may_be_rebooting, fleet.devices))
+                else str(online)
             )
         return shown
 
@@ -243,9 +245,9 @@ class AccountRun:
         while seconds > 0:
             tick = min(seconds, self.random.uniform(0.5, LONGEST_TICK))
             seconds -= tick
-            self.oracle.see(monotonic(), tick)
+            self.oracle.record(monotonic(), tick)
             await self.home_assistant.pass_time(tick)
-            self.oracle.see(monotonic(), tick)
+            self.oracle.record(monotonic(), tick)
             self.check()
             self.counts["looks"] += 1
             self.counts["requests"] += len(self.cloud.requests)
@@ -269,7 +271,7 @@ class AccountRun:
             if (key := (item.domain, item.unique_id)) in self.oracle.known
             and (state := hass.states.get(item.entity_id)) is not None
         }
-        faults = self.oracle.faults(found)
+        faults = self.oracle.mismatches(found)
         assert not faults, (faults, self.history)
         self.counts["comparisons"] += len(found)
 
@@ -291,12 +293,12 @@ class AccountRun:
             for uuid, device in self.cloud.devices.items()
         }, self.history
 
-    async def come_to_rest(self) -> None:
+    async def restore_everything(self) -> None:
         """Restore the initial number of devices without problems, and wait until it is shown."""
-        for device in self.devices[FEWEST:]:
+        for device in self.devices[MIN_DEVICES:]:
             self.cloud.remove_device(device.device.uuid)
         gone = [uuid for uuid in POOL if uuid not in self.cloud.devices]
-        for uuid in gone[: FEWEST - len(self.devices)]:
+        for uuid in gone[: MIN_DEVICES - len(self.devices)]:
             self.join(uuid, self.any_fleet())
         fleets = list(self.cloud.fleets.values())
         for fleet in fleets:
@@ -312,7 +314,7 @@ class AccountRun:
         await self.wait(4 * POLL)
         self.check_registry()
 
-    async def belongings(self) -> ResourceUsage:
+    async def resource_usage(self) -> ResourceUsage:
         """Return the lowest resource usage over several polls."""
         stocks = []
         for _ in range(70):
@@ -348,7 +350,7 @@ async def _join(run: AccountRun) -> None:
 async def _leave(run: AccountRun) -> None:
     device = run.any_device()
     # If a fleet has no devices, the integration checks whether the fleet exists.
-    if len(device.fleet.devices) > 1 and len(run.devices) > FEWEST:
+    if len(device.fleet.devices) > 1 and len(run.devices) > MIN_DEVICES:
         run.cloud.remove_device(device.device.uuid)
 
 
@@ -434,7 +436,7 @@ async def _reboot(run: AccountRun) -> None:
 async def _reload(run: AccountRun) -> None:
     assert run.home_assistant.hass is not None
     assert run.home_assistant.entry is not None
-    run.oracle.forget()
+    run.oracle.reset()
     await run.home_assistant.hass.config_entries.async_reload(
         run.home_assistant.entry.entry_id
     )
@@ -444,7 +446,7 @@ async def _restart_home_assistant(run: AccountRun) -> None:
     """Stop Home Assistant, and start it again later."""
     await run.home_assistant.stop()
     await run.wait(run.random.choice([0, 1, 30, 600]))
-    run.oracle.forget()
+    run.oracle.reset()
     await run.home_assistant.start()
 
 

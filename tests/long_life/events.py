@@ -35,7 +35,7 @@ async def _release(run: LongRun) -> None:
     device = run.device
     if device.is_on and device.current_update is None:
         device.set_target(next_release(device))
-        device.look_for_update()
+        device.check_for_update()
 
 
 async def _fail(run: LongRun) -> None:
@@ -50,7 +50,7 @@ async def _lock(run: LongRun) -> None:
 async def _unlock(run: LongRun) -> None:
     run.device.unlock()
     if run.device.is_on:
-        run.device.look_for_update()
+        run.device.check_for_update()
 
 
 async def _reboot(run: LongRun) -> None:
@@ -87,14 +87,14 @@ async def _container(run: LongRun) -> None:
     run.device.container_status(_any_service(run), status)
 
 
-async def _another_service(run: LongRun) -> None:
+async def _add_service(run: LongRun) -> None:
     if run.device.current_update is None:
         name = run.random.choice(EXTRA_SERVICES)
         run.device.remove_service(name)
         run.device.add_service(Service(name))
 
 
-async def _one_service_less(run: LongRun) -> None:
+async def _remove_service(run: LongRun) -> None:
     if run.device.current_update is None:
         run.device.remove_service(run.random.choice(EXTRA_SERVICES))
 
@@ -103,7 +103,7 @@ async def _address(run: LongRun) -> None:
     run.device.ip_addresses = (f"192.0.2.{run.random.randrange(2, 250)}", "fd00::2")
 
 
-async def _key_by_others(run: LongRun) -> None:
+async def _new_key_by_others(run: LongRun) -> None:
     if run.device.is_on:
         run.device.regenerate_key(run.device.api_key)
 
@@ -120,9 +120,9 @@ async def _command(run: LongRun, domain: str, action: str, **data: Any) -> None:
     try:
         await hass.services.async_call(domain, action, data, blocking=True)
     except HomeAssistantError as err:
-        run.see_refusal(err)
+        run.record_error(err)
     else:
-        run.see_success()
+        run.record_commands()
 
 
 async def _press(run: LongRun, button: str) -> None:
@@ -130,7 +130,7 @@ async def _press(run: LongRun, button: str) -> None:
     await _command(run, "button", "press", entity_id=entity_id)
 
 
-async def _our_reboot(run: LongRun) -> None:
+async def _reboot_by_user(run: LongRun) -> None:
     await _press(run, "reboot")
 
 
@@ -152,7 +152,7 @@ async def _switch(run: LongRun) -> None:
     await _command(run, "switch", action, entity_id=entity_id)
 
 
-async def _our_key(run: LongRun) -> None:
+async def _new_key_by_user(run: LongRun) -> None:
     if run.home_assistant.hass is None or run.home_assistant.entry is None:
         return
     if run.oracle.is_locked_out:
@@ -176,7 +176,7 @@ async def _restart_home_assistant(run: LongRun) -> None:
     """Stop Home Assistant, and start it again later."""
     await run.home_assistant.stop()
     await run.wait(run.random.choice([0, 1, 30, 600]))
-    run.oracle.forget()
+    run.oracle.reset()
     await run.home_assistant.start()
 
 
@@ -191,16 +191,16 @@ EVENTS: Final = {
     "VPN": Event(_vpn, 6),
     "internet": Event(_internet, 2),
     "a container": Event(_container, 8),
-    "another service": Event(_another_service, 2),
-    "one service less": Event(_one_service_less, 2),
+    "another service": Event(_add_service, 2),
+    "one service less": Event(_remove_service, 2),
     "another address": Event(_address, 1),
-    "a key by others": Event(_key_by_others, 1),
-    "our reboot": Event(_our_reboot, 3),
+    "a key by others": Event(_new_key_by_others, 1),
+    "our reboot": Event(_reboot_by_user, 3),
     "our restart": Event(_restart_all, 3),
     "our look for updates": Event(_check, 3),
     "our blink": Event(_identify, 2),
     "our switch": Event(_switch, 8),
-    "our new key": Event(_our_key, 2),
+    "our new key": Event(_new_key_by_user, 2),
     "a reload": Event(_reload, 2),
     "a restart of Home Assistant": Event(_restart_home_assistant, 1),
 }

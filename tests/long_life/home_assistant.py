@@ -78,7 +78,7 @@ class RestartableHomeAssistant:
         if first_entry is not None:
             await hass.config_entries.async_add(first_entry)
         self.hass = hass
-        await self.calm()
+        await self.wait_until_idle()
 
     async def unload(self) -> None:
         """Unload the entry."""
@@ -92,14 +92,14 @@ class RestartableHomeAssistant:
         await self.hass.async_stop(force=True)
         self.hass = None
         await self._stack.aclose()
-        await self.calm()
+        await self.wait_until_idle()
 
     def forget_calls(self) -> None:
         """Reset the storage mock, which remembers all calls."""
         for method in ("_async_load", "_async_write_data", "async_remove"):
             getattr(Store, method).reset_mock()
 
-    async def calm(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until no task is due."""
         if self.hass is not None:
             await self.hass.async_block_till_done(wait_background_tasks=True)
@@ -111,4 +111,4 @@ class RestartableHomeAssistant:
         """Advance the clock of the devices and of Home Assistant."""
         self._freezer.tick(timedelta(seconds=seconds))
         async_fire_time_changed(self._idle)
-        await self.calm()
+        await self.wait_until_idle()

@@ -81,13 +81,13 @@ class LongRun:
         self.history.append(f"{monotonic():.0f} {event}")
         del self.history[:-10]
 
-    def see_refusal(self, error: HomeAssistantError) -> None:
+    def record_error(self, error: HomeAssistantError) -> None:
         """Count the error of a command, and remember an update lock."""
         self.count(f"commands failed: {result_of(error)}")
         if result_of(error) == "locked":
             self.oracle.may_be_locked = frozenset({True})
 
-    def see_success(self) -> None:
+    def record_commands(self) -> None:
         """Record the commands that the device executed."""
         obeyed = {name for name, _ in self.device.commands}
         self.count("commands given", len(obeyed))
@@ -104,7 +104,7 @@ class LongRun:
             self._see(tick)
             await self.home_assistant.pass_time(tick)
             self._see(tick)
-            await self._person()
+            await self._enter_new_key()
             self.check()
             self.count("looks")
             self.count("requests", len(self.server.requests))
@@ -113,7 +113,7 @@ class LongRun:
             self.device.journal.clear()
             self.home_assistant.forget_calls()
 
-    async def belongings(self) -> ResourceUsage:
+    async def resource_usage(self) -> ResourceUsage:
         """Return the lowest resource usage over several polls."""
         stocks = []
         for _ in range(20):
@@ -125,7 +125,7 @@ class LongRun:
             min(stock.tasks for stock in stocks),
         )
 
-    async def come_to_rest(self) -> None:
+    async def restore_everything(self) -> None:
         """Solve all problems, and wait more than one poll."""
         device = self.device
         while not (device.is_on and device.settled and not self.oracle.is_locked_out):
@@ -153,7 +153,7 @@ class LongRun:
         }
         where = (entry.state, self.history)
         if entry.state is ConfigEntryState.LOADED:
-            faults = self.oracle.faults(found)
+            faults = self.oracle.mismatches(found)
             assert not faults, (faults, where)
         else:
             assert set(found.values()) <= {UNAVAILABLE}, (found, where)
@@ -162,14 +162,14 @@ class LongRun:
 
     def _see(self, tick: float) -> None:
         now = monotonic()
-        self.oracle.see(now, tick)
+        self.oracle.record(now, tick)
         is_troubled = not self.device.is_on or self.oracle.is_locked_out
         self.count("troubles", is_troubled and not self._is_troubled)
         self._is_troubled = is_troubled
         if is_troubled:
             self._trouble = now
 
-    async def _person(self) -> None:
+    async def _enter_new_key(self) -> None:
         """Enter the new key, some time after Home Assistant asked for it."""
         hass = self.home_assistant.hass
         if hass is None:
@@ -185,7 +185,7 @@ class LongRun:
         result = await hass.config_entries.flow.async_configure(
             flows[0]["flow_id"], {"api_key": self.device.api_key}
         )
-        await self.home_assistant.calm()
+        await self.home_assistant.wait_until_idle()
         if result["type"] is FlowResultType.ABORT:
             assert result["reason"] == "reauth_successful"
             self.count("keys entered")

@@ -14,14 +14,14 @@ from simulator import Device, Service
 # The poll interval of a device in seconds. Home Assistant adds up to one second.
 POLL: Final = 15.0 + 1.0
 # How long the reason of an expected outage is shown.
-REASON_LASTS: Final = 600.0
+REASON_DURATION: Final = 600.0
 
 DEVICE: Final = "holy_wildflower"
 ONLINE: Final = f"binary_sensor.{DEVICE}_online"
 STATUS: Final = f"sensor.{DEVICE}_status"
 RELEASE: Final = f"update.{DEVICE}_release"
 # What stays known of a device that is away for a known reason.
-FACTS: Final = tuple(
+KEPT_ENTITIES: Final = tuple(
     f"sensor.{DEVICE}_{name}"
     for name in ("release", "os_version", "supervisor_version", "ip_address", "fleet")
 )
@@ -32,7 +32,7 @@ UNKNOWN: Final = "unknown"
 ABSENT: Final = "absent"
 
 # The allowed states after a poll with some responses missing.
-_HALF_ANSWERED: Final = frozenset(
+_INCOMPLETE_POLL: Final = frozenset(
     {UNKNOWN, UNAVAILABLE, ABSENT, "idle", "up_to_date", "pending", "downloaded"}
 )
 
@@ -141,7 +141,7 @@ class Oracle:
         """Whether the API key of Home Assistant is outdated."""
         return self.key != self.device.api_key
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Reset the past, because Home Assistant has restarted."""
         self.reload()
         self.may_be_locked = frozenset({False})
@@ -152,16 +152,16 @@ class Oracle:
         self._reasons = frozenset()
         self.rebooted = None
 
-    def see(self, now: float, tick: float) -> None:
+    def record(self, now: float, tick: float) -> None:
         """Store the true states. `tick` is the time in seconds since the last call."""
-        self._see_departure(now)
-        self._see_update(now)
+        self._record_outage(now)
+        self._record_update(now)
         self._lately.append((now, self._shown(now)))
         # Of the time before the last poll, keep only the last moment.
         while len(self._lately) > 1 and self._lately[1][0] <= now - POLL - tick:
             self._lately.popleft()
 
-    def faults(self, found: Mapping[str, str]) -> list[str]:
+    def mismatches(self, found: Mapping[str, str]) -> list[str]:
         """Return the shown states that were not true at any moment since the last poll."""
         wrong = []
         moments = [shown for _, shown in self._lately]
@@ -185,17 +185,17 @@ class Oracle:
             shown |= {
                 name: frozenset({UNAVAILABLE}) for name in (STATUS, RELEASE, LOCKED)
             }
-            if self._reasons and now - (self._gone or now) < REASON_LASTS + POLL:
+            if self._reasons and now - (self._gone or now) < REASON_DURATION + POLL:
                 shown[STATUS] |= self._reasons
                 for name, last in self._last.items():
                     shown[name] = shown.get(name, frozenset()) | last
         if now - self._turned <= POLL:
             # The device stopped or started during a poll, so some responses may be missing.
-            shown = {name: state | _HALF_ANSWERED for name, state in shown.items()}
+            shown = {name: state | _INCOMPLETE_POLL for name, state in shown.items()}
         is_there = self.device.is_on and not self.is_locked_out
         return {**shown, ONLINE: frozenset({_flag(is_there)})}
 
-    def _see_departure(self, now: float) -> None:
+    def _record_outage(self, now: float) -> None:
         before = self._turned
         if self.device.is_on != (self._gone is None):
             self._turned = now
@@ -218,11 +218,11 @@ class Oracle:
         # What was asked before stays.
         self._last = {
             name: frozenset().union(*(shown.get(name, ()) for _, shown in self._lately))
-            for name in (RELEASE, *FACTS)
+            for name in (RELEASE, *KEPT_ENTITIES)
         }
         self.rebooted = None
 
-    def _see_update(self, now: float) -> None:
+    def _record_update(self, now: float) -> None:
         """Clear the update lock after a successful update that Home Assistant has detected."""
         stage, since = self._stage
         if (new := update_status(self.device)) == stage:

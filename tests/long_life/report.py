@@ -54,7 +54,7 @@ def account_figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
     }
 
 
-def belongings(early: ResourceUsage, late: ResourceUsage) -> dict[str, object]:
+def resource_usage(early: ResourceUsage, late: ResourceUsage) -> dict[str, object]:
     """Return the resource usage after 2 and after 24 hours."""
     growth = 100 * (late.memory / early.memory - 1)
     return {

@@ -1,4 +1,4 @@
-"""What the tests of the simulator share: clients that speak plain HTTP."""
+"""Fixtures of the simulator tests: clients that send plain HTTP requests."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from simulator.apps import RECORDED_RELEASE
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     content_type: str
@@ -28,7 +28,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Client:
-    """Asks a server, with the device's key unless told otherwise."""
+    """Sends requests to a server, by default with the key of the device."""
 
     server: SupervisorServer
     session: aiohttp.ClientSession
@@ -49,7 +49,7 @@ class Client:
             return Answer(response.status, content_type, await response.text())
 
     async def get(self, path: str) -> Any:
-        """Return what a GET answers as JSON."""
+        """Return the JSON of a GET request."""
         answer = await self.ask("GET", path)
         assert answer.status == 200, answer
         return answer.json
@@ -57,14 +57,14 @@ class Client:
 
 @pytest.fixture
 async def client(server: SupervisorServer) -> AsyncGenerator[Client]:
-    """Return a client of the device's server."""
+    """Return a client of the server of the device."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(5)) as session:
         yield Client(server, session)
 
 
 @dataclass(slots=True)
 class Caller:
-    """Asks the balena API, with a user's token unless told otherwise."""
+    """Sends requests to the balena API, by default with the token of a user."""
 
     cloud: CloudServer
     session: aiohttp.ClientSession
@@ -84,7 +84,7 @@ class Caller:
             return Answer(response.status, content_type, await response.text())
 
     async def rows(self, query: str, token: str | None = None) -> Any:
-        """Return what a query finds."""
+        """Return the rows of a query."""
         answer = await self.ask("GET", f"/v7/{query}", token=token)
         assert answer.status == 200, answer
         return answer.json["d"]
@@ -96,7 +96,7 @@ class Caller:
         return (await self.rows(f"device?$select={fields}{expand}"))[0]
 
     async def command(self, path: str, token: str | None = None, **body: Any) -> Answer:
-        """Have the proxy send something."""
+        """Send a command to the proxy."""
         return await self.ask("POST", f"/supervisor{path}", body, token)
 
 

@@ -1,4 +1,4 @@
-"""Accounts: who asks, what they see of fleets and devices, and what an account goes through."""
+"""Accounts: tokens, permissions, queries of fleets and devices, and events."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ FLEETS = (
     "application?$select=slug"
     "&$filter=is_directly_accessible_by__user/any(dau:true)&$orderby=slug asc"
 )
-# What an integration asks of all devices.
+# The query of an integration for all devices.
 POLL = (
     "device?$select=id,uuid,device_name,is_online,is_connected_to_vpn,"
     "api_heartbeat_state,overall_status,overall_progress,status,update_status,"
@@ -53,11 +53,11 @@ INSTALLS = (
 )
 
 
-# Who asks
+# Tokens and permissions
 
 
 async def test_whoami(caller: Caller, cloud: CloudServer, lobby: CloudDevice) -> None:
-    """A token says whose it is, in the words of its kind."""
+    """The API returns the owner of a token, in the format of its kind."""
     me = {"username": "demo", "email": "demo@example.com"}
     ids = {"id": 500_001, "actorType": "user", "actorTypeId": 100_001}
     answer = await caller.ask("GET", "/actor/v1/whoami")
@@ -102,7 +102,7 @@ async def test_kinds_of_tokens(
     devices: int,
     fleets: int,
 ) -> None:
-    """Each kind of token opens its own doors; fleets are no proof that it is good."""
+    """Each kind of token has its own permissions. A list of fleets does not prove that a token is valid."""
     actors = {
         TokenKind.DEVICE: lobby.actor,
         TokenKind.PROVISIONING: lobby.fleet.actor,
@@ -121,28 +121,28 @@ async def test_kinds_of_tokens(
 
 
 async def test_refusals_are_empty(caller: Caller) -> None:
-    """A bad token is refused without a word."""
+    """A bad token is refused with an empty body."""
     for path in ("/actor/v1/whoami", "/v7/device", "/v7/organization"):
         answer = await caller.ask("GET", path, token="wrong")
         assert (answer.status, answer.text, answer.content_type) == (401, "", "")
 
 
 async def test_guests_see_public_fleets(caller: Caller, fleet: Fleet) -> None:
-    """A bad token is that of a guest, who finds public fleets, but none of their own."""
+    """A bad token counts as a guest, who sees only public fleets."""
     rows = await caller.rows("application?$select=slug", token="wrong")
     assert rows == [{"slug": "balenalabs/public-fleet"}]
     assert await caller.rows(FLEETS, token="wrong") == []
 
 
-async def test_fleets_of_strangers(caller: Caller, fleet: Fleet) -> None:
-    """Without the right filter there are fleets of strangers."""
+async def test_public_fleets_without_a_filter(caller: Caller, fleet: Fleet) -> None:
+    """Without a filter, the list of fleets contains public fleets of other accounts."""
     rows = await caller.rows("application?$select=slug")
     assert {"slug": "balenalabs/public-fleet"} in rows
     assert await caller.rows(FLEETS) == [{"slug": "demo/kiosks"}]
 
 
 async def test_token_that_expires(caller: Caller, cloud: CloudServer) -> None:
-    """A token may lose its rights, and get them back."""
+    """A token can lose its permissions, and get them back."""
     cloud.tokens[caller.token].kind = TokenKind.EXPIRED
     assert (await caller.ask("GET", "/v7/device")).status == 401
     cloud.tokens[caller.token].kind = TokenKind.USER
@@ -150,7 +150,7 @@ async def test_token_that_expires(caller: Caller, cloud: CloudServer) -> None:
 
 
 async def test_token_in_the_query(caller: Caller) -> None:
-    """A token may be part of the address, unless the header has one."""
+    """A token can be in the URL. The header takes precedence."""
     path = f"/actor/v1/whoami?apikey={caller.token}"
     async with caller.session.get(caller.cloud.url + path) as answer:
         assert answer.status == 200
@@ -158,7 +158,7 @@ async def test_token_in_the_query(caller: Caller) -> None:
 
 
 async def test_revoked_session(caller: Caller, cloud: CloudServer) -> None:
-    """A session that was ended is refused everywhere, unlike a bad token."""
+    """A revoked session is refused everywhere, unlike a bad token."""
     token = cloud.add_token(TokenKind.REVOKED, is_session=True)
     for path in ("/actor/v1/whoami", "/v7/device", "/v7/application"):
         answer = await caller.ask("GET", path, token=token)
@@ -187,7 +187,7 @@ async def test_database_is_away(
     is_session: bool,
     expected: list[int],
 ) -> None:
-    """Without its database the API takes every key for a bad one, and fails for sessions."""
+    """Without its database, the API treats API keys as bad, and fails for session tokens."""
     token = cloud.add_token(kind, is_session=is_session)
     cloud.lose_database()
     answers = [await caller.ask("GET", path, token=token) for path in WHO_AND_WHAT]
@@ -198,7 +198,7 @@ async def test_database_is_away(
 async def test_commands_while_the_database_is_away(
     caller: Caller, lobby: CloudDevice
 ) -> None:
-    """Commands are refused as those of guests, and reach nobody."""
+    """Without its database, the API refuses commands, and no device receives them."""
     caller.cloud.lose_database()
     answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
     assert (answer.status, answer.text) == (401, "")
@@ -206,7 +206,7 @@ async def test_commands_while_the_database_is_away(
 
 
 async def test_database_comes_back(caller: Caller, cloud: CloudServer) -> None:
-    """An outage ends after its time, or when it is ended."""
+    """An outage of the database ends after its time, or manually."""
     cloud.lose_database(0.05)
     assert (await caller.ask("GET", WHO_AND_WHAT[0])).status == 401
     await asyncio.sleep(0.06)
@@ -217,7 +217,7 @@ async def test_database_comes_back(caller: Caller, cloud: CloudServer) -> None:
 
 
 async def test_two_servers_on_one_host(caller: Caller, cloud: CloudServer) -> None:
-    """Two servers share a host and an actor's id, and have nothing else in common."""
+    """Two servers on one host have the same actor id, and no other ids in common."""
     async with CloudServer(seed="other ") as other:
         token = other.add_token(actor=cloud.tokens[caller.token].actor)
         fleets = [server.add_fleet("kiosks") for server in (cloud, other)]
@@ -238,7 +238,7 @@ async def test_two_servers_on_one_host(caller: Caller, cloud: CloudServer) -> No
 
 
 def test_tokens_are_the_same_in_every_run() -> None:
-    """Tokens are 32 letters and digits, and each has its own account unless told so."""
+    """Each run has the same tokens: 32 letters and digits. Each has its own account by default."""
     clouds = CloudServer(), CloudServer()
     first, second = ([cloud.add_token() for _ in range(3)] for cloud in clouds)
     assert first == second
@@ -252,7 +252,7 @@ def test_tokens_are_the_same_in_every_run() -> None:
 async def test_restricted_token(
     caller: Caller, cloud: CloudServer, lobby: CloudDevice
 ) -> None:
-    """A token may see some fleets only."""
+    """A token can be limited to some fleets."""
     gateways = cloud.add_fleet("gateways")
     cloud.make_device(gateways, "gateway-roof")
     token = cloud.add_token(fleet_ids={gateways.id})
@@ -261,10 +261,10 @@ async def test_restricted_token(
     assert await caller.rows(FLEETS, token=token) == [{"slug": "demo/gateways"}]
 
 
-async def test_device_token_sees_itself(
+async def test_device_token_sees_only_its_device(
     caller: Caller, cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
 ) -> None:
-    """A device's key lists the device alone, also as part of its fleet."""
+    """With the key of a device, only that device is returned, also as part of its fleet."""
     cloud.make_device(fleet, "kiosk-canteen")
     token = cloud.add_token(TokenKind.DEVICE, actor=lobby.actor)
     rows = await caller.rows("device?$select=device_name", token=token)
@@ -273,7 +273,7 @@ async def test_device_token_sees_itself(
     assert [row["owns__device"] for row in rows] == [1, 0]
 
 
-# Which API it is
+# Versions of the API
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ async def test_versions(
     query: str,
     status: int,
 ) -> None:
-    """An older openBalena knows less; what it does not know ends in an empty answer."""
+    """An older openBalena lacks fields, and responds to them with an empty server error."""
     caller.cloud.api_version = version
     answer = await caller.ask("GET", f"/v7/{query}")
     assert answer.status == status
@@ -305,7 +305,7 @@ async def test_versions(
 
 
 async def test_missing_fields(caller: Caller, lobby: CloudDevice) -> None:
-    """Fields can be taken away, also from what is told unasked."""
+    """Fields can be removed, including those that are returned by default."""
     caller.cloud.missing_fields = {"cpu_usage", "is_pinned_on__release"}
     for option in (
         "$select=cpu_usage",
@@ -318,8 +318,8 @@ async def test_missing_fields(caller: Caller, lobby: CloudDevice) -> None:
     assert not caller.cloud.missing_fields & set((await caller.rows("device"))[0])
 
 
-async def test_what_is_told_unasked(caller: Caller, lobby: CloudDevice) -> None:
-    """Without a selection a device gives away its secret."""
+async def test_default_fields(caller: Caller, lobby: CloudDevice) -> None:
+    """Without a selection, a row contains the secret of the device."""
     row = (await caller.rows("device"))[0]
     assert row["api_secret"] == lobby.device.api_key
     assert row["overall_status"] == "operational"
@@ -329,7 +329,7 @@ async def test_what_is_told_unasked(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_balena_cloud(caller: Caller, lobby: CloudDevice) -> None:
-    """BalenaCloud knows more, and tells some of it only by name."""
+    """BalenaCloud has more fields, some of which must be selected by name."""
     caller.cloud.is_balena_cloud = True
     row = (await caller.rows("device"))[0]
     assert isinstance(row["latitude"], str)
@@ -345,13 +345,13 @@ async def test_balena_cloud(caller: Caller, lobby: CloudDevice) -> None:
     [("GET", "/"), ("GET", "/v6/device"), ("POST", "/nonsense"), ("GET", "/v7/")],
 )
 async def test_unknown_paths(caller: Caller, method: str, path: str) -> None:
-    """What is unknown is refused without a word, or as malformed."""
+    """Unknown paths are refused with an empty body, or as malformed."""
     answer = await caller.ask(method, path)
     assert answer.status in {400, 404}
 
 
 async def test_long_addresses(caller: Caller, lobby: CloudDevice) -> None:
-    """An address of 16 KiB is too long, and one of 10 KB is not."""
+    """A URL of 16 KiB is too long, and one of 10 KB is not."""
     ids = ",".join(str(9_000_001 + number) for number in range(1000))
     query = f"device?$select=id&$filter=id in ({ids})"
     assert await caller.rows(query) == [{"id": lobby.id}]
@@ -359,11 +359,11 @@ async def test_long_addresses(caller: Caller, lobby: CloudDevice) -> None:
     assert answer.status == 431
 
 
-# What goes wrong
+# Failures
 
 
 async def test_limit(caller: Caller) -> None:
-    """After some requests all are refused, with a time to wait, until they are not."""
+    """After a number of requests, all are refused with a Retry-After, until the limit is removed."""
     caller.cloud.limit(2, retry_after=30)
     statuses = [(await caller.ask("GET", "/v7/device")).status for _ in range(3)]
     assert statuses == [200, 200, 429]
@@ -384,7 +384,7 @@ async def test_limit(caller: Caller) -> None:
 async def test_faults(
     caller: Caller, lobby: CloudDevice, path: str, method: str
 ) -> None:
-    """Faults have the paths that the API sees, and come before the device."""
+    """Faults apply to the paths of the API, and before the request reaches the device."""
     caller.cloud.faults.add(method, path, Fault.status(504, "<p>", "text/html"))
     answer = await caller.ask(method, path, {"uuid": lobby.device.uuid})
     assert (answer.status, answer.text) == (504, "<p>")
@@ -394,14 +394,14 @@ async def test_faults(
 async def test_broken_connection_after_a_command(
     caller: Caller, lobby: CloudDevice
 ) -> None:
-    """The way back can break when all is done."""
+    """The connection can break after a command is executed."""
     caller.cloud.faults.add("POST", "/supervisor/*", Fault.reset_after())
     with pytest.raises(aiohttp.ClientError):
         await caller.command("/v1/blink", uuid=lobby.device.uuid)
     assert lobby.device.commands == [("blink", {})]
 
 
-async def test_what_was_asked(caller: Caller) -> None:
+async def test_request_counters(caller: Caller) -> None:
     """Requests and bytes are counted."""
     answer = await caller.ask("GET", "/v7/device?$select=id")
     request = caller.cloud.requests[-1]
@@ -411,7 +411,7 @@ async def test_what_was_asked(caller: Caller) -> None:
 
 
 async def test_https() -> None:
-    """An API can have a certificate of its own making."""
+    """The API can have a certificate."""
     context = certify().of_server()
     async with CloudServer(ssl=context) as cloud, aiohttp.ClientSession() as session:
         url = f"{cloud.url}/actor/v1/whoami?apikey={cloud.add_token()}"
@@ -420,11 +420,11 @@ async def test_https() -> None:
             assert answer.status == 200
 
 
-# What a device looks like
+# Devices
 
 
 async def test_device(caller: Caller, lobby: CloudDevice) -> None:
-    """A row has the device's own words."""
+    """A row contains the values that the device reports."""
     lobby.cpu_temp = 55
     row = await caller.row(
         "id,uuid,device_name,os_version,os_variant,supervisor_version,ip_address,"
@@ -481,7 +481,7 @@ STATE = "overall_status,overall_progress,status,update_status"
 
 
 async def test_update_step_by_step(caller: Caller, lobby: CloudDevice) -> None:
-    """An update shows in words, in progress, and in releases and images."""
+    """The steps of an update show in statuses, progress, releases and images."""
     device = lobby.device
     running = [("main", "Running", None, "7fc9"), ("redis", "Running", None, "7fc9")]
     assert await _installs(caller) == running
@@ -515,8 +515,8 @@ async def test_update_step_by_step(caller: Caller, lobby: CloudDevice) -> None:
     }
 
 
-async def test_images_that_are_gone(caller: Caller, lobby: CloudDevice) -> None:
-    """What was removed stays in the list, as deleted."""
+async def test_deleted_images(caller: Caller, lobby: CloudDevice) -> None:
+    """A removed image stays in the list as deleted."""
     await _installs(caller)
     lobby.device.remove_service("redis")
     assert await _installs(caller) == [
@@ -528,23 +528,23 @@ async def test_images_that_are_gone(caller: Caller, lobby: CloudDevice) -> None:
 @pytest.mark.parametrize(
     "word", ["exited", "Handing over", "Stopped", "Idle", "Aborted", "Downloading"]
 )
-async def test_words_of_containers(
+async def test_container_statuses(
     caller: Caller, lobby: CloudDevice, word: str
 ) -> None:
-    """A container has the same word here and on the device."""
+    """A container has the same status in the API and on the device."""
     lobby.device.container_status("main", word)
     assert [item[1] for item in await _installs(caller)] == [word, "Running"]
 
 
 async def test_failed_update(caller: Caller, lobby: CloudDevice) -> None:
-    """An update that failed is aborted."""
+    """A failed update is aborted."""
     lobby.device.begin_update(RECORDED_NEXT_RELEASE)
     lobby.device.fail_update("no space left")
     assert (await caller.row("update_status"))["update_status"] == "aborted"
 
 
 async def test_locked_update(caller: Caller, lobby: CloudDevice) -> None:
-    """An update that waits at a lock is being applied."""
+    """An update that waits for a lock is reported as being applied."""
     lobby.device.begin_update(RECORDED_NEXT_RELEASE)
     lobby.device.lock()
     lobby.device.apply()
@@ -552,8 +552,10 @@ async def test_locked_update(caller: Caller, lobby: CloudDevice) -> None:
     assert row == {"update_status": "applying changes", "status": "Installing"}
 
 
-async def test_old_supervisors_do_not_tell(caller: Caller, lobby: CloudDevice) -> None:
-    """How an update stands is known from newer Supervisors only."""
+async def test_update_status_of_old_supervisors(
+    caller: Caller, lobby: CloudDevice
+) -> None:
+    """Only newer Supervisors report the update status."""
     lobby.device.supervisor_version = "17.6.9"
     assert (await caller.row("update_status"))["update_status"] is None
 
@@ -565,7 +567,7 @@ async def test_old_supervisors_do_not_tell(caller: Caller, lobby: CloudDevice) -
 async def test_images_of_the_system(
     caller: Caller, lobby: CloudDevice, version: str, expected: set[str]
 ) -> None:
-    """The images of the host OS and of the Supervisor are listed, too."""
+    """The list includes the images of the host OS and of the Supervisor."""
     lobby.device.supervisor_version = version
     names = {item[0] for item in await _all_installs(caller)}
     assert names == expected | {"main", "redis"}
@@ -574,7 +576,7 @@ async def test_images_of_the_system(
 async def test_images_of_the_system_are_of_other_apps(
     caller: Caller, fleet: Fleet, lobby: CloudDevice
 ) -> None:
-    """The app of an image tells those of the system from those of the fleet."""
+    """The app of an image distinguishes system images from images of the fleet."""
     row = await caller.row(
         "id image_install($expand=is_provided_by__release("
         "$expand=belongs_to__application($select=id)))"
@@ -587,7 +589,7 @@ async def test_images_of_the_system_are_of_other_apps(
 
 
 async def test_provisioning(caller: Caller, lobby: CloudDevice) -> None:
-    """A device that is being set up says how far it is."""
+    """A device that is being provisioned reports its progress."""
     lobby.provisioning_progress = 33
     row = await caller.row("overall_status,overall_progress")
     assert row == {"overall_status": "configuring", "overall_progress": 33}
@@ -601,14 +603,14 @@ async def test_provisioning(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_inactive_device(caller: Caller, lobby: CloudDevice) -> None:
-    """A device that is not active has no other word, and no progress."""
+    """An inactive device has no other status, and no progress."""
     lobby.is_active, lobby.provisioning_progress = False, 33
     row = await caller.row("overall_status,overall_progress")
     assert row == {"overall_status": "inactive", "overall_progress": None}
 
 
 async def test_device_that_never_reported(caller: Caller, lobby: CloudDevice) -> None:
-    """A device that was only registered has told nothing, and is no idle one."""
+    """A registered device that never reported has no values and no status."""
     lobby.has_reported = False
     row = await caller.row(
         "device_name,is_online,api_heartbeat_state,last_vpn_event,"
@@ -635,7 +637,7 @@ async def test_device_that_never_reported(caller: Caller, lobby: CloudDevice) ->
 
 
 async def test_first_report(caller: Caller, lobby: CloudDevice) -> None:
-    """A device that starts for the first time is there at once."""
+    """A device that starts for the first time is online at once."""
     lobby.has_reported = False
     await caller.row("last_vpn_event")
     lobby.has_reported = True
@@ -649,13 +651,13 @@ async def test_first_report(caller: Caller, lobby: CloudDevice) -> None:
 async def test_temperatures_that_are_none(
     caller: Caller, lobby: CloudDevice, temperature: int
 ) -> None:
-    """A board without a sensor tells a temperature nevertheless."""
+    """A board without a sensor reports a temperature nevertheless."""
     lobby.cpu_temp = temperature
     assert (await caller.row("cpu_temp"))["cpu_temp"] == temperature
 
 
-async def test_what_is_told_otherwise(caller: Caller, lobby: CloudDevice) -> None:
-    """A field may have any value, an old word or half a character, or be left out."""
+async def test_overridden_fields(caller: Caller, lobby: CloudDevice) -> None:
+    """A field can have any value, an old status or half a character, or be omitted."""
     lobby.field_overrides = {
         "overall_status": "idle",
         "note": "\ud800",
@@ -666,7 +668,7 @@ async def test_what_is_told_otherwise(caller: Caller, lobby: CloudDevice) -> Non
 
 
 async def test_location(caller: Caller, lobby: CloudDevice) -> None:
-    """BalenaCloud tells where a device is, in texts; a person may say it better."""
+    """BalenaCloud returns the location of a device as texts. A custom location takes precedence."""
     caller.cloud.is_balena_cloud = True
     lobby.custom_latitude = "48.1"
     row = await caller.row("latitude,custom_latitude,custom_longitude")
@@ -678,7 +680,7 @@ async def test_location(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_variables(caller: Caller, lobby: CloudDevice) -> None:
-    """What a person set for a device can be asked for, and with it the device."""
+    """The variables of a device can be queried, also together with the device."""
     lobby.config_variables["BALENA_HOST_CONFIG_gpu_mem"] = "16"
     lobby.environment_variables["URL"] = "http://192.0.2.9"
     lobby.device.vpn_enabled = False
@@ -710,15 +712,15 @@ async def test_local_mode_is_a_variable(caller: Caller, lobby: CloudDevice) -> N
     assert row["device_config_variable"] == [{"value": "1"}]
 
 
-# What an account goes through
+# Events of an account
 
 
 def _target(device: CloudDevice) -> int | None:
-    return device.should_run.id if device.should_run else None
+    return device.target_release.id if device.target_release else None
 
 
 async def test_release(cloud: CloudServer, fleet: Fleet, lobby: CloudDevice) -> None:
-    """A release goes to all devices that are not pinned; those online begin with it."""
+    """A release targets all devices that are not pinned. Online devices start to update."""
     pinned = cloud.make_device(fleet, "kiosk-entrance")
     offline = cloud.make_device(fleet, "kiosk-showroom")
     pinned.pinned = RECORDED_RELEASE
@@ -728,7 +730,13 @@ async def test_release(cloud: CloudServer, fleet: Fleet, lobby: CloudDevice) -> 
     devices = lobby, pinned, offline
     old, new = RECORDED_RELEASE.id, RECORDED_NEXT_RELEASE.id
     assert [_target(device) for device in devices] == [new, old, new]
-    assert [device.runs and device.runs.id for device in devices] == [new, old, old]
+    assert [
+        device.running_release and device.running_release.id for device in devices
+    ] == [
+        new,
+        old,
+        old,
+    ]
 
 
 async def test_release_to_a_pinned_fleet(
@@ -749,7 +757,7 @@ RELEASES = (
 
 
 async def test_releases(caller: Caller, fleet: Fleet) -> None:
-    """The newest releases of a fleet come first; failed and invalidated ones can be left out."""
+    """The releases of a fleet are listed from the newest to the oldest. Failed and invalidated ones can be filtered out."""
     made = [
         fleet.add_release(Release(f"{number:040x}", 400 + number, version="1.0.0"))
         for number in range(4)
@@ -779,7 +787,7 @@ async def test_services_of_a_fleet(caller: Caller, fleet: Fleet) -> None:
 
 
 async def test_move(caller: Caller, cloud: CloudServer, lobby: CloudDevice) -> None:
-    """A device in another fleet keeps its uuid; its services are others by their ids."""
+    """A device that moves to another fleet keeps its UUID. Its services get other ids."""
     services = (Service("main", 71, 72), Service("redis", 73, 74))
     release = Release("a" * 40, 75, services)
     gateways = cloud.add_fleet("gateways", release=release)
@@ -818,17 +826,17 @@ async def _service_ids(caller: Caller) -> dict[str, int]:
 async def test_release_without_a_start(
     cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
 ) -> None:
-    """A device may learn of a release later, by looking for it."""
+    """A device can detect a release later, when it checks for updates."""
     cloud.release(fleet, RECORDED_NEXT_RELEASE, start=False)
     await asyncio.sleep(0.01)
-    assert lobby.runs == RECORDED_RELEASE
-    lobby.device.look_for_update()
+    assert lobby.running_release == RECORDED_RELEASE
+    lobby.device.check_for_update()
     await asyncio.sleep(0.01)
-    assert lobby.runs == RECORDED_NEXT_RELEASE
+    assert lobby.running_release == RECORDED_NEXT_RELEASE
 
 
 async def test_pinning(caller: Caller, fleet: Fleet, lobby: CloudDevice) -> None:
-    """A pinned device wants its own release, until it is let go."""
+    """A pinned device targets its own release until it is unpinned."""
     lobby.pinned = RECORDED_NEXT_RELEASE
     wanted = {"__id": RECORDED_NEXT_RELEASE.id}
     links = "is_pinned_on__release,should_be_running__release"
@@ -841,7 +849,7 @@ async def test_pinning(caller: Caller, fleet: Fleet, lobby: CloudDevice) -> None
 
 
 async def test_fleet_tracks_a_release(fleet: Fleet, lobby: CloudDevice) -> None:
-    """A fleet's release is its devices' as soon as it is set."""
+    """Setting the release of a fleet immediately sets the target of its devices."""
     fleet.release = RECORDED_NEXT_RELEASE
     assert lobby.device.target(fleet.id) == RECORDED_NEXT_RELEASE
 
@@ -863,10 +871,10 @@ async def test_devices_come_and_go(
     assert await caller.rows(FLEETS) == []
 
 
-async def test_removed_device_stops_to_live(
+async def test_removed_device_has_no_tasks(
     cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
 ) -> None:
-    """What goes on in a device ends with its removal."""
+    """Background tasks of a device end when it is removed."""
     before = asyncio.all_tasks()
     lobby.device.spawn(asyncio.sleep(60))
     cloud.remove_device(lobby.device.uuid)
@@ -877,7 +885,7 @@ async def test_removed_device_stops_to_live(
 async def test_fleet_without_a_release(
     caller: Caller, cloud: CloudServer, fleet: Fleet
 ) -> None:
-    """A new fleet has nothing that its devices could run."""
+    """A new fleet has no release that its devices could run."""
     cloud.make_device(cloud.add_fleet("New Things"), "first")
     row = await caller.row("is_running__release,should_be_running__release")
     assert set(row.values()) == {None}
@@ -885,7 +893,7 @@ async def test_fleet_without_a_release(
 
 
 def test_devices_are_the_same_in_every_run() -> None:
-    """Devices that are made have identities that no other has, stable over runs."""
+    """Created devices have unique identities, which are the same in each run."""
     runs = []
     for _ in range(2):
         cloud = CloudServer()
@@ -901,7 +909,7 @@ def test_devices_are_the_same_in_every_run() -> None:
 
 
 async def test_demo_account(caller: Caller, cloud: CloudServer) -> None:
-    """The demo has two fleets and twelve devices, of which each has its own fate."""
+    """The demo has two fleets and twelve devices, each with its own scenario."""
     demo_account(cloud, Timings.instant())
     await asyncio.sleep(0.01)
     rows = await caller.rows(
@@ -921,8 +929,8 @@ async def test_demo_account(caller: Caller, cloud: CloudServer) -> None:
     ]
 
 
-async def test_stopping_ends_all_lives() -> None:
-    """Stopping leaves nothing of the devices behind, and an account can start again."""
+async def test_stopping_ends_all_tasks() -> None:
+    """Stopping ends all tasks of the devices, and the account can start again."""
     before = asyncio.all_tasks()
     cloud = CloudServer()
     demo_account(cloud, Timings())

@@ -1,4 +1,4 @@
-"""Logs of devices through the balena API: what was logged, and what goes on."""
+"""Logs of devices through the balena API: history and streams."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -32,7 +32,7 @@ async def _messages(caller: Caller, lobby: CloudDevice, query: str = "") -> list
 
 
 def _age(lobby: CloudDevice, seconds: float) -> None:
-    """Have everything that is in the journal be so old."""
+    """Move all entries of the journal into the past."""
     lobby.device.journal[:] = [
         JournalEntry(
             datetime.now(UTC) - timedelta(seconds=seconds),
@@ -49,7 +49,7 @@ def _age(lobby: CloudDevice, seconds: float) -> None:
 
 
 async def test_history(caller: Caller, lobby: CloudDevice) -> None:
-    """Lines of services have the service's id; those of the Supervisor are of the system."""
+    """Lines of services have the id of the service. Lines of the Supervisor are system lines."""
     lobby.device.journal.clear()
     lobby.device.log("main", "ready")
     lobby.device.log("redis", b"\xe9t\xe9", priority=3)
@@ -91,7 +91,7 @@ async def test_history(caller: Caller, lobby: CloudDevice) -> None:
 async def test_count(
     caller: Caller, lobby: CloudDevice, query: str, expected: list[str]
 ) -> None:
-    """A number of lines is that of the newest; without one it is all that is kept."""
+    """`count` returns the newest lines. Without it, all stored lines are returned."""
     lobby.device.journal.clear()
     for number in range(5):
         lobby.device.log("main", str(number))
@@ -99,7 +99,7 @@ async def test_count(
 
 
 async def test_start(caller: Caller, lobby: CloudDevice) -> None:
-    """Lines from before a time are left out, in milliseconds or as a date."""
+    """`start` skips older lines. It accepts milliseconds or a date."""
     lobby.device.journal.clear()
     lobby.device.log("main", "old")
     _age(lobby, 3600)
@@ -110,7 +110,7 @@ async def test_start(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_log_control(caller: Caller, lobby: CloudDevice) -> None:
-    """A device that does not send its logs has none."""
+    """A device with disabled logs has no lines."""
     lobby.sends_logs = False
     assert await _messages(caller, lobby) == []
 
@@ -118,7 +118,7 @@ async def test_log_control(caller: Caller, lobby: CloudDevice) -> None:
 async def test_who_may_read(
     caller: Caller, cloud: CloudServer, lobby: CloudDevice
 ) -> None:
-    """Who sees a device may read its logs; there are none of other devices."""
+    """A token can read the logs of the devices that it sees, and no others."""
     observer = cloud.add_token(TokenKind.OBSERVER)
     stranger = cloud.add_token(fleet_ids=set())
     answers = [
@@ -133,7 +133,7 @@ async def test_who_may_read(
 async def _stream(
     caller: Caller, lobby: CloudDevice, query: str = ""
 ) -> AsyncGenerator[AsyncGenerator[Any]]:
-    """Follow the logs: yields lines, and None for an empty one."""
+    """Follow the logs. Yields lines, and None for an empty one."""
     url = f"{caller.cloud.url}/device/v2/{lobby.device.uuid}/logs?stream=1&{query}"
     headers = {"Authorization": f"Bearer {caller.token}"}
     async with caller.session.get(url, headers=headers) as answer:
@@ -147,7 +147,7 @@ async def _stream(
 
 
 async def test_stream(caller: Caller, lobby: CloudDevice) -> None:
-    """A stream begins with as many old lines as were asked for, and goes on."""
+    """A stream starts with the requested number of old lines, and continues with new ones."""
     lobby.device.log("main", "before")
     async with _stream(caller, lobby, "count=1") as lines:
         assert (await anext(lines))["message"] == "before"
@@ -159,7 +159,7 @@ async def test_stream(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_stream_of_an_api_that_stops(caller: Caller, lobby: CloudDevice) -> None:
-    """An API that stops leaves no stream behind, also where nothing is ever logged."""
+    """An API that stops closes all streams, even those without lines."""
     lobby.device.timings = Timings()
     async with _stream(caller, lobby):
         while not lobby.device.followers:
@@ -169,7 +169,7 @@ async def test_stream_of_an_api_that_stops(caller: Caller, lobby: CloudDevice) -
 
 
 async def test_stream_without_history(caller: Caller, lobby: CloudDevice) -> None:
-    """Without a number a stream has new lines only."""
+    """Without a count, a stream has only new lines."""
     lobby.device.log("main", "before")
     async with _stream(caller, lobby) as lines:
         while not lobby.device.followers:
@@ -178,16 +178,16 @@ async def test_stream_without_history(caller: Caller, lobby: CloudDevice) -> Non
         assert (await anext(lines))["message"] == "after"
 
 
-async def test_stream_beats(caller: Caller, lobby: CloudDevice) -> None:
-    """A stream in which nothing happens has an empty line now and then."""
+async def test_stream_heartbeat(caller: Caller, lobby: CloudDevice) -> None:
+    """An idle stream sends an empty line at intervals."""
     lobby.sends_logs = False
     caller.cloud.log_heartbeat = 0.05
     async with _stream(caller, lobby) as lines:
         assert [await anext(lines) for _ in range(2)] == [None, None]
 
 
-async def test_stream_of_a_device_that_goes(caller: Caller, lobby: CloudDevice) -> None:
-    """A stream outlasts its device: the API keeps it open."""
+async def test_stream_outlasts_its_device(caller: Caller, lobby: CloudDevice) -> None:
+    """A stream stays open after its device stops."""
     caller.cloud.log_heartbeat = 0.05
     async with _stream(caller, lobby) as lines:
         while not lobby.device.followers:
@@ -197,8 +197,8 @@ async def test_stream_of_a_device_that_goes(caller: Caller, lobby: CloudDevice) 
             pass
 
 
-async def test_stream_that_nobody_reads(caller: Caller, lobby: CloudDevice) -> None:
-    """The API stops to follow a device when its client is gone."""
+async def test_stream_after_disconnect(caller: Caller, lobby: CloudDevice) -> None:
+    """The API stops to follow a device after the client disconnects."""
     async with _stream(caller, lobby, "count=all"):
         while not lobby.device.followers:
             await asyncio.sleep(0.01)
@@ -208,15 +208,15 @@ async def test_stream_that_nobody_reads(caller: Caller, lobby: CloudDevice) -> N
 
 
 async def test_slow_reader(caller: Caller, lobby: CloudDevice) -> None:
-    """Who does not keep up is told how much was left out."""
+    """A slow client gets the number of dropped lines."""
     async with _stream(caller, lobby) as lines:
         while not lobby.device.followers:
             await asyncio.sleep(0.01)
         for number in range(600):
             lobby.device.log("main", str(number))
-        told = [await anext(lines) for _ in range(501)]
-    assert told[499]["message"] == "499"
-    assert told[500]["message"] == (
+        received = [await anext(lines) for _ in range(501)]
+    assert received[499]["message"] == "499"
+    assert received[500]["message"] == (
         "Warning: Suppressed 100 message(s) due to slow reading"
     )
-    assert (told[500]["isSystem"], told[500]["isStdErr"]) == (True, True)
+    assert (received[500]["isSystem"], received[500]["isStdErr"]) == (True, True)

@@ -1,4 +1,4 @@
-"""How the API sees that a device is connected: what VPN and heartbeat make of it together."""
+"""The connectivity of a device in the API, derived from VPN and heartbeat."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,12 +10,12 @@ from simulator import CloudDevice, Timings
 from .conftest import Caller
 
 # A device polls every ten minutes; the API waits for one and a half intervals.
-PATIENCE = 15 * 60
+HEARTBEAT_TIMEOUT = 15 * 60
 STATE = "is_online,is_connected_to_vpn,api_heartbeat_state,overall_status"
 EVENTS = "last_vpn_event,last_connectivity_event,changed_api_heartbeat_state_on__date"
 
 ALIVE = (True, True, "online", "operational")
-# The VPN is gone, and the Supervisor polls, or it is not known yet that it does not.
+# The VPN is lost, and the heartbeat is online: the Supervisor polls, or stopped only recently.
 WITHOUT_VPN = (False, False, "online", "reduced-functionality")
 LATE = (False, False, "timeout", "reduced-functionality")
 GONE = (False, False, "offline", "disconnected")
@@ -55,7 +55,7 @@ async def test_overall_status(
     heartbeat: str | None,
     status: str,
 ) -> None:
-    """VPN and heartbeat together say how a device is connected."""
+    """The overall status depends on VPN and heartbeat."""
     for name, value in device.items():
         setattr(lobby.device, name, value)
     lobby.heartbeat = heartbeat
@@ -63,7 +63,7 @@ async def test_overall_status(
 
 
 async def test_online_is_the_vpn(caller: Caller, lobby: CloudDevice) -> None:
-    """A device whose VPN is down is not online, though it polls."""
+    """A device without VPN is not online, even if it polls."""
     assert await _state(caller) == ALIVE
     lobby.device.vpn_connected = False
     assert await _state(caller) == WITHOUT_VPN
@@ -72,9 +72,9 @@ async def test_online_is_the_vpn(caller: Caller, lobby: CloudDevice) -> None:
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (PATIENCE - 5, WITHOUT_VPN),
-        (PATIENCE + 5, LATE),
-        (PATIENCE + 20, GONE),
+        (HEARTBEAT_TIMEOUT - 5, WITHOUT_VPN),
+        (HEARTBEAT_TIMEOUT + 5, LATE),
+        (HEARTBEAT_TIMEOUT + 20, GONE),
     ],
 )
 async def test_power_cut(
@@ -83,7 +83,7 @@ async def test_power_cut(
     seconds: float,
     expected: tuple[Any, ...],
 ) -> None:
-    """The VPN drops at once; the heartbeat is missed later, and a little later given up."""
+    """After a power cut, the VPN drops at once. The heartbeat times out, and is offline a little later."""
     await lobby.device.power_off()
     assert await _state(caller) == WITHOUT_VPN
     lobby.connection.backdate(seconds)
@@ -91,7 +91,7 @@ async def test_power_cut(
 
 
 async def test_power_comes_back(caller: Caller, lobby: CloudDevice) -> None:
-    """A device that boots is there again, and both changed when it did."""
+    """A device that boots is online again, and both events have the time of the boot."""
     await lobby.device.power_off()
     lobby.connection.backdate(86400)
     before = await _events(caller)
@@ -102,7 +102,7 @@ async def test_power_comes_back(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_short_power_cut(caller: Caller, lobby: CloudDevice) -> None:
-    """A heartbeat does not miss a cut that is shorter than its patience."""
+    """A power cut that is shorter than the timeout does not change the heartbeat."""
     before = await _events(caller)
     await lobby.device.power_off()
     lobby.connection.backdate(600)
@@ -115,22 +115,22 @@ async def test_short_power_cut(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_time_of_a_power_cut(caller: Caller, lobby: CloudDevice) -> None:
-    """The events are dated by what happened, not by who looks."""
+    """Events have the time when they happened, not when they are queried."""
     await lobby.device.power_off()
     await _state(caller)
-    lobby.connection.backdate(PATIENCE + 3600)
+    lobby.connection.backdate(HEARTBEAT_TIMEOUT + 3600)
     events = {
         name: datetime.fromisoformat(text)
         for name, text in (await _events(caller)).items()
     }
     assert events["last_vpn_event"] == events["last_connectivity_event"]
     late = events["changed_api_heartbeat_state_on__date"] - events["last_vpn_event"]
-    assert abs(late.total_seconds() - PATIENCE - 15) < 1
+    assert abs(late.total_seconds() - HEARTBEAT_TIMEOUT - 15) < 1
     assert {event.tzinfo for event in events.values()} == {UTC}
 
 
 async def test_vpn_outage(caller: Caller, lobby: CloudDevice) -> None:
-    """A device that is alive without its VPN polls on, for as long as it takes."""
+    """A device without VPN continues to poll, however long the outage is."""
     before = await _events(caller)
     lobby.device.vpn_connected = False
     await _state(caller)
@@ -144,21 +144,21 @@ async def test_vpn_outage(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_vpn_switched_off(caller: Caller, lobby: CloudDevice) -> None:
-    """A device whose VPN is switched off by its configuration is complete without it."""
+    """A device whose VPN is disabled by its configuration is fully operational."""
     lobby.device.vpn_enabled = False
     assert await _state(caller) == (False, False, "online", "operational")
 
 
 async def test_heartbeat_lost(caller: Caller, lobby: CloudDevice) -> None:
-    """A device that does not reach the API stays online by its VPN."""
+    """A device that cannot reach the API stays online by its VPN."""
     lobby.device.internet = False
     assert await _state(caller) == ALIVE
-    lobby.connection.backdate(PATIENCE + 20)
+    lobby.connection.backdate(HEARTBEAT_TIMEOUT + 20)
     assert await _state(caller) == (True, True, "offline", "reduced-functionality")
 
 
 async def test_other_poll_interval(caller: Caller, lobby: CloudDevice) -> None:
-    """The patience of the API is that of the device's own interval."""
+    """The heartbeat timeout depends on the poll interval of the device."""
     lobby.connection.poll_interval = 60
     lobby.device.internet = False
     await _state(caller)
@@ -167,7 +167,7 @@ async def test_other_poll_interval(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_crash(caller: Caller, lobby: CloudDevice) -> None:
-    """A Supervisor that crashes takes neither the VPN nor the heartbeat with it."""
+    """A crash of the Supervisor affects neither the VPN nor the heartbeat."""
     before = await _events(caller)
     lobby.device.timings = Timings(crash=0.01, settle=0)
     await lobby.device.crash()
@@ -176,7 +176,7 @@ async def test_crash(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_reboot(caller: Caller, lobby: CloudDevice) -> None:
-    """A reboot takes the VPN down, also when nobody looks meanwhile."""
+    """A reboot drops the VPN, even if nothing is queried meanwhile."""
     before = await _events(caller)
     lobby.device.timings = Timings(boot=0.01, settle=0)
     lobby.connection.backdate(60)
@@ -188,7 +188,7 @@ async def test_reboot(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_heartbeat_that_is_set(caller: Caller, lobby: CloudDevice) -> None:
-    """A heartbeat that is set stays, until it follows the device again."""
+    """A forced heartbeat stays until it follows the device again."""
     before = await _events(caller)
     lobby.heartbeat = "timeout"
     lobby.connection.backdate(86400)
@@ -205,7 +205,7 @@ async def test_heartbeat_that_is_set(caller: Caller, lobby: CloudDevice) -> None
 async def test_downloading_with_a_bad_connection(
     caller: Caller, lobby: CloudDevice, heartbeat: str, status: str
 ) -> None:
-    """A download is what counts, as long as the API hears of it."""
+    """A download determines the overall status while the device polls."""
     assert lobby.fleet.release is not None
     lobby.device.begin_update(lobby.fleet.release)
     lobby.device.download(40)

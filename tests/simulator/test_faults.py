@@ -1,4 +1,4 @@
-"""What can go wrong on the way, and that stopping leaves nothing behind."""
+"""Faults of requests, and that stopping leaves nothing behind."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ from .conftest import Client
 async def test_answers(
     client: Client, fault: Fault, status: int, content_type: str, text: str
 ) -> None:
-    """A fault can put another answer in place of the usual one."""
+    """A fault can replace the response."""
     client.server.faults.add("GET", "/v1/device", fault, times=1)
     answer = await client.ask("GET", "/v1/device")
     assert (answer.status, answer.text) == (status, text)
@@ -42,7 +42,7 @@ async def test_answers(
 async def test_broken_answers(
     client: Client, fault: Fault, error: type[Exception]
 ) -> None:
-    """A fault can keep an answer from being understood, until faults are cleared."""
+    """A fault can make a response unreadable, until the faults are cleared."""
     client.server.faults.add("*", "/v1/*", fault)
     with pytest.raises(error):
         await client.ask("GET", "/v1/device")
@@ -78,7 +78,7 @@ async def test_broken_answers(
     ids=["half", "kind", "charset", "twice", "more", "control", "nul", "nested"],
 )
 async def test_other_answers(client: Client, fault: Fault, text: str) -> None:
-    """A fault can make something else of the usual answer, until faults are cleared."""
+    """A fault can change the normal response, until the faults are cleared."""
     client.server.faults.add("GET", "/v2/device/name", fault)
     assert (await client.ask("GET", "/v2/device/name")).text == text
     client.server.faults.clear()
@@ -86,8 +86,8 @@ async def test_other_answers(client: Client, fault: Fault, text: str) -> None:
     assert answer.json == {"status": "success", "deviceName": "holy-wildflower"}
 
 
-async def test_only_the_answer_goes_wrong(client: Client) -> None:
-    """A command is obeyed whose answer becomes something else."""
+async def test_changed_response_of_a_command(client: Client) -> None:
+    """A command whose response is changed is executed."""
     client.server.faults.add("POST", "/v1/reboot", Fault.halve())
     assert (await client.ask("POST", "/v1/reboot")).text == '{"Data":"OK",'
     assert client.server.device.commands == [("reboot", {"force": False})]
@@ -106,7 +106,7 @@ async def test_huge(client: Client) -> None:
 async def test_reset_before_and_after(
     client: Client, fault: Fault, commands: list[tuple[str, object]]
 ) -> None:
-    """A connection can break before a command has effect, or after."""
+    """A connection can break before or after a command is executed."""
     client.server.faults.add("POST", "/v1/blink", fault)
     with pytest.raises(aiohttp.ClientError):
         await client.ask("POST", "/v1/blink")
@@ -114,13 +114,13 @@ async def test_reset_before_and_after(
 
 
 async def test_a_fault_concerns_its_path_only(client: Client) -> None:
-    """A path is the whole path."""
+    """A fault matches its whole path only."""
     client.server.faults.add("GET", "/v1/device", Fault.status(500))
     assert (await client.ask("GET", "/v1/device/host-config")).status == 200
 
 
 async def test_slow(client: Client) -> None:
-    """An answer can be late, and is as usual then."""
+    """A response can be delayed."""
     client.server.faults.add("GET", "/v1/device", Fault.slow(0.2))
     begun = asyncio.get_running_loop().time()
     assert (await client.ask("GET", "/v1/device")).status == 200
@@ -128,7 +128,7 @@ async def test_slow(client: Client) -> None:
 
 
 async def test_dripping(client: Client) -> None:
-    """A body can come byte by byte, without an end."""
+    """A body can arrive byte by byte, without an end."""
     client.server.faults.add("GET", "/v1/device", Fault.drip(0.02))
     asking = asyncio.create_task(client.ask("GET", "/v1/device"))
     await asyncio.sleep(0.2)
@@ -138,7 +138,7 @@ async def test_dripping(client: Client) -> None:
 
 
 async def test_bomb(client: Client) -> None:
-    """A body can become huge when it is unpacked."""
+    """A body can become huge when it is decompressed."""
     client.server.faults.add("GET", "/v1/device", Fault.bomb())
     answer = await client.ask("GET", "/v1/device")
     assert len(answer.text) == 100 * 1024 * 1024
@@ -146,7 +146,7 @@ async def test_bomb(client: Client) -> None:
 
 
 async def test_hanging_until_the_fault_is_removed(client: Client) -> None:
-    """A request hangs until its fault is removed, and is served then."""
+    """A request hangs until its fault is removed, and is processed then."""
     client.server.faults.add("POST", "/v1/blink", Fault.hang(), times=1)
     asking = asyncio.create_task(client.ask("POST", "/v1/blink"))
     await asyncio.sleep(0.2)
@@ -156,7 +156,7 @@ async def test_hanging_until_the_fault_is_removed(client: Client) -> None:
 
 
 async def test_hanging_until_the_client_goes_away(client: Client) -> None:
-    """A request that nobody waits for any more ends, without having had effect."""
+    """A hanging request ends without an effect when its client disconnects."""
     client.server.faults.add("POST", "/v1/blink", Fault.hang())
     before = asyncio.all_tasks()
     asking = asyncio.create_task(client.ask("POST", "/v1/blink"))
@@ -169,7 +169,7 @@ async def test_hanging_until_the_client_goes_away(client: Client) -> None:
 
 
 async def test_answer_is_held_back(client: Client) -> None:
-    """What was asked is done at once, and answered as it was then."""
+    """A request is processed at once, and its response is sent later."""
     client.server.faults.add("GET", "/v2/device/name", Fault.hold())
     asking = asyncio.create_task(client.ask("GET", "/v2/device/name"))
     await asyncio.sleep(0.1)
@@ -180,7 +180,7 @@ async def test_answer_is_held_back(client: Client) -> None:
 
 
 async def test_counts_commands_at_once(client: Client) -> None:
-    """How many commands were there at once is known, of which questions and blinks are none."""
+    """Concurrent commands are counted, without reads and blinks."""
     server = client.server
     for path in ("/v1/update", "/v1/blink", "/v2/version"):
         server.faults.add("*", path, Fault.hold())
@@ -201,7 +201,7 @@ async def test_counts_commands_at_once(client: Client) -> None:
 
 
 async def test_counts_bytes_of_bodies(client: Client) -> None:
-    """What goes over the wire is counted both ways."""
+    """The bytes of requests and responses are counted."""
     answer = await client.ask("POST", "/v1/restart", {"appId": "abc"})
     assert client.server.bytes_sent == len(answer.text)
     assert client.server.bytes_received == len('{"appId": "abc"}')
@@ -217,7 +217,7 @@ async def _read(session: aiohttp.ClientSession, url: str) -> bytes:
     [Fault.hang(), Fault.slow(60), Fault.huge(), Fault.drip(60), None],
 )
 async def test_stopping_leaves_nothing_behind(fault: Fault | None) -> None:
-    """Whatever requests are under way, stopping ends their tasks."""
+    """Stopping ends the tasks of all requests."""
     before = asyncio.all_tasks()
     server = SupervisorServer(Device())
     await server.start()
@@ -234,15 +234,15 @@ async def test_stopping_leaves_nothing_behind(fault: Fault | None) -> None:
         assert asyncio.all_tasks() <= before | {request}
 
 
-async def test_idle_device_costs_no_task() -> None:
-    """A device that nobody asks has nothing to do."""
+async def test_idle_device_has_no_task() -> None:
+    """A device without requests has no task."""
     before = asyncio.all_tasks()
     async with SupervisorServer(Device()):
         assert asyncio.all_tasks() == before
 
 
 async def test_a_thousand_devices_start_quickly() -> None:
-    """A thousand devices are there within seconds, cost no task, and end as quickly."""
+    """A thousand devices start and stop within seconds, and have no tasks."""
     before = asyncio.all_tasks()
     servers = [
         SupervisorServer(Device(name=f"device-{number}")) for number in range(1000)

@@ -1,4 +1,4 @@
-"""A server that is no friend, and what is on the way to it."""
+"""Hostile servers, and other servers between the client and the API."""
 
 import time
 
@@ -21,10 +21,8 @@ DEVICES = ("GET", "/v7/device")
 PAGE = "device?$select=id,uuid&$orderby=id asc&$top=2&$skip={}"
 
 
-async def test_server_that_ignores_where_to_begin(
-    caller: Caller, cloud: CloudServer
-) -> None:
-    """Every page is the first one."""
+async def test_server_that_ignores_skip(caller: Caller, cloud: CloudServer) -> None:
+    """A server can ignore $skip: every page is the first one."""
     make_fleets(cloud, devices=5)
     cloud.ignored_options = {"$skip"}
     pages = [await caller.rows(PAGE.format(skip)) for skip in (0, 2, 4)]
@@ -32,10 +30,8 @@ async def test_server_that_ignores_where_to_begin(
     assert pages[0] == pages[1] == pages[2]
 
 
-async def test_server_that_ignores_where_to_end(
-    caller: Caller, cloud: CloudServer
-) -> None:
-    """Every page has everything."""
+async def test_server_that_ignores_top(caller: Caller, cloud: CloudServer) -> None:
+    """A server can ignore $top: every page has all rows."""
     make_fleets(cloud, devices=5)
     cloud.ignored_options = {"$skip", "$top"}
     assert len(await caller.rows(PAGE.format(4))) == 5
@@ -44,7 +40,7 @@ async def test_server_that_ignores_where_to_end(
 async def test_rows_of_fleets_that_were_not_chosen(
     caller: Caller, cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
 ) -> None:
-    """A server that ignores a filter answers with devices of other fleets."""
+    """A server can ignore $filter, and return devices of other fleets."""
     cloud.make_device(cloud.add_fleet("gateways"), "gateway-roof")
     query = (
         "device?$select=device_name"
@@ -59,7 +55,7 @@ async def test_rows_of_fleets_that_were_not_chosen(
 
 
 async def test_endless_pages(caller: Caller, lobby: CloudDevice) -> None:
-    """Each page has as many rows as were asked for, and none of them was there before."""
+    """Each page has the requested number of rows, all of them new."""
     caller.cloud.faults.add(*DEVICES, endless_pages(3))
     pages = [await caller.rows(PAGE.format(skip)) for skip in (0, 3)]
     rows = [row for page in pages for row in page]
@@ -67,21 +63,21 @@ async def test_endless_pages(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_duplicated_rows(caller: Caller, lobby: CloudDevice) -> None:
-    """A row may be there twice."""
+    """A row can be duplicated."""
     caller.cloud.faults.add(*DEVICES, duplicated_rows())
     rows = await caller.rows("device?$select=id")
     assert rows == [{"id": lobby.id}] * 2
 
 
 async def test_rows_without_fields(caller: Caller, lobby: CloudDevice) -> None:
-    """Rows may lack what was asked for."""
+    """Rows can lack selected fields."""
     caller.cloud.faults.add(*DEVICES, rows_without("uuid", "device_name"))
     rows = await caller.rows("device?$select=id,uuid,device_name")
     assert rows == [{"id": lobby.id}]
 
 
 async def test_huge_error_page(caller: Caller) -> None:
-    """An error may come with a page of many megabytes."""
+    """An error can have a page of many megabytes."""
     caller.cloud.faults.add(*DEVICES, error_page(60))
     async with caller.session.get(f"{caller.cloud.url}/v7/device") as answer:
         assert (answer.status, answer.content_type) == (500, "text/html")
@@ -90,7 +86,7 @@ async def test_huge_error_page(caller: Caller) -> None:
 
 
 async def test_firewall(caller: Caller, lobby: CloudDevice) -> None:
-    """A firewall refuses with a page of its own, and the API hears of nothing."""
+    """A firewall refuses with its own page, and the API receives no request."""
     caller.cloud.faults.add("*", "*", firewall_page())
     answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
     assert answer.status == 403
@@ -100,7 +96,7 @@ async def test_firewall(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_cookies(caller: Caller, cloud: CloudServer) -> None:
-    """Every answer may set cookies."""
+    """Every response can set cookies."""
     cloud.extra_headers = {"Set-Cookie": "session=secret; Path=/"}
     for path in ("/actor/v1/whoami", "/v7/nonsense"):
         async with caller.session.get(cloud.url + path) as answer:
@@ -108,28 +104,28 @@ async def test_cookies(caller: Caller, cloud: CloudServer) -> None:
 
 
 async def test_redirect(caller: Caller, cloud: CloudServer) -> None:
-    """A server may send a client elsewhere."""
+    """A server can redirect a client."""
     cloud.faults.add(*DEVICES, Fault.redirect("/elsewhere"))
     await caller.ask("GET", "/v7/device")
     assert cloud.requests[-1].path == "/elsewhere"
 
 
 async def test_half_a_character(caller: Caller, lobby: CloudDevice) -> None:
-    """A field with half a character is written as an escape."""
+    """Half a character in a field is sent as an escape."""
     lobby.field_overrides = {"device_name": "kiosk \ud83d"}
     answer = await caller.ask("GET", "/v7/device?$select=device_name")
     assert answer.text == '{"d":[{"device_name":"kiosk \\ud83d"}]}'
 
 
 async def test_huge_text(caller: Caller, lobby: CloudDevice) -> None:
-    """A field may be as long as it likes."""
+    """A field can have any length."""
     lobby.field_overrides = {"device_name": "x" * 1_000_000}
     assert len((await caller.row("device_name"))["device_name"]) == 1_000_000
 
 
 @pytest.mark.parametrize("error", TUNNEL_ERRORS)
 async def test_tunnel(caller: Caller, lobby: CloudDevice, error: str) -> None:
-    """A tunnel that fails is told in words, and nothing reaches the device."""
+    """A failing tunnel has its own error message, and the device receives no request."""
     lobby.tunnel_error = error
     answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
     assert (answer.status, answer.text) == (502, TUNNEL_ERRORS[error])
@@ -142,7 +138,7 @@ async def test_tunnel(caller: Caller, lobby: CloudDevice, error: str) -> None:
 async def test_endless_pages_are_made_quickly(
     caller: Caller, lobby: CloudDevice
 ) -> None:
-    """A page without end of the usual size takes a fraction of a second."""
+    """An endless page of the usual size is generated within a fraction of a second."""
     caller.cloud.faults.add(*DEVICES, endless_pages())
     begun = time.process_time()
     assert len(await caller.rows("device?$select=id,uuid")) == 1001

@@ -1,4 +1,4 @@
-"""The journal of a simulated host, as journalctl finds and prints it."""
+"""The journal of a simulated host, as journalctl filters and prints it."""
 
 import asyncio
 from dataclasses import replace
@@ -19,7 +19,7 @@ BEGIN = datetime(2026, 11, 23, 9, 25, 30, tzinfo=UTC)
 
 @pytest.fixture
 def device() -> Device:
-    """Return a device with a journal of one line a minute, by host and services in turn."""
+    """Return a device whose journal has one line per minute, of the host and the services in turn."""
     device = Device()
     device.journal.clear()
     for source in ("NetworkManager", "main", "redis", "balena"):
@@ -32,7 +32,7 @@ def device() -> Device:
 
 
 async def lines(client: Client, **options: Any) -> list[str]:
-    """Return the lines of the journal, by default without anything but messages."""
+    """Return the lines of the journal, by default only the messages."""
     answer = await client.ask(
         "POST", "/v2/journal-logs", {"format": "cat"} | dict(options)
     )
@@ -41,12 +41,12 @@ async def lines(client: Client, **options: Any) -> list[str]:
 
 
 def identifier(device: Device, key: tuple[int, str]) -> str:
-    """Return what the engine calls a container in the journal."""
+    """Return the name of a container in the journal."""
     return device.containers[key].id[:12]
 
 
-def test_everybody_speaks_from_the_start() -> None:
-    """Host, engine, Supervisor and each service have lines before anybody asks."""
+def test_initial_lines() -> None:
+    """Host, engine, Supervisor and each service have lines from the start."""
     journal = Device().journal
     assert {"systemd", "NetworkManager", "balenad", "balena-supervisor"} < {
         entry.identifier for entry in journal
@@ -83,12 +83,12 @@ def test_everybody_speaks_from_the_start() -> None:
 async def test_options(
     client: Client, options: dict[str, Any], expected: list[str]
 ) -> None:
-    """Every option finds what journalctl finds."""
+    """Every option filters like journalctl."""
     assert await lines(client, **options) == [f"{name} speaks" for name in expected]
 
 
 async def test_container(client: Client, device: Device) -> None:
-    """A container is known by the beginning of its id only, as the engine tags its lines."""
+    """Only the beginning of a container id matches, because the engine tags its lines with it."""
     name = identifier(device, MAIN)
     assert await lines(client, containerId=name) == ["main speaks"]
     assert await lines(client, containerId=device.containers[MAIN].id) == []
@@ -118,13 +118,13 @@ async def test_container(client: Client, device: Device) -> None:
 async def test_formats(
     client: Client, device: Device, version: str, output: str, expected: str
 ) -> None:
-    """Every format prints lines in its way; before 10.3 there is one."""
+    """Every format has its own output. Before 10.3 there is only one."""
     device.supervisor_version = version
     assert (await lines(client, format=output))[0] == expected
 
 
 async def test_json(client: Client, device: Device) -> None:
-    """An entry of a container tells all about it, in texts."""
+    """The JSON of a container entry contains all fields as texts."""
     device.log("main", "it broke", priority=3)
     entry = json.loads((await lines(client, format="json"))[-1])
     container = device.containers[MAIN]
@@ -152,7 +152,7 @@ async def test_json(client: Client, device: Device) -> None:
 async def test_json_of_any_message(
     client: Client, device: Device, message: str | bytes, shows_all: bool, expected: Any
 ) -> None:
-    """What is no plain text comes as bytes; what is long comes with all only."""
+    """A message that is not plain text is sent as bytes. A long one requires the option `all`."""
     device.log("main", message)
     found = await lines(client, format="json", count=1, all=shows_all)
     assert json.loads(found[0])["MESSAGE"] == expected
@@ -173,7 +173,7 @@ async def test_text_of_any_message(
     shows_all: bool,
     expected: list[str],
 ) -> None:
-    """What is no text is told of, and shown with all only."""
+    """A message that is not text is replaced by a placeholder, except with the option `all`."""
     device.log("main", message)
     assert await lines(client, count=1, all=shows_all) == expected
 
@@ -181,13 +181,13 @@ async def test_text_of_any_message(
 async def test_since_is_newer_than_old_supervisors(
     client: Client, device: Device
 ) -> None:
-    """Before 14.7, times are not read."""
+    """Before 14.7, times are ignored."""
     device.supervisor_version = "14.6.0"
     assert len(await lines(client, since="2026-11-23 09:27:30 UTC")) == 4
 
 
 async def test_follows(client: Client, device: Device) -> None:
-    """A follower gets some of what was, then what comes, and its end is noticed."""
+    """A follower gets some old entries and all new ones, and its disconnection is detected."""
     device.timings = replace(Timings.instant(), log=0.01)
     options = {"format": "cat", "follow": True, "count": 1, "unit": "balena"}
     async with client.session.post(
@@ -205,10 +205,8 @@ async def test_follows(client: Client, device: Device) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_services_speak_only_while_they_run(
-    client: Client, device: Device
-) -> None:
-    """The stream of services' lines has nothing of the host, and nothing of who is stopped."""
+async def test_lines_of_running_services(client: Client, device: Device) -> None:
+    """The stream of services contains no line of the host or of a stopped service."""
     device.container_exit("redis")
     async with client.session.get(
         f"{client.server.url}/v2/local/logs",
@@ -227,8 +225,8 @@ async def test_services_speak_only_while_they_run(
     ]
 
 
-def test_what_is_kept_is_bounded() -> None:
-    """The oldest entries go when there are too many."""
+def test_journal_size_is_limited() -> None:
+    """The oldest entries are dropped when there are too many."""
     device = Device()
     entry = JournalEntry(BEGIN, "old", "x.service", "x")
     device.journal = [entry] * MAX_ENTRIES
@@ -237,16 +235,16 @@ def test_what_is_kept_is_bounded() -> None:
     assert device.journal[-1].message == "new"
 
 
-async def test_a_recreated_container_speaks_under_another_name(device: Device) -> None:
-    """A container that was made anew has another id, in the journal, too."""
+async def test_recreated_container(device: Device) -> None:
+    """A recreated container has a new id in the journal, too."""
     before = identifier(device, REDIS)
     await device.restart_service(*REDIS, force=False)
     assert device.journal[-1].message == "redis is ready"
     assert device.journal[-1].identifier == identifier(device, REDIS) != before
 
 
-def test_a_failed_update_is_told(device: Device) -> None:
-    """The Supervisor writes why an update failed."""
+def test_failed_update_is_logged(device: Device) -> None:
+    """The Supervisor logs why an update failed."""
     device.begin_update(next(iter(device.apps.values())).release)
     device.fail_update("no space left")
     entry = device.journal[-1]

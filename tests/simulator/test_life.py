@@ -1,4 +1,4 @@
-"""What a simulated device goes through, as a client sees it."""
+"""Events of a simulated device, as a client sees them."""
 
 import asyncio
 from dataclasses import replace
@@ -22,7 +22,7 @@ APP = "/v2/applications/1658654"
 
 
 async def test_update_step_by_step(client: Client, device: Device) -> None:
-    """An update shows in the flags, the progress and the commit."""
+    """The steps of an update show in the flags, the progress and the commit."""
     device.begin_update(RECORDED_NEXT_RELEASE)
     device.download(40)
     report = await client.get("/v1/device")
@@ -49,7 +49,7 @@ async def test_update_step_by_step(client: Client, device: Device) -> None:
 
 
 async def test_locked_update(client: Client, device: Device) -> None:
-    """A lock has an update fail and stay pending, until it begins again and is forced."""
+    """A lock lets an update fail and stay pending, until it restarts with force."""
     device.set_target(RECORDED_NEXT_RELEASE)
     device.lock()
     assert (await client.ask("POST", "/v1/update")).status == 204
@@ -66,7 +66,7 @@ async def test_locked_update(client: Client, device: Device) -> None:
 
 
 async def test_update_in_real_time(client: Client, device: Device) -> None:
-    """Asking again during an update neither restarts nor doubles it; cancelling begins anew."""
+    """Another check during an update neither restarts nor duplicates it. A cancellation restarts it."""
     device.timings = replace(Timings.instant(), download=0.2)
     device.set_target(RECORDED_NEXT_RELEASE)
     await client.ask("POST", "/v1/update")
@@ -83,7 +83,7 @@ async def test_update_in_real_time(client: Client, device: Device) -> None:
 
 
 async def test_no_update_without_cloud(client: Client, device: Device) -> None:
-    """Without internet nothing is noticed, and without VPN too the device is unhealthy."""
+    """Without internet, no update is detected. Without VPN as well, the device is unhealthy."""
     device.set_target(RECORDED_NEXT_RELEASE)
     device.internet = False
     assert (await client.ask("POST", "/v1/update")).status == 204
@@ -95,7 +95,7 @@ async def test_no_update_without_cloud(client: Client, device: Device) -> None:
 
 
 async def test_two_restarts_at_once(client: Client, device: Device) -> None:
-    """The second of two restarts stumbles, though both are done; a stop finds the locks taken."""
+    """The second of two restarts fails, though both are executed. A stop finds the locks taken."""
     device.timings = replace(Timings.instant(), restart=0.2)
     before = (await client.get("/v2/containerId"))["services"]
     first = asyncio.create_task(client.ask("POST", f"{APP}/restart"))
@@ -126,7 +126,7 @@ async def test_waiting_for_locks(client: Client, device: Device) -> None:
 
 
 async def test_crash(client: Client, device: Device) -> None:
-    """A failing engine makes the Supervisor crash; it comes back, with the locks of the apps."""
+    """A failing engine crashes the Supervisor, which restarts with the locks of the apps."""
     device.timings = replace(Timings.instant(), crash=0.2)
     device.lock()
     device.engine_failing = True
@@ -148,7 +148,7 @@ async def test_crash(client: Client, device: Device) -> None:
 async def test_engine_fails(
     client: Client, device: Device, path: str, status: int
 ) -> None:
-    """Routes that ask a failing engine say so, where they do not crash."""
+    """Routes that need a failing engine return an error, unless they crash."""
     device.engine_failing = True
     answer = await client.ask("GET", path)
     assert answer.status == status
@@ -156,7 +156,7 @@ async def test_engine_fails(
 
 
 async def test_nothing_goes_on_while_off(client: Client, device: Device) -> None:
-    """An update waits while the device is off, and goes on afterwards."""
+    """An update pauses while the device is off, and continues afterwards."""
     device.timings = replace(Timings.instant(), download=0.2)
     device.set_target(RECORDED_NEXT_RELEASE)
     await client.ask("POST", "/v1/update")
@@ -171,7 +171,7 @@ async def test_nothing_goes_on_while_off(client: Client, device: Device) -> None
 async def test_logs_end_with_the_device(
     client: Client, device: Device, server: SupervisorServer
 ) -> None:
-    """A stream of logs breaks when the device goes away."""
+    """A stream of logs ends when the device stops."""
     async with client.session.get(
         f"{server.url}/v2/local/logs?apikey={device.api_key}"
     ) as response:
@@ -182,7 +182,7 @@ async def test_logs_end_with_the_device(
 
 
 async def test_unlocking_one(device: Device) -> None:
-    """One lock can be released, or all."""
+    """A single lock can be released, or all."""
     device.lock(service="main")
     device.lock(service="redis")
     device.unlock(service="main")
@@ -192,7 +192,7 @@ async def test_unlocking_one(device: Device) -> None:
 
 
 async def test_power(client: Client, device: Device, server: SupervisorServer) -> None:
-    """A device that is off refuses connections, and is back on the same port."""
+    """A device that is off refuses connections, and comes back on the same port."""
     device.lock()
     port = server.port
     await device.power_off()
@@ -205,7 +205,7 @@ async def test_power(client: Client, device: Device, server: SupervisorServer) -
 
 
 async def test_reboot_comes_back_and_settles(client: Client, device: Device) -> None:
-    """A reboot takes its time, and some more until the commit is known."""
+    """A reboot takes time, and some more until the commit is known."""
     device.timings = replace(Timings.instant(), boot=0.1, settle=0.2)
     assert (await client.ask("POST", "/v1/reboot")).status == 202
     with pytest.raises(aiohttp.ClientError):
@@ -217,7 +217,7 @@ async def test_reboot_comes_back_and_settles(client: Client, device: Device) -> 
 
 
 async def test_services_come_and_go(client: Client, device: Device) -> None:
-    """Services can be added and removed, and containers exit by themselves."""
+    """Services can be added and removed, and containers can exit."""
     device.add_service(Service("extra"))
     device.remove_service("redis")
     device.container_exit("main")
@@ -227,7 +227,7 @@ async def test_services_come_and_go(client: Client, device: Device) -> None:
 
 
 async def test_added_service_stays(client: Client, device: Device) -> None:
-    """What was added to a release that was an update is wanted, too."""
+    """A service that is added to the running release is also part of its target release."""
     await device.update(RECORDED_NEXT_RELEASE)
     device.add_service(Service("extra"))
     device.remove_service("worker")
@@ -241,7 +241,7 @@ async def test_added_service_stays(client: Client, device: Device) -> None:
 
 
 async def test_two_apps() -> None:
-    """An app's key sees its own app only, and commands no other."""
+    """The key of an app can only read and command its own app."""
     apps = [
         App(
             id=number, name=f"app-{number}", release=Release("c", 1, (Service("main"),))
@@ -262,7 +262,7 @@ async def test_two_apps() -> None:
 
 @pytest.mark.parametrize("values", [{"local_mode": True}, {"managed": False}])
 async def test_no_key_needed(values: dict[str, bool]) -> None:
-    """In local mode and unmanaged any key will do."""
+    """In local mode and unmanaged, any key is accepted."""
     async with (
         SupervisorServer(Device(**values)) as server,
         aiohttp.ClientSession() as session,

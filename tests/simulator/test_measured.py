@@ -1,4 +1,4 @@
-"""What a newer Supervisor was measured to do, where nobody would expect it."""
+"""Unexpected behaviour of newer Supervisors, as measured."""
 
 import asyncio
 from dataclasses import replace
@@ -33,29 +33,29 @@ PROXY = {
 
 @pytest.fixture
 def device() -> Device:
-    """Return a device that does everything at once, unless a test says otherwise."""
+    """Return a device that executes everything at once, unless a test changes its durations."""
     return Device()
 
 
 async def act(client: Client, action: str, service: str = "main") -> tuple[int, str]:
-    """Command a service; returns status and text."""
+    """Command a service, and return status and text of the response."""
     answer = await client.ask("POST", f"{APP}/{action}", {"serviceName": service})
     return answer.status, answer.text
 
 
 async def services(client: Client) -> dict[str, str]:
-    """Return the status of the containers by service."""
+    """Return the statuses of the containers by service."""
     status = await client.get("/v2/state/status")
     return {item["serviceName"]: item["status"] for item in status["containers"]}
 
 
 async def update(client: Client, **body: bool) -> None:
-    """Have the device look for an update, and wait a moment."""
+    """Let the device check for an update, and wait a moment."""
     await client.ask("POST", "/v1/update", body)
     await asyncio.sleep(0.02)
 
 
-# Updates at a lock
+# Updates that wait for a lock
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ async def test_force_at_a_lock(
     body: dict[str, bool],
     is_applied: bool,
 ) -> None:
-    """Since 17.5, force alone does not reach an update that waits at a lock."""
+    """Since 17.5, force alone does not affect an update that waits for a lock."""
     device.supervisor_version = version
     device.set_target(RECORDED_NEXT_RELEASE)
     device.lock()
@@ -89,7 +89,7 @@ async def test_force_at_a_lock(
 
 
 async def test_force_brings_the_target(client: Client, device: Device) -> None:
-    """Force works where it is there from the beginning."""
+    """Force works if the update starts with it."""
     device.set_target(RECORDED_NEXT_RELEASE)
     device.lock()
     await update(client, force=True)
@@ -100,7 +100,7 @@ async def test_force_brings_the_target(client: Client, device: Device) -> None:
 async def test_released_lock(
     client: Client, device: Device, cancels: bool, is_applied: bool
 ) -> None:
-    """When a lock is gone, only cancel ends the wait for the next attempt."""
+    """After a lock is released, only `cancel` ends the wait for the next attempt."""
     device.timings = replace(Timings.instant(), backoff=60)
     device.set_target(RECORDED_NEXT_RELEASE)
     device.lock()
@@ -111,7 +111,7 @@ async def test_released_lock(
 
 
 async def test_older_supervisors_do_not_wait(client: Client, device: Device) -> None:
-    """Before 17.5, every look for an update is an attempt."""
+    """Before 17.5, every check for updates is an attempt."""
     device.supervisor_version = "17.4.0"
     device.timings = replace(Timings.instant(), backoff=60)
     device.set_target(RECORDED_NEXT_RELEASE)
@@ -122,8 +122,8 @@ async def test_older_supervisors_do_not_wait(client: Client, device: Device) -> 
     assert device.current_update is None
 
 
-async def test_attempts_come_by_themselves(client: Client, device: Device) -> None:
-    """An update that waits at a lock is tried again and again."""
+async def test_automatic_retries(client: Client, device: Device) -> None:
+    """An update that waits for a lock is retried automatically."""
     device.timings = replace(Timings.instant(), backoff=0.02)
     device.set_target(RECORDED_NEXT_RELEASE)
     device.lock()
@@ -139,7 +139,7 @@ async def test_attempts_come_by_themselves(client: Client, device: Device) -> No
 async def test_cancelled_download(
     client: Client, device: Device, percent: int, kept: int
 ) -> None:
-    """A download that is cancelled begins again with its last layer."""
+    """A cancelled download restarts, and keeps its complete layers."""
     device.timings = replace(Timings.instant(), download=60)
     device.begin_update(RECORDED_NEXT_RELEASE)
     device.download(percent)
@@ -148,8 +148,8 @@ async def test_cancelled_download(
     assert status["overallDownloadProgress"] == kept
 
 
-async def test_first_moment_of_an_update(client: Client, device: Device) -> None:
-    """A release may be listed without services for one poll."""
+async def test_start_of_an_update(client: Client, device: Device) -> None:
+    """A new release can be listed without services for one poll."""
     device.starts_bare = True
     device.begin_update(RECORDED_NEXT_RELEASE)
     first = (await client.get("/v2/applications/state"))["demo-fleet"]
@@ -159,12 +159,12 @@ async def test_first_moment_of_an_update(client: Client, device: Device) -> None
     assert set(second["services"]) == {"main", "redis", "worker"}
 
 
-# Services whose images are still being downloaded
+# Services whose images download
 
 
 @pytest.mark.parametrize("action", ["restart-service", "start-service"])
 async def test_service_is_lost(client: Client, device: Device, action: str) -> None:
-    """A service that is made anew without its image is gone until the download ends."""
+    """A service that is recreated without its image is missing until the download ends."""
     device.begin_update(next_release(device))
     answer = await client.ask("POST", f"{APP}/{action}", {"serviceName": "main"})
     assert (answer.status, answer.content_type, answer.text) == (404, "", "")
@@ -175,7 +175,7 @@ async def test_service_is_lost(client: Client, device: Device, action: str) -> N
 
 
 async def test_restart_loses_a_service(client: Client, device: Device) -> None:
-    """A restart of an app loses such services, and says OK."""
+    """A restart of an app removes such services, and returns OK."""
     device.begin_update(next_release(device))
     answer = await client.ask("POST", f"{APP}/restart")
     assert (answer.status, answer.text) == (200, "OK")
@@ -185,17 +185,17 @@ async def test_restart_loses_a_service(client: Client, device: Device) -> None:
 
 
 async def test_stop_during_a_download(client: Client, device: Device) -> None:
-    """A service can be stopped while its image is downloaded."""
+    """A service can be stopped while its image downloads."""
     device.begin_update(next_release(device))
     assert await act(client, "stop-service") == (200, "OK")
     assert (await services(client))["main"] == "exited"
 
 
-# Containers that take their time to stop
+# Containers that stop slowly
 
 
 async def test_stop_does_not_wait(client: Client, device: Device) -> None:
-    """A stop is answered at once, and nothing looks as if it were applied."""
+    """A stop is answered at once, and no update is reported as being applied."""
     device.stop_times["main"] = 0.2
     assert await act(client, "stop-service") == (200, "OK")
     assert (await services(client))["main"] == "Stopping"
@@ -205,7 +205,7 @@ async def test_stop_does_not_wait(client: Client, device: Device) -> None:
 
 
 async def test_start_while_it_stops(client: Client, device: Device) -> None:
-    """A start says OK while the container stops, and starts nothing."""
+    """A start returns OK while the container stops, but has no effect."""
     device.stop_times["main"] = 0.2
     await act(client, "stop-service")
     assert await act(client, "start-service") == (200, "OK")
@@ -214,7 +214,7 @@ async def test_start_while_it_stops(client: Client, device: Device) -> None:
 
 
 async def test_restart_while_it_stops(client: Client, device: Device) -> None:
-    """A restart makes a new container also while the old one stops."""
+    """A restart creates a new container even while the old one stops."""
     device.stop_times["main"] = 0.1
     await act(client, "stop-service")
     assert await act(client, "restart-service") == (200, "OK")
@@ -225,7 +225,7 @@ async def test_restart_while_it_stops(client: Client, device: Device) -> None:
 async def test_restart_takes_as_long_as_the_stop(
     client: Client, device: Device
 ) -> None:
-    """A restart waits for the old container, and the device stays settled meanwhile."""
+    """A restart waits for the old container, and no update is pending meanwhile."""
     device.stop_times["main"] = 0.3
     restart = asyncio.create_task(act(client, "restart-service"))
     await asyncio.sleep(0.1)
@@ -237,11 +237,11 @@ async def test_restart_takes_as_long_as_the_stop(
     assert await restart == (200, "OK")
 
 
-# Two commands at once
+# Concurrent commands
 
 
 async def test_second_restart_of_a_service(client: Client, device: Device) -> None:
-    """A second restart waits for the locks of the app, and gives up."""
+    """A second restart waits for the locks of the app, and times out."""
     device.timings = replace(Timings.instant(), restart=0.4, lock_wait=0.1)
     first = asyncio.create_task(act(client, "restart-service"))
     await asyncio.sleep(0.05)
@@ -252,7 +252,7 @@ async def test_second_restart_of_a_service(client: Client, device: Device) -> No
 
 
 async def test_restarts_of_services_in_a_row(client: Client, device: Device) -> None:
-    """A second restart that waits long enough is done."""
+    """A second restart that waits long enough is executed."""
     device.timings = replace(Timings.instant(), restart=0.1, lock_wait=5)
     answers = await asyncio.gather(
         act(client, "restart-service"), act(client, "restart-service", "redis")
@@ -264,7 +264,7 @@ async def test_restarts_of_services_in_a_row(client: Client, device: Device) -> 
 
 
 async def test_proxy_is_merged(client: Client) -> None:
-    """What is left out of a proxy keeps its value, also a password."""
+    """Omitted fields of a proxy keep their values, including the password."""
     path = "/v1/device/host-config"
     await client.ask("PATCH", path, {"network": {"proxy": PROXY}})
     other = {"type": "http-connect", "ip": "192.0.2.10", "port": 3128}
@@ -286,7 +286,7 @@ async def test_proxy_is_merged(client: Client) -> None:
 async def test_parts_of_a_proxy(
     client: Client, given: dict[str, object], expected: dict[str, object]
 ) -> None:
-    """Empty texts replace a value, and only dns can be removed."""
+    """Empty texts replace a value. Only `dns` can be removed."""
     path = "/v1/device/host-config"
     await client.ask("PATCH", path, {"network": {"proxy": PROXY}})
     await client.ask("PATCH", path, {"network": {"proxy": given}})
@@ -294,7 +294,7 @@ async def test_parts_of_a_proxy(
 
 
 async def test_vpn_kills_the_supervisor(client: Client, device: Device) -> None:
-    """A question for the VPN takes the Supervisor down when systemd does not answer."""
+    """A read of the VPN crashes the Supervisor if systemd does not respond."""
     device.timings = replace(Timings.instant(), crash=0.2)
     device.dbus_failing = True
     with pytest.raises(aiohttp.ClientError):
@@ -308,7 +308,7 @@ async def test_vpn_kills_the_supervisor(client: Client, device: Device) -> None:
 
 @pytest.mark.parametrize("path", [f"{APP}/restart", f"{APP}/purge", "/v1/reboot"])
 async def test_overridden_locks(client: Client, device: Device, path: str) -> None:
-    """A configuration makes every command ignore locks."""
+    """A configuration variable lets every command ignore locks."""
     device.lock()
     device.override_lock = True
     assert (await client.ask("POST", path)).status in {200, 202}
@@ -324,7 +324,7 @@ def _local_app() -> App:
 
 
 async def test_local_mode(client: Client, device: Device) -> None:
-    """In local mode the fleet's app is still listed, and does not run; after it, it does."""
+    """In local mode, the app of the fleet is listed but does not run. Afterwards it runs again."""
     device.local_mode = True
     device.run_local_apps([_local_app()])
     apps = await client.get("/v2/applications/state")
@@ -341,7 +341,7 @@ async def test_local_mode(client: Client, device: Device) -> None:
 
 
 async def test_state_status_is_about_one_app(client: Client, device: Device) -> None:
-    """The state of containers is that of the app whose container is listed first."""
+    """The report of containers is about the app whose container is listed first."""
     device.run_app(App(7, "other", Release("other-commit", 7, (Service("other"),))))
     status = await client.get("/v2/state/status")
     assert status["release"] == device.apps[APP_ID].release.commit
@@ -376,7 +376,7 @@ async def test_system_apps_end(client: Client, device: Device) -> None:
 
 
 async def test_names_of_local_containers(device: Device) -> None:
-    """A container of a local app is named as every other one."""
+    """A container of a local app has the same form of name as any other."""
     device.local_mode = True
     device.run_local_apps([_local_app()])
     (container,) = device.containers.values()
@@ -393,7 +393,7 @@ async def test_names_of_local_containers(device: Device) -> None:
 async def test_names_in_the_journal(
     client: Client, device: Device, by_front: bool, status: str, name: str
 ) -> None:
-    """The journal tells a name that depends on who made the container, and why."""
+    """The container name in the journal depends on who created the container, and why."""
     device.front_names_containers = by_front
     device.container_status("main", status)
     device.log("main", "hello")
@@ -403,7 +403,7 @@ async def test_names_in_the_journal(
 
 
 async def test_front_and_balena(device: Device) -> None:
-    """The front process sends what calls itself a Supervisor to the balena API."""
+    """The front process forwards requests with a Supervisor's user agent to the balena API."""
     async with (
         SupervisorServer(device, front=True) as server,
         aiohttp.ClientSession(headers={"User-Agent": "Supervisor/1.0"}) as session,

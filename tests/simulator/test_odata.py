@@ -1,4 +1,4 @@
-"""What queries find, and what is wrong with the others."""
+"""OData queries: their results, and the errors of invalid ones."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ALL = ["lobby", "owner's office", "roof"]
 
 @pytest.fixture
 def fleets(cloud: CloudServer) -> list[Fleet]:
-    """Fill the account: two kiosks and a gateway, numbered as they were added."""
+    """Add two kiosks and a gateway to the account."""
     kiosks = cloud.add_fleet("kiosks", release=Release("c0ffee", 7))
     gateways = cloud.add_fleet("gateways", release=Release("decaf", 8))
     cloud.make_device(kiosks, "lobby").cpu_temp = 40
@@ -55,7 +55,7 @@ def fleets(cloud: CloudServer) -> list[Fleet]:
 async def test_filter(
     caller: Caller, fleets: list[Fleet], condition: str, found: list[str]
 ) -> None:
-    """A condition chooses devices; and binds closer than or."""
+    """A filter selects devices. `and` has precedence over `or`."""
     rows = await caller.rows(f"device?$select=device_name&$filter={condition}")
     assert [row["device_name"] for row in rows] == found
 
@@ -78,7 +78,7 @@ async def test_filter(
 async def test_order_and_pages(
     caller: Caller, fleets: list[Fleet], options: str, found: list[int]
 ) -> None:
-    """Rows come in the order of several fields, with nothing as the largest value."""
+    """Rows can be sorted by several fields. Null is the largest value."""
     rows = await caller.rows(f"device?$select=id&{options}")
     assert [row["id"] - 9_000_000 for row in rows] == found
 
@@ -97,12 +97,12 @@ async def test_order_and_pages(
 async def test_other_resources(
     caller: Caller, fleets: list[Fleet], query: str, rows: Any
 ) -> None:
-    """A key gives a list, too; a count is a number."""
+    """A query with a key returns a list. A count is a number."""
     assert await caller.rows(query) == rows
 
 
 async def test_links(caller: Caller, fleets: list[Fleet]) -> None:
-    """A link is an id or null, and a list as soon as it is expanded."""
+    """A link is an id or null. An expanded link is a list."""
     assert await caller.row("belongs_to__application,is_pinned_on__release") == {
         "belongs_to__application": {"__id": fleets[0].id},
         "is_pinned_on__release": None,
@@ -119,7 +119,7 @@ async def test_links(caller: Caller, fleets: list[Fleet]) -> None:
 async def test_nested_expand(
     caller: Caller, fleets: list[Fleet], lobby: CloudDevice
 ) -> None:
-    """Options within options are separated by semicolons."""
+    """Options inside of an expansion are separated by semicolons."""
     image_install = (
         "image_install($select=status;$filter=status ne 'deleted';$expand="
         "installs__image($select=id;$expand=is_a_build_of__service($select=service_name)))"
@@ -137,7 +137,7 @@ async def test_nested_expand(
 async def test_expanded_rows_have_an_order_and_an_end(
     caller: Caller, fleets: list[Fleet]
 ) -> None:
-    """What is expanded obeys the same options."""
+    """Expanded rows can be sorted and limited, too."""
     rows = await caller.rows(
         "application?$select=id&$filter=app_name eq 'kiosks'"
         "&$expand=owns__device($select=id;$orderby=id desc;$top=1)"
@@ -145,8 +145,8 @@ async def test_expanded_rows_have_an_order_and_an_end(
     assert [item["id"] for item in rows[0]["owns__device"]] == [9_000_002]
 
 
-async def test_counting_what_is_linked(caller: Caller, fleets: list[Fleet]) -> None:
-    """A count is put in place of what is counted."""
+async def test_count_of_linked_rows(caller: Caller, fleets: list[Fleet]) -> None:
+    """A count replaces the linked rows."""
     query = "application?$select=app_name&$expand=owns__device/$count&$top=2"
     assert await caller.rows(query) == [
         {"app_name": "kiosks", "owns__device": 2},
@@ -185,7 +185,7 @@ async def test_counting_what_is_linked(caller: Caller, fleets: list[Fleet]) -> N
     ],
 )
 async def test_malformed(caller: Caller, lobby: CloudDevice, query: str) -> None:
-    """What cannot be read is refused in words."""
+    """A query that cannot be parsed is refused with a message."""
     answer = await caller.ask("GET", f"/v7/{query}")
     assert answer.status == 400
     assert answer.json.startswith("Malformed url: '/v7/device")
@@ -212,13 +212,13 @@ async def test_malformed(caller: Caller, lobby: CloudDevice, query: str) -> None
     ],
 )
 async def test_unknown_names(caller: Caller, lobby: CloudDevice, query: str) -> None:
-    """What does not exist makes the database stumble, and nothing says why."""
+    """An unknown name is a server error with an empty body."""
     answer = await caller.ask("GET", f"/v7/{query}")
     assert (answer.status, answer.text) == (500, "")
 
 
 async def test_unknown_names_without_rows(caller: Caller) -> None:
-    """It does not take a row to stumble."""
+    """It is an error even if there are no rows."""
     answer = await caller.ask("GET", "/v7/device?$select=nope")
     assert answer.status == 500
 
@@ -234,12 +234,12 @@ async def test_unknown_names_without_rows(caller: Caller) -> None:
     ],
 )
 async def test_encodings(caller: Caller, fleets: list[Fleet], query: str) -> None:
-    """It is the same however it is written."""
+    """URL encoding does not change the result."""
     assert await caller.rows(query) == [{"id": 9_000_001}]
 
 
-def test_key_and_filter_are_both_obeyed() -> None:
-    """A condition beside a key narrows it down."""
+def test_key_with_filter() -> None:
+    """A filter in addition to a key limits the result further."""
     query = parse("device(1)", {"$filter": "is_online"})
     assert query.options.filter is not None
     with pytest.raises(MalformedUrl):

@@ -1,4 +1,4 @@
-"""What the proxy lets pass to devices, and what it makes of their answers."""
+"""Requests that the proxy forwards to devices, and responses that it changes."""
 
 import asyncio
 from dataclasses import replace
@@ -73,14 +73,14 @@ async def test_commands(
     expected: tuple[int, str],
     content_type: str,
 ) -> None:
-    """Status and body pass; every text becomes plain."""
+    """Status and body are forwarded. Every text becomes plain text."""
     answer = await caller.command(path, uuid=lobby.device.uuid, **body)
     assert (answer.status, answer.text) == expected
     assert answer.content_type.partition(";")[0] == content_type
 
 
 async def test_update_that_is_ignored(caller: Caller, lobby: CloudDevice) -> None:
-    """A device without instant updates says 202, and does nothing."""
+    """A device without instant updates returns 202 and does nothing."""
     lobby.device.instant_update_trigger = False
     answer = await caller.command("/v1/update", uuid=lobby.device.uuid)
     assert (answer.status, answer.text) == (202, "Accepted")
@@ -97,7 +97,7 @@ async def test_update_that_is_ignored(caller: Caller, lobby: CloudDevice) -> Non
     ],
 )
 async def test_locks(caller: Caller, lobby: CloudDevice, path: str, field: str) -> None:
-    """A lock shows as the device has it."""
+    """The response to a locked command is forwarded."""
     lobby.device.lock()
     answer = await caller.command(
         path, uuid=lobby.device.uuid, data={"appId": lobby.fleet.id}
@@ -137,7 +137,7 @@ async def test_locks(caller: Caller, lobby: CloudDevice, path: str, field: str) 
 async def test_refused_bodies(
     caller: Caller, lobby: CloudDevice, body: object, expected: tuple[int, str]
 ) -> None:
-    """What is wrong with a request is said before it is asked who sends it."""
+    """Errors of a request are reported before the token is checked."""
     answer = await caller.ask("POST", "/supervisor/ping", body)
     assert (answer.status, answer.text) == expected
 
@@ -155,7 +155,7 @@ async def test_refused_bodies(
 async def test_refused_content(
     caller: Caller, content: str, content_type: str, status: int
 ) -> None:
-    """Only JSON is read, and not much of it."""
+    """Only JSON of a limited size is accepted."""
     headers = {
         "Authorization": f"Bearer {caller.token}",
         "Content-Type": content_type,
@@ -179,7 +179,7 @@ async def test_refused_content(
 async def test_one_device(
     caller: Caller, cloud: CloudServer, fleet: Fleet, body: dict[str, Any]
 ) -> None:
-    """A device is meant by its uuid, its id or its fleet; its answer is the answer."""
+    """A device can be selected by its UUID, its id or its fleet."""
     device = cloud.make_device(
         fleet, "kiosk", uuid="0123456789abcdef0123456789abcdef"
     ).device
@@ -195,7 +195,7 @@ async def test_one_device(
 async def test_offline(
     caller: Caller, lobby: CloudDevice, attribute: str, value: bool
 ) -> None:
-    """Without VPN a device is as good as unknown."""
+    """A device without VPN is reported like an unknown one."""
     setattr(lobby.device, attribute, value)
     answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
     assert (answer.status, answer.text) == NOBODY
@@ -204,7 +204,7 @@ async def test_offline(
 
 
 async def test_frozen_device(caller: Caller, lobby: CloudDevice) -> None:
-    """So is a frozen one."""
+    """So is a frozen device."""
     lobby.is_frozen = True
     answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
     assert (answer.status, answer.text) == NOBODY
@@ -227,7 +227,7 @@ async def test_rights(
     reading: int,
     commanding: int,
 ) -> None:
-    """Who may only read cannot command; who may not is refused without a word."""
+    """A token with read access cannot command. One without access is refused with an empty body."""
     cloud.tokens[caller.token].kind = kind
     uuid = lobby.device.uuid
     assert (await caller.command("/ping", uuid=uuid, method="GET")).status == reading
@@ -240,7 +240,7 @@ async def test_rights(
 async def test_observer_of_an_offline_device(
     caller: Caller, cloud: CloudServer, lobby: CloudDevice
 ) -> None:
-    """Whether somebody is there comes before who may command it."""
+    """The connection of the device is checked before the permission to command it."""
     cloud.tokens[caller.token].kind = TokenKind.OBSERVER
     lobby.device.vpn_connected = False
     answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
@@ -250,7 +250,7 @@ async def test_observer_of_an_offline_device(
 async def test_device_key(
     caller: Caller, cloud: CloudServer, fleet: Fleet, lobby: CloudDevice
 ) -> None:
-    """A device's own key reaches the device itself."""
+    """With the key of a device, only that device can be reached."""
     other = cloud.make_device(fleet, "kiosk-canteen")
     token = cloud.add_token(TokenKind.DEVICE, actor=lobby.actor)
     own = await caller.command("/v1/blink", token, uuid=lobby.device.uuid)
@@ -261,20 +261,20 @@ async def test_device_key(
 async def test_restricted_token(
     caller: Caller, cloud: CloudServer, lobby: CloudDevice
 ) -> None:
-    """A fleet that one has no access to is not there."""
+    """A fleet without access is reported as unknown."""
     cloud.tokens[caller.token].fleet_ids = set()
     answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
     assert (answer.status, answer.text) == NOBODY
 
 
 async def test_reading_is_a_post(caller: Caller, lobby: CloudDevice) -> None:
-    """The proxy knows one method only, whatever the device is to get."""
+    """The proxy accepts only POST, whatever method the device gets."""
     answer = await caller.ask("GET", "/supervisor/ping")
     assert (answer.status, answer.text) == (404, "")
 
 
-async def test_what_the_device_gets(caller: Caller, lobby: CloudDevice) -> None:
-    """The device gets the proxy's key, the data, and nothing of the caller's headers."""
+async def test_forwarded_headers_and_data(caller: Caller, lobby: CloudDevice) -> None:
+    """The device gets the key of the proxy and the data, but no header of the caller."""
     await caller.command("/v1/blink", uuid=lobby.device.uuid)
     await caller.command("/v1/update", uuid=lobby.device.uuid, data={"force": True})
     without, with_data = lobby.supervisor.requests
@@ -287,7 +287,7 @@ async def test_what_the_device_gets(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_global_key(caller: Caller, lobby: CloudDevice) -> None:
-    """The proxy sees all apps of a device."""
+    """The proxy can access all apps of a device."""
     lobby.device.run_app(App(5, "other", Release("c0ffee", 1, (Service("main"),))))
     answer = await caller.command(
         "/v2/applications/state", uuid=lobby.device.uuid, method="GET"
@@ -296,17 +296,15 @@ async def test_global_key(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_queries_are_lost(caller: Caller, lobby: CloudDevice) -> None:
-    """What is asked behind a path does not reach the device."""
+    """The query string of a request is dropped."""
     answer = await caller.command(
         "/v2/containerId?service=main", uuid=lobby.device.uuid, method="GET"
     )
     assert set(answer.json["services"]) == {"main", "redis"}
 
 
-async def test_encoded_query_swallows_the_key(
-    caller: Caller, lobby: CloudDevice
-) -> None:
-    """A question mark that is smuggled in costs the key."""
+async def test_question_mark_in_the_path(caller: Caller, lobby: CloudDevice) -> None:
+    """A question mark in the path invalidates the key."""
     answer = await caller.command(
         "/v2/containerId%3Fservice=main", uuid=lobby.device.uuid, method="GET"
     )
@@ -315,13 +313,13 @@ async def test_encoded_query_swallows_the_key(
 
 @pytest.mark.parametrize("path", ["//ping", "/v2/nonsense", "/v2/device/vpn/nonsense"])
 async def test_unknown_paths(caller: Caller, lobby: CloudDevice, path: str) -> None:
-    """The device's page for an unknown path is no answer that passes."""
+    """The error page of the device for an unknown path is not forwarded."""
     answer = await caller.command(path, uuid=lobby.device.uuid, method="GET")
     assert (answer.status, answer.text) == (500, BAD_RESPONSE)
 
 
 async def test_old_supervisor(caller: Caller, lobby: CloudDevice) -> None:
-    """Neither does what an old Supervisor lacks."""
+    """Neither is that of an old Supervisor for a missing endpoint."""
     lobby.device.supervisor_version = "7.0.0"
     answer = await caller.command(
         "/v2/device/vpn", uuid=lobby.device.uuid, method="GET"
@@ -330,7 +328,7 @@ async def test_old_supervisor(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_unknown_service(caller: Caller, lobby: CloudDevice) -> None:
-    """A plain sentence passes."""
+    """A plain sentence is forwarded."""
     answer = await caller.command(
         f"/v2/applications/{lobby.fleet.id}/restart-service",
         uuid=lobby.device.uuid,
@@ -343,7 +341,7 @@ async def test_unknown_service(caller: Caller, lobby: CloudDevice) -> None:
 async def test_lock_of_the_host_configuration(
     caller: Caller, lobby: CloudDevice
 ) -> None:
-    """A lock that the device tells as text is lost, for its braces."""
+    """A lock error that the device sends as text is lost, because it contains braces."""
     lobby.device.lock()
     answer = await caller.command(
         "/v1/device/host-config",
@@ -354,8 +352,8 @@ async def test_lock_of_the_host_configuration(
     assert (answer.status, answer.text) == (500, BAD_RESPONSE)
 
 
-async def test_stumbling_supervisor(caller: Caller, lobby: CloudDevice) -> None:
-    """What the device stumbles over passes."""
+async def test_internal_error_of_the_device(caller: Caller, lobby: CloudDevice) -> None:
+    """An internal error of the device is forwarded."""
     answer = await caller.command(
         "/v1/restart", uuid=lobby.device.uuid, data={"appId": 5}
     )
@@ -384,14 +382,14 @@ async def test_stumbling_supervisor(caller: Caller, lobby: CloudDevice) -> None:
 async def test_translation(
     caller: Caller, lobby: CloudDevice, fault: Fault, expected: tuple[int, str]
 ) -> None:
-    """Only JSON and the plainest text come through."""
+    """Only JSON and plain text are forwarded."""
     lobby.supervisor.faults.add("*", "/v1/device", fault)
     answer = await caller.command("/v1/device", uuid=lobby.device.uuid, method="GET")
     assert (answer.status, answer.text) == expected
 
 
 async def test_journal(caller: Caller, lobby: CloudDevice) -> None:
-    """What a device streams without a content type comes through empty."""
+    """A stream without a content type arrives empty."""
     answer = await caller.command(
         "/v2/journal-logs", uuid=lobby.device.uuid, data={"count": 5}
     )
@@ -401,7 +399,7 @@ async def test_journal(caller: Caller, lobby: CloudDevice) -> None:
 async def test_endless_logs(
     caller: Caller, cloud: CloudServer, lobby: CloudDevice
 ) -> None:
-    """Logs that never end make the proxy give up."""
+    """The proxy times out on endless logs."""
     cloud.proxy_timeout = 0.2
     answer = await caller.command(
         "/v2/local/logs", uuid=lobby.device.uuid, method="GET"
@@ -410,7 +408,7 @@ async def test_endless_logs(
 
 
 async def test_unknown_key_of_the_device(caller: Caller, lobby: CloudDevice) -> None:
-    """A key that was regenerated is refused by the device, in its own words."""
+    """After a key is regenerated, the refusal of the device is forwarded."""
     lobby.api_secret_known = False
     answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
     assert (answer.status, answer.text) == (401, "Unauthorized")
@@ -429,7 +427,7 @@ async def test_unknown_key_of_the_device(caller: Caller, lobby: CloudDevice) -> 
 async def test_no_answer(
     caller: Caller, cloud: CloudServer, lobby: CloudDevice, fault: Fault, text: str
 ) -> None:
-    """A device that does not answer is a bad gateway, said as a page."""
+    """A device that does not respond is a bad gateway with an error page."""
     cloud.proxy_timeout = 0.2
     lobby.supervisor.faults.add("*", "/v1/blink", fault)
     answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
@@ -441,7 +439,7 @@ async def test_no_answer(
 async def test_no_answer_although_it_was_done(
     caller: Caller, lobby: CloudDevice
 ) -> None:
-    """The device may have done it nevertheless."""
+    """The device may have executed the command nevertheless."""
     lobby.supervisor.faults.add("*", "/v1/blink", Fault.reset_after())
     answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
     assert answer.status == 502
@@ -451,7 +449,7 @@ async def test_no_answer_although_it_was_done(
 async def test_device_that_takes_its_time(
     caller: Caller, cloud: CloudServer, lobby: CloudDevice
 ) -> None:
-    """The proxy gives up sooner than the device, which goes on."""
+    """The proxy times out before the device, which continues."""
     cloud.proxy_timeout = 0.1
     lobby.device.timings = replace(Timings.instant(), restart=0.3)
     before = {item.id for item in lobby.device.containers.values()}
@@ -464,7 +462,7 @@ async def test_device_that_takes_its_time(
 
 
 async def test_crashed_supervisor(caller: Caller, lobby: CloudDevice) -> None:
-    """The VPN stays while only the Supervisor is away."""
+    """The VPN stays connected while only the Supervisor is down."""
     lobby.device.timings = replace(Timings.instant(), crash=0.2)
     lobby.device.engine_failing = True
     call = {"uuid": lobby.device.uuid, "method": "GET"}
@@ -486,7 +484,7 @@ def canteen(cloud: CloudServer, fleet: Fleet, lobby: CloudDevice) -> CloudDevice
 async def test_several_devices(
     caller: Caller, lobby: CloudDevice, canteen: CloudDevice
 ) -> None:
-    """Several answers come as a list that does not tell whose they are."""
+    """The responses of several devices are a list, without the devices' ids."""
     canteen.device.lock()
     answer = await caller.command("/v1/reboot", appId=lobby.fleet.id, data={})
     assert answer.status == 207
@@ -512,7 +510,7 @@ async def test_items_of_several_devices(
     body: dict[str, Any],
     expected: object,
 ) -> None:
-    """Without data the answers are texts, with data they are what they mean."""
+    """Without data, the items are texts. With data, they are parsed."""
     answer = await caller.command(path, appId=lobby.fleet.id, **body)
     assert [item["body"] for item in answer.json] == [expected] * 2
 
@@ -520,7 +518,7 @@ async def test_items_of_several_devices(
 async def test_offline_ones_of_several(
     caller: Caller, lobby: CloudDevice, canteen: CloudDevice
 ) -> None:
-    """With one device left online the answer is that of a single one."""
+    """If only one device is online, the response has the format for a single one."""
     canteen.device.vpn_connected = False
     answer = await caller.command("/v1/blink", appId=lobby.fleet.id)
     assert (answer.status, answer.text) == (200, "OK")
@@ -529,7 +527,7 @@ async def test_offline_ones_of_several(
 async def test_one_of_several_fails(
     caller: Caller, lobby: CloudDevice, canteen: CloudDevice
 ) -> None:
-    """One device that does not answer costs the answers of all."""
+    """If one device does not respond, the responses of all are lost."""
     lobby.supervisor.faults.add("*", "/v1/blink", Fault.reset())
     answer = await caller.command("/v1/blink", appId=lobby.fleet.id)
     assert (answer.status, answer.text) == (502, "socket hang up")
@@ -537,7 +535,7 @@ async def test_one_of_several_fails(
 
 
 async def test_no_vpn_server(caller: Caller, lobby: CloudDevice) -> None:
-    """A device whose VPN server is unknown is left out."""
+    """A device whose VPN server is unknown is skipped."""
     lobby.has_vpn_instance = False
     answer = await caller.command("/v1/blink", uuid=lobby.device.uuid)
     assert (answer.status, answer.text) == (207, "[]")
@@ -546,7 +544,7 @@ async def test_no_vpn_server(caller: Caller, lobby: CloudDevice) -> None:
 async def test_stagger(
     caller: Caller, cloud: CloudServer, lobby: CloudDevice, canteen: CloudDevice
 ) -> None:
-    """The second device is asked a little later than the first."""
+    """The devices get the request one after the other, with a delay."""
     cloud.proxy_stagger = 0.2
     asking = asyncio.create_task(caller.command("/v1/blink", appId=lobby.fleet.id))
     await asyncio.sleep(0.1)
@@ -556,7 +554,7 @@ async def test_stagger(
 
 @pytest.mark.parametrize("fault", [Fault.hang(), Fault.slow(60)])
 async def test_stopping_leaves_nothing_behind(fault: Fault) -> None:
-    """Whatever the proxy waits for, stopping ends it."""
+    """Stopping ends all requests of the proxy."""
     before = asyncio.all_tasks()
     cloud = CloudServer()
     fleet = cloud.add_fleet("kiosks", release=Release("c0ffee", 1, (Service("a"),)))

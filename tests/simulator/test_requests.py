@@ -1,4 +1,4 @@
-"""What is asked in unusual ways is answered as the Supervisor does, never by a stumble."""
+"""Unusual requests have the response of the Supervisor, and cause no error of the simulator."""
 
 from typing import Any
 
@@ -30,14 +30,14 @@ PROXY = {"type": "socks5", "ip": "192.0.2.9", "port": 1080}
 async def test_unusual_bodies(
     client: Client, method: str, path: str, body: object, expected: tuple[int, str]
 ) -> None:
-    """A body may be any JSON."""
+    """A body can be any JSON."""
     answer = await client.ask(method, path, body)
     assert (answer.status, answer.text) == expected
 
 
 @pytest.mark.parametrize("nothing", [None, False, {}])
 async def test_proxy_is_removed(client: Client, device: Device, nothing: Any) -> None:
-    """A proxy that is nothing takes the one away that was there."""
+    """An empty proxy removes the current one."""
     path = "/v1/device/host-config"
     await client.ask("PATCH", path, {"network": {"proxy": PROXY}})
     assert (await client.get(path))["network"]["proxy"] == PROXY
@@ -57,7 +57,7 @@ async def test_proxy_is_removed(client: Client, device: Device, nothing: Any) ->
 async def test_invalid_target_state(
     client: Client, device: Device, target: object
 ) -> None:
-    """A target state that is none is refused, and everything runs on."""
+    """An invalid target state is refused, and all apps keep running."""
     device.local_mode = True
     device.run_local_apps([recorded_app()])
     answer = await client.ask("POST", "/v2/local/target-state", target)
@@ -67,6 +67,6 @@ async def test_invalid_target_state(
 
 
 async def test_unknown_path_is_escaped(client: Client) -> None:
-    """A path comes back as text of a page."""
+    """The path in an error page is escaped."""
     answer = await client.ask("GET", "/&amp")
     assert "<pre>Cannot GET /&amp;amp</pre>" in answer.text

@@ -1,4 +1,4 @@
-"""The simulator as a process, and things that are made to happen by hand."""
+"""The simulator as a process, and its control API."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -29,7 +29,7 @@ async def _start(*arguments: str) -> asyncio.subprocess.Process:
 
 @asynccontextmanager
 async def running(*arguments: str, devices: int = 1) -> AsyncGenerator[list[list[str]]]:
-    """Run simulated devices; gives name, address and key of each, and ends them cleanly."""
+    """Run simulated devices. Yields name, address and key of each, and stops them cleanly."""
     process = await _start("--port", "0", "--devices", str(devices), *arguments)
     assert process.stdout is not None
     try:
@@ -49,7 +49,7 @@ def _free_port() -> int:
 
 
 async def test_devices_are_the_same_in_every_run() -> None:
-    """Each device has its own name, address, key and hardware, stable over runs."""
+    """Each device has its own name, address, key and hardware, the same in each run."""
     runs: list[list[tuple[str, str, str]]] = []
     for _ in range(2):
         async with (
@@ -69,11 +69,11 @@ async def test_devices_are_the_same_in_every_run() -> None:
 
 
 async def test_control() -> None:
-    """What can happen to a device can be made to happen, and nonsense is refused."""
+    """Every event of a device can be triggered, and invalid events are refused."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/devices"
 
-    async def happen(what: str, **arguments: Any) -> int:
+    async def trigger(what: str, **arguments: Any) -> int:
         async with session.post(f"{url}/0/{what}", json=arguments) as response:
             return response.status
 
@@ -103,22 +103,22 @@ async def test_control() -> None:
             ("log", {"source": "main", "message": "it broke", "priority": 3}),
             ("fault", {"path": "/v2/version", "kind": "status", "arguments": [500]}),
         ):
-            assert await happen(what, **arguments) == 200, what
+            assert await trigger(what, **arguments) == 200, what
         async with session.get(f"{address}/v2/version") as response:
             assert response.status == 500
-        assert await happen("clear-faults") == 200
+        assert await trigger("clear-faults") == 200
         async with session.get(f"{address}/v1/device") as response:
             assert (await response.json())["update_downloaded"]
-        assert await happen("container-exit", service="nope") == 400
-        assert await happen("download") == 400
-        assert await happen("reboot") == 400
-        assert await happen("reboot", force=True) == 200
-        assert await happen("nonsense") == 404
+        assert await trigger("container-exit", service="nope") == 400
+        assert await trigger("download") == 400
+        assert await trigger("reboot") == 400
+        assert await trigger("reboot", force=True) == 200
+        assert await trigger("nonsense") == 404
 
 
 @asynccontextmanager
 async def account(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """Run an account, and end it cleanly."""
+    """Run an account, and stop it cleanly."""
     process = await _start("--cloud", "--port", "0", *arguments)
     try:
         async with asyncio.timeout(20):
@@ -147,7 +147,7 @@ async def _lines(process: asyncio.subprocess.Process, count: int) -> list[list[s
     ],
 )
 async def test_account(arguments: tuple[str, ...], fleets: list[list[str]]) -> None:
-    """An account is a demo, or as large as one likes."""
+    """An account can be that of the demo, or a large one of any size."""
     async with account(*arguments) as process:
         lines = await _lines(process, 1 + len(fleets))
         kind, url, token = lines[0]
@@ -162,11 +162,11 @@ async def test_account(arguments: tuple[str, ...], fleets: list[list[str]]) -> N
 
 
 async def test_control_of_an_account() -> None:
-    """What can happen to an account can be made to happen, and nonsense is refused."""
+    """Every event of an account can be triggered, and invalid events are refused."""
     port = _free_port()
     control = f"http://127.0.0.1:{port}"
 
-    async def happen(what: str, **arguments: Any) -> int:
+    async def trigger(what: str, **arguments: Any) -> int:
         async with session.post(f"{control}/{what}", json=arguments) as response:
             return response.status
 
@@ -186,42 +186,42 @@ async def test_control_of_an_account() -> None:
         async with aiohttp.ClientSession(headers=headers) as session:
             async with session.get(f"{control}/devices") as response:
                 uuids = [item["uuid"] for item in await response.json()]
-            assert await happen("cloud/rename", uuid=uuids[1], name="renamed") == 200
-            assert await happen("cloud/add-device", fleet="fleet-1", name="new") == 200
-            assert await happen("cloud/remove-device", uuid=uuids[0]) == 200
+            assert await trigger("cloud/rename", uuid=uuids[1], name="renamed") == 200
+            assert await trigger("cloud/add-device", fleet="fleet-1", name="new") == 200
+            assert await trigger("cloud/remove-device", uuid=uuids[0]) == 200
             assert await names() == (200, ["renamed", "new"])
-            assert await happen("cloud/release", fleet="demo/fleet-1") == 200
-            assert await happen("devices/1/finish-download") == 200
-            assert await happen("devices/0/vpn", value=False) == 200
-            assert await happen("cloud/expire-token") == 200
+            assert await trigger("cloud/release", fleet="demo/fleet-1") == 200
+            assert await trigger("devices/1/finish-download") == 200
+            assert await trigger("devices/0/vpn", value=False) == 200
+            assert await trigger("cloud/expire-token") == 200
             assert await status("/actor/v1/whoami") == 401
-            assert await happen("cloud/restore-token") == 200
+            assert await trigger("cloud/restore-token") == 200
             assert await status("/actor/v1/whoami") == 200
-            assert await happen("cloud/limit", requests=0, retry_after=9) == 200
+            assert await trigger("cloud/limit", requests=0, retry_after=9) == 200
             assert await status("/v7/device") == 429
-            assert await happen("cloud/unlimit") == 200
+            assert await trigger("cloud/unlimit") == 200
             fault = {"path": "/v7/*", "kind": "status", "arguments": [502]}
-            assert await happen("cloud/fault", **fault) == 200
+            assert await trigger("cloud/fault", **fault) == 200
             assert await status("/v7/device") == 502
-            assert await happen("cloud/clear-faults") == 200
+            assert await trigger("cloud/clear-faults") == 200
             assert await status("/v7/device") == 200
-            assert await happen("cloud/database-down", seconds=60) == 200
+            assert await trigger("cloud/database-down", seconds=60) == 200
             assert await status("/v7/application") == 500
-            assert await happen("cloud/database-up") == 200
+            assert await trigger("cloud/database-up") == 200
             headers = {"Set-Cookie": "session=1"}
-            assert await happen("cloud/headers", headers=headers) == 200
-            assert await happen("cloud/ignore-options", options=["$filter"]) == 200
+            assert await trigger("cloud/headers", headers=headers) == 200
+            assert await trigger("cloud/ignore-options", options=["$filter"]) == 200
             page = {"path": "/v7/device", "kind": "endless-pages", "arguments": [4]}
-            assert await happen("cloud/fault", **page, times=1) == 200
+            assert await trigger("cloud/fault", **page, times=1) == 200
             assert len((await names())[1]) == 4
-            assert await happen("cloud/release", fleet="nope") == 400
-            assert await happen("cloud/remove-device", uuid="nope") == 400
-            assert await happen("cloud/nonsense") == 404
-            assert await happen("devices/2/off") == 404
+            assert await trigger("cloud/release", fleet="nope") == 400
+            assert await trigger("cloud/remove-device", uuid="nope") == 400
+            assert await trigger("cloud/nonsense") == 404
+            assert await trigger("devices/2/off") == 404
 
 
 async def test_control_of_a_device_of_an_account() -> None:
-    """The API's view of a device can be changed, and the device can be moved."""
+    """Fields of a device can be overridden in the API, and the device can be moved."""
     port = _free_port()
     select = "api_heartbeat_state,overall_status,note,is_online"
     fleet = "belongs_to__application($select=app_name)"
@@ -236,28 +236,28 @@ async def test_control_of_a_device_of_an_account() -> None:
         headers = {"Authorization": f"Bearer {token}"}
         async with aiohttp.ClientSession(headers=headers) as session:
 
-            async def happen(what: str, **arguments: Any) -> None:
+            async def trigger(what: str, **arguments: Any) -> None:
                 url = f"http://127.0.0.1:{port}/{what}"
                 async with session.post(url, json=arguments) as response:
                     assert response.status == 200, await response.text()
 
             async with session.get(f"http://127.0.0.1:{port}/devices") as response:
                 device = {"uuid": (await response.json())[0]["uuid"]}
-            await happen("devices/0/vpn-control", value=False)
+            await trigger("devices/0/vpn-control", value=False)
             assert (await row())["overall_status"] == "operational"
-            await happen("devices/0/internet", value=False)
+            await trigger("devices/0/internet", value=False)
             assert (await row())["api_heartbeat_state"] == "online"
-            await happen("cloud/backdate", seconds=3600, **device)
+            await trigger("cloud/backdate", seconds=3600, **device)
             assert (await row())["overall_status"] == "disconnected"
-            await happen("cloud/heartbeat", value="timeout", **device)
+            await trigger("cloud/heartbeat", value="timeout", **device)
             assert (await row())["overall_status"] == "reduced-functionality"
-            await happen("cloud/heartbeat", value=None, **device)
-            await happen("cloud/reported", value=False, **device)
+            await trigger("cloud/heartbeat", value=None, **device)
+            await trigger("cloud/reported", value=False, **device)
             assert (await row())["overall_status"] == "configuring"
-            await happen("cloud/field", field="overall_status", value="idle", **device)
-            await happen("cloud/field", field="note", **device)
-            await happen("cloud/tunnel", value="refused", **device)
-            await happen("cloud/move", fleet="fleet-2", **device)
+            await trigger("cloud/field", field="overall_status", value="idle", **device)
+            await trigger("cloud/field", field="note", **device)
+            await trigger("cloud/tunnel", value="refused", **device)
+            await trigger("cloud/move", fleet="fleet-2", **device)
             assert await row() == {
                 "api_heartbeat_state": "unknown",
                 "overall_status": "idle",
@@ -267,7 +267,7 @@ async def test_control_of_a_device_of_an_account() -> None:
 
 
 async def test_taken_port() -> None:
-    """A port that is taken is said in words."""
+    """A port that is in use is reported."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -280,7 +280,7 @@ async def test_taken_port() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 async def test_scenarios_begin(scenario: str) -> None:
-    """Every life begins, and ends without a complaint."""
+    """Every scenario starts, and stops without an error."""
     async with (
         running("--scenario", scenario) as [(_, url, key)],
         aiohttp.ClientSession() as session,

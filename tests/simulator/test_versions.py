@@ -1,4 +1,4 @@
-"""Older Supervisors, and the newer front process before one."""
+"""Older Supervisors, and the front process of a newer one."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -28,7 +28,7 @@ from .conftest import Client
 async def test_endpoints_newer_than_the_supervisor(
     client: Client, method: str, path: str, before: str, since: str
 ) -> None:
-    """An endpoint is an unknown path until the version that brought it."""
+    """An endpoint is an unknown path before the version that introduced it."""
     client.server.device.supervisor_version = before
     answer = await client.ask(method, path)
     assert (answer.status, answer.content_type) == (404, "text/html; charset=utf-8")
@@ -38,7 +38,7 @@ async def test_endpoints_newer_than_the_supervisor(
     assert (await client.ask(method, path)).status in {200, 202}
 
 
-# Requests of tables, and what they are answered.
+# Requests and responses of the tables.
 APP_ID: Final = 1658654
 APP: Final = f"/v2/applications/{APP_ID}"
 RESTART: Final = ("POST", "/v1/restart", {"appId": APP_ID})
@@ -65,14 +65,14 @@ type Asked = tuple[str, str, object]
 
 @pytest.fixture
 def device() -> Device:
-    """Return a device whose app has one service, which v1 can command, too."""
+    """Return a device whose app has one service, which v1 can also command."""
     app = recorded_app()
     app.release = replace(app.release, services=app.release.services[:1])
     return Device(apps=[app])
 
 
 async def never_answers(client: Client, asked: Asked) -> bool:
-    """Return whether a request gets no answer, though the connection stays open."""
+    """Return whether a request gets no response while the connection stays open."""
     method, path, body = asked
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0.3):
@@ -117,7 +117,7 @@ async def test_locked(
     content_type: str,
     text: str,
 ) -> None:
-    """Every version tells of a lock in its own way, or does not look at it."""
+    """Every version has its own response to a lock, or ignores it."""
     device = client.server.device
     device.supervisor_version = version
     device.lock()
@@ -133,7 +133,7 @@ async def test_locked(
 async def test_locked_service_commands_get_no_answer(
     client: Client, version: str, asked: Asked
 ) -> None:
-    """For years a command for a service that met a lock was never answered; force passes."""
+    """Older versions never respond to a service command that meets a lock; force overrides it."""
     client.server.device.supervisor_version = version
     client.server.device.lock()
     assert await never_answers(client, asked)
@@ -158,7 +158,7 @@ async def test_locked_service_commands_get_no_answer(
 async def test_key_in_header(
     client: Client, version: str, header: str, status: int
 ) -> None:
-    """A key is read from more and more forms of the header."""
+    """Newer versions accept more formats of the header with the key."""
     device = client.server.device
     device.supervisor_version = version
     async with client.session.get(
@@ -169,7 +169,7 @@ async def test_key_in_header(
 
 
 async def test_key_in_query(client: Client) -> None:
-    """The oldest versions read a key from the query only."""
+    """The oldest versions accept a key in the query only."""
     device = client.server.device
     device.supervisor_version = "1.8.0"
     path = f"/v1/device?apikey={device.api_key}"
@@ -178,7 +178,7 @@ async def test_key_in_query(client: Client) -> None:
 
 @pytest.mark.parametrize(("version", "status"), [("10.3.6", 401), ("10.3.7", 200)])
 async def test_ping(client: Client, version: str, status: int) -> None:
-    """A ping needed a key once."""
+    """A ping required a key in old versions."""
     client.server.device.supervisor_version = version
     assert (await client.ask("GET", "/ping", key="wrong")).status == status
     assert (await client.ask("GET", "/ping")).status == 200
@@ -186,7 +186,7 @@ async def test_ping(client: Client, version: str, status: int) -> None:
 
 @pytest.mark.parametrize(("version", "status"), [("8.2.4", 404), ("8.3.0", 200)])
 async def test_services_by_name(client: Client, version: str, status: int) -> None:
-    """Older Supervisors know services by the id of their image only."""
+    """Older Supervisors find services by image id only."""
     client.server.device.supervisor_version = version
     path = f"{APP}/restart-service"
     assert (await client.ask("POST", path, {"serviceName": "main"})).status == status
@@ -205,7 +205,7 @@ async def test_services_by_name(client: Client, version: str, status: int) -> No
 async def test_service_is_not_given(
     client: Client, version: str, status: int, text: str
 ) -> None:
-    """A command for a service needs one, and says so in changing words."""
+    """A service command requires a service. The message depends on the version."""
     client.server.device.supervisor_version = version
     answer = await client.ask("POST", f"{APP}/restart-service", {})
     assert answer.status == status
@@ -238,7 +238,7 @@ async def test_service_is_not_given(
 async def test_unknown_app(
     client: Client, version: str, method: str, path: str, status: int, text: str
 ) -> None:
-    """An app that the device does not run is told of in changing words."""
+    """The error of an unknown app depends on the version."""
     client.server.device.supervisor_version = version
     answer = await client.ask(method, path, {"appId": 999} if "v1" in path else None)
     assert answer.status == status
@@ -247,7 +247,7 @@ async def test_unknown_app(
 
 @pytest.mark.parametrize("app_id", [999, "x", APP_ID])
 async def test_state_of_any_app(client: Client, app_id: object) -> None:
-    """Before 11.4.12, an id that is none is that of all apps."""
+    """Before 11.4.12, an invalid id returns the state of all apps."""
     client.server.device.supervisor_version = "10.8.0"
     state = await client.get(f"/v2/applications/{app_id}/state")
     assert state["local"] == {
@@ -270,8 +270,8 @@ async def test_state_of_any_app(client: Client, app_id: object) -> None:
         ("14.0.0", "Cannot read properties of null (reading 'local')"),
     ],
 )
-async def test_words_of_node(client: Client, version: str, words: str) -> None:
-    """A newer Node stumbles in other words."""
+async def test_messages_of_node(client: Client, version: str, words: str) -> None:
+    """A newer Node.js has other error messages."""
     device = client.server.device
     device.supervisor_version = version
     device.timings = replace(device.timings, restart=0.2)
@@ -292,7 +292,7 @@ async def test_words_of_node(client: Client, version: str, words: str) -> None:
 async def test_fields(
     client: Client, path: str, field: str, before: str, since: str
 ) -> None:
-    """A field is in an answer from a version on."""
+    """A field exists since a version."""
     client.server.device.supervisor_version = before
     assert f'"{field}"' not in (await client.ask("GET", path)).text
     client.server.device.supervisor_version = since
@@ -309,7 +309,7 @@ async def test_fields(
     ],
 )
 async def test_app(client: Client, version: str, app_id: object, image_id: str) -> None:
-    """The image of an app is told by name, not at all, or by its id."""
+    """The image of an app is a name, missing, or an id."""
     client.server.device.supervisor_version = version
     app = await client.get(f"/v1/apps/{APP_ID}")
     assert app["appId"] == app_id
@@ -326,7 +326,7 @@ async def test_app(client: Client, version: str, app_id: object, image_id: str) 
     ],
 )
 async def test_unhealthy(client: Client, version: str, text: str) -> None:
-    """An unhealthy Supervisor says so in changing words."""
+    """The response of an unhealthy Supervisor depends on the version."""
     client.server.device.supervisor_version = version
     client.server.device.healthy = False
     answer = await client.ask("GET", "/v1/healthy")
@@ -335,7 +335,7 @@ async def test_unhealthy(client: Client, version: str, text: str) -> None:
 
 @pytest.mark.parametrize("version", ["10.3.8", "10.10.14"])
 async def test_unhealthy_without_an_answer(client: Client, version: str) -> None:
-    """For some versions, an unhealthy Supervisor does not answer whether it is."""
+    """Some versions do not respond to a health check while they are unhealthy."""
     client.server.device.supervisor_version = version
     client.server.device.healthy = False
     assert await never_answers(client, ("GET", "/v1/healthy", None))
@@ -343,7 +343,7 @@ async def test_unhealthy_without_an_answer(client: Client, version: str) -> None
 
 @pytest.mark.parametrize(("version", "status"), [("10.6.32", 400), ("10.6.33", 200)])
 async def test_target_state(client: Client, version: str, status: int) -> None:
-    """The target state was told in local mode only."""
+    """Old versions return the target state in local mode only."""
     client.server.device.supervisor_version = version
     path = "/v2/local/target-state"
     assert (await client.ask("GET", path)).status == status
@@ -384,7 +384,7 @@ async def test_journal_of_a_container(
 async def test_bad_host_config(
     client: Client, version: str, body: object, status: int
 ) -> None:
-    """A host configuration that makes no sense is taken more and more seriously."""
+    """Newer versions reject more invalid host configurations."""
     client.server.device.supervisor_version = version
     answer = await client.ask("PATCH", "/v1/device/host-config", body)
     assert answer.status == status
@@ -394,7 +394,7 @@ async def test_bad_host_config(
     ("version", "status"), [("7.25.12", 200), ("7.25.13", 500), ("7.25.14", 200)]
 )
 async def test_new_key(client: Client, version: str, status: int) -> None:
-    """One version cannot make a new key, and says so by a page."""
+    """One version cannot create a new key, and responds with an error page."""
     client.server.device.supervisor_version = version
     answer = await client.ask("POST", "/v1/regenerate-api-key")
     assert (answer.status, answer.content_type) == (status, HTML)
@@ -416,7 +416,7 @@ async def test_new_key(client: Client, version: str, status: int) -> None:
 async def test_engine_fails(
     client: Client, version: str, path: str, status: int, text: str
 ) -> None:
-    """A failing engine is told of."""
+    """The error of a failing engine depends on the version."""
     client.server.device.supervisor_version = version
     client.server.device.engine_failing = True
     answer = await client.ask("GET", path)
@@ -437,7 +437,7 @@ async def test_engine_fails(
 async def test_engine_fails_without_an_answer(
     client: Client, version: str, path: str
 ) -> None:
-    """An older Supervisor leaves a question open when the engine fails, and lives on."""
+    """An older Supervisor does not respond if the engine fails, and keeps running."""
     client.server.device.supervisor_version = version
     client.server.device.engine_failing = True
     assert await never_answers(client, ("GET", path, None))
@@ -448,7 +448,7 @@ async def test_engine_fails_without_an_answer(
     ("version", "word"), [("6.6.11", "Stopping"), ("7.25.13", "exited")]
 )
 async def test_stopped(client: Client, version: str, word: str) -> None:
-    """A very old Supervisor says for good that a container is about to stop."""
+    """A very old Supervisor reports a stopped container as stopping for good."""
     client.server.device.supervisor_version = version
     assert (await client.ask(*STOP)).status == 200
     assert (await client.get("/v1/device"))["status"] == word
@@ -464,7 +464,7 @@ async def test_stopped(client: Client, version: str, word: str) -> None:
     ],
 )
 def test_container_names(device: Device, version: str, name: str) -> None:
-    """A name got the commit, too."""
+    """Newer container names include the commit."""
     device.supervisor_version = version
     assert device.container_name(device.containers[APP_ID, "main"]) == name
 
@@ -473,7 +473,7 @@ def test_container_names(device: Device, version: str, name: str) -> None:
     ("version", "services"), [("18.1.2", set()), ("18.2.0", {"core"})]
 )
 async def test_system_apps(client: Client, version: str, services: set[str]) -> None:
-    """The host OS has no services; the Supervisor's own ones are told since 18.2."""
+    """The host OS has no services. Those of the Supervisor are listed since 18.2."""
     device = client.server.device
     device.supervisor_version = version
     device.run_system_apps()
@@ -495,7 +495,7 @@ async def front(device: Device) -> AsyncGenerator[Client]:
 
 
 async def test_front_while_the_supervisor_is_down(front: Client) -> None:
-    """The front process is there without the Supervisor, and repeats the address."""
+    """The front process responds while the Supervisor is down, and repeats the URL."""
     await front.server.device.power_off()
     answer = await front.ask("GET", "/v1/device?apikey=secret")
     assert (answer.status, answer.content_type) == (502, "text/plain; charset=utf-8")
@@ -510,7 +510,7 @@ async def test_front_while_the_supervisor_is_down(front: Client) -> None:
 
 
 async def test_front_takes_updates_without_a_key(front: Client) -> None:
-    """The front process looks for updates itself, for everybody."""
+    """The front process accepts update requests without a key."""
     front.server.device.set_target(RECORDED_NEXT_RELEASE)
     answer = await front.ask("POST", "/v1/update", {"force": True}, key="wrong")
     assert (answer.status, answer.content_type, answer.text) == (202, "", "")
@@ -528,7 +528,7 @@ async def test_front_takes_updates_without_a_key(front: Client) -> None:
 async def test_front_cancels_without_a_body(
     front: Client, body: object, cancels: bool
 ) -> None:
-    """To the front process, no body means to cancel, and an empty object does not."""
+    """For the front process, an empty body means to cancel, and an empty object does not."""
     assert (await front.ask("POST", "/v1/update", body)).status == 202
     ((_, arguments),) = front.server.device.commands
     assert arguments["cancel"] is cancels

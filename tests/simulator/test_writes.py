@@ -1,4 +1,4 @@
-"""What can be changed through the API: tags, devices and fleets, and what is refused."""
+"""Writes through the API: tags, devices and fleets, and rejected values."""
 
 import asyncio
 
@@ -36,7 +36,7 @@ TAG_RULE = (
 
 
 async def test_tags(caller: Caller, lobby: CloudDevice) -> None:
-    """A tag is added once, and changed from then on."""
+    """A tag is created once, and updated later."""
     tag = {"device": lobby.id, "tag_key": "room's", "value": "attic"}
     statuses = [
         (await caller.ask("POST", "/v7/device_tag", tag)).status for _ in range(2)
@@ -68,7 +68,7 @@ async def test_tags(caller: Caller, lobby: CloudDevice) -> None:
 async def test_refused_tags(
     caller: Caller, lobby: CloudDevice, key: str, value: str, reason: str
 ) -> None:
-    """A tag that breaks a rule is refused in the words of the rule."""
+    """A tag that violates a rule is refused with the text of the rule."""
     before = dict(lobby.device.tags)
     tag = {"device": lobby.id, "tag_key": key, "value": value}
     answer = await caller.ask("POST", "/v7/device_tag", tag)
@@ -83,7 +83,7 @@ async def test_refused_tags(
 async def test_who_may_tag(
     caller: Caller, lobby: CloudDevice, kind: TokenKind, status: int
 ) -> None:
-    """Who only reads sets no tags."""
+    """A token with read access cannot set tags."""
     token = caller.cloud.add_token(kind)
     tag = {"device": lobby.id, "tag_key": "room", "value": "attic"}
     answer = await caller.ask("POST", "/v7/device_tag", tag, token)
@@ -94,35 +94,41 @@ async def test_who_may_tag(
 
 
 async def test_pin(caller: Caller, fleet: Fleet, lobby: CloudDevice) -> None:
-    """A device that is pinned updates at once, and follows its fleet again when let go."""
+    """A pinned device updates at once, and follows its fleet again after it is unpinned."""
     fleet.add_release(RECORDED_NEXT_RELEASE)
     body: dict[str, object] = {"is_pinned_on__release": RECORDED_NEXT_RELEASE.id}
     path = f"/v7/device(uuid='{lobby.device.uuid}')"
     answer = await caller.ask("PATCH", path, body)
     assert (answer.status, answer.text) == (200, "")
     await asyncio.sleep(0.01)
-    assert (lobby.pinned, lobby.runs) == (RECORDED_NEXT_RELEASE, RECORDED_NEXT_RELEASE)
+    assert (lobby.pinned, lobby.running_release) == (
+        RECORDED_NEXT_RELEASE,
+        RECORDED_NEXT_RELEASE,
+    )
     await _patch(caller, lobby, {"is_pinned_on__release": None})
     await asyncio.sleep(0.01)
-    assert (lobby.pinned, lobby.runs) == (None, RECORDED_RELEASE)
+    assert (lobby.pinned, lobby.running_release) == (None, RECORDED_RELEASE)
 
 
 async def test_pin_of_a_device_that_is_away(
     caller: Caller, fleet: Fleet, lobby: CloudDevice
 ) -> None:
-    """A device that does not hear of it wants another release, but runs the old one."""
+    """An offline device has a new target release, but runs the old one."""
     fleet.add_release(RECORDED_NEXT_RELEASE)
     await lobby.device.power_off()
     await _patch(caller, lobby, {"is_pinned_on__release": RECORDED_NEXT_RELEASE.id})
     await asyncio.sleep(0.01)
-    assert (lobby.should_run, lobby.runs) == (RECORDED_NEXT_RELEASE, RECORDED_RELEASE)
+    assert (lobby.target_release, lobby.running_release) == (
+        RECORDED_NEXT_RELEASE,
+        RECORDED_RELEASE,
+    )
 
 
 @pytest.mark.parametrize("number", [5, "5", [5], True])
-async def test_pin_on_a_release_of_nobody(
+async def test_pin_to_release_of_another_fleet(
     caller: Caller, lobby: CloudDevice, number: object
 ) -> None:
-    """A release must be one of the device's own fleet."""
+    """The release must belong to the fleet of the device."""
     answer = await _patch(caller, lobby, {"is_pinned_on__release": number})
     assert answer.status == 400
     assert answer.json.startswith("It is necessary that each release that is pinned")
@@ -132,7 +138,7 @@ async def test_pin_on_a_release_of_nobody(
 async def test_pin_on_a_failed_release(
     caller: Caller, fleet: Fleet, lobby: CloudDevice
 ) -> None:
-    """A release must have been built."""
+    """The release must be successful."""
     fleet.add_release(RECORDED_NEXT_RELEASE).status = "failed"
     answer = await _patch(
         caller, lobby, {"is_pinned_on__release": RECORDED_NEXT_RELEASE.id}
@@ -159,7 +165,7 @@ async def test_who_may_pin(
     device_status: int,
     fleet_status: int,
 ) -> None:
-    """Who only reads pins nothing, and a device pins no fleet."""
+    """A token with read access cannot pin, and a device cannot pin its fleet."""
     token = cloud.add_token(kind, actor=lobby.actor)
     body: dict[str, object] = {"is_pinned_on__release": RECORDED_RELEASE.id}
     assert (await _patch(caller, lobby, body, token)).status == device_status
@@ -170,21 +176,21 @@ async def test_who_may_pin(
 async def test_devices_of_others(
     caller: Caller, cloud: CloudServer, lobby: CloudDevice
 ) -> None:
-    """A device that somebody does not see is not changed, which nobody says."""
+    """A write to a device of another account changes nothing, and is not reported."""
     token = cloud.add_token(fleet_ids=set())
     answer = await _patch(caller, lobby, {"device_name": "stolen"}, token)
     assert (answer.status, lobby.device.name) == (200, "kiosk-lobby")
 
 
 async def test_name_and_note(caller: Caller, lobby: CloudDevice) -> None:
-    """A device can be renamed, and have a note."""
+    """The name and the note of a device can be changed."""
     body: dict[str, object] = {"device_name": "kiosk-bar", "note": "second floor"}
     await _patch(caller, lobby, body)
     assert await caller.row("device_name,note") == body
 
 
 async def test_refused_name(caller: Caller, lobby: CloudDevice) -> None:
-    """A name is one line; when one field is refused, all are."""
+    """A name is a single line. If one field is rejected, none is changed."""
     body: dict[str, object] = {"note": "new", "device_name": "two\nlines"}
     answer = await _patch(caller, lobby, body)
     assert (answer.status, answer.json) == (
@@ -211,14 +217,14 @@ async def test_fields_of_balena_cloud(
     body: dict[str, object],
     status: int,
 ) -> None:
-    """Only balenaCloud has public URLs and places; what is unknown fails without a word."""
+    """Only balenaCloud has public URLs and custom locations. Unknown fields are a server error."""
     caller.cloud.is_balena_cloud = is_balena_cloud
     answer = await _patch(caller, lobby, body)
     assert (answer.status, answer.text) == (status, "")
 
 
 async def test_public_url(caller: Caller, lobby: CloudDevice) -> None:
-    """A public URL is switched on until it is switched off."""
+    """A public URL stays enabled until it is disabled."""
     caller.cloud.is_balena_cloud = True
     await _patch(caller, lobby, {"is_web_accessible": True})
     assert (await caller.row("is_web_accessible"))["is_web_accessible"] is True
@@ -239,7 +245,7 @@ async def test_move(caller: Caller, cloud: CloudServer, lobby: CloudDevice) -> N
 
 
 async def test_pin_of_a_fleet(caller: Caller, fleet: Fleet, lobby: CloudDevice) -> None:
-    """A fleet that is pinned takes its devices along, and stays when a release comes."""
+    """Pinning a fleet also sets the target of its devices, and a new release does not change it."""
     fleet.add_release(RECORDED_NEXT_RELEASE)
     body: dict[str, object] = {
         "should_be_running__release": RECORDED_NEXT_RELEASE.id,
@@ -247,13 +253,13 @@ async def test_pin_of_a_fleet(caller: Caller, fleet: Fleet, lobby: CloudDevice) 
     }
     assert (await _patch(caller, fleet, body)).status == 200
     await asyncio.sleep(0.01)
-    assert lobby.runs == RECORDED_NEXT_RELEASE
+    assert lobby.running_release == RECORDED_NEXT_RELEASE
     caller.cloud.release(fleet, Release("d" * 40))
     assert fleet.release == RECORDED_NEXT_RELEASE
 
 
 async def test_fleet_that_tracks_again(caller: Caller, fleet: Fleet) -> None:
-    """A fleet that tracks the latest release runs the next one, not the last one."""
+    """A fleet that tracks the latest release again gets the next release, not the last one."""
     fleet.tracks_latest = False
     caller.cloud.release(fleet, RECORDED_NEXT_RELEASE)
     await _patch(caller, fleet, {"should_track_latest_release": True})
@@ -263,7 +269,7 @@ async def test_fleet_that_tracks_again(caller: Caller, fleet: Fleet) -> None:
 
 
 async def test_fleet_on_a_foreign_release(caller: Caller, fleet: Fleet) -> None:
-    """A fleet runs only its own releases."""
+    """A fleet can only target its own releases."""
     answer = await _patch(caller, fleet, {"should_be_running__release": 5})
     assert answer.status == 400
     assert answer.json.startswith("It is necessary that each release that should be")
@@ -273,7 +279,7 @@ async def test_fleet_on_a_foreign_release(caller: Caller, fleet: Fleet) -> None:
 async def test_bodies_that_are_no_objects(
     caller: Caller, lobby: CloudDevice, body: str
 ) -> None:
-    """What is no object is refused."""
+    """A body that is not an object is refused."""
     headers = {"Authorization": f"Bearer {caller.token}"}
     url = f"{caller.cloud.url}/v7/device({lobby.id})"
     async with caller.session.patch(url, data=body, headers=headers) as answer:

@@ -60,7 +60,7 @@ async def test_record(
     hass = await started(home_assistant)
     retired = world.cloud.add_fleet("retired")
     await add_entries(hass, world)
-    await home_assistant.calm()
+    await home_assistant.wait_until_idle()
     change_as_user(hass)
     world.cloud.remove_fleet(retired)
     hass = await restarted(home_assistant)
@@ -107,7 +107,7 @@ async def started(home_assistant: RestartableHomeAssistant) -> HomeAssistant:
 
 async def restarted(home_assistant: RestartableHomeAssistant) -> HomeAssistant:
     """Restart Home Assistant."""
-    await home_assistant.calm()
+    await home_assistant.wait_until_idle()
     await home_assistant.stop()
     return await started(home_assistant)
 

@@ -9,22 +9,18 @@ from pytest_homeassistant_custom_component.common import async_capture_events
 
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
 from simulator import Device
 from tests.long_life.home_assistant import RestartableHomeAssistant
 
-from .conftest import AUTOMATIONS, EXPECTED, REGISTRIES, Load
+from .conftest import AUTOMATIONS, EXPECTED, NEEDS_RECORDED_RELEASE, REGISTRIES, Load
 from .surface import surface
 from .view import as_json, new_entities, view
 from .world import MAIN_APP, NEXT, World
 
-pytestmark = pytest.mark.skipif(
-    "PARENT_DEVICE" not in er.EntityNamePart.__members__,
-    reason="Home Assistant 2026.10 stored the recording, and an older one names otherwise",
-)
+pytestmark = NEEDS_RECORDED_RELEASE
 
-type Happening = Callable[[HomeAssistant, Device], Awaitable[None]]
+type LocalEvent = Callable[[HomeAssistant, Device], Awaitable[None]]
 
 
 def expected() -> dict[str, Any]:
@@ -69,7 +65,7 @@ async def automated(
     """Return Home Assistant with the recorded automations."""
     config = {"automation": json.loads(AUTOMATIONS.read_text())}
     assert await async_setup_component(upgraded, "automation", config)
-    await home_assistant.calm()
+    await home_assistant.wait_until_idle()
     return upgraded
 
 
@@ -124,13 +120,13 @@ async def went_offline(hass: HomeAssistant, device: Device) -> None:
     await device.power_off()
 
 
-async def happen(
-    home_assistant: RestartableHomeAssistant, world: World, *happenings: Happening
+async def trigger_events(
+    home_assistant: RestartableHomeAssistant, world: World, *local_events: LocalEvent
 ) -> None:
     """Trigger events of the local device, and poll after each."""
     assert home_assistant.hass is not None
-    for happening in happenings:
-        await happening(home_assistant.hass, world.device)
+    for local_event in local_events:
+        await local_event(home_assistant.hass, world.device)
         await home_assistant.pass_time(16)
 
 
@@ -139,7 +135,7 @@ async def test_triggers(
     automated: HomeAssistant, home_assistant: RestartableHomeAssistant, world: World
 ) -> None:
     """An event of the recorded device triggers only the recorded automation for it."""
-    happenings = (
+    local_events = (
         vpn_lost,
         vpn_restored,
         went_offline,
@@ -151,20 +147,20 @@ async def test_triggers(
         refused_by_lock,
     )
     fired = {}
-    for happening in happenings:
+    for local_event in local_events:
         events = async_capture_events(automated, "triggered")
-        await happen(home_assistant, world, happening)
-        fired[happening.__name__] = [event.data["by"] for event in events]
+        await trigger_events(home_assistant, world, local_event)
+        fired[local_event.__name__] = [event.data["by"] for event in events]
     assert fired == {name: [name] for name in fired}
 
 
-def passed(events: list[Event]) -> set[str]:
+def met_conditions(events: list[Event]) -> set[str]:
     """Return the conditions of the automations that ran."""
     return {event.data["condition"] for event in events}
 
 
 @pytest.mark.parametrize(
-    ("happenings", "true"),
+    ("local_events", "true"),
     [
         ([], {"is_online", "is_service_running", "is_vpn_connected"}),
         (
@@ -177,12 +173,12 @@ async def test_conditions(
     automated: HomeAssistant,
     home_assistant: RestartableHomeAssistant,
     world: World,
-    happenings: list[Happening],
+    local_events: list[LocalEvent],
     true: set[str],
 ) -> None:
     """Of the recorded automations with conditions, those with a true condition run."""
-    await happen(home_assistant, world, *happenings)
+    await trigger_events(home_assistant, world, *local_events)
     events = async_capture_events(automated, "passed")
     automated.bus.async_fire("ask")
-    await home_assistant.calm()
-    assert passed(events) == true
+    await home_assistant.wait_until_idle()
+    assert met_conditions(events) == true

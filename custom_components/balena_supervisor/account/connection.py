@@ -12,7 +12,7 @@ from homeassistant.core import HomeAssistant
 
 from ..client import BalenaCloud
 from ..const import CONF_CA_CERTIFICATE
-from ..session import async_get_session
+from ..session import async_get_session, async_get_stream_session
 
 
 async def async_open_account(
@@ -26,8 +26,14 @@ async def async_open_account(
     if data[CONF_VERIFY_SSL] and (authority := data.get(CONF_CA_CERTIFICATE)):
         # Loading certificates blocks.
         context = await hass.async_add_executor_job(_create_ssl_context, authority)
-    session = async_get_session(hass, data[CONF_VERIFY_SSL])
-    return BalenaCloud(data[CONF_URL], data[CONF_TOKEN], session, ssl=context)
+    verify_ssl = data[CONF_VERIFY_SSL]
+    return BalenaCloud(
+        data[CONF_URL],
+        data[CONF_TOKEN],
+        async_get_session(hass, verify_ssl),
+        ssl=context,
+        stream_session=async_get_stream_session(hass, verify_ssl),
+    )
 
 
 def token_expiry(token: str) -> datetime | None:

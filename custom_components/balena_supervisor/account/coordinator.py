@@ -1,7 +1,8 @@
 """Coordinator of an account: one poll for all devices of its chosen fleets."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import partial
 from time import monotonic
 from typing import override
 
@@ -43,10 +44,13 @@ from ..device.environment import Environment
 from ..device.poll_statistics import PollStatistics
 from ..device.reauthentication import Reauthentication
 from ..exceptions import translate_account_error
+from .details import AccountDetails
 from .device import AccountDeviceCoordinator
 from .devices import AccountDevices
 from .fleet import FleetRegistry, FleetState, fleet_state_from_devices
+from .fleet_pins import FleetPins
 from .issues import AccountIssues
+from .logs import AccountLogs, AccountLogSource
 from .supervisor_polls import SupervisorPolls
 from .token import TokenChecker
 
@@ -70,9 +74,14 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self.has_dashboard = (
             URL(entry.data[CONF_URL]).host == URL(BALENA_CLOUD_URL).host
         )
-        self.devices = AccountDevices(hass, entry, self._create_device)
+        log_source = AccountLogSource(hass, entry, cloud)
+        self.devices = AccountDevices(
+            hass,
+            entry,
+            partial(AccountDeviceCoordinator, self),
+            lambda coordinator: AccountLogs(coordinator, log_source),
+        )
         self.fleets = FleetRegistry(hass, entry, has_dashboard=self.has_dashboard)
-        self.mac_address_counts: Counter[str] = Counter()
         self.poll_statistics = PollStatistics()
         self._fleets_due = 0.0
         self._is_recount_due = True
@@ -80,12 +89,16 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self._fleets_with_devices: set[int] = set()
         # Devices whose Supervisors are read regularly.
         self._regularly_read: list[AccountDeviceCoordinator] = []
-        self._supervisor_polls = SupervisorPolls(
+        self.supervisor_polls = SupervisorPolls(
             hass, entry, lambda: bool(cloud.remaining_backoff)
         )
         self._reauthentication = Reauthentication(hass, entry)
-        self._token = TokenChecker(entry, cloud, self._reauthentication)
-        # Fleets that lost all devices while the list of fleets could not be read.
+        self.token = TokenChecker(entry, cloud, self._reauthentication)
+        self.pins = FleetPins(
+            cloud, self.fleets, self.token.async_check, self._refresh_with_fleets
+        )
+        self.details = AccountDetails(self)
+        # Fleets that perhaps only seem to have no devices any more.
         self._unconfirmed_fleets: set[int] = set()
 
     @property
@@ -118,22 +131,8 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         return [
             self.devices.by_id[coordinator.device_id]
             for coordinator in self.devices.coordinators.values()
-            if coordinator.fleet_id == fleet_id
+            if coordinator.row.fleet_id == fleet_id
         ]
-
-    def device_id(self, uuid: str) -> str:
-        """Return the id of a device in identifiers. Another account may have the same device."""
-        return f"{self.entry.unique_id}_{uuid}"
-
-    @callback
-    def async_read_supervisor_now(self, device: AccountDeviceCoordinator) -> None:
-        """Read the Supervisor of a device in the background."""
-        self._supervisor_polls.async_read_immediately(device)
-
-    @callback
-    def async_read_supervisor_later(self, device: AccountDeviceCoordinator) -> None:
-        """Read the Supervisor of a device when the balena API allows requests again."""
-        self._supervisor_polls.enqueue(device)
 
     @callback
     def async_poll_soon(self) -> None:
@@ -148,18 +147,15 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         """Count the devices of the fleets with the next poll."""
         self._is_recount_due = True
 
-    async def async_check_token(self) -> HomeAssistantError | None:
-        """Return an error if the token of the account is refused."""
-        return await self._token.async_check()
+    async def _refresh_with_fleets(self) -> None:
+        self._fleets_due = 0.0
+        await self.async_request_refresh()
 
     @override
     async def async_shutdown(self) -> None:
         """Stop polling, and stop all devices."""
         await super().async_shutdown()
         await self.devices.shutdown()
-
-    def _create_device(self, row: DeviceRow) -> AccountDeviceCoordinator:
-        return AccountDeviceCoordinator(self, row)
 
     @override
     async def _async_setup(self) -> None:
@@ -213,7 +209,10 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             for fleet_id in self.fleet_ids
             if fleet_id in self.fleets.fleets
             and fleet_id not in self._unconfirmed_fleets
+            # Devices that may only be missing from the list are not removed.
+            and self.cloud.is_list_complete
         }
+        await self.details.read_tags_of_new_devices(rows)
         if await self.devices.update(
             rows,
             requested_at,
@@ -227,8 +226,9 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         ]
         self.update_interval = ACCOUNT_BUSY_INTERVAL if urgent else ACCOUNT_INTERVAL
         states = self._count() if self._is_recount_due else self.data
-        due = [device for device in self._regularly_read if device.is_read_due]
-        self._supervisor_polls.async_start_reads((*urgent, *due))
+        due = [device for device in self._regularly_read if device.report.is_due]
+        self.supervisor_polls.async_start_reads((*urgent, *due))
+        self.details.async_start_reads(states)
         return states
 
     @callback
@@ -287,7 +287,12 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             self._unconfirmed_fleets = lost
             return False
         self._fleets_due = monotonic() + DETAILS_INTERVAL.total_seconds()
-        self._unconfirmed_fleets = set()
+        # A list without devices is no proof that a fleet has none.
+        self._unconfirmed_fleets = {
+            fleet.id
+            for fleet in fleets
+            if fleet.device_count and fleet.id not in fleets_with_devices
+        }
         self.async_schedule_recount()
         self._fleets_with_devices = fleets_with_devices
         self.fleets.update(fleets, self.fleet_ids)
@@ -315,7 +320,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         by_fleet: defaultdict[int, list[AccountDeviceCoordinator]] = defaultdict(list)
         for uuid, device in self.devices.coordinators.items():
             if uuid not in self.devices.missing:
-                by_fleet[device.fleet_id].append(device)
+                by_fleet[device.row.fleet_id].append(device)
         self._regularly_read = [
             device
             for devices in by_fleet.values()
@@ -323,7 +328,11 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         ]
         return {
             fleet_id: (
-                _fleet_state(fleet, by_fleet[fleet_id])
+                _fleet_state(
+                    fleet,
+                    by_fleet[fleet_id],
+                    has_services=self.entry.options[CONF_SERVICES],
+                )
                 if (fleet := self.fleets.fleets.get(fleet_id)) is not None
                 else FleetState()
             )
@@ -341,8 +350,15 @@ def _devices_to_read(
     return [device for device in devices if device.data.update_failed][:SMALL_FLEET]
 
 
-def _fleet_state(fleet: Fleet, devices: list[AccountDeviceCoordinator]) -> FleetState:
+def _fleet_state(
+    fleet: Fleet, devices: list[AccountDeviceCoordinator], *, has_services: bool
+) -> FleetState:
     # The devices report a new release before the fleets are read again.
-    tracked = (device.tracked_release for device in devices)
+    tracked = (device.row.tracked_release for device in devices)
     release = next((release for release in tracked if release), fleet.release)
-    return fleet_state_from_devices((device.data for device in devices), release)
+    return fleet_state_from_devices(
+        fleet,
+        (device.data for device in devices),
+        release,
+        has_services=has_services,
+    )

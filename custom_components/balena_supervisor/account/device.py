@@ -1,10 +1,7 @@
 """Coordinator of a device of an account: its row and the report of its Supervisor."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
-from math import inf
 from time import monotonic
 from typing import Final, Protocol, override
 
@@ -21,30 +18,37 @@ from ..client import (
     Endpoint,
     RateLimited,
     Reason,
-    Release,
     TokenRefused,
     parse_version,
 )
-from ..const import DETAILS_INTERVAL, DOMAIN, LOGGER
+from ..const import CONF_AREA_TAG, CONF_DETAILS, DOMAIN, LOGGER
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
-from ..device.identity import normalize_mac
 from ..device.reader import SupervisorReader
 from ..device.state import DeviceState
 from ..exceptions import translate_error
+from .connectivity import online_again_at
 from .fleet import FleetRegistry
-from .state import online_again_at, state_from_account
-from .tags import CloudTags
+from .public_url import CloudPublicUrl
+from .releases import AccountDeviceReleases, FleetReleases
+from .state import state_from_account
+from .supervisor_polls import SupervisorPolls
+from .supervisor_report import SupervisorReport
+from .tags import AccountTags, CloudTags
+from .token import TokenChecker
 
 # Rows contain what these endpoints answer.
 _IN_ROWS: Final = frozenset(
     {Endpoint.DEVICE_INFO, Endpoint.DEVICE_NAME, Endpoint.VERSION}
 )
-# A change reaches the balena API some seconds after it happened.
-_FRESH_TIME: Final = 12.0
-# A report of a Supervisor is not shown for longer than this.
-_VALID_TIME: Final = 2 * DETAILS_INTERVAL.total_seconds()
+
+
+class Details(Protocol):
+    """What the account knows of its devices that seldom changes."""
+
+    releases: FleetReleases
+    tags: AccountTags
 
 
 class AccountContext(Protocol):
@@ -52,24 +56,13 @@ class AccountContext(Protocol):
 
     hass: HomeAssistant
     cloud: BalenaCloud
+    details: Details
     entry: BalenaConfigEntry
     environment: Environment
     fleets: FleetRegistry
     has_dashboard: bool
-    # How many devices of the account report each normalized MAC address.
-    mac_address_counts: Counter[str]
-
-    def device_id(self, uuid: str) -> str:
-        """Return the id of a device in identifiers and unique ids."""
-        ...
-
-    def async_read_supervisor_now(self, device: AccountDeviceCoordinator) -> None:
-        """Read the Supervisor of a device in the background."""
-        ...
-
-    def async_read_supervisor_later(self, device: AccountDeviceCoordinator) -> None:
-        """Read the Supervisor of a device when the balena API allows requests again."""
-        ...
+    supervisor_polls: SupervisorPolls
+    token: TokenChecker
 
     def async_poll_soon(self) -> None:
         """Poll the account soon."""
@@ -83,49 +76,13 @@ class AccountContext(Protocol):
         """Poll the account."""
         ...
 
-    async def async_check_token(self) -> HomeAssistantError | None:
-        """Return an error if the token of the account is refused."""
-        ...
-
-
-class SupervisorReport:
-    """The last report of a Supervisor.
-
-    For some seconds it is fresher than the row of the balena API. Later it is used only
-    for what the row does not contain.
-    """
-
-    def __init__(self) -> None:
-        """Start without a report."""
-        self.state: DeviceState | None = None
-        self._fresh_until = 0.0
-        self._valid_until = 0.0
-
-    def set(self, state: DeviceState, requested_at: float) -> None:
-        """Store a report, and when it was requested."""
-        self.state = state
-        self._fresh_until = requested_at + _FRESH_TIME
-        self._valid_until = requested_at + _VALID_TIME
-
-    def state_at(self, moment: float) -> DeviceState | None:
-        """Return the report, or None if it is too old."""
-        return self.state if moment < self._valid_until else None
-
-    def is_fresh_at(self, moment: float) -> bool:
-        """Return whether the report is fresher than a row that was requested then."""
-        return moment < self._fresh_until
-
-    def next_change(self, moment: float) -> float:
-        """Return when the report stops to be fresh or valid."""
-        ends = (self._fresh_until, self._valid_until)
-        return min((end for end in ends if moment < end), default=inf)
-
 
 class AccountDeviceCoordinator(DeviceCoordinator):
     """Holds the state of a device of an account. The account passes it each new row."""
 
     is_in_fleet = True
-    supports_logs = False
+    # The balena API may be away, and not the device.
+    is_offline_after_failed_poll = False
 
     def __init__(self, account: AccountContext, row: DeviceRow) -> None:
         """Prepare for rows."""
@@ -134,39 +91,38 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             account.hass,
             None,
             row.name or row.uuid,
-            device_id=account.device_id(row.uuid),
+            # Another account may have the same device.
+            device_id=f"{account.entry.unique_id}_{row.uuid}",
             entry_id=account.entry.entry_id,
             environment=account.environment,
             options=account.entry.options,
             supervisor=account.cloud.supervisor(row.uuid),
         )
         self._account = account
+        self.has_details = account.entry.options[CONF_DETAILS]
         self.reader = SupervisorReader(
             self.supervisor, self.name, app_id=row.fleet_id, skipped_endpoints=_IN_ROWS
         )
-        self._mac_addresses: list[str] = []
-        self.tags = CloudTags(account.cloud, row.id)
-        self._read_due = 0.0
+        self.tags = CloudTags(account.cloud, row.id, account.details.tags)
+        self.public_url = CloudPublicUrl(account.cloud, row)
+        self.releases = AccountDeviceReleases(
+            account.cloud, account.details.releases, lambda: self.row
+        )
         self._read_lock = asyncio.Lock()
-        self._report = SupervisorReport()
-        self._row = row
+        self.report = SupervisorReport()
+        self.row = row
         self._row_requested_at = 0.0
         self._valid_until = 0.0
 
     @property
     @override
     def device_name(self) -> str:
-        return self._row.name or self._row.uuid[:7]
+        return self.row.name or self.row.uuid[:7]
 
     @property
     @override
     def uuid(self) -> str:
-        return self._row.uuid
-
-    @property
-    def fleet_id(self) -> int:
-        """The id of the fleet of the device."""
-        return self._row.fleet_id
+        return self.row.uuid
 
     @property
     @override
@@ -174,19 +130,14 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         return self.uuid == self.environment.device_uuid
 
     @property
-    @override
-    def is_online(self) -> bool | None:
-        return self.data.online if self.last_update_success else None
-
-    @property
     def is_reachable(self) -> bool:
         """Whether the balena API can pass requests to the Supervisor."""
-        return self._row.is_connected_to_vpn is not False
+        return self.row.is_connected_to_vpn is not False
 
     @property
     @override
     def reports_services(self) -> bool:
-        return self._row.images is not None
+        return self.row.images is not None
 
     @property
     @override
@@ -202,25 +153,11 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         error = DeviceOffline("It is not connected to balena", Reason.DISCONNECTED)
         return translate_error(HomeAssistantError, error, self.device_name)
 
-    @property
-    def tracked_release(self) -> Release | None:
-        """The release that the fleet tracks, or None if the device is pinned to another."""
-        return None if self._row.is_pinned else self._row.target_release
-
-    @property
-    def is_read_due(self) -> bool:
-        """Whether the Supervisor was not read for a while."""
-        return monotonic() >= self._read_due
-
-    @override
-    def is_shared_mac_address(self, mac_address: str) -> bool:
-        return self._account.mac_address_counts[mac_address] > 1
-
     def is_current(self, row: DeviceRow, requested_at: float) -> bool:
         """Return whether the state is made of this row and is still valid."""
         return (
-            row is self._row
-            and not self.reboot.is_active
+            row is self.row
+            and not self.expected_outage.is_active
             and not self.history.services.is_undecided
             and requested_at < self._valid_until
         )
@@ -229,29 +166,15 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     def async_update_row(self, row: DeviceRow, requested_at: float) -> None:
         """Update the state from a new row. `requested_at` is when the row was requested."""
         was_reachable = self.is_reachable
-        self._row = row
-        self._count_mac_addresses(row.mac_addresses)
+        self.row = row
+        self._async_learn_interfaces(row.mac_addresses)
         self._row_requested_at = requested_at
         self.supervisor.version = parse_version(row.supervisor_version)
         if not self.is_reachable:
-            self._report.state = None
-            self._read_due = 0.0
+            self.report.clear()
             if was_reachable:
-                self.reboot.expect_if_applying(self.data)
-        self._update_state()
-
-    @override
-    async def async_shutdown(self) -> None:
-        """Stop updates of the state."""
-        await super().async_shutdown()
-        self._count_mac_addresses(())
-
-    def _count_mac_addresses(self, addresses: Iterable[str]) -> None:
-        normalized = [normalize_mac(address) for address in addresses]
-        if normalized != self._mac_addresses:
-            self._account.mac_address_counts.subtract(self._mac_addresses)
-            self._account.mac_address_counts.update(normalized)
-            self._mac_addresses = normalized
+                self.expected_outage.expect_if_applying(self.data)
+        self.async_update_state()
 
     @callback
     def async_set_available(self, *, is_available: bool) -> None:
@@ -262,7 +185,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
 
     async def async_read_supervisor(self) -> None:
         """Read the Supervisor for what the row does not contain."""
-        self._read_due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        self.report.start_read()
         if not self.is_reachable or self._shutdown_requested:
             return
         try:
@@ -270,15 +193,15 @@ class AccountDeviceCoordinator(DeviceCoordinator):
                 requested_at = monotonic()
                 state = await self.reader.read()
         except RateLimited:
-            self._read_due = 0.0
-            self._account.async_read_supervisor_later(self)
+            self.report.expire()
+            self._account.supervisor_polls.enqueue(self)
             return
         except BalenaError as err:
             LOGGER.debug("Reading the Supervisor of %s failed: %s", self.name, err)
             await self.async_handle_auth_error(err)
             return
-        self._report.set(state, requested_at)
-        self._update_state()
+        self.report.set(state, requested_at)
+        self.async_update_state()
 
     @override
     async def async_renew_key(self) -> None:
@@ -289,7 +212,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     async def async_refresh_after_command(self) -> None:
         # The caller of a command does not wait for this.
         if not self._shutdown_requested:
-            self._account.async_read_supervisor_now(self)
+            self._account.supervisor_polls.async_read_immediately(self)
 
     @override
     async def async_request_refresh(self) -> None:
@@ -301,7 +224,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self, error: BalenaError
     ) -> HomeAssistantError | None:
         if isinstance(error, TokenRefused | AuthenticationFailed):
-            return await self._account.async_check_token()
+            return await self._account.token.async_check(self.device_name)
         return None
 
     @callback
@@ -310,8 +233,15 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         super().async_poll_often()
         self._account.async_poll_soon()
 
+    def _suggested_area(self, state: DeviceState) -> str | None:
+        """Return the area that a tag suggests. Home Assistant uses it for a device that is new."""
+        if self.registry.device_entry_id:
+            return None
+        name = self._account.entry.options.get(CONF_AREA_TAG, "")
+        return (state.details.tags or {}).get(name) or None
+
     @callback
-    def _update_state(self) -> None:
+    def async_update_state(self) -> None:
         """Combine row and report into a state, and show it if it changed."""
         if self._shutdown_requested:
             return
@@ -319,13 +249,14 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         requested_at = self._row_requested_at
         now = dt_util.utcnow()
         state = state_from_account(
-            self._row,
-            self._account.fleets.name(self.fleet_id),
-            self._report.state_at(requested_at),
+            self.row,
+            self._account.fleets.name(self.row.fleet_id),
+            self.report.state_at(requested_at),
             now=now,
-            is_fresh=self._report.is_fresh_at(requested_at),
+            is_fresh=self.report.is_fresh_at(requested_at),
+            tags=self._account.details.tags.of(self.uuid),
         )
-        status = self.reboot.update(is_reachable=self.is_reachable)
+        status = self.expected_outage.update(is_reachable=self.is_reachable)
         if status is not None:
             state = replace(
                 state, online=state.online and self.is_reachable, status=status
@@ -337,15 +268,18 @@ class AccountDeviceCoordinator(DeviceCoordinator):
             self.uuid,
             has_dashboard=self._account.has_dashboard,
         )
-        fleet_entry_id = self._account.fleets.registry_id(self.fleet_id)
+        area = self._suggested_area(state)
+        if area is not None:
+            info["suggested_area"] = area
+        fleet_entry_id = self._account.fleets.registry_id(self.row.fleet_id)
         if fleet_entry_id is not None:
             info["via_device_id"] = fleet_entry_id
         if not self._async_register(info, state):
             return
         self.async_show(state)
-        self._valid_until = self._report.next_change(requested_at)
-        again_at = online_again_at(self._row)
+        self._valid_until = self.report.next_change(requested_at)
+        again_at = online_again_at(self.row)
         if again_at is not None and again_at > now:
-            seconds = (again_at - now).total_seconds()
-            self._valid_until = min(self._valid_until, monotonic() + seconds)
+            # Home Assistant may start before its clock is set.
+            self._valid_until = requested_at
         self._account.async_schedule_recount()

@@ -13,6 +13,7 @@ from ..client import DeviceRow, iterate_cooperatively
 from ..const import DOMAIN
 from ..device.entry import BalenaConfigEntry, BalenaDevice
 from ..device.history import async_delete_history
+from ..device.logs import DeviceLogs
 from .device import AccountDeviceCoordinator
 
 # Devices whose entities are added before the event loop runs something else.
@@ -36,13 +37,15 @@ class AccountDevices:
         hass: HomeAssistant,
         entry: BalenaConfigEntry,
         create: Callable[[DeviceRow], AccountDeviceCoordinator],
+        create_logs: Callable[[AccountDeviceCoordinator], DeviceLogs],
     ) -> None:
-        """Start without devices. `create` returns the coordinator of a new device."""
+        """Start without devices. The functions return the parts of a new device."""
         self.by_id: dict[str, BalenaDevice] = {}
         # The uuids of devices that the last poll missed.
         self.missing: set[str] = set()
         self._by_uuid: dict[str, AccountDeviceCoordinator] = {}
         self._create = create
+        self._create_logs = create_logs
         self._entry = entry
         self._hass = hass
         self._is_first_update = True
@@ -74,7 +77,8 @@ class AccountDevices:
             coordinator = self._by_uuid.get(row.uuid)
             if coordinator is None:
                 coordinator = self._by_uuid[row.uuid] = self._create(row)
-                device = BalenaDevice.create(coordinator)
+                logs = self._create_logs(coordinator)
+                device = BalenaDevice.create(coordinator, logs)
                 self.by_id[device.device_id] = device
                 new.append(device)
             if is_full_update or not coordinator.is_current(row, requested_at):
@@ -124,6 +128,6 @@ class AccountDevices:
 
     async def _remove(self, coordinator: AccountDeviceCoordinator) -> None:
         del self._by_uuid[coordinator.uuid]
-        del self.by_id[coordinator.device_id]
+        self.by_id.pop(coordinator.device_id).logs.async_end()
         async_delete_history(self._hass, coordinator.device_id)
         await coordinator.async_shutdown()

@@ -1,5 +1,6 @@
 """A fleet of an account: its state and its device in the registry."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,36 +11,61 @@ from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
 from ..client import Fleet, Release
 from ..const import DASHBOARD_URL, MANUFACTURER
 from ..device.entry import BalenaConfigEntry, fleet_identifier
-from ..device.state import DeviceState, release_label
+from ..device.state import DeviceState, OverallStatus, release_label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetState:
     """Counts of the devices of a fleet. None means unknown.
 
-    `release` is the version of the release that the fleet tracks, or its short commit. A
-    device fails if its last update failed.
+    `target` is the release that the fleet tracks, and `release` its version or short commit.
+    `tracks_latest` is whether that is the latest release, not one that it is pinned to. A
+    device fails if its last update failed. `service_stopped` counts devices with a service that
+    stopped by itself; it is None without services.
     """
 
     devices: int | None = None
+    disconnected: int | None = None
     failing: int | None = None
     online: int | None = None
+    organization: str | None = None
+    reduced_functionality: int | None = None
     release: str | None = None
+    service_stopped: int | None = None
+    target: Release | None = None
+    tracks_latest: bool | None = None
     updating: int | None = None
 
 
 def fleet_state_from_devices(
-    devices: Iterable[DeviceState], release: Release | None
+    fleet: Fleet,
+    devices: Iterable[DeviceState],
+    release: Release | None,
+    *,
+    has_services: bool,
 ) -> FleetState:
     """Return the state of a fleet from the states of its devices and the release that it tracks."""
     states = list(devices)
+    statuses = Counter(state.overall_status for state in states)
     return FleetState(
         devices=len(states),
+        disconnected=statuses[OverallStatus.DISCONNECTED],
         failing=sum(state.update_failed is True for state in states),
         online=sum(state.online for state in states),
+        organization=fleet.organization,
+        reduced_functionality=statuses[OverallStatus.REDUCED_FUNCTIONALITY],
         release=release_label(release.commit, release.version) if release else None,
+        service_stopped=sum(map(_has_stopped_service, states))
+        if has_services
+        else None,
+        target=release,
+        tracks_latest=fleet.tracks_latest,
         updating=sum(state.is_updating for state in states),
     )
+
+
+def _has_stopped_service(state: DeviceState) -> bool:
+    return any(service.stopped_by_itself for service in state.services.values())
 
 
 class FleetRegistry:

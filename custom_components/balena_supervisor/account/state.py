@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from ..client import DeviceRow, InstalledImage, Vpn
@@ -14,7 +14,6 @@ from ..device.state import (
     UPDATE_STATUSES,
     DeviceDetails,
     DeviceState,
-    OverallStatus,
     ServiceKey,
     ServiceState,
     Status,
@@ -23,10 +22,8 @@ from ..device.state import (
     is_running_status,
     state_key,
 )
+from .connectivity import connectivity_of, is_device_online, is_vpn_disabled
 
-# balena detects within 15 minutes that a device does not poll any more.
-_HEARTBEAT_DELAY: Final = timedelta(minutes=16)
-_HEARTBEAT_ONLINE: Final = "online"
 _DOWNLOADED: Final = {UpdateStatus.DOWNLOADED, UpdateStatus.APPLYING}
 
 
@@ -37,6 +34,7 @@ def state_from_account(
     *,
     now: datetime,
     is_fresh: bool = False,
+    tags: Mapping[str, str] | None = None,
 ) -> DeviceState:
     """Return the state of a device from its row in the balena API.
 
@@ -45,26 +43,32 @@ def state_from_account(
     """
     pending = _is_pending(row)
     update_status = _update_status(row, pending, reported)
-    is_online = _is_online(row, now)
+    is_online = is_device_online(row, now)
     overall_status = state_key(row.overall_status) if row.overall_status else None
     state = DeviceState(
         online=is_online,
         apps={row.fleet_id: fleet},
+        connectivity=connectivity_of(row, is_online=is_online),
+        connectivity_changed_at=row.last_connectivity_event,
         cpu_temperature=row.cpu_temperature,
         cpu_usage=row.cpu_usage,
         details=DeviceDetails(
-            device_type=row.device_type,
             hostname=reported.details.hostname if reported else None,
+            model=row.device_type,
             name=row.name,
+            tags=tags,
         ),
         download_progress=(
             row.overall_progress if update_status == UpdateStatus.DOWNLOADING else None
         ),
         healthy=reported.healthy if reported else None,
         ip_addresses=row.ip_addresses,
-        last_seen=row.last_connectivity_event,
+        is_pinned=row.is_pinned,
+        location=row.location,
         mac_addresses=row.mac_addresses,
         memory_usage=_percentage(row.memory_usage, row.memory_total),
+        note=row.note,
+        os_variant=row.os_variant,
         os_version=row.os_version,
         overall_progress=row.overall_progress,
         overall_status=(
@@ -72,6 +76,8 @@ def state_from_account(
             if overall_status
             else None
         ),
+        public_address=row.public_address,
+        public_url_enabled=row.is_web_accessible,
         release=row.running_release.commit if row.running_release else None,
         release_version=row.running_release.version if row.running_release else None,
         services=_services(row, fleet),
@@ -80,6 +86,7 @@ def state_from_account(
         storage_usage=_percentage(row.storage_usage, row.storage_total),
         supervisor_version=row.supervisor_version,
         target_release=row.target_release.commit if row.target_release else None,
+        target_release_id=row.target_release.id if row.target_release else None,
         target_version=row.target_release.version if row.target_release else None,
         undervolted=row.is_undervolted,
         update_downloaded=_update_downloaded(row, update_status, reported),
@@ -89,7 +96,7 @@ def state_from_account(
         vpn=Vpn(
             enabled=(
                 False
-                if _is_vpn_disabled(row)
+                if is_vpn_disabled(row)
                 else reported.vpn.enabled
                 if reported and reported.vpn
                 else None
@@ -132,37 +139,11 @@ def _fresh_update_status(
     return reported.update_status
 
 
-def online_again_at(row: DeviceRow) -> datetime | None:
-    """Return when a device without VPN is online again if its heartbeat is online then."""
-    if row.is_online is not False or row.last_vpn_event is None:
-        return None
-    return row.last_vpn_event + _HEARTBEAT_DELAY
-
-
-def _is_online(row: DeviceRow, now: datetime) -> bool:
-    """Return whether a device is online. `row.is_online` is only the state of its VPN.
-
-    A VPN that drops may be a power cut, which the heartbeat shows 15 minutes later.
-    """
-    if row.is_online is not False:
-        return True
-    if row.heartbeat != _HEARTBEAT_ONLINE:
-        return False
-    moment = online_again_at(row)
-    return _is_vpn_disabled(row) or moment is None or now >= moment
-
-
-def _is_vpn_disabled(row: DeviceRow) -> bool:
-    """Return whether the VPN of a device is switched off by its configuration."""
-    return (
-        row.is_connected_to_vpn is False
-        and row.overall_status == OverallStatus.OPERATIONAL
-    )
-
-
 def _percentage(part: float | None, whole: float | None) -> float | None:
-    """Return a part of a whole in percent, rounded to one decimal."""
-    return round(100 * part / whole, 1) if part is not None and whole else None
+    """Return a part of a whole in percent, rounded to one decimal. None if it is no part."""
+    if part is None or not whole or not 0 <= 100 * part / whole <= 100:
+        return None
+    return round(100 * part / whole, 1)
 
 
 def _is_pending(row: DeviceRow) -> bool | None:

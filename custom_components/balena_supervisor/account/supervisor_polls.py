@@ -2,16 +2,44 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from homeassistant.core import HomeAssistant, callback
 
 from ..const import SMALL_FLEET
 from ..device.entry import BalenaConfigEntry
-from .device import AccountDeviceCoordinator
+from ..device.state import DeviceState
 
 # A Supervisor that hangs blocks only one of these workers.
 _WORKERS: Final = 4
+
+
+class PolledDevice(Protocol):
+    """The part of a device that is needed to read its Supervisor."""
+
+    @property
+    def data(self) -> DeviceState:
+        """The last known state of the device."""
+        ...
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the balena API can pass requests to the Supervisor."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The name of the device in task names."""
+        ...
+
+    @property
+    def uuid(self) -> str:
+        """The uuid of the device."""
+        ...
+
+    async def async_read_supervisor(self) -> None:
+        """Read the Supervisor."""
+        ...
 
 
 class SupervisorPolls:
@@ -31,24 +59,24 @@ class SupervisorPolls:
         self._hass = hass
         self._is_paused = is_paused
         # In the order of reading.
-        self._waiting: dict[str, AccountDeviceCoordinator] = {}
+        self._waiting: dict[str, PolledDevice] = {}
         self._workers: set[asyncio.Task[Any]] = set()
         self._immediate: set[asyncio.Task[Any]] = set()
 
     @callback
-    def async_read_immediately(self, device: AccountDeviceCoordinator) -> None:
+    def async_read_immediately(self, device: PolledDevice) -> None:
         """Read a Supervisor now. Of many at once, some wait for the next poll instead."""
         if len(self._immediate) < SMALL_FLEET:
             reading = device.async_read_supervisor()
             self._start(self._immediate, reading, f"{device.name} Supervisor")
 
     @callback
-    def enqueue(self, device: AccountDeviceCoordinator) -> None:
+    def enqueue(self, device: PolledDevice) -> None:
         """Read a Supervisor when a worker is free."""
         self._waiting.setdefault(device.uuid, device)
 
     @callback
-    def async_start_reads(self, devices: Iterable[AccountDeviceCoordinator]) -> None:
+    def async_start_reads(self, devices: Iterable[PolledDevice]) -> None:
         """Read the Supervisors of devices that can be reached, and those that wait."""
         for device in devices:
             if device.data.online and device.is_reachable:

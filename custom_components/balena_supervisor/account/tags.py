@@ -1,8 +1,48 @@
-"""Tags of a device of an account."""
+"""Tags of the devices of an account."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from time import monotonic
 
-from ..client import BalenaCloud
+from ..client import BalenaCloud, BalenaError
+from ..const import DETAILS_INTERVAL, LOGGER
+
+
+class AccountTags:
+    """The tags of all devices of the fleets of an account, which are read regularly."""
+
+    def __init__(self, cloud: BalenaCloud) -> None:
+        """Start without tags."""
+        self._cloud = cloud
+        self._due = 0.0
+        self._tags: Mapping[str, Mapping[str, str]] = {}
+
+    @property
+    def is_due(self) -> bool:
+        """Whether to read the tags."""
+        return monotonic() >= self._due
+
+    def expire(self) -> None:
+        """Read the tags with the next poll."""
+        self._due = 0.0
+
+    def of(self, uuid: str) -> Mapping[str, str] | None:
+        """Return the tags of a device, or None if none are known."""
+        return self._tags.get(uuid)
+
+    async def read(self, fleet_ids: Iterable[int]) -> set[str]:
+        """Read the tags. Returns the UUIDs of devices whose tags changed."""
+        self._due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        try:
+            tags = await self._cloud.tags_of_fleets(fleet_ids)
+        except BalenaError as err:
+            LOGGER.debug("Reading the tags failed: %s", err)
+            return set()
+        before, self._tags = self._tags, tags
+        return {
+            uuid
+            for uuid in before.keys() | tags.keys()
+            if before.get(uuid) != tags.get(uuid)
+        }
 
 
 class CloudTags:
@@ -10,9 +50,10 @@ class CloudTags:
 
     is_on_device = False
 
-    def __init__(self, cloud: BalenaCloud, row_id: int) -> None:
-        """Use the balena API. `row_id` is the number of the device there."""
+    def __init__(self, cloud: BalenaCloud, row_id: int, known: AccountTags) -> None:
+        """Use the balena API. `row_id` is the number of the device there, `known` what was read."""
         self._cloud = cloud
+        self._known = known
         self._row_id = row_id
 
     async def read(self) -> Mapping[str, str]:
@@ -22,3 +63,4 @@ class CloudTags:
     async def write(self, tags: Mapping[str, str]) -> None:
         """Set tags and keep the others. Raises BalenaError."""
         await self._cloud.set_tags(self._row_id, tags)
+        self._known.expire()

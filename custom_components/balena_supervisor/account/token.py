@@ -5,11 +5,11 @@ from time import monotonic
 
 from homeassistant.exceptions import HomeAssistantError
 
-from ..client import AuthenticationFailed, BalenaCloud, BalenaError
-from ..const import ACCOUNT_INTERVAL, LOGGER
+from ..client import AuthenticationFailed, BalenaCloud, BalenaError, CloudError
+from ..const import ACCOUNT_INTERVAL
 from ..device.entry import BalenaConfigEntry
 from ..device.reauthentication import Reauthentication
-from ..exceptions import translate_account_error
+from ..exceptions import translate_account_error, translate_error
 
 
 class TokenChecker:
@@ -26,31 +26,32 @@ class TokenChecker:
         self._entry = entry
         self._lock = asyncio.Lock()
         self._reauthentication = reauthentication
-        self._refusal: AuthenticationFailed | None = None
+        self._error: BalenaError | None = None
         self._valid_until = 0.0
 
-    async def async_check(self) -> HomeAssistantError | None:
-        """Return an error if the token is refused, or None.
+    async def async_check(self, device: str) -> HomeAssistantError | None:
+        """Return an error if the token is refused or cannot be checked, or None.
 
-        Many devices may be refused at once; one request answers them all.
+        `device` is the name of a device or fleet whose request was refused. Many devices
+        may be refused at once; one request answers them all.
         """
         async with self._lock:
             if monotonic() >= self._valid_until:
                 await self._check()
-        if self._refusal is None:
-            return None
-        return translate_account_error(
-            HomeAssistantError, self._refusal, self._entry.title
-        )
+            error = self._error
+        if isinstance(error, AuthenticationFailed):
+            return translate_account_error(HomeAssistantError, error, self._entry.title)
+        return translate_error(HomeAssistantError, error, device) if error else None
 
     async def _check(self) -> None:
-        self._refusal = None
+        self._error = None
         try:
             await self._cloud.whoami()
         except AuthenticationFailed as err:
-            self._refusal = err
+            self._error = err
             self._reauthentication.async_refused()
         except BalenaError as err:
-            LOGGER.debug("The token could not be checked: %s", err)
+            # The API may refuse a valid token for the same reason.
+            self._error = CloudError(f"The token could not be checked: {err}")
             return
         self._valid_until = monotonic() + ACCOUNT_INTERVAL.total_seconds()

@@ -1,7 +1,9 @@
 """Clients of the balena Supervisor API and of the balena API. They do not know Home Assistant."""
 
-from .cloud import BalenaCloud
-from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Release
+from .cloud import SERVICES_PER_QUERY, BalenaCloud
+from .cloud_logs import CloudLogs
+from .cloud_models import Actor, DeviceRow, Fleet, InstalledImage, Location, Release
+from .cloud_releases import CloudReleases
 from .endpoints import Capability, Endpoint, Version, parse_version
 from .errors import (
     AccessDenied,
@@ -56,6 +58,7 @@ from .transport import DirectTransport, Transport
 __all__ = [
     "API_KEY_PATTERN",
     "ENGINE_UNIT",
+    "SERVICES_PER_QUERY",
     "AccessDenied",
     "Actor",
     "App",
@@ -68,7 +71,9 @@ __all__ = [
     "Capability",
     "CertificateInvalid",
     "CloudError",
+    "CloudLogs",
     "CloudRateLimited",
+    "CloudReleases",
     "CommandTimeout",
     "ConnectionFailed",
     "ConnectionRefused",
@@ -87,6 +92,7 @@ __all__ = [
     "InstalledImage",
     "InvalidResponse",
     "JournalEntry",
+    "Location",
     "LockHolder",
     "LogLine",
     "NotFound",

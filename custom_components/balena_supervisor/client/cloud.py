@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import batched, count
 import logging
@@ -14,7 +15,16 @@ from aiohttp import ClientSession
 import orjson
 from yarl import URL
 
-from .cloud_models import Actor, DeviceRow, Fleet, parse_fleets, parse_tag_rows
+from .cloud_models import (
+    Actor,
+    DeviceRow,
+    Fleet,
+    parse_fleets,
+    parse_service_names,
+    parse_tag_rows,
+    parse_tagged_uuid,
+)
+from .cloud_releases import CloudReleases
 from .errors import (
     AuthenticationFailed,
     BadRequest,
@@ -49,11 +59,15 @@ MAX_ROWS: Final = 25_000
 PAGING_TIMEOUT: Final = 120.0
 # Keeps the URL shorter than 8 kB.
 _FLEETS_PER_QUERY: Final = 500
-# An openBalena that lacks optional fields may be updated meanwhile.
+SERVICES_PER_QUERY: Final = 200
+# In seconds. An openBalena that lacks optional fields may be updated meanwhile.
 _OPTIONAL_FIELDS_RETRY_INTERVAL: Final = 600.0
+# In seconds. openBalena never has the fields of balenaCloud, but an outage can look the same.
+_BALENA_CLOUD_FIELDS_RETRY_INTERVAL: Final = 86_400.0
 _FLEET_QUERY: Final = {
-    "$select": "id,uuid,app_name,slug,is_archived",
+    "$select": "id,uuid,app_name,slug,is_archived,should_track_latest_release",
     "$expand": (
+        "organization($select=name),"
         "is_for__device_type($select=name),"
         "should_be_running__release($select=id,commit,raw_version),"
         "owns__device/$count"
@@ -74,7 +88,11 @@ _DEVICE_FIELDS: Final = (
 # An older openBalena lacks some of these.
 _OPTIONAL_DEVICE_FIELDS: Final = (
     "update_status,last_connectivity_event,last_vpn_event,api_heartbeat_state,cpu_usage,cpu_temp,"
-    "memory_usage,memory_total,storage_usage,storage_total,is_undervolted"
+    "memory_usage,memory_total,storage_usage,storage_total,is_undervolted,os_variant,public_address,note"
+)
+# openBalena has no public URLs, and rejects queries of the others.
+_BALENA_CLOUD_DEVICE_FIELDS: Final = (
+    "is_web_accessible,latitude,longitude,custom_latitude,custom_longitude"
 )
 _DEVICE_EXPANSIONS: Final = (
     "is_of__device_type($select=name),"
@@ -112,17 +130,43 @@ class BalenaCloud:
         session: ClientSession,
         *,
         ssl: SSLContext | None = None,
+        stream_session: ClientSession | None = None,
     ) -> None:
-        """Initialize the client. `ssl` contains the certificate authority of an openBalena."""
+        """Initialize the client. `ssl` contains the certificate authority of an openBalena.
+
+        Logs use the connections of `stream_session`, so that other requests never wait for one.
+        """
         self._http = HttpClient(
             base_url, session, token, ssl=ssl, max_response_size=MAX_RESPONSE_SIZE
         )
         self._proxy_http = HttpClient(base_url, session, token, ssl=ssl)
-        self._required_fields_until = 0.0
+        self._device_fields = (
+            _DeviceFields(
+                f"{_DEVICE_FIELDS},{_OPTIONAL_DEVICE_FIELDS},{_BALENA_CLOUD_DEVICE_FIELDS}",
+                retry_interval=_BALENA_CLOUD_FIELDS_RETRY_INTERVAL,
+            ),
+            # Retry once, because another failure can look the same.
+            _DeviceFields(
+                f"{_DEVICE_FIELDS},{_OPTIONAL_DEVICE_FIELDS}",
+                retry_interval=_OPTIONAL_FIELDS_RETRY_INTERVAL,
+                attempts=2,
+            ),
+            _DeviceFields(_DEVICE_FIELDS),
+        )
+        self.releases = CloudReleases(self._query, self._command)
+        self.log_http = HttpClient(
+            base_url,
+            stream_session or session,
+            token,
+            ssl=ssl,
+            max_response_size=MAX_RESPONSE_SIZE,
+        )
         self.request_log = RequestLog()
         # Rows of the last query by their JSON.
         self._row_cache: Mapping[bytes, DeviceRow] = {}
         self._has_warned_of_repetition = False
+        # Whether nothing shows that the last list of devices lacks some.
+        self.is_list_complete = True
         self._throttle = Throttle()
 
     def supervisor(self, uuid: str) -> Supervisor:
@@ -167,7 +211,8 @@ class BalenaCloud:
         """Return all devices of the fleets, with one request per 1000 devices. GET /v7/device.
 
         `with_images` includes the images of their services. A row that has not changed since the last call is
-        the same object. A device of another fleet, or without id, UUID or fleet, is omitted.
+        the same object. A device of another fleet, or without id, UUID or fleet, is omitted. The call also sets
+        `is_list_complete`.
 
         Raises:
             InvalidResponse: The response is not from the balena API, or the list of devices does not end.
@@ -177,6 +222,7 @@ class BalenaCloud:
         rows: dict[str, DeviceRow] = {}
         deadline = monotonic() + PAGING_TIMEOUT
         pages = 0
+        is_complete = True
         for batch in batched(sorted(chosen), _FLEETS_PER_QUERY, strict=False):
             for skip in count(0, PAGE_SIZE):
                 if pages == MAX_PAGES or len(rows) > MAX_ROWS or monotonic() > deadline:
@@ -191,14 +237,18 @@ class BalenaCloud:
                     row = self._row_cache.get(key) or DeviceRow.from_json(
                         parse_object(data)
                     )
-                    if row is not None:
+                    if row is None:
+                        is_complete = False
+                    else:
                         cache[key] = rows[row.uuid] = row
                 if len(page) < PAGE_SIZE:
                     break
                 if len(rows) == known:
                     self._warn_of_repetition()
+                    is_complete = False
                     break
         self._row_cache = cache
+        self.is_list_complete = is_complete
         return tuple(row for row in rows.values() if row.fleet_id in chosen)
 
     async def check_devices(
@@ -208,6 +258,42 @@ class BalenaCloud:
         batch = tuple(sorted(fleet_ids)[:_FLEETS_PER_QUERY])
         if batch:
             await self._page(batch, 0, with_images=with_images, size=1)
+
+    async def tags_of_fleets(
+        self, fleet_ids: Iterable[int]
+    ) -> Mapping[str, Mapping[str, str]]:
+        """Return the tags of all devices of the fleets by UUID. GET /v7/device_tag.
+
+        A device without tags is omitted. One request is enough for 1000 tags.
+        """
+        rows: dict[str, list[object]] = {}
+        for batch in batched(sorted(fleet_ids), _FLEETS_PER_QUERY, strict=False):
+            fleets = ",".join(map(str, batch))
+            for skip in range(0, MAX_ROWS, PAGE_SIZE):
+                query = {
+                    "$select": "tag_key,value",
+                    "$expand": "device($select=uuid)",
+                    "$filter": f"device/any(d:d/belongs_to__application in ({fleets}))",
+                    "$orderby": "id asc",
+                    "$top": str(PAGE_SIZE),
+                    "$skip": str(skip),
+                }
+                page = await self._query("device_tag", query)
+                async for row in iterate_cooperatively(page):
+                    if (uuid := parse_tagged_uuid(row)) is not None:
+                        rows.setdefault(uuid, []).append(row)
+                if len(page) < PAGE_SIZE:
+                    break
+        return {uuid: parse_tag_rows(tags) for uuid, tags in rows.items()}
+
+    async def set_public_url(self, device_id: int, *, is_enabled: bool) -> None:
+        """Enable or disable the public URL of a device, on balenaCloud only. PATCH /v7/device.
+
+        Raises:
+            OutcomeUnknown: The request was sent, but no usable response arrived.
+        """
+        fields = {"is_web_accessible": is_enabled}
+        await self._command("PATCH", f"device({device_id})", fields)
 
     async def tags(self, device_id: int) -> Mapping[str, str]:
         """Return the tags of a device by name. GET /v7/device_tag."""
@@ -233,11 +319,17 @@ class BalenaCloud:
                 resource = f"device_tag(device={device_id},tag_key='{quoted}')"
                 await self._command("PATCH", resource, {"value": value})
 
+    async def service_names(self, service_ids: Iterable[int]) -> Mapping[int, str]:
+        """Return the names of services by id, at most 200. GET /v7/service."""
+        ids = ",".join(map(str, sorted(service_ids)[:SERVICES_PER_QUERY]))
+        query = {"$select": "id,service_name", "$filter": f"id in ({ids})"}
+        return parse_service_names(await self._query("service", query))
+
     async def _command(self, method: str, resource: str, json: JsonObject) -> None:
         response = await self._http.request(
             method, f"/v7/{resource}", json=json, timeout=READ_TIMEOUT, is_command=True
         )
-        if error := _error_from_cloud_response(response, is_command=True):
+        if error := error_from_cloud_response(response, is_command=True):
             raise error
 
     def _warn_of_repetition(self) -> None:
@@ -254,30 +346,44 @@ class BalenaCloud:
         with_images: bool,
         size: int,
     ) -> list[object]:
-        """Return a page of devices, without the optional fields if the API lacks some of them."""
+        """Return a page of devices with as many fields as the API has."""
         expansions = (
             f"{_DEVICE_EXPANSIONS},{_IMAGE_EXPANSION}"
             if with_images
             else _DEVICE_EXPANSIONS
         )
         query = {
-            "$select": f"{_DEVICE_FIELDS},{_OPTIONAL_DEVICE_FIELDS}",
             "$expand": expansions,
             "$filter": f"belongs_to__application in ({','.join(map(str, fleet_ids))})",
             "$orderby": "id asc",
             "$top": str(size),
             "$skip": str(skip),
         }
-        required_only = query | {"$select": _DEVICE_FIELDS}
-        if monotonic() < self._required_fields_until:
-            return await self._query("device", required_only)
-        # Retry once, because another failure can look the same.
-        for _ in range(2):
+        failed: list[_DeviceFields] = []
+        for fields in self._device_fields:
+            if monotonic() < fields.missing_until:
+                continue
+            try:
+                page = await self._query_fields(fields, query)
+            except _EmptyServerError:
+                if fields is self._device_fields[-1]:
+                    raise
+                failed.append(fields)
+                continue
+            fields.have_worked = True
+            for missing in failed:
+                missing.set_missing()
+            return page
+        raise AssertionError("The required fields are always requested")
+
+    async def _query_fields(
+        self, fields: _DeviceFields, query: Mapping[str, str]
+    ) -> list[object]:
+        selection = {**query, "$select": fields.names}
+        for _ in range(fields.attempts - 1):
             with suppress(_EmptyServerError):
-                return await self._query("device", query)
-        page = await self._query("device", required_only)
-        self._required_fields_until = monotonic() + _OPTIONAL_FIELDS_RETRY_INTERVAL
-        return page
+                return await self._query("device", selection)
+        return await self._query("device", selection)
 
     async def _query(self, resource: str, query: Mapping[str, str]) -> list[object]:
         value = await self._get(f"/v7/{resource}", query, timeout=QUERY_TIMEOUT)
@@ -302,7 +408,7 @@ class BalenaCloud:
         response = await self._http.request(
             "GET", path, params=query, timeout=timeout, is_command=False
         )
-        error = _error_from_cloud_response(response, is_command=False)
+        error = error_from_cloud_response(response, is_command=False)
         if isinstance(error, RateLimited):
             self._throttle.back_off(error.retry_after or 0.0)
         if error is not None:
@@ -319,11 +425,32 @@ def _cache_key(data: object) -> bytes:
         return repr(data).encode()
 
 
+@dataclass(slots=True)
+class _DeviceFields:
+    """Fields of a device that a query selects.
+
+    The API lacks one of them until `missing_until`, a time of `monotonic()`.
+    """
+
+    names: str
+    retry_interval: float = 0.0
+    attempts: int = 1
+    have_worked: bool = False
+    missing_until: float = 0.0
+
+    def set_missing(self) -> None:
+        """Remember that the API lacks a field. If it had them all before, it has failed otherwise."""
+        interval = self.retry_interval
+        if self.have_worked:
+            interval = min(interval, _OPTIONAL_FIELDS_RETRY_INTERVAL)
+        self.missing_until = monotonic() + interval
+
+
 class _EmptyServerError(CloudError):
     """The API responded 500 without a body, as it does to a query of an unknown field."""
 
 
-def _error_from_cloud_response(
+def error_from_cloud_response(
     response: Response, *, is_command: bool
 ) -> BalenaError | None:
     """Return the error that a response of the balena API represents, None for a success."""

@@ -56,27 +56,55 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """Release of a fleet. `version` is the one that the dashboard shows, such as "1.2.3"."""
+    """Release of a fleet. `version` is the one that the dashboard shows, such as "1.2.3".
+
+    Only a release that `is_final` is rolled out automatically; any other one is a draft.
+    """
 
     id: int
     commit: str
     version: str | None = None
+    is_final: bool = True
 
     @classmethod
     def from_json(cls, value: object) -> Self | None:
         """Parse an expanded navigation property. Return None if it has no id or commit."""
-        data = _expanded_object(value)
+        return cls.from_row(_expanded_object(value))
+
+    @classmethod
+    def from_row(cls, data: Mapping[str, object]) -> Self | None:
+        """Parse a row. Return None if it has no id or commit."""
         release_id, commit = parse_int(data.get("id")), parse_text(data.get("commit"))
         if release_id is None or commit is None:
             return None
         return cls(
-            id=release_id, commit=commit, version=parse_text(data.get("raw_version"))
+            id=release_id,
+            commit=commit,
+            version=parse_text(data.get("raw_version")),
+            is_final=parse_bool(data.get("is_final")) is not False,
         )
+
+
+def parse_releases(value: object) -> tuple[Release, ...]:
+    """Return the releases of an array. A release without id or commit is omitted."""
+    releases = map(Release.from_row, parse_objects(value))
+    return tuple(release for release in releases if release is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """Position of a device in degrees."""
+
+    latitude: float
+    longitude: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """Fleet of the account: GET /v7/application. `release` is its target release."""
+    """Fleet of the account: GET /v7/application.
+
+    `release` is its target release: the latest final one if it `tracks_latest`, else a pinned one.
+    """
 
     id: int
     name: str
@@ -84,7 +112,9 @@ class Fleet:
     device_count: int = 0
     device_type: str | None = None
     is_archived: bool = False
+    organization: str | None = None
     release: Release | None = None
+    tracks_latest: bool | None = None
     uuid: str | None = None
 
 
@@ -103,7 +133,11 @@ def parse_fleets(value: object) -> Iterator[Fleet]:
                 _expanded_object(data.get("is_for__device_type")).get("name")
             ),
             is_archived=parse_bool(data.get("is_archived")) or False,
+            organization=parse_text(
+                _expanded_object(data.get("organization")).get("name")
+            ),
             release=Release.from_json(data.get("should_be_running__release")),
+            tracks_latest=parse_bool(data.get("should_track_latest_release")),
             uuid=parse_text(data.get("uuid")),
         )
 
@@ -147,6 +181,7 @@ class DeviceRow:
     Memory and storage are in MB, the temperature in °C, CPU usage and progress in percent. `images` is None
     if the query did not include them. `is_online` is a copy of the state of the VPN connection. `heartbeat` is
     "online" while the Supervisor polls the API. `last_vpn_event` is when the VPN last connected or disconnected.
+    Only balenaCloud has `is_web_accessible`, whether the public URL is enabled, and `location`.
     """
 
     id: int
@@ -162,15 +197,20 @@ class DeviceRow:
     is_online: bool | None = None
     is_pinned: bool = False
     is_undervolted: bool | None = None
+    is_web_accessible: bool | None = None
     last_connectivity_event: datetime | None = None
     last_vpn_event: datetime | None = None
+    location: Location | None = None
     mac_addresses: tuple[str, ...] = ()
     memory_total: float | None = None
     memory_usage: float | None = None
     name: str | None = None
+    note: str | None = None
+    os_variant: str | None = None
     os_version: str | None = None
     overall_progress: float | None = None
     overall_status: str | None = None
+    public_address: str | None = None
     running_release: Release | None = None
     status: str | None = None
     storage_total: float | None = None
@@ -214,14 +254,19 @@ class DeviceRow:
             last_connectivity_event=parse_timestamp(
                 data.get("last_connectivity_event")
             ),
+            is_web_accessible=parse_bool(data.get("is_web_accessible")),
             last_vpn_event=parse_timestamp(data.get("last_vpn_event")),
+            location=_parse_location(data),
             mac_addresses=parse_words(data.get("mac_address")),
             memory_total=parse_number(data.get("memory_total")),
             memory_usage=parse_number(data.get("memory_usage")),
             name=parse_text(data.get("device_name")),
+            note=parse_text(data.get("note")),
+            os_variant=parse_text(data.get("os_variant")),
             os_version=parse_text(data.get("os_version")),
             overall_progress=parse_percentage(data.get("overall_progress")),
             overall_status=parse_text(data.get("overall_status")),
+            public_address=parse_text(data.get("public_address")),
             running_release=Release.from_json(data.get("is_running__release")),
             status=parse_text(data.get("status")),
             storage_total=parse_number(data.get("storage_total")),
@@ -231,11 +276,35 @@ class DeviceRow:
             update_status=parse_text(data.get("update_status")),
         )
 
+    @property
+    def tracked_release(self) -> Release | None:
+        """The release that the fleet tracks, or None if the device is pinned to another."""
+        return None if self.is_pinned else self.target_release
+
 
 def _parse_temperature(value: object) -> float | None:
     """Return a temperature. Supervisors report -1 or 0 if there is no sensor."""
     number = parse_number(value)
     return None if number in (-1, 0) else number
+
+
+def _parse_location(data: Mapping[str, object]) -> Location | None:
+    """Return the position that a person entered, or else the one that balenaCloud has found."""
+    for prefix in ("custom_", ""):
+        latitude = _parse_degrees(data.get(f"{prefix}latitude"), 90)
+        longitude = _parse_degrees(data.get(f"{prefix}longitude"), 180)
+        if latitude is not None and longitude is not None:
+            return Location(latitude=latitude, longitude=longitude)
+    return None
+
+
+def _parse_degrees(value: object, limit: int) -> float | None:
+    """Return a coordinate, which the API has as text, or None if it is out of range."""
+    try:
+        degrees = float(parse_text(value) or "")
+    except ValueError:
+        return None
+    return degrees if -limit <= degrees <= limit else None
 
 
 def parse_tag_rows(value: object) -> Mapping[str, str]:
@@ -244,4 +313,20 @@ def parse_tag_rows(value: object) -> Mapping[str, str]:
         name: parse_long_text(tag.get("value")) or ""
         for tag in parse_objects(value)
         if (name := parse_text(tag.get("tag_key")))
+    }
+
+
+def parse_tagged_uuid(value: object) -> str | None:
+    """Return the UUID of the device of a tag."""
+    device = _expanded_object(parse_object(value).get("device"))
+    return parse_text(device.get("uuid"))
+
+
+def parse_service_names(value: object) -> Mapping[int, str]:
+    """Return the names of services by id: GET /v7/service."""
+    return {
+        service_id: name
+        for service in parse_objects(value)
+        if (service_id := parse_int(service.get("id"))) is not None
+        and (name := parse_text(service.get("service_name")))
     }

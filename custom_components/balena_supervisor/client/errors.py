@@ -18,7 +18,6 @@ class Reason(StrEnum):
     IMAGE_MISSING = "image_missing"
     # The balena API limits what can be sent to a device.
     KEY_CHANGE_BY_ACCOUNT = "key_change_by_account"
-    LOGS_BY_ACCOUNT = "logs_by_account"
     NO_API_KEY = "no_api_key"
     # The device cannot reach balena.
     NO_INTERNET = "no_internet"
@@ -29,6 +28,7 @@ class Reason(StrEnum):
     # Another client changed the same data.
     SIMULTANEOUS_CHANGE = "simultaneous_change"
     UNKNOWN_APP = "unknown_app"
+    UNKNOWN_RELEASE = "unknown_release"
     UNKNOWN_SERVICE = "unknown_service"
     # The request was rejected without a message for people.
     UNSPECIFIED = "unspecified"
@@ -103,13 +103,18 @@ class LockHolder(StrEnum):
 
 
 class UpdateLocked(BalenaError):
-    """A lock rejected the command. `service` holds the lock, None if unknown."""
+    """A lock rejected the command. A service of an app holds the lock; both are None if unknown."""
 
     def __init__(
-        self, message: str, holder: LockHolder, service: str | None = None
+        self,
+        message: str,
+        holder: LockHolder,
+        service: str | None = None,
+        app_id: int | None = None,
     ) -> None:
         """Initialize the error with the holder of the lock."""
         super().__init__(message)
+        self.app_id = app_id
         self.holder = holder
         self.service = service
 

@@ -60,7 +60,8 @@ class HttpClient:
     A command is never retried. The session retries a GET once if its connection is lost.
 
     `credential` is an API key or a token, sent as `Authorization: <scheme> <credential>`. `ssl` replaces the
-    default certificate authorities, unless the session's connector has its own.
+    default certificate authorities, unless the session's connector has its own. `withheld_credential` is not sent,
+    but removed from error responses of a server that may know it.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class HttpClient:
         scheme: str = "Bearer",
         ssl: SSLContext | None = None,
         max_response_size: int = MAX_RESPONSE_SIZE,
+        withheld_credential: str | None = None,
     ) -> None:
         """Initialize the client."""
         self._url = URL(url)
@@ -80,6 +82,7 @@ class HttpClient:
         self._scheme = scheme
         self._ssl = ssl or True
         self._max_response_size = max_response_size
+        self._withheld_credential = withheld_credential or None
 
     def set_credential(self, credential: str) -> None:
         """Use another API key or token from now on."""
@@ -119,17 +122,27 @@ class HttpClient:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, *, json: JsonObject | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        json: JsonObject | None = None,
+        params: Mapping[str, str] | None = None,
+        idle_timeout: float | None = None,
     ) -> AsyncIterator[ClientResponse]:
         """Open a request with an endless response.
+
+        `idle_timeout` is the time in seconds after which a silent server counts as gone.
 
         Raises:
             AuthenticationFailed: The credential contains characters that no header can carry.
             ConnectionFailed: The connection failed or was lost.
-            RequestTimeout: The connection timed out.
+            RequestTimeout: The connection timed out, or the server was silent for too long.
         """
         with _translate_client_errors(is_command=False):
-            async with self._open(method, path, json) as response:
+            async with self._open(
+                method, path, json, params, idle_timeout=idle_timeout
+            ) as response:
                 yield response
 
     async def read_response(self, response: ClientResponse) -> Response:
@@ -151,17 +164,18 @@ class HttpClient:
                     raise InvalidResponse("The response is too large")
                 break
         content = bytes(body[:limit])
+        secret = self._credential or self._withheld_credential
         if not response.ok:
             # Error messages can repeat the request, and are written to logs.
             content = _API_KEY_IN_BODY.sub(rb"\1***", content)
-            if self._credential is not None:
-                content = content.replace(self._credential.encode(), b"***")
+            if secret is not None:
+                content = content.replace(secret.encode(), b"***")
         return Response(
             response.status,
             response.content_type,
             content,
             _parse_retry_after(response.headers.get("Retry-After")),
-            self._credential,
+            secret,
         )
 
     def _open(
@@ -172,6 +186,7 @@ class HttpClient:
         params: Mapping[str, str] | None = None,
         timeout: float | None = None,
         *,
+        idle_timeout: float | None = None,
         is_command: bool = False,
     ) -> AbstractAsyncContextManager[ClientResponse]:
         address = str(self._url).rstrip("/") + path
@@ -191,7 +206,9 @@ class HttpClient:
             json=json,
             headers=headers,
             ssl=ssl,
-            timeout=ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT),
+            timeout=ClientTimeout(
+                total=timeout, sock_connect=CONNECT_TIMEOUT, sock_read=idle_timeout
+            ),
             allow_redirects=False,
             middlewares=(_prevent_retry,) if is_command else None,
         )

@@ -75,11 +75,7 @@ class DeviceReport:
 class App:
     """App that runs a single container: GET /v1/apps/:appId."""
 
-    app_id: int | None = None
-    commit: str | None = None
-    container_id: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    image_id: str | None = None
     release_id: int | None = None
 
     @classmethod
@@ -87,11 +83,7 @@ class App:
         """Parse a JSON value."""
         data = parse_object(value)
         return cls(
-            app_id=parse_int(data.get("appId")),
-            commit=parse_text(data.get("commit")),
-            container_id=parse_text(data.get("containerId")),
             environment=parse_long_texts(data.get("env")),
-            image_id=parse_text(data.get("imageId")),
             release_id=parse_int(data.get("releaseId")),
         )
 
@@ -205,53 +197,27 @@ class AppReport:
     services: Mapping[str, ServiceReport] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class AppReports:
-    """All apps by id: GET /v2/applications/state."""
-
-    apps: Mapping[int, AppReport] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Parse a JSON value. An app without an id is omitted."""
-        reports = (
-            AppReport(
-                app_id=app_id,
-                name=name,
-                commit=parse_text(data.get("commit")),
-                update_status=parse_text(data.get("updateStatus")),
-                uuid=parse_text(data.get("appUuid")),
-                services={
-                    service: ServiceReport.from_json(report)
-                    for service, report in parse_named_objects(data.get("services"))
-                },
-            )
-            for name, data in parse_named_objects(value)
-            if (app_id := parse_int(data.get("appId"))) is not None
-        )
-        return cls({report.app_id: report for report in reports})
+# The reports of apps by id.
+type AppReports = Mapping[int, AppReport]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageReports:
-    """Services of one app by image id: GET /v2/applications/:appId/state."""
-
-    commit: str | None = None
-    services: Mapping[int, ServiceReport] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Parse a JSON value."""
-        data = parse_object(value)
-        return cls(
+def parse_apps(value: object) -> AppReports:
+    """Return all apps: GET /v2/applications/state. An app without an id is omitted."""
+    return {
+        app_id: AppReport(
+            app_id=app_id,
+            name=name,
             commit=parse_text(data.get("commit")),
+            update_status=parse_text(data.get("updateStatus")),
+            uuid=parse_text(data.get("appUuid")),
             services={
-                image_id: ServiceReport.from_json(report)
-                for _, app in parse_named_objects(data.get("local"))
-                for image, report in parse_named_objects(app.get("services"))
-                if (image_id := parse_int(image)) is not None
+                service: ServiceReport.from_json(report)
+                for service, report in parse_named_objects(data.get("services"))
             },
         )
+        for name, data in parse_named_objects(value)
+        if (app_id := parse_int(data.get("appId"))) is not None
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,7 +250,6 @@ class Image:
     """Image on the device, or being downloaded: an item of GET /v2/state/status."""
 
     app_id: int | None = None
-    download_progress: float | None = None
     image_id: int | None = None
     name: str | None = None
     service: str | None = None
@@ -296,7 +261,6 @@ class Image:
         data = parse_object(value)
         return cls(
             app_id=parse_int(data.get("appId")),
-            download_progress=parse_percentage(data.get("downloadProgress")),
             image_id=parse_int(data.get("imageId")),
             name=parse_long_text(data.get("name")),
             service=parse_text(data.get("serviceName")),

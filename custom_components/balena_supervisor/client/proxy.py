@@ -149,9 +149,7 @@ class ProxyTransport:
         self, method: str, path: str, *, json: JsonObject | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Raise Unsupported: the proxy buffers a response until it ends."""
-        raise Unsupported(
-            "The balena API does not forward logs", Reason.LOGS_BY_ACCOUNT
-        )
+        raise Unsupported("The balena API does not forward streams")
 
     def set_api_key(self, api_key: str) -> None:
         """Do nothing: the balena API adds the Supervisor's API key."""

@@ -64,8 +64,8 @@ _LOCK_HOLDERS: Final = {
     "Host OS update": LockHolder.HOST_UPDATE,
     "another supervisor operation": LockHolder.SUPERVISOR,
 }
-# Which service holds a lock.
-_LOCKING_SERVICE: Final = re.compile(r"service: ([\w.-]+) }")
+# Which service of which app holds a lock.
+_LOCKING_SERVICE: Final = re.compile(r"appId: (\d{1,18}), service: ([\w.-]+) }")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Response:
     """Status, content type and body of an HTTP response.
 
     `content_type` has no parameters. `retry_after` is in seconds, None if the response does not contain it.
-    `credential` is the key or token of the request, which no message may contain.
+    `credential` is the key or token of the server, which no message may contain.
     """
 
     status: int
@@ -147,7 +147,10 @@ class Response:
         Routes respond with JSON or with a sentence of content type text/html. The web server responds to
         unknown paths with an HTML page, and to invalid keys with text/plain.
         """
-        return self.content_type != "text/plain" and not self.is_html_page
+        return (
+            self.content_type in ("application/json", "text/html")
+            and not self.is_html_page
+        )
 
     @property
     def is_html_page(self) -> bool:
@@ -241,7 +244,8 @@ def not_found_reason(message: str) -> Reason | None:
 
 def _update_locked(message: str) -> UpdateLocked:
     holders = (holder for part, holder in _LOCK_HOLDERS.items() if part in message)
-    service = _LOCKING_SERVICE.search(message)
-    return UpdateLocked(
-        message, next(holders, LockHolder.APP), service[1] if service else None
-    )
+    holder = next(holders, LockHolder.APP)
+    match = _LOCKING_SERVICE.search(message)
+    if match is None:
+        return UpdateLocked(message, holder)
+    return UpdateLocked(message, holder, match[2], int(match[1]))

@@ -1,6 +1,6 @@
 """Supervisor: client of the Supervisor API, with one method per endpoint."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 import re
@@ -28,6 +28,7 @@ from .errors import (
     Unsupported,
 )
 from .http import JsonObject
+from .iteration import iterate_lines
 from .models import (
     App,
     AppReports,
@@ -35,10 +36,10 @@ from .models import (
     DeviceReport,
     HostConfig,
     HostProxy,
-    ImageReports,
     LogLine,
     StateStatus,
     Vpn,
+    parse_apps,
     parse_container_ids,
     parse_tags,
 )
@@ -49,9 +50,6 @@ from .transport import Transport
 
 # Rejects responses such as "null" and "OK".
 _API_KEY: Final = re.compile(r"\w{32,}", re.ASCII)
-
-# A longer log line is truncated.
-MAX_LINE_BYTES: Final = 64 * 1024
 
 
 class Supervisor:
@@ -81,7 +79,8 @@ class Supervisor:
 
     def supports(self, feature: Endpoint | Capability) -> bool:
         """Return whether the Supervisor has an endpoint or capability, True while its version is unknown."""
-        return feature.is_supported_by(self.version)
+        # Only the response of this endpoint can correct a version that was wrong once.
+        return feature is Endpoint.DEVICE or feature.is_supported_by(self.version)
 
     def require(self, feature: Endpoint | Capability) -> None:
         """Check that the Supervisor has an endpoint or capability.
@@ -105,8 +104,13 @@ class Supervisor:
 
         Needs no API key. On Supervisor 19, the process that forwards requests to it (balena-io/helios)
         responds, even if the Supervisor is down.
+
+        Raises:
+            InvalidResponse: Another server responded.
         """
-        await self._request(Endpoint.PING)
+        response = await self._request(Endpoint.PING)
+        if response.body.strip() != b"OK":
+            raise InvalidResponse("The response is not from a balena Supervisor")
 
     async def is_healthy(self) -> bool:
         """Return whether the Supervisor reports that it works. GET /v1/healthy, Supervisor 6.5.
@@ -276,17 +280,18 @@ class Supervisor:
 
         The result is empty if the device has no apps.
         """
-        return await self._get_model(Endpoint.APPS_STATE, _parse_apps)
+        return await self._get_model(Endpoint.APPS_STATE, _require_apps)
 
-    async def app_state(self, app_id: int) -> ImageReports:
-        """Return the services of one app by image id. GET /v2/applications/:appId/state, Supervisor 7.12.
+    async def running_commit(self, app_id: int) -> str | None:
+        """Return the commit of the release that an app runs, or None during an update.
+
+        GET /v2/applications/:appId/state, Supervisor 7.12.
 
         Raises:
             NotFound: The device does not run the app.
         """
-        return ImageReports.from_json(
-            await self._get_object(Endpoint.APP_STATE, "local", app_id=app_id)
-        )
+        data = await self._get_object(Endpoint.APP_STATE, "local", app_id=app_id)
+        return parse_text(data.get("commit"))
 
     async def state_status(self) -> StateStatus:
         """Return containers, images and download progress. GET /v2/state/status, Supervisor 9.7.
@@ -426,7 +431,7 @@ class Supervisor:
         endpoint = Endpoint.LOCAL_LOGS
         self.require(endpoint)
         async with self._transport.stream(endpoint.method, endpoint.path) as chunks:
-            async for line in _iterate_lines(chunks):
+            async for line in iterate_lines(chunks):
                 try:
                     value = orjson.loads(line)
                 except orjson.JSONDecodeError:
@@ -506,7 +511,7 @@ class Supervisor:
             endpoint.path,
             json={name: value for name, value in options.items() if value is not None},
         ) as chunks:
-            async for line in _iterate_lines(chunks):
+            async for line in iterate_lines(chunks):
                 yield line.decode(errors="replace")
 
     async def _request(
@@ -584,27 +589,12 @@ def _format_journal_time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if moment else None
 
 
-async def _iterate_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """Yield the lines of a stream without line ends and empty lines. Long lines are truncated."""
-    line = bytearray()
-    async for chunk in chunks:
-        *complete, rest = chunk.split(b"\n")
-        for part in complete:
-            line += part
-            if text := bytes(line[:MAX_LINE_BYTES]).rstrip(b"\r"):
-                yield text
-            line.clear()
-        line += rest
-        del line[MAX_LINE_BYTES:]
-    if line:
-        yield bytes(line)
-
-
-def _parse_apps(value: object) -> AppReports:
-    reports = AppReports.from_json(value)
-    if not reports.apps and value != {}:
+def _require_apps(value: object) -> AppReports:
+    """Return the apps. Raises InvalidResponse if the value lists none and is not empty."""
+    apps = parse_apps(value)
+    if not apps and value != {}:
         raise InvalidResponse("The response is not from a balena Supervisor")
-    return reports
+    return apps
 
 
 def _require_field(name: str, value: object) -> Mapping[str, object]:

@@ -56,11 +56,30 @@ class DirectTransport:
     """Sends requests to the Supervisor over the network, or on the same device."""
 
     def __init__(
-        self, url: str | URL, session: ClientSession, api_key: str | None = None
+        self,
+        url: str | URL,
+        session: ClientSession,
+        api_key: str | None = None,
+        *,
+        stream_session: ClientSession | None = None,
+        withheld_key: str | None = None,
     ) -> None:
-        """Initialize the transport. In local mode, the Supervisor needs no API key."""
+        """Initialize the transport. In local mode, the Supervisor needs no API key.
+
+        Streams use the connections of `stream_session`, so that other requests never wait for one.
+        `withheld_key` is not sent, and no error message contains it.
+        """
         # Supervisors before 11.3 do not support the scheme Bearer.
-        self._http = HttpClient(url, session, api_key, scheme="ApiKey")
+        self._http = HttpClient(
+            url,
+            session,
+            api_key,
+            scheme="ApiKey",
+            withheld_credential=withheld_key,
+        )
+        self._stream_http = HttpClient(
+            url, stream_session or session, api_key, scheme="ApiKey"
+        )
 
     async def request(
         self,
@@ -84,10 +103,10 @@ class DirectTransport:
         self, method: str, path: str, *, json: JsonObject | None = None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a request with an endless response. See `Transport.stream`."""
-        async with self._http.stream(method, path, json=json) as response:
+        async with self._stream_http.stream(method, path, json=json) as response:
             if not response.ok or response.status >= 300:
                 error = error_from_response(
-                    await self._http.read_response(response), is_command=False
+                    await self._stream_http.read_response(response), is_command=False
                 )
                 raise error or InvalidResponse(f"HTTP status {response.status}")
             yield response.content.iter_any()
@@ -95,3 +114,4 @@ class DirectTransport:
     def set_api_key(self, api_key: str) -> None:
         """Use another API key from now on."""
         self._http.set_credential(api_key)
+        self._stream_http.set_credential(api_key)

@@ -16,6 +16,23 @@ from .probe import async_confirm_device
 async def async_follow_address(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
     """Look for a device at the addresses that the router leased to it.
 
+    Returns whether the device answers there. Its entry is changed and reloaded then.
+    """
+    for ip_address in leased_addresses(hass, entry):
+        if await async_try_address(hass, entry, ip_address):
+            return True
+    return False
+
+
+async def async_try_address(
+    hass: HomeAssistant,
+    entry: BalenaConfigEntry,
+    ip_address: str,
+    *,
+    may_send_key: bool = True,
+) -> bool:
+    """Look for a device at another IP address than that of its entry.
+
     Returns whether the device answers there. Its entry is changed and reloaded then. A device
     with a host name is not looked for, nor one over https without verification: the key could
     reach a stranger.
@@ -25,18 +42,19 @@ async def async_follow_address(hass: HomeAssistant, entry: BalenaConfigEntry) ->
     is_safe = url.scheme == "http" or data.get(CONF_VERIFY_SSL)
     if not is_safe or not is_ip_address(url.host or ""):
         return False
-    for ip_address in leased_addresses(hass, entry):
-        new_url = url.with_host(ip_address)
-        if new_url == url:
-            continue
-        try:
-            match = await async_confirm_device(hass, entry, new_url)
-        except BalenaError:
-            continue
-        if match is Match.SAME:
-            hass.config_entries.async_update_entry(
-                entry, data={**data, CONF_URL: str(new_url)}
-            )
-            hass.config_entries.async_schedule_reload(entry.entry_id)
-            return True
-    return False
+    new_url = url.with_host(ip_address)
+    if new_url == url:
+        return False
+    try:
+        match = await async_confirm_device(
+            hass, entry, new_url, may_send_key=may_send_key
+        )
+    except BalenaError:
+        return False
+    if match is not Match.SAME:
+        return False
+    hass.config_entries.async_update_entry(
+        entry, data={**entry.data, CONF_URL: str(new_url)}
+    )
+    hass.config_entries.async_schedule_reload(entry.entry_id)
+    return True

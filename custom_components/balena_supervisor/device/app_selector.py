@@ -24,45 +24,57 @@ class AppSelector:
     Current Supervisors also list the app of the host OS, which has no services, and their own app. In local
     mode, the app of the fleet stays listed next to the local app, but does not run.
 
-    An app or its services that are missing once are kept: the Supervisor may list none for a moment.
+    An app or its services that are missing once are kept: the Supervisor may list none for a moment. So is an
+    app whose new release downloads, because only the status of its images is reported then.
     """
 
     def __init__(self) -> None:
         """Start without apps."""
+        # The target commits that apps had when they ran, next to each other.
+        self._ran: dict[int, str | None] = {}
         # The apps of the last selection, without those that were kept.
         self._reported: AppReports | None = None
-        self._selected = AppReports()
+        self._selected: AppReports = {}
 
     def select(self, reports: AppReports | None) -> AppReports | None:
         """Return the user's running apps. None is a missing response."""
         if reports is None:
             return None
-        known = self._selected.apps
+        known = self._selected
         users = {
             app_id: app
-            for app_id, app in reports.apps.items()
+            for app_id, app in reports.items()
             if not _is_of_balena(app, is_known=app_id in known)
         }
         running = {app_id: app for app_id, app in users.items() if _runs(app)}
-        if not running and not users.keys().isdisjoint(known):
-            # Nothing runs for a moment. The apps are those that ran before.
-            running = {app_id: app for app_id, app in users.items() if app_id in known}
-        current = AppReports(running or users)
+        # A local app replaces that of the fleet.
+        ran = self._ran if running.keys() <= self._ran.keys() else {}
+        self._ran = ran | {app_id: app.commit for app_id, app in running.items()}
+        current = {
+            app_id: app
+            for app_id, app in users.items()
+            # While none of them runs, the apps are those that were selected before.
+            if app_id in (running or known) or self._is_updating(app)
+        } or users
         self._selected = self._with_missing(current)
         self._reported = current
         return self._selected
 
     def filter(self, reports: AppReports) -> AppReports:
         """Return the selected apps of another response, which is no poll."""
-        known = self._selected.apps
-        apps = {app_id: app for app_id, app in reports.apps.items() if app_id in known}
-        return AppReports(apps) if apps else AppSelector().select(reports) or reports
+        apps = {
+            app_id: app for app_id, app in reports.items() if app_id in self._selected
+        }
+        return apps or AppSelector().select(reports) or {}
+
+    def _is_updating(self, app: AppReport) -> bool:
+        """Return whether an app that ran got another release since then."""
+        return app.app_id in self._ran and self._ran[app.app_id] != app.commit
 
     def _with_missing(self, current: AppReports) -> AppReports:
         """Return the apps, and what was reported the last time and is missing now."""
-        before = self._reported.apps if self._reported else {}
-        apps = dict(current.apps)
-        for app_id, app in before.items():
+        apps = dict(current)
+        for app_id, app in (self._reported or {}).items():
             if not app.services or (app_id not in apps and apps):
                 continue
             found = apps.get(app_id)
@@ -70,7 +82,7 @@ class AppSelector:
                 apps[app_id] = app
             elif not found.services:
                 apps[app_id] = replace(found, services=app.services)
-        return AppReports(apps)
+        return apps
 
 
 def report_of_apps(
@@ -80,8 +92,8 @@ def report_of_apps(
 
     Commit, status and progress are those of the app with the lowest id.
     """
-    first = min(listed.apps, default=None) if listed else None
-    if first is None or selected is None or first in selected.apps:
+    first = min(listed or (), default=None)
+    if first is None or selected is None or first in selected:
         return report
     return replace(report, commit=None, download_progress=None, status=None)
 

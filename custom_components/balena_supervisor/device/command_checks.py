@@ -74,7 +74,7 @@ class CommandChecks:
         reports = await self._read_apps()
         if reports is None:
             return self._coordinator.data.update_status == UpdateStatus.DOWNLOADING
-        return any(_downloading(reports, app.app_id) for app in reports.apps.values())
+        return any(_downloading(reports, app.app_id) for app in reports.values())
 
     async def _has_failed_update(self) -> bool:
         state = self._coordinator.data
@@ -103,7 +103,7 @@ class CommandChecks:
 def _statuses(reports: AppReports, app_id: int, service: str) -> list[str]:
     return [
         state_key(app.services[service].status or "")
-        for app in reports.apps.values()
+        for app in reports.values()
         if app.app_id == app_id and service in app.services
     ]
 
@@ -112,7 +112,7 @@ def _downloading(reports: AppReports, app_id: int) -> list[str]:
     """Return the services of an app whose images download."""
     return [
         name
-        for app in reports.apps.values()
+        for app in reports.values()
         if app.app_id == app_id
         for name, service in app.services.items()
         if state_key(service.status or "") == Status.DOWNLOADING

@@ -36,7 +36,7 @@ class Effect:
 
 def _name(command: Command[Any]) -> str:
     """Return the name of a command in diagnostics."""
-    return command.func.__name__.removeprefix("_").removeprefix("async_")
+    return command.func.__name__.removeprefix("async_")
 
 
 @dataclass(slots=True)
@@ -142,7 +142,7 @@ class CommandSender:
         if effect.changes_state:
             await coordinator.async_refresh_after_command()
         if effect.proves_unlocked:
-            coordinator.async_set_locked(is_locked=False)
+            coordinator.async_set_lock(None)
         return result
 
     async def _send[ResultT](
@@ -155,7 +155,7 @@ class CommandSender:
         try:
             result = await coordinator.async_call(command)
             if (status := effect.offline_status) is not None:
-                coordinator.reboot.expect(status)
+                coordinator.expected_outage.expect(status)
                 coordinator.async_show(replace(coordinator.data, status=status))
         finally:
             for history in self._histories:

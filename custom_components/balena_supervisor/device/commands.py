@@ -1,15 +1,54 @@
 """The commands that a device understands."""
 
-from collections.abc import Iterable, Mapping
-from functools import partial
-from typing import Any
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial, update_wrapper
+from operator import methodcaller
+from typing import Any, Concatenate, Final
 
-from ..client import Capability, Endpoint, HostProxy, parse_target_apps
+from homeassistant.core import callback
+from homeassistant.exceptions import HomeAssistantError
+
+from ..client import (
+    Capability,
+    Endpoint,
+    HostProxy,
+    LockHolder,
+    Release,
+    UpdateLocked,
+    parse_target_apps,
+)
+from ..const import BUSY_INTERVAL, DOMAIN, TRACK_LATEST
 from .app_resolver import AppResolver
-from .command_checks import CommandChecks
+from .command_requests import CommandRequests
 from .command_sender import Command, CommandSender, Effect
 from .coordinator import DeviceCoordinator
+from .history import RefusedCommand
+from .releases import ReleaseStore
 from .state import ServiceKey, Status
+
+# The attempt has half a minute: containers have ten seconds to stop, and must start again.
+_INSTALL_CHECKS: Final = 10
+
+
+def _overridable[**P](
+    command: Callable[Concatenate[DeviceCommands, P], Coroutine[Any, Any, None]],
+) -> Callable[Concatenate[DeviceCommands, P], Coroutine[Any, Any, None]]:
+    """Remember a command if an update lock refuses it, so that a person can override the lock."""
+
+    async def send(
+        commands: DeviceCommands, /, *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        try:
+            await command(commands, *args, **kwargs)
+        except HomeAssistantError as err:
+            cause = err.__cause__
+            if isinstance(cause, UpdateLocked) and cause.holder is LockHolder.APP:
+                commands.remember_refused(command.__name__, *args, **kwargs)
+            raise
+
+    update_wrapper(send, command)
+    return send
 
 
 class DeviceCommands:
@@ -26,8 +65,8 @@ class DeviceCommands:
     def __init__(self, coordinator: DeviceCoordinator) -> None:
         """Send commands to the device of a coordinator."""
         self.apps = AppResolver(coordinator)
-        self._checks = CommandChecks(coordinator, self.apps)
         self._coordinator = coordinator
+        self._requests = CommandRequests(coordinator, self.apps)
         self._sender = CommandSender(coordinator)
         self._supervisor = coordinator.supervisor
 
@@ -40,12 +79,59 @@ class DeviceCommands:
     async def update(self, *, force: bool = False, cancel: bool = False) -> None:
         """Check for a new release and apply it at once, also after a failed attempt.
 
-        `cancel` restarted_services an update in progress, and its download.
+        `cancel` stops an update in progress, and its download.
         """
-        update = partial(self._update, force=force, cancel=cancel)
+        update = partial(self._requests.update, force=force, cancel=cancel)
         if not await self._sender.send(update, Effect()):
             raise self.apps.refusal("update_ignored")
 
+    async def install(self) -> None:
+        """Apply the target release. After a failed attempt, wait whether this one succeeds.
+
+        Raises:
+            HomeAssistantError: The update still fails. Usually, an app holds an update lock,
+                which the device does not report.
+        """
+        coordinator = self._coordinator
+        had_failed = coordinator.data.update_failed
+        await self.update()
+        if not had_failed:
+            return
+        for _ in range(_INSTALL_CHECKS):
+            await asyncio.sleep(BUSY_INTERVAL.total_seconds())
+            state = coordinator.data
+            is_online = coordinator.last_update_success and state.online
+            is_stuck = is_online and state.update_failed and not state.is_updating
+            if coordinator.command_blocker or not is_stuck:
+                return
+        self.remember_refused("update")
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="update_still_fails",
+            translation_placeholders={"device": coordinator.device_name},
+        )
+
+    async def override_lock(self) -> None:
+        """Repeat the command that an update lock refused, and override the lock.
+
+        Without a refused command, apply the update that fails.
+        """
+        history = self._coordinator.history
+        if history.refused is None:
+            await self.update(force=True)
+            return
+        await history.refused.override(self)
+        history.refused = None
+        self._coordinator.async_update_listeners()
+
+    @callback
+    def remember_refused(self, action: str, *args: Any, **kwargs: Any) -> None:
+        """Remember a command that an update lock refused, by the name of its action."""
+        override = methodcaller(action, *args, **kwargs | {"force": True})
+        self._coordinator.history.refused = RefusedCommand(action, override)
+        self._coordinator.async_update_listeners()
+
+    @_overridable
     async def reboot(self, *, force: bool = False) -> None:
         """Reboot the device."""
         reboot = partial(self._supervisor.reboot, force=force)
@@ -53,16 +139,18 @@ class DeviceCommands:
             reboot, self._interrupts(offline_status=Status.REBOOTING)
         )
 
+    @_overridable
     async def shutdown(self, *, force: bool = False) -> None:
         """Shut the device down."""
         shutdown = partial(self._supervisor.shutdown, force=force)
         effect = self._interrupts(offline_status=Status.SHUTTING_DOWN)
         await self._sender.send(shutdown, effect)
 
+    @_overridable
     async def restart(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Recreate all containers of an app. Refused while one of its images downloads."""
         app_id = self.apps.app_id(app_id)
-        restart = partial(self._restart, app_id, force=force)
+        restart = partial(self._requests.restart, app_id, force=force)
         await self._sender.send(restart, self._interrupts(app_id))
 
     async def restart_all(self) -> None:
@@ -70,11 +158,12 @@ class DeviceCommands:
         for app_id in self.apps.app_ids():
             await self.restart(app_id)
 
+    @_overridable
     async def purge(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Delete the data of an app. The app of Home Assistant is refused."""
         app_id = self.apps.app_id(app_id)
         self.apps.refuse_own_app(app_id)
-        purge = partial(self._purge, app_id, force=force)
+        purge = partial(self._requests.purge, app_id, force=force)
         effect = self._interrupts(
             app_id,
             proves_unlocked=self._supervisor.supports(Endpoint.PURGE_APP),
@@ -89,6 +178,7 @@ class DeviceCommands:
         for app_id in app_ids:
             await self.purge(app_id)
 
+    @_overridable
     async def restart_service(
         self, service: str, app_id: int | None = None, *, force: bool = False
     ) -> None:
@@ -96,10 +186,11 @@ class DeviceCommands:
         app_id = self.apps.app_id(app_id, service)
         by_app = self.apps.uses_app_endpoint(app_id, service)
         restart = partial(
-            self._restart_service, app_id, service, by_app=by_app, force=force
+            self._requests.restart_service, app_id, service, by_app=by_app, force=force
         )
         await self._sender.send(restart, self._interrupts(app_id, service))
 
+    @_overridable
     async def start_service(
         self, service: str, app_id: int | None = None, *, force: bool = False
     ) -> None:
@@ -110,21 +201,22 @@ class DeviceCommands:
         app_id = self.apps.app_id(app_id, service)
         by_app = self.apps.uses_app_endpoint(app_id, service)
         start = partial(
-            self._start_service, app_id, service, by_app=by_app, force=force
+            self._requests.start_service, app_id, service, by_app=by_app, force=force
         )
         await self._sender.send(start, Effect())
 
+    @_overridable
     async def stop_service(
         self, service: str, app_id: int | None = None, *, force: bool = False
     ) -> None:
         """Stop a service. The service of Home Assistant is refused."""
         app_id = self.apps.app_id(app_id, service)
         self.apps.refuse_own_service(app_id, service)
-        supervisor = self._supervisor
+        by_app = self.apps.uses_app_endpoint(app_id, service)
         stop: Command[Any] = (
-            partial(supervisor.stop_app, app_id, force=force)
-            if self.apps.uses_app_endpoint(app_id, service)
-            else partial(supervisor.stop_service, app_id, service, force=force)
+            partial(self._supervisor.stop_app, app_id, force=force)
+            if by_app
+            else partial(self._supervisor.stop_service, app_id, service, force=force)
         )
         self._sender.async_expect_stop((app_id, service))
         await self._sender.send(stop, self._interrupts(app_id, service))
@@ -139,6 +231,7 @@ class DeviceCommands:
         effect = Effect(restarted_services=self._services())
         await self._sender.send(partial(self._coordinator.async_renew_key), effect)
 
+    @_overridable
     async def set_host_config(
         self,
         *,
@@ -164,8 +257,38 @@ class DeviceCommands:
         change = partial(store.write, tags)
         if store.is_on_device:
             await self._sender.send(change, Effect())
+            self._coordinator.reader.expire_details()
         else:
             await self._coordinator.async_call(change, is_for_device=False)
+            await self._coordinator.async_request_refresh()
+
+    async def pin_release(self, release: str) -> None:
+        """Pin the device to a release, given its version, commit or id.
+
+        With `TRACK_LATEST`, the device tracks its fleet.
+        """
+        find = partial(self._releases.find, release)
+        await self.pin(
+            None
+            if release == TRACK_LATEST
+            else await self._coordinator.async_call(find, is_for_device=False)
+        )
+
+    async def pin(self, release: Release | None) -> None:
+        """Pin the device to a release, or let it track its fleet."""
+        pin = partial(self._releases.pin, release)
+        await self._coordinator.async_call(pin, is_for_device=False)
+        self._coordinator.async_poll_often()
+        await self._coordinator.async_request_refresh()
+
+    async def set_public_url(self, *, is_enabled: bool) -> None:
+        """Enable or disable the public URL."""
+        url = self._coordinator.public_url
+        if url is None:
+            raise self.apps.refusal("public_url_needs_balena_cloud")
+        change = partial(url.set_enabled, is_enabled=is_enabled)
+        await self._coordinator.async_call(change, is_for_device=False)
+        await self._coordinator.async_request_refresh()
 
     async def set_target_state(self, state: Mapping[str, object]) -> None:
         """Replace the target state, in local mode only. The app of Home Assistant must stay."""
@@ -176,53 +299,11 @@ class DeviceCommands:
         effect = Effect(restarted_services=self._services())
         await self._sender.send(change, effect)
 
-    async def _update(self, *, force: bool, cancel: bool) -> bool:
-        cancel = cancel or await self._checks.needs_cancel(force=force)
-        return await self._supervisor.update(force=force, cancel=cancel)
-
-    async def _restart(self, app_id: int, *, force: bool) -> None:
-        await self._checks.require_images(app_id)
-        supervisor = self._supervisor
-        restart = (
-            supervisor.restart_app
-            if supervisor.supports(Endpoint.RESTART_APP)
-            else supervisor.restart
-        )
-        await restart(app_id, force=force)
-
-    async def _purge(self, app_id: int, *, force: bool) -> None:
-        await self._checks.require_images(app_id)
-        supervisor = self._supervisor
-        purge = (
-            supervisor.purge_app
-            if supervisor.supports(Endpoint.PURGE_APP)
-            else supervisor.purge
-        )
-        await purge(app_id, force=force)
-
-    async def _restart_service(
-        self, app_id: int, service: str, *, by_app: bool, force: bool
-    ) -> None:
-        await self._check_service(app_id, service, by_app=by_app)
-        if by_app:
-            await self._supervisor.restart(app_id, force=force)
-        else:
-            await self._supervisor.restart_service(app_id, service, force=force)
-
-    async def _check_service(self, app_id: int, service: str, *, by_app: bool) -> None:
-        if not by_app:
-            self._supervisor.require(Capability.SERVICE_BY_NAME)
-        await self._checks.require_images(app_id, service)
-
-    async def _start_service(
-        self, app_id: int, service: str, *, by_app: bool, force: bool
-    ) -> None:
-        await self._check_service(app_id, service, by_app=by_app)
-        await self._checks.wait_until_stopped(app_id, service)
-        if by_app:
-            await self._supervisor.start_app(app_id, force=force)
-        else:
-            await self._supervisor.start_service(app_id, service, force=force)
+    @property
+    def _releases(self) -> ReleaseStore:
+        if (releases := self._coordinator.releases) is None:
+            raise self.apps.refusal("pin_needs_account")
+        return releases
 
     def _services(self, app_id: int | None = None) -> Iterable[ServiceKey]:
         """Return the services of an app, or of the device."""

@@ -11,6 +11,7 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
+from homeassistant.util import dt as dt_util
 
 from ..client import (
     BadRequest,
@@ -26,13 +27,16 @@ from ..const import CONF_ONE_SHOT_SERVICES, DOMAIN, LOGGER
 from ..exceptions import translate_error
 from .command_queue import CommandQueue
 from .environment import Environment
+from .expected_outage import ExpectedOutage
 from .history import async_get_history
-from .identity import DeviceIdentity, normalize_mac, queue_keys
+from .identity import DeviceIdentity, queue_keys
+from .interfaces import async_known_interfaces
 from .poll_schedule import PollSchedule
+from .public_url import PublicUrl
 from .reader import SupervisorReader
-from .reboot_tracker import RebootTracker
 from .registry import DeviceRegistryUpdater
-from .state import DeviceState
+from .releases import ReleaseStore
+from .state import DeviceState, UpdateLock
 from .tags import TagStore
 
 _VALIDATION_ERRORS: Final = (BadRequest, NotFound, Unsupported)
@@ -64,6 +68,11 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
         """Call a listener with each update until the shutdown."""
         self._remove_listeners.append(self.async_add_listener(listener))
 
+    @property
+    def is_shut_down(self) -> bool:
+        """Whether the entry was unloaded, or what is polled no longer exists."""
+        return self._shutdown_requested
+
     @override
     async def async_shutdown(self) -> None:
         """Stop updates and remove the listeners."""
@@ -77,10 +86,15 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
 
     reader: SupervisorReader
     tags: TagStore
-    # Whether the device belongs to an account: few of its entities are enabled by default.
+    # Only an account can pin its devices, and only balenaCloud has public URLs.
+    public_url: PublicUrl | None = None
+    releases: ReleaseStore | None = None
+    # Whether the device belongs to an account.
     is_in_fleet = False
-    # Whether the connection forwards logs.
-    supports_logs = True
+    # Whether it has all entities. A device of an account has them only with an option.
+    has_details = True
+    # Whether a failed poll shows that the device is offline.
+    is_offline_after_failed_poll = True
 
     def __init__(
         self,
@@ -103,7 +117,8 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         # Names of services that are expected to end.
         self._one_shot_services = frozenset(options.get(CONF_ONE_SHOT_SERVICES, ()))
         self.history = async_get_history(hass, device_id)
-        self.reboot = RebootTracker(self._expect_restart_of_services)
+        self._interfaces = async_known_interfaces(hass)
+        self.expected_outage = ExpectedOutage(self._expect_restart_of_services)
         self._entry_id = entry_id
         self._needs_reload = False
         self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
@@ -125,9 +140,11 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         """Whether Home Assistant runs on the device."""
 
     @property
-    @abstractmethod
     def is_online(self) -> bool | None:
         """Whether the device is online, or None if that is unknown."""
+        if self.last_update_success:
+            return self.data.online
+        return False if self.is_offline_after_failed_poll else None
 
     @property
     def reports_services(self) -> bool:
@@ -153,7 +170,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @property
     def is_busy(self) -> bool:
         """Whether a command is running or the device is away for a known reason."""
-        if self.reboot.is_active:
+        if self.expected_outage.is_active:
             return True
         # Most of the time no device is busy, and there may be thousands.
         return not self.command_queue.is_idle and self.command_queue.is_busy(self.keys)
@@ -161,10 +178,6 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     def is_poll_urgent(self, state: DeviceState) -> bool:
         """Return whether to poll a device with this state often."""
         return self.schedule.is_urgent(is_busy=state.may_change_soon or self.is_busy)
-
-    @abstractmethod
-    def is_shared_mac_address(self, mac_address: str) -> bool:
-        """Return whether several known devices report a normalized MAC address."""
 
     @abstractmethod
     async def async_renew_key(self) -> None:
@@ -209,7 +222,9 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
             ) from err
         except BalenaError as err:
             if isinstance(err, UpdateLocked) and err.holder is LockHolder.APP:
-                self.async_set_locked(is_locked=True, holder=err.service)
+                self.async_set_lock(
+                    UpdateLock(dt_util.utcnow(), err.app_id, err.service)
+                )
             replacement_error: HomeAssistantError | None = None
             # The key of an entry that was unloaded meanwhile concerns nobody.
             if not self._shutdown_requested:
@@ -220,10 +235,10 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
             ) from err
 
     @callback
-    def async_set_locked(self, *, is_locked: bool, holder: str | None = None) -> None:
-        """Show whether an update lock refused the last attempt."""
-        self.history.set_locked(is_locked=is_locked, holder=holder)
-        self.async_show(self.history.with_refusal(self.data))
+    def async_set_lock(self, lock: UpdateLock | None) -> None:
+        """Show the update lock that refused the last attempt, or None."""
+        self.history.set_lock(lock)
+        self.async_show(self.history.with_lock(self.data))
 
     @callback
     def async_poll_often(self) -> None:
@@ -231,9 +246,27 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         self.schedule.record_command()
 
     def _keys(self, addresses: Iterable[str]) -> frozenset[str]:
-        shared = filter(self.is_shared_mac_address, map(normalize_mac, addresses))
-        identity = DeviceIdentity.create(addresses, shared=shared)
+        identity = DeviceIdentity.create(
+            addresses, shared=self._shared_mac_addresses(addresses)
+        )
         return queue_keys(self.device_id, self.uuid, identity)
+
+    def _shared_mac_addresses(self, addresses: Iterable[str]) -> frozenset[str]:
+        """Return the normalized MAC addresses that another known device reports, too."""
+        own = DeviceIdentity.create(addresses, uuid=self.uuid)
+        return frozenset(self._interfaces.shared(self.device_id, own))
+
+    @callback
+    def _async_learn_interfaces(self, addresses: Iterable[str]) -> None:
+        """Remember the interfaces of the device while it is polled."""
+        identity = DeviceIdentity.create(addresses, uuid=self.uuid)
+        self._interfaces.async_update(self.device_id, identity)
+
+    @override
+    async def async_shutdown(self) -> None:
+        """Stop updates, and forget the interfaces of the device."""
+        await super().async_shutdown()
+        self._async_learn_interfaces(())
 
     def _expect_restart_of_services(self) -> None:
         self.history.services.expect_restart(self.data.services)
@@ -255,10 +288,10 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         )
         if is_complete:
             self.history.clear_lock_after_update(state)
-        state = self.history.with_refusal(state)
+        state = self.history.with_lock(state)
         monitor = self.history.services
         if not state.online:
-            if not self.reboot.is_active:
+            if not self.expected_outage.is_active:
                 monitor.reset_running()
             return state
         stopped = monitor.update(state, is_busy=self.is_busy)

@@ -78,7 +78,7 @@ class DeviceDetailReader:
         )
         tags = await self._optional(None, self._coordinator.tags.read, None)
         coordinator, state = self._coordinator, self._coordinator.data
-        is_about_apps = apps is not None and status.app_id in apps.apps
+        is_about_apps = apps is not None and status.app_id in apps
         release = status.release if is_about_apps else state.release
         return {
             "name": coordinator.device_name,
@@ -96,7 +96,7 @@ class DeviceDetailReader:
             "update_status": _plain(state.update_status),
             "apps": [
                 _app(app, await self._running_commit(app.app_id), status, ids)
-                for app in (apps.apps.values() if apps else ())
+                for app in (apps or {}).values()
             ],
             "tags": None if tags is None else dict(tags),
         }
@@ -114,10 +114,8 @@ class DeviceDetailReader:
 
     async def _running_commit(self, app_id: int) -> str | None:
         """Return the commit of the release that an app runs, or None during an update."""
-        state = await self._optional(
-            Endpoint.APP_STATE, partial(self._supervisor.app_state, app_id), None
-        )
-        return state.commit if state else None
+        read = partial(self._supervisor.running_commit, app_id)
+        return await self._optional(Endpoint.APP_STATE, read, None)
 
     async def _container_ids(self) -> Mapping[str, str]:
         """Return the container ids by service if the containers do not report them."""

@@ -1,37 +1,27 @@
 """Coordinator that polls a local device, or the device that Home Assistant runs on."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import override
-
-from yarl import URL
 
 from homeassistant.const import CONF_API_KEY, CONF_URL
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC
 from homeassistant.helpers.update_coordinator import UpdateFailed
-from homeassistant.util.network import is_ip_address
 
 from ..client import AuthenticationFailed, BalenaError, RateLimited, Supervisor
-from ..const import (
-    BUSY_INTERVAL,
-    CONF_CONNECTION,
-    CONF_MAC_ADDRESSES,
-    DOMAIN,
-    POLL_INTERVAL,
-    REFUSED_INTERVAL,
-)
+from ..const import BUSY_INTERVAL, CONF_CONNECTION, POLL_INTERVAL, REFUSED_INTERVAL
 from ..exceptions import translate_error
 from .address import async_follow_address
 from .api_key import ApiKeyManager
 from .coordinator import DeviceCoordinator
-from .entry import BalenaConfigEntry
+from .entry import BalenaConfigEntry, find_dashboard_page
 from .environment import Environment
-from .evidence import reported_and_stored_identity, shared_mac_addresses
-from .identity import Match, is_maker_assigned, is_own_device, normalize_mac
-from .lease import is_leased_to_another
+from .evidence import shared_mac_addresses
+from .identity import is_maker_assigned, is_own_device, normalize_mac
+from .identity_guard import IdentityGuard
 from .poll_statistics import PollStatistics
-from .probe import async_confirm_device
 from .reader import SupervisorReader
 from .reauthentication import Reauthentication
 from .state import DeviceState
@@ -63,7 +53,6 @@ class DirectCoordinator(DeviceCoordinator):
             supervisor=supervisor,
         )
         self.update_interval = POLL_INTERVAL
-        self._is_another_device = False
         # A new key does not change this.
         self._is_own_device = is_own_device(
             environment,
@@ -74,14 +63,16 @@ class DirectCoordinator(DeviceCoordinator):
         )
         self._api_key = ApiKeyManager(hass, entry, supervisor)
         self._reauthentication = Reauthentication(hass, entry)
-        self._url = URL(entry.data.get(CONF_URL, ""))
+        self._identity = IdentityGuard(hass, entry, is_own_device=self._is_own_device)
         self.poll_statistics = PollStatistics()
         self.tags = SupervisorTags(supervisor)
+        self._dashboard_page: str | None = None
+        self._is_dashboard_page_due = True
         self.reader = SupervisorReader(
             supervisor,
             entry.title,
             app_id=environment.app_id if self._is_own_device else None,
-            on_details=self._read_tags,
+            on_details=self._async_details_read,
         )
 
     @property
@@ -101,29 +92,20 @@ class DirectCoordinator(DeviceCoordinator):
 
     @property
     @override
-    def is_online(self) -> bool:
-        return self.last_update_success and self.data.online
-
-    @property
-    @override
     def command_blocker(self) -> HomeAssistantError | None:
-        if self._is_another_device:
-            return self._another_device(ServiceValidationError)
+        if self._identity.is_another_device:
+            return self._identity.error(ServiceValidationError)
         return super().command_blocker
 
     @override
-    def is_shared_mac_address(self, mac_address: str) -> bool:
-        return mac_address in shared_mac_addresses(self.hass, self.config_entry)
+    def _shared_mac_addresses(self, addresses: Iterable[str]) -> frozenset[str]:
+        return super()._shared_mac_addresses(addresses) | shared_mac_addresses(
+            self.hass, self.config_entry
+        )
 
     @override
     async def async_confirm_identity(self) -> None:
-        # The router may have given the address to another device since the last poll.
-        if self._is_own_device or not is_ip_address(self._url.host or ""):
-            return
-        match = await async_confirm_device(self.hass, self.config_entry, self._url)
-        self._is_another_device = match is Match.DIFFERENT
-        if self._is_another_device:
-            raise self._another_device(ServiceValidationError)
+        await self._identity.async_confirm_before_command()
 
     @override
     async def async_renew_key(self) -> None:
@@ -157,8 +139,7 @@ class DirectCoordinator(DeviceCoordinator):
 
     async def _poll(self) -> DeviceState:
         try:
-            if self._is_stranger_expected:
-                await self._confirm_device()
+            await self._identity.async_confirm_before_poll()
             async with self._api_key.lock:
                 state = await self.reader.read()
             if self._shutdown_requested:
@@ -175,59 +156,21 @@ class DirectCoordinator(DeviceCoordinator):
         self.update_interval = BUSY_INTERVAL if is_urgent else POLL_INTERVAL
         return state
 
-    @property
-    def _is_stranger_expected(self) -> bool:
-        """Whether the address was leased to another device, which must not receive the key."""
-        return (
-            not self._is_own_device
-            and self.config_entry.data.get(CONF_API_KEY) is not None
-            and is_leased_to_another(self.hass, self.config_entry, self._url)
-        )
-
     async def _check_identity(self, state: DeviceState) -> None:
-        """Raise UpdateFailed if another device answered, else learn the MAC addresses."""
-        entry = self.config_entry
-        reported, stored = reported_and_stored_identity(
-            self.hass, entry, state.mac_addresses
-        )
-        if reported.mac_addresses:
-            match = reported.compare(stored)
-            if match is not Match.SAME and not self._is_own_device:
-                await self._confirm_device()
-            self._learn_mac_addresses(state)
-        self._is_another_device = False
-
-    def _learn_mac_addresses(self, state: DeviceState) -> None:
-        """Store the MAC addresses that the device reports, and forget those of removed cards.
-
-        Such a card may be in another device tomorrow.
-        """
-        entry = self.config_entry
-        reported = dict.fromkeys(map(normalize_mac, state.mac_addresses))
-        addresses = list(filter(is_maker_assigned, reported))
-        if set(addresses) != set(
-            filter(is_maker_assigned, entry.data[CONF_MAC_ADDRESSES])
-        ):
-            self.hass.config_entries.async_update_entry(
-                entry, data={**entry.data, CONF_MAC_ADDRESSES: addresses}
-            )
-
-    async def _confirm_device(self) -> None:
-        """Raise UpdateFailed if another device answers, and look for the device elsewhere."""
-        match = await async_confirm_device(self.hass, self.config_entry, self._url)
-        self._is_another_device = match is Match.DIFFERENT
-        if self._is_another_device:
-            await async_follow_address(self.hass, self.config_entry)
-            raise self._another_device(UpdateFailed)
+        """Forget what was read if another device answered, or if it is unknown who did."""
+        try:
+            await self._identity.async_check_poll(state)
+        except BalenaError, UpdateFailed:
+            self.reader.discard()
+            raise
 
     async def _refusal(self, err: AuthenticationFailed) -> HomeAssistantError:
         """Return the error to raise for a refused key.
 
         A person is asked for another key only if no stranger can have refused this one.
         """
-        if await async_follow_address(self.hass, self.config_entry):
-            self._is_another_device = True
-            return self._another_device(UpdateFailed)
+        if await self._identity.async_find_elsewhere():
+            return self._identity.error(UpdateFailed)
         if not self._api_key.is_changing:
             self._reauthentication.async_refused()
         self.history.services.reset_running()
@@ -243,8 +186,8 @@ class DirectCoordinator(DeviceCoordinator):
         self.reader.expire_details()
         await async_follow_address(self.hass, self.config_entry)
         if self.last_update_success:
-            self.reboot.expect_if_applying(self.data)
-        status = self.reboot.update(is_reachable=False)
+            self.expected_outage.expect_if_applying(self.data)
+        status = self.expected_outage.update(is_reachable=False)
         if status is not None:
             return replace(self.data, online=False, status=status)
         self.history.services.reset_running()
@@ -259,13 +202,20 @@ class DirectCoordinator(DeviceCoordinator):
         # Old Supervisors report no release while they apply another one.
         if state.release is None and state.apps and self.data is not None:
             state = replace(state, release=self.data.release)
-        status = self.reboot.update(is_reachable=True)
+        status = self.expected_outage.update(is_reachable=True)
         if status is not None:
             state = replace(state, status=status)
+        self._async_learn_interfaces(state.mac_addresses)
         state = self._with_earlier_facts(state)
         info = self.registry.device_info(
             state, self.device_name, self.uuid, has_dashboard=True
         )
+        if self._is_dashboard_page_due:
+            self._is_dashboard_page_due = False
+            self._dashboard_page = find_dashboard_page(self.hass, self.history.keys)
+        # A Supervisor does not report its uuid, but an account may have the same device.
+        if self._dashboard_page is not None:
+            info["configuration_url"] = self._dashboard_page
         info["connections"] = {
             (CONNECTION_NETWORK_MAC, normalize_mac(address))
             for address in state.mac_addresses
@@ -273,16 +223,10 @@ class DirectCoordinator(DeviceCoordinator):
         }
         return state if self._async_register(info, state) else self.data
 
-    def _another_device[ErrorT: HomeAssistantError](self, kind: type[ErrorT]) -> ErrorT:
-        return kind(
-            translation_domain=DOMAIN,
-            translation_key="another_device",
-            translation_placeholders={"device": self.config_entry.title},
-        )
-
     @callback
-    def _read_tags(self) -> None:
+    def _async_details_read(self) -> None:
         """Read the tags in the background: the device may take long to answer."""
+        self._is_dashboard_page_due = True
         self.config_entry.async_create_background_task(
             self.hass, self.reader.refresh_tags(), f"{self.name} tags"
         )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import device_registry as dr
 
 from ..client import RequestLog
 from ..const import DOMAIN
@@ -26,13 +28,13 @@ class BalenaDevice:
     logs: DeviceLogs
 
     @classmethod
-    def create(cls, coordinator: DeviceCoordinator) -> Self:
-        """Return the device of a coordinator."""
+    def create(cls, coordinator: DeviceCoordinator, logs: DeviceLogs) -> Self:
+        """Return the device of a coordinator, with its logs."""
         return cls(
             coordinator,
             DeviceCommands(coordinator),
             DeviceDetailReader(coordinator),
-            DeviceLogs(coordinator),
+            logs,
         )
 
     @property
@@ -63,6 +65,14 @@ class BalenaDevice:
         return coordinator.registry.identifiers(state)
 
 
+class FleetPinner(Protocol):
+    """Pins the fleets of an account to releases."""
+
+    async def pin_release(self, fleet_id: int, release: str) -> None:
+        """Pin a fleet to a release, given its version, commit or id. Raises HomeAssistantError."""
+        ...
+
+
 class Account(Protocol):
     """The account of an entry, as the rest of the integration uses it."""
 
@@ -74,6 +84,11 @@ class Account(Protocol):
     @property
     def request_log(self) -> RequestLog:
         """The log of the requests to the balena API."""
+        ...
+
+    @property
+    def pins(self) -> FleetPinner:
+        """Pins the fleets."""
         ...
 
     def fleet_of(self, identifiers: set[tuple[str, str]]) -> int | None:
@@ -108,6 +123,24 @@ def find_device(
         return None
     devices = entry.runtime_data.devices.values()
     return next((item for item in devices if item.registry_id == registry_id), None)
+
+
+def find_dashboard_page(hass: HomeAssistant, keys: frozenset[str]) -> str | None:
+    """Return the page of a device in balenaCloud's dashboard, if a loaded account has the device.
+
+    `keys` are those of its command queue, which all entries of the device share.
+    """
+    registry = dr.async_get(hass)
+    entries: list[BalenaConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
+    for entry in entries:
+        if entry.runtime_data.account is None:
+            continue
+        for device in entry.runtime_data.devices.values():
+            if keys & device.coordinator.history.keys:
+                registered = registry.async_get(device.registry_id)
+                if isinstance(registered, dr.DeviceEntry):
+                    return registered.configuration_url
+    return None
 
 
 def fleet_identifier(entry: BalenaConfigEntry, fleet_id: int) -> tuple[str, str]:

@@ -37,6 +37,11 @@ class Environment:
         )
 
     @property
+    def is_on_balena(self) -> bool:
+        """Whether Home Assistant runs in a container on a balena device."""
+        return self.device_uuid is not None
+
+    @property
     def has_supervisor(self) -> bool:
         """Whether address and key of the Supervisor are known."""
         return self.address is not None and self.api_key is not None

@@ -7,6 +7,7 @@ from homeassistant.core import HomeAssistant
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
 from .entry import BalenaConfigEntry
 from .identity import DeviceIdentity, Match
+from .interfaces import async_known_interfaces
 
 
 def shared_mac_addresses(
@@ -17,6 +18,7 @@ def shared_mac_addresses(
     They identify no device. An entry with the same interfaces is of the same device.
     """
     own = _all_interfaces(entry)
+    device_id = entry.unique_id or entry.entry_id
     others = [
         _all_interfaces(other)
         for other in hass.config_entries.async_entries(DOMAIN)
@@ -27,7 +29,7 @@ def shared_mac_addresses(
         for other in others
         if not own.has_same_interfaces(other)
         for address in own.mac_addresses & other.mac_addresses
-    )
+    ).union(async_known_interfaces(hass).shared(device_id, own))
 
 
 def reported_and_stored_identity(

@@ -1,48 +1,59 @@
 """Facts about devices that survive a reload of their entry."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
 
 from ..const import DOMAIN
 from .service_monitor import ServiceMonitor
-from .state import DeviceState, UpdateStatus
+from .state import DeviceState, UpdateLock, UpdateStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCommand:
+    """A command that an update lock refused.
+
+    `action` is the name of its action. `override` repeats it with the commands of the device,
+    and overrides the lock.
+    """
+
+    action: str
+    override: Callable[[Any], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class DeviceHistory:
     """Facts about a device that survive a reload.
 
-    `refused_at` is when an update lock refused the last attempt to do something,
-    `lock_holder` the service that held it.
+    `lock` is the update lock that refused the last attempt to do something. `refused` is the
+    command that it refused.
     """
 
     keys: frozenset[str] = frozenset()
-    lock_holder: str | None = None
-    refused_at: datetime | None = None
+    lock: UpdateLock | None = None
+    refused: RefusedCommand | None = None
     services: ServiceMonitor = field(default_factory=ServiceMonitor)
     _was_up_to_date: bool = True
 
-    def set_locked(self, *, is_locked: bool, holder: str | None = None) -> None:
-        """Remember whether an update lock refused the last attempt, and who holds it."""
-        self.refused_at = dt_util.utcnow() if is_locked else None
-        self.lock_holder = holder
+    def set_lock(self, lock: UpdateLock | None) -> None:
+        """Remember the update lock that refused the last attempt, or None."""
+        self.lock = lock
+        if lock is None:
+            self.refused = None
 
     def clear_lock_after_update(self, state: DeviceState) -> None:
         """Forget the lock once an update is done: it met none."""
         is_up_to_date = state.update_status == UpdateStatus.UP_TO_DATE
         if is_up_to_date and not self._was_up_to_date:
-            self.refused_at = self.lock_holder = None
+            self.set_lock(None)
         self._was_up_to_date = is_up_to_date
 
-    def with_refusal(self, state: DeviceState) -> DeviceState:
-        """Return a state with the last refusal."""
-        return replace(state, refused_at=self.refused_at, lock_holder=self.lock_holder)
+    def with_lock(self, state: DeviceState) -> DeviceState:
+        """Return a state with the update lock that is known."""
+        return replace(state, lock=self.lock)
 
 
 _HISTORIES: Final[HassKey[dict[str, DeviceHistory]]] = HassKey(f"{DOMAIN}_histories")

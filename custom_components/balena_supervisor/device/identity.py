@@ -71,6 +71,12 @@ class DeviceIdentity:
         has_common = not self.mac_addresses.isdisjoint(other.mac_addresses)
         return Match.SAME if has_common else Match.DIFFERENT
 
+    def is_of_same_device(self, other: Self) -> bool:
+        """Return whether two reports are of one device: by the uuid, else by all interfaces."""
+        if self.uuid and other.uuid:
+            return self.uuid == other.uuid
+        return self.has_same_interfaces(other)
+
     def has_same_interfaces(self, other: Self) -> bool:
         """Return whether one device reports all MAC addresses of the other.
 

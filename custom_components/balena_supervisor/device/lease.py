@@ -12,7 +12,7 @@ from homeassistant.util.hass_dict import HassKey
 
 from ..const import DOMAIN
 from .entry import BalenaConfigEntry
-from .evidence import stored_identity
+from .evidence import shared_mac_addresses, stored_identity
 from .identity import normalize_mac
 
 # The IP address that was leased to each MAC address, the latest lease last.
@@ -52,9 +52,15 @@ def leased_addresses(hass: HomeAssistant, entry: BalenaConfigEntry) -> list[str]
 def is_leased_to_another(
     hass: HomeAssistant, entry: BalenaConfigEntry, url: URL
 ) -> bool:
-    """Return whether the host of a URL was leased to another device than that of an entry."""
+    """Return whether the host of a URL was leased to another device than that of an entry.
+
+    A lease of an address that the device shares with another one is of either.
+    """
     leases = hass.data.get(_LEASES, {})
-    holders = [mac for mac, ip in leases.items() if ip == url.host]
+    shared = shared_mac_addresses(hass, entry)
+    holders = [
+        mac for mac, ip in leases.items() if ip == url.host and mac not in shared
+    ]
     if not holders:
         return False
     return holders[-1] not in stored_identity(hass, entry).mac_addresses

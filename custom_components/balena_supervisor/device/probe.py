@@ -7,7 +7,13 @@ from yarl import URL
 from homeassistant.const import CONF_API_KEY, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 
-from ..client import AuthenticationFailed, BalenaError, DirectTransport, Supervisor
+from ..client import (
+    AccessDenied,
+    AuthenticationFailed,
+    BalenaError,
+    DirectTransport,
+    Supervisor,
+)
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
 from ..session import async_get_session
 from .entry import BalenaConfigEntry
@@ -29,11 +35,17 @@ class ProbedDevice:
     checks_key: bool = False
 
     def unique_mac_address(self, hass: HomeAssistant) -> str | None:
-        """Return a MAC address that identifies the device, or None."""
+        """Return a MAC address that identifies the device, or None.
+
+        An entry whose unique id is the address of a removed network card keeps its unique id.
+        """
         known = {
             address
-            for entry in hass.config_entries.async_entries(DOMAIN)
-            for address in entry.data.get(CONF_MAC_ADDRESSES, ())
+            for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False)
+            for address in (
+                entry.unique_id,
+                *entry.data.get(CONF_MAC_ADDRESSES, ()),
+            )
         }
         return next(
             (
@@ -104,20 +116,28 @@ async def async_probe_device(
 
 
 async def async_confirm_device(
-    hass: HomeAssistant, entry: BalenaConfigEntry, url: URL
+    hass: HomeAssistant,
+    entry: BalenaConfigEntry,
+    url: URL,
+    *,
+    may_send_key: bool = True,
 ) -> Match:
     """Return whether the device of an entry answers at a URL.
+
+    Without permission to send the key, a device that asks for it counts as another one.
 
     Raises:
         AuthenticationFailed: The device refuses the key of the entry.
         BalenaError: No device answers.
     """
     data = entry.data
-    key = None if is_leased_to_another(hass, entry, url) else data.get(CONF_API_KEY)
+    is_safe = may_send_key and not is_leased_to_another(hass, entry, url)
+    key = data.get(CONF_API_KEY) if is_safe else None
     session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
+    keyless = DirectTransport(url, session, withheld_key=data.get(CONF_API_KEY))
     try:
-        report = await Supervisor(DirectTransport(url, session)).device()
-    except AuthenticationFailed:
+        report = await Supervisor(keyless).device()
+    except AuthenticationFailed, AccessDenied:
         if key is None:
             # A stranger, or the key of a device that had none.
             if data.get(CONF_API_KEY) is not None:

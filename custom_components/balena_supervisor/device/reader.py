@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from time import monotonic
@@ -64,6 +65,8 @@ class SupervisorReader:
         self._details_due = 0.0
         # The last responses, and the state that they resulted in.
         self._last: tuple[object, DeviceState] | None = None
+        # What was known before the last read.
+        self._before = self.details, copy(self._apps)
         # Until when a Supervisor that did not answer counts as unhealthy.
         self._unhealthy_until = 0.0
         self._unsupported: set[Endpoint] = set()
@@ -86,8 +89,16 @@ class SupervisorReader:
             self.expire_details()
             raise group.exceptions[0] from group
 
+    def discard(self) -> None:
+        """Forget the last read: another device answered."""
+        self.details, self._apps = self._before
+        self._last = None
+        self._unsupported.clear()
+        self.expire_details()
+
     async def _read(self) -> DeviceState:
         supervisor = self._supervisor
+        self._before = self.details, copy(self._apps)
         previous = supervisor.version
         if monotonic() >= self._details_due:
             # A proxy may have answered for the Supervisor while it was away.
@@ -110,9 +121,12 @@ class SupervisorReader:
             vpn = tasks.create_task(self._ask(Endpoint.VPN, supervisor.vpn))
             containers = tasks.create_task(self._ask_containers(apps.result()))
         selected = self._apps.select(apps.result())
+        report = report_of_apps(device.result(), apps.result(), selected)
+        if selected is None:
+            selected = await self._read_single_app(device.result())
         return self._state(
-            report_of_apps(device.result(), apps.result(), selected),
-            selected or await self._read_single_app(device.result()),
+            report,
+            selected,
             containers.result(),
             healthy=healthy.result(),
             vpn=vpn.result(),

@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Container
+from dataclasses import dataclass
 import re
+from typing import Final
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -10,6 +12,44 @@ from homeassistant.helpers.device_registry import DeviceInfo
 
 from ..const import DASHBOARD_URL, DOMAIN, MANUFACTURER
 from .state import DeviceState, ServiceKey
+
+# Whether Home Assistant puts the name of the parent before the name of a child device in entity
+# ids, aliases and most lists. It does since 2026.10. The integration does it in older releases.
+PREFIXES_PARENT_NAME: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
+
+
+def default_service_name(
+    service: dr.ChildDeviceEntry, device: dr.AnyDeviceEntry
+) -> str:
+    """Return the name of a service without its device, before the person changed it."""
+    name = service.name or ""
+    return name if PREFIXES_PARENT_NAME else name.removeprefix(f"{device.name} ")
+
+
+@dataclass(frozen=True, slots=True)
+class EntityOwner:
+    """The names of the device and of the service that an entity belongs to."""
+
+    device: str
+    service: str | None = None
+
+
+def async_find_owner(hass: HomeAssistant, entity_id: str) -> EntityOwner | None:
+    """Return the owner of an entity of a device or a service, as the person named both."""
+    registry = dr.async_get(hass)
+    entity = er.async_get(hass).async_get(entity_id)
+    owner = (
+        registry.async_get(entity.device_id) if entity and entity.device_id else None
+    )
+    if not isinstance(owner, dr.ChildDeviceEntry):
+        return EntityOwner(owner.name_by_user or owner.name or "") if owner else None
+    device = registry.async_get(owner.parent_device_id, include_child_devices=False)
+    if device is None:
+        return None
+    return EntityOwner(
+        device.name_by_user or device.name or "",
+        owner.name_by_user or default_service_name(owner, device),
+    )
 
 
 class DeviceRegistryUpdater:
@@ -60,7 +100,8 @@ class DeviceRegistryUpdater:
                 f"{DASHBOARD_URL}/devices/{uuid}" if uuid and has_dashboard else None
             ),
             manufacturer=MANUFACTURER,
-            model=state.details.device_type,
+            model=state.details.model,
+            model_id=state.details.device_type,
             name=name,
             serial_number=uuid,
             sw_version=state.os_version,
@@ -89,6 +130,9 @@ class DeviceRegistryUpdater:
         if state.is_settled and (services or not reports_services):
             self._remove_stale_services(services)
             self._services = services
+        else:
+            # The entities of new services may be gone when the update ends.
+            self._services = None
         return has_moved
 
     def _move_services(self, services: set[ServiceKey], apps: Container[int]) -> bool:

@@ -13,6 +13,7 @@ from ..client import (
     AppReports,
     Container,
     DeviceReport,
+    Location,
     ServiceReport,
     StateStatus,
     Vpn,
@@ -68,6 +69,14 @@ class OverallStatus(StrEnum):
     POST_PROVISIONING = "post_provisioning"
     REDUCED_FUNCTIONALITY = "reduced_functionality"
     UPDATING = "updating"
+
+
+class Connectivity(StrEnum):
+    """How a device of an account is connected to balena."""
+
+    VPN = "vpn"
+    HEARTBEAT = "heartbeat"
+    DISCONNECTED = "disconnected"
 
 
 type ServiceKey = tuple[int, str]
@@ -130,17 +139,29 @@ class ServiceState:
     stopped_by_itself: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class UpdateLock:
+    """The update lock that refused the last command. The response may name its app and service."""
+
+    refused_at: datetime
+    app_id: int | None = None
+    service: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceDetails:
-    """Facts about a device that seldom change and are seldom read."""
+    """Facts about a device that seldom change and are seldom read.
+
+    A Supervisor reports the slug of the `device_type`, an account its name, the `model`.
+    """
 
     arch: str | None = None
     device_type: str | None = None
     hostname: str | None = None
+    model: str | None = None
     name: str | None = None
     supervisor_version: str | None = None
-    # Tags arrive later than the rest. No entity shows them, so they cause no state write.
-    tags: Mapping[str, str] | None = field(default=None, compare=False)
+    tags: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,29 +170,36 @@ class DeviceState:
 
     `apps` are the names of the apps by id. `release` is the commit that runs,
     `target_release` the commit that should run; only an account reports their versions.
-    `refused_at` is when an update lock refused the last command, None after a success, and
-    `lock_holder` the service that held it.
-    `download_progress` is in percent, None while nothing downloads. Only an account reports
-    `last_seen`, `overall_status` and its progress in percent, undervoltage, the temperature in
-    °C, and the usage of CPU, memory and storage in percent.
+    `lock` is the update lock that refused the last command, None after a success.
+    `download_progress` is in percent, None while nothing downloads.
+
+    Only an account reports `connectivity` and when it changed, `is_pinned`, `location`, `note`, `os_variant`,
+    `overall_status` and its progress in percent, `public_address`, `public_url_enabled`,
+    `target_release_id`, undervoltage, the temperature in °C, and the usage of CPU, memory and storage in percent.
     """
 
     online: bool = True
     apps: Mapping[int, str] | None = None
+    connectivity: Connectivity | None = None
+    connectivity_changed_at: datetime | None = None
     cpu_temperature: float | None = None
     cpu_usage: float | None = None
     details: DeviceDetails = DeviceDetails()
     download_progress: float | None = None
     healthy: bool | None = None
     ip_addresses: tuple[str, ...] = ()
-    last_seen: datetime | None = None
-    lock_holder: str | None = None
+    is_pinned: bool | None = None
+    location: Location | None = None
+    lock: UpdateLock | None = None
     mac_addresses: tuple[str, ...] = ()
     memory_usage: float | None = None
+    note: str | None = None
+    os_variant: str | None = None
     os_version: str | None = None
     overall_progress: float | None = None
     overall_status: str | None = None
-    refused_at: datetime | None = None
+    public_address: str | None = None
+    public_url_enabled: bool | None = None
     release: str | None = None
     release_version: str | None = None
     services: Mapping[ServiceKey, ServiceState] = field(default_factory=dict)
@@ -179,6 +207,7 @@ class DeviceState:
     storage_usage: float | None = None
     supervisor_version: str | None = None
     target_release: str | None = None
+    target_release_id: int | None = None
     target_version: str | None = None
     undervolted: bool | None = None
     update_downloaded: bool | None = None
@@ -195,7 +224,14 @@ class DeviceState:
     @property
     def update_locked(self) -> bool:
         """Whether an update lock refused the last command."""
-        return self.refused_at is not None
+        return self.lock is not None
+
+    @property
+    def locking_app(self) -> str | None:
+        """The name of the app that holds the update lock, its id without a name, None if unknown."""
+        if self.lock is None or self.lock.app_id is None:
+            return None
+        return (self.apps or {}).get(self.lock.app_id, str(self.lock.app_id))
 
     @property
     def is_settled(self) -> bool:
@@ -228,11 +264,7 @@ def state_from_supervisor(
 
     `apps` are the user's apps, and `device` reports nothing about others.
     """
-    first = (
-        min(apps.apps.values(), key=lambda app: app.app_id, default=None)
-        if apps
-        else None
-    )
+    first = apps[min(apps)] if apps else None
     release = _release(device, first, containers)
     target_release = first.commit if first else None
     update_status = _update_status(device, apps, containers)
@@ -244,7 +276,11 @@ def state_from_supervisor(
         # The flag is set only once the device applies the release.
         update_status = UpdateStatus.PENDING
     return DeviceState(
-        apps={app.app_id: app.name for app in apps.apps.values()} if apps else None,
+        apps=(
+            {app_id: app.name for app_id, app in apps.items()}
+            if apps is not None
+            else None
+        ),
         details=details,
         download_progress=(
             _download_progress(device, apps, containers)
@@ -296,7 +332,7 @@ def apps_from_single_app(app_id: int, app: App, device: DeviceReport) -> AppRepo
             )
         },
     )
-    return AppReports({app_id: report})
+    return {app_id: report}
 
 
 def short_commit(commit: str) -> str:
@@ -326,7 +362,7 @@ def _update_status(
     services += [
         state_key(image.status)
         for image in (containers.images if containers else ())
-        if image.status and apps and image.app_id in apps.apps
+        if image.status and apps and image.app_id in apps
     ]
     if apps is None and device.status:
         # It may be outdated, and is about one service.
@@ -384,7 +420,7 @@ def _download_progress(
     device: DeviceReport, apps: AppReports | None, containers: StateStatus | None
 ) -> float | None:
     """Return the download progress of all images, or of the downloading services, in percent."""
-    is_about_apps = containers and apps and containers.app_id in apps.apps
+    is_about_apps = containers and apps and containers.app_id in apps
     if is_about_apps and containers and containers.download_progress is not None:
         return containers.download_progress
     parts = [
@@ -431,7 +467,7 @@ def _container(
 
 
 def _apps(apps: AppReports | None) -> Iterable[AppReport]:
-    return apps.apps.values() if apps else ()
+    return apps.values() if apps else ()
 
 
 def _services(apps: AppReports | None) -> Iterable[ServiceReport]:

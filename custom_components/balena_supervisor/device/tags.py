@@ -1,9 +1,23 @@
 """Tags of a device."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from itertools import islice
+from typing import Final, Protocol
 
 from ..client import Supervisor
+
+# A state has at most this many tags, because every browser receives it.
+MAX_SHOWN_TAGS: Final = 32
+# In characters.
+MAX_SHOWN_TAG_VALUE: Final = 255
+
+
+def bounded_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the first tags by name, with values that are cut."""
+    return {
+        name: value[:MAX_SHOWN_TAG_VALUE]
+        for name, value in islice(sorted(tags.items()), MAX_SHOWN_TAGS)
+    }
 
 
 class TagStore(Protocol):

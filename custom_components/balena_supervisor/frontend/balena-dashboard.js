@@ -39,9 +39,12 @@ const METRICS = {
   "sensor.storage_usage": { features: [{ type: "bar-gauge" }] },
   "sensor.cpu_temperature": { features: [{ type: "trend-graph" }] },
 };
+// Attributes of the update that show the same as these sensors, which are disabled by default.
+const RELEASES = {
+  "sensor.release": "installed_version",
+  "sensor.target_release": "latest_version",
+};
 const DETAILS = {
-  "sensor.release": {},
-  "sensor.target_release": {},
   "sensor.fleet": WIDE,
   "sensor.os_version": WIDE,
   "sensor.ip_address": WIDE,
@@ -56,8 +59,11 @@ const HISTORY = [
   "binary_sensor.online",
   "binary_sensor.vpn",
 ];
+// The button that is shown only while a lock is known.
+const OVERRIDE_LOCK = "button.override_lock";
 // Buttons of a device, with the key of the confirmation text.
 const COMMANDS = {
+  [OVERRIDE_LOCK]: "confirm_override_lock",
   "button.identify": null,
   "button.check_for_updates": null,
   "button.restart_services": "confirm_restart_services",
@@ -118,9 +124,9 @@ function take(hass) {
   const items = new Map();
   const item = (id) => {
     if (!items.has(id)) {
-      const { name, name_by_user: own, via_device_id: via } = hass.devices[id];
+      const { name_by_user: own, via_device_id: via } = hass.devices[id];
       const entities = byDevice.get(id) ?? {};
-      items.set(id, { id, name: own || name || id, entities, fleet: via, services: [] });
+      items.set(id, { id, name: own || defaultName(hass, id), entities, fleet: via, services: [] });
     }
     return items.get(id);
   };
@@ -150,6 +156,13 @@ function take(hass) {
     device.services = sorted(device.services);
   }
   return { fleets: sorted(fleets), devices: sorted(devices) };
+}
+
+/** Return the name of a device or a service. Before 2026.10, that of a service begins with its device. */
+function defaultName(hass, id) {
+  const { name, parent_device_id: parent } = hass.devices[id];
+  const prefix = `${hass.devices[parent]?.name} `;
+  return (name?.startsWith(prefix) ? name.slice(prefix.length) : name) || id;
 }
 
 function keyOf({ entity_id: id, translation_key: key }) {
@@ -233,10 +246,10 @@ function button(entities, key, action, more = {}) {
 }
 
 /** Return a stop and a start button, of which one is visible. Stopping needs a confirmation. */
-function startAndStop({ name: service, entities }, text) {
+function startAndStop({ name: service, entities }, device, text) {
   const key = "switch.running";
   const runs = isIn(entities[key], "on");
-  const question = text("confirm_stop_service", { service });
+  const question = text("confirm_stop_service", { service: `${device} ${service}` });
   return [
     ...button(entities, key, perform("switch.turn_off", entities[key], question), {
       name: text("stop_service", { service }),
@@ -348,7 +361,8 @@ class AttentionSection extends HTMLElement {
                 name: item.name,
                 icon: trouble.icon,
                 color: "red",
-                state_content: "state",
+                // The heading says what is on, the tile since when.
+                state_content: state === "on" ? "last_changed" : "state",
                 tap_action: goTo(viewOf(item.device)),
                 icon_tap_action: { action: "none" },
                 ...item.more,
@@ -456,7 +470,7 @@ class DeviceView extends HTMLElement {
     const sections = [
       grid(DeviceView.state(device, hass, text)),
       grid([...DeviceView.services(device, text), ...DeviceView.history(device, text)]),
-      grid([...DeviceView.metrics(device, text), ...DeviceView.details(device, text)]),
+      grid([...DeviceView.metrics(device, text), ...DeviceView.details(device, hass, text)]),
       grid(DeviceView.logs(device, hass, text), { column_span: COLUMNS }),
     ];
     return {
@@ -477,6 +491,9 @@ class DeviceView extends HTMLElement {
         hide_state: true,
         tap_action: press(entities[key], question && text(question, { device: name })),
         icon_tap_action: { action: "none" },
+        ...(key === OVERRIDE_LOCK && {
+          visibility: [{ condition: "not", conditions: [isIn(entities[key], "unavailable")] }],
+        }),
       }),
     );
     return [
@@ -505,7 +522,7 @@ class DeviceView extends HTMLElement {
   static services({ name: device, services }, text) {
     const cards = services.flatMap((service) => [
       ...tile(service.entities, "sensor.service_status", { name: service.name }),
-      ...startAndStop(service, text),
+      ...startAndStop(service, device, text),
       ...button(
         service.entities,
         "button.restart_service",
@@ -531,19 +548,25 @@ class DeviceView extends HTMLElement {
     return under(heading(text("metrics"), "mdi:gauge"), tiles(entities, METRICS));
   }
 
-  static details({ entities }, text) {
-    return under(heading(text("versions"), "mdi:tag-outline"), tiles(entities, DETAILS));
+  static details({ entities }, hass, text) {
+    const releases = Object.entries(RELEASES).flatMap(([key, attribute]) =>
+      entities[key]
+        ? tile(entities, key)
+        : tile(entities, "update.release", { name: nameOf(hass, key), state_content: attribute }),
+    );
+    const cards = [...releases, ...tiles(entities, DETAILS)];
+    return under(heading(text("versions"), "mdi:tag-outline"), cards);
   }
 
-  /** Return the log card. Devices of a fleet have none, because the API proxy does not relay logs. */
-  static logs({ id, fleet }, hass, text) {
+  /** Return the log card, which is for administrators only. */
+  static logs({ id }, hass, text) {
     const card = {
       type: "custom:balena-logs-card",
       device_id: id,
       title: "",
       grid_options: { columns: "full" },
     };
-    const cards = hass.user?.is_admin && !fleet ? [card] : [];
+    const cards = hass.user?.is_admin ? [card] : [];
     return under(heading(text("logs"), "mdi:text-box-outline"), cards);
   }
 }

@@ -27,8 +27,7 @@ const TEXTS = {
   lines: "Log lines",
   newest: "Go to the newest line",
   admin_only: "Only administrators can see logs.",
-  no_devices:
-    "No device with logs is set up. Devices of an account have no logs here.",
+  no_devices: "No device with logs is set up.",
   loading: "Waiting for log lines…",
   no_match: "No line matches the filter.",
   dropped: "{count} lines were skipped.",

@@ -17,7 +17,7 @@ from homeassistant.helpers import (
 
 from ..const import DOMAIN
 from ..device.entry import BalenaConfigEntry
-from ..entity import PREFIXES_PARENT_NAME
+from ..device.registry import default_service_name
 from .names import normalize_name
 
 
@@ -62,10 +62,10 @@ class VoiceTarget:
 
     @cached_property
     def _default_name(self) -> str:
-        name = self.registry_entry.name or ""
-        if self.device is None or PREFIXES_PARENT_NAME:
-            return name
-        return name.removeprefix(f"{self.device.registry_entry.name} ")
+        entry, device = self.registry_entry, self.device
+        if isinstance(entry, dr.ChildDeviceEntry) and device is not None:
+            return default_service_name(entry, device.registry_entry)
+        return entry.name or ""
 
     @cached_property
     def other_names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Track a device that is away because it reboots, shuts down or applies an update."""
+"""Track the expected outage of a device that reboots, shuts down or applies an update."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -11,8 +11,8 @@ from .state import DeviceState, Status, UpdateStatus
 _DEPARTURE_LIMIT: Final = 90.0
 
 
-class RebootTracker:
-    """Track whether a device is away for a known reason.
+class ExpectedOutage:
+    """Tracks whether a device is away for a known reason: a reboot, a shutdown or an update.
 
     `on_return` is called when the device is back, or when it was away for too long.
     """

@@ -1,0 +1,48 @@
+"""What the config flows of local devices and of accounts share."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import voluptuous as vol
+
+from homeassistant.config_entries import ConfigFlow, ConfigFlowResult
+from homeassistant.helpers.selector import (
+    TextSelector,
+    TextSelectorConfig,
+    TextSelectorType,
+)
+
+from .flow_helpers import Errors
+
+KEY_SELECTOR: Final = TextSelector(
+    TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off")
+)
+
+_PLACEHOLDERS: Final = {
+    "local_mode_url": "https://docs.balena.io/learn/develop/local-mode/",
+    "supervisor_api_url": "https://docs.balena.io/reference/supervisor/supervisor-api/",
+    "tokens_url": "https://dashboard.balena-cloud.com/preferences/access-tokens",
+}
+
+
+class BaseFlow(ConfigFlow):
+    """Shows forms with errors."""
+
+    def show_form(
+        self,
+        step_id: str,
+        schema: vol.Schema,
+        errors: Errors,
+        suggested: Mapping[str, Any] | None = None,
+        **placeholders: str,
+    ) -> ConfigFlowResult:
+        """Show a form, with the errors of fields that it does not have above it."""
+        return self.async_show_form(
+            step_id=step_id,
+            data_schema=self.add_suggested_values_to_schema(schema, suggested),
+            errors={
+                field if field in schema.schema else "base": error
+                for field, error in errors.items()
+            },
+            description_placeholders=_PLACEHOLDERS | placeholders,
+        )

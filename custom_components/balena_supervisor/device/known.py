@@ -1,0 +1,120 @@
+"""Find the entry of a device that announced itself, and wake it up."""
+
+from yarl import URL
+
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_API_KEY, CONF_URL
+from homeassistant.core import HomeAssistant
+
+from ..const import CONF_CONNECTION, CONNECTION_ACCOUNT, CONNECTION_DIRECT, DOMAIN
+from .address import async_try_address
+from .announcement import Announcement
+from .entry import BalenaConfigEntry, BalenaDevice
+from .environment import Environment
+from .identity import DeviceIdentity, Match, is_own_device
+from .probe import ProbedDevice
+
+
+def find_entry(
+    hass: HomeAssistant, announcement: Announcement, device: ProbedDevice | None
+) -> BalenaConfigEntry | None:
+    """Return the entry that a device already has, its own or that of an account.
+
+    `device` is None if the device did not say who it is, because it needs a key.
+    """
+    return next(
+        (
+            entry
+            for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False)
+            if (
+                _has_account_device(entry, announcement, device)
+                if entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT
+                else _is_of_device(hass, entry, announcement, device)
+            )
+        ),
+        None,
+    )
+
+
+def has_own_device(hass: HomeAssistant, environment: Environment) -> bool:
+    """Return whether an entry has the device that Home Assistant runs on."""
+    return any(
+        is_own_device(
+            environment,
+            connection=entry.data[CONF_CONNECTION],
+            url=entry.data.get(CONF_URL),
+            api_key=entry.data.get(CONF_API_KEY),
+            device_id=entry.unique_id or entry.entry_id,
+        )
+        or any(device.coordinator.is_own_device for device in _devices(entry))
+        for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False)
+    )
+
+
+async def async_find_again(
+    hass: HomeAssistant, entry: BalenaConfigEntry, ip_address: str
+) -> None:
+    """Look for the device of an entry at an IP address if it is away.
+
+    The address comes from an announcement, so no key is sent to confirm the device.
+    """
+    if entry.data[CONF_CONNECTION] != CONNECTION_DIRECT or not is_away(entry):
+        return
+    if not await async_try_address(hass, entry, ip_address, may_send_key=False):
+        await async_poll(hass, entry)
+
+
+async def async_poll(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
+    """Poll the local device of an entry now, or retry the setup of an entry."""
+    if entry.state is ConfigEntryState.SETUP_RETRY:
+        hass.config_entries.async_schedule_reload(entry.entry_id)
+    # Devices of an account are not polled one by one.
+    if entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT:
+        return
+    for device in _devices(entry):
+        await device.coordinator.async_refresh()
+
+
+def is_away(entry: BalenaConfigEntry) -> bool:
+    """Return whether the device of an entry does not answer at its address."""
+    if entry.state is ConfigEntryState.LOADED:
+        return not any(device.coordinator.is_online for device in _devices(entry))
+    return entry.state is ConfigEntryState.SETUP_RETRY
+
+
+def _devices(entry: BalenaConfigEntry) -> list[BalenaDevice]:
+    if entry.state is not ConfigEntryState.LOADED:
+        return []
+    return list(entry.runtime_data.devices.values())
+
+
+def _is_of_device(
+    hass: HomeAssistant,
+    entry: BalenaConfigEntry,
+    announcement: Announcement,
+    device: ProbedDevice | None,
+) -> bool:
+    """Return whether an entry of a local device is of the device that announced itself."""
+    is_at_address = announcement.is_at(URL(entry.data.get(CONF_URL, "")))
+    if device is not None:
+        return device.is_registered_as(hass, entry) or (
+            is_at_address and device.compare(hass, entry) is not Match.DIFFERENT
+        )
+    return is_at_address or any(
+        not set(announcement.addresses).isdisjoint(known.state.ip_addresses)
+        for known in _devices(entry)
+    )
+
+
+def _has_account_device(
+    entry: BalenaConfigEntry, announcement: Announcement, device: ProbedDevice | None
+) -> bool:
+    """Return whether an account has the device that announced itself."""
+    interfaces = DeviceIdentity.create(device.mac_addresses if device else ())
+    return any(
+        announcement.is_of(known.coordinator.uuid)
+        or interfaces.has_same_interfaces(
+            DeviceIdentity.create(known.state.mac_addresses)
+        )
+        for known in _devices(entry)
+    )

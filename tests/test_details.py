@@ -1,0 +1,203 @@
+"""Tests of the option "Metrics and details" of an account."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers.entity_registry import RegistryEntryDisabler
+from simulator import CloudDevice, CloudServer, Fleet
+
+NAME = "kiosk_lobby"
+# What triggers, conditions, the dashboard and sentences need.
+ALWAYS = {
+    f"binary_sensor.{NAME}_online",
+    f"binary_sensor.{NAME}_update_failed",
+    f"binary_sensor.{NAME}_update_locked",
+    f"binary_sensor.{NAME}_update_pending",
+    f"binary_sensor.{NAME}_vpn",
+    f"button.{NAME}_override_update_lock",
+    f"button.{NAME}_reboot",
+    f"sensor.{NAME}_overall_status",
+    f"select.{NAME}_release",
+    f"update.{NAME}_release",
+}
+DETAILS = {
+    f"binary_sensor.{NAME}_supervisor",
+    f"binary_sensor.{NAME}_undervoltage",
+    f"button.{NAME}_check_for_updates",
+    f"button.{NAME}_identify",
+    f"button.{NAME}_restart_services",
+    f"sensor.{NAME}_connection_to_balena",
+    f"sensor.{NAME}_cpu_temperature",
+    f"sensor.{NAME}_cpu_usage",
+    f"sensor.{NAME}_fleet",
+    f"sensor.{NAME}_ip_address",
+    f"sensor.{NAME}_last_seen",
+    f"sensor.{NAME}_memory_usage",
+    f"sensor.{NAME}_os_version",
+    f"sensor.{NAME}_storage_usage",
+}
+
+
+def entities_of(
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+    entry: MockConfigEntry,
+) -> list[er.RegistryEntry]:
+    """Return the entities of the device, disabled ones included."""
+    (device,) = (
+        device
+        for device in dr.async_entries_for_config_entry(device_registry, entry.entry_id)
+        if device.name == "kiosk-lobby"
+    )
+    return er.async_entries_for_device(
+        entity_registry, device.id, include_disabled_entities=True
+    )
+
+
+def ids(entities: Iterable[er.RegistryEntry]) -> set[str]:
+    """Return the ids of enabled entities."""
+    return {entity.entity_id for entity in entities if not entity.disabled}
+
+
+async def choose(hass: HomeAssistant, entry: MockConfigEntry, *, details: bool) -> None:
+    """Change the option as a person does."""
+    options = hass.config_entries.options
+    result: Any = await options.async_init(entry.entry_id)
+    result = await options.async_configure(
+        result["flow_id"],
+        {
+            "fleets": [str(fleet) for fleet in entry.options["fleets"]],
+            "services": True,
+            "details": details,
+        },
+    )
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+@pytest.fixture
+def without_details(
+    hass: HomeAssistant, account_entry: MockConfigEntry
+) -> MockConfigEntry:
+    """Return the entry of an account with the option off, before its setup."""
+    hass.config_entries.async_update_entry(
+        account_entry, options={**account_entry.options, "details": False}
+    )
+    return account_entry
+
+
+async def test_option_is_on(
+    account: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """With the option, metrics and details are enabled, and the rest can be."""
+    entities = entities_of(device_registry, entity_registry, account)
+    assert ids(entities) == ALWAYS | DETAILS
+    disabled = {entity.entity_id for entity in entities if entity.disabled}
+    assert {f"sensor.{NAME}_mac_address", f"button.{NAME}_purge_data"} < disabled
+
+
+async def test_option_is_off(
+    hass: HomeAssistant,
+    without_details: MockConfigEntry,
+    cloud_device: CloudDevice,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """Without the option, details are not registered at all."""
+    assert await hass.config_entries.async_setup(without_details.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    entities = entities_of(device_registry, entity_registry, without_details)
+    assert ids(entities) == ALWAYS
+    disabled = {entity.entity_id for entity in entities if entity.disabled}
+    assert disabled == {f"sensor.{NAME}_release", f"sensor.{NAME}_status"}
+
+
+async def test_option_is_turned_off_and_on(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """Details that are turned off leave the registry, and come back as the person left them."""
+    metric = f"sensor.{NAME}_cpu_usage"
+    entity_registry.async_update_entity(metric, name="Load")
+    await choose(hass, account, details=False)
+    assert ids(entities_of(device_registry, entity_registry, account)) == ALWAYS
+    assert hass.states.get(metric) is None
+    await choose(hass, account, details=True)
+    assert (
+        ids(entities_of(device_registry, entity_registry, account)) == ALWAYS | DETAILS
+    )
+    entity = entity_registry.async_get(metric)
+    assert entity is not None
+    assert entity.name == "Load"
+
+
+async def test_changed_entity_that_is_disabled(
+    hass: HomeAssistant, account: MockConfigEntry, entity_registry: er.EntityRegistry
+) -> None:
+    """A disabled entity stays in the registry if the person changed it."""
+    hostname, mac_address, usage = (
+        f"sensor.{NAME}_{name}" for name in ("hostname", "mac_address", "cpu_usage")
+    )
+    entity_registry.async_update_entity(mac_address, icon="mdi:lan")
+    entity_registry.async_update_entity(usage, disabled_by=RegistryEntryDisabler.USER)
+    await choose(hass, account, details=False)
+    assert entity_registry.async_get(mac_address) is not None
+    assert entity_registry.async_get(usage) is not None
+    assert entity_registry.async_get(hostname) is None
+
+
+@pytest.mark.parametrize(("devices", "is_on"), [(25, True), (26, False)])
+async def test_default(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    fleet: Fleet,
+    token: str,
+    devices: int,
+    is_on: bool,
+) -> None:
+    """A new account has the option on with up to 25 devices."""
+    for number in range(devices):
+        cloud.make_device(fleet, f"kiosk-{number}")
+    flows = hass.config_entries.flow
+    result: Any = await flows.async_init(
+        "balena_supervisor", context={"source": "user"}
+    )
+    result = await flows.async_configure(result["flow_id"], {"next_step_id": "account"})
+    result = await flows.async_configure(
+        result["flow_id"],
+        {"token": token, "server": {"url": cloud.url, "verify_ssl": True}},
+    )
+    (suggested,) = (
+        field.description["suggested_value"]
+        for field in result["data_schema"].schema
+        if field == "details"
+    )
+    assert suggested is is_on
+
+
+@pytest.mark.parametrize("fixture", ["loaded", "account"])
+def test_names_differ(
+    request: pytest.FixtureRequest,
+    fixture: str,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """No page of a device, a service or a fleet has two entities of the same name."""
+    entry: MockConfigEntry = request.getfixturevalue(fixture)
+    names: dict[str | None, list[str | None]] = {}
+    for entity in er.async_entries_for_config_entry(entity_registry, entry.entry_id):
+        names.setdefault(entity.device_id, []).append(entity.original_name)
+    assert len(names) > 2
+    assert {item: sorted(set(own)) for item, own in names.items()} == {
+        item: sorted(own) for item, own in names.items()
+    }
