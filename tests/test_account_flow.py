@@ -101,6 +101,8 @@ async def test_account(
     assert result["options"] == {
         "fleets": [fleet.id],
         "services": True,
+        "voice_commands": False,
+        "voice_questions": True,
         "details": True,
     }
 
@@ -619,6 +621,8 @@ async def test_options(
         "services": False,
         "details": True,
         "one_shot_services": [],
+        "voice_commands": False,
+        "voice_questions": False,
     }
 
 

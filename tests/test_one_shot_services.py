@@ -45,7 +45,7 @@ async def test_one_shot_services_of_a_device(
     chosen = {"one_shot_services": ["redis", "backup"]}
     result = await flows.async_configure(result["flow_id"], chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert loaded.options == {"one_shot_services": ["backup", "redis"]}
+    assert loaded.options["one_shot_services"] == ["backup", "redis"]
 
 
 async def test_one_shot_service(

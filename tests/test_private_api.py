@@ -214,6 +214,7 @@ async def test_change_from_unavailable(
         ("current_chat_log", "voice/assist.py"),
         ("get_agent_manager", "voice/assist.py"),
         ("recognize_all", "voice/grammar.py"),
+        ("KEY_ASSIST_PIPELINE", "voice/pipelines.py"),
     ],
 )
 def test_private_part_is_in_one_module(name: str, module: str) -> None:

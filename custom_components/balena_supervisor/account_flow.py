@@ -25,6 +25,7 @@ from .const import (
     CONF_FLEETS,
     CONF_SERVICES,
     CONNECTION_ACCOUNT,
+    NEW_VOICE_OPTIONS,
     SMALL_FLEET,
 )
 from .device.entry import BalenaConfigEntry
@@ -116,7 +117,7 @@ class AccountFlow(BaseFlow):
                 return self.async_create_entry(
                     title=account.name,
                     data=self._account_data,
-                    options=fleet_options(user_input),
+                    options=fleet_options(user_input) | NEW_VOICE_OPTIONS,
                 )
         devices = sum(fleet.device_count for fleet in account.fleets)
         return self.show_form(

@@ -39,9 +39,16 @@ CONF_FLEET_UUIDS: Final = "fleet_uuids"
 CONF_MAC_ADDRESSES: Final = "mac_addresses"
 CONF_ONE_SHOT_SERVICES: Final = "one_shot_services"
 CONF_SERVICES: Final = "services"
+# Whether Assist answers questions about devices of which nothing is exposed to it, and carries
+# out commands although their entity is not exposed.
+CONF_VOICE_COMMANDS: Final = "voice_commands"
+CONF_VOICE_QUESTIONS: Final = "voice_questions"
 CONNECTION_ACCOUNT: Final = "account"
 CONNECTION_DIRECT: Final = "direct"
 CONNECTION_ENVIRONMENT: Final = "environment"
+
+# Options of a new entry. An entry from before these options has neither, which means off.
+NEW_VOICE_OPTIONS: Final = {CONF_VOICE_COMMANDS: False, CONF_VOICE_QUESTIONS: True}
 
 DEFAULT_PORT: Final = 48484
 BALENA_CLOUD_URL: Final = "https://api.balena-cloud.com"

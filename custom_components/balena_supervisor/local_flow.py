@@ -17,6 +17,7 @@ from .const import (
     CONF_MAC_ADDRESSES,
     CONNECTION_DIRECT,
     CONNECTION_ENVIRONMENT,
+    NEW_VOICE_OPTIONS,
 )
 from .device.api_key import async_delete_key_record
 from .device.entry import BalenaConfigEntry
@@ -202,6 +203,7 @@ class LocalFlow(BaseFlow):
         return self.async_create_entry(
             title=device.name,
             data={**data, CONF_MAC_ADDRESSES: device.mac_addresses},
+            options=NEW_VOICE_OPTIONS,
         )
 
     async def async_update_device_entry(

@@ -1,7 +1,7 @@
 """Options of a device or an account."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import voluptuous as vol
 
@@ -28,10 +28,14 @@ from .const import (
     CONF_FLEETS,
     CONF_ONE_SHOT_SERVICES,
     CONF_SERVICES,
+    CONF_VOICE_COMMANDS,
+    CONF_VOICE_QUESTIONS,
     CONNECTION_ACCOUNT,
 )
 from .device.entry import BalenaConfigEntry, fleet_identifier
 from .flow_helpers import Errors, ProbedAccount, async_validate_account
+
+_VOICE_OPTIONS: Final = (CONF_VOICE_QUESTIONS, CONF_VOICE_COMMANDS)
 
 
 class BalenaOptionsFlow(OptionsFlowWithReload):
@@ -55,12 +59,15 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
                 return self.async_create_entry(
                     data=fleet_options(user_input)
                     | _one_shot_services_from_input(user_input)
+                    | _voice_options_from_input(user_input)
                 )
         schema = fleets_schema(account.fleets, self._missing_fleets(account))
         return self.async_show_form(
             step_id="init",
             data_schema=self.add_suggested_values_to_schema(
-                schema.extend(self._one_shot_schema().schema),
+                schema.extend(self._one_shot_schema().schema).extend(
+                    self._voice_schema
+                ),
                 user_input
                 or {
                     CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
@@ -76,15 +83,16 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
     async def async_step_device(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Let the user choose which services of a device may end."""
+        """Let the user choose which services of a device may end, and what voice may do."""
         if user_input is not None:
             return self.async_create_entry(
                 data=_one_shot_services_from_input(user_input)
+                | _voice_options_from_input(user_input)
             )
         return self.async_show_form(
             step_id="device",
             data_schema=self.add_suggested_values_to_schema(
-                self._one_shot_schema(),
+                self._one_shot_schema().extend(self._voice_schema),
                 {CONF_ONE_SHOT_SERVICES: self._one_shot_services},
             ),
         )
@@ -110,6 +118,15 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
             )
         )
         return vol.Schema({vol.Optional(CONF_ONE_SHOT_SERVICES): selector})
+
+    @property
+    def _voice_schema(self) -> dict[vol.Marker, BooleanSelector]:
+        """The fields to choose what a person may ask and do by voice."""
+        options = self.config_entry.options
+        return {
+            vol.Required(key, default=options.get(key, False)): BooleanSelector()
+            for key in _VOICE_OPTIONS
+        }
 
     def _missing_fleets(self, account: ProbedAccount) -> Mapping[int, str]:
         """Return the names of chosen fleets that were deleted or archived, by id."""
@@ -170,3 +187,8 @@ def fleet_options(user_input: Mapping[str, Any]) -> dict[str, Any]:
 def _one_shot_services_from_input(user_input: Mapping[str, Any]) -> dict[str, Any]:
     """Return the option of the services that may end."""
     return {CONF_ONE_SHOT_SERVICES: sorted(user_input.get(CONF_ONE_SHOT_SERVICES, ()))}
+
+
+def _voice_options_from_input(user_input: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of what a person may ask and do by voice."""
+    return {key: user_input[key] for key in _VOICE_OPTIONS}

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from homeassistant.util import dt as dt_util
 
 from ..device.entry import BalenaDevice, find_device
 from ..device.state import DeviceState, ServiceState, release_label
+from .access import entry_of
 from .interpreter import Heard, Kind
 from .selection import Refusal, Selection
 from .targets import VoiceTarget
@@ -96,7 +96,7 @@ class Known:
 
 def look_up(selection: Selection, target: VoiceTarget) -> Known:
     """Return a device with its state."""
-    entry = target.entry
+    entry = entry_of(selection.hass, target)
     device = find_device(entry, target.registry_entry.id) if entry else None
     return Known(target, device)
 
@@ -171,15 +171,8 @@ def _release_waiting(texts: Texts, state: DeviceState) -> str:
     return texts.get("release_waiting", release=label or "")
 
 
-def _changed_at(state: DeviceState) -> datetime | None:
-    moment: datetime | None = getattr(
-        state, "connectivity_changed_at", getattr(state, "last_seen", None)
-    )
-    return moment
-
-
 def _since_text(texts: Texts, state: DeviceState) -> str | None:
-    moment = _changed_at(state)
+    moment = state.connectivity_changed_at
     return texts.duration(dt_util.utcnow() - moment) if moment else None
 
 
@@ -209,9 +202,9 @@ def _lock(texts: Texts, heard: Heard, known: Known) -> str:
     assert known.state is not None
     if not known.state.update_locked:
         return texts.get("no_lock", device=known.name)
-    holder = getattr(known.state, "lock_holder", None)
-    if holder:
-        return texts.get("lock_held", device=known.name, service=holder)
+    lock = known.state.lock
+    if lock is not None and lock.service:
+        return texts.get("lock_held", device=known.name, service=lock.service)
     return texts.get("lock", device=known.name)
 
 

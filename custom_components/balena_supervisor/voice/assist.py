@@ -75,17 +75,3 @@ def _is_excluded(result: RecognizeResult) -> bool:
     """Return whether a sentence is not a custom sentence and does not name an entity."""
     is_custom = (result.intent_metadata or {}).get(METADATA_CUSTOM_SENTENCE)
     return not is_custom and "name" not in result.entities
-
-
-@callback
-def spoken_languages(hass: HomeAssistant) -> set[str] | None:
-    """Return the languages of Home Assistant and its pipelines, None without pipelines."""
-    if "assist_pipeline" not in hass.config.components:
-        return None
-    from homeassistant.components.assist_pipeline import async_get_pipelines
-
-    languages = {hass.config.language}
-    languages |= {
-        pipeline.conversation_language for pipeline in async_get_pipelines(hass)
-    } - {"*"}
-    return languages

@@ -101,7 +101,7 @@ async def _async_translate_error(
     if domain is None or key is None:
         return str(error)
     translations = await async_get_translations(
-        request.hass, request.intent.language, "exceptions", {domain}
+        request.hass, request.templates.language, "exceptions", {domain}
     )
     text = translations.get(f"component.{domain}.exceptions.{key}.message")
     if text is None:

@@ -56,6 +56,7 @@ class BalenaIntentHandler(intent.IntentHandler):
             intent_obj,
             await async_get_templates(intent_obj.hass, intent_obj.language),
             {name: slot["value"] for name, slot in slots.items()},
+            is_command=not self.is_read_only,
         )
         response = intent_obj.create_response()
         response.response_type = (

@@ -142,7 +142,7 @@ async def _async_run(
     order = ORDERS[heard.kind]
     acts_on = service or target
     names = {"device": target.name, "service": service.name if service else ""}
-    if not may_act(acts_on, order.entity, selection.assistant):
+    if not may_act(selection.hass, acts_on, order.entity, selection.assistant):
         raise Refusal(texts.get("not_exposed", **names))
     known = look_up(selection, target)
     if known.state is None:

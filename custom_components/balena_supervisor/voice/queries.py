@@ -116,6 +116,6 @@ async def _async_translate_state(request: VoiceRequest, state: State) -> str:
     key = entity.translation_key if entity else None
     path = f"component.{DOMAIN}.entity.{state.domain}.{key}.state.{state.state}"
     translations = await async_get_translations(
-        request.hass, request.intent.language, "entity", {DOMAIN}
+        request.hass, request.templates.language, "entity", {DOMAIN}
     )
     return translations.get(path, state.state)

@@ -45,6 +45,8 @@ class VoiceRequest:
     templates: LanguageTemplates
     # Values from the sentence.
     slots: dict[str, str]
+    # Whether the request acts on something. Questions and commands have their own option.
+    is_command: bool
     response_slots: dict[str, Any] = field(default_factory=dict)
 
     @property

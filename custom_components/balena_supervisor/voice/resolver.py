@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import State
-from homeassistant.helpers import device_registry as dr, intent
+from homeassistant.helpers import device_registry as dr, entity_registry as er, intent
 
+from .access import permitted_entities
 from .names import normalize_name, strip_articles
 from .request import VoiceError, VoiceRequest
 from .targets import EntityKind, VoiceTarget, all_devices, find_targets
@@ -54,13 +55,21 @@ def resolve_device(request: VoiceRequest, kind: EntityKind) -> VoiceTarget:
 def exposed_states(
     request: VoiceRequest, targets: Iterable[VoiceTarget], kind: EntityKind
 ) -> list[tuple[str, State]]:
-    """Return the names of targets with the states of their exposed entities."""
+    """Return the names of targets with the states of the entities that the request may use."""
     return [
         (target.name, state)
         for target in targets
-        for entity in target.exposed_entities(kind, request.intent.assistant)
+        for entity in _permitted_entities(request, target, kind)
         if (state := request.hass.states.get(entity.entity_id)) is not None
     ]
+
+
+def _permitted_entities(
+    request: VoiceRequest, target: VoiceTarget, kind: EntityKind
+) -> list[er.RegistryEntry]:
+    return permitted_entities(
+        target, kind, request.intent.assistant, is_command=request.is_command
+    )
 
 
 def _devices_in(request: VoiceRequest, area: str | None) -> list[VoiceTarget]:
@@ -144,7 +153,7 @@ def _entity_state(
         raise VoiceError("balena_missing")
     if all(entity.disabled for entity in entities):
         raise VoiceError("balena_disabled")
-    exposed = target.exposed_entities(kind, request.intent.assistant)
+    exposed = _permitted_entities(request, target, kind)
     if not exposed:
         raise VoiceError("balena_not_exposed")
     state = request.hass.states.get(exposed[0].entity_id)

@@ -36,7 +36,7 @@ class Selection:
             target
             for device_id in ids
             if (target := self.targets.get(device_id)) is not None
-            and may_ask(target, self.assistant)
+            and may_ask(self.hass, target, self.assistant)
         ]
         return sorted(found, key=lambda target: target.name)
 

@@ -22,7 +22,6 @@ from homeassistant.config_entries import (
 )
 from homeassistant.const import (
     EVENT_CALL_SERVICE,
-    EVENT_COMPONENT_LOADED,
     EVENT_CORE_CONFIG_UPDATE,
     EVENT_HOMEASSISTANT_STOP,
 )
@@ -37,6 +36,7 @@ from homeassistant.helpers import (
 )
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.setup import async_when_setup
 from homeassistant.util.language import matches
 
 from ..const import DOMAIN, LOGGER
@@ -44,11 +44,13 @@ from .assist import (
     async_count_sentence_triggers,
     async_handle_other_intents,
     async_register_sentences,
-    spoken_languages,
 )
+from .file_issues import FileIssue, async_update_file_issues
 from .gate import build_sentences
 from .grammar import KIND_BY_INTENT, Grammar, RecognizedIntent
 from .interpreter import Heard, Kind, interpret
+from .languages import response_language
+from .pipelines import PIPELINES, async_listen_to_pipelines, spoken_languages
 from .respond import async_respond
 from .targets import EntityKind, SpokenNames, all_devices, entries_in_use
 from .templates import LanguageTemplates, async_load_templates
@@ -112,9 +114,14 @@ class SentenceManager:
         listen(lr.EVENT_LABEL_REGISTRY_UPDATED, schedule_refresh)
         listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, schedule_refresh, _changes_name)
         listen(er.EVENT_ENTITY_REGISTRY_UPDATED, schedule_refresh, _changes_aliases)
-        listen(EVENT_COMPONENT_LOADED, schedule_refresh, _loads_pipelines)
-        listen(EVENT_CORE_CONFIG_UPDATE, schedule_refresh)
         listen(EVENT_CALL_SERVICE, self._async_load, _reloads_sentences)
+        listen(EVENT_CORE_CONFIG_UPDATE, schedule_refresh)
+
+        async def pipelines_ready(hass: HomeAssistant, _: str) -> None:
+            async_listen_to_pipelines(hass, debouncer.async_schedule_call)
+            debouncer.async_schedule_call()
+
+        async_when_setup(hass, PIPELINES, pipelines_ready)
         hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, stop)
 
     async def _async_load(self, _: Event[Any] | None = None) -> None:
@@ -125,7 +132,10 @@ class SentenceManager:
             for language, found in templates.items()
             if found.fallback is not None
         }
-        self._grammars = await self._hass.async_add_executor_job(_parse_grammars, own)
+        self._grammars, errors = await self._hass.async_add_executor_job(
+            _parse_grammars, own
+        )
+        async_update_file_issues(self._hass, FileIssue.INVALID, errors)
         self._words = await self._hass.async_add_executor_job(load_words)
         self._inventory = None
         await self._async_refresh()
@@ -202,13 +212,13 @@ class SentenceManager:
             # The last device has just left.
             return None
         vocabulary, heard = self._understand(user_input)
-        language = user_input.language
+        language = response_language(hass, user_input.language, self._words)
         return await async_respond(
             hass,
             heard,
             vocabulary,
             all_devices(hass),
-            language=hass.config.language if language in (None, "*") else language,
+            language=language,
             assistant=_ASSIST,
             device_id=self._satellite_device_id(user_input),
             context=user_input.context,
@@ -216,7 +226,9 @@ class SentenceManager:
 
     def _understand(self, user_input: ConversationInput) -> tuple[Vocabulary, Heard]:
         """Return what a sentence means in the language in which most of it is understood."""
-        preferred = matches(user_input.language, self._vocabularies)
+        preferred = response_language(
+            self._hass, user_input.language, self._vocabularies
+        )
         heard = {
             language: interpret(user_input.text, vocabulary)
             for language, vocabulary in self._vocabularies.items()
@@ -226,7 +238,7 @@ class SentenceManager:
             key=lambda language: (
                 heard[language].kind is Kind.UNCLEAR,
                 len(heard[language].unknown),
-                language not in preferred,
+                language != preferred,
             ),
         )
         return self._vocabularies[best], heard[best]
@@ -266,8 +278,8 @@ class SentenceManager:
 
     def _recognize(self, user_input: ConversationInput) -> dict[str, RecognizedIntent]:
         """Return the intent of a sentence in each language, the user's language first."""
-        languages = matches(user_input.language, self._grammars)
-        languages += [other for other in self._grammars if other not in languages]
+        preferred = response_language(self._hass, user_input.language, self._grammars)
+        languages = sorted(self._grammars, key=lambda other: other != preferred)
         recognized = {
             language: self._grammars[language].recognize(user_input.text, self._names)
             for language in languages
@@ -296,19 +308,23 @@ def _build(
     return vocabularies, sentences
 
 
-def _parse_grammars(templates: dict[str, LanguageTemplates]) -> dict[str, Grammar]:
-    """Return the grammar of each language. An invalid file of the user is replaced by the shipped one."""
+def _parse_grammars(
+    templates: dict[str, LanguageTemplates],
+) -> tuple[dict[str, Grammar], dict[str, str]]:
+    """Return the grammars of the files of the user, and the errors of invalid ones.
+
+    The shipped words are used instead of an invalid file.
+    """
     grammars: dict[str, Grammar] = {}
+    errors: dict[str, str] = {}
     for language, language_templates in templates.items():
         try:
             grammars[language] = Grammar(language_templates)
         except Exception as err:
-            if language_templates.fallback is None:
-                raise
             # hassil raises various errors for invalid sentences.
             LOGGER.warning("The sentences of %s are not used: %s", language, err)
-            grammars[language] = Grammar(language_templates.fallback)
-    return grammars
+            errors[language] = f"{type(err).__name__}: {err}"
+    return grammars, errors
 
 
 @callback
@@ -329,9 +345,3 @@ def _changes_aliases(event_data: Any) -> bool:
 def _reloads_sentences(event_data: Any) -> bool:
     """Return whether an action call reloads custom sentences."""
     return (event_data["domain"], event_data["service"]) == (_ASSIST, "reload")
-
-
-@callback
-def _loads_pipelines(event_data: Any) -> bool:
-    """Return whether an event reports that the Assist pipelines are set up."""
-    return bool(event_data["component"] == "assist_pipeline")

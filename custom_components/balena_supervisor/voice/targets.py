@@ -44,7 +44,6 @@ class VoiceTarget:
     registry_entry: dr.AnyDeviceEntry
     # The device that runs the service; None for a device.
     device: VoiceTarget | None = None
-    entry: BalenaConfigEntry | None = None
 
     @cached_property
     def identifier(self) -> str:
@@ -99,9 +98,7 @@ class VoiceTarget:
         """The services of the device."""
         registry = dr.async_get(self.hass)
         services = dr.async_entries_for_parent_device(registry, self.registry_entry.id)
-        return [
-            VoiceTarget(self.hass, service, self, self.entry) for service in services
-        ]
+        return [VoiceTarget(self.hass, service, self) for service in services]
 
     def targets_for(self, kind: EntityKind) -> list[VoiceTarget]:
         """Return the targets that can have entities of a kind: the services, or the device."""
@@ -132,16 +129,6 @@ class VoiceTarget:
                 or async_should_expose(self.hass, assistant, entity.entity_id)
             )
         ]
-
-    def exposed_to(self, assistant: str) -> bool:
-        """Return whether any enabled entity is exposed to an assistant."""
-        entities = er.async_entries_for_device(
-            er.async_get(self.hass), self.registry_entry.id
-        )
-        return any(
-            async_should_expose(self.hass, assistant, entity.entity_id)
-            for entity in entities
-        )
 
     def aliases(self, kind: EntityKind) -> list[str]:
         """Return the aliases of the entities of a kind. They are also names of the target."""
@@ -207,7 +194,7 @@ def all_devices(hass: HomeAssistant) -> list[VoiceTarget]:
     """Return the devices of all entries in use, unreachable ones included."""
     registry = dr.async_get(hass)
     return [
-        VoiceTarget(hass, device, entry=entry)
+        VoiceTarget(hass, device)
         for entry in entries_in_use(hass)
         for device in dr.async_entries_for_config_entry(registry, entry.entry_id)
         if _is_balena_device(device)

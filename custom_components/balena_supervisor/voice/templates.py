@@ -9,10 +9,11 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.template import Template
 from homeassistant.util.hass_dict import HassKey
-from homeassistant.util.language import matches
 from homeassistant.util.yaml import load_yaml_dict
 
 from ..const import DOMAIN, LOGGER
+from .file_issues import FileIssue, async_update_file_issues
+from .languages import response_language
 
 FOLDER: Final = Path(__file__).parent / "sentences"
 CUSTOM_FILE: Final = f"{DOMAIN}.yaml"
@@ -88,19 +89,21 @@ _TEMPLATES: HassKey[dict[str, LanguageTemplates]] = HassKey(f"{DOMAIN}_templates
 async def async_load_templates(hass: HomeAssistant) -> dict[str, LanguageTemplates]:
     """Read the files of all languages. A user's file replaces the shipped file."""
     folder = Path(hass.config.path("custom_sentences"))
-    templates = await hass.async_add_executor_job(_load, folder)
+    templates, errors = await hass.async_add_executor_job(_load, folder)
+    async_update_file_issues(hass, FileIssue.UNREADABLE, errors)
     hass.data[_TEMPLATES] = templates
     return templates
 
 
 async def async_get_templates(hass: HomeAssistant, language: str) -> LanguageTemplates:
-    """Return the templates of a language, or the English ones."""
+    """Return the templates of a language, or those of Home Assistant's language."""
     templates = hass.data.get(_TEMPLATES) or await async_load_templates(hass)
-    found = matches(language, templates)
-    return templates[found[0] if found else "en"]
+    return templates[response_language(hass, language, templates)]
 
 
-def _load(folder: Path) -> dict[str, LanguageTemplates]:
+def _load(folder: Path) -> tuple[dict[str, LanguageTemplates], dict[str, str]]:
+    """Return the templates by language, and the errors of files that are not read."""
+    errors: dict[str, str] = {}
     templates = {
         path.stem: LanguageTemplates(path.stem, load_yaml_dict(path))
         for path in sorted(FOLDER.glob("*.yaml"))
@@ -111,7 +114,8 @@ def _load(folder: Path) -> dict[str, LanguageTemplates]:
             data = load_yaml_dict(path)
         except HomeAssistantError as err:
             LOGGER.warning("The sentences in %s are not read: %s", path, err)
+            errors[language] = str(err)
         else:
             fallback = templates.get(language, templates["en"])
             templates[language] = LanguageTemplates(language, data, fallback)
-    return templates
+    return templates, errors
