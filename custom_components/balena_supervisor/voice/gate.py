@@ -15,7 +15,7 @@ from .vocabulary import NameType, Vocabulary
 # How many words may stand before, between and after the words that decide.
 _BEFORE: Final = 7
 _BETWEEN: Final = 5
-_AFTER: Final = 6
+_AFTER: Final = 3
 _FEW: Final = 2
 # Meanings of words that often stand before those that decide.
 _FIRST: Final = (
@@ -84,6 +84,9 @@ _OF_SERVICE: Final = (
         "is_off",
     ),
 )
+# Meanings whose phrases with a gap end with a word that makes a sentence ours.
+_ENDING: Final = ("restart", "reboot", "shutdown")
+_SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
 # What stands for devices without a name.
 _DEVICES: Final = ("devices_noun", "everything")
 
@@ -106,6 +109,7 @@ class _Gate:
             end=f"[{vocabulary.words.genitive}]",
         )
         self._nouns = _group({*texts.get(NameType.NOUN, ())})
+        self._groups = _group({*texts.get(NameType.NOUN, ()), *texts.get(NameType.PLURAL, ())})
         self._services = _group(
             texts.get(NameType.SERVICE, frozenset()) - vocabulary.words.common
         )
@@ -157,43 +161,51 @@ class _Gate:
             {*own.fillers, *own.texts["ask"], *own.texts["all"], *own.texts["which"]},
             shared=1,
         )
+        self._near = _group(
+            {
+                *own.fillers,
+                *own.texts["ask"],
+                *own.texts["service_noun"],
+                *own.texts["device_noun"],
+            },
+            shared=1,
+        )
 
     @staticmethod
     def _names_in_between(texts: Mapping[NameType, Iterable[str]]) -> Iterable[str]:
         yield from texts.get(NameType.PLACE, ())
         yield from texts.get(NameType.SERVICE, ())
+        yield from texts.get(NameType.NOUN, ())
+        yield from texts.get(NameType.PLURAL, ())
 
     def _all_texts(self) -> Iterable[str]:
         for meaning, texts in self._words.texts.items():
             if meaning != "alone":
                 yield from texts
 
-    def _of(self, meanings: Iterable[str]) -> str:
-        """Return the phrases without gaps of some meanings."""
+    def _of(self, meanings: Iterable[str], others: Iterable[str] = ()) -> str:
+        """Return the phrases without gaps of some meanings, and other texts."""
         return _group(
             {
-                text
-                for meaning in meanings
-                for text in self._words.texts.get(meaning, ())
-                if len(_parts(text)) == 1
+                *others,
+                *(
+                    text
+                    for meaning in meanings
+                    for text in self._words.texts.get(meaning, ())
+                    if len(_parts(text)) == 1
+                ),
             },
             keeps_spelled=True,
         )
 
-    def _with_gap(self, meanings: Iterable[str], names: str, count: int) -> str:
-        """Return the phrases with a gap of some meanings, with names in the gap."""
-        found = [
-            parts
+    def _ends(self, meanings: Iterable[str]) -> set[str]:
+        """Return the last parts of the phrases with a gap: "neu" of "starte ... neu"."""
+        return {
+            parts[-1]
             for meaning in meanings
             for text in self._words.texts.get(meaning, ())
             if len(parts := _parts(text)) > 1
-        ]
-        if not found:
-            return _NOTHING
-        first = _group({parts[0] for parts in found})
-        last = _group({parts[-1] for parts in found})
-        between = self._any(count)
-        return f"{first} {between} {names} {between} {last}"
+        }
 
     def _any(self, count: int, word: str | None = None) -> str:
         """Return up to some of our words."""
@@ -204,86 +216,59 @@ class _Gate:
         return text
 
     def sentences(self) -> list[str]:
-        """Return the sentences."""
-        between = self._any(_BETWEEN)
-        of_service = self._of(_OF_SERVICE)
-        fillers = self._any(_FEW, self._filler)
-        # What a sentence is about, and what makes it ours.
+        """Return the sentences. Each list of names or words is in them as seldom as possible.
+
+        Home Assistant parses them in its event loop. "(a;b)" stands for both orders.
+        """
+        between, few = self._any(_BETWEEN), self._any(_FEW, self._near)
         about = f"({self._devices}|{self._of(_DEVICES)})"
-        ours = f"({self._all_services}|{self._of(_OF_DEVICE)})"
-        few = self._any(_FEW)
-        # hassil skips a sentence at once if one of its required words does not occur. So
-        # what is matched together requires the same words.
-        starts = ("start", "turn_on", "stop", "turn_off")
+        ends = self._ends(_ENDING) - self._ends(_SWITCHING)
+        ours = f"({self._all_services}|{self._of(_OF_DEVICE, ends)})"
+        which = f"{self._of(_OF_NAME)} {few} {self._groups}"
+        of_service = self._of(_OF_SERVICE, self._ends((*_ENDING, *_SWITCHING)))
         begin = self._any(_BEFORE - 2, self._first_filler)
-        end = self._any(_FEW + 1)
-        which = f"{self._of(_OF_NAME)} {few} {self._devices}"
-        either = f"({ours} {between} {about}|{about} {between} {ours}|{which})"
-        before = self._any(_BEFORE, self._first_word)
+        fillers = self._any(_FEW, self._filler)
         return [
-            f"{before} {either} {self._any(_AFTER)} [{self._devices}]",
-            *(
-                f"{begin} {core} {end}"
-                for core in (
-                    self._with_gap(("restart", "reboot"), about, _BETWEEN - 1)
-                    + f" {few} [{self._devices}]",
-                    self._with_gap(("shutdown",), about, _FEW + 1),
-                    f"({of_service} {few} {self._services}|{self._services} {few} {of_service})",
-                    self._with_gap(("restart",), self._services, _FEW),
-                    self._with_gap(starts, self._services, _FEW),
-                    f"{self._of(('problems',))} {few} {self._places}",
-                )
-            ),
+            f"{self._any(_BEFORE, self._first_word)} ({ours} {between};{about} {between}) [{self._word}]",
+            f"{begin} (({of_service} {few};{self._services} {few})"
+            f"|{self._of(('problems',))} {few} {self._places}|{which}) {self._any(_AFTER, self._first_word)}",
             f"{fillers} {_group(self._words.texts['alone'])} {fillers}",
             *self._misheard(),
         ]
 
     def _misheard(self) -> list[str]:
         """Return sentences with an unknown name next to names that are ours."""
-        verbs = self._of(("restart", "reboot", "start", "stop"))
-        again = self._of(("restart", "reboot"))
-        asks = self._of(("running", "stopped"))
-        on = _group(self._words.prepositions)
-        variable = self._of(("variables",))
         few = self._any(3, self._filler)
-        known = f"{on} [{self._filler}] {self._devices}"
-        service = self._of(("service_noun",))
-        device = self._of(("balena",)) + " " + self._of(("device_noun",))
+        filler = f"[{self._filler}]"
         starts = _group(
             {
                 _parts(text)[0]
-                for meaning in ("restart", "start", "stop", "turn_on", "turn_off")
+                for meaning in ("restart", *_SWITCHING)
                 for text in self._words.texts[meaning]
             }
         )
-        shared = [
-            # "Restart the service nginx on kiosk lobby", "is the balena device lobbi online".
-            f"{few} {starts} [{self._filler}] {service} {_UNKNOWN} {known} {few}",
-            f"{few} {starts} [{self._filler}] {_UNKNOWN} {service} {known} {few}",
-            f"{self._any(3, self._first_filler)} [{starts}] [{self._filler}] {device} {_UNKNOWN}",
-        ]
-        unknown_device = f"({self._nouns} {_UNKNOWN}|{_UNKNOWN} {self._nouns})"
-        if self._words.language == "de":
-            orders = _group(
-                {
-                    _parts(text)[0]
-                    for meaning in ("restart", "start", "stop", "turn_on", "turn_off")
-                    for text in self._words.texts[meaning]
-                }
-            )
-            return [
-                *shared,
-                f"{few} {orders} {few} {self._all_services} {on} [{_group(self._words.fillers)}] {unknown_device} [neu]",
-                f"{few} {orders} [{_group(self._words.fillers)}] {_UNKNOWN} {on} [{_group(self._words.fillers)}] {self._devices} {few} neu",
-                f"[{few}] {asks} [{_group(self._words.fillers)}] {_UNKNOWN} {on} [{_group(self._words.fillers)}] {self._devices}",
-                f"{few} {variable} {_UNKNOWN} {on} [{_group(self._words.fillers)}] {self._devices}",
-            ]
+        again = self._of(("restart", "reboot"))
+        asks = self._of(("running", "stopped"))
+        service = self._of(("service_noun",))
+        variable = self._of(("variables",))
+        on = f"{_group(self._words.prepositions)} {filler}"
+        device = f"{self._of(('balena',))} {self._of(('device_noun',))}"
+        orders = "|".join(
+            text.format(unknown=_UNKNOWN, again=again, asks=asks, filler=filler)
+            for text in self._words.misheard
+        )
+        end = _group(self._ends(("restart",)))
         return [
-            *shared,
-            f"{few} {verbs} {few} {self._all_services} [service|container] {on} [the] {unknown_device}",
-            f"{few} {again} [the] {_UNKNOWN} {on} [the] {self._devices}",
-            f"is [the] {_UNKNOWN} {asks} {on} [the] {self._devices}",
-            f"{few} {variable} {_UNKNOWN} {on} [the] {self._devices}",
+            # "Restart the service nginx on kiosk lobby", "is nginx running on kiosk lobby".
+            f"{few} ({starts} {filler} ({service} {_UNKNOWN}|{_UNKNOWN} {service})"
+            f"|{variable} {_UNKNOWN}|{orders}) {on} {self._devices} {few} [{end}]",
+            # "Starte nginx auf kiosk lobby neu".
+            f"{few} {starts} {filler} {_UNKNOWN} {on} {self._devices} {few} {end}",
+            # "Restart the browser on kiosk lobbi".
+            f"{few} {starts} {few} {self._all_services} [{service}] {on}"
+            f" ({self._nouns} {_UNKNOWN}|{_UNKNOWN} {self._nouns}) [{end}]",
+            # "Is the balena device lobbi online".
+            f"{self._any(3, self._first_filler)} [{starts}] {filler} {device} {_UNKNOWN}",
         ]
 
 

@@ -48,6 +48,8 @@ class LanguageWords:
     # What a name ends with when something belongs to it.
     genitive: str
     plurals: tuple[str, ...]
+    # What stands before "on kiosk-lobby" in sentences with the unknown name of a service.
+    misheard: tuple[str, ...]
     numbers: Mapping[str, str]
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
@@ -133,7 +135,7 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         if word not in fillers
     }
     plain = LanguageWords(
-        language, fillers, (), {}, frozenset(), frozenset(), "", (), numbers
+        language, fillers, (), {}, frozenset(), frozenset(), "", (), (), numbers
     )
 
     def split(text: str) -> tuple[Tokens, ...]:
@@ -167,6 +169,7 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         frozenset(data["common"]),
         str(data["genitive"]),
         tuple(data["plurals"]),
+        tuple(data["misheard"]),
         numbers,
         texts,
         fillers
