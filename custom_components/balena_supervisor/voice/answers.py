@@ -8,7 +8,8 @@ from homeassistant.util import dt as dt_util
 
 from ..device.entry import BalenaDevice, find_device
 from ..device.state import DeviceState, ServiceState, release_label
-from .access import entry_of
+from .access import entry_of, may_ask
+from .entities import RUNNING, SERVICE_STATUS
 from .interpreter import Heard, Kind
 from .selection import Refusal, Selection
 from .targets import VoiceTarget
@@ -45,6 +46,8 @@ class Known:
 
     target: VoiceTarget
     device: BalenaDevice | None
+    # The names of its services that a person may not ask about.
+    hidden: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -90,7 +93,16 @@ class Known:
         return [
             service.name
             for service in self.state.services.values()
-            if service.is_running is False
+            if service.is_running is False and service.name not in self.hidden
+        ]
+
+    def running(self) -> list[str]:
+        """Return the names of the services that run."""
+        services = self.state.services.values() if self.state else ()
+        return [
+            service.name
+            for service in services
+            if service.is_running and service.name not in self.hidden
         ]
 
 
@@ -98,7 +110,15 @@ def look_up(selection: Selection, target: VoiceTarget) -> Known:
     """Return a device with its state."""
     entry = entry_of(selection.hass, target)
     device = find_device(entry, target.registry_entry.id) if entry else None
-    return Known(target, device)
+    hidden = {
+        name
+        for service in target.services
+        if not may_ask(
+            selection.hass, service, selection.assistant, (RUNNING, SERVICE_STATUS)
+        )
+        for name in (service.name, *service.other_names)
+    }
+    return Known(target, device, frozenset(hidden))
 
 
 def answer(selection: Selection) -> str:
@@ -263,7 +283,7 @@ def _services(texts: Texts, heard: Heard, known: Known) -> str:
     assert state is not None
     if not known.is_online:
         raise Refusal(texts.get("offline_refused", device=known.name))
-    running = [item.name for item in state.services.values() if item.is_running]
+    running = known.running()
     stopped = known.stopped()
     asks_all = heard.wants_all and "what" not in heard.meanings
     if asks_all or heard.kind is Kind.EVERYTHING_RUNNING:

@@ -109,7 +109,9 @@ class _Gate:
             end=f"[{vocabulary.words.genitive}]",
         )
         self._nouns = _group({*texts.get(NameType.NOUN, ())})
-        self._groups = _group({*texts.get(NameType.NOUN, ()), *texts.get(NameType.PLURAL, ())})
+        self._groups = _group(
+            {*texts.get(NameType.NOUN, ()), *texts.get(NameType.PLURAL, ())}
+        )
         self._services = _group(
             texts.get(NameType.SERVICE, frozenset()) - vocabulary.words.common
         )
@@ -198,6 +200,15 @@ class _Gate:
             keeps_spelled=True,
         )
 
+    def _starts(self, meanings: Iterable[str]) -> set[str]:
+        """Return the first parts of the phrases with a gap: "starte" of "starte ... neu"."""
+        return {
+            parts[0]
+            for meaning in meanings
+            for text in self._words.texts.get(meaning, ())
+            if len(parts := _parts(text)) > 1
+        }
+
     def _ends(self, meanings: Iterable[str]) -> set[str]:
         """Return the last parts of the phrases with a gap: "neu" of "starte ... neu"."""
         return {
@@ -227,11 +238,17 @@ class _Gate:
         which = f"{self._of(_OF_NAME)} {few} {self._groups}"
         of_service = self._of(_OF_SERVICE, self._ends((*_ENDING, *_SWITCHING)))
         begin = self._any(_BEFORE - 2, self._first_filler)
+        # "Turn" of "turn the browser off".
+        verbs = _group(self._starts((*_ENDING, *_SWITCHING)))
+        filler = f"[{self._filler}]"
         fillers = self._any(_FEW, self._filler)
         return [
             f"{self._any(_BEFORE, self._first_word)} ({ours} {between};{about} {between}) [{self._word}]",
-            f"{begin} (({of_service} {few};{self._services} {few})"
-            f"|{self._of(('problems',))} {few} {self._places}|{which}) {self._any(_AFTER, self._first_word)}",
+            (
+                f"{begin} [{verbs}] {filler} (({of_service} {few};{self._services} {few})"
+                f"|{self._of(('problems',))} {few} {self._places}|{which})"
+                f" {self._any(_AFTER, self._first_word)}"
+            ),
             f"{fillers} {_group(self._words.texts['alone'])} {fillers}",
             *self._misheard(),
         ]
@@ -260,13 +277,17 @@ class _Gate:
         end = _group(self._ends(("restart",)))
         return [
             # "Restart the service nginx on kiosk lobby", "is nginx running on kiosk lobby".
-            f"{few} ({starts} {filler} ({service} {_UNKNOWN}|{_UNKNOWN} {service})"
-            f"|{variable} {_UNKNOWN}|{orders}) {on} {self._devices} {few} [{end}]",
+            (
+                f"{few} ({starts} {filler} ({service} {_UNKNOWN}|{_UNKNOWN} {service})"
+                f"|{variable} {_UNKNOWN}|{orders}) {on} {self._devices} {few} [{end}]"
+            ),
             # "Starte nginx auf kiosk lobby neu".
             f"{few} {starts} {filler} {_UNKNOWN} {on} {self._devices} {few} {end}",
             # "Restart the browser on kiosk lobbi".
-            f"{few} {starts} {few} {self._all_services} [{service}] {on}"
-            f" ({self._nouns} {_UNKNOWN}|{_UNKNOWN} {self._nouns}) [{end}]",
+            (
+                f"{few} {starts} {few} {self._all_services} [{service}] {on}"
+                f" ({self._nouns} {_UNKNOWN}|{_UNKNOWN} {self._nouns}) [{end}]"
+            ),
             # "Is the balena device lobbi online".
             f"{self._any(3, self._first_filler)} [{starts}] {filler} {device} {_UNKNOWN}",
         ]

@@ -2,15 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Final
 
-from homeassistant.const import (
-    ATTR_ENTITY_ID,
-    SERVICE_TURN_OFF,
-    SERVICE_TURN_ON,
-    Platform,
-)
+from homeassistant.components.button import SERVICE_PRESS
+from homeassistant.components.update import SERVICE_INSTALL
+from homeassistant.const import ATTR_ENTITY_ID, SERVICE_TURN_OFF, SERVICE_TURN_ON
 from homeassistant.core import Context
 from homeassistant.exceptions import HomeAssistantError, Unauthorized
 from homeassistant.helpers.translation import async_get_translations
@@ -18,9 +14,10 @@ from homeassistant.helpers.translation import async_get_translations
 from ..const import DOMAIN, LOGGER
 from .access import enabled_entity, may_act
 from .answers import Known, look_up
+from .entities import ENTITIES
 from .interpreter import SERVICE_COMMANDS, Kind
 from .selection import Refusal, Selection
-from .targets import EntityKind, VoiceTarget
+from .targets import VoiceTarget
 
 # In seconds. A command that takes longer continues in the background.
 RESPONSE_TIMEOUT: Final = 15.0
@@ -28,35 +25,16 @@ RESPONSE_TIMEOUT: Final = 15.0
 _MAX_SPOKEN: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An action on the entity of a device or of a service."""
-
-    entity: EntityKind
-    action: str
-
-
-ORDERS: Final = {
-    Kind.REBOOT: Order(EntityKind(Platform.BUTTON, ("reboot",)), "press"),
-    Kind.IDENTIFY: Order(EntityKind(Platform.BUTTON, ("identify",)), "press"),
-    Kind.RESTART_ALL: Order(
-        EntityKind(Platform.BUTTON, ("restart_services",)), "press"
-    ),
-    Kind.CHECK_UPDATES: Order(
-        EntityKind(Platform.BUTTON, ("check_for_updates",)), "press"
-    ),
-    Kind.INSTALL_UPDATE: Order(
-        EntityKind(Platform.UPDATE, ("release_update",)), "install"
-    ),
-    Kind.RESTART_SERVICE: Order(
-        EntityKind(Platform.BUTTON, ("restart",), is_of_service=True), "press"
-    ),
-    Kind.START_SERVICE: Order(
-        EntityKind(Platform.SWITCH, ("running",), is_of_service=True), SERVICE_TURN_ON
-    ),
-    Kind.STOP_SERVICE: Order(
-        EntityKind(Platform.SWITCH, ("running",), is_of_service=True), SERVICE_TURN_OFF
-    ),
+# The action of each command, on the entity of entities.ENTITIES.
+ACTIONS: Final = {
+    Kind.REBOOT: SERVICE_PRESS,
+    Kind.IDENTIFY: SERVICE_PRESS,
+    Kind.RESTART_ALL: SERVICE_PRESS,
+    Kind.CHECK_UPDATES: SERVICE_PRESS,
+    Kind.INSTALL_UPDATE: SERVICE_INSTALL,
+    Kind.RESTART_SERVICE: SERVICE_PRESS,
+    Kind.START_SERVICE: SERVICE_TURN_ON,
+    Kind.STOP_SERVICE: SERVICE_TURN_OFF,
 }
 
 
@@ -139,10 +117,10 @@ async def _async_run(
 ) -> str:
     """Carry out a command for one device or service, and return the response."""
     heard, texts = selection.heard, selection.texts
-    order = ORDERS[heard.kind]
+    (entity_kind,) = ENTITIES[heard.kind]
     acts_on = service or target
     names = {"device": target.name, "service": service.name if service else ""}
-    if not may_act(selection.hass, acts_on, order.entity, selection.assistant):
+    if not may_act(selection.hass, acts_on, entity_kind, selection.assistant):
         raise Refusal(texts.get("not_exposed", **names))
     known = look_up(selection, target)
     if known.state is None:
@@ -154,12 +132,12 @@ async def _async_run(
             raise Refusal(texts.get("already_updating", **names))
         if not known.has_update:
             raise Refusal(texts.get("no_update", **names))
-    entity = enabled_entity(acts_on, order.entity)
+    entity = enabled_entity(acts_on, entity_kind)
     command: Coroutine[Any, Any, object] | Awaitable[object]
     if entity is not None:
         command = selection.hass.services.async_call(
-            order.entity.platform,
-            order.action,
+            entity_kind.platform,
+            ACTIONS[heard.kind],
             {ATTR_ENTITY_ID: entity.entity_id},
             blocking=True,
             context=context,

@@ -7,8 +7,9 @@ from difflib import get_close_matches
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 
-from .access import may_ask
-from .interpreter import Heard, Kind
+from .access import may_act, may_ask
+from .entities import ENTITIES
+from .interpreter import COMMANDS, Heard, Kind
 from .targets import VoiceTarget
 from .texts import Texts
 from .vocabulary import Vocabulary
@@ -30,13 +31,22 @@ class Selection:
     assistant: str | None
     area_id: str | None
 
+    def may_ask(self, target: VoiceTarget) -> bool:
+        """Return whether a person may ask this about a device or a service."""
+        kinds = ENTITIES.get(self.heard.kind, ())
+        if self.heard.kind not in COMMANDS:
+            return may_ask(self.hass, target, self.assistant, kinds)
+        return may_act(self.hass, target, kinds[0], self.assistant) or may_ask(
+            self.hass, target, self.assistant
+        )
+
     def visible(self, ids: Iterable[str]) -> list[VoiceTarget]:
         """Return the devices that a person may ask about, sorted by name."""
         found = [
             target
             for device_id in ids
             if (target := self.targets.get(device_id)) is not None
-            and may_ask(self.hass, target, self.assistant)
+            and self.may_ask(target)
         ]
         return sorted(found, key=lambda target: target.name)
 
@@ -162,7 +172,7 @@ class Selection:
                 found += [
                     (target, service)
                     for service in target.services
-                    if service.registry_entry.id == service_id
+                    if service.registry_entry.id == service_id and self.may_ask(service)
                 ]
         return sorted(found, key=lambda pair: (pair[0].name, pair[1].name))
 

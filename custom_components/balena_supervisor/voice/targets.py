@@ -102,7 +102,7 @@ class VoiceTarget:
 
     def targets_for(self, kind: EntityKind) -> list[VoiceTarget]:
         """Return the targets that can have entities of a kind: the services, or the device."""
-        return self.services if kind.is_of_service else [self]
+        return self.services if kind.is_of_service and self.device is None else [self]
 
     def entities(self, kind: EntityKind) -> Iterator[er.RegistryEntry]:
         """Yield the entities of a kind, disabled ones included."""
