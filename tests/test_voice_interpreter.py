@@ -4,11 +4,7 @@ from typing import Final
 
 import pytest
 
-from custom_components.balena_supervisor.voice.interpreter import (
-    Heard,
-    Kind,
-    interpret,
-)
+from custom_components.balena_supervisor.voice.interpreter import Heard, Kind, interpret
 from custom_components.balena_supervisor.voice.vocabulary import (
     Inventory,
     NamedDevice,

@@ -84,14 +84,14 @@ class CorpusDevice(Device):
         self, command: str, *, force: bool = False, looks_at_locks: bool = True
     ) -> None:
         if looks_at_locks:
-            self.pass_locks(force=force)
+            self.check_locks(force=force)
         self.commands.append((command, {}))
 
     @override
-    async def _renew(
+    async def _recreate_containers(
         self, command: str, app_id: int, force: bool, looks_at_locks: bool
     ) -> None:
-        self.pass_locks(app_id, force=force)
+        self.check_locks(app_id, force=force)
         self.commands.append((command, {}))
 
     @override
@@ -99,7 +99,7 @@ class CorpusDevice(Device):
         self, app_id: int, service: str | int, **options: Any
     ) -> None:
         name = self.container(app_id, service).service.name
-        self.pass_locks(app_id)
+        self.check_locks(app_id)
         self.commands.append(("restart_service", {"service": name}))
 
     @override
@@ -107,7 +107,7 @@ class CorpusDevice(Device):
         self, app_id: int, service: str | int, **options: Any
     ) -> str:
         container = self.container(app_id, service)
-        self.pass_locks(app_id)
+        self.check_locks(app_id)
         self.commands.append(("stop_service", {"service": container.service.name}))
         return container.id
 
@@ -120,8 +120,8 @@ class CorpusDevice(Device):
         return container.id
 
     @override
-    def look_for_update(self, *, force: bool = False, cancel: bool = False) -> None:
-        self.pass_locks()
+    def check_for_update(self, *, force: bool = False, cancel: bool = False) -> None:
+        self.check_locks()
         self.commands.append(("update", {}))
 
 
@@ -278,7 +278,11 @@ async def add_devices(world: World) -> AsyncGenerator[None]:
                     "url": cloud.url,
                     "verify_ssl": True,
                 },
-                options={"fleets": list(fleets.values()), "services": True},
+                options={
+                    "details": True,
+                    "fleets": list(fleets.values()),
+                    "services": True,
+                },
             )
             await _set_up(world, entry)
             if not world.spec["accounts"][account]["reachable"]:

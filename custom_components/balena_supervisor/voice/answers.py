@@ -137,6 +137,8 @@ def answer(selection: Selection) -> str:
     no_name = not (heard.devices or heard.nouns)
     if heard.is_group or (no_name and heard.kind in _GROUP_ANSWERS):
         group = [look_up(selection, target) for target in selection.group()]
+        if not group and selection.targets and not (heard.nouns or heard.places):
+            raise Refusal(texts.get("none_exposed"))
         if not group:
             raise Refusal(
                 texts.get("no_devices", group=heard.group or texts.get("devices"))
@@ -488,7 +490,10 @@ def _online_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
             if heard.is_negative
             else _listed(texts, heard, group, online, "group_online")
         )
-        return text + _silent(texts, group) if heard.is_negative else text
+        if not heard.is_negative:
+            return text
+        silent = _silent(texts, group)
+        return text + silent if offline or not silent else silent.strip()
     silent = _silent(texts, group)
     if not offline and not silent:
         text = texts.counted("all_online", len(group))

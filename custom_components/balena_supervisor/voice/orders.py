@@ -121,7 +121,9 @@ async def _async_run(
     acts_on = service or target
     names = {"device": target.name, "service": service.name if service else ""}
     if not may_act(selection.hass, acts_on, entity_kind, selection.assistant):
-        raise Refusal(texts.get("not_exposed", **names))
+        entities = list(acts_on.entities(entity_kind))
+        is_disabled = bool(entities) and all(item.disabled for item in entities)
+        raise Refusal(texts.get("disabled" if is_disabled else "not_exposed", **names))
     known = look_up(selection, target)
     if known.state is None:
         raise Refusal(texts.get("unreachable", **names))

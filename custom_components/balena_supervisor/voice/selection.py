@@ -33,12 +33,22 @@ class Selection:
 
     def may_ask(self, target: VoiceTarget) -> bool:
         """Return whether a person may ask this about a device or a service."""
-        kinds = ENTITIES.get(self.heard.kind, ())
-        if self.heard.kind not in COMMANDS:
-            return may_ask(self.hass, target, self.assistant, kinds)
-        return may_act(self.hass, target, kinds[0], self.assistant) or may_ask(
-            self.hass, target, self.assistant
-        )
+        if self.heard.kind in COMMANDS:
+            return self.may_act(target) or may_ask(self.hass, target, self.assistant)
+        kinds = [
+            kind
+            for kind in ENTITIES.get(self.heard.kind, ())
+            if any(
+                item.exposed_entities(kind, None) for item in target.targets_for(kind)
+            )
+        ]
+        # If a device has no such entity, any other is enough to say so.
+        return may_ask(self.hass, target, self.assistant, kinds)
+
+    def may_act(self, target: VoiceTarget) -> bool:
+        """Return whether a person may have a device or a service carry out the command."""
+        (kind,) = ENTITIES[self.heard.kind]
+        return may_act(self.hass, target, kind, self.assistant)
 
     def visible(self, ids: Iterable[str]) -> list[VoiceTarget]:
         """Return the devices that a person may ask about, sorted by name."""
@@ -48,6 +58,9 @@ class Selection:
             if (target := self.targets.get(device_id)) is not None
             and self.may_ask(target)
         ]
+        if self.heard.kind in COMMANDS:
+            # Of two devices of one name, the one is meant that a person may act on.
+            found = [target for target in found if self.may_act(target)] or found
         return sorted(found, key=lambda target: target.name)
 
     def group(self) -> list[VoiceTarget]:
@@ -207,13 +220,26 @@ class Selection:
                 raise Refusal(
                     self.texts.get("no_service", device=device.name, service=name)
                 )
-            return own[0]
+            return self._one_service(own, name)
         for mention in heard.places:
             pairs = [pair for pair in pairs if pair[0].registry_entry.id in mention.ids]
         if not pairs:
             raise Refusal(self.texts.get("no_device_with", service=name))
         device = self.one_of(list({pair[0].name: pair[0] for pair in pairs}.values()))
-        return next(pair for pair in pairs if pair[0].name == device.name)
+        own = [pair for pair in pairs if pair[0].name == device.name]
+        return self._one_service(own, name)
+
+    def _one_service(
+        self, pairs: list[tuple[VoiceTarget, VoiceTarget]], name: str
+    ) -> tuple[VoiceTarget, VoiceTarget]:
+        """Return the only service of a device. Apps can have services of the same name."""
+        tokens = self.vocabulary.words.tokens
+        exact = [pair for pair in pairs if " ".join(tokens(pair[1].name)) == name]
+        pairs = exact or pairs
+        if len(pairs) == 1:
+            return pairs[0]
+        names = [service.name for _, service in pairs]
+        raise Refusal(self.texts.get("which", devices=self.texts.join(names, "or")))
 
     def _device_with(self, pairs: list[tuple[VoiceTarget, VoiceTarget]]) -> VoiceTarget:
         """Return the device, of several that a noun can mean the one that has the service."""

@@ -320,7 +320,7 @@ def _parse_grammars(
     for language, language_templates in templates.items():
         try:
             grammars[language] = Grammar(language_templates)
-        except Exception as err:
+        except Exception as err:  # noqa: BLE001
             # hassil raises various errors for invalid sentences.
             LOGGER.warning("The sentences of %s are not used: %s", language, err)
             errors[language] = f"{type(err).__name__}: {err}"
