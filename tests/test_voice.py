@@ -15,7 +15,7 @@ from pytest_homeassistant_custom_component.common import (
 import yaml
 
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.voice import commands as voice_commands
+from custom_components.balena_supervisor.voice import orders as voice_orders
 from custom_components.balena_supervisor.voice.intents import HANDLERS
 from custom_components.balena_supervisor.voice.templates import FOLDER as SHIPPED
 from homeassistant.auth.const import GROUP_ID_READ_ONLY
@@ -978,7 +978,7 @@ async def test_missing_entity(
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert await answer(hass, "is the VPN of holy wildflower connected") == (
-        "The VPN of holy-wildflower is not there: holy-wildflower has no such thing."
+        "I do not know that of holy-wildflower: it does not report it."
     )
 
 
@@ -1018,10 +1018,10 @@ async def test_slow_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A command that takes long goes on while the person is told so."""
-    monkeypatch.setattr(voice_commands, "RESPONSE_TIMEOUT", 0.05)
+    monkeypatch.setattr(voice_orders, "RESPONSE_TIMEOUT", 0.05)
     cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
     assert await answer(hass, "restart the kiosk lobby") == (
-        "kiosk-lobby was told, but has not answered yet."
+        "kiosk-lobby has the command, but has not answered yet."
     )
     await hass.async_block_till_done(wait_background_tasks=True)
     assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "on"
@@ -1035,7 +1035,7 @@ async def test_slow_command_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One that fails after that is logged."""
-    monkeypatch.setattr(voice_commands, "RESPONSE_TIMEOUT", 0.0)
+    monkeypatch.setattr(voice_orders, "RESPONSE_TIMEOUT", 0.0)
     cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.reset_after())
     await answer(hass, "restart the kiosk lobby")
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -1052,11 +1052,9 @@ async def test_nothing_is_exposed(hass: HomeAssistant, lobby: MockConfigEntry) -
 
 async def test_none_is_meant(hass: HomeAssistant, lobby: MockConfigEntry) -> None:
     """When all is well, that is the answer."""
-    assert await answer(hass, "which balena devices are offline") == (
-        "No balena device is offline."
-    )
+    assert await answer(hass, "which balena devices are offline") == "None is offline."
     assert await answer(hass, "which devices have updates pending") == (
-        "There are no updates for balena devices."
+        "There are no updates."
     )
 
 
@@ -1098,10 +1096,10 @@ async def test_device_off_since_the_start(
     await cloud_device.device.power_off()
     await hass.config_entries.async_reload(account.entry_id)
     assert await answer(hass, "which balena devices are offline") == (
-        f"kiosk-lobby is offline, and {silent}"
+        f"kiosk-lobby is offline. {silent}"
     )
     assert await answer(hass, "welche balena-Geräte sind offline", "de") == (
-        "kiosk-lobby ist offline, und holy-wildflower ist gerade nicht erreichbar."
+        "kiosk-lobby ist offline. holy-wildflower ist gerade nicht erreichbar."
     )
 
 

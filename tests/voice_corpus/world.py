@@ -270,6 +270,7 @@ async def add_devices(world: World) -> AsyncGenerator[None]:
             entry = MockConfigEntry(
                 domain=DOMAIN,
                 title=account,
+                minor_version=2,
                 unique_id=f"127.0.0.1_{account}",
                 data={
                     CONF_CONNECTION: CONNECTION_ACCOUNT,

@@ -17,7 +17,7 @@ from .answers import Known, look_up
 from .entities import ENTITIES
 from .interpreter import SERVICE_COMMANDS, Kind
 from .selection import Refusal, Selection
-from .targets import VoiceTarget
+from .targets import EntityKind, VoiceTarget
 
 # In seconds. A command that takes longer continues in the background.
 RESPONSE_TIMEOUT: Final = 15.0
@@ -121,9 +121,7 @@ async def _async_run(
     acts_on = service or target
     names = {"device": target.name, "service": service.name if service else ""}
     if not may_act(selection.hass, acts_on, entity_kind, selection.assistant):
-        entities = list(acts_on.entities(entity_kind))
-        is_disabled = bool(entities) and all(item.disabled for item in entities)
-        raise Refusal(texts.get("disabled" if is_disabled else "not_exposed", **names))
+        raise Refusal(texts.get(_reason(acts_on, entity_kind), **names))
     known = look_up(selection, target)
     if known.state is None:
         raise Refusal(texts.get("unreachable", **names))
@@ -149,6 +147,14 @@ async def _async_run(
     is_done = await _async_wait(selection, command, names["device"], language)
     key = f"done_{heard.kind}" if is_done else "slow"
     return texts.get(key, **names)
+
+
+def _reason(target: VoiceTarget, kind: EntityKind) -> str:
+    """Return the text that says why a person may not have a device carry out a command."""
+    entities = list(target.entities(kind))
+    if not entities:
+        return "missing"
+    return "disabled" if all(item.disabled for item in entities) else "not_exposed"
 
 
 def _direct(
