@@ -1,5 +1,7 @@
 """Decides which devices a person may ask about by voice, and which they may act on."""
 
+from collections.abc import Collection
+
 from homeassistant.components.homeassistant.exposed_entities import async_should_expose
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
@@ -17,12 +19,26 @@ def entry_of(hass: HomeAssistant, target: VoiceTarget) -> BalenaConfigEntry | No
     return entry
 
 
-def may_ask(hass: HomeAssistant, target: VoiceTarget, assistant: str | None) -> bool:
-    """Return whether anything of a device is exposed, or its entry answers about all devices."""
+def may_ask(
+    hass: HomeAssistant,
+    target: VoiceTarget,
+    assistant: str | None,
+    kinds: Collection[EntityKind] = (),
+) -> bool:
+    """Return whether an entity of one of some kinds is exposed, or the entry answers about all devices.
+
+    Without kinds, any entity of the device or of its services is enough.
+    """
     entry = entry_of(hass, target)
     if assistant is None or (entry and entry.options.get(CONF_VOICE_QUESTIONS)):
         return True
-    return any(is_exposed(item, assistant) for item in (target, *target.services))
+    if not kinds:
+        return any(is_exposed(item, assistant) for item in (target, *target.services))
+    return any(
+        item.exposed_entities(kind, assistant)
+        for kind in kinds
+        for item in target.targets_for(kind)
+    )
 
 
 def may_act(
@@ -32,7 +48,9 @@ def may_act(
     entry = entry_of(hass, target)
     if entry and entry.options.get(CONF_VOICE_COMMANDS):
         return True
-    return bool(target.exposed_entities(kind, assistant))
+    return any(
+        item.exposed_entities(kind, assistant) for item in target.targets_for(kind)
+    )
 
 
 def enabled_entity(target: VoiceTarget, kind: EntityKind) -> er.RegistryEntry | None:

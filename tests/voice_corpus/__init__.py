@@ -1,0 +1,1 @@
+"""Sentences that people say, and what must come of each."""
