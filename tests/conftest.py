@@ -52,6 +52,7 @@ _VARIABLES = (
     "SUPERVISOR_API_KEY",
     "APP_ID",
     "SERVICE_NAME",
+    "DEVICE_NAME_AT_INIT",
     "DEVICE_UUID",
 )
 

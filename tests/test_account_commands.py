@@ -398,7 +398,6 @@ async def test_service_must_be_named(
 
 async def test_device_is_gone(
     hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
     token: str,
@@ -407,9 +406,26 @@ async def test_device_is_gone(
     ids = device_ids(hass, account)
     cloud.tokens[token].fleet_ids = set()
     await hass.config_entries.async_reload(account.entry_id)
-    for name in ("kiosk-lobby", service_name("kiosk-lobby", "browser")):
-        with pytest.raises(ServiceValidationError, match=f"{name} no longer exists"):
-            await call(hass, "restart_service", device_id=ids[name], service="browser")
+    with pytest.raises(ServiceValidationError, match="^kiosk-lobby no longer exists"):
+        await call(
+            hass, "restart_service", device_id=ids["kiosk-lobby"], service="browser"
+        )
+
+
+async def test_device_of_a_service_is_gone(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+) -> None:
+    """The error about a service of a removed device names both."""
+    service = service_name("kiosk-lobby", "browser")
+    service_id = device_ids(hass, account)[service]
+    cloud.tokens[token].fleet_ids = set()
+    await hass.config_entries.async_reload(account.entry_id)
+    match = f"{service} belongs to kiosk-lobby, which no longer exists"
+    with pytest.raises(ServiceValidationError, match=match):
+        await call(hass, "restart_service", device_id=service_id)
 
 
 async def test_service_by_name_without_services(

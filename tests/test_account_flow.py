@@ -13,7 +13,7 @@ from homeassistant.config_entries import SOURCE_USER, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr
-from simulator import CloudServer, Fault, Fleet, TokenKind
+from simulator import CloudServer, Fault, Fleet, SupervisorServer, TokenKind
 
 from .certificates import Certificate, certify
 
@@ -230,6 +230,15 @@ async def test_api_fails_and_recovers(
     assert result["step_id"] == "fleets"
 
 
+async def test_address_of_a_supervisor(
+    hass: HomeAssistant, server: SupervisorServer
+) -> None:
+    """A Supervisor refuses any token, but is not a balena API."""
+    given = {"token": "0" * 32, "server": {"url": server.url, "verify_ssl": True}}
+    result = await submit(hass, await begin(hass), given)
+    assert result["errors"] == {"base": "not_balena_api"}
+
+
 async def test_lacking_right(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
 ) -> None:
@@ -324,7 +333,8 @@ async def test_same_account_twice(
     another = cloud.add_token(actor=500_001)
     result = await submit(hass, await begin(hass), typed(cloud, another))
     assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
+    assert result["description_placeholders"] == {"title": "demo"}
 
 
 async def test_second_account(
@@ -412,6 +422,25 @@ async def test_reauth(
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "reauth_successful"
     assert account_entry.data["token"] == another
+
+
+async def test_reauth_without_the_authority(
+    hass: HomeAssistant, cloud: CloudServer, open_balena: CloudServer, token: str
+) -> None:
+    """A form without a field for the authority says where it can be entered."""
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        data={
+            "connection": "account",
+            "token": token,
+            "ca_certificate": None,
+            **typed(open_balena, token)["server"],
+        },
+    )
+    entry.add_to_hass(hass)
+    result = await entry.start_reauth_flow(hass)
+    result = await submit(hass, result, {"token": token})
+    assert result["errors"] == {"base": "unknown_authority_of_account"}
 
 
 async def test_reauth_with_another_account(
@@ -562,7 +591,7 @@ async def test_two_servers_on_one_host(
         assert result["result"].unique_id == f"127.0.0.1:{other.port}_500001"
         # The entry with its port is found again.
         result = await submit(hass, await begin(hass), given)
-        assert result["reason"] == "already_configured"
+        assert result["reason"] == "already_configured_as"
 
 
 @pytest.mark.usefixtures("resolve_to_loopback")
@@ -578,7 +607,7 @@ async def test_one_server_with_two_names(
     url = f"http://api.local:{cloud.port}"
     result = await submit(hass, await begin(hass), typed(cloud, token, url=url))
     assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
 
 
 async def test_reconfigure_token(

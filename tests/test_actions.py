@@ -1,5 +1,6 @@
 """Actions that ask a device, and those that change what it is."""
 
+from datetime import timedelta
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
@@ -607,7 +608,18 @@ async def test_tags_that_something_else_answers(
         )
 
 
-@pytest.mark.parametrize("tags", [{}, {"a b": "c"}, {"": "c"}, {"a": ["b"]}, "a"])
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {},
+        {"a b": "c"},
+        {"": "c"},
+        {"a": ["b"]},
+        "a",
+        {"a": "\ud800"},
+        {"\ud800": "b"},
+    ],
+)
 async def test_wrong_tags(
     hass: HomeAssistant, server: SupervisorServer, device_id: str, tags: Any
 ) -> None:
@@ -741,6 +753,22 @@ async def test_state_that_is_none(
             state=state,
             remove_all_apps=True,
         )
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"1", {("a",): 1}, timedelta(1), 2**64, "\ud800"],
+    ids=["bytes", "key", "time", "integer", "surrogate"],
+)
+async def test_target_state_without_json(
+    hass: HomeAssistant, server: SupervisorServer, device_id: str, value: object
+) -> None:
+    """A state that has no form in JSON is refused before anything is sent."""
+    server.requests.clear()
+    state = {"local": {"apps": {"1": {**EMPTY_APP, "name": value}}}}
+    with pytest.raises(vol.Invalid, match="at most 64 bits"):
+        await call(hass, "set_target_state", device_id=device_id, state=state)
     assert not server.requests
 
 

@@ -7,6 +7,7 @@ from unittest.mock import AsyncMock, patch
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_socket import socket_allow_hosts
+from yarl import URL
 
 from custom_components.balena_supervisor.client import Endpoint
 from custom_components.balena_supervisor.const import DOMAIN
@@ -14,6 +15,8 @@ from homeassistant.config_entries import SOURCE_USER, ConfigFlowResult
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from simulator import Device, Fault, SupervisorServer
+
+from .certificates import certify
 
 MAC_ADDRESSES = ["dc:a6:32:00:00:01", "ca:9f:9a:26:3d:08", "ea:89:f6:11:4b:00"]
 
@@ -166,7 +169,7 @@ async def test_wrong_input(
     ("fault", "error"),
     [
         (Fault.status(502), "cannot_connect"),
-        (Fault.reset(), "cannot_connect"),
+        (Fault.reset(), "connection_closed"),
         (Fault.status(503), "supervisor_error"),
         (Fault.status(404, "Not here"), "not_supervisor"),
         (Fault.garbage(), "not_supervisor"),
@@ -190,6 +193,38 @@ async def test_wrong_answer(
     server.faults.clear()
     result = await submit(hass, result, **direct(server, device))
     assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+@pytest.mark.parametrize(
+    ("is_encrypted", "scheme", "error"),
+    [(False, "https", "tls_missing"), (True, "http", "connection_closed")],
+)
+async def test_wrong_scheme(
+    hass: HomeAssistant, device: Device, is_encrypted: bool, scheme: str, error: str
+) -> None:
+    """The error about a wrong scheme tells to use the other one."""
+    tls = certify().of_server() if is_encrypted else None
+    async with SupervisorServer(device, ssl=tls) as server:
+        url = str(URL(server.url).with_scheme(scheme))
+        typed = direct(server, device, host=url)
+        result = await submit(hass, await choose(hass, "direct"), **typed)
+    assert result["errors"] == {"host": error}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html><h1>400 The plain HTTP request was sent to HTTPS port</h1></html>",
+        "Client sent an HTTP request to an HTTPS server.",
+    ],
+)
+async def test_server_that_expects_https(
+    hass: HomeAssistant, device: Device, server: SupervisorServer, body: str
+) -> None:
+    """The answer of nginx or of Go to an unencrypted request tells to use https."""
+    server.faults.add("GET", "/v1/device", Fault.status(400, body, "text/html"))
+    result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
+    assert result["errors"] == {"host": "tls_expected"}
 
 
 async def test_timeout(
@@ -258,7 +293,7 @@ async def test_names_of_ancient_devices(
     assert result["result"].unique_id is None
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
 
 
 async def test_device_without_evidence_twice(
@@ -271,7 +306,7 @@ async def test_device_without_evidence_twice(
     result = await submit(hass, await choose(hass, "direct"), **typed)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     result = await submit(hass, await choose(hass, "direct"), **typed)
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
 
 
 async def test_other_device_at_the_same_address(
@@ -299,7 +334,8 @@ async def test_same_device_twice(
     device.api_key = "1" * 32
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
+    assert result["description_placeholders"] == {"title": "holy-wildflower"}
 
 
 @pytest.mark.usefixtures("_environment")
@@ -334,7 +370,7 @@ async def test_environment_twice(hass: HomeAssistant, entry: MockConfigEntry) ->
     """The device that Home Assistant runs on is not added again beside its address."""
     result = await choose(hass, "environment")
     assert result["type"] is FlowResultType.ABORT
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
 
 
 @pytest.mark.usefixtures("_environment")

@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from aiohttp import TCPConnector
 from freezegun.api import FrozenDateTimeFactory
+import ifaddr
 import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
@@ -644,7 +645,7 @@ async def test_key_of_a_device_with_two_addresses(
     network.servers[THERE] = server
     result = await announce(hass, THERE)
     result = await submit(hass, result, api_key=keyed.api_key)
-    assert result["reason"] == "already_configured"
+    assert result["reason"] == "already_configured_as"
     assert entry.data["url"] == f"http://{HERE}:48484"
 
 
@@ -834,6 +835,29 @@ async def test_own_device(hass: HomeAssistant, device: Device) -> None:
     assert result["data"]["connection"] == "environment"
     await announce(hass, THERE, hostname="fffffff")
     assert not hass.config_entries.flow.async_progress()
+
+
+@pytest.mark.usefixtures("labelled")
+@pytest.mark.parametrize("prefix", ["BALENA", "RESIN"])
+async def test_name_of_own_device(
+    hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    """The offer shows the name of the device if the environment has it."""
+    monkeypatch.setenv(f"{prefix}_DEVICE_NAME_AT_INIT", "holy-wildflower")
+    await announce(hass, THERE, hostname="eeeeeee")
+    (shown,) = hass.config_entries.flow.async_progress()
+    assert shown["context"]["title_placeholders"] == {"name": "holy-wildflower"}
+
+
+@pytest.mark.usefixtures("labelled", "keyed")
+async def test_own_device_with_another_host_name(hass: HomeAssistant) -> None:
+    """An announcement from an address of Home Assistant's own device adds no second offer."""
+    adapter = ifaddr.Adapter("eth0", "eth0", [ifaddr.IP(HERE, 24, "eth0")], index=1)
+    with patch("ifaddr.get_adapters", return_value=[adapter]):
+        result = await announce(hass, hostname="kitchen")
+    assert result["reason"] == "already_configured"
+    (shown,) = hass.config_entries.flow.async_progress()
+    assert shown["step_id"] == "own_device"
 
 
 @pytest.mark.usefixtures("labelled")

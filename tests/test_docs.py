@@ -332,6 +332,7 @@ def test_fields_of_flows_are_documented(step: str, page: str) -> None:
 _SPEAK_FOR_THEMSELVES: Final = {
     "abort.address_changed",
     "abort.already_configured",
+    "abort.already_configured_as",
     "abort.already_in_progress",
     "abort.not_balena_device",
     "abort.reauth_successful",
@@ -360,6 +361,7 @@ _SPEAK_FOR_THEMSELVES: Final = {
     "exceptions.not_of_balena",
     "exceptions.nothing_chosen",
     "exceptions.service_needed",
+    "exceptions.service_without_device",
     "exceptions.several_failed",
     "exceptions.target_gone",
     "exceptions.wrong_entity",

@@ -16,7 +16,7 @@ from custom_components.balena_supervisor.device.identity import DeviceIdentity, 
 from homeassistant.config_entries import SOURCE_DHCP, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
 from simulator import CloudDevice, CloudServer, Device, Fault, Fleet, SupervisorServer
 
@@ -148,6 +148,59 @@ async def test_swapped_addresses(site: Site) -> None:
         await site.call("reboot", "lobby")
     assert not site.lobby.commands
     assert not site.entrance.commands
+
+
+@pytest.mark.parametrize("local_mode", [True, False])
+@pytest.mark.expects_log("kiosk")
+async def test_swapped_addresses_are_reported(
+    hass: HomeAssistant,
+    site: Site,
+    freezer: FrozenDateTimeFactory,
+    issue_registry: ir.IssueRegistry,
+    local_mode: bool,
+) -> None:
+    """The second poll in which another device answers creates an issue, with the address."""
+    site.lobby.local_mode = site.entrance.local_mode = local_mode
+    await site.swap()
+    issue_id = f"address_taken_{site.entries['lobby'].entry_id}"
+    await pass_time(hass, freezer, 61)
+    assert issue_registry.async_get_issue(DOMAIN, issue_id) is None
+    await pass_time(hass, freezer, 61)
+    issue = issue_registry.async_get_issue(DOMAIN, issue_id)
+    assert issue is not None
+    assert issue.translation_placeholders == {
+        "address": HERE,
+        "device": "kiosk-lobby",
+    }
+
+
+@pytest.mark.expects_log("kiosk")
+async def test_reported_address_is_right_again(
+    hass: HomeAssistant,
+    site: Site,
+    freezer: FrozenDateTimeFactory,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """The issue disappears when the device is found."""
+    await site.swap()
+    await pass_time(hass, freezer, 61)
+    await pass_time(hass, freezer, 61)
+    assert issue_registry.issues
+    await site.swap()
+    await pass_time(hass, freezer, 61)
+    assert not issue_registry.issues
+
+
+async def test_address_is_taken_before_the_start(
+    hass: HomeAssistant, site: Site, issue_registry: ir.IssueRegistry
+) -> None:
+    """Two failed setups count as two polls."""
+    entry_id = site.entries["lobby"].entry_id
+    await site.swap()
+    await hass.config_entries.async_reload(entry_id)
+    assert not issue_registry.issues
+    await hass.config_entries.async_reload(entry_id)
+    assert (DOMAIN, f"address_taken_{entry_id}") in issue_registry.issues
 
 
 @pytest.mark.parametrize("local_mode", [True, False])

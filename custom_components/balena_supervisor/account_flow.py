@@ -96,11 +96,11 @@ class AccountFlow(BaseFlow):
             if account is not None and not account.fleets:
                 errors = {CONF_TOKEN: "no_fleets"}
             elif account is not None:
-                entries = self._async_current_entries()
-                if any(map(account.is_account_of, entries)):
-                    return self.async_abort(reason="already_configured")
-                await self.async_set_unique_id(account.unique_id)
-                self._abort_if_unique_id_configured()
+                for entry in self._async_current_entries():
+                    if account.is_account_of(entry):
+                        return self.abort_as_known(entry)
+                if known := await self.async_set_unique_id(account.unique_id):
+                    return self.abort_as_known(known)
                 self._account, self._account_data = account, data
                 return await self.async_step_fleets()
         return self.show_form("account", _account_schema(errors), errors, user_input)
@@ -144,6 +144,9 @@ class AccountFlow(BaseFlow):
             )
             if account is not None:
                 return await self._async_update_account_entry(entry, account, data)
+        if errors.get(CONF_CA_CERTIFICATE) == "unknown_authority":
+            # This form has no section Server.
+            errors = {CONF_CA_CERTIFICATE: "unknown_authority_of_account"}
         return self.show_form("reauth_account", _REAUTH_SCHEMA, errors)
 
     async def async_step_reconfigure_account(

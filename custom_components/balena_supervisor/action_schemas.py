@@ -10,6 +10,7 @@ from typing import Any, Final
 import voluptuous as vol
 
 from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.json import json_dumps
 from homeassistant.util import dt as dt_util
 
 from .client import HostProxy, parse_target_apps
@@ -217,6 +218,37 @@ def _host_config_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+def _json_object(value: Any) -> dict[str, Any]:
+    """Return an object that can be sent as JSON.
+
+    Raises:
+        vol.Invalid: The value is not an object, or a part of it has no form in JSON.
+    """
+    if not isinstance(value, dict):
+        raise vol.Invalid("The value must be an object")
+    try:
+        json_dumps(value)
+    except (TypeError, ValueError) as err:
+        raise vol.Invalid(
+            "The value must consist of objects, lists, texts, numbers of at most 64 bits, true, false and null"
+        ) from err
+    return value
+
+
+def _text(value: Any) -> str:
+    """Return a text that can be sent as JSON.
+
+    Raises:
+        vol.Invalid: The value is not a text, or has half of a character.
+    """
+    text = cv.string(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as err:
+        raise vol.Invalid("The text has an incomplete character") from err
+    return text
+
+
 def _target_state_arguments(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments of `set_target_state`.
 
@@ -242,7 +274,7 @@ def _tag_name(value: Any) -> str:
     Raises:
         vol.Invalid: The name is empty or contains spaces.
     """
-    text = cv.string(value)
+    text = _text(value)
     if not text or re.search(r"\s", text):
         raise vol.Invalid("The tag name must not be empty or contain spaces")
     return text
@@ -384,12 +416,12 @@ ACTIONS: Final = {
     ),
     "set_tags": Action(
         lambda device: device.commands.set_tags,
-        {vol.Required("tags"): vol.All({_tag_name: cv.string}, vol.Length(min=1))},
+        {vol.Required("tags"): vol.All({_tag_name: _text}, vol.Length(min=1))},
     ),
     "set_target_state": Action(
         lambda device: device.commands.set_target_state,
         {
-            vol.Required("state"): dict,
+            vol.Required("state"): _json_object,
             vol.Optional("remove_all_apps", default=False): cv.boolean,
         },
         build_arguments=_target_state_arguments,

@@ -203,7 +203,7 @@ def _resolve_device(
         hass, DOMAIN, child.parent_device_id if child else device_id
     )
     if child is not None:
-        return [_resolve_service(action, child, entry)]
+        return [_resolve_service(hass, action, child, entry)]
     devices = _resolve_devices(device, entry)
     needs_service = action.is_for_services and not action.is_service_optional
     if needs_service and ATTR_SERVICE not in fields:
@@ -234,7 +234,10 @@ def _resolve_devices(
 
 
 def _resolve_service(
-    action: Action, device: dr.ChildDeviceEntry, entry: BalenaConfigEntry
+    hass: HomeAssistant,
+    action: Action,
+    device: dr.ChildDeviceEntry,
+    entry: BalenaConfigEntry,
 ) -> Target:
     """Return the service of a child device.
 
@@ -244,7 +247,9 @@ def _resolve_service(
     """
     parent = find_device(entry, device.parent_device_id)
     if parent is None:
-        raise _target_error("device_gone", device)
+        raise _target_error(
+            "service_without_device", device, device=_parent_name(hass, device)
+        )
     for app_id, service in parent.state.services if action.is_for_services else ():
         identifier = parent.coordinator.registry.service_identifier((app_id, service))
         if identifier in device.identifiers:
@@ -254,6 +259,12 @@ def _resolve_service(
         device,
         device=parent.name,
     )
+
+
+def _parent_name(hass: HomeAssistant, child: dr.ChildDeviceEntry) -> str:
+    """Return the name of the device of a service."""
+    parent = dr.async_get(hass).async_get(child.parent_device_id)
+    return (parent.name_by_user or parent.name or "") if parent else ""
 
 
 def _part_error(key: str, part: str) -> ServiceValidationError:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import voluptuous as vol
 
-from homeassistant.config_entries import ConfigFlow, ConfigFlowResult
+from homeassistant.config_entries import ConfigEntry, ConfigFlow, ConfigFlowResult
 from homeassistant.helpers.selector import (
     TextSelector,
     TextSelectorConfig,
@@ -13,6 +13,7 @@ from homeassistant.helpers.selector import (
 )
 
 from .flow_helpers import Errors
+from .markdown import escape_markdown
 
 KEY_SELECTOR: Final = TextSelector(
     TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="off")
@@ -27,6 +28,13 @@ _PLACEHOLDERS: Final = {
 
 class BaseFlow(ConfigFlow):
     """Shows forms with errors."""
+
+    def abort_as_known(self, entry: ConfigEntry) -> ConfigFlowResult:
+        """Abort because the entry already has the device or the account."""
+        return self.async_abort(
+            reason="already_configured_as",
+            description_placeholders={"title": escape_markdown(entry.title)},
+        )
 
     def show_form(
         self,

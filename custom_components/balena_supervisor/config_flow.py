@@ -42,6 +42,7 @@ from .device.entry import BalenaConfigEntry
 from .device.environment import Environment
 from .device.known import (
     async_find_again,
+    async_is_own_announcement,
     async_poll,
     find_entry,
     has_own_device,
@@ -173,7 +174,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         self._abort_if_unique_id_configured()
         if has_own_device(self.hass, environment):
             return self.async_abort(reason="already_configured")
-        self._discovered_name = short_uuid(uuid)
+        self._discovered_name = environment.device_name or short_uuid(uuid)
         return await self.async_step_own_device()
 
     async def async_step_own_device(
@@ -226,7 +227,8 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         self, announcement: Announcement, url: URL, device: ProbedDevice | None
     ) -> ConfigFlowResult:
         """Offer a new device, unless the user ignored it or it is offered already."""
-        if announcement.is_of(Environment.read().device_uuid):
+        environment = Environment.read()
+        if await async_is_own_announcement(self.hass, environment, announcement):
             return self.async_abort(reason="already_configured")
         for unique_id in (
             announcement.hostname,

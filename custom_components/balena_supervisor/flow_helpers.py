@@ -23,6 +23,7 @@ from .client import (
     BalenaError,
     CertificateInvalid,
     CloudError,
+    ConnectionClosed,
     ConnectionFailed,
     ConnectionRefused,
     DeviceOffline,
@@ -30,6 +31,8 @@ from .client import (
     RateLimited,
     RequestTimeout,
     SupervisorError,
+    TlsExpected,
+    TlsMissing,
     TokenRefused,
     Unsupported,
 )
@@ -57,6 +60,9 @@ type _ErrorTable = tuple[tuple[type[BalenaError], str, str], ...]
 _DEVICE_ERRORS: Final[_ErrorTable] = (
     (AuthenticationFailed, CONF_API_KEY, "invalid_auth"),
     (CertificateInvalid, CONF_VERIFY_SSL, "invalid_certificate"),
+    (TlsExpected, CONF_HOST, "tls_expected"),
+    (TlsMissing, CONF_HOST, "tls_missing"),
+    (ConnectionClosed, CONF_HOST, "connection_closed"),
     (ConnectionFailed, CONF_HOST, "cannot_connect"),
     (DeviceOffline, CONF_HOST, "cannot_connect"),
     (RequestTimeout, CONF_HOST, "timeout_connect"),

@@ -5,7 +5,7 @@ from typing import Any, Final
 import voluptuous as vol
 from yarl import URL
 
-from homeassistant.config_entries import ConfigFlowResult
+from homeassistant.config_entries import SOURCE_IGNORE, ConfigFlowResult
 from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_URL, CONF_VERIFY_SSL
 from homeassistant.helpers.selector import BooleanSelector, TextSelector
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
@@ -192,20 +192,23 @@ class LocalFlow(BaseFlow):
     ) -> ConfigFlowResult:
         """Create the entry of a device. Abort if the device already has an entry."""
         entries = self._async_current_entries()
-        if any(device.is_registered_as(self.hass, entry) for entry in entries):
-            return self.async_abort(reason="already_configured")
+        for entry in entries:
+            if device.is_registered_as(self.hass, entry):
+                return self.abort_as_known(entry)
         unique_id = uuid or device.unique_mac_address(self.hass)
         # A person may add a device that is offered as well.
-        await self.async_set_unique_id(unique_id, raise_on_progress=False)
+        known = await self.async_set_unique_id(unique_id, raise_on_progress=False)
+        if known is not None and known.source != SOURCE_IGNORE:
+            return self.abort_as_known(known)
         self._abort_if_unique_id_configured()
         # Shortly after it starts, a device may report no MAC address to recognize it by.
         key = CONF_URL if CONF_URL in data else CONF_CONNECTION
-        if any(
-            entry.data.get(key) == data[key]
-            and device.compare(self.hass, entry) is not Match.DIFFERENT
-            for entry in entries
-        ):
-            return self.async_abort(reason="already_configured")
+        for entry in entries:
+            if (
+                entry.data.get(key) == data[key]
+                and device.compare(self.hass, entry) is not Match.DIFFERENT
+            ):
+                return self.abort_as_known(entry)
         for flow_id in self.offers_at(URL(data.get(CONF_URL, "")).host or ""):
             self.hass.config_entries.flow.async_abort(flow_id)
         return self.async_create_entry(

@@ -353,6 +353,22 @@ def test_modules_are_there_before_the_app(demo: Demo, page: Page) -> None:
     expect(page.locator("balena-logs-card .line").first).to_be_visible()
 
 
+def test_all_sections_have_texts(demo: Demo, page: Page) -> None:
+    """Sections that load their texts at the same time all get them."""
+    page.goto(f"{demo.url}/profile/general")
+    page.wait_for_function("document.querySelector('home-assistant')?.hass?.config")
+    views = page.evaluate(
+        """async () => {
+            const {hass} = document.querySelector("home-assistant");
+            const tag = "ll-strategy-view-balena-device";
+            const strategy = await customElements.whenDefined(tag);
+            const config = {device_id: "gone"};
+            return Promise.all([1, 2, 3].map(() => strategy.generate(config, hass)));
+        }"""
+    )
+    assert str(views).count("This device no longer exists") == 3
+
+
 def test_it_is_among_new_dashboards(demo: Demo, page: Page) -> None:
     """The dialog for a new dashboard offers the dashboard by its name."""
     page.goto(f"{demo.url}/config/lovelace/dashboards")

@@ -19,6 +19,7 @@ from custom_components.balena_supervisor.client import (
     CloudError,
     CloudRateLimited,
     CommandTimeout,
+    ConnectionClosed,
     ConnectionFailed,
     ConnectionRefused,
     DeviceKeyRefused,
@@ -382,8 +383,8 @@ async def test_old_supervisor(
         (Fault.redirect("http://127.0.0.1:1/"), InvalidResponse, InvalidResponse),
         (Fault.huge(), InvalidResponse, OutcomeUnknown),
         (Fault.truncate(), ConnectionFailed, OutcomeUnknown),
-        (Fault.reset(), ConnectionFailed, OutcomeUnknown),
-        (Fault.reset_after(), ConnectionFailed, OutcomeUnknown),
+        (Fault.reset(), ConnectionClosed, OutcomeUnknown),
+        (Fault.reset_after(), ConnectionClosed, OutcomeUnknown),
     ],
 )
 async def test_response(

@@ -14,7 +14,7 @@ from custom_components.balena_supervisor.client import (
     BadRequest,
     BalenaCloud,
     BalenaError,
-    ConnectionFailed,
+    ConnectionClosed,
     ConnectionRefused,
     DeviceInfo,
     DeviceOffline,
@@ -409,7 +409,7 @@ async def test_refused_stream(supervisor: Supervisor, server: SupervisorServer) 
         (Fault.status(504), RequestTimeout, OutcomeUnknown),
         (Fault.redirect("http://127.0.0.1:1/"), InvalidResponse, InvalidResponse),
         (Fault.huge(), InvalidResponse, OutcomeUnknown),
-        (Fault.reset(), ConnectionFailed, OutcomeUnknown),
+        (Fault.reset(), ConnectionClosed, OutcomeUnknown),
     ],
 )
 async def test_error(

@@ -186,13 +186,18 @@ class BalenaCloud:
 
         Raises:
             AuthenticationFailed: The token is invalid.
+            InvalidResponse: The server is not the balena API.
         """
         try:
             value = await self._get("/actor/v1/whoami", timeout=READ_TIMEOUT)
         except TokenRefused as err:
-            # An ended session may not list public fleets.
-            with suppress(TokenRefused):
+            try:
                 await self._query("application", {"$select": "id", "$top": "1"})
+            except _SupervisorRefusal as refusal:
+                raise InvalidResponse("A Supervisor answered") from refusal
+            except TokenRefused:
+                # An ended session may not list public fleets.
+                pass
             raise AuthenticationFailed("The token is invalid") from err
         if (actor := Actor.from_json(value)) is None:
             raise InvalidResponse("The response is not from the balena API")
@@ -446,6 +451,10 @@ class _DeviceFields:
         self.missing_until = monotonic() + interval
 
 
+class _SupervisorRefusal(TokenRefused):
+    """The response is that of a Supervisor to any path. A refusal of the API has no body."""
+
+
 class _EmptyServerError(CloudError):
     """The API responded 500 without a body, as it does to a query of an unknown field."""
 
@@ -462,6 +471,8 @@ def error_from_cloud_response(
     match status:
         case HTTPStatus.BAD_GATEWAY | HTTPStatus.GATEWAY_TIMEOUT if is_command:
             return OutcomeUnknown("The balena API stopped before it responded")
+        case HTTPStatus.UNAUTHORIZED if response.body == b"Unauthorized":
+            return _SupervisorRefusal("The token is invalid or lacks permission")
         case HTTPStatus.UNAUTHORIZED:
             return TokenRefused("The token is invalid or lacks permission")
         case HTTPStatus.FORBIDDEN:

@@ -51,6 +51,18 @@ class ConnectionRefused(ConnectionFailed):
     """The host refused the connection: nothing listens at the port, or a firewall rejects it."""
 
 
+class ConnectionClosed(ConnectionFailed):
+    """The server closed the connection without a response, as some do if they expect TLS."""
+
+
+class TlsExpected(ConnectionFailed):
+    """The server answered an http request that it accepts https only."""
+
+
+class TlsMissing(ConnectionFailed):
+    """The server answered an https request without TLS."""
+
+
 class CertificateInvalid(ConnectionFailed):
     """The TLS certificate of the host could not be verified."""
 

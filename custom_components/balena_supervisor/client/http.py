@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 from aiohttp import (
     ClientConnectorCertificateError,
     ClientConnectorError,
+    ClientConnectorSSLError,
     ClientError,
     ClientHandlerType,
     ClientOSError,
@@ -30,11 +31,13 @@ from yarl import URL
 from .errors import (
     AuthenticationFailed,
     CertificateInvalid,
+    ConnectionClosed,
     ConnectionFailed,
     ConnectionRefused,
     InvalidResponse,
     OutcomeUnknown,
     RequestTimeout,
+    TlsMissing,
     error_after_sending,
 )
 from .responses import API_KEY_PATTERN, Response
@@ -50,6 +53,9 @@ _API_KEY_IN_BODY: Final = re.compile(API_KEY_PATTERN.encode(), re.IGNORECASE)
 
 # A server that requests a longer backoff gets the next request after one hour.
 MAX_RETRY_AFTER: Final = 3600.0
+
+# The reason of OpenSSL if a server answers without TLS.
+_NO_TLS: Final = "WRONG_VERSION_NUMBER"
 
 type JsonObject = Mapping[str, object]
 
@@ -259,6 +265,10 @@ def _translate_client_errors(*, is_command: bool) -> Iterator[None]:
         yield
     except ClientConnectorCertificateError as err:
         raise CertificateInvalid("The certificate could not be verified") from err
+    except ClientConnectorSSLError as err:
+        if getattr(err.os_error, "reason", None) == _NO_TLS:
+            raise TlsMissing("The server does not use TLS") from err
+        raise ConnectionFailed("The TLS connection failed") from err
     except ClientConnectorError as err:
         if err.os_error.errno == errno.ECONNREFUSED:
             raise ConnectionRefused("The connection was refused") from err
@@ -270,6 +280,12 @@ def _translate_client_errors(*, is_command: bool) -> Iterator[None]:
     except TimeoutError as err:
         raise error_after_sending(
             RequestTimeout, "No response arrived in time", is_command=is_command
+        ) from err
+    except ServerDisconnectedError as err:
+        raise error_after_sending(
+            ConnectionClosed,
+            "The connection was closed before the response arrived",
+            is_command=is_command,
         ) from err
     except ClientError as err:
         raise error_after_sending(

@@ -23,6 +23,7 @@ from .errors import (
     Reason,
     RequestTimeout,
     SupervisorError,
+    TlsExpected,
     Unsupported,
     UpdateLocked,
     error_after_sending,
@@ -57,6 +58,9 @@ _ESCAPE: Final = re.compile(
     re.DOTALL,
 )
 _LONE_SURROGATE_LENGTH: Final = 6
+
+# nginx and Go respond so to an http request at a port for https.
+_TLS_EXPECTED: Final = re.compile(rb"HTTP request .{1,20} HTTPS (port|server)")
 
 # Supervisors before 12.2.11 respond 503 if an update lock stops a command.
 _LOCK_MESSAGE: Final = "Updates are locked"
@@ -192,6 +196,8 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
     if 300 <= status < 400:
         return InvalidResponse("The response is a redirect")
     match status:
+        case HTTPStatus.BAD_REQUEST if _TLS_EXPECTED.search(response.body):
+            return TlsExpected("The server accepts https only")
         case HTTPStatus.BAD_REQUEST if message.startswith("App not found"):
             return NotFound(message, Reason.UNKNOWN_APP)
         case HTTPStatus.BAD_REQUEST if "single-container" in message:

@@ -14,6 +14,7 @@ from ..client import AuthenticationFailed, BalenaError, RateLimited, Supervisor
 from ..const import BUSY_INTERVAL, CONF_CONNECTION, POLL_INTERVAL, REFUSED_INTERVAL
 from ..exceptions import translate_error
 from .address import async_follow_address
+from .address_issue import AddressIssue
 from .api_key import ApiKeyManager
 from .coordinator import DeviceCoordinator
 from .entry import BalenaConfigEntry, find_dashboard_page
@@ -62,6 +63,7 @@ class DirectCoordinator(DeviceCoordinator):
             device_id=device_id,
         )
         self._api_key = ApiKeyManager(hass, entry, supervisor)
+        self._address_issue = AddressIssue(hass, entry)
         self._reauthentication = Reauthentication(hass, entry)
         self._identity = IdentityGuard(hass, entry, is_own_device=self._is_own_device)
         self.poll_statistics = PollStatistics()
@@ -147,9 +149,14 @@ class DirectCoordinator(DeviceCoordinator):
             await self._check_identity(state)
         except AuthenticationFailed as err:
             raise await self._refusal(err) from err
+        except UpdateFailed:
+            # Another device answered.
+            self._address_issue.async_suspect()
+            raise
         except BalenaError as err:
             state = await self._state_while_away(err)
         else:
+            self._address_issue.async_clear()
             self._reauthentication.async_accepted()
             state = self._process(state)
         is_urgent = self.is_poll_urgent(state)
@@ -172,6 +179,8 @@ class DirectCoordinator(DeviceCoordinator):
         if await self._identity.async_find_elsewhere():
             return self._identity.error(UpdateFailed)
         if not self._api_key.is_changing:
+            if not self._is_own_device:
+                self._address_issue.async_suspect()
             self._reauthentication.async_refused()
         self.history.services.reset_running()
         self.update_interval = REFUSED_INTERVAL

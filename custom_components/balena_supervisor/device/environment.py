@@ -21,6 +21,8 @@ class Environment:
     address: str | None
     api_key: str | None = field(repr=False)
     app_id: int | None
+    # The name when the container was created. The device may have another one now.
+    device_name: str | None = None
     device_uuid: str | None
     service: str | None
 
@@ -32,6 +34,7 @@ class Environment:
             address=_variable("SUPERVISOR_ADDRESS"),
             api_key=_variable("SUPERVISOR_API_KEY"),
             app_id=int(app_id) if app_id and app_id.isdecimal() else None,
+            device_name=_variable("DEVICE_NAME_AT_INIT"),
             device_uuid=_variable("DEVICE_UUID"),
             service=_variable("SERVICE_NAME"),
         )

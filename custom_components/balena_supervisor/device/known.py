@@ -2,6 +2,7 @@
 
 from yarl import URL
 
+from homeassistant.components import network
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_URL
 from homeassistant.core import HomeAssistant
@@ -49,6 +50,26 @@ def has_own_device(hass: HomeAssistant, environment: Environment) -> bool:
         or any(device.coordinator.is_own_device for device in _devices(entry))
         for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False)
     )
+
+
+async def async_is_own_announcement(
+    hass: HomeAssistant, environment: Environment, announcement: Announcement
+) -> bool:
+    """Return whether the device that Home Assistant runs on announced itself.
+
+    A container without the network of the host does not see the addresses of the device. Then
+    only the default host name is evidence.
+    """
+    if announcement.is_of(environment.device_uuid):
+        return True
+    if not environment.is_on_balena:
+        return False
+    own = {
+        str(address["address"])
+        for adapter in await network.async_get_adapters(hass)
+        for address in (*adapter["ipv4"], *adapter["ipv6"])
+    }
+    return not own.isdisjoint(announcement.addresses)
 
 
 async def async_find_again(

@@ -13,6 +13,9 @@ const MANY = 48;
 // Maximum number of tiles per problem in the overview.
 const SHOWN = 24;
 const COLUMNS = 3;
+// Milliseconds between two looks for texts that another card loads, and in total.
+const TEXT_WAIT = 50;
+const MAX_TEXT_WAIT = 5000;
 
 const WIDE = { grid_options: { columns: 12 } };
 const GREEN = { color: "green" };
@@ -219,8 +222,18 @@ const isOther = (before, hass) =>
 
 // Cards
 
+/** Return the function that returns texts.
+ *
+ * If several cards load the texts at once, Home Assistant returns them to the first only. The
+ * others get them as soon as they have arrived.
+ */
 async function textsOf(hass) {
-  const localize = await hass.loadBackendTranslation("config_panel", DOMAIN);
+  const load = () => hass.loadBackendTranslation("config_panel", DOMAIN);
+  let localize = await load();
+  for (let wait = 0; wait < MAX_TEXT_WAIT && !localize(`${PREFIX}.devices`); wait += TEXT_WAIT) {
+    await new Promise((resolve) => setTimeout(resolve, TEXT_WAIT));
+    localize = await load();
+  }
   return (key, values) => localize(`${PREFIX}.${key}`, values);
 }
 
