@@ -450,7 +450,7 @@ GERMAN: Final[dict[str, list[Sentence]]] = {
         ),
         (
             "ist das balena-Gerät Keller online",
-            "Ich kenne kein balena-Gerät namens Keller.",
+            "Ich kenne kein balena-Gerät namens keller.",
             "",
         ),
         (
@@ -977,6 +977,7 @@ async def test_missing_entity(
     device.supervisor_version = "10.0.0"
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
+    expose(hass, entry)
     assert await answer(hass, "is the VPN of holy wildflower connected") == (
         "I do not know that of holy-wildflower: it does not report it."
     )
