@@ -414,7 +414,7 @@ async def test_counts_of_a_fleet(
     gone.heartbeat = "offline"
     await pass_time(hass, freezer, MINUTE)
     await pass_time(hass, freezer, MINUTE)
-    assert state_of(hass, "sensor.kiosks_devices_disconnected") == "1"
+    assert state_of(hass, "sensor.kiosks_devices_offline") == "1"
     assert state_of(hass, "sensor.kiosks_devices_with_reduced_functionality") == "1"
     assert state_of(hass, "sensor.kiosks_devices_with_a_stopped_service") == "0"
     assert state_of(hass, "sensor.kiosks_organization") == "Demo"
@@ -428,7 +428,7 @@ async def test_no_count_of_services_without_services(
     hass.config_entries.async_update_entry(account_entry, options=options)
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
-    assert hass.states.get("sensor.kiosks_devices_disconnected")
+    assert hass.states.get("sensor.kiosks_devices_offline")
     assert not hass.states.get("sensor.kiosks_devices_with_a_stopped_service")
 
 

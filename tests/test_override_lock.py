@@ -263,6 +263,22 @@ async def test_install_that_makes_progress(
     assert not seconds
 
 
+async def test_install_that_starts_before_it_fails_again(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+    seconds: list[Callable[[], object]],
+) -> None:
+    """A device that checks its images again before the lock refuses the update gives a message, too."""
+    fail_at_lock(device)
+    await pass_time(hass, freezer)
+    seconds += [partial(device.begin_update, RECORDED_NEXT_RELEASE), device.apply]
+    with pytest.raises(HomeAssistantError, match=OFFER):
+        await install(hass)
+    assert not seconds
+
+
 async def test_unload_during_an_installation(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

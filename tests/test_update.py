@@ -78,6 +78,19 @@ async def test_update_in_progress(
     assert attributes(hass, UPDATE)["in_progress"] is False
 
 
+async def test_restart_is_no_update(
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """While services restart, the device applies something, but no other release."""
+    device.settled = False
+    await pass_time(hass, freezer)
+    assert state_of(hass, "sensor.holy_wildflower_status") == "updating"
+    assert attributes(hass, UPDATE)["in_progress"] is False
+
+
 @pytest.fixture
 async def locked_update(
     hass: HomeAssistant,

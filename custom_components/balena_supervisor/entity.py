@@ -37,6 +37,7 @@ from .device.state import DeviceState, ServiceKey, ServiceState
 _BATCH_SIZE: Final = 5
 # Entity ids contain these names, which the entities had in the first release.
 _FIRST_NAMES: Final = {
+    "fleet_devices_failing": "Devices failing",
     "fleet_release": "Release",
     "last_seen": "Last seen",
     "release": "Release",

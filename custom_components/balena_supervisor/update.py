@@ -98,6 +98,9 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
     def in_progress(self) -> bool:
         """Whether the device downloads or applies a release."""
         state = self.device.state
+        # A restart of services looks like an update to the same release.
+        if state.release is not None and state.release == state.target_release:
+            return False
         return state.is_updating or state.status == Status.UPDATING
 
     @property

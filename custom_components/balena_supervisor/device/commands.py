@@ -97,13 +97,22 @@ class DeviceCommands:
         await self.update()
         if not had_failed:
             return
+        has_started = False
         for _ in range(_INSTALL_CHECKS):
             await asyncio.sleep(BUSY_INTERVAL.total_seconds())
             state = coordinator.data
             is_online = coordinator.last_update_success and state.online
-            is_stuck = is_online and state.update_failed and not state.is_updating
-            if coordinator.command_blocker or not is_stuck:
+            if coordinator.command_blocker or not is_online:
                 return
+            # A device checks its images again before it asks for the lock.
+            if state.is_updating:
+                has_started = True
+            elif not state.update_failed:
+                return
+            elif has_started:
+                break
+        if coordinator.data.is_updating:
+            return
         self.remember_refused("update")
         raise HomeAssistantError(
             translation_domain=DOMAIN,
