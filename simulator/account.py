@@ -391,6 +391,7 @@ class CloudDevice:
             del device.containers[key]
         if fleet.release is not None:
             device.run_app(App(fleet.id, fleet.name, fleet.release))
+            self.update_target()
 
     @property
     def update_status(self) -> str | None:

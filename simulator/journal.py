@@ -42,7 +42,7 @@ class JournalEntry:
 
 
 class InvalidOption(Exception):
-    """journalctl does not understand an option. The real one writes the error to nowhere."""
+    """journalctl does not know an option. The real journalctl reports that error nowhere."""
 
 
 class Follower:

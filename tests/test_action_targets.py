@@ -26,6 +26,7 @@ from homeassistant.helpers import (
     floor_registry as fr,
     label_registry as lr,
 )
+from homeassistant.helpers.target import TargetSelection
 from homeassistant.setup import async_setup_component
 from simulator import CloudDevice, CloudServer, Device, Fleet
 
@@ -111,6 +112,34 @@ async def test_device_in_a_place(
     place("holy-wildflower")
     await call(hass, "reboot", target)
     assert device.commands == REBOOT
+
+
+@pytest.mark.skipif(
+    not hasattr(TargetSelection({}), "exclude"), reason="Targets exclude since 2026.11"
+)
+@pytest.mark.parametrize("target", [{"area_id": "shop"}, {"device_id": "named"}])
+@pytest.mark.parametrize(
+    "excluded", [{"device_id": "named"}, {"area_id": "shop"}, {"entity_id": ONLINE}]
+)
+async def test_excluded_device(
+    hass: HomeAssistant,
+    device: Device,
+    loaded: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+    place: Callable[[str], None],
+    target: dict[str, Any],
+    excluded: dict[str, Any],
+) -> None:
+    """An excluded device is not called, however it is targeted and excluded."""
+    place("holy-wildflower")
+    device_id = registered(device_registry, "holy-wildflower").id
+    target, excluded = (
+        {kind: item.replace("named", device_id) for kind, item in ids.items()}
+        for ids in (target, excluded)
+    )
+    with pytest.raises(ServiceValidationError):
+        await call(hass, "reboot", target | {"exclude": excluded})
+    assert not device.commands
 
 
 async def test_label_of_an_area(

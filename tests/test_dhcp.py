@@ -217,7 +217,7 @@ async def test_a_name(
 async def test_address_of_the_server_of_an_account(
     hass: HomeAssistant, account: MockConfigEntry
 ) -> None:
-    """A lease of the address of a balena API is not about its devices."""
+    """A lease of the address of a balena API moves none of its devices."""
     await lease(hass)
     assert account.state is ConfigEntryState.LOADED
     assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "on"

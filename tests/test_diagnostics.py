@@ -271,7 +271,7 @@ async def test_system_health_of_unreachable_devices(
     assert await async_setup_component(hass, "system_health", {})
     await device.power_off()
     info = await get_system_health_info(hass, DOMAIN)
-    assert (await info["reach"]).startswith("direct 1: ConnectionFailed, account 2: ")
+    assert (await info["reach"]).startswith("direct 1: Connection")
     await hass.config_entries.async_reload(loaded.entry_id)
     info = await get_system_health_info(hass, DOMAIN)
     assert (await info["reach"]).startswith("direct 1: setup_retry, account 2: ")

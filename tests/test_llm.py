@@ -378,13 +378,13 @@ async def test_unexposed_device_is_not_confirmed(
         is_exposed = "spare" not in entity.entity_id
         async_expose_entity(hass, "conversation", entity.entity_id, is_exposed)
     hidden = await call(hass, "BalenaReboot", device="spare")
-    invented = await call(hass, "BalenaReboot", device="sqare")
+    invented = await call(hass, "BalenaReboot", device="absent")
     assert hidden == {
         "error": "unknown_device",
         "message": "No exposed device is called spare.",
         "similar": [],
     }
-    assert str(hidden) == str(invented).replace("sqare", "spare")
+    assert str(hidden) == str(invented).replace("absent", "spare")
 
 
 async def test_unknown_device(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:

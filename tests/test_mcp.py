@@ -5,6 +5,7 @@ The client is the real one. It reaches Home Assistant over loopback.
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 import json
 from typing import Any, Final, Literal, override
 
@@ -32,10 +33,16 @@ from homeassistant.helpers import entity_registry as er, llm
 from homeassistant.setup import async_setup_component
 from simulator import Device
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(llm, "ToolAnnotations"),
-    reason="Before 2026.10, Home Assistant passes no annotations and no typed results",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not hasattr(llm, "ToolAnnotations"),
+        reason="Before 2026.10, Home Assistant passes no annotations and no typed results",
+    ),
+    pytest.mark.skipif(
+        version("mcp") >= "2",
+        reason="From 2026.11, Home Assistant needs a client whose fields have other names",
+    ),
+]
 
 PREFIX: Final = f"{DOMAIN}__"
 REBOOT: Final = "button.holy_wildflower_reboot"
@@ -91,7 +98,7 @@ async def connect(address: str, token: str) -> AsyncGenerator[ClientSession]:
     headers = {"Authorization": f"Bearer {token}"}
     async with (
         httpx.AsyncClient(headers=headers) as http,
-        streamable_http_client(address, http_client=http) as (reading, writing, _),
+        streamable_http_client(address, http_client=http) as (reading, writing, *_),
         ClientSession(reading, writing) as session,
     ):
         await session.initialize()

@@ -100,8 +100,10 @@ def _parts(
 ) -> Iterator[tuple[str | None, str, Callable[[], list[Target]]]]:
     """Yield the registry id, the name and the resolver of each part of a target."""
     resolve_device = partial(_resolve_device, hass, action, fields)
+    excluded = _excluded_devices(hass, fields)
     for device_id in named_devices(fields):
-        yield device_id, device_id, partial(resolve_device, device_id)
+        if device_id not in excluded:
+            yield device_id, device_id, partial(resolve_device, device_id)
     others = {key: value for key, value in fields.items() if key != ATTR_DEVICE_ID}
     selected = target_helper.async_extract_referenced_entity_ids(
         hass, target_helper.TargetSelection(others)
@@ -114,9 +116,24 @@ def _parts(
     ):
         yield None, item, partial(_resolve_missing, item)
     registry = dr.async_get(hass)
-    for device_id in sorted(selected.referenced_devices):
+    for device_id in sorted(selected.referenced_devices - excluded):
         if _is_enabled_device(registry.async_get(device_id)):
             yield device_id, device_id, partial(resolve_device, device_id)
+
+
+def _excluded_devices(hass: HomeAssistant, fields: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the devices that a target excludes, as it can from 2026.11.
+
+    An entity stands for its device here, as it does in a target.
+    """
+    selected = target_helper.async_extract_referenced_entity_ids(
+        hass, target_helper.TargetSelection(fields.get("exclude", {}))
+    )
+    entities = er.async_get(hass).entities
+    owners = (entities.get(entity_id) for entity_id in selected.referenced)
+    return selected.referenced_devices | {
+        owner.device_id for owner in owners if owner and owner.device_id
+    }
 
 
 def _is_enabled_device(device: dr.AnyDeviceEntry | None) -> bool:

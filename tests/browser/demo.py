@@ -31,14 +31,15 @@ class Demo:
     api_url: str
     # The API key of the device, or the token of the account.
     api_key: str
-    _devices: Mapping[str, Controllable]
+    # By name. Those of an account are its devices in the API.
+    devices: Mapping[str, Controllable]
     _portal: BlockingPortal
 
     def simulate(
         self, event: str, device: str = "holy-wildflower", **arguments: Any
     ) -> None:
         """Trigger an event of a device."""
-        self._portal.call(self._simulate, event, self._devices[device], arguments)
+        self._portal.call(self._simulate, event, self.devices[device], arguments)
 
     async def _simulate(
         self, event: str, device: Controllable, arguments: dict[str, Any]

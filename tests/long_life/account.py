@@ -98,6 +98,9 @@ def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
     names |= {name for _, name in device.device.containers}
     for name in names:
         container = device.device.containers.get((app.id, name))
+        if container is None and not online:
+            # A device that has not begun to update never had the new services.
+            continue
         is_sure = container is not None and not is_changing
         status = container.status.lower() if container and is_sure else _ANY_STATE
         told["sensor", f"{app.id}_{name}_status"] = status
@@ -331,13 +334,7 @@ def move(device: CloudDevice, fleet: Fleet) -> None:
     """Move a device to another fleet. It immediately runs the release of that fleet."""
     if device.fleet is fleet or fleet.release is None:
         return
-    device.fleet.devices.remove(device)
-    device.device.apps.clear()
-    device.device.containers.clear()
-    device.device.current_update = None
-    device.fleet = fleet
-    fleet.devices.append(device)
-    device.device.run_app(App(fleet.id, fleet.name, fleet.release))
+    device.move(fleet)
     device.device.settle()
 
 

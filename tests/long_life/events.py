@@ -139,7 +139,9 @@ async def _restart_all(run: LongRun) -> None:
 
 
 async def _check(run: LongRun) -> None:
-    await _press(run, "check_for_updates")
+    # The button would wait for the outcome after a failed update, in a time that stands still.
+    entity_id = f"update.{DEVICE}_release"
+    await _command(run, DOMAIN, "update", entity_id=entity_id)
 
 
 async def _identify(run: LongRun) -> None:

@@ -806,6 +806,16 @@ async def test_move(caller: Caller, cloud: CloudServer, lobby: CloudDevice) -> N
     }
 
 
+async def test_move_back(cloud: CloudServer, fleet: Fleet, lobby: CloudDevice) -> None:
+    """A device that returns to a fleet gets the release that the fleet has now."""
+    gateways = cloud.add_fleet("gateways", release=RECORDED_RELEASE)
+    fleet.release = RECORDED_NEXT_RELEASE
+    cloud.move_device(lobby.device.uuid, gateways)
+    fleet.release = RECORDED_RELEASE
+    cloud.move_device(lobby.device.uuid, fleet)
+    assert lobby.target_release == lobby.running_release == RECORDED_RELEASE
+
+
 async def _service_ids(caller: Caller) -> dict[str, int]:
     """Return the ids of the services of the fleet that are on the device."""
     row = await caller.row(

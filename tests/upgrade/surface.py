@@ -59,6 +59,8 @@ def _fields(schema: Any) -> dict[str, Any]:
             "required": isinstance(marker, vol.Required),
         }
         for marker in schema
+        # Home Assistant adds this field to all targets from 2026.11.
+        if str(marker) != "exclude"
     }
 
 
@@ -88,7 +90,7 @@ def _frontend() -> dict[str, list[str]]:
     source = "\n".join(path.read_text("utf-8") for path in paths)
     kinds = {
         "cards": r'customElements\.define\("([\w-]+)"',
-        "card_options": r'name: "(\w+)",(?:\s*//.*)?\s*selector',
+        "card_options": r'name: "(\w+)",(?:\s*//.*)?\s*(?:options|selector)',
         "custom": r'"(custom:[\w-]+)"',
         "listed": r'\.push\(\{\s*type: "([\w-]+)"',
         "options": r"(?<!hass\.)\bconfig\.(\w+)",

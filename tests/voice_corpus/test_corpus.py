@@ -101,7 +101,7 @@ def table(verdicts: list[tuple[dict[str, Any], Outcome, Verdict]]) -> str:
 async def test_corpus(
     hass: HomeAssistant, corpus: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every sentence of a corpus, and no sentence of Home Assistant is answered differently."""
+    """No sentence does or tells something wrong, or is taken from Home Assistant."""
     logging.disable(logging.INFO)
     folder = Path(__file__).parent / corpus
     sentences = await hass.async_add_executor_job(sentences_of, folder)
@@ -137,6 +137,7 @@ async def test_corpus(
         sys.stdout.write(
             f"\n\n{corpus}: {len(verdicts)} sentences in {seconds:.1f} s\n\n{table(verdicts)}\n"
         )
+    assert not [item["id"] for item, _, verdict in verdicts if verdict in SEVERE]
 
 
 @pytest.mark.timeout(120)
