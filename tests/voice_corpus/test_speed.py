@@ -10,7 +10,7 @@ from hassil.intents import Intents, WildcardSlotList
 from hassil.recognize import recognize_all
 import pytest
 
-from custom_components.balena_supervisor.voice.gate import build_sentences
+from custom_components.balena_supervisor.voice.trigger_sentences import build_sentences
 from custom_components.balena_supervisor.voice.vocabulary import (
     Inventory,
     NamedDevice,

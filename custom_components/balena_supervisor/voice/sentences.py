@@ -8,8 +8,6 @@ A language whose sentences a user has replaced by an own file uses that file onl
 """
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from hassil.recognize import RecognizeResult
@@ -40,13 +38,8 @@ from homeassistant.setup import async_when_setup
 from homeassistant.util.language import matches
 
 from ..const import DOMAIN, LOGGER
-from .assist import (
-    async_count_sentence_triggers,
-    async_handle_other_intents,
-    async_register_sentences,
-)
+from .assist import SentenceTrigger, async_handle_other_intents
 from .file_issues import FileIssue, async_update_file_issues
-from .gate import build_sentences
 from .grammar import KIND_BY_INTENT, Grammar, RecognizedIntent
 from .interpreter import Heard, Kind, interpret
 from .languages import response_language
@@ -54,6 +47,7 @@ from .pipelines import PIPELINES, async_listen_to_pipelines, spoken_languages
 from .respond import async_respond
 from .targets import EntityKind, SpokenNames, all_devices, entries_in_use
 from .templates import LanguageTemplates, async_load_templates
+from .trigger_sentences import build_sentences
 from .vocabulary import Inventory, Vocabulary, read_inventory
 from .words import LanguageWords, load_words
 
@@ -74,8 +68,7 @@ class SentenceManager:
         self._words: dict[str, LanguageWords] = {}
         self._vocabularies: dict[str, Vocabulary] = {}
         self._inventory: tuple[Inventory | None, frozenset[str]] | None = None
-        self._registered: dict[str, list[str]] = {}
-        self._unregister: list[Callable[[], None]] = []
+        self._trigger = SentenceTrigger(hass, self._async_respond)
         self._lock = asyncio.Lock()
 
     async def async_start(self) -> None:
@@ -151,16 +144,18 @@ class SentenceManager:
             if self._inventory == (inventory, languages):
                 return
             self._inventory = (inventory, languages)
-            sentences: dict[str, list[str]] = {}
-            if inventory is not None:
-                self._vocabularies, built = await hass.async_add_executor_job(
-                    _build, inventory, [self._words[item] for item in languages]
-                )
-                sentences[""] = built
-                self._names = SpokenNames.by_kind(devices, kinds)
-                for language, grammar in self._grammars.items():
-                    sentences[language] = grammar.sentences(self._names)
-            self._register(sentences)
+            if inventory is None:
+                self._trigger.async_unregister()
+                return
+            self._vocabularies, data = await hass.async_add_executor_job(
+                _build, inventory, [self._words[item] for item in languages]
+            )
+            self._names = SpokenNames.by_kind(devices, kinds)
+            files = [
+                {"sentences": grammar.sentences(self._names)}
+                for grammar in self._grammars.values()
+            ]
+            self._trigger.async_register([*files, *data])
 
     def _languages(self) -> frozenset[str]:
         """Return the languages with sentences: those of Home Assistant and its pipelines."""
@@ -173,52 +168,35 @@ class SentenceManager:
         )
 
     @callback
-    def _register(self, sentences: dict[str, list[str]]) -> None:
-        if sentences == self._registered:
-            return
-        self._async_unregister()
-        self._registered = sentences
-        self._unregister = [
-            async_register_sentences(
-                self._hass,
-                texts,
-                partial(self._async_respond_by_file, language)
-                if language
-                else self._async_respond,
-            )
-            for language, texts in sentences.items()
-            if texts
-        ]
-
-    @callback
     def _async_unregister(self) -> None:
-        self._registered = {}
         self._inventory = None
-        while self._unregister:
-            self._unregister.pop()()
+        self._trigger.async_unregister()
 
     async def _async_respond(
         self, user_input: ConversationInput, _: RecognizeResult
     ) -> str | None:
         """Return the response to a sentence, or None if others respond."""
         hass = self._hass
-        if await async_count_sentence_triggers(hass, user_input) > 1:
+        if await self._trigger.async_has_other(user_input):
             # An automation has the same sentence.
             return None
         other = await async_handle_other_intents(hass, user_input)
         if other is not None:
             return other
-        if not self._vocabularies:
+        if not entries_in_use(hass):
             # The last device has just left.
             return None
+        if (recognized := self._recognize(user_input)) is not None:
+            return await self._async_respond_by_file(user_input, recognized)
+        if not self._vocabularies:
+            return None
         vocabulary, heard = self._understand(user_input)
-        language = response_language(hass, user_input.language, self._words)
         return await async_respond(
             hass,
             heard,
             vocabulary,
             all_devices(hass),
-            language=language,
+            language=response_language(hass, user_input.language, self._words),
             assistant=_ASSIST,
             device_id=self._satellite_device_id(user_input),
             context=user_input.context,
@@ -244,28 +222,14 @@ class SentenceManager:
         return self._vocabularies[best], heard[best]
 
     async def _async_respond_by_file(
-        self, language: str, user_input: ConversationInput, _: RecognizeResult
-    ) -> str | None:
-        """Return the response to a sentence of a user's file, or None if others respond."""
-        recognized = self._recognize(user_input)
-        # A sentence can match in several languages. Only the first one responds.
-        if language != next(iter(recognized), None):
-            return None
-        triggers = await async_count_sentence_triggers(self._hass, user_input)
-        if triggers > len(recognized):
-            # An automation has the same sentence.
-            return None
-        other = await async_handle_other_intents(self._hass, user_input)
-        if other is not None:
-            return other
+        self, user_input: ConversationInput, recognized: RecognizedIntent
+    ) -> str:
+        """Return the response to a sentence of a user's file."""
         response = await intent.async_handle(
             self._hass,
             _ASSIST,
-            recognized[language].intent_type,
-            {
-                name: {"value": value}
-                for name, value in recognized[language].slots.items()
-            },
+            recognized.intent_type,
+            {name: {"value": value} for name, value in recognized.slots.items()},
             user_input.text,
             user_input.context,
             user_input.language,
@@ -276,15 +240,15 @@ class SentenceManager:
         )
         return str(response.speech["plain"]["speech"])
 
-    def _recognize(self, user_input: ConversationInput) -> dict[str, RecognizedIntent]:
-        """Return the intent of a sentence in each language, the user's language first."""
+    def _recognize(self, user_input: ConversationInput) -> RecognizedIntent | None:
+        """Return the intent of a sentence of a file, of the user's language first."""
         preferred = response_language(self._hass, user_input.language, self._grammars)
         languages = sorted(self._grammars, key=lambda other: other != preferred)
-        recognized = {
-            language: self._grammars[language].recognize(user_input.text, self._names)
+        recognized = (
+            self._grammars[language].recognize(user_input.text, self._names)
             for language in languages
-        }
-        return {language: found for language, found in recognized.items() if found}
+        )
+        return next(filter(None, recognized), None)
 
     def _satellite_device_id(self, user_input: ConversationInput) -> str | None:
         """Return the id of the device of the voice satellite."""
@@ -297,15 +261,10 @@ class SentenceManager:
 
 def _build(
     inventory: Inventory, languages: list[LanguageWords]
-) -> tuple[dict[str, Vocabulary], list[str]]:
+) -> tuple[dict[str, Vocabulary], list[dict[str, Any]]]:
     """Return the names and the sentences of each language. This takes long with many devices."""
     vocabularies = {words.language: Vocabulary(inventory, words) for words in languages}
-    sentences = [
-        sentence
-        for vocabulary in vocabularies.values()
-        for sentence in build_sentences(vocabulary)
-    ]
-    return vocabularies, sentences
+    return vocabularies, [build_sentences(item) for item in vocabularies.values()]
 
 
 def _parse_grammars(

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Final
 
-from hassil.intents import Intents, WildcardSlotList
+from hassil.intents import Intents
 from hassil.recognize import recognize_all
 import pytest
 
-from custom_components.balena_supervisor.voice.gate import build_sentences
+from custom_components.balena_supervisor.voice.trigger_sentences import build_sentences
 from custom_components.balena_supervisor.voice.vocabulary import (
     Inventory,
     NamedDevice,
@@ -38,13 +38,10 @@ def inventory(names: Iterable[str], services: Iterable[str]) -> Inventory:
 
 def registered(language: str, names: Inventory) -> Intents:
     """Return the sentences of a language as Home Assistant parses them."""
-    sentences = build_sentences(Vocabulary(names, WORDS[language]))
-    intents = Intents.from_dict(
-        {"language": language, "intents": {"any": {"data": [{"sentences": sentences}]}}}
+    data = build_sentences(Vocabulary(names, WORDS[language]))
+    return Intents.from_dict(
+        {"language": language, "intents": {"any": {"data": [data]}}}
     )
-    # Home Assistant reads each list of a registered sentence as a wildcard.
-    intents.slot_lists["balena_unknown"] = WildcardSlotList("balena_unknown")
-    return intents
 
 
 def is_matched(said: str, intents: Intents) -> bool:

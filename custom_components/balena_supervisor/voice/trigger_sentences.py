@@ -1,0 +1,202 @@
+"""Builds the sentence templates that Home Assistant matches, from our words and all names.
+
+Home Assistant runs a sentence trigger for every sentence that matches, and asks nobody else then.
+So each word of a sentence must be one of our words or names, and one of the combinations
+must occur that are about nothing but a balena device: a name with something to do or to ask.
+
+Words and names are in lists, which hassil searches quickly. Each entry ends with a space, so
+that it matches whole words.
+"""
+
+from collections.abc import Iterable
+import re
+from typing import Any, Final
+
+from .vocabulary import NameType, Vocabulary
+
+# Numbers up to this one can be in a sentence.
+_MAX_NUMBER: Final = 99
+_SYNTAX: Final = re.compile(r"([()\[\]{}<>|\\;:@])")
+# hassil reads a value with one of these as a template.
+_IS_TEMPLATE: Final = re.compile(r"[(){}<>\[\]|@]")
+
+# Meanings that make a sentence with the name of a device ours.
+_OF_DEVICE: Final = (
+    *("reboot", "restart", "shutdown", "purge", "logs", "variables", "blink"),
+    *("install", "updating_to", "update", "current", "online", "offline", "running"),
+    *("stopped", "status", "problems", "release", "os", "ip", "temperature", "hottest"),
+    *("cpu", "memory", "since", "progress", "lock", "vpn", "fleet_of", "services"),
+    *("location", "app", "listing", "balena", "where"),
+)
+# Meanings that make a sentence with the name of a service, without a device, ours.
+_OF_SERVICE: Final = (
+    *("reboot", "restart", "start", "turn_on", "stop", "turn_off", "running"),
+    *("stopped", "online", "offline", "status", "which_run", "logs", "location"),
+    *("is_on", "is_off"),
+)
+# Meanings whose phrases with a gap, such as "starte ... neu", end with a word of ours.
+_ENDING: Final = ("restart", "reboot", "shutdown")
+_SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
+
+_SENTENCES: Final = (
+    "<lead>{ours}<words>{device}<words>",
+    "<lead>{device}<lead>{ours}<words>",
+    "<start>({of_service}<near>{service}|{service}<near>{of_service})<lead>",
+    "<start>{problems}<near>{place}<lead>",
+    "<start>{which}<near>{group}<lead>",
+    "<fillers>{alone}<fillers>",
+    # "Is the balena device lobbi online".
+    "<start>[{verb}]<fillers>{balena}{device_noun}{unknown}",
+    # "Restart the service nginx on kiosk lobby".
+    "<fillers>{verb}<fillers>({service_noun}{unknown}|{unknown} (service_nouns)) (on)<fillers>{device}<fillers>[{end}]",
+    "<fillers>{variables}{unknown} (on)<fillers>{device}<fillers>",
+    # "Restart the browser on kiosk lobbi".
+    "<fillers>{verb}<near>{any_service}[{service_noun}]{on}<fillers>({noun}{unknown}|{unknown} (nouns))[{end}]",
+)
+# Repetition is a rule that refers to itself.
+_RULES: Final = {
+    "words": "[({word}|{ours}|{device})<words>]",
+    "lead": "[({word}|{device})<lead>]",
+    "start": "[{start}<start>]",
+    "near": "[{near}<near>]",
+    "fillers": "[{filler}<fillers>]",
+}
+_ORDERED: Final = {
+    # "Restart nginx on kiosk lobby", "is nginx running on kiosk lobby".
+    "unknown_after": "<fillers>{again}<fillers>{unknown} (on)<fillers>{device}<fillers>",
+    "unknown_asked": "<fillers>{asks_first}<fillers>{unknown} (asks) (on)<fillers>{device}<fillers>",
+    # "Läuft nginx auf kiosk lobby", "starte nginx auf kiosk lobby neu".
+    "asked_unknown": "<fillers>{asks}<fillers>{unknown} (on)<fillers>{device}<fillers>",
+    "unknown_between": "<fillers>{verb}<fillers>{unknown} (on)<fillers>{device}<fillers>{end}",
+}
+
+
+def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return the sentences of a language, in the format of Home Assistant's intents."""
+    lists = _lists(vocabulary)
+    words = vocabulary.words
+    inline = {
+        "(on)": _inline(words.prepositions),
+        "(nouns)": _inline(vocabulary.texts.get(NameType.NOUN, ())),
+        "(service_nouns)": _inline(words.texts["service_noun"]),
+        "(asks)": _inline([*words.texts["running"], *words.texts["stopped"]]),
+    }
+    sentences = [*_SENTENCES, *(_ORDERED[name] for name in words.misheard)]
+    return {
+        "sentences": [_fill(sentence, inline) for sentence in sentences],
+        "expansion_rules": dict(_RULES),
+        "lists": {
+            "unknown": {"wildcard": True},
+            **{name: {"values": _values(texts)} for name, texts in lists.items()},
+        },
+    }
+
+
+def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
+    """Return the words and names of each list."""
+    words, texts = vocabulary.words, vocabulary.texts
+
+    def names(*kinds: NameType) -> set[str]:
+        return {text for kind in kinds for text in texts.get(kind, ())}
+
+    def of(*meanings: str) -> set[str]:
+        """Return the phrases without a gap of some meanings."""
+        return {
+            text
+            for meaning in meanings
+            for text in words.texts.get(meaning, ())
+            if len(_parts(text)) == 1
+        }
+
+    def part(place: int, *meanings: str) -> set[str]:
+        """Return the first or the last parts of the phrases with a gap."""
+        return {
+            parts[place]
+            for meaning in meanings
+            for text in words.texts.get(meaning, ())
+            if len(parts := _parts(text)) > 1
+        }
+
+    fillers = set(words.fillers)
+    numbers = {str(number) for number in range(_MAX_NUMBER + 1)} | set(words.numbers)
+    others = {
+        *fillers,
+        *numbers,
+        *names(NameType.PLACE),
+        *(
+            part
+            for meaning, phrases in words.texts.items()
+            if meaning != "alone"
+            for text in phrases
+            for part in _parts(text)
+        ),
+    }
+    devices = names(NameType.DEVICE, NameType.NOUN, NameType.PLURAL)
+    services = names(NameType.SERVICE)
+    ends = part(-1, *_ENDING) - part(-1, *_SWITCHING)
+    ours = services | of(*_OF_DEVICE) | ends
+    return {
+        # The other lists have the rest of all words.
+        "word": others - ours,
+        "filler": fillers,
+        "start": fillers
+        | of("ask", "all", "which", "wish", "want")
+        | part(0, *_ENDING, *_SWITCHING),
+        "near": fillers | of("ask", "service_noun", "device_noun"),
+        "device": {
+            *devices,
+            *(f"{name}{words.genitive}" for name in devices),
+            *of("devices_noun", "everything"),
+        },
+        "ours": ours,
+        "of_service": of(*_OF_SERVICE) | part(-1, *_ENDING, *_SWITCHING),
+        "service": services - words.common,
+        "any_service": services,
+        "problems": of("problems"),
+        "place": names(NameType.PLACE),
+        "which": of("which", "how_many"),
+        "group": names(NameType.NOUN, NameType.PLURAL),
+        "noun": names(NameType.NOUN),
+        "alone": of("alone"),
+        "balena": of("balena"),
+        "device_noun": of("device_noun"),
+        "service_noun": of("service_noun"),
+        "variables": of("variables"),
+        "verb": {
+            parts[0]
+            for meaning in ("restart", *_SWITCHING)
+            for text in words.texts[meaning]
+            if (parts := _parts(text))
+        },
+        "again": of("restart", "reboot"),
+        "asks": of("running", "stopped"),
+        "asks_first": of("ask"),
+        "on": set(words.prepositions),
+        "end": part(-1, "restart"),
+    }
+
+
+def _values(texts: Iterable[str]) -> list[str]:
+    return sorted(f"{_escaped(text)} " for text in texts if text.strip())
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which hassil finds no syntax."""
+    return _SYNTAX.sub(r"\\\1", text) if _IS_TEMPLATE.search(text) else text
+
+
+def _inline(texts: Iterable[str]) -> str:
+    """Return alternatives. After a wildcard, hassil searches them more quickly than a list."""
+    choices = "|".join(f"{_SYNTAX.sub(r'\\\1', text)} " for text in sorted(texts))
+    # Without a name, there is a text that nobody can speak.
+    return f"({choices or '\N{REPLACEMENT CHARACTER} '})"
+
+
+def _fill(sentence: str, inline: dict[str, str]) -> str:
+    for name, text in inline.items():
+        sentence = sentence.replace(name, text)
+    return sentence
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split("...") if part.strip()]
