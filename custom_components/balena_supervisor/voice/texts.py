@@ -40,6 +40,10 @@ class Texts:
         form = "one" if count == 1 else "many"
         return self.get(f"{key}_{form}", count=count, **placeholders)
 
+    def yes_no(self, is_yes: bool, sentence: str) -> str:
+        """Return a sentence after yes or no."""
+        return self.get("yes" if is_yes else "no", sentence=sentence)
+
     def number(self, count: int) -> str:
         """Return a small number as a word."""
         return self.messages.get(f"voice_number_{count}", str(count))
