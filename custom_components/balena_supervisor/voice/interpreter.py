@@ -107,6 +107,7 @@ _FACTS: Final = (
 _NO_ORDER: Final = frozenset(
     {"status", "progress", "release", "lock", "available", "current", "since", "usage"}
 )
+_QUESTIONS: Final = {"ask", "which", "how_many", "which_run", "location"}
 # "on" and "off" in a question, where they mean nothing else.
 _SAME: Final = {"is_on": "running", "is_off": "stopped"}
 # Orders that are refused, by their meaning.
@@ -300,6 +301,7 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
         is_plural=any(mention.kind is NameType.PLURAL for mention in claims.mentions),
         is_negative=bool({"offline", "stopped", "negation"} & meanings),
     )
+    heard.is_plural |= _any_of(claims)
     heard.group = _group_text(claims)
     heard.misheard = _misheard_text(claims)
     if alone is not None:
@@ -326,6 +328,19 @@ def _alone(tokens: list[str], words: LanguageWords) -> str | None:
 def _of(claims: _Claims, kind: NameType) -> list[Mention]:
     found = [mention for mention in claims.mentions if mention.kind is kind]
     return sorted(found, key=lambda mention: mention.start)
+
+
+def _any_of(claims: _Claims) -> bool:
+    """Return whether a noun is about any of several devices: "is any kiosk offline"."""
+    places = {
+        place + phrase.length
+        for place, phrase in claims.claimed
+        if "any" in phrase.meanings
+    }
+    return any(
+        mention.kind is NameType.NOUN and mention.start in places
+        for mention in claims.mentions
+    )
 
 
 def _group_text(claims: _Claims) -> str:
@@ -372,9 +387,7 @@ def _kind_of(heard: Heard, claims: _Claims) -> Kind:
         or (heard.places and "problems" in meanings)
         or {"devices_noun", "everything", "balena"} & meanings
     )
-    is_question = bool({"ask", "which", "how_many", "which_run", "location"} & meanings)
-    if "want" in meanings:
-        is_question = False
+    is_question = "want" not in meanings and _is_question(claims)
     for meaning, kind in _REFUSED:
         if meaning in meanings:
             return kind
@@ -401,6 +414,28 @@ def _kind_of(heard: Heard, claims: _Claims) -> Kind:
     if not is_question and (order := _order(heard, claims)) is not None:
         return order
     return _question(heard)
+
+
+def _is_question(claims: _Claims) -> bool:
+    """Return whether a sentence asks: its question word comes before names and orders.
+
+    "Kiosk lobby is frozen, reboot it" is no question, "kiosk lobby did reboot" is one.
+    """
+    asks = [place for place, phrase in claims.claimed if phrase.meanings & _QUESTIONS]
+    if not asks:
+        return False
+    orders = [
+        place
+        for place, phrase in claims.claimed
+        if phrase.meanings & _ORDERS and not phrase.meanings & _QUESTIONS
+    ]
+    names = [mention.start for mention in claims.mentions]
+    return (
+        not orders
+        or not names
+        or min(asks) < min(*orders, *names)
+        or any(place - 1 in asks for place in orders)
+    )
 
 
 def _order(heard: Heard, claims: _Claims) -> Kind | None:
@@ -454,12 +489,21 @@ def _begins_with(claims: _Claims, meaning: str) -> bool:
     )
 
 
+def _of_group(heard: Heard, kind: Kind) -> Kind:
+    """Return the kind of a question about one fact: which device of a group is too hot."""
+    if kind is Kind.HOTTEST and not heard.is_group and (heard.devices or heard.nouns):
+        return Kind.TEMPERATURE
+    if kind is Kind.TEMPERATURE and heard.is_group and "which" in heard.meanings:
+        return Kind.HOTTEST
+    return kind
+
+
 def _question(heard: Heard) -> Kind:
     """Return the kind of a question."""
     meanings = heard.meanings
     for meaning, kind in _FACTS:
         if meaning in meanings:
-            return kind
+            return _of_group(heard, kind)
     if heard.unknown and heard.devices and meanings & {"running", "stopped"}:
         # A service that no device has.
         return Kind.SERVICE_RUNNING
@@ -475,6 +519,8 @@ def _question(heard: Heard) -> Kind:
         ):
             return Kind.WHICH_RUN
         return Kind.SERVICE_RUNNING
+    if "location" in meanings:
+        return Kind.LOCATION
     if "everything" in meanings:
         if "what" in meanings and heard.devices and "running" in meanings:
             return Kind.SERVICES
@@ -486,6 +532,9 @@ def _question(heard: Heard) -> Kind:
     if "services" in meanings or "service_noun" in meanings:
         if "stopped" in meanings and not (heard.devices or heard.nouns):
             return Kind.WHICH_STOPPED
+        return Kind.SERVICES
+    if {"what", "running"} <= meanings and (heard.devices or heard.nouns):
+        # "What is running on kiosk lobby".
         return Kind.SERVICES
     if "which_run" in meanings:
         return Kind.LOCATION

@@ -97,7 +97,10 @@ class Selection:
             ids = {item for item in ids if self._has_number(item, heard.number)}
         candidates = self.visible(ids)
         if not candidates:
-            self._refuse_unknown(heard.group)
+            named = heard.group.split()
+            if heard.number is not None and str(heard.number) not in named:
+                named.append(str(heard.number))
+            self._refuse_unknown(" ".join(named))
         return self.one_of(candidates)
 
     def _has_number(self, device_id: str, number: int) -> bool:

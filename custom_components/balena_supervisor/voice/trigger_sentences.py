@@ -26,7 +26,7 @@ _OF_DEVICE: Final = (
     *("install", "updating_to", "update", "current", "online", "offline", "running"),
     *("stopped", "status", "problems", "release", "os", "ip", "temperature", "hottest"),
     *("cpu", "memory", "since", "progress", "lock", "vpn", "fleet_of", "services"),
-    *("location", "app", "listing", "balena", "where"),
+    *("location", "app", "listing", "balena", "which_run", "fleet_noun"),
 )
 # Meanings that make a sentence with the name of a service, without a device, ours.
 _OF_SERVICE: Final = (
@@ -41,7 +41,7 @@ _SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
 _SENTENCES: Final = (
     "<lead>{ours}<words>{device}<words>",
     "<lead>{device}<lead>{ours}<words>",
-    "<start>({of_service}<near>{service}|{service}<near>{of_service})<lead>",
+    "<start>[{place}<near>]({of_service}<near>{service}|{service}<near>{of_service})<lead>",
     "<start>{problems}<near>{place}<lead>",
     "<start>{which}<near>{group}<lead>",
     "<fillers>{alone}<fillers>",
