@@ -207,8 +207,15 @@ class _Claims:
                 if (places := self._find(phrase)) is not None
             ]:
                 # Of phrases of one length, the one with its words closest together counts.
+                # "On" of "switch the camera on the printer off" may be a preposition.
                 places, phrase = min(
-                    found, key=lambda item: (item[0][-1] - item[0][0], item[0])
+                    found,
+                    key=lambda item: (
+                        len(item[1].parts) > 1
+                        and item[1].parts[-1][-1] in words.prepositions,
+                        item[0][-1] - item[0][0],
+                        item[0],
+                    ),
                 )
                 self.claimed.append((places[0], phrase))
                 self._take(places)
@@ -461,7 +468,7 @@ def _order(heard: Heard, claims: _Claims) -> Kind | None:
     if heard.services or (heard.unknown and heard.devices):
         if meanings & {"start", "turn_on"}:
             return Kind.START_SERVICE
-        if meanings & {"stop", "turn_off"} or (
+        if meanings & {"stop", "turn_off", "shutdown"} or (
             "stopped" in meanings and "want" in meanings
         ):
             return Kind.STOP_SERVICE
@@ -546,6 +553,8 @@ def _question(heard: Heard) -> Kind:
         return Kind.PROBLEMS if heard.is_group else Kind.STATUS
     if "location" in meanings:
         return Kind.LOCATION
-    if meanings & {"how_many", "which", "all"}:
+    if meanings & {"how_many", "which", "all"} or (
+        "what" in meanings and heard.is_plural
+    ):
         return Kind.LIST
     return Kind.UNCLEAR

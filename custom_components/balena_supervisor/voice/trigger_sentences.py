@@ -39,35 +39,38 @@ _ENDING: Final = ("restart", "reboot", "shutdown")
 _SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
 
 _SENTENCES: Final = (
-    "<lead>{ours}<words>{device}<words>",
-    "<lead>{device}<lead>{ours}<words>",
+    "<lead>{ours}<words>({named}|{unnamed})<words>",
+    "<lead>({named}|{unnamed})<lead>{ours}<words>",
     "<start>[{place}<near>]({of_service}<near>{service}|{service}<near>{of_service})<lead>",
     "<start>{problems}<near>{place}<lead>",
     "<start>{which}<near>{group}<lead>",
+    "<start>{what}<near>{plural}<lead>",
+    # "Is the kiosk in the lobby okay".
+    "<lead>{ask}<lead>{named}<lead>{fine}<lead>",
     "<fillers>{alone}<fillers>",
     # "Is the balena device lobbi online".
     "<start>[{verb}]<fillers>{balena}{device_noun}{unknown}",
     # "Restart the service nginx on kiosk lobby".
-    "<fillers>{verb}<fillers>({service_noun}{unknown}|{unknown} (service_nouns)) (on)<fillers>{device}<fillers>[{end}]",
-    "<fillers>{variables}{unknown} (on)<fillers>{device}<fillers>",
+    "<fillers>{verb}<fillers>({service_noun}{unknown}|{unknown} (service_nouns)) (on)<fillers>{named}<fillers>[{end}]",
+    "<fillers>{variables}{unknown} (on)<fillers>{named}<fillers>",
     # "Restart the browser on kiosk lobbi".
     "<fillers>{verb}<near>{any_service}[{service_noun}]{on}<fillers>({noun}{unknown}|{unknown} (nouns))[{end}]",
 )
 # Repetition is a rule that refers to itself.
 _RULES: Final = {
-    "words": "[({word}|{ours}|{device})<words>]",
-    "lead": "[({word}|{device})<lead>]",
+    "words": "[({word}|{ours}|{named}|{unnamed})<words>]",
+    "lead": "[({word}|{named}|{unnamed})<lead>]",
     "start": "[{start}<start>]",
     "near": "[{near}<near>]",
     "fillers": "[{filler}<fillers>]",
 }
 _ORDERED: Final = {
     # "Restart nginx on kiosk lobby", "is nginx running on kiosk lobby".
-    "unknown_after": "<fillers>{again}<fillers>{unknown} (on)<fillers>{device}<fillers>",
-    "unknown_asked": "<fillers>{asks_first}<fillers>{unknown} (asks) (on)<fillers>{device}<fillers>",
+    "unknown_after": "<fillers>{again}<fillers>{unknown} (on)<fillers>{named}<fillers>",
+    "unknown_asked": "<fillers>{ask}<fillers>{unknown} (asks) (on)<fillers>{named}<fillers>",
     # "Läuft nginx auf kiosk lobby", "starte nginx auf kiosk lobby neu".
-    "asked_unknown": "<fillers>{asks}<fillers>{unknown} (on)<fillers>{device}<fillers>",
-    "unknown_between": "<fillers>{verb}<fillers>{unknown} (on)<fillers>{device}<fillers>{end}",
+    "asked_unknown": "<fillers>{asks}<fillers>{unknown} (on)<fillers>{named}<fillers>",
+    "unknown_between": "<fillers>{verb}<fillers>{unknown} (on)<fillers>{named}<fillers>{end}",
 }
 
 
@@ -133,7 +136,7 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
     }
     devices = names(NameType.DEVICE, NameType.NOUN, NameType.PLURAL)
     services = names(NameType.SERVICE)
-    ends = part(-1, *_ENDING) - part(-1, *_SWITCHING)
+    ends = part(-1, *_OF_DEVICE) - part(-1, *_SWITCHING) - fillers
     ours = services | of(*_OF_DEVICE) | ends
     return {
         # The other lists have the rest of all words.
@@ -142,12 +145,14 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
         "start": fillers
         | of("ask", "all", "which", "wish", "want")
         | part(0, *_ENDING, *_SWITCHING),
-        "near": fillers | of("ask", "service_noun", "device_noun"),
-        "device": {
-            *devices,
-            *(f"{name}{words.genitive}" for name in devices),
-            *of("devices_noun", "everything"),
+        "near": {
+            *fillers,
+            *of("ask", "service_noun", "device_noun"),
+            *part(0, *_ENDING, *_SWITCHING),
+            *names(NameType.PLACE),
         },
+        "named": {*devices, *(f"{name}{words.genitive}" for name in devices)},
+        "unnamed": of("devices_noun", "everything"),
         "ours": ours,
         "of_service": of(*_OF_SERVICE) | part(-1, *_ENDING, *_SWITCHING),
         "service": services - words.common,
@@ -170,7 +175,10 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
         },
         "again": of("restart", "reboot"),
         "asks": of("running", "stopped"),
-        "asks_first": of("ask"),
+        "ask": of("ask"),
+        "what": of("what"),
+        "plural": names(NameType.PLURAL),
+        "fine": part(-1, "status"),
         "on": set(words.prepositions),
         "end": part(-1, "restart"),
     }

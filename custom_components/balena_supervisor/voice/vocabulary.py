@@ -133,6 +133,7 @@ class Vocabulary:
                     self._add(NameType.PLACE, form, [device.id])
         self._add_nouns(inventory)
         self._add_turned_names(inventory)
+        self._add_compounds(inventory)
         self._index()
 
     def _place_forms(self, place: str) -> list[str]:
@@ -216,10 +217,35 @@ class Vocabulary:
             if len(tokens) > 1 and turned not in full and tokens[-1].isalpha():
                 self._found[NameType.DEVICE, " ".join(turned)].add(device.id)
 
+    def _add_compounds(self, inventory: Inventory) -> None:
+        """Add a place and a noun as one word: "Lobbykiosk" is the kiosk in the lobby."""
+        if not self.words.compound:
+            return
+        for device in inventory.devices:
+            nouns = {
+                token
+                for name in device.names
+                for token in self.words.tokens(name)
+                if (NameType.NOUN, token) in self._found
+            }
+            for place in device.places:
+                if not place.isalpha():
+                    continue
+                for joint in self.words.compound:
+                    for noun in nouns:
+                        self._found[NameType.DEVICE, f"{place}{joint}{noun}"].add(
+                            device.id
+                        )
+
     def _index(self) -> None:
         texts: defaultdict[NameType, set[str]] = defaultdict(set)
         for (kind, name), ids in self._found.items():
-            for form in {name, *self.words.spoken(name)}:
+            forms = {name, *self.words.spoken(name)}
+            if kind in (NameType.SERVICE, NameType.NOUN):
+                forms |= set(self.words.splits_of(name))
+            if kind is NameType.DEVICE:
+                forms.add("".join(self.words.tokens(name)))
+            for form in forms:
                 texts[kind].add(form.casefold())
                 key = tuple(self.words.tokens(form))
                 known = self.names.setdefault(key, {})

@@ -17,6 +17,7 @@ _GAP: Final = "..."
 _MAX_NUMBER: Final = 99
 _TOKEN: Final = re.compile(r"\d+|[^\W\d_]+(?:'[^\W\d_]+)*")
 _SPELLED: Final = 6
+_MIN_PART: Final = 3
 
 type Tokens = tuple[str, ...]
 
@@ -48,6 +49,8 @@ class LanguageWords:
     # What a name ends with when something belongs to it.
     genitive: str
     plurals: tuple[str, ...]
+    # What joins a place and a noun in one word, such as "Garagengateway".
+    compound: tuple[str, ...]
     # What stands before "on kiosk-lobby" in sentences with the unknown name of a service.
     misheard: tuple[str, ...]
     numbers: Mapping[str, str]
@@ -101,6 +104,12 @@ class LanguageWords:
         if len(tokens) == 1 and tokens[0].isalpha() and len(tokens[0]) <= _SPELLED:
             yield " ".join(tokens[0])
 
+    def splits_of(self, name: str) -> Iterator[str]:
+        """Yield a word as the two words that speech-to-text can make of it: "octo print"."""
+        if name.isalpha() and len(name) >= 2 * _MIN_PART:
+            for place in range(_MIN_PART, len(name) - _MIN_PART + 1):
+                yield f"{name[:place]} {name[place:]}".casefold()
+
     def plurals_of(self, word: str) -> list[str]:
         """Return the plurals of a noun."""
         if re.search("[^aeiou]y$", word) and self.language == "en":
@@ -135,7 +144,7 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         if word not in fillers
     }
     plain = LanguageWords(
-        language, fillers, (), {}, frozenset(), frozenset(), "", (), (), numbers
+        language, fillers, (), {}, frozenset(), frozenset(), "", (), (), (), numbers
     )
 
     def split(text: str) -> tuple[Tokens, ...]:
@@ -169,6 +178,7 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         frozenset(data["common"]),
         str(data["genitive"]),
         tuple(data["plurals"]),
+        tuple(data["compound"]),
         tuple(data["misheard"]),
         numbers,
         texts,
