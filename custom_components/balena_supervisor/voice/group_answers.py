@@ -126,12 +126,10 @@ def _problems(texts: Texts, heard: Heard, group: list[Known]) -> str:
     found: defaultdict[ProblemKind, list[str]] = defaultdict(list)
     for known in group:
         for problem in known.problems():
-            name = known.name
-            if problem.service is not None:
-                name = texts.get(
-                    "service_at", service=problem.service.name, device=known.name
-                )
-            found[problem.kind].append(name)
+            if problem.service is None:
+                found[problem.kind].append(known.name)
+        # A person who asks wants to hear of all services that do not run.
+        found[ProblemKind.SERVICE_STOPPED] += _stopped_services(texts, known)
     sentences = [
         _counted(texts, key, found[kind])
         for kind, key in _PROBLEMS.items()
@@ -149,11 +147,7 @@ def _problems(texts: Texts, heard: Heard, group: list[Known]) -> str:
 
 def _everything_running(texts: Texts, heard: Heard, group: list[Known]) -> str:
     offline = [known.name for known in group if known.is_online is False]
-    stopped = [
-        texts.get("service_at", service=service, device=known.name)
-        for known in group
-        for service in known.stopped()
-    ]
+    stopped = [name for known in group for name in _stopped_services(texts, known)]
     sentences = [
         _counted(texts, key, names)
         for key, names in (("group_offline", offline), ("stopped_part", stopped))
@@ -161,6 +155,13 @@ def _everything_running(texts: Texts, heard: Heard, group: list[Known]) -> str:
     ]
     everything = texts.yes_no(True, texts.get("everything_runs"))
     return _report(texts, group, sentences, "no", everything)
+
+
+def _stopped_services(texts: Texts, known: Known) -> list[str]:
+    return [
+        texts.get("service_at", service=service, device=known.name)
+        for service in known.stopped()
+    ]
 
 
 def _counted(texts: Texts, key: str, names: list[str]) -> str:

@@ -58,14 +58,10 @@ class Known:
         )
 
     def problems(self) -> list[Problem]:
-        """Return what is wrong with the device, without services that a person may not ask about."""
+        """Return what is wrong with the device."""
         if self.state is None:
             return []
-        return [
-            problem
-            for problem in find_problems(self.state, is_online=self.is_online)
-            if problem.service is None or problem.service.name not in self.hidden
-        ]
+        return find_problems(self.state, is_online=self.is_online)
 
     def stopped(self) -> list[str]:
         """Return the names of the services that do not run while the device is online."""

@@ -56,6 +56,8 @@ _SENTENCES: Final = (
     # "Restart the browser on kiosk lobbi".
     "<fillers>{verb}<near>{any_service}[{service_noun}]{on}<fillers>({noun}{unknown}|{unknown} (nouns))[{end}]",
 )
+# "Starte mqtt auf dem Karagengateway neu".
+_COMPOUND: Final = "<fillers>{verb}<near>{any_service}[{service_noun}]{on}<fillers>{unknown}(nouns)[{end}]"
 # Repetition is a rule that refers to itself.
 _RULES: Final = {
     "words": "[({word}|{ours}|{named}|{unnamed})<words>]",
@@ -85,6 +87,8 @@ def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
         "(asks)": _inline([*words.texts["running"], *words.texts["stopped"]]),
     }
     sentences = [*_SENTENCES, *(_ORDERED[name] for name in words.misheard)]
+    if words.compound:
+        sentences.append(_COMPOUND)
     return {
         "sentences": [_fill(sentence, inline) for sentence in sentences],
         "expansion_rules": dict(_RULES),
