@@ -20,16 +20,15 @@ from custom_components.balena_supervisor.voice.assist import (
     SentenceTrigger,
     async_handle_other_intents,
 )
-from custom_components.balena_supervisor.voice.grammar import (
+from custom_components.balena_supervisor.voice.sentence_files.grammar import (
     KIND_BY_INTENT,
     Grammar,
     RecognizedIntent,
 )
-from custom_components.balena_supervisor.voice.targets import SpokenNames
-from custom_components.balena_supervisor.voice.templates import (
-    FOLDER,
+from custom_components.balena_supervisor.voice.sentence_files.templates import (
     LanguageTemplates,
 )
+from custom_components.balena_supervisor.voice.targets import SpokenNames
 from homeassistant.components import conversation
 from homeassistant.components.conversation import ConversationInput, get_agent_manager
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
@@ -40,10 +39,11 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util.yaml import load_yaml_dict
 
 PACKAGE: Final = Path(const.__file__).parent
+FILES: Final = Path(__file__).parent / "sentence_files"
 ASSIST: Final = (
     "Home Assistant's conversation integration changed: adapt voice/assist.py"
 )
-HASSIL: Final = "hassil changed: adapt voice/grammar.py"
+HASSIL: Final = "hassil changed: adapt voice/sentence_files/grammar.py"
 TRIGGER: Final = "Home Assistant's entity triggers changed: adapt automation.py"
 UPDATE_FAILED: Final = "binary_sensor.holy_wildflower_update_failed"
 RELEASE: Final = "update.holy_wildflower_release"
@@ -179,7 +179,7 @@ async def test_sentence_without_entity(
 )
 def test_hassil(text: str, intent_type: str, slots: dict[str, str]) -> None:
     """The grammar recognizes sentences with lists, rules and wildcards."""
-    grammar = Grammar(LanguageTemplates("en", load_yaml_dict(FOLDER / "en.yaml")))
+    grammar = Grammar(LanguageTemplates("en", load_yaml_dict(FILES / "en.yaml")))
     names = SpokenNames(frozenset({"kiosk"}), frozenset(), frozenset())
     recognized = grammar.recognize(text, dict.fromkeys(KIND_BY_INTENT.values(), names))
     assert recognized == RecognizedIntent(intent_type, slots), HASSIL
@@ -234,7 +234,7 @@ async def test_change_from_unavailable(
         ("get_trigger_callback", "voice/assist.py"),
         ("subscribe_intents", "voice/assist.py"),
         ("get_agent_manager", "voice/assist.py"),
-        ("recognize_all", "voice/grammar.py"),
+        ("recognize_all", "voice/sentence_files/grammar.py"),
         ("KEY_ASSIST_PIPELINE", "voice/pipelines.py"),
     ],
 )

@@ -6,8 +6,8 @@ from typing import Final
 from homeassistant.core import Context, HomeAssistant
 
 from .answers import answer
+from .commands import async_carry_out
 from .interpreter import COMMANDS, Heard, Kind
-from .orders import async_carry_out
 from .selection import Refusal, Selection, satellite_area
 from .targets import VoiceTarget
 from .texts import async_get_texts

@@ -39,14 +39,14 @@ from homeassistant.util.language import matches
 
 from ..const import DOMAIN, LOGGER
 from .assist import SentenceTrigger, async_handle_other_intents
-from .file_issues import FileIssue, async_update_file_issues
-from .grammar import KIND_BY_INTENT, Grammar, RecognizedIntent
 from .interpreter import Heard, Kind, interpret
 from .languages import response_language
 from .pipelines import PIPELINES, async_listen_to_pipelines, spoken_languages
 from .respond import async_respond
+from .sentence_files.grammar import KIND_BY_INTENT, Grammar, RecognizedIntent
+from .sentence_files.issues import FileIssue, async_update_file_issues
+from .sentence_files.templates import LanguageTemplates, async_load_templates
 from .targets import EntityKind, SpokenNames, all_devices, entries_in_use
-from .templates import LanguageTemplates, async_load_templates
 from .trigger_sentences import build_sentences
 from .vocabulary import Inventory, Vocabulary, read_inventory
 from .words import LanguageWords, load_words

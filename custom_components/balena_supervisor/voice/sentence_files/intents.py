@@ -4,8 +4,7 @@ from typing import Final
 
 from homeassistant.const import SERVICE_TURN_OFF, SERVICE_TURN_ON, STATE_OFF
 
-from .commands import CommandHandler
-from .entities import (
+from ..entities import (
     IDENTIFY,
     ONLINE,
     REBOOT,
@@ -16,6 +15,7 @@ from .entities import (
     UPDATE,
     VPN,
 )
+from .commands import CommandHandler
 from .handler import BalenaIntentHandler
 from .queries import AllServicesQueryHandler, DeviceListQueryHandler, StateQueryHandler
 
