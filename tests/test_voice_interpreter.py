@@ -4,7 +4,9 @@ from typing import Final
 
 import pytest
 
-from custom_components.balena_supervisor.voice.interpreter import Heard, Kind, interpret
+from custom_components.balena_supervisor.voice.heard import Heard
+from custom_components.balena_supervisor.voice.interpreter import interpret
+from custom_components.balena_supervisor.voice.kinds import Kind
 from custom_components.balena_supervisor.voice.vocabulary import (
     Inventory,
     NamedDevice,

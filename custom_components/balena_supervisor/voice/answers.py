@@ -2,7 +2,7 @@
 
 from .device_answers import answer_about_device
 from .group_answers import GROUP_ANSWERS, answer_about_group
-from .interpreter import Kind
+from .kinds import Kind
 from .known_device import look_up
 from .selection import Refusal, Selection
 from .service_answers import answer_running, answer_which_run, answer_which_stopped

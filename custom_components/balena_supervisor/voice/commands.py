@@ -14,7 +14,7 @@ from homeassistant.helpers.translation import async_get_translations
 from ..const import DOMAIN, LOGGER
 from .access import enabled_entity, may_act
 from .entities import ENTITIES
-from .interpreter import SERVICE_COMMANDS, Kind
+from .kinds import SERVICE_COMMANDS, Kind
 from .known_device import Known, look_up
 from .selection import Refusal, Selection
 from .targets import EntityKind, VoiceTarget

@@ -7,7 +7,8 @@ from typing import Final
 from homeassistant.util import dt as dt_util
 
 from ..device.state import DeviceState, release_label
-from .interpreter import Heard, Kind
+from .heard import Heard
+from .kinds import Kind
 from .known_device import Known
 from .selection import Refusal
 from .texts import Texts

@@ -4,7 +4,7 @@ from typing import Final
 
 from homeassistant.const import Platform
 
-from .interpreter import Kind
+from .kinds import Kind
 from .targets import EntityKind
 
 REBOOT: Final = EntityKind(Platform.BUTTON, ("reboot",))

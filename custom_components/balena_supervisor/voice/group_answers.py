@@ -6,7 +6,8 @@ from typing import Final
 
 from ..device.problems import ProblemKind
 from .device_answers import FACTS, answer_about_device
-from .interpreter import Heard, Kind
+from .heard import Heard
+from .kinds import Kind
 from .known_device import Known
 from .selection import Refusal, Selection
 from .texts import Texts

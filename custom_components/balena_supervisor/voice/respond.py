@@ -7,7 +7,8 @@ from homeassistant.core import Context, HomeAssistant
 
 from .answers import answer
 from .commands import async_carry_out
-from .interpreter import COMMANDS, Heard, Kind
+from .heard import Heard
+from .kinds import COMMANDS, Kind
 from .selection import Refusal, Selection, satellite_area
 from .targets import VoiceTarget
 from .texts import async_get_texts

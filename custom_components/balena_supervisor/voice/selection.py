@@ -9,7 +9,8 @@ from homeassistant.helpers import device_registry as dr
 
 from .access import may_act, may_ask
 from .entities import ENTITIES
-from .interpreter import COMMANDS, Heard, Kind
+from .heard import Heard
+from .kinds import COMMANDS, Kind
 from .targets import VoiceTarget
 from .texts import Texts
 from .vocabulary import Vocabulary

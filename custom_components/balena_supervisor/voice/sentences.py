@@ -39,7 +39,9 @@ from homeassistant.util.language import matches
 
 from ..const import DOMAIN, LOGGER
 from .assist import SentenceTrigger, async_handle_other_intents
-from .interpreter import Heard, Kind, interpret
+from .heard import Heard
+from .interpreter import interpret
+from .kinds import Kind
 from .languages import response_language
 from .pipelines import PIPELINES, async_listen_to_pipelines, spoken_languages
 from .respond import async_respond
