@@ -33,6 +33,6 @@ class Heard:
         """Whether a sentence is about a group of devices."""
         return not self.devices and (
             self.is_plural
-            or bool({"devices_noun", "everything", "which", "how_many"} & self.meanings)
+            or bool({"devices_noun", "everything"} & self.meanings)
             or (self.wants_all and bool(self.nouns or self.places))
         )

@@ -96,11 +96,11 @@ def _of(claims: Claims, kind: NameType) -> list[Mention]:
 
 
 def _any_of(claims: Claims) -> bool:
-    """Return whether a noun is about any of several devices: "is any kiosk offline"."""
+    """Return whether a noun is about any of several devices: "is any kiosk offline", "which kiosk is"."""
     places = {
         place + phrase.length
         for place, phrase in claims.claimed
-        if "any" in phrase.meanings
+        if phrase.meanings & {"any", "which", "how_many"}
     }
     return any(
         mention.kind is NameType.NOUN and mention.start in places

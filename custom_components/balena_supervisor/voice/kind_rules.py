@@ -23,8 +23,6 @@ _ORDERS: Final = frozenset(
 # Questions about one fact, by the meaning that asks for it. The first one counts.
 _FACTS: Final = (
     ("lock", Kind.LOCK),
-    ("progress", Kind.PROGRESS),
-    ("updating", Kind.PROGRESS),
     ("since", Kind.SINCE),
     ("hottest", Kind.HOTTEST),
     ("os", Kind.OS),
@@ -32,6 +30,8 @@ _FACTS: Final = (
     ("memory", Kind.MEMORY),
     ("temperature", Kind.TEMPERATURE),
     ("cpu", Kind.CPU),
+    ("progress", Kind.PROGRESS),
+    ("updating", Kind.PROGRESS),
     ("vpn", Kind.VPN),
     ("fleet_of", Kind.FLEET),
     ("current", Kind.UPDATE),
@@ -59,7 +59,7 @@ def find_kind(heard: Heard, claims: Claims) -> Kind:
         heard.devices
         or heard.services
         or heard.nouns
-        or (heard.places and "problems" in meanings)
+        or (heard.places and meanings & {"problems", "status"})
         or {"devices_noun", "everything", "balena"} & meanings
     )
     is_question = "want" not in meanings and _is_question(claims)

@@ -207,6 +207,9 @@ class Selection:
             raise Refusal(
                 self.texts.get("no_service", device=device.name, service=name)
             )
+        if len({mention.ids for mention in heard.services}) > 1:
+            names = self.texts.join({item.text for item in heard.services}, "or")
+            raise Refusal(self.texts.get("which", devices=names))
         pairs = self.services()
         if heard.kind is Kind.SERVICE_RUNNING and heard.devices:
             # "Is the mqtt broker running": a question about a known service does no harm.

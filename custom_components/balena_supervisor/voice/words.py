@@ -51,6 +51,8 @@ class LanguageWords:
     plurals: tuple[str, ...]
     # What joins a place and a noun in one word, such as "Garagengateway".
     compound: tuple[str, ...]
+    # Words that sound like a number in a name.
+    sounds: Mapping[str, str]
     # What stands before "on kiosk-lobby" in sentences with the unknown name of a service.
     misheard: tuple[str, ...]
     numbers: Mapping[str, str]
@@ -92,6 +94,7 @@ class LanguageWords:
         if any(token.isdigit() for token in tokens):
             words = {number: word for word, number in self.numbers.items()}
             yield " ".join(words.get(token, token) for token in tokens)
+            yield " ".join(self.sounds.get(token, token) for token in tokens)
             marks = self.texts.get("number_noun", ())
             for mark in marks:
                 for table in ({}, words):
@@ -144,7 +147,7 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         if word not in fillers
     }
     plain = LanguageWords(
-        language, fillers, (), {}, frozenset(), frozenset(), "", (), (), (), numbers
+        language, fillers, (), {}, frozenset(), frozenset(), "", (), (), {}, (), numbers
     )
 
     def split(text: str) -> tuple[Tokens, ...]:
@@ -179,6 +182,7 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         str(data["genitive"]),
         tuple(data["plurals"]),
         tuple(data["compound"]),
+        data["sounds"],
         tuple(data["misheard"]),
         numbers,
         texts,
