@@ -141,3 +141,11 @@ def test_size() -> None:
     few = build_sentences(Vocabulary(inventory(names[:10], []), WORDS["en"]))
     many = build_sentences(Vocabulary(inventory(names, []), WORDS["en"]))
     assert sum(map(len, many)) - sum(map(len, few)) < 290 * 250
+
+
+def test_hyphen_costs_little() -> None:
+    """A text with a hyphen does not double the work with every word."""
+    said = (
+        "okay so please could you just kindly tell me how the status of kiosk-lobby is"
+    )
+    assert len(list(recognize_all(said, INTENTS["en"]))) < 50

@@ -9,6 +9,7 @@ that it matches whole words.
 """
 
 from collections.abc import Iterable
+from itertools import groupby
 import re
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from .vocabulary import NameType, Vocabulary
 
 # Numbers up to this one can be in a sentence.
 _MAX_NUMBER: Final = 99
+# Alternatives with one first letter are grouped once more if there are more.
+_MAX_GROUP: Final = 12
 _SYNTAX: Final = re.compile(r"([()\[\]{}<>|\\;:@])")
 # hassil reads a value with one of these as a template.
 _IS_TEMPLATE: Final = re.compile(r"[(){}<>\[\]|@]")
@@ -38,42 +41,55 @@ _OF_SERVICE: Final = (
 _ENDING: Final = ("restart", "reboot", "shutdown")
 _SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
 
+# Alternatives with the same beginning are one sentence, so that it is matched once.
 _SENTENCES: Final = (
-    "<lead>{ours}<words>({named}|{unnamed})<words>",
-    "<lead>({named}|{unnamed})<lead>{ours}<words>",
-    "<start>[{place}<near>]({of_service}<near>{service}|{service}<near>{of_service})<lead>",
-    "<start>{problems}<near>{place}<lead>",
-    "<start>{which}<near>{group}<lead>",
-    "<start>{what}<near>{plural}<lead>",
-    # "Is the kiosk in the lobby okay".
-    "<lead>{ask}<lead>{named}<lead>{fine}<lead>",
-    "<fillers>{alone}<fillers>",
-    # "Is the balena device lobbi online".
-    "<start>[{verb}]<fillers>{balena}{device_noun}{unknown}",
+    (
+        "<lead>("
+        "{ours}<words>({named}|{unnamed})<words>"
+        "|({named}|{unnamed})<lead>{ours}<words>"
+        # "Is the kiosk in the lobby okay".
+        "|{ask}<lead>{named}<lead>{fine}<lead>)"
+    ),
+    (
+        "<start>("
+        "[{place}<near>]({of_service}<near>{service}|{service}<near>{of_service})<lead>"
+        "|{problems}<near>{place}<lead>"
+        "|{which}<near>{group}<lead>"
+        "|{what}<near>{plural}<lead>"
+        # "Is the balena device lobbi online".
+        "|[{verb}]<fillers>{balena}{device_noun}{unknown})"
+    ),
+)
+_AFTER_FILLERS: Final = (
+    "{alone}<fillers>",
     # "Restart the service nginx on kiosk lobby".
-    "<fillers>{verb}<fillers>({service_noun}{unknown}|{unknown} (service_nouns)) (on)<fillers>{named}<fillers>[{end}]",
-    "<fillers>{variables}{unknown} (on)<fillers>{named}<fillers>",
+    "{verb}<fillers>({service_noun}{unknown}|{unknown} (service_nouns)) (on)<fillers>{named}<fillers>[{end}]",
+    "{variables}{unknown} (on)<fillers>{named}<fillers>",
     # "Restart the browser on kiosk lobbi".
-    "<fillers>{verb}<near>{any_service}[{service_noun}]{on}<fillers>({noun}{unknown}|{unknown} (nouns))[{end}]",
+    "{verb}<near>{any_service}[{service_noun}]{on}<fillers>({noun}{unknown}|{unknown} (nouns))[{end}]",
 )
 # "Starte mqtt auf dem Karagengateway neu".
-_COMPOUND: Final = "<fillers>{verb}<near>{any_service}[{service_noun}]{on}<fillers>{unknown}(nouns)[{end}]"
-# Repetition is a rule that refers to itself.
-_RULES: Final = {
-    "words": "[({word}|{ours}|{named}|{unnamed})<words>]",
-    "lead": "[({word}|{named}|{unnamed})<lead>]",
-    "start": "[{start}<start>]",
-    "near": "[{near}<near>]",
-    "fillers": "[{filler}<fillers>]",
-}
+_COMPOUND: Final = (
+    "{verb}<near>{any_service}[{service_noun}]{on}<fillers>{unknown}(nouns)[{end}]"
+)
 _ORDERED: Final = {
     # "Restart nginx on kiosk lobby", "is nginx running on kiosk lobby".
-    "unknown_after": "<fillers>{again}<fillers>{unknown} (on)<fillers>{named}<fillers>",
-    "unknown_asked": "<fillers>{ask}<fillers>{unknown} (asks) (on)<fillers>{named}<fillers>",
+    "unknown_after": "{again}<fillers>{unknown} (on)<fillers>{named}<fillers>",
+    "unknown_asked": "{ask}<fillers>{unknown} (asks) (on)<fillers>{named}<fillers>",
     # "Läuft nginx auf kiosk lobby", "starte nginx auf kiosk lobby neu".
-    "asked_unknown": "<fillers>{asks}<fillers>{unknown} (on)<fillers>{named}<fillers>",
-    "unknown_between": "<fillers>{verb}<fillers>{unknown} (on)<fillers>{named}<fillers>{end}",
+    "asked_unknown": "{asks}<fillers>{unknown} (on)<fillers>{named}<fillers>",
+    "unknown_between": "{verb}<fillers>{unknown} (on)<fillers>{named}<fillers>{end}",
 }
+# Repetition is a rule that refers to itself. In a text with a hyphen, hassil finds each value of a
+# list twice, which would double with every word. So words that repeat are in rules, not in lists.
+_RULES: Final = {
+    "words": "[(<word>|{named}|{any_service})<words>]",
+    "lead": "[(<lead_word>|{named})<lead>]",
+    "start": "[<start_word><start>]",
+    "near": "[<near_word><near>]",
+    "fillers": "[<filler><fillers>]",
+}
+_WORD_RULES: Final = ("word", "lead_word", "start_word", "near_word", "filler")
 
 
 def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
@@ -86,16 +102,46 @@ def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
         "(service_nouns)": _inline(words.texts["service_noun"]),
         "(asks)": _inline([*words.texts["running"], *words.texts["stopped"]]),
     }
-    sentences = [*_SENTENCES, *(_ORDERED[name] for name in words.misheard)]
+    beginnings = [*_AFTER_FILLERS, *(_ORDERED[name] for name in words.misheard)]
     if words.compound:
-        sentences.append(_COMPOUND)
+        beginnings.append(_COMPOUND)
     return {
-        "sentences": [_fill(sentence, inline) for sentence in sentences],
-        "expansion_rules": dict(_RULES),
+        "sentences": [
+            *_SENTENCES,
+            _fill(f"<fillers>({'|'.join(beginnings)})", inline),
+        ],
+        "expansion_rules": _RULES
+        | {name: _grouped(lists.pop(name)) for name in _WORD_RULES},
+        # Home Assistant looks at the sentences only if one of these words occurs.
+        "required_keywords": sorted(_keywords(vocabulary)),
         "lists": {
             "unknown": {"wildcard": True},
             **{name: {"values": _values(texts)} for name, texts in lists.items()},
         },
+    }
+
+
+def _keywords(vocabulary: Vocabulary) -> set[str]:
+    """Return words of which each sentence has at least one, in the cases that people write."""
+    words, texts = vocabulary.words, vocabulary.texts
+    nouns = texts.get(NameType.NOUN, frozenset()) | texts.get(
+        NameType.PLURAL, frozenset()
+    )
+    parts = {part for noun in nouns for part in noun.split()}
+    found = set(parts)
+    for kind in (NameType.DEVICE, NameType.SERVICE):
+        for text in texts.get(kind, ()):
+            own = text.split()
+            # The noun of a name is enough: "kiosk" of "kiosk kitchen".
+            found |= set(own) & parts or {max(own, key=len)}
+            found |= {"-".join(own), "_".join(own)}
+    for meaning in ("devices_noun", "everything", "alone", "balena", "problems"):
+        found |= {max(text.split(), key=len) for text in words.texts[meaning]}
+    found |= {f"{word}{words.genitive}" for word in found}
+    return {
+        form
+        for word in found
+        for form in (word, word.upper(), word.capitalize(), word.title())
     }
 
 
@@ -143,13 +189,15 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
     ends = part(-1, *_OF_DEVICE) - part(-1, *_SWITCHING) - fillers
     ours = services | of(*_OF_DEVICE) | ends
     return {
-        # The other lists have the rest of all words.
-        "word": others - ours,
+        "word": others,
+        "lead_word": others - ours,
         "filler": fillers,
-        "start": fillers
-        | of("ask", "all", "which", "wish", "want")
-        | part(0, *_ENDING, *_SWITCHING),
-        "near": {
+        "start_word": {
+            *fillers,
+            *of("ask", "all", "which", "wish", "want"),
+            *part(0, *_ENDING, *_SWITCHING),
+        },
+        "near_word": {
             *fillers,
             *of("ask", "service_noun", "device_noun"),
             *part(0, *_ENDING, *_SWITCHING),
@@ -195,6 +243,23 @@ def _values(texts: Iterable[str]) -> list[str]:
 def _escaped(text: str) -> str:
     """Return a text in which hassil finds no syntax."""
     return _SYNTAX.sub(r"\\\1", text) if _IS_TEMPLATE.search(text) else text
+
+
+def _grouped(texts: Iterable[str], size: int = 1) -> str:
+    """Return alternatives, grouped by their first letters: hassil tries each one."""
+    groups = groupby(sorted(texts), key=lambda text: text[:size])
+    return f"({'|'.join(_group(prefix, list(found)) for prefix, found in groups)})"
+
+
+def _group(prefix: str, texts: list[str]) -> str:
+    if len(texts) == 1 or not prefix.isalpha():
+        return "|".join(f"{_SYNTAX.sub(r'\\\1', text)} " for text in texts)
+    if len(texts) > _MAX_GROUP and len(prefix) == 1:
+        longer = [text[1:] for text in texts if len(text) > 1]
+        alone = [" " for text in texts if len(text) == 1]
+        return f"{prefix}({'|'.join([*alone, _grouped(longer)[1:-1]])})"
+    rests = "|".join(f"{_SYNTAX.sub(r'\\\1', text[len(prefix) :])} " for text in texts)
+    return f"{prefix}({rests})"
 
 
 def _inline(texts: Iterable[str]) -> str:
