@@ -36,6 +36,12 @@ class Baseline:
                     for url in urls:
                         tasks.create_task(self._get(url, headers))
 
+    async def request_serially(self, count: int) -> None:
+        """Send a request to the first server again and again, each after the response to the last."""
+        (url, *_), headers = self._servers[0]
+        for _ in range(count):
+            await self._get(url, headers)
+
     async def _get(self, url: URL, headers: Mapping[str, str]) -> object:
         async with self._session.get(url, headers=headers) as response:
             body = await response.read()

@@ -26,7 +26,9 @@ from custom_components.balena_supervisor.const import (
     CONNECTION_ACCOUNT,
     CONNECTION_DIRECT,
     DOMAIN,
+    EntityLevel,
 )
+from custom_components.balena_supervisor.device.direct import DirectCoordinator
 from custom_components.balena_supervisor.device.entry import BalenaData
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_TOKEN, CONF_URL, CONF_VERIFY_SSL
@@ -42,7 +44,7 @@ from .simulator_process import SimulatorProcess, run_simulator
 from .timing import IDLE
 
 # The minimum number of enabled entities per device.
-_FEWEST_ENTITIES: Final = 7
+_FEWEST_ENTITIES: Final = 4
 # Seconds until each direct device has been polled.
 _WAIT: Final = 18
 
@@ -61,11 +63,19 @@ class _Resolver(ThreadedResolver):
 class Installation(ABC):
     """Home Assistant with a simulator. `set_up` sets up the entries."""
 
-    def __init__(self, hass: HomeAssistant, api: SimulatorProcess, about: Any) -> None:
-        """Store Home Assistant, the simulator and its addresses."""
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        api: SimulatorProcess,
+        about: Any,
+        *,
+        level: EntityLevel,
+    ) -> None:
+        """Store Home Assistant, the simulator, its addresses, and an option of the account."""
         self.hass = hass
         self.api = api
         self.about = about
+        self.level = level
 
     @abstractmethod
     def _entries(self) -> Iterable[MockConfigEntry]:
@@ -172,6 +182,7 @@ class _Devices(Installation):
             device.coordinator
             for data in self.loaded
             for device in data.devices.values()
+            if isinstance(device.coordinator, DirectCoordinator)
         ]
 
     @override
@@ -193,7 +204,7 @@ class _Account(Installation):
         yield MockConfigEntry(
             domain=DOMAIN,
             title=about["account"],
-            minor_version=2,
+            minor_version=3,
             unique_id=f"{about['url'].removeprefix('http://')}_{about['account']}",
             data={
                 CONF_CONNECTION: CONNECTION_ACCOUNT,
@@ -205,7 +216,7 @@ class _Account(Installation):
             options={
                 CONF_FLEETS: about["fleet_ids"],
                 CONF_SERVICES: False,
-                CONF_DETAILS: False,
+                CONF_DETAILS: self.level,
             },
         )
 
@@ -246,9 +257,13 @@ async def home_assistant() -> AsyncGenerator[HomeAssistant]:
 
 @asynccontextmanager
 async def install(
-    connection: Connection, devices: int, keep_alive: float = 5
+    connection: Connection,
+    devices: int,
+    keep_alive: float = 5,
+    *,
+    level: EntityLevel = EntityLevel.ESSENTIAL,
 ) -> AsyncGenerator[Installation]:
-    """Run Home Assistant with a simulator.
+    """Run Home Assistant with a simulator. `level` is the option of an account.
 
     The simulator closes idle connections after `keep_alive` seconds, as real devices do.
     """
@@ -256,4 +271,5 @@ async def install(
         run_simulator(connection, devices, keep_alive) as api,
         home_assistant() as hass,
     ):
-        yield _INSTALLATIONS[connection](hass, api, await api.send("introduce"))
+        about = await api.send("introduce")
+        yield _INSTALLATIONS[connection](hass, api, about, level=level)

@@ -20,37 +20,38 @@ from typing import Final
 from freezegun import freeze_time
 from pytest_homeassistant_custom_component.common import async_fire_time_changed  # type: ignore[import-untyped]
 
-from custom_components.balena_supervisor.const import ACCOUNT_INTERVAL, POLL_INTERVAL
+from custom_components.balena_supervisor.const import EntityLevel
 from homeassistant.const import EVENT_HOMEASSISTANT_STARTED
 from homeassistant.core import CoreState, HomeAssistant
 from homeassistant.helpers.recorder import async_initialize_recorder, get_instance
 from homeassistant.setup import async_setup_component
 
-from .connection import Connection
-from .home_assistant import Installation, install
+from .connection import INTERVALS, Connection
+from .fleets import measure_fleets
+from .home_assistant import Installation, home_assistant, install
 from .timing import (
     IDLE,
     AllocatedMemory,
     Blocking,
+    Figures,
     StatesWritten,
     compare,
+    figures_of_block,
     raise_file_limit,
+    share_of_core,
     time,
     watch,
+    watched,
 )
-
-type Figures = dict[str, float]
 
 # With few devices, a round repeats the poll to be long enough to measure.
 _POLLS_PER_ROUND: Final = 20
 _OUTAGES: Final = 1
 # A round can take longer than the normal limit of idle connections.
 _KEEP_ALIVE: Final = 60.0
+# Seconds in which an account is polled once, and a local device four times.
+_IDLE: Final = 60.0
 _DAY: Final = timedelta(days=1)
-_INTERVALS: Final = {
-    Connection.DIRECT: POLL_INTERVAL,
-    Connection.ACCOUNT: ACCOUNT_INTERVAL,
-}
 # The number of repetitions of the import.
 _IMPORTS: Final = 11
 
@@ -63,6 +64,21 @@ def costs(connection: Connection, devices: int, rounds: int) -> Figures:
 def memory(connection: Connection, devices: int) -> Figures:
     """Measure the memory that Python objects use between two polls."""
     return _run(_warm_up(connection), _memory(connection, devices))
+
+
+def memory_of_level(devices: int, level: EntityLevel) -> Figures:
+    """Measure the memory of the devices of an account with an option for more entities."""
+    return _run(_warm_up(Connection.ACCOUNT), _memory_of_level(devices, level))
+
+
+def fleets(devices: int, rounds: int) -> Figures:
+    """Measure what many devices of an account do together."""
+    return _run(_warm_up(Connection.ACCOUNT), measure_fleets(devices, rounds))
+
+
+def idle() -> Figures:
+    """Measure the processor time of Home Assistant without devices, as a share of one core."""
+    return _run(_idle())
 
 
 def day(connection: Connection) -> Figures:
@@ -110,12 +126,14 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
         figures = await _setup(home)
         await home.settle()
         # Home Assistant writes its registries some seconds after a change.
-        figures |= _block("registries", await watch(home.wait, 1))
+        figures |= figures_of_block("registries", await watch(home.wait, 1))
         figures |= {"states": len(home.hass.states.async_all())}
         figures |= await _polls(home, written, rounds, ceil(_POLLS_PER_ROUND / devices))
-        figures |= _block("polls", await watch(home.wait, 1))
+        figures |= await _due_polls(home)
         figures |= await _change(home, written)
         figures |= await _metric_changes(home, written, rounds)
+        if connection is Connection.ACCOUNT:
+            figures |= await _peer(home, devices)
         figures |= await _outages(home)
         figures |= {"collection": _collection()}
     blocks = {name for name in figures if name.startswith("block by ")}
@@ -123,6 +141,7 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
     figures["block"] = max(figures[name] for name in blocks)
     blocks.remove("block by registries")
     figures["own block"] = max(figures[f"uncollected {name}"] for name in blocks)
+    figures["poll block"] = max(figures["block by polls"], figures["block by news"])
     figures["poll processor"] = figures["refresh processor"] / devices
     figures["setup per device"] = figures["setup"] / devices
     return figures
@@ -131,13 +150,8 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
 async def _setup(home: Installation) -> Figures:
     """Set up all entries."""
     blocking = Blocking()
-
-    async def watched() -> None:
-        with blocking.watch():
-            await home.set_up()
-
-    taken = await time(watched)
-    return {"setup": taken.clock, **_block("setup", blocking)}
+    taken = await time(watched(home.set_up, blocking))
+    return {"setup": taken.clock, **figures_of_block("setup", blocking)}
 
 
 async def _polls(
@@ -162,7 +176,7 @@ async def _polls(
         "requests": requests / len(report["paths"]),
         "body bytes": report["body_bytes"],
         "unchanged writes": written.count,
-        **_block("the floor", floor_blocking),
+        **figures_of_block("the floor", floor_blocking),
     }
 
 
@@ -197,14 +211,43 @@ async def _metric_changes(
 ) -> Figures:
     """Measure polls in which the metrics of all devices change."""
     written.clear()
+    blocking = Blocking()
     times = []
     for _ in range(rounds):
         await home.api.send("measure")
-        times.append((await time(home.refresh)).processor)
+        times.append((await time(watched(home.refresh, blocking))).processor)
     return {
         "news processor": median(times),
         "news writes": written.count,
+        **figures_of_block("news", blocking),
     }
+
+
+async def _due_polls(home: Installation) -> Figures:
+    """Measure polls that are due, and the processor time of Home Assistant in a minute of them."""
+    # Looking at the event loop takes time itself.
+    share = await share_of_core(_IDLE)
+    return {"idle": share, **figures_of_block("polls", await watch(home.wait, 1))}
+
+
+async def _peer(home: Installation, devices: int) -> Figures:
+    """Measure polls like those of the only public integration with the same purpose, as a model.
+
+    For an account it sends two requests, and three for each device, one after the other.
+    """
+    requests = 2 + 3 * devices
+    async with home.open_baseline([["/actor/v1/whoami"]]) as client:
+        taken = await time(lambda: client.request_serially(requests))
+    return {
+        "peer requests": requests,
+        "peer": taken.clock,
+        "peer processor": taken.processor,
+    }
+
+
+async def _idle() -> Figures:
+    async with home_assistant():
+        return {"idle alone": await share_of_core(_IDLE)}
 
 
 async def _outages(home: Installation) -> Figures:
@@ -225,16 +268,9 @@ async def _outages(home: Installation) -> Figures:
     failing = await watch(home.next_polls, _OUTAGES, fail)
     recovering = await watch(home.next_polls, _OUTAGES, recover)
     logging.disable(logging.NOTSET)
-    return _block("failure", failing) | _block("recovery", recovering)
-
-
-def _block(what: str, blocking: Blocking) -> Figures:
-    return {
-        f"block by {what}": blocking.longest.processor,
-        f"clock of block by {what}": blocking.longest.clock,
-        f"uncollected block by {what}": blocking.uncollected,
-        f"collecting in block by {what}": blocking.collecting,
-    }
+    return figures_of_block("failure", failing) | figures_of_block(
+        "recovery", recovering
+    )
 
 
 def _collection() -> float:
@@ -245,8 +281,15 @@ def _collection() -> float:
     return perf_counter() - began
 
 
-async def _memory(connection: Connection, devices: int) -> Figures:
-    async with install(connection, devices) as home:
+async def _memory_of_level(devices: int, level: EntityLevel) -> Figures:
+    figures = await _memory(Connection.ACCOUNT, devices, level)
+    return {f"memory of {level}": figures["memory per device"]}
+
+
+async def _memory(
+    connection: Connection, devices: int, level: EntityLevel = EntityLevel.ESSENTIAL
+) -> Figures:
+    async with install(connection, devices, level=level) as home:
         with AllocatedMemory() as held:
             await home.set_up()
             await home.settle()
@@ -293,7 +336,7 @@ async def _day(connection: Connection) -> Figures:
 
             async def poll() -> None:
                 await home.api.send("measure")
-                frozen.tick(_INTERVALS[connection] + timedelta(seconds=1))
+                frozen.tick(INTERVALS[connection] + timedelta(seconds=1))
                 async_fire_time_changed(hass)
                 await hass.async_block_till_done(wait_background_tasks=True)
 

@@ -6,11 +6,15 @@ import re
 from typing import Final
 
 from .connection import Connection
-from .measurements import Figures
 from .targets import Measure
+from .timing import Figures
 
 type Measured = Mapping[Connection, Mapping[int, Figures]]
 
+_INSTALLATIONS: Final = {
+    Connection.DIRECT: "local",
+    Connection.ACCOUNT: "of an account",
+}
 _CONNECTIONS: Final = {Connection.DIRECT: "direct", Connection.ACCOUNT: "by account"}
 
 
@@ -29,7 +33,9 @@ def targets(measures: Iterable[Measure], measured: Measured) -> str:
             ]
             row = [measure.name, measure.target, _CONNECTIONS[connection]]
             due = [
-                measure.limit and measure.limit(connection, n) is not None
+                n in measured[connection]
+                and measure.limit
+                and measure.limit(connection, n) is not None
                 for n in counts
             ]
             rows.append([*row, *cells, _verdict(cells, due)])
@@ -37,11 +43,31 @@ def targets(measures: Iterable[Measure], measured: Measured) -> str:
 
 
 def _verdict(cells: Iterable[str], due: Iterable[bool | None]) -> str:
-    """Return whether all measured figures reach their targets."""
+    """Return whether all measured figures reach their targets, nothing if none was measured."""
     judged = [cell for cell, is_due in zip(cells, due, strict=True) if is_due]
+    if not any(judged):
+        return ""
     if any(cell.startswith("**") for cell in judged):
         return "**no**"
     return "yes" if all(judged) else "as far as measured"
+
+
+def summary(
+    measures: Iterable[Measure],
+    measured: Measured,
+    installations: Iterable[tuple[Connection, int]],
+) -> str:
+    """Return the table of the costs of whole installations that were measured."""
+    found = {
+        f"{count:,} {_INSTALLATIONS[connection]}": measured[connection][count]
+        for connection, count in installations
+        if count in measured.get(connection, {})
+    }
+    rows = [
+        [measure.name, *(_cell(measure, figures) for figures in found.values())]
+        for measure in measures
+    ]
+    return _table(["Costs", *found], rows, text=1)
 
 
 def details(
@@ -55,6 +81,19 @@ def details(
         if connection in measure.connections
     ]
     return _table(["Devices", *_titles(figures)], rows, text=1)
+
+
+def dashboard(measures: Iterable[Measure], figures: Mapping[int, Figures]) -> str:
+    """Return the table of the dashboard. A figure that was not measured has no verdict."""
+    rows = []
+    for measure in measures:
+        cells = [
+            _format_figure(measure, Connection.ACCOUNT, count, item)
+            for count, item in figures.items()
+        ]
+        is_due = [bool(measure.limit and cell) for cell in cells]
+        rows.append([measure.name, measure.target, *cells, _verdict(cells, is_due)])
+    return _table(["Devices", "Must reach", *_titles(figures), "Reached"], rows, text=2)
 
 
 def write(path: Path, blocks: Mapping[str, str]) -> None:

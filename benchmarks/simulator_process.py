@@ -15,6 +15,7 @@ from typing import Any, Final, override
 from simulator import CloudServer, SupervisorServer
 from simulator.__main__ import make_device
 from simulator.apps import RECORDED_NEXT_RELEASE, App, recorded_app
+from simulator.device import Device, Timings
 from simulator.faults import Fault
 from simulator.fleets import make_fleets
 from simulator.server import HttpServer
@@ -22,7 +23,14 @@ from simulator.server import HttpServer
 from .connection import Connection
 from .timing import raise_file_limit
 
+# The number of devices that join and leave an account.
+CHURN: Final = 500
 _FLEETS: Final = 2
+# One of so many devices changes when some do.
+_SHARE: Final = 10
+_LINES_PER_SECOND: Final = 100
+# In seconds.
+_NEVER: Final = 86_400.0
 _SUPERVISOR_VERSION: Final = "19.0.5"
 
 
@@ -71,7 +79,12 @@ class _Servers:
         self._servers = list(servers)
         self.commands: dict[str, Callable[[], Any]] = {
             "change": self._change,
+            "change some": self._change_some,
             "fail": self._fail,
+            "join": self._join,
+            "leave": self._leave,
+            "log often": self._log_often,
+            "log seldom": self._log_seldom,
             "introduce": self._addresses,
             "measure": self._measure,
             "recover": self._recover,
@@ -80,6 +93,26 @@ class _Servers:
 
     def _change(self) -> None:
         """Change one value of one device."""
+        raise NotImplementedError
+
+    def _change_some(self) -> None:
+        """Change one value of every tenth device. Only an account supports this."""
+        raise NotImplementedError
+
+    def _join(self) -> None:
+        """Add devices to an account. Only an account supports this."""
+        raise NotImplementedError
+
+    def _leave(self) -> None:
+        """Remove the devices that joined. Only an account supports this."""
+        raise NotImplementedError
+
+    def _log_often(self) -> None:
+        """Let each device write 100 log lines per second. Only direct devices support this."""
+        raise NotImplementedError
+
+    def _log_seldom(self) -> None:
+        """Let the devices write no more log lines. Only direct devices support this."""
         raise NotImplementedError
 
     def _addresses(self) -> Any:
@@ -129,6 +162,21 @@ class _Devices(_Servers):
         device.ip_addresses = (first[:-1] + str((int(first[-1]) + 1) % 10), *others)
 
     @override
+    def _log_often(self) -> None:
+        for server in self._devices:
+            # Each service writes one line at a time.
+            services = len(server.device.containers)
+            self._set_log_interval(server.device, services / _LINES_PER_SECOND)
+
+    @override
+    def _log_seldom(self) -> None:
+        for server in self._devices:
+            self._set_log_interval(server.device, _NEVER)
+
+    def _set_log_interval(self, device: Device, seconds: float) -> None:
+        device.timings = replace(device.timings, log=seconds)
+
+    @override
     def _addresses(self) -> Any:
         return [
             {
@@ -154,6 +202,27 @@ class _Account(_Servers):
     def _change(self) -> None:
         # The device stays connected, with reduced functionality.
         next(iter(self._cloud.devices.values())).heartbeat = "timeout"
+
+    @override
+    def _change_some(self) -> None:
+        for device in list(self._cloud.devices.values())[::_SHARE]:
+            device.heartbeat = "online" if device.heartbeat == "timeout" else "timeout"
+
+    @override
+    def _join(self) -> None:
+        fleets = list(self._cloud.fleets.values())
+        for number in range(CHURN):
+            self._cloud.make_device(
+                fleets[number % _FLEETS],
+                f"joined-{number + 1}",
+                uuid=f"{number:032x}",
+                timings=Timings(),
+            )
+
+    @override
+    def _leave(self) -> None:
+        for number in range(CHURN):
+            self._cloud.remove_device(f"{number:032x}")
 
     @override
     def _addresses(self) -> Any:

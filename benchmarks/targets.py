@@ -7,9 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from custom_components.balena_supervisor.const import EntityLevel
+
 from .connection import Connection
 
 ALL_CONNECTIONS: Final = (Connection.DIRECT, Connection.ACCOUNT)
+_ACCOUNT: Final = (Connection.ACCOUNT,)
+# Numbers of devices of an account with which they are measured together.
+TOGETHER: Final = (1000, 2000)
+# The memory of more entities is measured with so many devices: Home Assistant limits the entities of an entry.
+LEVELS: Final = (EntityLevel.STANDARD, EntityLevel.ALL)
+DEVICES_OF_LEVELS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,9 @@ SECONDS: Final = Unit("{:,.2f} s")
 MILLISECONDS: Final = Unit("{:,.1f} ms", 1e3)
 MICROSECONDS: Final = Unit("{:,.0f} µs", 1e6)
 KILOBYTES: Final = Unit("{:,.0f} kB", 1e-3)
+PERCENT: Final = Unit("{:.2f} %", 100)
+
+MEGABYTES: Final = Unit("{:,.1f} MB", 1e-6)
 
 type Limit = Callable[[Connection, int], float | None]
 
@@ -71,11 +82,24 @@ def _linear(_: Connection, count: int) -> float | None:
 def _memory(connection: Connection, count: int) -> float | None:
     """Return the limit of the memory per device. With few devices, the shared memory dominates."""
     return (
-        {Connection.DIRECT: 250e3, Connection.ACCOUNT: 100e3}[connection]
+        {Connection.DIRECT: 200e3, Connection.ACCOUNT: 60e3}[connection]
         if count >= 100
         else None
     )
 
+
+# What people want to know, for a whole installation.
+SUMMARY: Final = (
+    Measure(name="Memory", figure="memory", unit=MEGABYTES),
+    Measure(
+        name="Processor time, share of one core",
+        figure="own idle",
+        unit=PERCENT,
+    ),
+    Measure(name="Requests per minute", figure="requests per minute"),
+    Measure(name="Data received per minute", figure="bytes per minute", unit=KILOBYTES),
+    Measure(name="Start, until all entities have states", figure="setup", unit=SECONDS),
+)
 
 TARGETS: Final = (
     Measure(
@@ -95,8 +119,10 @@ TARGETS: Final = (
     Measure(
         name="Requests per poll, of a direct device or an account",
         figure="requests",
-        target="≤ 5 direct, 1 by account",
-        limit=_at_most({Connection.DIRECT: 5, Connection.ACCOUNT: 1}),
+        target="≤ 3 direct, 1 per 1,000 devices by account",
+        limit=lambda connection, count: (
+            3 if connection is Connection.DIRECT else max(1, count / 1000)
+        ),
     ),
     Measure(
         name="States written by unchanged polls",
@@ -109,6 +135,22 @@ TARGETS: Final = (
         figure="written needlessly",
         target="0",
         limit=_at_most(0),
+    ),
+    Measure(
+        name="Longest block by the setup, without the garbage collector",
+        figure="uncollected block by setup",
+        unit=MILLISECONDS,
+        target="≤ 30 ms",
+        limit=_at_most(0.03),
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="Longest block by a poll, with the garbage collector",
+        figure="poll block",
+        unit=MILLISECONDS,
+        target="≤ 50 ms",
+        limit=_at_most(0.05),
+        connections=_ACCOUNT,
     ),
     Measure(
         name="Longest time for which the loop is blocked",
@@ -128,18 +170,18 @@ TARGETS: Final = (
         name="Setup, until all entities are there",
         figure="setup",
         unit=SECONDS,
-        target="≤ 0.3 s at 1, ≤ 20 s at 1,000 by account",
+        target="≤ 0.3 s at 1, ≤ 10 s at 2,000 by account",
         limit=lambda connection, count: {
             (Connection.DIRECT, 1): 0.3,
             (Connection.ACCOUNT, 1): 0.3,
-            (Connection.ACCOUNT, 1000): 20.0,
+            (Connection.ACCOUNT, 2000): 10.0,
         }.get((connection, count)),
     ),
     Measure(
         name="Memory per device, from 100",
         figure="memory per device",
         unit=KILOBYTES,
-        target="≤ 250 kB direct, ≤ 100 kB by account",
+        target="≤ 200 kB direct, ≤ 60 kB by account",
         limit=_memory,
     ),
     Measure(
@@ -148,6 +190,77 @@ TARGETS: Final = (
         unit=KILOBYTES,
         target="the same",
         limit=_memory,
+    ),
+    Measure(
+        name="Memory per device with the option Standard",
+        figure=f"memory of {EntityLevel.STANDARD}",
+        unit=KILOBYTES,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="Memory per device with the option All",
+        figure=f"memory of {EntityLevel.ALL}",
+        unit=KILOBYTES,
+        target="≤ 100 kB",
+        limit=_at_most(100e3, devices=(DEVICES_OF_LEVELS,)),
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="Memory per device that the integration's own code allocated, from 100",
+        figure="own memory",
+        unit=KILOBYTES,
+        target="≤ 25 kB direct, ≤ 8 kB by account",
+        limit=lambda connection, count: (
+            {Connection.DIRECT: 25e3, Connection.ACCOUNT: 8e3}[connection]
+            if count >= 100
+            else None
+        ),
+    ),
+    Measure(
+        name="Processor time of a poll in which every tenth device changed, against the floor's",
+        figure="some ratio",
+        unit=RATIO,
+        target="≤ 3",
+        limit=_at_most(3, devices=TOGETHER),
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="500 devices join, leave and join again: the slowest step",
+        figure="churn",
+        unit=SECONDS,
+        target="≤ 5 s",
+        limit=_at_most(5, devices=TOGETHER),
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="... longest block, without the garbage collector",
+        figure="churn block",
+        unit=MILLISECONDS,
+        target="≤ 50 ms",
+        limit=_at_most(0.05, devices=TOGETHER),
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="... objects of the integration that stay",
+        figure="left objects",
+        target="0",
+        limit=_at_most(0, devices=TOGETHER),
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="Tasks while an action runs on all devices",
+        figure="action tasks",
+        target="≤ 200",
+        limit=_at_most(200, devices=TOGETHER),
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="Idle processor time of 1,000 devices of an account and 100 local ones",
+        figure="idle of both",
+        unit=PERCENT,
+        target="≤ 1 % of one core",
+        limit=_at_most(0.01, devices=(1000,)),
+        connections=_ACCOUNT,
     ),
     Measure(
         name="Growth of the processor time of a poll, per device, over that with 1",
@@ -219,11 +332,6 @@ DETAILS: Final = (
         unit=MILLISECONDS,
     ),
     Measure(
-        name="Memory per device that the integration's own code allocated",
-        figure="own memory",
-        unit=KILOBYTES,
-    ),
-    Measure(
         name="Longest block by the setup",
         figure="block by setup",
         unit=MILLISECONDS,
@@ -288,8 +396,167 @@ DETAILS: Final = (
         figure="collection",
         unit=MILLISECONDS,
     ),
+    Measure(
+        name="Poll in which every tenth device changed, processor time",
+        figure="some processor",
+        unit=MILLISECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="... floor of the requests",
+        figure="some request floor",
+        unit=MILLISECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="... floor of the state writes",
+        figure="some write floor",
+        unit=MILLISECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="... states written",
+        figure="some writes",
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="... longest block",
+        figure="block by some changes",
+        unit=MILLISECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="500 devices join",
+        figure="join",
+        unit=SECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="... longest block, with the garbage collector",
+        figure="block by join",
+        unit=MILLISECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="500 devices leave, after two polls",
+        figure="leave",
+        unit=SECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="500 devices join again",
+        figure="second join",
+        unit=SECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="... longest block, with the garbage collector",
+        figure="block by second join",
+        unit=MILLISECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="Action on all devices",
+        figure="action",
+        unit=SECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="... longest block",
+        figure="block by action",
+        unit=MILLISECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="Idle processor time, share of one core",
+        figure="idle",
+        unit=PERCENT,
+    ),
+    Measure(
+        name="... of Home Assistant without devices",
+        figure="idle alone",
+        unit=PERCENT,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="Requests per poll, one after the other, as the only public integration sends them",
+        figure="peer requests",
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="... by the clock, without a network",
+        figure="peer",
+        unit=SECONDS,
+        connections=_ACCOUNT,
+    ),
+    Measure(
+        name="... processor time",
+        figure="peer processor",
+        unit=MILLISECONDS,
+        connections=_ACCOUNT,
+    ),
     Measure(name="Rows that the recorder writes at the start", figure="first rows"),
     Measure(name="Polls in that day", figure="polls"),
+)
+
+DASHBOARD: Final = (
+    Measure(
+        name="Opening the first view",
+        figure="view",
+        unit=SECONDS,
+        target="≤ 0.3 s",
+        limit=_at_most(0.3),
+    ),
+    Measure(
+        name="... nodes of the page",
+        figure="view nodes",
+        target="≤ 15,000",
+        limit=_at_most(15_000),
+    ),
+    Measure(
+        name="Opening the view of a fleet",
+        figure="fleet view",
+        unit=SECONDS,
+        target="≤ 0.3 s",
+        limit=_at_most(0.3),
+    ),
+    Measure(
+        name="... nodes of the page",
+        figure="fleet view nodes",
+        target="≤ 15,000",
+        limit=_at_most(15_000),
+    ),
+    Measure(
+        name="Elements that are created when one device changes",
+        figure="created elements",
+    ),
+    Measure(
+        name="... cards among them",
+        figure="created cards",
+        target="≤ 2 at 12",
+        limit=_at_most(2, devices=(12,)),
+    ),
+    Measure(
+        name="Three log cards with 100 lines/s each: main thread",
+        figure="log cards busy",
+        unit=PERCENT,
+        target="≤ 30 %",
+        limit=_at_most(0.3, devices=(12,)),
+    ),
+    Measure(
+        name="... time between frames, 95th percentile",
+        figure="log cards frame",
+        unit=MILLISECONDS,
+        target="≤ 33 ms",
+        limit=_at_most(0.033, devices=(12,)),
+    ),
+    Measure(
+        name="A key in the filter of a log card with 1,000 lines: main thread",
+        figure="filter key",
+        unit=MILLISECONDS,
+        target="≤ 50 ms",
+        limit=_at_most(0.05, devices=(12,)),
+    ),
 )
 
 # Compared with the same figure for one device.

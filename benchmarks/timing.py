@@ -19,6 +19,8 @@ from homeassistant.util.event_type import EventType
 IDLE: Final = 6.0
 _TICK: Final = 0.001
 
+# Figures by name. Times are in seconds, sizes in bytes.
+type Figures = dict[str, float]
 type Work = Callable[[], Awaitable[None]]
 
 
@@ -152,6 +154,23 @@ class Blocking:
                 handle.cancel()
 
 
+def figures_of_block(what: str, blocking: Blocking) -> Figures:
+    """Return how long something blocked the event loop."""
+    return {
+        f"block by {what}": blocking.longest.processor,
+        f"clock of block by {what}": blocking.longest.clock,
+        f"uncollected block by {what}": blocking.uncollected,
+        f"collecting in block by {what}": blocking.collecting,
+    }
+
+
+async def share_of_core(seconds: float) -> float:
+    """Wait, and return which share of one core this process used meanwhile."""
+    clock, processor = perf_counter(), process_time()
+    await asyncio.sleep(seconds)
+    return (process_time() - processor) / (perf_counter() - clock)
+
+
 async def time(work: Work, repeats: int = 1) -> Duration:
     """Return the average duration of several repetitions."""
     gc.collect()
@@ -161,6 +180,16 @@ async def time(work: Work, repeats: int = 1) -> Duration:
     return Duration(
         (perf_counter() - clock) / repeats, (process_time() - processor) / repeats
     )
+
+
+def watched(work: Work, blocking: Blocking) -> Work:
+    """Return the work, during which the event loop is monitored."""
+
+    async def run() -> None:
+        with blocking.watch():
+            await work()
+
+    return run
 
 
 async def watch(work: Work, rounds: int, before: Work | None = None) -> Blocking:

@@ -42,29 +42,47 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the options. If they are invalid, exit with code 2 and one line on stderr."""
     parser = _Parser(
         prog="scripts/demo",
-        description="Runs simulated devices, and a real Home Assistant that has them.",
+        description="Run a real Home Assistant with simulated devices.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="scenarios:\n"
         + "\n".join(f"  {name:12} {text}" for name, text in DESCRIPTIONS.items()),
     )
     parser.add_argument(
-        "--port", type=_port, default=8123, help="of Home Assistant (8123)"
+        "--port",
+        type=_port,
+        default=8123,
+        help="port of Home Assistant (default: 8123)",
     )
     parser.add_argument(
         "--device-port",
         type=_port,
         default=48484,
-        help="of the first device, or of the balena API (48484)",
+        help="port of the first device, or of the balena API (default: 48484)",
     )
-    parser.add_argument("--devices", type=_count, help="how many devices (1)")
-    parser.add_argument("--scenario", choices=DESCRIPTIONS, default="everyday")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="(.demo)")
-    parser.add_argument("--reset", action="store_true", help="forget earlier runs")
-    parser.add_argument("--verbose", action="store_true", help="show the whole log")
+    parser.add_argument("--devices", type=_count, help="number of devices (default: 1)")
+    parser.add_argument(
+        "--scenario",
+        choices=DESCRIPTIONS,
+        default="everyday",
+        metavar="NAME",
+        help="what happens to the devices; see below (default: everyday)",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=ROOT / ".demo",
+        help="folder of Home Assistant (default: .demo)",
+    )
+    parser.add_argument(
+        "--reset", action="store_true", help="delete the data of earlier runs"
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="show the whole log of Home Assistant"
+    )
     options = parser.parse_args(arguments)
     if options.scenario == FLEET and options.devices is not None:
         parser.error(
-            f"--devices does not apply to --scenario {FLEET}: its account has devices of its own"
+            f"--devices does not apply to --scenario {FLEET}: its account already has devices"
         )
     options.devices = options.devices or 1
     taken = ports(options)

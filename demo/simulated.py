@@ -20,7 +20,7 @@ FLEET: Final = "fleet"
 # The description of each scenario in the command-line help.
 DESCRIPTIONS: Final = {
     name: scenario.description for name, scenario in SCENARIOS.items()
-} | {FLEET: "an account with two fleets of devices, all sorts of lives among them"}
+} | {FLEET: "an account with two fleets, whose devices have different scenarios"}
 
 
 @dataclass(frozen=True, slots=True)

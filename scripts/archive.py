@@ -1,6 +1,6 @@
 """Builds the archive that HACS installs: the files of the integration, with manifest.json at the top.
 
-It needs Python alone. The release workflow runs it with the tag of the release.
+It needs only Python. The release workflow runs it with the tag of the release.
 """
 
 import argparse

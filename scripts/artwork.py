@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "docs/images"
 BRAND = ROOT / "custom_components/balena_supervisor/brand"
 HEIGHTS = {"": 256, "@2x": 512}
-# What is drawn in other colours where it has to stand out of the dark.
+# Replacements of colours that have too little contrast on a dark background.
 THEMES = {"": {}, "dark_": {"#0c7f76": "#14a094", "#2bb3a3": "#63dccb"}}
 
 
@@ -27,14 +27,14 @@ def draw(page: Page, svg: str, height: int) -> bytes:
     image.evaluate("image => image.decode()")
     drawn = Image.open(BytesIO(image.screenshot(omit_background=True)))
     if drawn.getbbox() != (0, 0, *drawn.size):
-        raise SystemExit(f"It is not trimmed: {drawn.getbbox()} of {drawn.size}")
+        raise SystemExit(f"The image has a margin: {drawn.getbbox()} of {drawn.size}")
     small = BytesIO()
     drawn.save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
 def main() -> None:
-    """Draw every source in both sizes, for light pages and dark ones."""
+    """Draw every source in both sizes, for the light and the dark theme."""
     BRAND.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

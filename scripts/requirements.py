@@ -1,6 +1,6 @@
-"""Prints requirements_test.txt as the Home Assistant wants it that this Python has installed.
+"""Prints requirements_test.txt for the installed Home Assistant.
 
-It pins what its components load; checks, and what tests use, stay as they are.
+Packages of its components get the versions that it pins. Tools and test packages keep theirs.
 """
 
 import json
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import homeassistant
 
-# This pins Home Assistant, which is chosen already.
-_NOT_AGAIN = "pytest-homeassistant-custom-component"
+# It pins Home Assistant, which is already installed.
+_SKIPPED = "pytest-homeassistant-custom-component"
 
 manifests = Path(homeassistant.__file__).parent.glob("components/*/manifest.json")
 pinned = {
@@ -19,5 +19,5 @@ pinned = {
 }
 for line in Path("requirements_test.txt").read_text().splitlines():
     name, is_pin, _ = line.partition("==")
-    if is_pin and name != _NOT_AGAIN:
+    if is_pin and name != _SKIPPED:
         print(pinned.get(name, line))

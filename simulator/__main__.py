@@ -113,23 +113,33 @@ def main() -> int:
     parser.add_argument(
         "--fleets",
         type=int,
-        help="of an account; without it and --devices there is a demo",
+        help="number of fleets of the account; without --fleets and --devices, the account of the demo",
     )
     parser.add_argument(
-        "--devices", type=int, help="1 unless given; of all fleets together"
+        "--devices",
+        type=int,
+        help="number of devices, of all fleets together (default: 1)",
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument(
         "--port",
         type=int,
         default=48484,
-        help="of the account or the first device; 0 for any",
+        help="port of the account or of the first device; 0 for any free port (default: 48484)",
     )
-    parser.add_argument("--scenario", choices=SCENARIOS, default="everyday")
+    parser.add_argument(
+        "--scenario",
+        choices=SCENARIOS,
+        default="everyday",
+        metavar="NAME",
+        help="what happens to the devices; see below (default: everyday)",
+    )
     parser.add_argument("--supervisor-version", default="19.0.5")
     parser.add_argument("--key", help="API key of all devices")
     parser.add_argument(
-        "--front", action="store_true", help="put the front process before it"
+        "--front",
+        action="store_true",
+        help="add the process that forwards requests in Supervisor 19 (balena-io/helios)",
     )
     parser.add_argument(
         "--control", type=int, help="port of the API that triggers events"
@@ -138,7 +148,8 @@ def main() -> int:
         asyncio.run(run(parser.parse_args()))
     except OSError as err:
         print(
-            f"Could not listen: {err}. Choose another port by --port.", file=sys.stderr
+            f"Could not listen: {err}. Choose another port with --port.",
+            file=sys.stderr,
         )
         return 1
     return 0

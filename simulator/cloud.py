@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 import json
+from math import ceil
 import random
 import re
 import ssl as tls
 import string
+from time import monotonic
 from typing import Any, Final, override
 from urllib.parse import unquote
 import uuid as uuid_module
@@ -39,6 +41,32 @@ _TAG: Final = re.compile(
 )
 
 type _Handler = Callable[[Request, Token | None], Reply | Stream | Awaitable[Reply]]
+
+
+@dataclass(slots=True)
+class _RateLimit:
+    """Allows a number of requests, then none for some seconds, and so on."""
+
+    requests: int
+    pause: int
+    _left: int = field(init=False)
+    _paused_until: float | None = None
+
+    def __post_init__(self) -> None:
+        """Allow the first requests."""
+        self._left = self.requests
+
+    def count_request(self) -> int | None:
+        """Return for how many seconds requests are refused, None if this one is allowed."""
+        now = monotonic()
+        if self._paused_until is not None and now >= self._paused_until:
+            self._left, self._paused_until = self.requests, None
+        if self._left > 0:
+            self._left -= 1
+            return None
+        if self._paused_until is None:
+            self._paused_until = now + self.pause
+        return ceil(self._paused_until - now)
 
 
 class CloudServer(HttpServer):
@@ -87,8 +115,7 @@ class CloudServer(HttpServer):
         self._asked: set[asyncio.Future[Reply]] = set()
         self._added_devices = 0
         self._added_fleets = 0
-        self._allowance: int | None = None
-        self._retry_after = 0
+        self._limit: _RateLimit | None = None
         self._database_up_at: datetime | None = None
         self._routes: tuple[tuple[str, str, _Handler], ...] = (
             ("GET", r"/actor/v1/whoami", self._whoami),
@@ -206,12 +233,12 @@ class CloudServer(HttpServer):
                 device.start_update()
 
     def limit(self, requests: int, retry_after: int) -> None:
-        """Allow a number of further requests, then respond 429. `retry_after` is in seconds."""
-        self._allowance, self._retry_after = requests, retry_after
+        """Allow a number of further requests, then respond 429 for `retry_after` seconds, and so on."""
+        self._limit = _RateLimit(requests, retry_after)
 
     def unlimit(self) -> None:
         """Remove the limit of requests."""
-        self._allowance = None
+        self._limit = None
 
     def lose_database(self, seconds: float | None = None) -> None:
         """Take the database of the API down, for some seconds or until it is restored.
@@ -241,8 +268,8 @@ class CloudServer(HttpServer):
         self, request: Request, is_over: Callable[[], bool] = lambda: False
     ) -> Reply | Stream:
         self.requests.append(request)
-        if self._is_limited():
-            return Reply(429, headers={"Retry-After": str(self._retry_after)})
+        if self._limit and (seconds := self._limit.count_request()) is not None:
+            return Reply(429, headers={"Retry-After": str(seconds)})
         fault = self.faults.take(request.method, request.path)
         if fault is not None and not fault.is_of_answer:
             replaced = await self.faults.replace_response(fault, is_over)
@@ -274,12 +301,6 @@ class CloudServer(HttpServer):
                 while any(device.followers for device in devices):
                     await asyncio.sleep(0.01)
         await asyncio.gather(*(device.tear_down() for device in devices))
-
-    def _is_limited(self) -> bool:
-        if self._allowance is None:
-            return False
-        self._allowance -= 1
-        return self._allowance < 0
 
     async def _reply(self, request: Request) -> Reply | Stream:
         try:

@@ -125,7 +125,7 @@ async def _system_apps(device: Device) -> None:
 
 
 async def _loading(device: Device) -> None:
-    """Download for some time. A service that is restarted meanwhile loses its container."""
+    """Download for some time. A service that is restarted during the download loses its container."""
     device.timings = replace(device.timings, download=120)
     await _update(device)
 
@@ -138,20 +138,18 @@ async def _slow_to_stop(device: Device) -> None:
 
 SCENARIOS: Final = {
     "everyday": Scenario(
-        "an ordinary life, with an update every five minutes", _everyday
+        "normal operation, with an update every five minutes", _everyday
     ),
-    "calm": Scenario("nothing happens by itself", _calm),
+    "calm": Scenario("nothing happens automatically", _calm),
     "update": Scenario("one update after the other", _update),
     "locked": Scenario("an update that waits at a lock", _locked),
     "failing": Scenario("updates that fail", _failing),
-    "offline": Scenario("neither internet nor VPN", _offline),
+    "offline": Scenario("a device without internet and VPN", _offline),
     "old": Scenario("Supervisor 10.0", _old),
     "ancient": Scenario("Supervisor 7.0", _ancient),
     "restarting": Scenario("a container in a crash loop", _restarting),
     "two-apps": Scenario("two apps with a service of the same name", _two_apps),
-    "local-mode": Scenario(
-        "local mode, without a key, with an app beside the fleet's", _local_mode
-    ),
+    "local-mode": Scenario("local mode without a key, with a local app", _local_mode),
     "system-apps": Scenario("the host OS and the Supervisor as apps", _system_apps),
     "loading": Scenario("updates whose downloads take two minutes", _loading),
     "slow-to-stop": Scenario("containers that take 10 s to stop", _slow_to_stop),

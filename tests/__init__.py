@@ -29,6 +29,12 @@ async def pass_time(
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
+async def read_everything(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
+    """Advance the clock until each endpoint of a local device was read: some take turns."""
+    for _ in range(3):
+        await pass_time(hass, freezer)
+
+
 def fail_at_lock(device: Device) -> None:
     """Let an update fail because of an update lock."""
     device.lock()

@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import suppress
+import gc
 from inspect import currentframe
 import logging
 import re
 import time
-from typing import Any, Final
+from typing import Any
 from unittest.mock import PropertyMock, patch
 
 from freezegun import freeze_time
-from freezegun.api import FrozenDateTimeFactory
+from freezegun.api import FrozenDateTimeFactory, real_monotonic
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from xdist.remote import Producer
 
 from custom_components.balena_supervisor.const import (
     CONF_CONNECTION,
@@ -45,7 +48,7 @@ from simulator import (
     SupervisorServer,
 )
 
-from . import translations
+from . import translations, workers
 
 _VARIABLES = (
     "SUPERVISOR_ADDRESS",
@@ -68,23 +71,42 @@ _SLOW_MACHINE = re.compile(
 )
 
 
-# The slowest files start first, so that the workers finish at about the same time.
-_SLOWEST: Final = (
-    "tests/browser/",
-    "tests/demo/",
-    "tests/test_voice.py",
-    "tests/test_long_life.py",
-    "tests/fuzz/",
-)
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Keep long texts out of the ids of tests, which the workers send several times."""
+    if isinstance(val, str | bytes) and len(val) > 200:
+        return f"{argname} of length {len(val)}"
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Move the slowest files to the front. All others keep their order."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_SLOWEST))
+    items.sort(key=lambda item: workers.order(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of workers for `-n auto` and `-n logical`."""
+    return workers.number_of_workers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer
+) -> workers.Scheduling | None:
+    """Distribute the tests for `--dist loadfile`."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    return workers.Scheduling(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers."""
+    """Register the markers, and avoid what slows down every test."""
+    # Home Assistant logs each event. To format and to keep that took almost half of the time
+    # of a test. Tests that need more than warnings set another level.
+    logging.getLogger("homeassistant").setLevel(logging.WARNING)
+    # By default, Python looks for garbage several times per test. The test helpers collect
+    # it after each file.
+    gc.set_threshold(50_000)
     config.addinivalue_line(
         "markers",
         "expects_log(text): a warning or an error that must be logged",
@@ -195,6 +217,21 @@ def missing_translations() -> Generator[list[str]]:
 
 
 @pytest.fixture
+async def hass(hass: HomeAssistant) -> AsyncGenerator[HomeAssistant]:
+    """Stop Home Assistant only after its tasks have ended.
+
+    Components continue their setup after the setup of an entry has returned. Interrupted by
+    the end of a test, the legacy part of device_tracker leaves a timer behind.
+    """
+    yield hass
+    loop = asyncio.get_running_loop()
+    # A task may wait for a time that does not come, such as a delay of an automation.
+    with patch.object(loop, "time", real_monotonic), suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            await hass.async_block_till_done()
+
+
+@pytest.fixture
 async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
     """Freeze the clock, but not that of the event loop, which timeouts of requests need."""
     running = time.monotonic
@@ -275,7 +312,7 @@ def account_entry(
     """Return the entry of an account with its fleet and its services, before its setup."""
     entry = MockConfigEntry(
         domain=DOMAIN,
-        minor_version=2,
+        minor_version=3,
         title="demo",
         unique_id=f"127.0.0.1_{cloud.tokens[token].actor}",
         data={
@@ -285,7 +322,7 @@ def account_entry(
             "url": cloud.url,
             "verify_ssl": True,
         },
-        options={"fleets": [fleet.id], "services": True, "details": True},
+        options={"fleets": [fleet.id], "services": True, "details": "all"},
     )
     entry.add_to_hass(hass)
     return entry

@@ -500,7 +500,7 @@ async def test_device_moves_to_another_fleet(
     other = cloud.add_fleet("gateways", release=fleet.release)
     hass.config_entries.async_update_entry(
         account_entry,
-        options={"fleets": [fleet.id, other.id], "services": False, "details": True},
+        options={"fleets": [fleet.id, other.id], "services": False, "details": "all"},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -632,7 +632,7 @@ async def test_without_services(
     await hass.config_entries.async_unload(account_entry.entry_id)
     hass.config_entries.async_update_entry(
         account_entry,
-        options={"fleets": [fleet.id], "services": False, "details": True},
+        options={"fleets": [fleet.id], "services": False, "details": "all"},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -661,7 +661,7 @@ async def test_deselected_fleet(
     for chosen in (other, fleet):
         await hass.config_entries.async_unload(account.entry_id)
         hass.config_entries.async_update_entry(
-            account, options={"fleets": [chosen.id], "services": True, "details": True}
+            account, options={"fleets": [chosen.id], "services": True, "details": "all"}
         )
         await hass.config_entries.async_setup(account.entry_id)
         await hass.async_block_till_done(wait_background_tasks=True)
@@ -1018,7 +1018,7 @@ async def test_two_accounts_with_the_same_device(
         title="other",
         unique_id=f"127.0.0.1_{cloud.tokens[other].actor}",
         data={**account.data, "token": other},
-        options={"fleets": [fleet.id], "services": False, "details": True},
+        options={"fleets": [fleet.id], "services": False, "details": "all"},
     )
     entry.add_to_hass(hass)
     await hass.config_entries.async_setup(entry.entry_id)

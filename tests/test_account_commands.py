@@ -1,6 +1,5 @@
 """Buttons, switches and actions command the devices of an account, and report the results."""
 
-import asyncio
 from typing import Any
 
 from freezegun.api import FrozenDateTimeFactory
@@ -355,29 +354,6 @@ async def test_each_device_of_a_fleet_answers(
     )
 
 
-async def test_few_devices_of_a_fleet_at_once(
-    hass: HomeAssistant,
-    account_entry: MockConfigEntry,
-    cloud: CloudServer,
-    fleet_of_twelve: list[CloudDevice],
-) -> None:
-    """At most eight commands run concurrently. The next one starts when any of them ends."""
-    cloud.requests.clear()
-    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.hang())
-    calling = hass.async_create_task(
-        call(hass, "reboot", device_id=device_ids(hass, account_entry)["kiosks"])
-    )
-
-    def sent() -> int:
-        return [item.path for item in cloud.requests].count("/supervisor/v1/reboot")
-
-    await asyncio.sleep(0.2)
-    assert sent() == 8
-    cloud.faults.clear()
-    await calling
-    assert sent() == 12
-
-
 async def test_empty_fleet(hass: HomeAssistant, account_entry: MockConfigEntry) -> None:
     """An action on a fleet without devices reports that the fleet has none."""
     await hass.config_entries.async_setup(account_entry.entry_id)
@@ -437,7 +413,7 @@ async def test_service_by_name_without_services(
     """A service can be commanded by its name if services are not included."""
     hass.config_entries.async_update_entry(
         account_entry,
-        options={"fleets": [fleet.id], "services": False, "details": True},
+        options={"fleets": [fleet.id], "services": False, "details": "all"},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)

@@ -1,4 +1,4 @@
-"""An account is registered, its registration corrected, and its fleets chosen."""
+"""Config flows of accounts: setup, reauthentication, reconfiguration, and the choice of fleets."""
 
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
@@ -28,12 +28,12 @@ def setup_entry() -> Generator[AsyncMock]:
 
 
 def typed(cloud: CloudServer, token: str, **server: Any) -> dict[str, Any]:
-    """Return what a person types for an account."""
+    """Return the user input for an account."""
     return {"token": token, "server": {"url": cloud.url, "verify_ssl": True} | server}
 
 
 async def begin(hass: HomeAssistant) -> ConfigFlowResult:
-    """Begin, and choose an account."""
+    """Start the flow, and choose an account."""
     result = await hass.config_entries.flow.async_init(
         DOMAIN, context={"source": SOURCE_USER}
     )
@@ -86,7 +86,7 @@ async def test_account(
         {"value": str(fleet.id), "label": "demo/kiosks (1)"},
     ]
     assert suggested_fleets(result) == [str(other.id), str(fleet.id)]
-    chosen = {"fleets": [str(fleet.id)], "services": True, "details": True}
+    chosen = {"fleets": [str(fleet.id)], "services": True, "details": "all"}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "demo"
@@ -103,12 +103,12 @@ async def test_account(
         "services": True,
         "voice_commands": False,
         "voice_questions": True,
-        "details": True,
+        "details": "all",
     }
 
 
 async def test_balena_cloud_is_the_default(hass: HomeAssistant) -> None:
-    """Without another address, the account is one of balenaCloud."""
+    """The default server is balenaCloud."""
     result = await begin(hass)
     assert result["data_schema"] is not None
     server = result["data_schema"].schema["server"].schema
@@ -121,11 +121,11 @@ async def test_no_fleet_is_chosen(
     """A fleet must be chosen."""
     result = await submit(hass, await begin(hass), typed(cloud, token))
     result = await submit(
-        hass, result, {"fleets": [], "services": False, "details": True}
+        hass, result, {"fleets": [], "services": False, "details": "all"}
     )
     assert result["errors"] == {"fleets": "no_fleet_chosen"}
     assert suggested_fleets(result) == []
-    chosen = {"fleets": [str(fleet.id)], "services": False, "details": True}
+    chosen = {"fleets": [str(fleet.id)], "services": False, "details": "all"}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
@@ -167,7 +167,7 @@ async def test_wrong_token(
     kind: TokenKind,
     error: dict[str, str],
 ) -> None:
-    """A token that is of no use is told at its field, and can be corrected."""
+    """An invalid token is an error of its field, and can be corrected."""
     device = cloud.make_device(fleet, "kiosk-lobby")
     actors = {TokenKind.DEVICE: device.actor, TokenKind.PROVISIONING: fleet.actor}
     wrong = cloud.add_token(kind, actor=actors.get(kind))
@@ -181,7 +181,7 @@ async def test_wrong_token(
 async def test_no_token(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet, wrong: str
 ) -> None:
-    """What is no token is refused."""
+    """A text that cannot be a token is refused."""
     result = await submit(hass, await begin(hass), typed(cloud, wrong))
     assert result["errors"] == {"token": "invalid_token"}
     result = await submit(hass, result, typed(cloud, token))
@@ -191,7 +191,7 @@ async def test_no_token(
 async def test_account_without_fleets(
     hass: HomeAssistant, cloud: CloudServer, token: str
 ) -> None:
-    """An account without fleets says so, until it has one."""
+    """An account without fleets is an error until it has one."""
     result = await submit(hass, await begin(hass), typed(cloud, token))
     assert result["errors"] == {"token": "no_fleets"}
     cloud.add_fleet("kiosks")
@@ -221,7 +221,7 @@ async def test_api_fails_and_recovers(
     fault: Fault,
     error: str,
 ) -> None:
-    """An API that fails is told above the form, and may work the next time."""
+    """An API that fails is an error, and the form can be submitted again."""
     cloud.faults.add("GET", path, fault)
     result = await submit(hass, await begin(hass), typed(cloud, token))
     assert result["errors"] == {"base": error}
@@ -242,7 +242,7 @@ async def test_address_of_a_supervisor(
 async def test_lacking_right(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
 ) -> None:
-    """A valid token that may not see fleets is told at its field."""
+    """A valid token without permission to list fleets is an error of its field."""
     cloud.faults.add("GET", "/v7/application", Fault.status(401))
     result = await submit(hass, await begin(hass), typed(cloud, token))
     assert result["errors"] == {"token": "token_lacks_right"}
@@ -258,7 +258,7 @@ async def test_timeout(
     fleet: Fleet,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An API that does not answer is told as such."""
+    """An API that does not answer in time is an error."""
     monkeypatch.setattr(client_cloud, "READ_TIMEOUT", 0.1)
     cloud.faults.add("GET", "/actor/v1/whoami", Fault.hang())
     result = await submit(hass, await begin(hass), typed(cloud, token))
@@ -272,7 +272,7 @@ async def test_timeout(
 async def test_api_without_version_7(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet
 ) -> None:
-    """An openBalena that is too old is told as such."""
+    """An openBalena that is too old is an error."""
     cloud.api_version = (26, 0)
     result = await submit(hass, await begin(hass), typed(cloud, token))
     assert result["errors"] == {"base": "api_too_old"}
@@ -297,7 +297,7 @@ async def test_api_without_version_7(
 async def test_no_address(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet, address: str
 ) -> None:
-    """What is no address is told, and can be corrected."""
+    """An invalid address is an error, and can be corrected."""
     result = await submit(hass, await begin(hass), typed(cloud, token, url=address))
     assert result["errors"] == {"base": "invalid_address"}
     result = await submit(hass, result, typed(cloud, token))
@@ -310,7 +310,7 @@ async def test_no_address(
 async def test_readable_address(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet, address: str
 ) -> None:
-    """A key is not sent through the internet where others can read it."""
+    """A key is not sent over the internet without encryption."""
     result = await submit(hass, await begin(hass), typed(cloud, token, url=address))
     assert result["errors"] == {"base": "insecure_address"}
     result = await submit(hass, result, typed(cloud, token))
@@ -329,7 +329,7 @@ async def test_archived_fleet(
 async def test_same_account_twice(
     hass: HomeAssistant, cloud: CloudServer, account_entry: MockConfigEntry
 ) -> None:
-    """An account cannot be added twice, also by another token of it."""
+    """An account cannot be added twice, even with another token."""
     another = cloud.add_token(actor=500_001)
     result = await submit(hass, await begin(hass), typed(cloud, another))
     assert result["type"] is FlowResultType.ABORT
@@ -346,24 +346,24 @@ async def test_second_account(
     """A second account can be added."""
     other = cloud.add_token(username="other")
     result = await submit(hass, await begin(hass), typed(cloud, other))
-    chosen = {"fleets": [str(fleet.id)], "services": False, "details": True}
+    chosen = {"fleets": [str(fleet.id)], "services": False, "details": "all"}
     result = await submit(hass, result, chosen)
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == "other"
 
 
-# Certificates of one's own
+# Self-signed certificates
 
 
 @pytest.fixture(scope="module")
 def authority() -> Certificate:
-    """Return a certificate that is its own authority, for this machine."""
+    """Return a self-signed certificate for this machine."""
     return certify()
 
 
 @pytest.fixture
 async def open_balena(authority: Certificate) -> AsyncGenerator[CloudServer]:
-    """Serve an openBalena with a certificate of its own."""
+    """Serve an openBalena with a self-signed certificate."""
     async with CloudServer(ssl=authority.of_server()) as server:
         server.add_fleet("kiosks")
         yield server
@@ -372,7 +372,7 @@ async def open_balena(authority: Certificate) -> AsyncGenerator[CloudServer]:
 async def test_authority_of_ones_own(
     hass: HomeAssistant, open_balena: CloudServer, authority: Certificate
 ) -> None:
-    """A certificate of one's own is verified by its authority."""
+    """A self-signed certificate is verified with its authority."""
     token = open_balena.add_token()
     result = await begin(hass)
     given = typed(open_balena, token, ca_certificate=authority.pem)
@@ -383,7 +383,7 @@ async def test_authority_of_ones_own(
 async def test_verification_is_switched_off(
     hass: HomeAssistant, open_balena: CloudServer
 ) -> None:
-    """A certificate of one's own may go without verification."""
+    """A self-signed certificate is accepted without verification."""
     token = open_balena.add_token()
     result = await submit(
         hass, await begin(hass), typed(open_balena, token, verify_ssl=False)
@@ -397,7 +397,7 @@ async def test_verification_is_switched_off(
 async def test_no_authority(
     hass: HomeAssistant, cloud: CloudServer, token: str, fleet: Fleet, wrong: str
 ) -> None:
-    """What is no certificate authority is told, and can be corrected."""
+    """An invalid certificate authority is an error, and can be corrected."""
     given = typed(cloud, token, ca_certificate=wrong)
     result = await submit(hass, await begin(hass), given)
     assert result["errors"] == {"base": "invalid_authority"}
@@ -405,13 +405,13 @@ async def test_no_authority(
     assert result["step_id"] == "fleets"
 
 
-# Corrections
+# Reauthentication and reconfiguration
 
 
 async def test_reauth(
     hass: HomeAssistant, cloud: CloudServer, account_entry: MockConfigEntry, token: str
 ) -> None:
-    """Another token of the account takes the place of one that was refused."""
+    """Another token of the account replaces one that was refused."""
     cloud.tokens[token].kind = TokenKind.EXPIRED
     result = await account_entry.start_reauth_flow(hass)
     assert result["step_id"] == "reauth_account"
@@ -427,7 +427,7 @@ async def test_reauth(
 async def test_reauth_without_the_authority(
     hass: HomeAssistant, cloud: CloudServer, open_balena: CloudServer, token: str
 ) -> None:
-    """A form without a field for the authority says where it can be entered."""
+    """If the form has no field for the authority, the error names the form that has it."""
     entry = MockConfigEntry(
         domain=DOMAIN,
         data={
@@ -446,14 +446,14 @@ async def test_reauth_without_the_authority(
 async def test_reauth_with_another_account(
     hass: HomeAssistant, cloud: CloudServer, account_entry: MockConfigEntry
 ) -> None:
-    """The token of another account is not taken."""
+    """The token of another account is refused."""
     before = dict(account_entry.data)
     result = await account_entry.start_reauth_flow(hass)
     other = cloud.add_token(username="[other](x)")
     result = await submit(hass, result, {"token": other})
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "wrong_account"
-    # The text is shown as Markdown: of a name, nothing is made there.
+    # The text is shown as Markdown, so names are escaped.
     assert result["description_placeholders"] == {
         "account": "[other]\N{WORD JOINER}(x)",
         "title": "demo",
@@ -464,7 +464,7 @@ async def test_reauth_with_another_account(
 async def test_reconfigure(
     hass: HomeAssistant, cloud: CloudServer, account_entry: MockConfigEntry, token: str
 ) -> None:
-    """Address and certificates can be changed; the token stays when none is typed."""
+    """Address and certificates can be changed. An empty token field keeps the token."""
     result = await account_entry.start_reconfigure_flow(hass)
     assert result["step_id"] == "reconfigure_account"
     result = await submit(hass, result, typed(cloud, token, url="127.0.0.1:1"))
@@ -506,7 +506,7 @@ async def test_kept_token(
     account_entry: MockConfigEntry,
     address: str,
 ) -> None:
-    """A kept token goes to no other scheme, host or port."""
+    """A kept token is not sent to another scheme, host or port."""
     result = await account_entry.start_reconfigure_flow(hass)
     server = {"url": address.format(port=cloud.port), "verify_ssl": True}
     result = await submit(hass, result, {"server": server})
@@ -567,7 +567,7 @@ async def test_renamed_server_of_an_old_entry(
 async def test_other_server(
     hass: HomeAssistant, account_entry: MockConfigEntry, fleet: Fleet
 ) -> None:
-    """Another server on the same host is another account, though its user has the same id."""
+    """Another server on the same host is another account, although its user has the same id."""
     remember(hass, account_entry, fleet)
     async with CloudServer(seed="other") as other:
         other.add_fleet("kiosks")
@@ -585,13 +585,35 @@ async def test_two_servers_on_one_host(
         gateways = other.add_fleet("gateways")
         given = typed(other, other.add_token())
         result = await submit(hass, await begin(hass), given)
-        chosen = {"fleets": [str(gateways.id)], "services": False, "details": True}
+        chosen = {"fleets": [str(gateways.id)], "services": False, "details": "all"}
         result = await submit(hass, result, chosen)
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert result["result"].unique_id == f"127.0.0.1:{other.port}_500001"
-        # The entry with its port is found again.
+        # The new entry is recognized by its port.
         result = await submit(hass, await begin(hass), given)
         assert result["reason"] == "already_configured_as"
+
+
+async def test_another_server_at_the_first_address(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    token: str,
+    account_entry: MockConfigEntry,
+    fleet: Fleet,
+) -> None:
+    """An entry keeps its first address in its unique id, so no other account can have it."""
+    remember(hass, account_entry, fleet)
+    unique_id = f"127.0.0.1:{cloud.port}_500001"
+    hass.config_entries.async_update_entry(account_entry, unique_id=unique_id)
+    async with CloudServer() as moved:
+        moved.add_fleet("kiosks")
+        assert moved.add_token() == token
+        assert await move(hass, account_entry, moved.url) == "reconfigure_successful"
+    cloud.remove_fleet(fleet)
+    cloud.add_fleet("gateways")
+
+    result = await submit(hass, await begin(hass), typed(cloud, token))
+    assert result["reason"] == "already_configured_as"
 
 
 @pytest.mark.usefixtures("resolve_to_loopback")
@@ -630,7 +652,7 @@ async def test_options(
     account_entry: MockConfigEntry,
     fleet: Fleet,
 ) -> None:
-    """Other fleets can be chosen, and whether services come along."""
+    """The user can choose other fleets, and whether to include services."""
     other = cloud.add_fleet("gateways")
     result = await hass.config_entries.options.async_init(account_entry.entry_id)
     assert result["step_id"] == "init"
@@ -639,7 +661,7 @@ async def test_options(
         "demo/kiosks (0)",
     ]
     configure = hass.config_entries.options.async_configure
-    chosen: dict[str, Any] = {"fleets": [], "services": False, "details": True}
+    chosen: dict[str, Any] = {"fleets": [], "services": False, "details": "all"}
     result = await configure(result["flow_id"], chosen)
     assert result["errors"] == {"fleets": "no_fleet_chosen"}
     chosen["fleets"] = [str(other.id), str(fleet.id)]
@@ -648,7 +670,7 @@ async def test_options(
     assert account_entry.options == {
         "fleets": [fleet.id, other.id],
         "services": False,
-        "details": True,
+        "details": "all",
         "one_shot_services": [],
         "voice_commands": False,
         "voice_questions": False,
@@ -680,7 +702,7 @@ async def test_fleet_that_is_gone_can_be_left_out(
     account_entry: MockConfigEntry,
     fleet: Fleet,
 ) -> None:
-    """A fleet that is chosen and gone is there to be unticked, by the name that it had."""
+    """A chosen fleet that is gone can be deselected. The form shows its former name."""
     dr.async_get(hass).async_get_or_create(
         config_entry_id=account_entry.entry_id,
         identifiers={(DOMAIN, f"{account_entry.unique_id}_{fleet.id}")},

@@ -1,4 +1,4 @@
-"""Actions that ask a device, and those that change what it is."""
+"""Actions that read from a device, and actions that change its settings."""
 
 from datetime import timedelta
 from typing import Any
@@ -51,7 +51,7 @@ async def call(hass: HomeAssistant, action: str, **data: Any) -> None:
 
 
 async def ask(hass: HomeAssistant, action: str, **data: Any) -> list[dict[str, Any]]:
-    """Call an action; returns what came of it on each device."""
+    """Call an action. Returns the outcome on each device."""
     response: Any = await hass.services.async_call(
         DOMAIN, action, data, blocking=True, return_response=True
     )
@@ -63,7 +63,7 @@ async def ask(hass: HomeAssistant, action: str, **data: Any) -> list[dict[str, A
 
 
 async def test_host_config(hass: HomeAssistant, device: Device, device_id: str) -> None:
-    """Hostname and proxy are told, the password is masked."""
+    """The action returns hostname and proxy. The password is masked."""
     device.proxy = {
         "type": "socks5",
         "ip": "192.0.2.9",
@@ -156,7 +156,7 @@ async def test_set_host_config(
     fields: dict[str, Any],
     network: dict[str, Any],
 ) -> None:
-    """Hostname and proxy are set as the Supervisor takes them."""
+    """Hostname and proxy are sent in the format of the Supervisor."""
     await call(hass, "set_host_config", device_id=device_id, **fields)
     assert device.commands == [("set_host_config", network)]
 
@@ -191,7 +191,7 @@ async def test_wrong_host_config(
     fields: dict[str, Any],
     field: str,
 ) -> None:
-    """What is wrong is named before anything is sent."""
+    """An invalid value is an error before anything is sent."""
     server.requests.clear()
     with pytest.raises(vol.Invalid) as caught:
         await call(hass, "set_host_config", device_id=device_id, **fields)
@@ -213,7 +213,7 @@ async def test_wrong_host_config(
 async def test_reason_for_a_hostname(
     hass: HomeAssistant, device_id: str, hostname: str, reason: str
 ) -> None:
-    """The reason tells what is wrong with a hostname."""
+    """The error explains why a hostname is invalid."""
     with pytest.raises(vol.Invalid, match=reason):
         await call(hass, "set_host_config", device_id=device_id, hostname=hostname)
 
@@ -241,7 +241,7 @@ async def test_host_config_that_does_not_fit(
     fields: dict[str, Any],
     text: str,
 ) -> None:
-    """Fields that do not fit together are named before anything is sent."""
+    """Contradictory fields are an error before anything is sent."""
     server.requests.clear()
     with pytest.raises(ServiceValidationError, match=text):
         await call(hass, "set_host_config", device_id=device_id, **fields)
@@ -256,7 +256,7 @@ async def test_new_proxy_does_not_get_the_old_credentials(
     device_registry: dr.DeviceRegistry,
     version: str,
 ) -> None:
-    """A proxy replaces the former one as a whole, though the Supervisor merges the two."""
+    """A proxy replaces the previous one as a whole, although the Supervisor merges the two."""
     device.supervisor_version = version
     device.proxy = {
         "type": "socks5",
@@ -275,7 +275,7 @@ async def test_new_proxy_does_not_get_the_old_credentials(
 async def test_exceptions_of_a_proxy_go_with_it(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """A proxy that replaces another one does not have its exceptions."""
+    """A new proxy does not keep the exceptions of the previous one."""
     exceptions = ["192.0.2.0/24", "fd00::1", "house.example"]
     await call(
         hass, "set_host_config", device_id=device_id, **PROXY, no_proxy=exceptions
@@ -293,7 +293,7 @@ async def test_hostname_is_read_again(
     device_id: str,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A hostname that was set is looked for at the next poll."""
+    """The next poll reads a hostname that was set."""
     await call(hass, "set_host_config", device_id=device_id, hostname="kiosk")
     device.hostname = "kiosk"
     await pass_time(hass, freezer, 4)
@@ -303,7 +303,7 @@ async def test_hostname_is_read_again(
 async def test_locked_host_config(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """An update lock refuses, and force overrides it, where it is read."""
+    """An update lock refuses the command, and force overrides it, on Supervisors that check locks."""
     device.lock()
     with pytest.raises(HomeAssistantError, match="holds an update lock"):
         await call(hass, "set_host_config", device_id=device_id, hostname="kiosk")
@@ -320,13 +320,13 @@ async def test_locked_host_config(
 async def test_lock_shows_until_an_attempt_succeeds(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """An attempt that a lock refused shows on the device, until another one succeeds."""
+    """Update locked is on after a lock refused a command, until another command succeeds."""
     assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "off"
     device.lock()
     with pytest.raises(HomeAssistantError, match="holds an update lock"):
         await call(hass, "restart", device_id=device_id)
     assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "on"
-    # It needs no lock, and so tells nothing of it.
+    # It does not check locks, so its success proves nothing about them.
     await call(hass, "start_service", device_id=device_id, service="main")
     assert state_of(hass, f"binary_sensor.{NAME}_update_locked") == "on"
     device.unlock()
@@ -337,7 +337,7 @@ async def test_lock_shows_until_an_attempt_succeeds(
 async def test_holder_of_a_lock(
     hass: HomeAssistant, device: Device, device_id: str, freezer: FrozenDateTimeFactory
 ) -> None:
-    """The attributes name the app and the service that hold a lock, until it is gone."""
+    """The attributes name the app and the service that hold the lock while it is known."""
 
     def holder() -> tuple[object, object]:
         state = hass.states.get(f"binary_sensor.{NAME}_update_locked")
@@ -361,7 +361,7 @@ async def test_lock_is_over_when_an_update_is_done(
     device_id: str,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An update that was applied found no lock."""
+    """Update locked turns off when an update is applied."""
     device.lock()
     with pytest.raises(HomeAssistantError, match="holds an update lock"):
         await call(hass, "reboot", device_id=device_id)
@@ -378,7 +378,7 @@ async def test_lock_is_over_when_an_update_is_done(
 async def test_lock_is_not_forgotten_by_a_reload(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device, device_id: str
 ) -> None:
-    """A reload tells nothing of a lock; who removes a device and adds it again begins anew."""
+    """A lock stays known after a reload, but not after the entry was removed and added again."""
     device.lock()
     with pytest.raises(HomeAssistantError, match="holds an update lock"):
         await call(hass, "restart", device_id=device_id)
@@ -397,7 +397,7 @@ async def test_lock_is_not_forgotten_by_a_reload(
 async def test_host_update_is_no_update_lock(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """An update of the operating system refuses, too, but no app holds a lock."""
+    """An update of the operating system also refuses commands, but no app holds a lock."""
     device.host_update_running = True
     with pytest.raises(HomeAssistantError, match="updating its operating system"):
         await call(hass, "reboot", device_id=device_id)
@@ -408,7 +408,7 @@ async def test_host_update_is_no_update_lock(
 
 
 async def test_state(hass: HomeAssistant, device: Device, device_id: str) -> None:
-    """A picture of the device has everything in its place."""
+    """get_state returns the whole state of the device."""
     (answer,) = await ask(hass, "get_state", device_id=device_id)
     state = answer["state"]
     (app,) = state.pop("apps")
@@ -452,13 +452,13 @@ async def test_state(hass: HomeAssistant, device: Device, device_id: str) -> Non
 async def test_state_of_an_old_device(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """What an old Supervisor does not tell is null, the rest is there."""
+    """Values that an old Supervisor does not report are null."""
     device.supervisor_version = "9.0.0"
     (answer,) = await ask(hass, "get_state", device_id=device_id)
     state = answer["state"]
     assert state["supervisor_version"] == "9.0.0"
     assert state["tags"] is None
-    # The containers' ids come from where they were told then.
+    # The container ids come from /v2/containerId.
     assert state["apps"][0]["services"][0]["container_id"] is not None
 
 
@@ -469,7 +469,7 @@ async def test_state_of_an_ancient_device(
     device_registry: dr.DeviceRegistry,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The only app of an ancient device is told from where it is told."""
+    """The only app of an ancient device comes from the endpoint that reports it."""
     monkeypatch.setenv("RESIN_SUPERVISOR_API_KEY", device.api_key)
     monkeypatch.setenv("RESIN_APP_ID", str(APP_ID))
     device.supervisor_version = "6.6.0"
@@ -485,7 +485,7 @@ async def test_state_of_an_ancient_device(
 async def test_state_without_apps(
     hass: HomeAssistant, server: SupervisorServer, device_id: str
 ) -> None:
-    """What could crash a Supervisor is not asked when the question before failed."""
+    """An endpoint that could crash the Supervisor is not read after another one failed."""
     server.faults.add("GET", "/v2/applications/state", Fault.status(503))
     server.requests.clear()
     (answer,) = await ask(hass, "get_state", device_id=device_id)
@@ -496,7 +496,7 @@ async def test_state_without_apps(
 async def test_state_through_an_account(
     hass: HomeAssistant, cloud_device: CloudDevice, account_device_id: str
 ) -> None:
-    """Through an account, the picture is the same."""
+    """Through an account, get_state returns the same state."""
     (answer,) = await ask(hass, "get_state", device_id=account_device_id)
     assert answer["state"]["uuid"] == cloud_device.device.uuid
     assert [item["name"] for item in answer["state"]["apps"][0]["services"]] == [
@@ -509,7 +509,7 @@ async def test_state_through_an_account(
 async def test_no_device_answers(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """A question that no device answers is an error."""
+    """A read that fails on all devices is an error."""
     await device.power_off()
     with pytest.raises(HomeAssistantError, match="could not reach holy-wildflower"):
         await ask(hass, "get_state", device_id=device_id)
@@ -518,7 +518,7 @@ async def test_no_device_answers(
 async def test_some_devices_answer(
     hass: HomeAssistant, device: Device, device_id: str, account_device_id: str
 ) -> None:
-    """A question that some devices answer has those answers, and tells of the others."""
+    """A read that fails on some devices returns the data of the others, and the errors."""
     await device.power_off()
     ids = [device_id, account_device_id]
     outcomes = await ask(hass, "get_tags", device_id=ids)
@@ -531,7 +531,7 @@ async def test_some_devices_answer(
 
 
 async def test_tags(hass: HomeAssistant, device: Device, device_id: str) -> None:
-    """Tags are set beside those that are there, and told."""
+    """set_tags keeps the other tags, and get_tags returns all of them."""
     await call(hass, "set_tags", device_id=device_id, tags={"colour": "red"})
     (answer,) = await ask(hass, "get_tags", device_id=device_id)
     assert answer["tags"] == {"DeviceLocation": "warehouse #3", "colour": "red"}
@@ -540,7 +540,7 @@ async def test_tags(hass: HomeAssistant, device: Device, device_id: str) -> None
 async def test_tags_of_an_old_device(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """An old Supervisor cannot set tags, and says since when they can."""
+    """On an old Supervisor, the error names the version that can set tags."""
     device.supervisor_version = "17.7.0"
     await ask(hass, "get_state", device_id=device_id)
     with pytest.raises(ServiceValidationError, match="needs Supervisor 17.8"):
@@ -550,7 +550,7 @@ async def test_tags_of_an_old_device(
 async def test_tags_through_an_account(
     hass: HomeAssistant, cloud_device: CloudDevice, account_device_id: str
 ) -> None:
-    """Through an account, tags are set whatever the Supervisor, and only what is new is sent."""
+    """Through an account, tags can be set with any Supervisor, and only changes are sent."""
     cloud_device.device.supervisor_version = "10.0.0"
     tags = {"colour": "red", "who's/where": "ä & b", "DeviceLocation": "hall"}
     await call(hass, "set_tags", device_id=account_device_id, tags=tags)
@@ -569,7 +569,7 @@ async def test_tags_of_an_offline_device(
     cloud_device: CloudDevice,
     account_device_id: str,
 ) -> None:
-    """Tags of a device of an account are where the device is not needed."""
+    """The tags of an offline device of an account can be read and set."""
     await cloud_device.device.power_off()
     await pass_time(hass, freezer, 61)
     await call(hass, "set_tags", device_id=account_device_id, tags={"colour": "red"})
@@ -580,7 +580,7 @@ async def test_tags_of_an_offline_device(
 async def test_observer_sets_no_tags(
     hass: HomeAssistant, cloud: CloudServer, token: str, account_device_id: str
 ) -> None:
-    """Who may only look sets no tags."""
+    """A token that can only read cannot set tags."""
     cloud.tokens[token].kind = TokenKind.OBSERVER
     with pytest.raises(HomeAssistantError, match="no permission to change kiosk-lobby"):
         await call(
@@ -598,7 +598,7 @@ async def test_observer_sets_no_tags(
 async def test_tags_that_something_else_answers(
     hass: HomeAssistant, cloud: CloudServer, account_device_id: str, fault: Fault
 ) -> None:
-    """Whether a tag was set, only the balena API itself can tell."""
+    """If the response about a tag is lost, the outcome is unknown."""
     cloud.faults.add("POST", "/v7/device_tag", fault)
     with pytest.raises(
         HomeAssistantError, match="command to kiosk-lobby, but received no answer"
@@ -623,7 +623,7 @@ async def test_tags_that_something_else_answers(
 async def test_wrong_tags(
     hass: HomeAssistant, server: SupervisorServer, device_id: str, tags: Any
 ) -> None:
-    """What are no tags is refused before anything is sent."""
+    """Invalid tags are refused before anything is sent."""
     server.requests.clear()
     with pytest.raises(vol.Invalid, match="tags"):
         await call(hass, "set_tags", device_id=device_id, tags=tags)
@@ -636,7 +636,7 @@ async def test_wrong_tags(
 async def test_target_state_is_masked(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """What should run is told without its secrets."""
+    """get_target_state masks secrets."""
     (answer,) = await ask(hass, "get_target_state", device_id=device_id)
     assert device.app_key() not in str(answer)
     environment = answer["target_state"]["local"]["apps"][str(APP_ID)]["services"][0][
@@ -649,7 +649,7 @@ async def test_target_state_is_masked(
 async def test_environments_of_any_shape_are_masked(
     hass: HomeAssistant, server: SupervisorServer, device_id: str
 ) -> None:
-    """Secrets are masked wherever an environment may stand."""
+    """Secrets are masked in every place of an environment."""
     service = {
         "environment": ["PASSWORD=hunter2", "hunter2"],
         "env": "A=hunter2",
@@ -666,7 +666,7 @@ async def test_environments_of_any_shape_are_masked(
 async def test_target_state_that_cannot_be_passed_on(
     hass: HomeAssistant, server: SupervisorServer, device_id: str, show_secrets: bool
 ) -> None:
-    """A state that is nested too deeply for Home Assistant is an answer that is none."""
+    """A target state that is nested too deeply is an invalid response."""
     state = f'{{"state":{{"local":{"[" * 900}{"]" * 900}}}}}'
     server.faults.add(
         "GET",
@@ -684,7 +684,7 @@ async def test_target_state_that_cannot_be_passed_on(
 async def test_target_state_with_secrets(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """Who asks for secrets gets them."""
+    """With show_secrets, secrets are returned."""
     (answer,) = await ask(
         hass, "get_target_state", device_id=device_id, show_secrets=True
     )
@@ -694,7 +694,7 @@ async def test_target_state_with_secrets(
 async def test_set_target_state(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """In local mode, what should run can be replaced."""
+    """In local mode, the target state can be replaced."""
     device.local_mode = True
     service = {
         "environment": {},
@@ -740,7 +740,7 @@ async def test_state_that_is_none(
     device_id: str,
     state: dict[str, Any],
 ) -> None:
-    """What is no target state is not sent, confirmed or not."""
+    """An invalid target state is not sent, even with a confirmation."""
     device.local_mode = True
     server.requests.clear()
     with pytest.raises(
@@ -764,7 +764,7 @@ async def test_state_that_is_none(
 async def test_target_state_without_json(
     hass: HomeAssistant, server: SupervisorServer, device_id: str, value: object
 ) -> None:
-    """A state that has no form in JSON is refused before anything is sent."""
+    """A state that JSON cannot represent is refused before anything is sent."""
     server.requests.clear()
     state = {"local": {"apps": {"1": {**EMPTY_APP, "name": value}}}}
     with pytest.raises(vol.Invalid, match="at most 64 bits"):
@@ -812,7 +812,7 @@ async def test_removing_all_apps_must_be_confirmed(
     device_id: str,
     state: dict[str, Any],
 ) -> None:
-    """A state that removes all apps is sent only when that is confirmed."""
+    """A state that removes all apps is sent only with a confirmation."""
     device.local_mode = True
     server.requests.clear()
     with pytest.raises(ServiceValidationError, match="remove all apps"):
@@ -828,13 +828,13 @@ async def test_removing_all_apps_must_be_confirmed(
     assert "/v2/local/target-state" in [request.path for request in server.requests]
 
 
-# The rest
+# Other actions
 
 
 async def test_cancelled_update(
     hass: HomeAssistant, device: Device, device_id: str
 ) -> None:
-    """An update that is under way can be begun again from the start."""
+    """An update in progress can be cancelled and started again."""
     await call(hass, "update", device_id=device_id, cancel=True)
     assert device.commands == [("update", {"force": False, "cancel": True})]
 

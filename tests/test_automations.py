@@ -1,4 +1,4 @@
-"""Triggers and conditions: what happens to devices starts automations, and decides in them."""
+"""Triggers and conditions for automations."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -28,7 +28,7 @@ from homeassistant.helpers import (
 from homeassistant.setup import async_setup_component
 from simulator import RECORDED_NEXT_RELEASE, CloudDevice, Device
 
-from . import fail_at_lock, pass_time, state_of
+from . import fail_at_lock, pass_time, read_everything, state_of
 from .translations import FOLDER, TRANSLATIONS
 
 ICONS: Final[dict[str, Any]] = json.loads((FOLDER / "icons.json").read_text("utf-8"))
@@ -47,22 +47,22 @@ async def vpn_restored(device: Device) -> None:
 
 
 async def went_offline(device: Device) -> None:
-    """Take the power."""
+    """Turn the power off."""
     await device.power_off()
 
 
 async def came_back(device: Device) -> None:
-    """Give the power back."""
+    """Turn the power on."""
     await device.power_on()
 
 
 async def service_stopped(device: Device) -> None:
-    """Let a service end."""
+    """Let a service exit."""
     device.container_exit("main")
 
 
 async def update_available(device: Device) -> None:
-    """Begin an update."""
+    """Start an update."""
     device.begin_update(RECORDED_NEXT_RELEASE)
 
 
@@ -74,14 +74,14 @@ async def update_finished(device: Device) -> None:
 
 
 async def update_failed(device: Device) -> None:
-    """Have an update wait at a lock."""
+    """Let an update wait at a lock."""
     fail_at_lock(device)
 
 
 async def automate(
     hass: HomeAssistant, *, then: str = "it_happened", **automation: Any
 ) -> list[Event]:
-    """Set an automation up, and return the events that it fires as they come."""
+    """Set up an automation, and return the list of the events that it fires."""
     automation = {"alias": "test", "actions": [{"event": then}], **automation}
     assert await async_setup_component(hass, "automation", {"automation": automation})
     await hass.async_block_till_done(wait_background_tasks=True)
@@ -117,12 +117,12 @@ async def test_trigger(
     happening: Happening,
     target: str,
 ) -> None:
-    """What happens to a device or its services triggers, once, and nothing else does."""
+    """Each trigger triggers once for its event, and for no other event."""
     label = label_registry.async_create("Kiosks").label_id
     devices = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
     for item in devices:
         device_registry.async_update_device(item.id, labels={label})
-        # Before 2026.10, they do not inherit it.
+        # Before 2026.10, child devices do not inherit the labels.
         for service in dr.async_entries_for_parent_device(device_registry, item.id):
             device_registry.async_update_child_device(service.id, labels={label})
     targets = {"device_id": [item.id for item in devices], "label_id": label}
@@ -135,11 +135,10 @@ async def test_trigger(
     )
     for earlier in before:
         await earlier(device)
-        await pass_time(hass, freezer)
+        await read_everything(hass, freezer)
     assert not fired
     await happening(device)
-    await pass_time(hass, freezer)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     assert len(fired) == 1
 
 
@@ -156,7 +155,7 @@ async def test_names(
     happening: Happening,
     names: list[str | None],
 ) -> None:
-    """A trigger names the device, and the service without its device, as the person did."""
+    """The variables of a trigger are the names that the user gave to the device and the service."""
     (item,) = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
     device_registry.async_update_device(item.id, name_by_user="Kiosk")
     template = "{{ [trigger.device_name, trigger.service_name] }}"
@@ -169,8 +168,7 @@ async def test_names(
         actions=[{"event": "it_happened", "event_data": {"names": template}}],
     )
     await happening(device)
-    await pass_time(hass, freezer)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     assert [event.data["names"] for event in fired] == [names]
 
 
@@ -203,7 +201,7 @@ async def skip(hass: HomeAssistant, device: Device) -> None:
 
 
 async def unpin(hass: HomeAssistant, device: Device) -> None:
-    """Have the device run what it runs, and nothing else."""
+    """Make the running release the target release."""
     device.settle()
 
 
@@ -215,7 +213,7 @@ async def test_update_that_is_not_wanted(
     freezer: FrozenDateTimeFactory,
     change: Callable[[HomeAssistant, Device], Awaitable[None]],
 ) -> None:
-    """An update is not finished when it is wanted no more, as no other release runs."""
+    """An update that is withdrawn is not finished, because no other release runs."""
     fired = await automate(
         hass, triggers={"trigger": f"{DOMAIN}.update_finished", "target": UPDATE}
     )
@@ -234,7 +232,7 @@ async def test_update_that_was_skipped(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A device takes no notice of who skips a release, and its update finishes."""
+    """A device installs a release that the user skipped, and the trigger triggers."""
     fired = await automate(
         hass, triggers={"trigger": f"{DOMAIN}.update_finished", "target": UPDATE}
     )
@@ -258,7 +256,7 @@ async def test_update_while_away(
     applied: list[Happening],
     times: int,
 ) -> None:
-    """An update finishes also when the device is back only after it."""
+    """An update_finished trigger also triggers if the device was unavailable during the update."""
     fired = await automate(
         hass, triggers={"trigger": f"{DOMAIN}.update_finished", "target": UPDATE}
     )
@@ -288,7 +286,7 @@ async def test_refused_by_lock(
     options: dict[str, str],
     times: list[int],
 ) -> None:
-    """Each refusal by a lock triggers; for what must last, locks are in the way until something succeeds."""
+    """Each refusal by a lock triggers. With `for`, the locked period lasts until a command succeeds."""
 
     async def press_restart() -> None:
         restart = {"entity_id": "button.holy_wildflower_restart_services"}
@@ -323,7 +321,7 @@ async def stop(hass: HomeAssistant, device: Device) -> None:
 
 
 async def restart(hass: HomeAssistant, device: Device) -> None:
-    """Restart a service, which does not come up."""
+    """Restart a service that does not start again."""
     device.start_failing = True
     with pytest.raises(HomeAssistantError):
         await press(hass, "main_restart")
@@ -348,7 +346,7 @@ async def test_service_that_we_stopped(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A service that a person or an automation stopped did not stop by itself, ever."""
+    """A service that a user or an automation stopped never counts as stopped unexpectedly."""
     fired = await automate(hass, triggers=STOPPED)
     await stop(hass, device)
     for _ in range(50):
@@ -368,7 +366,7 @@ async def test_service_that_is_not_up_again(
     comes_up: list[Happening],
     times: int,
 ) -> None:
-    """A service that a command or an update stopped counts when that is over, and the service is not up."""
+    """A service counts as stopped if it still does not run after the command or update has ended."""
     fired = await automate(hass, triggers=STOPPED)
     await command(hass, device)
     await pass_time(hass, freezer)
@@ -388,7 +386,7 @@ async def test_service_that_is_not_up_after_a_reboot(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A device that we rebooted has some time to start its services."""
+    """After a reboot by Home Assistant, services have some time to start."""
     fired = await automate(hass, triggers=STOPPED)
     await press(hass, "reboot")
     for _ in range(3):
@@ -409,7 +407,7 @@ async def test_service_that_stops_again(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A service that runs again may stop again."""
+    """A service that runs again can trigger again."""
     fired = await automate(hass, triggers=STOPPED)
     for status in ("exited", "Running", "exited"):
         device.container_status("main", status)
@@ -423,7 +421,7 @@ async def test_service_that_stops_as_an_update_begins(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A service that an update stops in the midst of a poll did not stop by itself."""
+    """A service that an update stops during a poll does not count as stopped unexpectedly."""
     fired = await automate(hass, triggers=STOPPED)
     device.begin_update(RECORDED_NEXT_RELEASE)
     await service_stopped(device)
@@ -438,7 +436,7 @@ async def test_service_that_stops_as_an_update_begins(
 
 
 async def check_for_updates(hass: HomeAssistant, device: Device) -> None:
-    """Have the device look for updates."""
+    """Let the device look for updates."""
     await press(hass, "check_for_updates")
 
 
@@ -448,7 +446,7 @@ async def restart_redis(hass: HomeAssistant, device: Device) -> None:
 
 
 async def download(hass: HomeAssistant, device: Device) -> None:
-    """Be in the midst of a download."""
+    """Start a download."""
     device.begin_update(RECORDED_NEXT_RELEASE)
 
 
@@ -460,7 +458,7 @@ async def test_service_that_stopped_meanwhile(
     freezer: FrozenDateTimeFactory,
     command: Command,
 ) -> None:
-    """What a device was told that does not concern a service does not make its crash expected."""
+    """A command that does not concern a service does not explain its crash."""
     fired = await automate(hass, triggers=STOPPED)
     await command(hass, device)
     await pass_time(hass, freezer)
@@ -476,7 +474,7 @@ async def test_service_that_stopped_while_an_update_is_stuck(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """An update that is being applied excuses that a service is stopped for ten minutes."""
+    """An update that is being applied explains a stopped service for ten minutes."""
     fired = await automate(hass, triggers=STOPPED)
     await begin_to_apply(hass, device)
     await pass_time(hass, freezer)
@@ -496,7 +494,7 @@ async def test_service_whose_image_is_awaited(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A service that makes way for its next image before that is there did not stop by itself."""
+    """A service that is removed before its next image is downloaded does not count as stopped."""
     fired = await automate(hass, triggers=STOPPED)
     app_id = next(iter(device.apps))
     device.begin_update(RECORDED_NEXT_RELEASE)
@@ -514,7 +512,7 @@ async def test_service_that_stopped_while_away(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """What a service does while its device is away is not told of."""
+    """A service that stops while its device is offline does not trigger."""
     fired = await automate(hass, triggers=STOPPED)
     await device.power_off()
     await pass_time(hass, freezer)
@@ -540,7 +538,7 @@ async def test_crash_before_a_reload(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A service that stopped by itself did so also when the entry is reloaded since."""
+    """An unexpected stop stays known after a reload."""
     await service_stopped(device)
     await pass_time(hass, freezer)
     await hass.config_entries.async_reload(loaded.entry_id)
@@ -556,7 +554,7 @@ async def test_service_of_an_account(
     cloud_device: CloudDevice,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """A service of an account's device that is not up again after a restart counts, too."""
+    """A service of an account's device that does not run after a restart also counts as stopped."""
     signage = "switch.kiosk_lobby_signage_running"
     trigger = STOPPED | {"target": {"entity_id": signage}}
     fired = await automate(hass, triggers=trigger)
@@ -577,7 +575,7 @@ async def test_trigger_after_a_while(
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """What must last for a while triggers when it has, and not when it is over before."""
+    """With `for`, a trigger triggers only if the state lasts for that time."""
     fired = await automate(
         hass,
         triggers={
@@ -587,13 +585,13 @@ async def test_trigger_after_a_while(
         },
     )
     await vpn_lost(device)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     await vpn_restored(device)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     await pass_time(hass, freezer, 61)
     assert not fired
     await vpn_lost(device)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     assert not fired
     await pass_time(hass, freezer, 61)
     assert len(fired) == 1
@@ -616,7 +614,7 @@ def with_target(automation: dict[str, Any], entity_id: str) -> dict[str, Any]:
 async def save(
     client: Any, hass: HomeAssistant, automation: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what the editor shows when a person saves an automation."""
+    """Return the error that the editor shows when a user saves an automation."""
     await client.send_json_auto_id({"type": "validate_config", **automation})
     answer: dict[str, Any] = (await client.receive_json())["result"]
     return answer
@@ -703,13 +701,13 @@ async def test_start_before_entities(
     entity_registry: er.EntityRegistry,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """At a start, an automation works although its entities load later, with another key."""
+    """An automation works after a start, although its entities load later, with another key."""
     await hass.config_entries.async_unload(loaded.entry_id)
     entity_registry.async_update_entity(VPN, translation_key="earlier")
     fired = await automate(hass, **with_target(LOST, VPN))
     await hass.config_entries.async_setup(loaded.entry_id)
     await vpn_lost(device)
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     assert len(fired) == 1
 
 
@@ -738,7 +736,7 @@ async def test_condition(
     earlier: list[Happening],
     passes: bool,
 ) -> None:
-    """A condition tells how devices and all their services are."""
+    """A condition tests the states of devices and of all their services."""
     devices = dr.async_entries_for_config_entry(device_registry, loaded.entry_id)
     fired = await automate(
         hass,
@@ -751,7 +749,7 @@ async def test_condition(
     )
     for happening in earlier:
         await happening(device)
-        await pass_time(hass, freezer)
+        await read_everything(hass, freezer)
     hass.bus.async_fire("begin")
     await hass.async_block_till_done(wait_background_tasks=True)
     assert bool(fired) is passes
@@ -767,7 +765,7 @@ async def test_editor(
     kind: str,
     table: dict[str, Any],
 ) -> None:
-    """The automation editor is offered each, for our entities, with its fields."""
+    """The automation editor offers each trigger and condition, with its fields, for our entities."""
     assert await async_setup_component(hass, "automation", {})
     client = await hass_ws_client()
     await client.send_json_auto_id({"type": f"{kind}_platforms/subscribe"})
@@ -795,7 +793,7 @@ async def test_editor_offers_for_a_device(
     table: dict[str, Any],
     target: str,
 ) -> None:
-    """The automation editor offers each for a device of ours, and for its area."""
+    """The automation editor offers each trigger and condition for a balena device and for its area."""
     area = area_registry.async_create("Shop")
     device_registry.async_update_device(device_id, area_id=area.id)
     client = await hass_ws_client()
@@ -811,7 +809,7 @@ async def test_editor_offers_for_a_device(
     ("kind", "table"), [("triggers", TRIGGERS), ("conditions", CONDITIONS)]
 )
 def test_texts(kind: str, table: dict[str, Any]) -> None:
-    """Each has its texts, its icon, and its fields, which have texts, too."""
+    """Each trigger and condition has texts, an icon, and fields with texts."""
     offered = yaml.safe_load((FOLDER / f"{kind}.yaml").read_text("utf-8"))
     offered.pop(".fields")
     assert set(offered) == set(TRANSLATIONS[kind]) == set(ICONS[kind]) == set(table)

@@ -1,4 +1,4 @@
-"""A device is registered, and its registration corrected."""
+"""Config flows of local devices: setup, reauthentication and reconfiguration."""
 
 from collections.abc import Generator
 from typing import Any
@@ -44,14 +44,14 @@ def _environment(
 
 
 async def begin(hass: HomeAssistant) -> ConfigFlowResult:
-    """Begin as a person does, with the ways to choose from."""
+    """Start the flow as a user. Returns the menu of connections."""
     return await hass.config_entries.flow.async_init(
         DOMAIN, context={"source": SOURCE_USER}
     )
 
 
 async def choose(hass: HomeAssistant, way: str) -> ConfigFlowResult:
-    """Begin, and choose a way."""
+    """Start the flow, and choose a connection."""
     return await submit(hass, await begin(hass), next_step_id=way)
 
 
@@ -63,7 +63,7 @@ async def submit(
 
 
 def direct(server: SupervisorServer, device: Device, **changes: Any) -> dict[str, Any]:
-    """Return what a person types for a device in reach."""
+    """Return the user input for a local device."""
     typed = {"host": server.url, "api_key": device.api_key, "verify_ssl": True}
     return typed | changes
 
@@ -71,7 +71,7 @@ def direct(server: SupervisorServer, device: Device, **changes: Any) -> dict[str
 async def test_direct(
     hass: HomeAssistant, device: Device, server: SupervisorServer
 ) -> None:
-    """A device in reach needs an address and a key."""
+    """A local device needs an address and a key."""
     result = await begin(hass)
     assert result["type"] is FlowResultType.MENU
     assert result["menu_options"] == ["direct", "account"]
@@ -117,7 +117,7 @@ async def test_spellings_of_an_address(
 async def test_no_address(
     hass: HomeAssistant, device: Device, server: SupervisorServer, address: str
 ) -> None:
-    """What is no address is told at its field, and can be corrected."""
+    """An invalid address is an error of its field, and can be corrected."""
     result = await submit(
         hass, await choose(hass, "direct"), **direct(server, device, host=address)
     )
@@ -129,7 +129,7 @@ async def test_no_address(
 async def test_local_mode(
     hass: HomeAssistant, device: Device, server: SupervisorServer
 ) -> None:
-    """In local mode no key is needed."""
+    """A device in local mode needs no key."""
     device.local_mode = True
     result = await submit(
         hass, await choose(hass, "direct"), host=server.url, verify_ssl=True
@@ -155,7 +155,7 @@ async def test_wrong_input(
     changes: dict[str, str],
     error: dict[str, str],
 ) -> None:
-    """What is wrong is told at its field, and can be corrected."""
+    """An error appears at its field, and can be corrected."""
     result = await submit(
         hass, await choose(hass, "direct"), **direct(server, device, **changes)
     )
@@ -186,7 +186,7 @@ async def test_wrong_answer(
     fault: Fault,
     error: str,
 ) -> None:
-    """What answers wrongly is told at the address, and can be tried again."""
+    """An invalid response is an error of the address, and the user can try again."""
     server.faults.add("GET", "/v1/device", fault)
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["errors"] == {"host": error}
@@ -202,7 +202,7 @@ async def test_wrong_answer(
 async def test_wrong_scheme(
     hass: HomeAssistant, device: Device, is_encrypted: bool, scheme: str, error: str
 ) -> None:
-    """The error about a wrong scheme tells to use the other one."""
+    """The error about a wrong scheme names the other one."""
     tls = certify().of_server() if is_encrypted else None
     async with SupervisorServer(device, ssl=tls) as server:
         url = str(URL(server.url).with_scheme(scheme))
@@ -221,7 +221,7 @@ async def test_wrong_scheme(
 async def test_server_that_expects_https(
     hass: HomeAssistant, device: Device, server: SupervisorServer, body: str
 ) -> None:
-    """The answer of nginx or of Go to an unencrypted request tells to use https."""
+    """The response of nginx or Go to an unencrypted request results in an error that names https."""
     server.faults.add("GET", "/v1/device", Fault.status(400, body, "text/html"))
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["errors"] == {"host": "tls_expected"}
@@ -230,7 +230,7 @@ async def test_server_that_expects_https(
 async def test_timeout(
     hass: HomeAssistant, device: Device, server: SupervisorServer
 ) -> None:
-    """A device that does not answer in time is told as such."""
+    """A device that does not answer in time is an error."""
     server.faults.add("GET", "/v1/device", Fault.hang())
     with patch.object(Endpoint.DEVICE, "timeout", 0.1):
         result = await submit(
@@ -242,7 +242,7 @@ async def test_timeout(
 async def test_port_is_closed_to_the_network(
     hass: HomeAssistant, device: Device, server: SupervisorServer
 ) -> None:
-    """A refused connection that is not to this machine tells of local mode."""
+    """The error of a refused connection to another machine explains local mode."""
     result = await submit(
         hass,
         await choose(hass, "direct"),
@@ -256,7 +256,7 @@ async def test_port_is_closed_to_the_network(
 async def test_names_of_old_devices(
     hass: HomeAssistant, device: Device, server: SupervisorServer
 ) -> None:
-    """A device that does not tell its name is called by its hostname."""
+    """The entry of a device that does not report its name gets its hostname as title."""
     device.supervisor_version = "8.0.0"
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["title"] == "a1b2c3d"
@@ -265,7 +265,7 @@ async def test_names_of_old_devices(
 async def test_device_without_a_name(
     hass: HomeAssistant, device: Device, server: SupervisorServer
 ) -> None:
-    """A device whose name is empty is called by its hostname, too."""
+    """The entry of a device with an empty name also gets its hostname as title."""
     device.name = ""
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
     assert result["title"] == "a1b2c3d"
@@ -315,7 +315,7 @@ async def test_other_device_at_the_same_address(
     device: Device,
     server: SupervisorServer,
 ) -> None:
-    """A device that took the address of another one can be added beside it."""
+    """A device that has the address of another entry's device can be added."""
     device.mac_addresses = ("dc:a6:32:00:00:99",)
     device.api_key = "1" * 32
     result = await submit(hass, await choose(hass, "direct"), **direct(server, device))
@@ -340,7 +340,7 @@ async def test_same_device_twice(
 
 @pytest.mark.usefixtures("_environment")
 async def test_environment(hass: HomeAssistant, device: Device) -> None:
-    """The device that Home Assistant runs on takes one click."""
+    """The device that Home Assistant runs on needs no input."""
     result = await begin(hass)
     assert result["type"] is FlowResultType.MENU
     assert result["menu_options"] == ["environment", "direct", "account"]
@@ -367,7 +367,19 @@ async def test_environment_without_the_label(
 
 @pytest.mark.usefixtures("_environment")
 async def test_environment_twice(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """The device that Home Assistant runs on is not added again beside its address."""
+    """The device that Home Assistant runs on is not added again if it has an entry with its address."""
+    result = await choose(hass, "environment")
+    assert result["type"] is FlowResultType.ABORT
+    assert result["reason"] == "already_configured_as"
+
+
+@pytest.mark.usefixtures("_environment")
+async def test_environment_twice_with_another_board(
+    hass: HomeAssistant, device: Device
+) -> None:
+    """The uuid identifies the device that Home Assistant runs on, even with another board."""
+    await choose(hass, "environment")
+    device.mac_addresses = ("dc:a6:32:00:00:99",)
     result = await choose(hass, "environment")
     assert result["type"] is FlowResultType.ABORT
     assert result["reason"] == "already_configured_as"
@@ -377,7 +389,7 @@ async def test_environment_twice(hass: HomeAssistant, entry: MockConfigEntry) ->
 async def test_environment_fails_and_recovers(
     hass: HomeAssistant, server: SupervisorServer
 ) -> None:
-    """What is wrong stands above the form, which can be tried again."""
+    """An error appears above the form, which can be submitted again."""
     server.faults.add("GET", "/v1/device", Fault.status(401, "Unauthorized"), times=2)
     result = await choose(hass, "environment")
     assert result["type"] is FlowResultType.FORM
@@ -394,7 +406,7 @@ def test_local_device_has_options(entry: MockConfigEntry) -> None:
 async def test_reauth(
     hass: HomeAssistant, entry: MockConfigEntry, device: Device
 ) -> None:
-    """A new key takes the place of one that was refused."""
+    """A new key replaces one that was refused."""
     device.api_key = "1" * 32
     result = await entry.start_reauth_flow(hass)
     assert result["step_id"] == "reauth_confirm"
@@ -409,7 +421,7 @@ async def test_reauth(
 async def test_reauth_while_away(
     hass: HomeAssistant, entry: MockConfigEntry, device: Device
 ) -> None:
-    """What does not concern the key stands above the form."""
+    """An error that is not about the key appears above the form."""
     result = await entry.start_reauth_flow(hass)
     await device.power_off()
     result = await submit(hass, result, api_key="0" * 32)
@@ -516,14 +528,14 @@ async def test_replaced_board(
     device: Device,
     server: SupervisorServer,
 ) -> None:
-    """A person confirms that a device is the same although key and MAC addresses are new."""
+    """The user confirms that a device is the same although its key and MAC addresses are new."""
     device.mac_addresses = ("dc:a6:32:00:00:99",)
     device.api_key = "1" * 32
     device.name = "<b>other</b>"
     result = await entry.start_reconfigure_flow(hass)
     result = await submit(hass, result, **direct(server, device))
     assert result["step_id"] == "replaced_board"
-    # The text is shown as Markdown, which must not contain HTML of a name.
+    # The text is shown as Markdown, so names are escaped.
     assert result["description_placeholders"] == {
         "device": "<\N{WORD JOINER}b>other<\N{WORD JOINER}/b>",
         "title": "holy-wildflower",
@@ -550,7 +562,7 @@ async def test_reconfigure_to_device_of_another_entry(
 async def test_reauth_of_another_device(
     hass: HomeAssistant, entry: MockConfigEntry, device: Device
 ) -> None:
-    """The key of another device does not take the place of a refused key."""
+    """The key of another device does not replace a refused key."""
     device.mac_addresses = ("dc:a6:32:00:00:99",)
     device.api_key = "1" * 32
     result = await entry.start_reauth_flow(hass)
@@ -581,7 +593,7 @@ async def test_two_devices_with_the_same_modem(
 async def test_card_of_another_device(
     hass: HomeAssistant, entry: MockConfigEntry, device: Device
 ) -> None:
-    """A device that got a card of a registered one can be added."""
+    """A device that has a network card of a registered device can be added."""
     data = {**entry.data, "mac_addresses": ["dc:a6:32:00:00:02"]}
     hass.config_entries.async_update_entry(entry, data=data)
     other = Device(mac_addresses=device.mac_addresses, api_key="1" * 32)
@@ -613,7 +625,7 @@ async def test_replaced_board_of_this_device(
 async def test_environment_is_read_again(
     hass: HomeAssistant, server: SupervisorServer, kind: str
 ) -> None:
-    """There is nothing to type for the device that Home Assistant runs on."""
+    """The form of the device that Home Assistant runs on has no fields."""
     entry = MockConfigEntry(
         domain=DOMAIN,
         data={"connection": "environment", "mac_addresses": MAC_ADDRESSES},
@@ -629,7 +641,7 @@ async def test_environment_is_read_again(
 
 
 async def test_environment_is_gone(hass: HomeAssistant) -> None:
-    """Without the environment, the device that Home Assistant runs on is not known."""
+    """Without the environment variables, the flow shows an error."""
     entry = MockConfigEntry(
         domain=DOMAIN, data={"connection": "environment", "mac_addresses": []}
     )

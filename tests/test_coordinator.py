@@ -30,12 +30,40 @@ async def test_unchanged_poll_is_cheap(
     loaded: MockConfigEntry,
     server: SupervisorServer,
 ) -> None:
-    """A poll without changes sends five requests and writes no state."""
+    """Polls without changes send three requests each, and write no state.
+
+    Each of three endpoints is read with every third poll.
+    """
     written: list[Event] = []
     hass.bus.async_listen(EVENT_STATE_CHANGED, written.append)
     hass.bus.async_listen(
         EVENT_STATE_REPORTED, written.append, callback(lambda _: True)
     )
+    polls = []
+    for _ in range(3):
+        server.requests.clear()
+        await pass_time(hass, freezer)
+        polls.append({request.path for request in server.requests})
+    always = {"/v1/device", "/v2/applications/state"}
+    in_turn = [poll - always for poll in polls]
+    assert sorted(in_turn, key=min) == [
+        {"/v1/healthy"},
+        {"/v2/device/vpn"},
+        {"/v2/state/status"},
+    ]
+    assert all(always <= poll for poll in polls)
+    assert not written
+
+
+async def test_poll_after_a_change_is_complete(
+    freezer: FrozenDateTimeFactory,
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    device: Device,
+) -> None:
+    """A poll that finds a change reads everything."""
+    device.ip_addresses = ["192.0.2.7"]
     server.requests.clear()
     await pass_time(hass, freezer)
     assert sorted(request.path for request in server.requests) == [
@@ -45,7 +73,19 @@ async def test_unchanged_poll_is_cheap(
         "/v2/device/vpn",
         "/v2/state/status",
     ]
-    assert not written
+
+
+async def test_poll_after_a_pause_is_complete(
+    freezer: FrozenDateTimeFactory,
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+) -> None:
+    """A poll after more than a minute reads everything, for users with their own schedule."""
+    await pass_time(hass, freezer)
+    server.requests.clear()
+    await pass_time(hass, freezer, 61)
+    assert len(server.requests) == 5
 
 
 async def test_keys_travel_in_the_header_only(
@@ -206,7 +246,6 @@ async def test_engine_fails(
     assert state_of(hass, f"sensor.{NAME}_status") == "unavailable"
     assert {request.path for request in server.requests} == {
         "/v1/device",
-        "/v1/healthy",
         "/v2/applications/state",
     }
     device.engine_failing = False
@@ -475,6 +514,7 @@ async def test_key_is_nowhere_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Even the debug log does not contain the key."""
+    caplog.set_level("DEBUG", "homeassistant")
     await pass_time(hass, freezer)
     assert not [
         record.name

@@ -1,4 +1,4 @@
-"""Tests of the option "Metrics and details" of an account."""
+"""Tests of the option "Entities of each device" of an account."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,6 +6,15 @@ from typing import Any
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.balena_supervisor import (
+    binary_sensor,
+    button,
+    device_tracker,
+    select,
+    sensor,
+    switch,
+    update,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -13,8 +22,15 @@ from homeassistant.helpers.entity_registry import RegistryEntryDisabler
 from simulator import CloudDevice, CloudServer, Fleet
 
 NAME = "kiosk_lobby"
+# Few enough for 2,000 devices in one entry.
+ESSENTIAL = {
+    f"binary_sensor.{NAME}_online",
+    f"binary_sensor.{NAME}_update_failed",
+    f"sensor.{NAME}_overall_status",
+    f"update.{NAME}_release",
+}
 # What triggers, conditions, the dashboard and sentences need.
-ALWAYS = {
+STANDARD = {
     f"binary_sensor.{NAME}_online",
     f"binary_sensor.{NAME}_update_failed",
     f"binary_sensor.{NAME}_update_locked",
@@ -65,7 +81,7 @@ def ids(entities: Iterable[er.RegistryEntry]) -> set[str]:
     return {entity.entity_id for entity in entities if not entity.disabled}
 
 
-async def choose(hass: HomeAssistant, entry: MockConfigEntry, *, details: bool) -> None:
+async def choose(hass: HomeAssistant, entry: MockConfigEntry, level: str) -> None:
     """Change the option as a person does."""
     options = hass.config_entries.options
     result: Any = await options.async_init(entry.entry_id)
@@ -74,53 +90,128 @@ async def choose(hass: HomeAssistant, entry: MockConfigEntry, *, details: bool) 
         {
             "fleets": [str(fleet) for fleet in entry.options["fleets"]],
             "services": True,
-            "details": details,
+            "details": level,
         },
     )
     assert result["type"] is FlowResultType.CREATE_ENTRY
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
-@pytest.fixture
-def without_details(
-    hass: HomeAssistant, account_entry: MockConfigEntry
-) -> MockConfigEntry:
-    """Return the entry of an account with the option off, before its setup."""
+async def set_up(hass: HomeAssistant, entry: MockConfigEntry, **changes: Any) -> None:
+    """Set up the entry of an account with other options."""
     hass.config_entries.async_update_entry(
-        account_entry, options={**account_entry.options, "details": False}
+        entry, options={**entry.options, **changes}, minor_version=3
     )
-    return account_entry
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
 
 
-async def test_option_is_on(
+async def test_all(
     account: MockConfigEntry,
     device_registry: dr.DeviceRegistry,
     entity_registry: er.EntityRegistry,
 ) -> None:
-    """With the option, metrics and details are enabled, and the rest can be."""
+    """With all entities, metrics and details are enabled, and the rest can be."""
     entities = entities_of(device_registry, entity_registry, account)
-    assert ids(entities) == ALWAYS | DETAILS
+    assert ids(entities) == STANDARD | DETAILS
     disabled = {entity.entity_id for entity in entities if entity.disabled}
     assert {f"sensor.{NAME}_mac_address", f"button.{NAME}_purge_data"} < disabled
 
 
-async def test_option_is_off(
+async def test_standard(
     hass: HomeAssistant,
-    without_details: MockConfigEntry,
+    account_entry: MockConfigEntry,
     cloud_device: CloudDevice,
     device_registry: dr.DeviceRegistry,
     entity_registry: er.EntityRegistry,
 ) -> None:
-    """Without the option, details are not registered at all."""
-    assert await hass.config_entries.async_setup(without_details.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)
-    entities = entities_of(device_registry, entity_registry, without_details)
-    assert ids(entities) == ALWAYS
+    """With the standard entities, details are not registered at all."""
+    await set_up(hass, account_entry, details="standard")
+    entities = entities_of(device_registry, entity_registry, account_entry)
+    assert ids(entities) == STANDARD
     disabled = {entity.entity_id for entity in entities if entity.disabled}
     assert disabled == {f"sensor.{NAME}_release", f"sensor.{NAME}_status"}
 
 
-async def test_option_is_turned_off_and_on(
+async def test_essential(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud_device: CloudDevice,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """With the essential entities, no other one is registered."""
+    await set_up(hass, account_entry, details="essential")
+    entities = entities_of(device_registry, entity_registry, account_entry)
+    assert {entity.entity_id for entity in entities} == ESSENTIAL
+    assert not any(entity.disabled for entity in entities)
+
+
+async def test_essential_services(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """With the essential entities, a service has its switch only."""
+
+    def of_browser() -> set[str]:
+        entities = er.async_entries_for_config_entry(entity_registry, account.entry_id)
+        prefix = f"{NAME}_browser_"
+        return {item.entity_id for item in entities if prefix in item.entity_id}
+
+    switch_id = f"switch.{NAME}_browser_running"
+    button_id, sensor_id = (
+        f"button.{NAME}_browser_restart",
+        f"sensor.{NAME}_browser_status",
+    )
+    assert of_browser() == {button_id, sensor_id, switch_id}
+    await choose(hass, account, "essential")
+    assert of_browser() == {switch_id}
+    await choose(hass, account, "standard")
+    assert of_browser() == {button_id, sensor_id, switch_id}
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, "all"), (False, "standard")])
+async def test_migration(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud_device: CloudDevice,
+    before: bool,
+    after: str,
+) -> None:
+    """The option that could be on or off becomes a choice with the same entities."""
+    hass.config_entries.async_update_entry(
+        account_entry,
+        options={**account_entry.options, "details": before},
+        minor_version=2,
+    )
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert account_entry.options["details"] == after
+    assert account_entry.minor_version == 3
+
+
+def test_keys_differ() -> None:
+    """No entities of a device have the same key, whatever their platforms are."""
+    keys = [
+        description.key
+        for descriptions in (
+            binary_sensor.BINARY_SENSORS,
+            [binary_sensor.ONLINE],
+            button.BUTTONS,
+            [button.OVERRIDE_LOCK],
+            device_tracker.TRACKERS,
+            select.SELECTS,
+            sensor.SENSORS,
+            switch.SWITCHES,
+            update.UPDATES,
+        )
+        for description in descriptions
+    ]
+    assert sorted(keys) == sorted(set(keys))
+
+
+async def test_other_level_and_back(
     hass: HomeAssistant,
     account: MockConfigEntry,
     device_registry: dr.DeviceRegistry,
@@ -129,12 +220,13 @@ async def test_option_is_turned_off_and_on(
     """Details that are turned off leave the registry, and come back as the person left them."""
     metric = f"sensor.{NAME}_cpu_usage"
     entity_registry.async_update_entity(metric, name="Load")
-    await choose(hass, account, details=False)
-    assert ids(entities_of(device_registry, entity_registry, account)) == ALWAYS
+    await choose(hass, account, "standard")
+    assert ids(entities_of(device_registry, entity_registry, account)) == STANDARD
     assert hass.states.get(metric) is None
-    await choose(hass, account, details=True)
+    await choose(hass, account, "all")
     assert (
-        ids(entities_of(device_registry, entity_registry, account)) == ALWAYS | DETAILS
+        ids(entities_of(device_registry, entity_registry, account))
+        == STANDARD | DETAILS
     )
     entity = entity_registry.async_get(metric)
     assert entity is not None
@@ -150,22 +242,25 @@ async def test_changed_entity_that_is_disabled(
     )
     entity_registry.async_update_entity(mac_address, icon="mdi:lan")
     entity_registry.async_update_entity(usage, disabled_by=RegistryEntryDisabler.USER)
-    await choose(hass, account, details=False)
+    await choose(hass, account, "standard")
     assert entity_registry.async_get(mac_address) is not None
     assert entity_registry.async_get(usage) is not None
     assert entity_registry.async_get(hostname) is None
 
 
-@pytest.mark.parametrize(("devices", "is_on"), [(25, True), (26, False)])
+@pytest.mark.parametrize(
+    ("devices", "level"),
+    [(25, "all"), (26, "standard"), (500, "standard"), (501, "essential")],
+)
 async def test_default(
     hass: HomeAssistant,
     cloud: CloudServer,
     fleet: Fleet,
     token: str,
     devices: int,
-    is_on: bool,
+    level: str,
 ) -> None:
-    """A new account has the option on with up to 25 devices."""
+    """The form suggests fewer entities for accounts with more devices."""
     for number in range(devices):
         cloud.make_device(fleet, f"kiosk-{number}")
     flows = hass.config_entries.flow
@@ -182,7 +277,7 @@ async def test_default(
         for field in result["data_schema"].schema
         if field == "details"
     )
-    assert suggested is is_on
+    assert suggested == level
 
 
 @pytest.mark.parametrize("fixture", ["loaded", "account"])

@@ -334,6 +334,7 @@ async def test_closed_port(
     hass: HomeAssistant, network: Network, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The port is closed outside of local mode. The flow ends without a trace."""
+    caplog.set_level("DEBUG", "homeassistant")
     result = await announce(hass)
     assert result["reason"] == "not_balena_device"
     assert network.asked == [HERE]

@@ -1,4 +1,4 @@
-"""The action get_logs returns what was logged: by whom, when, how much, in which form."""
+"""The action get_logs: sources, periods, limits and formats."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -51,7 +51,7 @@ def device() -> Device:
 
 
 async def outcomes(hass: HomeAssistant, **data: Any) -> list[dict[str, Any]]:
-    """Return what the action tells of each device."""
+    """Return the response of the action for each device."""
     response: Any = await hass.services.async_call(
         DOMAIN, "get_logs", data, blocking=True, return_response=True
     )
@@ -73,7 +73,7 @@ async def messages(hass: HomeAssistant, **data: Any) -> list[str]:
 
 
 async def test_text(hass: HomeAssistant, device_id: str) -> None:
-    """By default there is one text, with the times of Home Assistant's time zone."""
+    """By default, the logs are one text, with times in Home Assistant's time zone."""
     await hass.config.async_set_time_zone("Europe/Amsterdam")
     assert await logs(hass, device_id=device_id) == {
         "lines": 4,
@@ -88,7 +88,7 @@ async def test_text(hass: HomeAssistant, device_id: str) -> None:
 
 
 async def test_entries(hass: HomeAssistant, device_id: str) -> None:
-    """As entries, lines have their fields each by itself."""
+    """With the format entries, each line is an object with fields."""
     answer = await logs(hass, device_id=device_id, format="entries", service="redis")
     assert answer == {
         "lines": 1,
@@ -134,21 +134,21 @@ async def test_entries(hass: HomeAssistant, device_id: str) -> None:
 async def test_selection(
     hass: HomeAssistant, device_id: str, data: dict[str, Any], expected: list[str]
 ) -> None:
-    """Every field chooses among the lines."""
+    """Each field selects lines."""
     assert await messages(hass, device_id=device_id, **data) == expected
 
 
 async def test_times_without_a_zone_are_local(
     hass: HomeAssistant, device_id: str
 ) -> None:
-    """A time that says no time zone is one of Home Assistant's."""
+    """A time without a time zone is in Home Assistant's time zone."""
     await hass.config.async_set_time_zone("Asia/Tokyo")
     since = "2026-11-23 20:30:00"
     assert await messages(hass, device_id=device_id, since=since) == ["all is well"]
 
 
 async def test_container(hass: HomeAssistant, device_id: str, device: Device) -> None:
-    """A container is named by its id, or by the beginning of it."""
+    """A container is selected by its id, or by the beginning of its id."""
     container_id = device.containers[APP_ID, "main"].id
     for name in (container_id, container_id[:12].upper()):
         found = await messages(hass, device_id=device_id, container_id=name)
@@ -156,20 +156,20 @@ async def test_container(hass: HomeAssistant, device_id: str, device: Device) ->
 
 
 async def test_service_as_target(hass: HomeAssistant, service_id: str) -> None:
-    """A service's own device stands for its logs."""
+    """The child device of a service returns the logs of the service."""
     assert await messages(hass, device_id=service_id) == ["main began"]
 
 
 async def test_service_as_target_is_one_source(
     hass: HomeAssistant, service_id: str
 ) -> None:
-    """A service has no unit: the error names the field."""
+    """A service and a unit together are an error that names the field."""
     with pytest.raises(ServiceValidationError, match="unit is not valid"):
         await logs(hass, device_id=service_id, unit="balena")
 
 
 async def test_truncated(hass: HomeAssistant, device_id: str) -> None:
-    """It is told when there were more lines."""
+    """The response reports that there were more lines."""
     assert (await logs(hass, device_id=device_id, lines=4))["truncated"] is False
     assert (await logs(hass, device_id=device_id, lines=3))["truncated"] is True
     since = "2026-11-23T09:30:00Z"
@@ -193,7 +193,7 @@ async def test_truncated(hass: HomeAssistant, device_id: str) -> None:
 async def test_wrong_use(
     hass: HomeAssistant, device_id: str, data: dict[str, Any], text: str
 ) -> None:
-    """Fields that contradict each other, and what is not there, are told."""
+    """Contradictory fields, unknown services and unknown containers are errors."""
     with pytest.raises(ServiceValidationError, match=text):
         await logs(hass, device_id=device_id, **data)
 
@@ -218,7 +218,7 @@ async def test_wrong_use(
 async def test_wrong_fields(
     hass: HomeAssistant, device_id: str, data: dict[str, Any]
 ) -> None:
-    """A field that is not one, or out of its bounds, is refused."""
+    """An invalid value of a field is refused."""
     with pytest.raises(vol.Invalid):
         await logs(hass, device_id=device_id, **data)
 
@@ -245,7 +245,7 @@ async def test_messages_of_any_form(
     shows_all: bool,
     expected: str,
 ) -> None:
-    """Colours are left out, bytes told of or shown, long messages cut."""
+    """Colours are removed, binary messages replaced by their length or shown, long messages truncated."""
     device.log("main", message)
     data: dict[str, Any] = {"lines": 1, "all": shows_all}
     assert await messages(hass, device_id=device_id, **data) == [expected]
@@ -254,7 +254,7 @@ async def test_messages_of_any_form(
 async def test_message_that_is_kept_back(
     hass: HomeAssistant, device_id: str, server: SupervisorServer
 ) -> None:
-    """What journalctl does not print is told of."""
+    """A message that journalctl omits is replaced by a note."""
     server.faults.add(*JOURNAL, Fault.status(200, '{"MESSAGE":null}\nno JSON\n'))
     assert await messages(hass, device_id=device_id) == [
         "[a message that is too long]",
@@ -265,7 +265,7 @@ async def test_message_that_is_kept_back(
 async def test_host_without_identifier(
     hass: HomeAssistant, device_id: str, server: SupervisorServer
 ) -> None:
-    """Without another name, the unit is the source; without any there is none."""
+    """The source of a line without an identifier is its unit. Without a unit, there is none."""
     body = '{"MESSAGE":"a","_SYSTEMD_UNIT":"x.service"}\n{"MESSAGE":"b"}\n'
     server.faults.add(*JOURNAL, Fault.status(200, body))
     assert (await logs(hass, device_id=device_id))["text"] == "x.service: a\nb"
@@ -274,7 +274,7 @@ async def test_host_without_identifier(
 async def test_what_is_kept_is_bounded(
     hass: HomeAssistant, device_id: str, device: Device
 ) -> None:
-    """Of long lines fewer are kept, the last ones."""
+    """If the lines are long, fewer of them are kept: the last ones."""
     for _ in range(5):
         device.log("main", "x" * 1000)
     with patch("custom_components.balena_supervisor.device.logs._MAX_KEPT", 2500):
@@ -285,7 +285,7 @@ async def test_what_is_kept_is_bounded(
 async def test_what_is_read_is_bounded(
     hass: HomeAssistant, device_id: str, server: SupervisorServer
 ) -> None:
-    """A device that does not end is not listened to for ever."""
+    """A response that does not end is read for a limited time."""
     line = json.dumps({"MESSAGE": "x" * 50}) + "\n"
     server.faults.add(*JOURNAL, Fault.status(200, line * 1000))
     with patch("custom_components.balena_supervisor.device.logs._MAX_READ", 10_000):
@@ -296,7 +296,7 @@ async def test_what_is_read_is_bounded(
 
 @pytest.fixture
 def impatient() -> Iterator[None]:
-    """Have nobody wait for long."""
+    """Shorten the timeouts."""
     with patch(
         "custom_components.balena_supervisor.device.journal_logs._MAX_READ_TIME", 0.3
     ):
@@ -307,7 +307,7 @@ def impatient() -> Iterator[None]:
 async def test_time_is_bounded(
     hass: HomeAssistant, device_id: str, server: SupervisorServer
 ) -> None:
-    """A device that does not answer is not waited for for ever."""
+    """A device that does not answer times out."""
     server.faults.add(*JOURNAL, Fault.hang())
     with pytest.raises(HomeAssistantError, match="did not answer in time"):
         await logs(hass, device_id=device_id)
@@ -315,8 +315,8 @@ async def test_time_is_bounded(
 
 @pytest.mark.usefixtures("impatient")
 async def test_what_came_in_time(hass: HomeAssistant, device_id: str) -> None:
-    """What a device told before the time was over is returned."""
-    # It goes on with what it was not asked for.
+    """The lines that arrived before the timeout are returned."""
+    # It also sends lines that were not requested.
     with patch("simulator.supervisor._TRUE", {"1", "true", "on", "", "false"}):
         answer = await logs(hass, device_id=device_id)
     assert answer["truncated"] is True
@@ -326,7 +326,7 @@ async def test_what_came_in_time(hass: HomeAssistant, device_id: str) -> None:
 async def test_device_fails(
     hass: HomeAssistant, device_id: str, server: SupervisorServer
 ) -> None:
-    """What the device does not answer is told as everywhere."""
+    """A device that does not answer results in the usual error."""
     server.faults.add(*JOURNAL, Fault.status(503, "no journal"))
     with pytest.raises(HomeAssistantError, match="reported an error"):
         await logs(hass, device_id=device_id)
@@ -335,7 +335,7 @@ async def test_device_fails(
 async def test_service_without_a_container(
     hass: HomeAssistant, device_id: str, device: Device
 ) -> None:
-    """A service that is there, but has no container, has no lines."""
+    """A service without a container has no lines."""
     del device.containers[APP_ID, "redis"]
     with pytest.raises(ServiceValidationError, match="cannot find the service redis"):
         await logs(hass, device_id=device_id, service="redis")
@@ -346,7 +346,7 @@ class TestTwoApps:
 
     @pytest.fixture
     def device(self) -> Device:
-        """Return it, each service with a line of its own."""
+        """Return the device. Each service has one line."""
         services = (Service("main"),)
         apps = [
             App(1, "one", Release("a1", 1, services)),
@@ -357,7 +357,7 @@ class TestTwoApps:
     async def test_service_of_an_app(
         self, hass: HomeAssistant, device_id: str, device: Device
     ) -> None:
-        """The app tells which service is meant."""
+        """The field app_id selects the service."""
         entry = replace(device.journal[-1], message="of the second")
         device.journal.append(entry)
         found = await messages(hass, device_id=device_id, service="main", app_id=2)
@@ -366,7 +366,7 @@ class TestTwoApps:
         assert found[-1] == "main is ready"
 
     async def test_which_app(self, hass: HomeAssistant, device_id: str) -> None:
-        """Without the app, it is asked for."""
+        """Without the field app_id, the error asks for it."""
         with pytest.raises(ServiceValidationError, match="several apps"):
             await logs(hass, device_id=device_id, service="main")
 
@@ -378,7 +378,7 @@ async def test_several_devices(
     member_id: str,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """Each device answers for itself, also the devices of a fleet."""
+    """The response has an item for each device, including the devices of a fleet."""
     member = device_registry.async_get(member_id)
     assert isinstance(member, dr.DeviceEntry)
     fleet_id = member.via_device_id
@@ -392,7 +392,7 @@ class TestAccount:
 
     @pytest.fixture(autouse=True)
     def journal(self, cloud_device: CloudDevice) -> None:
-        """Give it four lines, an hour apart, of which the API does not get the first one."""
+        """Return the device with four lines, an hour apart. The API does not have the first one."""
         device = cloud_device.device
         device.journal.clear()
         device.log("NetworkManager", "the cable is in")
@@ -418,7 +418,7 @@ class TestAccount:
         }
 
     async def test_entries(self, hass: HomeAssistant, member_id: str) -> None:
-        """Entries tell standard error and lines of the system apart."""
+        """Entries distinguish standard error and system lines."""
         answer = await logs(hass, device_id=member_id, format="entries", lines=2)
         assert answer["entries"] == [
             {
@@ -476,7 +476,7 @@ class TestAccount:
         account: MockConfigEntry,
         entity_registry: er.EntityRegistry,
     ) -> None:
-        """A service's own device stands for its logs."""
+        """The child device of a service returns the logs of the service."""
         entity = entity_registry.async_get("switch.kiosk_lobby_browser_running")
         assert entity is not None
         found = await messages(hass, device_id=entity.device_id)
@@ -489,7 +489,7 @@ class TestAccount:
         member_id: str,
         cloud_device: CloudDevice,
     ) -> None:
-        """The lines of a device that is off can be read: they show why."""
+        """The lines of a device that is off can be read."""
         await cloud_device.device.power_off()
         await account.runtime_data.account.async_refresh()
         assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "off"
@@ -498,7 +498,7 @@ class TestAccount:
     async def test_service_that_was_deleted(
         self, hass: HomeAssistant, member_id: str, cloud: CloudServer
     ) -> None:
-        """A service that the API does not list any more is named by its id."""
+        """A service that the API no longer lists is shown by its id."""
         cloud.faults.add("GET", "/v7/service", Fault.status(200, '{"d":[]}'))
         text = (await logs(hass, device_id=member_id, lines=2))["text"]
         assert re.search(r" service \d+: signage failed", text)
@@ -544,7 +544,7 @@ class TestAccount:
     async def test_token_is_refused(
         self, hass: HomeAssistant, member_id: str, cloud: CloudServer
     ) -> None:
-        """A revoked token is asked for again."""
+        """A revoked token starts reauthentication."""
         cloud.tokens.clear()
         with pytest.raises(HomeAssistantError, match="API key of demo has expired"):
             await logs(hass, device_id=member_id)
@@ -569,7 +569,7 @@ async def test_old_supervisors(
     data: dict[str, Any],
     needed: str,
 ) -> None:
-    """What a Supervisor is too old for is told, with the version that it takes."""
+    """If a Supervisor is too old, the error names the version that is needed."""
     device.supervisor_version = version
     assert await hass.config_entries.async_setup(entry.entry_id)
     device_id = dr.async_entries_for_config_entry(device_registry, entry.entry_id)[0].id
@@ -583,7 +583,7 @@ async def test_plain_lines(
     entry: MockConfigEntry,
     device_registry: dr.DeviceRegistry,
 ) -> None:
-    """Before 10.3 there are lines only, without their fields."""
+    """Before Supervisor 10.3, lines have no fields."""
     device.supervisor_version = "10.2.0"
     assert await hass.config_entries.async_setup(entry.entry_id)
     device_id = dr.async_entries_for_config_entry(device_registry, entry.entry_id)[0].id

@@ -11,7 +11,6 @@ import logging
 import os
 import random
 from time import monotonic
-import tracemalloc
 from typing import Final, override
 from unittest.mock import patch
 
@@ -30,7 +29,7 @@ from simulator import CloudServer, Device, Service, SupervisorServer, Timings
 from .long_life.account import ACCOUNT_EVENTS, POOL, AccountOracle, AccountRun, releases
 from .long_life.events import EVENTS, Event
 from .long_life.home_assistant import RestartableHomeAssistant
-from .long_life.long_run import EXTRA_SERVICES, LongRun
+from .long_life.long_run import EXTRA_SERVICES, LongRun, ResourceUsage
 from .long_life.oracle import Oracle
 from .long_life.report import account_figures, figures, resource_usage, write_report
 
@@ -140,11 +139,9 @@ async def run(
 
 
 @pytest.fixture
-def traced() -> Generator[None]:
-    """Trace memory allocations."""
-    tracemalloc.start()
-    yield
-    tracemalloc.stop()
+async def before() -> ResourceUsage:
+    """Return the resource usage before Home Assistant starts."""
+    return ResourceUsage.measure()
 
 
 async def run_events[LifeT: (LongRun, AccountRun)](
@@ -233,7 +230,7 @@ async def test_hour_of_an_account(
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_nothing_is_left_behind(
-    traced: None, run: LongRun, log_counts: Counter[str]
+    before: ResourceUsage, run: LongRun, log_counts: Counter[str]
 ) -> None:
     """After a day there is no more than after two hours: no memory, no connection, no task.
 
@@ -249,9 +246,9 @@ async def test_nothing_is_left_behind(
     for name in EXTRA_SERVICES:
         run.device.add_service(Service(name))
     await run_events(run, 2, events)
-    early = await run.resource_usage()
+    early = (await run.resource_usage()).over(before)
     await run_events(run, 22, events)
-    late = await run.resource_usage()
+    late = (await run.resource_usage()).over(before)
     write_report(
         REPORT,
         "what is left behind",
@@ -260,7 +257,7 @@ async def test_nothing_is_left_behind(
     assert_log_is_brief(run, log_counts)
     assert late.sockets <= early.sockets
     assert late.tasks <= early.tasks
-    assert late.memory <= early.memory * (1 + TOLERANCE)
+    assert late.blocks <= early.blocks * (1 + TOLERANCE)
 
 
 @pytest.mark.long
@@ -275,7 +272,7 @@ async def test_day(run: LongRun, log_counts: Counter[str]) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_day_of_an_account(
-    traced: None, account_run: AccountRun, log_counts: Counter[str]
+    before: ResourceUsage, account_run: AccountRun, log_counts: Counter[str]
 ) -> None:
     """The same applies to a whole day, without a growth of memory, connections or tasks."""
     events = {
@@ -283,10 +280,11 @@ async def test_day_of_an_account(
         for name, event in ACCOUNT_EVENTS.items()
         if name != "a restart of Home Assistant"
     }
+    await account_run.fill_registries()
     await run_events(account_run, 2, events)
-    early = await account_run.resource_usage()
+    early = (await account_run.resource_usage()).over(before)
     await run_events(account_run, 22, events)
-    late = await account_run.resource_usage()
+    late = (await account_run.resource_usage()).over(before)
     write_report(
         REPORT,
         "an account",
@@ -294,4 +292,4 @@ async def test_day_of_an_account(
     )
     assert set(log_counts) <= set(EXPECTED)
     assert late.tasks <= early.tasks
-    assert late.memory <= early.memory * (1 + TOLERANCE)
+    assert late.blocks <= early.blocks * (1 + TOLERANCE)

@@ -79,7 +79,7 @@ async def both(
     other_fleet: Fleet,
 ) -> MockConfigEntry:
     """Return the entry of the account with both fleets, set up."""
-    options = {"fleets": [fleet.id, other_fleet.id], "services": True, "details": True}
+    options = {"fleets": [fleet.id, other_fleet.id], "services": True, "details": "all"}
     hass.config_entries.async_update_entry(account_entry, options=options)
     assert await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)

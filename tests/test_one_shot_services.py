@@ -24,7 +24,7 @@ async def test_one_shot_services(
     schema: Any = result["data_schema"]
     selector = schema.schema["one_shot_services"]
     assert selector.config["options"] == ["browser", "signage"]
-    chosen = {"fleets": [str(fleet.id)], "services": True, "details": True}
+    chosen = {"fleets": [str(fleet.id)], "services": True, "details": "all"}
     result = await flows.async_configure(
         result["flow_id"], chosen | {"one_shot_services": ["signage"]}
     )

@@ -24,7 +24,7 @@ from homeassistant.helpers import (
 from homeassistant.setup import async_setup_component
 from simulator import CloudServer, Device, Fault, Fleet, SupervisorServer
 
-from . import fail_at_lock, pass_time, state_of
+from . import fail_at_lock, pass_time, read_everything, state_of
 
 MINUTE = 61
 HOUR = 3601
@@ -334,13 +334,13 @@ async def test_supervisor_is_unhealthy(
 ) -> None:
     """A Supervisor that is unhealthy for half an hour is an issue until it is healthy."""
     device.healthy = False
-    await pass_time(hass, freezer, 16)
+    await read_everything(hass, freezer)
     await pass_time(hass, freezer, 301)
     assert not told(issue_registry)
     await pass_time(hass, freezer, HOUR)
     assert set(told(issue_registry)) == {"supervisor_unhealthy"}
     device.healthy = True
-    await pass_time(hass, freezer, 16)
+    await read_everything(hass, freezer)
     await pass_time(hass, freezer, 301)
     assert not told(issue_registry)
 

@@ -203,7 +203,11 @@ class TestSecrets:
             {"next_step_id": "account"},
             {"token": secrets["wrong token"], "server": home},
             {"token": token, "server": home},
-            {"fleets": [str(cloud_device.fleet.id)], "services": True, "details": True},
+            {
+                "fleets": [str(cloud_device.fleet.id)],
+                "services": True,
+                "details": "all",
+            },
         )
         await recorder.fill_in(
             client, FLOW, {"handler": DOMAIN}, {"next_step_id": "environment"}
@@ -915,7 +919,7 @@ async def test_key_in_an_answer_to_a_request_without_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Nothing contains a key that a server repeats from an earlier request."""
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "homeassistant")
     caplog.clear()
     fault = Fault.status(400, f"The key {device.api_key} is not valid")
     server.faults.add("GET", "/v1/device", fault)

@@ -213,13 +213,27 @@ def test_card_has_texts() -> None:
     assert set(own) <= set(re.findall(r'"(\w+)"', card))
 
 
+def test_update_hint_has_texts() -> None:
+    """The fallback texts of the hint to reload the page are the English translations."""
+    hint = (FOLDER / "frontend/update-hint.js").read_text("utf-8")
+    table = hint.partition("const TEXTS = {")[2].partition("};")[0]
+    own = dict(re.findall(r'(\w+):\s+"([^"]*)",', table))
+    assert own == TRANSLATIONS["config_panel"]["page"]
+
+
 def test_dashboard_has_texts() -> None:
-    """The dashboard uses all of its translations, and no others."""
-    dashboard = (FOLDER / "frontend/balena-dashboard.js").read_text("utf-8")
-    used = set(re.findall(r'text\("(\w+)"|text: "(\w+)"|(confirm_\w+)', dashboard))
-    assert {"".join(names) for names in used} == set(
-        TRANSLATIONS["config_panel"]["dashboard"]
-    )
+    """The dashboard has all texts that its modules name, and uses all that it has."""
+    folder = FOLDER / "frontend"
+    modules = [*folder.glob("*dashboard*.js"), *folder.glob("device*-card.js")]
+    source = "".join(module.read_text("utf-8") for module in modules)
+    own = set(TRANSLATIONS["config_panel"]["dashboard"])
+    assert set(re.findall(r'\btext\("(\w+)"', source)) <= own
+    words = set(re.findall(r"\w+", source))
+    # Keys that are made of a prefix and a word.
+    prefixes = re.findall(r"`(\w+_)\$\{", source)
+    prefixes += [f"{name}_" for name in re.findall(r'choice\(\s*"(\w+)"', source)]
+    made = {prefix + word for prefix in prefixes for word in words}
+    assert own <= words | made
 
 
 def test_every_endpoint_is_documented() -> None:

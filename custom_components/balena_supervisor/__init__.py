@@ -21,7 +21,7 @@ from .device.log_streams import LogStreams
 from .exposure import async_setup_exposure
 from .frontend import async_setup_frontend
 from .issues import async_delete_issues, async_monitor_issues, async_setup_issues
-from .migration import async_migrate_to_1_2
+from .migration import async_migrate_to_1_2, async_migrate_to_1_3
 from .services import async_setup_services
 from .session import async_get_session, async_get_stream_session
 from .voice import async_setup_voice
@@ -67,6 +67,8 @@ async def async_migrate_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> 
     """Migrate an entry of an earlier release."""
     if entry.minor_version < 2:
         await async_migrate_to_1_2(hass, entry)
+    if entry.minor_version < 3:
+        async_migrate_to_1_3(hass, entry)
     return True
 
 
@@ -142,5 +144,5 @@ async def _async_set_up_device(
     coordinator = DirectCoordinator(hass, entry, supervisor, environment)
     await coordinator.async_config_entry_first_refresh()
     logs = JournalLogs(coordinator, LogStreams(hass, entry))
-    device = BalenaDevice.create(coordinator, logs)
+    device = BalenaDevice(coordinator, logs)
     return BalenaData({device.device_id: device}, coordinator.poll_statistics)

@@ -27,6 +27,7 @@ from .const import (
     CONNECTION_ACCOUNT,
     NEW_VOICE_OPTIONS,
     SMALL_FLEET,
+    EntityLevel,
 )
 from .device.entry import BalenaConfigEntry
 from .flow_helpers import (
@@ -63,6 +64,8 @@ _REAUTH_SCHEMA: Final = vol.Schema({vol.Required(CONF_TOKEN): KEY_SELECTOR})
 
 # With this many devices or more, the option to include services is off by default.
 _MANY_DEVICES: Final = 100
+# Home Assistant allows 10,000 enabled entities for each entry.
+_MAX_STANDARD_DEVICES: Final = 500
 
 
 def _account_schema(errors: Errors) -> vol.Schema:
@@ -98,9 +101,9 @@ class AccountFlow(BaseFlow):
             elif account is not None:
                 for entry in self._async_current_entries():
                     if account.is_account_of(entry):
-                        return self.abort_as_known(entry)
+                        return self.abort_already_configured(entry)
                 if known := await self.async_set_unique_id(account.unique_id):
-                    return self.abort_as_known(known)
+                    return self.abort_already_configured(known)
                 self._account, self._account_data = account, data
                 return await self.async_step_fleets()
         return self.show_form("account", _account_schema(errors), errors, user_input)
@@ -128,7 +131,7 @@ class AccountFlow(BaseFlow):
             or {
                 CONF_FLEETS: [str(fleet.id) for fleet in account.fleets],
                 CONF_SERVICES: devices < _MANY_DEVICES,
-                CONF_DETAILS: devices <= SMALL_FLEET,
+                CONF_DETAILS: _entity_level(devices),
             },
         )
 
@@ -172,7 +175,7 @@ class AccountFlow(BaseFlow):
     async def _async_update_account_entry(
         self, entry: BalenaConfigEntry, account: ProbedAccount, data: Mapping[str, Any]
     ) -> ConfigFlowResult:
-        """Update and reload the entry, whose unique id stays. Abort if the account is another."""
+        """Update and reload the entry, and keep its unique id. Abort if it is of another account."""
         if not account.may_replace(entry):
             is_same_user = account.is_same_user(entry)
             return self.async_abort(
@@ -192,7 +195,7 @@ class AccountFlow(BaseFlow):
     ) -> tuple[ProbedAccount | None, Mapping[str, Any], Errors]:
         """Return the account, the data of its entry, and the errors by field.
 
-        An empty token keeps that of the entry, which is not sent to another server.
+        An empty token keeps the token of the entry. It is not sent to another server.
         """
         url = parse_api_url(server[CONF_URL])
         if url is None:
@@ -214,3 +217,12 @@ class AccountFlow(BaseFlow):
             self.hass, data, entry.options if entry else None
         )
         return account, data, errors
+
+
+def _entity_level(devices: int) -> EntityLevel:
+    """Return which entities to suggest for the devices of an account with a number of devices."""
+    if devices <= SMALL_FLEET:
+        return EntityLevel.ALL
+    if devices <= _MAX_STANDARD_DEVICES:
+        return EntityLevel.STANDARD
+    return EntityLevel.ESSENTIAL

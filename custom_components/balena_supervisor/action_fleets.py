@@ -1,4 +1,4 @@
-"""Actions that change a fleet itself, not each of its devices."""
+"""Find the fleets that an action changes as a whole, not device by device."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .device.entry import BalenaConfigEntry
 
 @dataclass(frozen=True, slots=True)
 class FleetTarget:
-    """A fleet on which an action is called. Calls take the fields of the action."""
+    """A fleet on which an action is called. `call` takes the fields of the action."""
 
     registry_id: str
     name: str
@@ -25,7 +25,7 @@ class FleetTarget:
 def async_split_fleets(
     hass: HomeAssistant, action: Action, device_ids: Iterable[str]
 ) -> tuple[list[FleetTarget], list[str]]:
-    """Return the fleets that an action changes, and the ids of all other devices."""
+    """Return the fleets that an action changes as a whole, and the ids of all other devices."""
     fleets: dict[str, FleetTarget] = {}
     others: list[str] = []
     for device_id in device_ids:

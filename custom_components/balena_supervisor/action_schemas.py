@@ -58,13 +58,16 @@ class Action:
 
 
 class FieldError(vol.Invalid):
-    """Fields that do not fit together. `text_key` is that of the text for people."""
+    """Fields that contradict each other, or are incomplete.
+
+    `message_key` and `message_placeholders` are those of the translated message.
+    """
 
     def __init__(self, key: str, field: str, **placeholders: str) -> None:
         """Initialize the error with the field that is wrong."""
         super().__init__(key, [field])
-        self.text_key = key
-        self.text_placeholders = {"field": field, **placeholders}
+        self.message_key = key
+        self.message_placeholders = {"field": field, **placeholders}
 
 
 def _domain_name(value: Any, max_length: int) -> str:
@@ -222,7 +225,7 @@ def _json_object(value: Any) -> dict[str, Any]:
     """Return an object that can be sent as JSON.
 
     Raises:
-        vol.Invalid: The value is not an object, or a part of it has no form in JSON.
+        vol.Invalid: The value is not an object, or JSON cannot represent a part of it.
     """
     if not isinstance(value, dict):
         raise vol.Invalid("The value must be an object")
@@ -239,7 +242,7 @@ def _text(value: Any) -> str:
     """Return a text that can be sent as JSON.
 
     Raises:
-        vol.Invalid: The value is not a text, or has half of a character.
+        vol.Invalid: The value is not a text, or has an incomplete character.
     """
     text = cv.string(value)
     try:
@@ -391,7 +394,7 @@ ACTIONS: Final = {
         is_admin_only=True,
     ),
     "pin_release": Action(
-        lambda device: device.commands.pin_release,
+        lambda device: device.cloud_settings.pin_release,
         {vol.Required("release"): _release_name},
         fleet_handler=lambda account: account.pins.pin_release,
     ),

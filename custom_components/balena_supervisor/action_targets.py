@@ -1,9 +1,9 @@
 """Resolve the target of an action to devices and services.
 
-A target is named, or it is in an area, on a floor or under a label:
+A target contains references: ids of devices, entities, areas, floors and labels.
 
-- A device, a service or a fleet can be named by its device. A device or a service can also be
-  named by one of its entities. What is named and cannot be called is reported.
+- A device id can be that of a device, a service or a fleet. An entity id stands for its device
+  or service. A named device or entity that cannot be called is an error.
 - An area, a floor or a label stands for the devices in it, never for services or fleets.
   Devices of other integrations and disabled devices are ignored.
 """
@@ -46,7 +46,7 @@ class Target:
 
     @property
     def priority(self) -> int:
-        """The rank among targets of one balena device that two entries have."""
+        """The rank among targets of the same balena device in two entries. The highest is called."""
         coordinator = self.device.coordinator
         is_online = coordinator.last_update_success and self.device.state.online
         return 2 * is_online + (not coordinator.is_in_fleet)
@@ -54,10 +54,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class UnresolvedTarget:
-    """A part of a target that cannot be called.
+    """A reference in a target that cannot be called.
 
-    `registry_id` is that of the device, None if the part is no device. `name` is the id in
-    the call.
+    `registry_id` is that of the device, None if the reference is not to a device. `name` is the
+    id in the call.
     """
 
     registry_id: str | None
@@ -77,11 +77,11 @@ def async_resolve_targets(
 ) -> tuple[list[Target], list[UnresolvedTarget]]:
     """Return the devices and services to call, each once, and what cannot be called."""
     targets: dict[_TargetKey, Target] = {}
-    # By name: a device can be named and be in an area, too.
+    # By name, because a named device can also be in an area of the target.
     unresolved: dict[str, UnresolvedTarget] = {}
-    # Two entries can have the same balena device. The keys of its queue show that.
+    # Two entries can have the same balena device. Their queue keys then overlap.
     owners: dict[str, str] = {}
-    for registry_id, name, resolve in _parts(hass, action, fields):
+    for registry_id, name, resolve in _references(hass, action, fields):
         try:
             resolved = resolve()
         except HomeAssistantError as err:
@@ -95,10 +95,10 @@ def async_resolve_targets(
     return list(targets.values()), list(unresolved.values())
 
 
-def _parts(
+def _references(
     hass: HomeAssistant, action: Action, fields: Mapping[str, Any]
 ) -> Iterator[tuple[str | None, str, Callable[[], list[Target]]]]:
-    """Yield the registry id, the name and the resolver of each part of a target."""
+    """Yield the registry id, the name and the resolver of each reference in a target."""
     resolve_device = partial(_resolve_device, hass, action, fields)
     excluded = _excluded_devices(hass, fields)
     for device_id in named_devices(fields):
@@ -114,7 +114,7 @@ def _parts(
     for item in sorted(
         selected.missing_areas | selected.missing_floors | selected.missing_labels
     ):
-        yield None, item, partial(_resolve_missing, item)
+        yield None, item, partial(_refuse_missing, item)
     registry = dr.async_get(hass)
     for device_id in sorted(selected.referenced_devices - excluded):
         if _is_enabled_device(registry.async_get(device_id)):
@@ -122,7 +122,7 @@ def _parts(
 
 
 def _excluded_devices(hass: HomeAssistant, fields: Mapping[str, Any]) -> set[str]:
-    """Return the ids of the devices that a target excludes, as it can from 2026.11.
+    """Return the ids of the devices that a target excludes. Home Assistant 2026.11 and later.
 
     An entity stands for its device here, as it does in a target.
     """
@@ -137,7 +137,7 @@ def _excluded_devices(hass: HomeAssistant, fields: Mapping[str, Any]) -> set[str
 
 
 def _is_enabled_device(device: dr.AnyDeviceEntry | None) -> bool:
-    """Return whether an area, a floor or a label stands for a device of the registry."""
+    """Return whether an area, a floor or a label includes a device of the registry."""
     return (
         isinstance(device, dr.DeviceEntry)
         and device.disabled_by is None
@@ -172,13 +172,13 @@ def _target_key(
     return owner, app_id, service
 
 
-def _resolve_missing(part: str) -> list[Target]:
+def _refuse_missing(reference: str) -> list[Target]:
     """Refuse an area, a floor or a label that does not exist.
 
     Raises:
         ServiceValidationError: Always.
     """
-    raise _part_error("target_gone", part)
+    raise _reference_error("target_gone", reference)
 
 
 def _resolve_entity(
@@ -191,9 +191,9 @@ def _resolve_entity(
     """
     entity = er.async_get(hass).async_get(entity_id)
     if entity is None:
-        raise _part_error("target_gone", entity_id)
+        raise _reference_error("target_gone", entity_id)
     if entity.platform != DOMAIN or entity.device_id is None:
-        raise _part_error("not_of_balena", entity_id)
+        raise _reference_error("not_of_balena", entity_id)
     device = dr.async_get(hass).async_get(entity.device_id)
     if device is not None and _is_fleet(device):
         raise _target_error("fleet_not_chosen", device)
@@ -284,12 +284,12 @@ def _parent_name(hass: HomeAssistant, child: dr.ChildDeviceEntry) -> str:
     return (parent.name_by_user or parent.name or "") if parent else ""
 
 
-def _part_error(key: str, part: str) -> ServiceValidationError:
-    """Return a translated error about a part of a target that is no device."""
+def _reference_error(key: str, reference: str) -> ServiceValidationError:
+    """Return a translated error about a reference that is not to a device."""
     return ServiceValidationError(
         translation_domain=DOMAIN,
         translation_key=key,
-        translation_placeholders={"target": part},
+        translation_placeholders={"target": reference},
     )
 
 

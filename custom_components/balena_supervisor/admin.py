@@ -1,4 +1,4 @@
-"""Permission for what concerns a whole fleet."""
+"""Restrict an action or an entity to administrators."""
 
 from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.core import Context, HomeAssistant
@@ -6,7 +6,7 @@ from homeassistant.exceptions import Unauthorized, UnknownUser
 
 
 async def async_require_admin(hass: HomeAssistant, context: Context | None) -> None:
-    """Check that an administrator acts, or an automation, which has all rights.
+    """Check that an administrator or an automation acts. Automations have all rights.
 
     Raises:
         UnknownUser: The user does not exist any more.

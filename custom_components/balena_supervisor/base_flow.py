@@ -1,17 +1,18 @@
-"""What the config flows of local devices and of accounts share."""
+"""Base class of the config flows of local devices and of accounts."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 import voluptuous as vol
 
-from homeassistant.config_entries import ConfigEntry, ConfigFlow, ConfigFlowResult
+from homeassistant.config_entries import ConfigFlow, ConfigFlowResult
 from homeassistant.helpers.selector import (
     TextSelector,
     TextSelectorConfig,
     TextSelectorType,
 )
 
+from .device.entry import BalenaConfigEntry
 from .flow_helpers import Errors
 from .markdown import escape_markdown
 
@@ -27,10 +28,10 @@ _PLACEHOLDERS: Final = {
 
 
 class BaseFlow(ConfigFlow):
-    """Shows forms with errors."""
+    """Shows forms with their errors, and aborts for existing entries."""
 
-    def abort_as_known(self, entry: ConfigEntry) -> ConfigFlowResult:
-        """Abort because the entry already has the device or the account."""
+    def abort_already_configured(self, entry: BalenaConfigEntry) -> ConfigFlowResult:
+        """Abort because an entry of the device or the account exists, and name the entry."""
         return self.async_abort(
             reason="already_configured_as",
             description_placeholders={"title": escape_markdown(entry.title)},
@@ -44,7 +45,7 @@ class BaseFlow(ConfigFlow):
         suggested: Mapping[str, Any] | None = None,
         **placeholders: str,
     ) -> ConfigFlowResult:
-        """Show a form, with the errors of fields that it does not have above it."""
+        """Show a form. Errors of fields that the form lacks appear above it."""
         return self.async_show_form(
             step_id=step_id,
             data_schema=self.add_suggested_values_to_schema(schema, suggested),

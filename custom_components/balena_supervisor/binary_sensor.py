@@ -20,8 +20,8 @@ from .device.tags import bounded_tags
 from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
+    DeviceEntityFinder,
     async_add_device_entities,
-    device_entities,
 )
 
 PARALLEL_UPDATES = 0
@@ -34,7 +34,7 @@ class BalenaBinarySensorDescription(
     """Describes a binary sensor of a device."""
 
     value_fn: Callable[[DeviceState], bool | None]
-    attributes_fn: Callable[[DeviceState], dict[str, Any]] = lambda _: {}
+    attributes_fn: Callable[[DeviceState], dict[str, Any]] | None = None
 
 
 def _lock_attributes(state: DeviceState) -> dict[str, Any]:
@@ -59,6 +59,7 @@ BINARY_SENSORS = (
         translation_key="update_failed",
         device_class=BinarySensorDeviceClass.PROBLEM,
         enabled_in_fleet=True,
+        is_essential=True,
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=lambda state: state.update_failed,
     ),
@@ -117,6 +118,7 @@ ONLINE = BalenaEntityDescription(
     translation_key="online",
     device_class=BinarySensorDeviceClass.CONNECTIVITY,
     enabled_in_fleet=True,
+    is_essential=True,
 )
 
 
@@ -129,8 +131,8 @@ async def async_setup_entry(
     await async_add_device_entities(
         entry,
         async_add_entities,
-        device_entities(BalenaOnlineSensor, (ONLINE,)),
-        device_entities(BalenaBinarySensor, BINARY_SENSORS),
+        DeviceEntityFinder(BalenaOnlineSensor, (ONLINE,)),
+        DeviceEntityFinder(BalenaBinarySensor, BINARY_SENSORS),
     )
 
 
@@ -147,9 +149,10 @@ class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
 
     @property
     @override
-    def extra_state_attributes(self) -> dict[str, Any]:
+    def extra_state_attributes(self) -> dict[str, Any] | None:
         """The additional values in the state of the device."""
-        return self.entity_description.attributes_fn(self.device.state)
+        attributes_fn = self.entity_description.attributes_fn
+        return attributes_fn(self.device.state) if attributes_fn else None
 
     @override
     def _state_values(self) -> object:

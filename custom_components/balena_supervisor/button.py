@@ -26,9 +26,9 @@ from .entity import (
     BalenaEntityDescription,
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
+    DeviceEntityFinder,
+    ServiceEntityFinder,
     async_add_device_entities,
-    device_entities,
-    service_entities,
 )
 
 # Each device has its own command queue, so the platform needs no limit.
@@ -143,9 +143,9 @@ async def async_setup_entry(
     await async_add_device_entities(
         entry,
         async_add_entities,
-        device_entities(BalenaButton, BUTTONS),
-        device_entities(OverrideLockButton, [OVERRIDE_LOCK]),
-        service_entities(BalenaServiceButton, SERVICE_BUTTONS),
+        DeviceEntityFinder(BalenaButton, BUTTONS),
+        DeviceEntityFinder(OverrideLockButton, [OVERRIDE_LOCK]),
+        ServiceEntityFinder(BalenaServiceButton, SERVICE_BUTTONS),
     )
 
 

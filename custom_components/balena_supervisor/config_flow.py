@@ -1,4 +1,4 @@
-"""Config flow of balena: how flows start, by a person or by a discovery."""
+"""Config flow of balena: how flows start, by a user or by a discovery."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -60,9 +60,9 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
     """Starts the flow of a local device or of an account."""
 
     VERSION = 1
-    MINOR_VERSION = 2
+    MINOR_VERSION = 3
 
-    # Of a discovered device. The device that Home Assistant runs on needs no URL.
+    # Name and URL of a discovered device. The device that Home Assistant runs on has no URL.
     _discovered_name: str
     _discovered_url = URL()
 
@@ -70,7 +70,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
     @callback
     @override
     def async_supports_options_flow(cls, config_entry: BalenaConfigEntry) -> bool:
-        """Return whether the entry has options. All entries have."""
+        """Return True: all entries have options."""
         return True
 
     @staticmethod
@@ -132,7 +132,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
     async def async_step_zeroconf(
         self, discovery_info: ZeroconfServiceInfo
     ) -> ConfigFlowResult:
-        """Offer a device that announced itself, or find a known one at a new address.
+        """Offer a device that announced itself, or find an existing one at a new address.
 
         No stored key is sent: anybody can announce any name.
         """
@@ -144,7 +144,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
             return self.async_abort(reason="not_balena_device")
         url = await async_find_supervisor(self.hass, announcement)
         if url is None:
-            self._async_leave_alone(announcement, discovery_info)
+            self._async_ignore_temporarily(announcement, discovery_info)
             return self.async_abort(reason="not_balena_device")
         device = None
         try:
@@ -153,7 +153,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
             pass
         except BalenaError:
             # The Supervisor is starting, or something else answers the ping.
-            self._async_leave_alone(announcement, discovery_info)
+            self._async_ignore_temporarily(announcement, discovery_info)
             return self.async_abort(reason="cannot_connect")
         if entry := find_entry(self.hass, announcement, device):
             await async_find_again(self.hass, entry, url.host or "")
@@ -201,26 +201,28 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
 
     @callback
     def _async_offer_own_device(self) -> None:
-        """Offer the device that Home Assistant runs on in a flow of its own."""
+        """Start another flow that offers the device that Home Assistant runs on."""
         if Environment.read().is_on_balena:
             discovery_flow.async_create_flow(
                 self.hass, DOMAIN, {"source": SOURCE_INTEGRATION_DISCOVERY}, {}
             )
 
     @callback
-    def _async_leave_alone(
+    def _async_ignore_temporarily(
         self, announcement: Announcement, discovery_info: ZeroconfServiceInfo
     ) -> None:
-        """Leave a name alone. Start another flow when its Supervisor may have started."""
+        """Ignore a name for a while. Start another flow when its Supervisor may have started."""
         if not async_silence(self.hass, announcement):
             return
         hass, context = self.hass, self.context.copy()
 
         @callback
-        def look(_: datetime) -> None:
+        def start_flow(_: datetime) -> None:
             discovery_flow.async_create_flow(hass, DOMAIN, context, discovery_info)
 
-        job = HassJob(look, "look for a balena device", cancel_on_shutdown=True)
+        job = HassJob(
+            start_flow, "discover a balena device again", cancel_on_shutdown=True
+        )
         async_call_later(hass, SECOND_LOOK_DELAY, job)
 
     async def _async_offer(
@@ -237,9 +239,9 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
             entry = await self.async_set_unique_id(unique_id, raise_on_progress=False)
             if entry is not None and entry.source == SOURCE_IGNORE:
                 return self.async_abort(reason="already_configured")
-        if self.offers_at(*announcement.addresses):
+        if self.discovery_flows_at(*announcement.addresses):
             return self.async_abort(reason="already_in_progress")
-        # Without a key, a device that needs one is known by its host name only.
+        # Without a key, only the host name identifies a device that needs one.
         mac_address = device and device.unique_mac_address(self.hass)
         await self.async_set_unique_id(mac_address or announcement.hostname)
         self._abort_if_unique_id_configured()
@@ -252,7 +254,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
     async def _async_add_discovered(
         self, step_id: str, schema: vol.Schema, user_input: dict[str, Any] | None
     ) -> ConfigFlowResult:
-        """Show the form, then add the device, or move the entry that it has already."""
+        """Show the form, then add the device, or change the address of its existing entry."""
         if user_input is None:
             return self._show_offer(step_id, schema, {})
         connection = {CONF_HOST: str(self._discovered_url), CONF_VERIFY_SSL: True}

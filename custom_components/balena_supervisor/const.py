@@ -1,6 +1,7 @@
 """Constants for the balena integration."""
 
 from datetime import timedelta
+from enum import StrEnum
 import logging
 from typing import Final
 
@@ -39,15 +40,15 @@ CONF_FLEET_UUIDS: Final = "fleet_uuids"
 CONF_MAC_ADDRESSES: Final = "mac_addresses"
 CONF_ONE_SHOT_SERVICES: Final = "one_shot_services"
 CONF_SERVICES: Final = "services"
-# Whether Assist answers questions about devices of which nothing is exposed to it, and carries
-# out commands although their entity is not exposed.
+# Whether Assist carries out commands, and answers questions, for devices that are not exposed
+# to it.
 CONF_VOICE_COMMANDS: Final = "voice_commands"
 CONF_VOICE_QUESTIONS: Final = "voice_questions"
 CONNECTION_ACCOUNT: Final = "account"
 CONNECTION_DIRECT: Final = "direct"
 CONNECTION_ENVIRONMENT: Final = "environment"
 
-# Options of a new entry. An entry from before these options has neither, which means off.
+# Voice options of a new entry. Older entries have neither, which means off.
 NEW_VOICE_OPTIONS: Final = {CONF_VOICE_COMMANDS: False, CONF_VOICE_QUESTIONS: True}
 
 DEFAULT_PORT: Final = 48484
@@ -65,14 +66,22 @@ COMMAND_EFFECT_DELAY: Final = timedelta(seconds=30)
 DETAILS_INTERVAL: Final = timedelta(minutes=10)
 # Pause for an endpoint that may have crashed the Supervisor.
 CRASH_PAUSE: Final = timedelta(minutes=5)
-# An old Supervisor that does not answer whether it is healthy is asked again after this.
+# Pause for the health check of an old Supervisor that does not answer it.
 UNHEALTHY_PAUSE: Final = timedelta(minutes=5)
 
 # Devices report their metrics to balena every minute.
 ACCOUNT_INTERVAL: Final = timedelta(seconds=60)
 ACCOUNT_BUSY_INTERVAL: Final = timedelta(seconds=15)
-# While a person is asked for another token.
+# While the user is asked for another token.
 ACCOUNT_REFUSED_INTERVAL: Final = timedelta(minutes=5)
 # In a larger fleet, Supervisors are polled only during a command or an update, and after a
 # failed update.
 SMALL_FLEET: Final = 25
+
+
+class EntityLevel(StrEnum):
+    """The entities that each device of an account has, by an option of its entry."""
+
+    ESSENTIAL = "essential"
+    STANDARD = "standard"
+    ALL = "all"

@@ -14,10 +14,10 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .client import Location
 from .device.entry import BalenaConfigEntry
 from .entity import (
-    BalenaEntity,
     BalenaEntityDescription,
+    BalenaStoredEntity,
+    DeviceEntityFinder,
     async_add_device_entities,
-    device_entities,
 )
 
 PARALLEL_UPDATES = 0
@@ -32,7 +32,7 @@ TRACKERS = (
     BalenaTrackerDescription(
         key="location",
         translation_key="location",
-        # Where a device is concerns few people.
+        # Few users need it, and it is personal data.
         entity_registry_enabled_default=False,
         exists_fn=lambda state: state.location is not None,
     ),
@@ -46,20 +46,14 @@ async def async_setup_entry(
 ) -> None:
     """Set up the trackers of an entry."""
     await async_add_device_entities(
-        entry, async_add_entities, device_entities(BalenaTracker, TRACKERS)
+        entry, async_add_entities, DeviceEntityFinder(BalenaTracker, TRACKERS)
     )
 
 
-class BalenaTracker(BalenaEntity, TrackerEntity):
-    """The location of a device, as balenaCloud knows it. An offline device keeps it."""
+class BalenaTracker(BalenaStoredEntity, TrackerEntity):
+    """The location of a device that balenaCloud reports. An offline device keeps it."""
 
     _attr_source_type = SourceType.GPS
-
-    @property
-    @override
-    def available(self) -> bool:
-        """Whether the account answers."""
-        return self.coordinator.last_update_success
 
     @property
     @override

@@ -105,7 +105,7 @@ async def async_get_config_entry_diagnostics(
         ),
         "devices": [_device_diagnostics(device) for device in data.devices.values()],
     }
-    return diagnostics | _without(_secrets(entry), details)
+    return diagnostics | _redact_secrets(_secrets(entry), details)
 
 
 async def async_get_device_diagnostics(
@@ -120,11 +120,11 @@ async def async_get_device_diagnostics(
     )
     balena_device = find_device(entry, registry_id)
     devices = [_device_diagnostics(balena_device)] if balena_device else []
-    return _without(_secrets(entry), {"devices": devices})
+    return _redact_secrets(_secrets(entry), {"devices": devices})
 
 
 def _secrets(entry: BalenaConfigEntry) -> list[str]:
-    """Return the keys and tokens that no text may contain, wherever a device puts them."""
+    """Return the keys and tokens that no text may contain."""
     keys = (
         entry.data.get(CONF_API_KEY),
         entry.data.get(CONF_TOKEN),
@@ -133,17 +133,17 @@ def _secrets(entry: BalenaConfigEntry) -> list[str]:
     return [key for key in keys if key]
 
 
-def _without[ValueT](secrets: list[str], value: ValueT) -> ValueT:
+def _redact_secrets[ValueT](secrets: list[str], value: ValueT) -> ValueT:
     """Return a value whose texts do not contain the secrets."""
     result: Any = value
     match result:
         case dict():
             result = {
-                _without(secrets, key): _without(secrets, item)
+                _redact_secrets(secrets, key): _redact_secrets(secrets, item)
                 for key, item in result.items()
             }
         case list() | tuple():
-            result = [_without(secrets, item) for item in result]
+            result = [_redact_secrets(secrets, item) for item in result]
         case str():
             for secret in secrets:
                 result = result.replace(secret, REDACTED)

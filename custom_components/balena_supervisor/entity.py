@@ -5,36 +5,36 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import batched
-from typing import Any, Final, override
+from typing import Any, Final, Protocol, override
 
 from homeassistant.core import Context, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
-from homeassistant.helpers.entity import EntityDescription
+from homeassistant.helpers.entity import Entity, EntityDescription
 from homeassistant.helpers.entity_platform import (
     AddConfigEntryEntitiesCallback,
     EntityPlatform,
     async_get_current_platform,
 )
-from homeassistant.helpers.update_coordinator import (
-    CoordinatorEntity,
-    DataUpdateCoordinator,
-)
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .account.coordinator import AccountCoordinator
 from .account.devices import signal_new_devices
 from .account.fleet import FleetState
 from .client import Endpoint
-from .const import DOMAIN
+from .const import DOMAIN, EntityLevel
+from .device.app_resolver import AppResolver
 from .device.command_queue import async_set_action_call
-from .device.coordinator import BalenaCoordinator, DeviceCoordinator
+from .device.coordinator import DeviceCoordinator
 from .device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
 from .device.registry import PREFIXES_PARENT_NAME
 from .device.state import DeviceState, ServiceKey, ServiceState
 
 # The number of devices to add before the event loop can run other tasks.
 _BATCH_SIZE: Final = 5
+# The values of an entity that is not available.
+_UNAVAILABLE: Final = object()
 # Entity ids contain these names, which the entities had in the first release.
 _FIRST_NAMES: Final = {
     "fleet_devices_failing": "Devices failing",
@@ -43,17 +43,26 @@ _FIRST_NAMES: Final = {
     "release": "Release",
     "supervisor_problem": "Supervisor",
 }
-# Options of entities that Home Assistant stores without being asked.
+# Options of entities that Home Assistant stores automatically.
 _STORED_BY_HOME_ASSISTANT: Final = {
     "refresh_initial_entity_options",
     "should_expose",
     "suggested_display_precision",
     "suggested_unit_of_measurement",
 }
-# Returns a factory for each entity that a device or account currently has, by key.
-type FindEntityFactories[OwnerT] = Callable[
-    [OwnerT], Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]
-]
+type NewEntities = Iterable[tuple[Hashable, _BalenaDeviceEntity]]
+
+
+class EntityFinder(Protocol):
+    """Finds the entities of a device for a platform."""
+
+    def new(self, device: BalenaDevice) -> NewEntities:
+        """Yield the entities that the device has and that were not added yet, by key."""
+        ...
+
+    def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
+        """Yield the unique ids of entities that the device does not have with the option."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +71,25 @@ class BalenaEntityDescription(EntityDescription):
 
     The entity exists if the Supervisor supports its `endpoint`, or a fallback of it.
     `enabled_in_fleet` is whether it is enabled by default for a device of an account. If None, it
-    is a detail: it exists only with the option of the entry, enabled as for a local device.
+    is a detail: it exists only with the option of the entry, enabled as for a local device. An
+    entity that `is_essential` exists with each value of the option.
     """
 
     endpoint: Endpoint | None = None
     exists_fn: Callable[[DeviceState], bool] = lambda _: True
     enabled_in_fleet: bool | None = None
+    is_essential: bool = False
+
+    def is_part_of(self, level: EntityLevel) -> bool:
+        """Return whether a device has the entity if it has those of a level."""
+        if level is EntityLevel.ALL:
+            return True
+        is_detail = self.enabled_in_fleet is None
+        return self.is_essential or (level is EntityLevel.STANDARD and not is_detail)
 
     def exists(self, device: BalenaDevice) -> bool:
         """Return whether a device has the entity."""
-        if self.enabled_in_fleet is None and not device.coordinator.has_details:
+        if not self.is_part_of(device.coordinator.entity_level):
             return False
         supervisor = device.coordinator.supervisor
         if self.endpoint and supervisor.endpoint_for(self.endpoint) is None:
@@ -90,37 +108,41 @@ class BalenaFleetEntityDescription(EntityDescription):
 class BalenaServiceEntityDescription(EntityDescription):
     """Describes an entity of a service.
 
-    An entity with `is_command` exists only if the Supervisor can command single services.
+    An entity with `is_command` exists only if the Supervisor can command single services. An
+    entity that `is_essential` exists with each value of the option of an account.
     """
 
     is_command: bool = False
+    is_essential: bool = False
 
     def exists(self, device: BalenaDevice, key: ServiceKey) -> bool:
         """Return whether a service has the entity."""
-        app_id, _ = key
-        return not self.is_command or device.commands.apps.can_command_services(app_id)
+        can_command = _can_command(device, key)
+        return (can_command or not self.is_command) and self.is_part_of(device, key)
+
+    def is_part_of(self, device: BalenaDevice, key: ServiceKey) -> bool:
+        """Return whether a service has the entity with the option.
+
+        A service that cannot be commanded has no other entity.
+        """
+        is_limited = device.coordinator.entity_level is EntityLevel.ESSENTIAL
+        return self.is_essential or not is_limited or not _can_command(device, key)
 
 
-class CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
-    CoordinatorEntity[CoordinatorT]
-):
+def _can_command(device: BalenaDevice, key: ServiceKey) -> bool:
+    app_id, _ = key
+    return AppResolver(device.coordinator).can_command_services(app_id)
+
+
+class _BalenaEntity(Entity):
     """An entity that writes its state only if it changed.
 
     The state of a device of an account changes every minute, but most entities keep theirs.
     """
 
     _attr_has_entity_name = True
+    _attr_should_poll = False
     _last_values: object = None
-    # Called when the entity is removed for good, not when it gets another entity id.
-    on_removed: Callable[[], None] | None = None
-    # Constants use less memory than the cached properties of Home Assistant's base class.
-    # An account can have thousands of entities.
-    assumed_state = False
-    attribution = None
-    entity_registry_visible_default = True
-    force_update = False
-    icon = None
-    should_poll = False
 
     @property
     @override
@@ -139,42 +161,84 @@ class CoordinatedEntity[CoordinatorT: DataUpdateCoordinator[Any]](
         await super().async_added_to_hass()
         self._last_values = self._current_values()
 
-    @override
-    async def async_removed_from_registry(self) -> None:
-        """Let the entity be added again, if it reappears."""
-        if self.on_removed is not None:
-            self.on_removed()
-
     @callback
     @override
     def async_set_context(self, context: Context) -> None:
-        """Let all commands of one action call, which names many entities, share a place in the queue."""
+        """Remember the action call, so that its commands to many entities share one place in the queue."""
         super().async_set_context(context)
         async_set_action_call(context.id)
 
     @callback
-    @override
-    def _handle_coordinator_update(self) -> None:
+    def async_handle_update(self) -> None:
         """Write the state if it changed."""
         if (values := self._current_values()) != self._last_values:
             self._last_values = values
             self.async_write_ha_state()
 
     def _current_values(self) -> object:
-        return (True, self._state_values()) if self.available else (False, None)
+        return self._state_values() if self.available else _UNAVAILABLE
 
 
-class BalenaEntity(CoordinatedEntity[DeviceCoordinator]):
+class _BalenaDeviceEntity(_BalenaEntity):
+    """An entity of a device or of one of its services."""
+
+    def __init__(
+        self, device: BalenaDevice, description: EntityDescription, owner_id: str
+    ) -> None:
+        """Attach the entity. `owner_id` is the id of the device or of its service."""
+        self.device = device
+        self.entity_description = description
+        self._attr_unique_id = f"{owner_id}_{description.key}"
+
+    @property
+    def coordinator(self) -> DeviceCoordinator:
+        """The coordinator of the device."""
+        return self.device.coordinator
+
+    @property
+    def _key(self) -> Hashable:
+        """The key of the entity among those of the device."""
+        return self.entity_description.key
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Whether the device is online."""
+        return self.coordinator.last_update_success and self.device.state.online
+
+    async def async_update(self) -> None:
+        """Poll the device, because a user requests it."""
+        await self.coordinator.async_request_refresh()
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Follow the updates of the device."""
+        await super().async_added_to_hass()
+        self.device.entities.by_key[self._key] = self
+
+    @override
+    async def async_will_remove_from_hass(self) -> None:
+        """Stop to follow the updates of the device."""
+        await super().async_will_remove_from_hass()
+        entities = self.device.entities.by_key
+        if self._key in entities:
+            entities[self._key] = None
+
+    @override
+    async def async_removed_from_registry(self) -> None:
+        """Allow the entity to be added again if it reappears."""
+        await super().async_removed_from_registry()
+        self.device.entities.by_key.pop(self._key, None)
+
+
+class BalenaEntity(_BalenaDeviceEntity):
     """An entity of a device."""
 
     def __init__(
         self, device: BalenaDevice, description: BalenaEntityDescription
     ) -> None:
         """Attach the entity to its device."""
-        super().__init__(device.coordinator)
-        self.device = device
-        self.entity_description = description
-        self._attr_unique_id = f"{device.device_id}_{description.key}"
+        super().__init__(device, description, device.device_id)
         is_enabled = description.enabled_in_fleet
         if device.coordinator.is_in_fleet and is_enabled is not None:
             self._attr_entity_registry_enabled_default = is_enabled
@@ -185,14 +249,18 @@ class BalenaEntity(CoordinatedEntity[DeviceCoordinator]):
         """The identifiers of the device. Its coordinator registers the rest."""
         return DeviceInfo(identifiers={(DOMAIN, self.device.device_id)})
 
+
+class BalenaStoredEntity(BalenaEntity):
+    """An entity of what the balena API stores of a device, which may be offline."""
+
     @property
     @override
     def available(self) -> bool:
-        """Whether the device is online."""
-        return super().available and self.device.state.online
+        """Whether the account answers."""
+        return self.coordinator.last_update_success
 
 
-class BalenaServiceEntity(CoordinatedEntity[DeviceCoordinator]):
+class BalenaServiceEntity(_BalenaDeviceEntity):
     """An entity of a service, which is a child device of its device."""
 
     def __init__(
@@ -202,27 +270,28 @@ class BalenaServiceEntity(CoordinatedEntity[DeviceCoordinator]):
         service_key: ServiceKey,
     ) -> None:
         """Attach the entity to the child device of its service."""
-        super().__init__(device.coordinator)
-        self.device = device
-        self.entity_description = description
-        self._service_key = service_key
         self._identifier = device.coordinator.registry.service_identifier(service_key)
-        self._attr_unique_id = f"{self._identifier[1]}_{description.key}"
-        service = self.service
-        names = [service.name]
-        if len(device.state.apps or ()) > 1:
-            names.insert(0, service.app_name)
-        if not PREFIXES_PARENT_NAME:
-            names.insert(0, device.name)
-        self._device_name = " ".join(names)
+        super().__init__(device, description, self._identifier[1])
+        self._service_key = service_key
+
+    @property
+    @override
+    def _key(self) -> Hashable:
+        return self._service_key, self.entity_description.key
 
     @property
     @override
     def device_info(self) -> ChildDeviceInfo:
         """The child device of the service."""
+        service = self.service
+        names = [service.name]
+        if len(self.device.state.apps or ()) > 1:
+            names.insert(0, service.app_name)
+        if not PREFIXES_PARENT_NAME:
+            names.insert(0, self.device.name)
         return ChildDeviceInfo(
             identifiers={self._identifier},
-            name=self._device_name,
+            name=" ".join(names),
             parent_device_id=self.device.registry_id,
         )
 
@@ -235,14 +304,14 @@ class BalenaServiceEntity(CoordinatedEntity[DeviceCoordinator]):
     @override
     def available(self) -> bool:
         """Whether the device is online and reports the service."""
-        state = self.device.state
-        return (
-            super().available and state.online and self._service_key in state.services
-        )
+        return super().available and self._service_key in self.device.state.services
 
 
-class BalenaFleetEntity(CoordinatedEntity[AccountCoordinator]):
+class BalenaFleetEntity(_BalenaEntity, CoordinatorEntity[AccountCoordinator]):
     """An entity of a fleet."""
+
+    # Called when the entity is removed for good, not when it gets another entity id.
+    on_removed: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -269,25 +338,30 @@ class BalenaFleetEntity(CoordinatedEntity[AccountCoordinator]):
         """Whether the fleet exists."""
         return super().available and self.fleet.devices is not None
 
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        self.async_handle_update()
+
+    @override
+    async def async_removed_from_registry(self) -> None:
+        """Allow the entity to be added again if the fleet reappears."""
+        await super().async_removed_from_registry()
+        if self.on_removed is not None:
+            self.on_removed()
+
 
 @callback
-def async_remove_details(
-    platform: EntityPlatform,
-    device: BalenaDevice,
-    descriptions: Iterable[BalenaEntityDescription],
-) -> None:
-    """Remove the details of a device from the entity registry if the option is off.
+def _async_remove_unwanted(platform: EntityPlatform, unique_ids: Iterable[str]) -> None:
+    """Remove entities from the registry that a device does not have with the option.
 
-    The registry remembers what the person changed. An entity that is disabled stays if the
-    person changed it.
+    The registry remembers what the user changed. A disabled entity that the user changed
+    stays.
     """
-    if device.coordinator.has_details:
-        return
     registry = er.async_get(platform.hass)
-    for description in descriptions:
-        unique_id = f"{device.device_id}_{description.key}"
+    for unique_id in unique_ids:
         entity_id = registry.async_get_entity_id(platform.domain, DOMAIN, unique_id)
-        if description.enabled_in_fleet is not None or entity_id is None:
+        if entity_id is None:
             continue
         entity = registry.async_get(entity_id)
         if entity is not None and not (entity.disabled and is_customized(entity)):
@@ -295,12 +369,12 @@ def async_remove_details(
 
 
 def is_customized(entity: er.RegistryEntry) -> bool:
-    """Return whether the person has changed anything about an entity."""
+    """Return whether the user has changed anything about an entity."""
     return (
         entity.disabled_by is er.RegistryEntryDisabler.USER
         or entity.hidden_by is not None
         or any(isinstance(alias, str) for alias in entity.aliases)
-        or any(map(_is_own_option, entity.options.values()))
+        or any(map(_is_user_option, entity.options.values()))
         or any(
             (
                 entity.area_id,
@@ -314,97 +388,112 @@ def is_customized(entity: er.RegistryEntry) -> bool:
     )
 
 
-def _is_own_option(options: Mapping[str, Any]) -> bool:
-    """Return whether the person has chosen options. Home Assistant stores some by itself."""
+def _is_user_option(options: Mapping[str, Any]) -> bool:
+    """Return whether the user has set options. Home Assistant stores some automatically."""
     return bool(
         options.get("should_expose") or options.keys() - _STORED_BY_HOME_ASSISTANT
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _DeviceEntities[DescriptionT: BalenaEntityDescription]:
+class DeviceEntityFinder[DescriptionT: BalenaEntityDescription]:
     """Finds the entities of a device, without those of its services."""
 
-    entity: Callable[[BalenaDevice, DescriptionT], CoordinatedEntity[Any]]
+    entity: Callable[[BalenaDevice, DescriptionT], _BalenaDeviceEntity]
     descriptions: Sequence[DescriptionT]
 
-    def __call__(
-        self, device: BalenaDevice
-    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
-        """Return the factories of the entities that the device has, by key."""
-        return {
-            description.key: partial(self.entity, device, description)
-            for description in self.descriptions
-            if description.exists(device)
-        }
+    def new(self, device: BalenaDevice) -> NewEntities:
+        """Yield the entities that the device has and that were not added yet, by key."""
+        known = device.entities.by_key
+        for description in self.descriptions:
+            if description.key not in known and description.exists(device):
+                yield description.key, self.entity(device, description)
+
+    def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
+        """Yield the unique ids of entities that the device does not have with the option."""
+        level = device.coordinator.entity_level
+        for description in self.descriptions:
+            if not description.is_part_of(level):
+                yield f"{device.device_id}_{description.key}"
 
 
-def device_entities[DescriptionT: BalenaEntityDescription](
-    entity: Callable[[BalenaDevice, DescriptionT], CoordinatedEntity[Any]],
-    descriptions: Sequence[DescriptionT],
-) -> FindEntityFactories[BalenaDevice]:
-    """Return a function that finds the entities of a device, without those of its services."""
-    return _DeviceEntities(entity, descriptions)
+@dataclass(frozen=True, slots=True)
+class ServiceEntityFinder[DescriptionT: BalenaServiceEntityDescription]:
+    """Finds the entities of the services of a device."""
+
+    entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], _BalenaDeviceEntity]
+    descriptions: Sequence[DescriptionT]
+
+    def new(self, device: BalenaDevice) -> NewEntities:
+        """Yield the entities that the services have and that were not added yet, by key."""
+        known = device.entities.by_key
+        for service_key in device.state.services:
+            for description in self.descriptions:
+                key = service_key, description.key
+                if key not in known and description.exists(device, service_key):
+                    yield key, self.entity(device, description, service_key)
+
+    def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
+        """Yield the unique ids of entities that the services do not have with the option."""
+        registry = device.coordinator.registry
+        for service_key in device.state.services:
+            for description in self.descriptions:
+                if not description.is_part_of(device, service_key):
+                    _, identifier = registry.service_identifier(service_key)
+                    yield f"{identifier}_{description.key}"
 
 
-def service_entities[DescriptionT: BalenaServiceEntityDescription](
-    entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], CoordinatedEntity[Any]],
-    descriptions: Iterable[DescriptionT],
-) -> FindEntityFactories[BalenaDevice]:
-    """Return a function that finds the entities of the services of a device."""
+@dataclass(frozen=True, slots=True)
+class _PlatformEntities:
+    """Adds the entities of devices to one platform of an entry."""
 
-    def factories(
-        device: BalenaDevice,
-    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
-        return {
-            (key, description.key): partial(entity, device, description, key)
-            for key in device.state.services
-            for description in descriptions
-            if description.exists(device, key)
-        }
+    platform: EntityPlatform
+    async_add_entities: AddConfigEntryEntitiesCallback
+    finders: Sequence[EntityFinder]
 
-    return factories
+    @callback
+    def async_add(self, devices: Iterable[BalenaDevice]) -> None:
+        """Add the entities of devices, now and when entities appear."""
+        entities: list[_BalenaDeviceEntity] = []
+        for device in devices:
+            for finder in self.finders:
+                _async_remove_unwanted(self.platform, finder.unwanted_ids(device))
+            entities += self._create_new(device)
+            device.entities.adders.append(self)
+        # Home Assistant starts a task for each call, so add several devices at once.
+        self.async_add_entities(entities)
+
+    @callback
+    def async_add_new(self, device: BalenaDevice) -> None:
+        """Add the entities of a device that have appeared."""
+        if entities := self._create_new(device):
+            self.async_add_entities(entities)
+
+    def _create_new(self, device: BalenaDevice) -> list[_BalenaDeviceEntity]:
+        new = [entity for finder in self.finders for entity in finder.new(device)]
+        # A disabled entity is known, too. An enabled one follows the device once it is added.
+        device.entities.by_key.update(dict.fromkeys(key for key, _ in new))
+        return [entity for _, entity in new]
 
 
 async def async_add_device_entities(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    *factories: FindEntityFactories[BalenaDevice],
+    *finders: EntityFinder,
 ) -> None:
     """Add the entities of all devices, now and when devices or their entities appear."""
-
     platform = async_get_current_platform()
-    descriptions = [
-        description
-        for item in factories
-        if isinstance(item, _DeviceEntities)
-        for description in item.descriptions
-    ]
-
-    @callback
-    def add(devices: Iterable[BalenaDevice]) -> None:
-        for device in devices:
-            async_remove_details(platform, device, descriptions)
-        # Home Assistant starts a task for each call, so add several devices at once.
-        async_add_entities(
-            [
-                entity
-                for device in devices
-                for entity in _async_track_entities(
-                    async_add_entities, device.coordinator, device, factories
-                )
-            ]
-        )
-
+    entities = _PlatformEntities(platform, async_add_entities, finders)
     for devices in batched(
         list(entry.runtime_data.devices.values()), _BATCH_SIZE, strict=False
     ):
-        add(devices)
+        entities.async_add(devices)
         await asyncio.sleep(0)
     account = entry.runtime_data.account
     if isinstance(account, AccountCoordinator):
+        signal = signal_new_devices(entry)
         entry.async_on_unload(
-            async_dispatcher_connect(account.hass, signal_new_devices(entry), add)
+            async_dispatcher_connect(account.hass, signal, entities.async_add)
         )
 
 
@@ -412,77 +501,30 @@ async def async_add_device_entities(
 def async_add_fleet_entities[DescriptionT: BalenaFleetEntityDescription](
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    entity: Callable[[AccountCoordinator, DescriptionT, int], CoordinatedEntity[Any]],
-    descriptions: Iterable[DescriptionT],
+    entity: Callable[[AccountCoordinator, DescriptionT, int], BalenaFleetEntity],
+    descriptions: Sequence[DescriptionT],
 ) -> None:
     """Add the entities of the fleets of an account, now and when a fleet reappears."""
-
-    def factories(
-        account: AccountCoordinator,
-    ) -> Mapping[Hashable, Callable[[], CoordinatedEntity[Any]]]:
-        return {
-            (fleet_id, description.key): partial(entity, account, description, fleet_id)
-            for fleet_id, fleet in account.data.items()
-            if fleet.devices is not None
-            for description in descriptions
-            if description.exists_fn(fleet)
-        }
-
     account = entry.runtime_data.account
-    if isinstance(account, AccountCoordinator):
-        async_add_entities(
-            _async_track_entities(async_add_entities, account, account, [factories])
-        )
-
-
-@callback
-def _async_track_entities[OwnerT](
-    async_add_entities: AddConfigEntryEntitiesCallback,
-    coordinator: BalenaCoordinator[Any],
-    owner: OwnerT,
-    factories: Sequence[FindEntityFactories[OwnerT]],
-) -> list[CoordinatedEntity[Any]]:
-    """Return the entities that exist now, and add others when they appear."""
-    adder = _EntityAdder(async_add_entities, owner, factories)
-    coordinator.async_listen(adder.async_add_new)
-    return adder.create_new()
-
-
-class _EntityAdder[OwnerT]:
-    """Adds the entities of one device or account when they appear.
-
-    Uses slots, because an account can have thousands of devices.
-    """
-
-    __slots__ = ("_async_add_entities", "_factories", "_known", "_owner")
-
-    def __init__(
-        self,
-        async_add_entities: AddConfigEntryEntitiesCallback,
-        owner: OwnerT,
-        factories: Sequence[FindEntityFactories[OwnerT]],
-    ) -> None:
-        """Start without entities."""
-        self._async_add_entities = async_add_entities
-        self._factories = factories
-        self._known: set[Hashable] = set()
-        self._owner = owner
-
-    def create_new(self) -> list[CoordinatedEntity[Any]]:
-        """Return the entities that exist and were not added yet."""
-        entities = []
-        for factories in self._factories:
-            for key, create in factories(self._owner).items():
-                if key in self._known:
-                    continue
-                self._known.add(key)
-                entities.append(entity := create())
-                # A removed service removes its entities. Add them again if it reappears.
-                entity.on_removed = partial(self._known.discard, key)
-        return entities
+    if not isinstance(account, AccountCoordinator):
+        return
+    known: set[tuple[int, str]] = set()
 
     @callback
-    def async_add_new(self) -> None:
-        """Add the entities that exist and were not added yet."""
-        if entities := self.create_new():
-            self._async_add_entities(entities)
+    def add_new() -> None:
+        entities = []
+        for fleet_id, fleet in account.data.items():
+            if fleet.devices is None:
+                continue
+            for description in descriptions:
+                key = fleet_id, description.key
+                if key in known or not description.exists_fn(fleet):
+                    continue
+                known.add(key)
+                entities.append(new := entity(account, description, fleet_id))
+                new.on_removed = partial(known.discard, key)
+        if entities:
+            async_add_entities(entities)
+
+    add_new()
+    account.async_listen(add_new)

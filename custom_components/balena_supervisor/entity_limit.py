@@ -1,4 +1,4 @@
-"""Warn before an account reaches the number of entities that Home Assistant allows."""
+"""Repair issue for an entry that reaches the number of entities that Home Assistant allows."""
 
 from collections import Counter
 from typing import Final
@@ -15,7 +15,8 @@ from .const import DOMAIN
 from .device.entry import BalenaConfigEntry
 from .markdown import escape_markdown
 
-# The share of the limit. A new release can add a service to each device.
+# The share of the limit from which the issue appears, because a release can add a service to
+# each device.
 _WARN_AT: Final = 0.9
 # The issue names this many kinds of entities, the most frequent ones.
 _KINDS: Final = 5
@@ -25,7 +26,7 @@ _KINDS: Final = 5
 def async_update_limit_issue(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Report an entry that has almost as many enabled entities as Home Assistant allows.
 
-    Home Assistant adds no more entities then, and reports that only in its log.
+    Above the limit, Home Assistant adds no more entities, and reports that only in its log.
     """
     issue_id = f"entity_limit_{entry.entry_id}"
     registry = er.async_get(hass)
@@ -43,7 +44,7 @@ def async_update_limit_issue(hass: HomeAssistant, entry: BalenaConfigEntry) -> N
         str(entity.original_name or entity.original_device_class or entity.domain)
         for entity in entities
     )
-    of_services = sum(_is_of_service(hass, entity) for entity in entities)
+    service_count = sum(_belongs_to_service(hass, entity) for entity in entities)
     ir.async_create_issue(
         hass,
         DOMAIN,
@@ -57,7 +58,7 @@ def async_update_limit_issue(hass: HomeAssistant, entry: BalenaConfigEntry) -> N
             "account": escape_markdown(entry.title),
             "count": str(count),
             "limit": str(limit),
-            "services": str(of_services),
+            "services": str(service_count),
             "kinds": ", ".join(
                 f"{kind} ({number})"
                 for kind, number in sorted(
@@ -68,6 +69,6 @@ def async_update_limit_issue(hass: HomeAssistant, entry: BalenaConfigEntry) -> N
     )
 
 
-def _is_of_service(hass: HomeAssistant, entity: er.RegistryEntry) -> bool:
+def _belongs_to_service(hass: HomeAssistant, entity: er.RegistryEntry) -> bool:
     device = dr.async_get(hass).async_get(entity.device_id or "")
     return isinstance(device, dr.ChildDeviceEntry)

@@ -66,7 +66,7 @@ _LOCK_TRANSLATION_KEYS: Final = {
     LockHolder.HOST_UPDATE: "locked_by_host_update",
     LockHolder.SUPERVISOR: "locked_by_supervisor",
 }
-# Texts that say more than the type of the error.
+# Reasons have a more precise text than the type of the error.
 _REASON_TRANSLATION_KEYS: Final[dict[Reason, str]] = {
     Reason.BLOCKED: "blocked",
     Reason.IMAGE_MISSING: "image_missing",
@@ -86,7 +86,7 @@ _REASON_TRANSLATION_KEYS: Final[dict[Reason, str]] = {
 _ACCOUNT_REASON_TRANSLATION_KEYS: Final[dict[Reason, str]] = {
     Reason.BLOCKED: "account_blocked"
 }
-# The results of errors whose text says more than the result.
+# The results of translation keys that are more precise than the result.
 _RESULTS: Final[Mapping[str, str]] = {
     "app_not_found": "not_found",
     "apps_malformed": "invalid_field",
@@ -163,7 +163,7 @@ def translate_account_error[ErrorT: HomeAssistantError](
 
 
 def result_of(error: HomeAssistantError) -> str:
-    """Return the result for automations: one word per type of error, whatever its text."""
+    """Return the `result` of an error in responses and events: one word per type of error."""
     key = error.translation_key or "error"
     return _RESULTS.get(key, key)
 

@@ -1,4 +1,4 @@
-"""Keep the switches of services away from Assist until a person exposes them.
+"""Hide the switches of services from Assist until a user exposes them.
 
 Home Assistant exposes new switches to Assist. A language model that turns off everything on a
 floor would then stop services.
@@ -20,7 +20,7 @@ ISSUE_KEY: Final = "services_exposed"
 
 _ASSISTANT: Final = "conversation"
 _SHOULD_EXPOSE: Final = "should_expose"
-# The option that marks a switch whose exposure was decided by this module or by a person.
+# The option that marks a switch whose exposure was decided by this module or by a user.
 _IS_DECIDED: Final = "exposure_decided"
 # An issue lists at most this many services.
 _MAX_NAMES: Final = 20
@@ -28,9 +28,9 @@ _MAX_NAMES: Final = 20
 
 @callback
 def async_setup_exposure(hass: HomeAssistant) -> None:
-    """Do not expose the switches of services that are registered from now on.
+    """Do not expose the switches of services that are registered later.
 
-    Home Assistant stores the options of a removed entity, so that this happens only once.
+    Home Assistant keeps the options of a removed entity, so this happens once per switch.
     """
     registry = er.async_get(hass)
 
@@ -45,7 +45,7 @@ def async_setup_exposure(hass: HomeAssistant) -> None:
         event: Event[er.EventEntityRegistryUpdatedData],
     ) -> None:
         entity = registry.async_get(event.data["entity_id"])
-        if entity is None or not _is_of_service(entity):
+        if entity is None or not _is_service_switch(entity):
             return
         if _SHOULD_EXPOSE not in _options(entity, _ASSISTANT):
             options = _options(entity, _ASSISTANT) | {_SHOULD_EXPOSE: False}
@@ -59,7 +59,7 @@ def async_setup_exposure(hass: HomeAssistant) -> None:
 
 @callback
 def async_update_exposure_issue(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
-    """Report switches of services that Home Assistant exposed before it was asked not to."""
+    """Report switches of services that Home Assistant exposed before this module existed."""
     issue_id = f"{ISSUE_KEY}_{entry.entry_id}"
     names = async_exposed_services(hass, entry)
     if not names:
@@ -89,7 +89,7 @@ def issue_placeholders(names: list[str]) -> dict[str, str]:
 
 @callback
 def async_exposed_services(hass: HomeAssistant, entry: BalenaConfigEntry) -> list[str]:
-    """Return the names of the services whose switches are exposed without a decision."""
+    """Return the names of the services whose switches are exposed without a decision of the user."""
     return sorted(
         _service_name(hass, entity.entity_id)
         for entity in _exposed_switches(hass, entry)
@@ -100,7 +100,7 @@ def async_exposed_services(hass: HomeAssistant, entry: BalenaConfigEntry) -> lis
 def async_decide_exposure(
     hass: HomeAssistant, entry: BalenaConfigEntry, *, should_expose: bool
 ) -> None:
-    """Carry out the decision of a person about the exposed switches, and delete the issue."""
+    """Carry out the decision of the user about the exposed switches, and delete the issue."""
     registry = er.async_get(hass)
     for entity in _exposed_switches(hass, entry):
         _mark_as_decided(registry, entity)
@@ -116,13 +116,13 @@ def _exposed_switches(
     return [
         entity
         for entity in entities
-        if _is_of_service(entity)
+        if _is_service_switch(entity)
         and _options(entity, _ASSISTANT).get(_SHOULD_EXPOSE)
         and not _options(entity, DOMAIN).get(_IS_DECIDED)
     ]
 
 
-def _is_of_service(entity: er.RegistryEntry) -> bool:
+def _is_service_switch(entity: er.RegistryEntry) -> bool:
     """Return whether an entity is the switch of a service."""
     return (entity.platform, entity.domain, entity.translation_key) == (
         DOMAIN,

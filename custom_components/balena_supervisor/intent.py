@@ -1,4 +1,4 @@
-"""Registers the intents."""
+"""Register the intents."""
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import intent

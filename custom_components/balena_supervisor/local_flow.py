@@ -135,7 +135,7 @@ class LocalFlow(BaseFlow):
     async def async_step_replaced_board(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Let the user confirm that the device is the same although its network cards are others."""
+        """Let the user confirm that a device with other network cards is the same device."""
         entry = self._get_reconfigure_entry()
         if user_input is not None:
             return await self.async_update_device_entry(
@@ -175,8 +175,8 @@ class LocalFlow(BaseFlow):
                 )
         return self.show_form(step_id, NO_FIELDS, errors)
 
-    def offers_at(self, *addresses: str) -> list[str]:
-        """Return the ids of other flows that offer a device at one of the IP addresses."""
+    def discovery_flows_at(self, *addresses: str) -> list[str]:
+        """Return the ids of other flows that offer a discovered device at one of the IP addresses."""
         flows = self.hass.config_entries.flow.async_progress_by_init_data_type(
             ZeroconfServiceInfo,
             lambda info: not set(addresses).isdisjoint(info.addresses),
@@ -194,22 +194,22 @@ class LocalFlow(BaseFlow):
         entries = self._async_current_entries()
         for entry in entries:
             if device.is_registered_as(self.hass, entry):
-                return self.abort_as_known(entry)
+                return self.abort_already_configured(entry)
         unique_id = uuid or device.unique_mac_address(self.hass)
-        # A person may add a device that is offered as well.
+        # The user may add a device that is offered as well.
         known = await self.async_set_unique_id(unique_id, raise_on_progress=False)
         if known is not None and known.source != SOURCE_IGNORE:
-            return self.abort_as_known(known)
+            return self.abort_already_configured(known)
         self._abort_if_unique_id_configured()
-        # Shortly after it starts, a device may report no MAC address to recognize it by.
+        # A device may report no MAC address shortly after it starts.
         key = CONF_URL if CONF_URL in data else CONF_CONNECTION
         for entry in entries:
             if (
                 entry.data.get(key) == data[key]
                 and device.compare(self.hass, entry) is not Match.DIFFERENT
             ):
-                return self.abort_as_known(entry)
-        for flow_id in self.offers_at(URL(data.get(CONF_URL, "")).host or ""):
+                return self.abort_already_configured(entry)
+        for flow_id in self.discovery_flows_at(URL(data.get(CONF_URL, "")).host or ""):
             self.hass.config_entries.flow.async_abort(flow_id)
         return self.async_create_entry(
             title=device.name,
@@ -229,7 +229,7 @@ class LocalFlow(BaseFlow):
         """Update and reload the entry. Abort if another device answered.
 
         `is_confirmed` is whether other evidence than its MAC addresses confirms the device.
-        `reason` is the text of success, by default that of the flow's source.
+        `reason` is the abort reason of a success, by default that of the flow's source.
         """
         match = device.compare(self.hass, entry)
         if match is Match.DIFFERENT and not is_confirmed:

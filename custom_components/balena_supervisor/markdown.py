@@ -7,7 +7,7 @@ from typing import Final
 _MARKUP_STARTS: Final = re.compile(
     r"(?<=\])(?=[(\[:])|(?<=<)|(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE
 )
-# Positions inside of what would be an image.
+# Positions inside an image or an HTML tag.
 _IMAGE_STARTS: Final = re.compile(r"(?<=!)(?=\[)|(?<=<)(?=\s*[a-z])", re.IGNORECASE)
 # Screens do not show a word joiner and voice assistants do not speak it, so it does no
 # harm where the text is not rendered as Markdown.
@@ -20,5 +20,5 @@ def escape_markdown(text: str) -> str:
 
 
 def without_images(text: str) -> str:
-    """Return a Markdown text without images and HTML: looking at it must contact nobody."""
+    """Return a Markdown text without images and HTML, so that showing it contacts no server."""
     return _IMAGE_STARTS.sub(_WORD_JOINER, text)

@@ -10,11 +10,17 @@ from homeassistant.helpers.entity_registry import RegistryEntry, RegistryEntryDi
 from homeassistant.helpers.recorder import DATA_INSTANCE
 
 from .client import iterate_cooperatively
-from .const import CONF_CONNECTION, CONF_DETAILS, CONNECTION_ACCOUNT, DOMAIN
+from .const import (
+    CONF_CONNECTION,
+    CONF_DETAILS,
+    CONNECTION_ACCOUNT,
+    DOMAIN,
+    EntityLevel,
+)
 from .device.entry import BalenaConfigEntry
 from .entity import is_customized
 
-# The first release disabled all of these in an account. True: enabled with the option.
+# Entities that the first release disabled in an account. True: enabled with the option.
 _DETAILS: Final = {
     Platform.BINARY_SENSOR: {
         "supervisor_problem": True,
@@ -47,7 +53,7 @@ _DETAILS: Final = {
         "update_status": False,
     },
 }
-# The first release disabled these in an account, too, but triggers and conditions need them.
+# Entities that the first release also disabled, but that triggers and conditions need.
 _NOW_ENABLED: Final = {
     Platform.BINARY_SENSOR: {"update_locked": True, "update_pending": True}
 }
@@ -61,8 +67,8 @@ _FLEET_COUNTS: Final = {
 async def async_migrate_to_1_2(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Make the details of an account an option, and enable what triggers need.
 
-    The option is on if the person enabled a detail. Otherwise, the details are removed that
-    the person never changed.
+    The option is on if the user enabled a detail. Otherwise, details that the user never
+    changed are removed.
     """
     options = dict(entry.options)
     if entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT:
@@ -72,7 +78,7 @@ async def async_migrate_to_1_2(hass: HomeAssistant, entry: BalenaConfigEntry) ->
         if not options[CONF_DETAILS]:
             async for entity, is_enabled in iterate_cooperatively(details):
                 if _is_disabled_by_integration(entity) and not is_customized(entity):
-                    # The registry remembers this for when the person turns the option on.
+                    # The registry remembers this for when the user turns the option on.
                     if is_enabled:
                         registry.async_update_entity(entity.entity_id, disabled_by=None)
                     registry.async_remove(entity.entity_id)
@@ -81,8 +87,19 @@ async def async_migrate_to_1_2(hass: HomeAssistant, entry: BalenaConfigEntry) ->
         ):
             if _is_disabled_by_integration(entity):
                 registry.async_update_entity(entity.entity_id, disabled_by=None)
-        _remove_unit(hass, entry)
+        _remove_statistics_unit(hass, entry)
     hass.config_entries.async_update_entry(entry, options=options, minor_version=2)
+
+
+def async_migrate_to_1_3(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
+    """Offer a third choice of entities. The devices keep those that they have."""
+    options = dict(entry.options)
+    if CONF_DETAILS in options:
+        has_details = options[CONF_DETAILS]
+        options[CONF_DETAILS] = (
+            EntityLevel.ALL if has_details else EntityLevel.STANDARD
+        ).value
+    hass.config_entries.async_update_entry(entry, options=options, minor_version=3)
 
 
 def _entities(
@@ -110,14 +127,14 @@ def _is_disabled_by_integration(entity: RegistryEntry) -> bool:
 
 
 def _is_in_use(entity: RegistryEntry) -> bool:
-    """Return whether the person enabled an entity. Its device may be disabled meanwhile."""
+    """Return whether the user enabled an entity. Its device may be disabled meanwhile."""
     return entity.disabled_by not in {
         RegistryEntryDisabler.INTEGRATION,
         RegistryEntryDisabler.USER,
     }
 
 
-def _remove_unit(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
+def _remove_statistics_unit(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Remove the unit "devices" from the statistics of fleets, because their sensors lost it."""
     recorder = hass.data.get(DATA_INSTANCE)
     if recorder is None:

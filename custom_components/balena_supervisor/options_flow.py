@@ -31,6 +31,7 @@ from .const import (
     CONF_VOICE_COMMANDS,
     CONF_VOICE_QUESTIONS,
     CONNECTION_ACCOUNT,
+    EntityLevel,
 )
 from .device.entry import BalenaConfigEntry, fleet_identifier
 from .flow_helpers import Errors, ProbedAccount, async_validate_account
@@ -121,7 +122,7 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
 
     @property
     def _voice_schema(self) -> dict[vol.Marker, BooleanSelector]:
-        """The fields to choose what a person may ask and do by voice."""
+        """The fields to choose what users may ask and do by voice."""
         options = self.config_entry.options
         return {
             vol.Required(key, default=options.get(key, False)): BooleanSelector()
@@ -162,7 +163,13 @@ def fleets_schema(
                 )
             ),
             vol.Required(CONF_SERVICES, default=True): BooleanSelector(),
-            vol.Required(CONF_DETAILS, default=True): BooleanSelector(),
+            vol.Required(CONF_DETAILS, default=EntityLevel.ALL.value): SelectSelector(
+                SelectSelectorConfig(
+                    options=[level.value for level in EntityLevel],
+                    mode=SelectSelectorMode.LIST,
+                    translation_key="entity_level",
+                )
+            ),
             vol.Optional(CONF_AREA_TAG): TextSelector(),
         }
     )
@@ -190,5 +197,5 @@ def _one_shot_services_from_input(user_input: Mapping[str, Any]) -> dict[str, An
 
 
 def _voice_options_from_input(user_input: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of what a person may ask and do by voice."""
+    """Return the options of what users may ask and do by voice."""
     return {key: user_input[key] for key in _VOICE_OPTIONS}

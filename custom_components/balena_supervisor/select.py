@@ -16,19 +16,19 @@ from .client import Release
 from .device.entry import BalenaConfigEntry
 from .device.state import release_label, short_commit
 from .entity import (
-    BalenaEntity,
     BalenaEntityDescription,
     BalenaFleetEntity,
     BalenaFleetEntityDescription,
+    BalenaStoredEntity,
+    DeviceEntityFinder,
     async_add_device_entities,
     async_add_fleet_entities,
-    device_entities,
 )
 
-# The balena API takes the changes, and has no limit.
+# The balena API stores the changes, so the platform needs no limit.
 PARALLEL_UPDATES = 0
 
-# Options that are no releases.
+# Options that are not releases.
 TRACK_FLEET: Final = "track_fleet"
 TRACK_LATEST: Final = "track_latest"
 
@@ -49,7 +49,7 @@ SELECTS = (
     BalenaSelectDescription(
         key="release_select",
         translation_key="release",
-        # An action on an area, a floor or a device does not reach such entities by accident.
+        # An action on an area, a floor or a device does not include config entities.
         entity_category=EntityCategory.CONFIG,
         exists_fn=lambda state: state.is_pinned is not None,
         enabled_in_fleet=True,
@@ -75,7 +75,7 @@ async def async_setup_entry(
 ) -> None:
     """Set up the selects of an entry."""
     await async_add_device_entities(
-        entry, async_add_entities, device_entities(BalenaReleaseSelect, SELECTS)
+        entry, async_add_entities, DeviceEntityFinder(BalenaReleaseSelect, SELECTS)
     )
     async_add_fleet_entities(
         entry, async_add_entities, BalenaFleetReleaseSelect, FLEET_SELECTS
@@ -85,7 +85,7 @@ async def async_setup_entry(
 # The devices of a fleet share their options.
 @lru_cache(maxsize=256)
 def name_releases(releases: tuple[Release, ...]) -> Mapping[str, Release]:
-    """Return releases by a name that people can read, and that no other one of them has."""
+    """Return releases by a readable, unique name."""
     versions = Counter(map(_label, releases))
     names: dict[str, Release] = {}
     for release in releases:
@@ -112,19 +112,13 @@ def _with_current(
     return name_releases(listed)
 
 
-class BalenaReleaseSelect(BalenaEntity, SelectEntity):
+class BalenaReleaseSelect(BalenaStoredEntity, SelectEntity):
     """The release that a device is pinned to, or that it tracks its fleet.
 
     The balena API stores it, so the device can be offline.
     """
 
     entity_description: BalenaSelectDescription
-
-    @property
-    @override
-    def available(self) -> bool:
-        """Whether the account answers."""
-        return self.coordinator.last_update_success
 
     @property
     @override
@@ -146,7 +140,7 @@ class BalenaReleaseSelect(BalenaEntity, SelectEntity):
     async def async_select_option(self, option: str) -> None:
         """Pin the device to a release, or let it track its fleet."""
         release = None if option == TRACK_FLEET else self._releases[option]
-        await self.device.commands.pin(release)
+        await self.device.cloud_settings.pin(release)
 
     @property
     def _releases(self) -> Mapping[str, Release]:

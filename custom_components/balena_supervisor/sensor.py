@@ -40,10 +40,10 @@ from .entity import (
     BalenaFleetEntityDescription,
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
+    DeviceEntityFinder,
+    ServiceEntityFinder,
     async_add_device_entities,
     async_add_fleet_entities,
-    device_entities,
-    service_entities,
 )
 
 PARALLEL_UPDATES = 0
@@ -54,7 +54,7 @@ class BalenaSensorDescription(BalenaEntityDescription, SensorEntityDescription):
     """Describes a sensor of a device."""
 
     value_fn: Callable[[DeviceState], StateType | datetime]
-    attributes_fn: Callable[[DeviceState], dict[str, Any]] = lambda _: {}
+    attributes_fn: Callable[[DeviceState], dict[str, Any] | None] | None = None
     is_shown_offline: bool = False
 
 
@@ -153,7 +153,7 @@ SENSORS = (
         key="ip_address",
         translation_key="ip_address",
         entity_category=EntityCategory.DIAGNOSTIC,
-        value_fn=lambda state: _join(state.ip_addresses),
+        value_fn=lambda state: _join_addresses(state.ip_addresses),
         is_shown_offline=True,
     ),
     BalenaSensorDescription(
@@ -161,7 +161,7 @@ SENSORS = (
         translation_key="mac_address",
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=False,
-        value_fn=lambda state: _join(state.mac_addresses),
+        value_fn=lambda state: _join_addresses(state.mac_addresses),
     ),
     BalenaSensorDescription(
         key="hostname",
@@ -187,12 +187,13 @@ SENSORS = (
         exists_fn=lambda state: state.overall_status is not None,
         value_fn=lambda state: state.overall_status,
         attributes_fn=lambda state: (
-            {}
+            None
             if state.overall_progress is None
             else {ATTR_PROGRESS: state.overall_progress}
         ),
         is_shown_offline=True,
         enabled_in_fleet=True,
+        is_essential=True,
     ),
     BalenaSensorDescription(
         key="last_seen",
@@ -362,15 +363,15 @@ async def async_setup_entry(
     await async_add_device_entities(
         entry,
         async_add_entities,
-        device_entities(BalenaSensor, SENSORS),
-        service_entities(BalenaServiceSensor, SERVICE_SENSORS),
+        DeviceEntityFinder(BalenaSensor, SENSORS),
+        ServiceEntityFinder(BalenaServiceSensor, SERVICE_SENSORS),
     )
     async_add_fleet_entities(
         entry, async_add_entities, BalenaFleetSensor, FLEET_SENSORS
     )
 
 
-def _join(addresses: Iterable[str]) -> str | None:
+def _join_addresses(addresses: Iterable[str]) -> str | None:
     """Return as many whole addresses as fit into a state. A device can have many."""
     text = ""
     for address in addresses:
@@ -428,9 +429,10 @@ class BalenaSensor(BalenaEntity, _EnumSensor):
 
     @property
     @override
-    def extra_state_attributes(self) -> dict[str, Any]:
+    def extra_state_attributes(self) -> dict[str, Any] | None:
         """The additional values in the state of the device."""
-        return self.entity_description.attributes_fn(self.device.state)
+        attributes_fn = self.entity_description.attributes_fn
+        return attributes_fn(self.device.state) if attributes_fn else None
 
     @override
     def _state_values(self) -> object:

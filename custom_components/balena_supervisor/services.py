@@ -1,7 +1,6 @@
 """Register the actions, call their targets and collect the outcomes."""
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,7 +24,9 @@ from homeassistant.exceptions import (
 )
 from homeassistant.helpers import entity_registry as er, service as service_helper
 
+from .action_fan_out import Call, RequestPace, async_run_all
 from .action_fleets import FleetTarget, async_split_fleets
+from .action_progress import ActionProgress, async_track_progress
 from .action_schemas import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, FieldError
 from .action_targets import TARGET_FIELDS, Target, async_resolve_targets, named_devices
 from .admin import async_require_admin
@@ -101,7 +102,7 @@ class Outcome:
 
 
 async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
-    """Call an action on all targets in parallel.
+    """Call an action on all targets, some of them at once.
 
     Returns the outcomes if the caller requested a response. Errors are part of the response,
     except if an action that returns data fails on all targets.
@@ -136,26 +137,55 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     await _async_check_user(action, call, targets)
     if fleets:
         await async_require_admin(call.hass, call.context)
-    # However many services the call names, its commands take one place in a queue.
-    with action_call(object()):
-        outcomes = unresolved + await asyncio.gather(
-            *(
-                _async_call_target(action, fields, arguments, target)
-                for target in targets
-            ),
-            *(_async_call_fleet(fleet, arguments) for fleet in fleets),
-        )
-    if not action.response_key:
-        _fire_events(call, outcomes)
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    has_response = not action.response_key or len(errors) < len(outcomes)
-    if call.return_response and has_response:
+    pace = RequestPace()
+    calls: list[Call[Outcome]] = [
+        *(
+            partial(_async_call_target, action, fields, arguments, target, pace)
+            for target in targets
+        ),
+        *(partial(_async_call_fleet, fleet, arguments, pace) for fleet in fleets),
+    ]
+    report = None if action.response_key else partial(_async_fire_event, call)
+    async with async_track_progress(
+        call, len(calls) + len(unresolved), lambda: pace.pause
+    ) as progress:
+        outcomes = await _async_call_all(calls, unresolved, progress, report)
+        progress.failure = error = _failure(outcomes)
+    is_answered = any(outcome.error is None for outcome in outcomes)
+    if call.return_response and (is_answered or not action.response_key):
         return {"devices": [outcome.as_response(action) for outcome in outcomes]}
-    if len(outcomes) == 1 and errors:
-        raise errors[0]
-    if errors:
-        raise _several_failed(outcomes)
+    if error is not None:
+        raise error
     return None
+
+
+async def _async_call_all(
+    calls: Iterable[Call[Outcome]],
+    unresolved: list[Outcome],
+    progress: ActionProgress,
+    report: Callable[[Outcome], None] | None,
+) -> list[Outcome]:
+    """Return the outcomes of all calls, and report each as soon as it is known."""
+
+    @callback
+    def async_add(outcome: Outcome) -> None:
+        progress.async_count(is_failed=outcome.error is not None)
+        if report is not None:
+            report(outcome)
+
+    for outcome in unresolved:
+        async_add(outcome)
+    # However many services the calls name, their commands take one place in a queue.
+    with action_call(object()):
+        return unresolved + await async_run_all(calls, async_add)
+
+
+def _failure(outcomes: Collection[Outcome]) -> HomeAssistantError | None:
+    """Return the error of the only target, an error that lists all errors, or None."""
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if not errors:
+        return None
+    return errors[0] if len(outcomes) == 1 else _several_failed(outcomes)
 
 
 def _several_failed(outcomes: Iterable[Outcome]) -> HomeAssistantError:
@@ -220,11 +250,9 @@ async def _async_check_user(
 
 
 @callback
-def _fire_events(call: ServiceCall, outcomes: Iterable[Outcome]) -> None:
-    """Fire an event for each device. The logbook shows these events."""
-    for outcome in outcomes:
-        if outcome.registry_id is None:
-            continue
+def _async_fire_event(call: ServiceCall, outcome: Outcome) -> None:
+    """Fire the event of a device, which the logbook shows."""
+    if outcome.registry_id is not None:
         details = {ATTR_ACTION: call.service, ATTR_SERVICE: outcome.service}
         call.hass.bus.async_fire(
             EVENT_ACTION, outcome.as_dict() | details, context=call.context
@@ -242,8 +270,8 @@ def _build_arguments(action: Action, fields: Mapping[str, Any]) -> Mapping[str, 
     except FieldError as err:
         raise ServiceValidationError(
             translation_domain=DOMAIN,
-            translation_key=err.text_key,
-            translation_placeholders=err.text_placeholders,
+            translation_key=err.message_key,
+            translation_placeholders=err.message_placeholders,
         ) from err
 
 
@@ -252,6 +280,7 @@ async def _async_call_target(
     fields: Mapping[str, Any],
     arguments: Mapping[str, Any],
     target: Target,
+    pace: RequestPace,
 ) -> Outcome:
     """Call an action on one target. Returns the outcome, which contains any error."""
     device = target.device
@@ -261,7 +290,8 @@ async def _async_call_target(
         if target.service is not None:
             service_fields = {ATTR_APP_ID: target.app_id, ATTR_SERVICE: target.service}
             arguments = _build_arguments(action, {**fields, **service_fields})
-        data = await action.handler(device)(**arguments)
+        handler = partial(action.handler(device), **arguments)
+        data = await pace.call(handler, device.name)
     except HomeAssistantError as err:
         error = err
     service = arguments.get(ATTR_SERVICE)
@@ -271,12 +301,12 @@ async def _async_call_target(
 
 
 async def _async_call_fleet(
-    fleet: FleetTarget, arguments: Mapping[str, Any]
+    fleet: FleetTarget, arguments: Mapping[str, Any], pace: RequestPace
 ) -> Outcome:
     """Call an action on a fleet itself. Returns the outcome, which contains any error."""
     error: HomeAssistantError | None = None
     try:
-        await fleet.call(**arguments)
+        await pace.call(partial(fleet.call, **arguments), fleet.name)
     except HomeAssistantError as err:
         error = err
     return Outcome(fleet.registry_id, fleet.registry_id, fleet.name, error)

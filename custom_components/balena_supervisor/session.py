@@ -21,7 +21,7 @@ _SESSIONS: Final[HassKey[dict[tuple[bool, SSLCipherList], ClientSession]]] = Has
 def async_get_session(hass: HomeAssistant, verify_ssl: bool = True) -> ClientSession:
     """Return a session for all devices and accounts, which share no cookies.
 
-    The session of Home Assistant keeps the cookies of an IP address for every port of it.
+    The session of Home Assistant sends the cookies of one server to all ports of its IP address.
     """
     return _async_get_session(hass, verify_ssl, SSLCipherList.PYTHON_DEFAULT)
 
@@ -44,7 +44,7 @@ def _async_get_session(
     sessions = hass.data.setdefault(_SESSIONS, {})
     key = verify_ssl, ssl_cipher
     if (session := sessions.get(key)) is None:
-        # Flows and entries use it, so that no entry may close it.
+        # Flows and all entries share it, so an entry must not close it.
         session = sessions[key] = async_create_clientsession(
             hass,
             verify_ssl,

@@ -11,13 +11,13 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .const import ATTR_STOPPED_BY_ITSELF, ATTR_URL
 from .device.entry import BalenaConfigEntry
 from .entity import (
-    BalenaEntity,
     BalenaEntityDescription,
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
+    BalenaStoredEntity,
+    DeviceEntityFinder,
+    ServiceEntityFinder,
     async_add_device_entities,
-    device_entities,
-    service_entities,
 )
 
 # Each device has its own command queue, so the platform needs no limit.
@@ -41,7 +41,7 @@ SWITCHES = (
         key="public_url",
         translation_key="public_url",
         entity_category=EntityCategory.CONFIG,
-        # Opens the device to everybody.
+        # Everybody can reach the device then.
         entity_registry_enabled_default=False,
         exists_fn=lambda state: state.public_url_enabled is not None,
     ),
@@ -49,7 +49,10 @@ SWITCHES = (
 
 SERVICE_SWITCHES = (
     BalenaServiceSwitchDescription(
-        key="running", translation_key="running", is_command=True
+        key="running",
+        translation_key="running",
+        is_command=True,
+        is_essential=True,
     ),
 )
 
@@ -63,22 +66,16 @@ async def async_setup_entry(
     await async_add_device_entities(
         entry,
         async_add_entities,
-        device_entities(BalenaPublicUrlSwitch, SWITCHES),
-        service_entities(BalenaServiceSwitch, SERVICE_SWITCHES),
+        DeviceEntityFinder(BalenaPublicUrlSwitch, SWITCHES),
+        ServiceEntityFinder(BalenaServiceSwitch, SERVICE_SWITCHES),
     )
 
 
-class BalenaPublicUrlSwitch(BalenaEntity, SwitchEntity):
+class BalenaPublicUrlSwitch(BalenaStoredEntity, SwitchEntity):
     """A switch that enables the public URL of a device.
 
     The balena API stores it, so the device can be offline.
     """
-
-    @property
-    @override
-    def available(self) -> bool:
-        """Whether the account answers."""
-        return self.coordinator.last_update_success
 
     @property
     @override
@@ -100,12 +97,12 @@ class BalenaPublicUrlSwitch(BalenaEntity, SwitchEntity):
     @override
     async def async_turn_on(self, **kwargs: Any) -> None:
         """Enable the public URL."""
-        await self.device.commands.set_public_url(is_enabled=True)
+        await self.device.cloud_settings.set_public_url(is_enabled=True)
 
     @override
     async def async_turn_off(self, **kwargs: Any) -> None:
         """Disable the public URL."""
-        await self.device.commands.set_public_url(is_enabled=False)
+        await self.device.cloud_settings.set_public_url(is_enabled=False)
 
 
 class BalenaServiceSwitch(BalenaServiceEntity, SwitchEntity):

@@ -50,12 +50,12 @@ class _ServiceStoppedTrigger(BalenaTrigger):
     def is_valid_state(
         self, state: State, report_not_triggered: NotTriggeredReasonReporter
     ) -> bool:
-        """Return whether the service stopped by itself."""
+        """Return whether the service stopped unexpectedly."""
         return state.attributes.get(ATTR_STOPPED_BY_ITSELF) is True
 
     @override
     def is_valid_transition(self, from_state: State, to_state: State) -> bool:
-        """Return whether the service had not stopped by itself before."""
+        """Return whether the service had not stopped unexpectedly before."""
         return from_state.attributes.get(ATTR_STOPPED_BY_ITSELF) is False
 
 

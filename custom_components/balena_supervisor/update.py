@@ -17,8 +17,8 @@ from .device.state import Status, release_label
 from .entity import (
     BalenaEntity,
     BalenaEntityDescription,
+    DeviceEntityFinder,
     async_add_device_entities,
-    device_entities,
 )
 from .markdown import without_images
 
@@ -39,6 +39,7 @@ UPDATES = (
         # Without a target release there is no version to compare.
         exists_fn=lambda state: state.target_release is not None,
         enabled_in_fleet=True,
+        is_essential=True,
     ),
 )
 
@@ -50,7 +51,7 @@ async def async_setup_entry(
 ) -> None:
     """Set up the update entities of an entry."""
     await async_add_device_entities(
-        entry, async_add_entities, device_entities(BalenaUpdate, UPDATES)
+        entry, async_add_entities, DeviceEntityFinder(BalenaUpdate, UPDATES)
     )
 
 
@@ -60,9 +61,10 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
     @property
     @override
     def supported_features(self) -> UpdateEntityFeature:
-        """Only an account has release notes.
+        """Install and progress, and release notes for a device of an account.
 
-        There is no `SPECIFIC_VERSION`: *Install* never pins, and Home Assistant would send a version with each.
+        Not `SPECIFIC_VERSION`: Home Assistant would send a version with each *Install*, which
+        never pins a device.
         """
         features = UpdateEntityFeature.INSTALL | UpdateEntityFeature.PROGRESS
         if self.coordinator.releases is not None:
@@ -119,7 +121,7 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
 
     @override
     async def async_release_notes(self) -> str | None:
-        """Return the notes of the target release, which are read when somebody looks."""
+        """Return the notes of the target release. GET /v7/release of the balena API."""
         if (releases := self.coordinator.releases) is None:
             return None
         notes = await self.coordinator.async_call(releases.notes, is_for_device=False)

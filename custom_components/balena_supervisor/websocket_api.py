@@ -29,7 +29,7 @@ _MAX_QUEUE_SIZE: Final = 1024 * 1024
 _MAX_BATCH_SIZE: Final = 64 * 1024
 # Seconds between two batches.
 _BATCH_INTERVAL: Final = 0.25
-# The results of errors that do not go away.
+# Results of errors that persist when the client subscribes again.
 _FINAL_RESULTS: Final = frozenset({"device_gone", "unsupported"})
 
 
@@ -114,10 +114,10 @@ def handle_subscribe(
     """Send log lines of a device as events until the client unsubscribes.
 
     Events have one of these forms:
-        entries: New lines. `dropped` counts older lines that the client was too slow for.
-        interrupted: With `reconnect`: True with the reason, and False when lines come again.
-        ended: The subscription has ended, with the reason. If `is_final`, it is of no use to
-            subscribe again.
+        entries: New lines. `dropped` is the number of older lines that the full queue dropped.
+        interrupted: With `reconnect`: True with the reason, and False when lines arrive again.
+        ended: The subscription has ended, with the reason. If `is_final`, subscribing again
+            fails, too.
     """
     try:
         device, entry = _find_device(hass, msg[ATTR_DEVICE_ID])
@@ -131,12 +131,12 @@ def handle_subscribe(
             translation_placeholders=err.translation_placeholders,
         )
         return
-    stream = _LogStream(device, entry, connection, msg["id"])
-    connection.subscriptions[msg["id"]] = stream.stop
+    subscription = _LogSubscription(device, entry, connection, msg["id"])
+    connection.subscriptions[msg["id"]] = subscription.stop
     connection.send_result(msg["id"])
     sources = {name: msg.get(name) for name in (ATTR_SERVICE, ATTR_APP_ID, "unit")}
     selection = LogSelection(**sources)
-    stream.start(selection, msg["lines"], reconnect=msg["reconnect"])
+    subscription.start(selection, msg["lines"], reconnect=msg["reconnect"])
 
 
 def _find_device(
@@ -168,7 +168,7 @@ def _find_device(
     )
 
 
-class _LogStream:
+class _LogSubscription:
     """Sends the log lines of a device to one client in batches.
 
     A queue holds the lines for a client that is slower than the device. If it is full, the
@@ -207,7 +207,7 @@ class _LogStream:
 
     @callback
     def stop(self) -> None:
-        """Stop without a last event, because the client unsubscribed or disconnected."""
+        """Stop without a last event, after the client has unsubscribed or disconnected."""
         self._is_finished = True
         self._queue.clear()
         if self._timer is not None:

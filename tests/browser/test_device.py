@@ -43,31 +43,14 @@ def test_a_service_has_a_page(demo: Demo, page: Page, picture: Picture) -> None:
     picture("service", page)
 
 
-def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
-    """The dashboard asks before it stops a service, and starts one immediately."""
-    open_start_page(demo, page)
-    buttons = page.locator("hui-button-card:visible")
-    status = page.locator("hui-tile-card").filter(has_text=re.compile(r"^\s*main"))
-    expect(status).to_contain_text("Running")
-    buttons.get_by_role("button", name="Stop main").click()
-    expect(
-        page.get_by_text("Stop holy-wildflower main? It stays stopped until")
-    ).to_be_visible()
-    expect(status).to_contain_text("Running")
-    page.get_by_role("button", name="OK").click()
-    expect(status).to_contain_text("Exited")
-    buttons.get_by_role("button", name="Start main").click()
-    expect(status).to_contain_text("Running")
-
-
 def test_update(demo: Demo, page: Page, picture: Picture) -> None:
     """The button starts an update, and the update dialog shows its progress."""
     page.set_viewport_size({"width": 1300, "height": 700})
     demo.simulate("new-release")
     open_start_page(demo, page)
-    tiles = page.locator("hui-tile-card:visible")
-    tiles.filter(has_text="Check for updates").click()
-    tiles.filter(has_text="Installing").click()
+    card = page.locator("balena-device-card")
+    card.get_by_role("button", name="Check for updates").click()
+    card.get_by_role("button", name=re.compile("^Update Update to")).click()
     dialog = page.locator("ha-more-info-dialog")
     progress = dialog.get_by_text(re.compile(r"\b[2-9]\d\s?%"))
     expect(progress.first).to_be_visible()
@@ -76,16 +59,14 @@ def test_update(demo: Demo, page: Page, picture: Picture) -> None:
 
 
 def test_update_at_a_lock(demo: Demo, page: Page) -> None:
-    """Who installs an update that a lock holds back sees a message in the update dialog."""
+    """Who installs an update that a lock holds back sees a message."""
     open_start_page(demo, page)
     demo.simulate("lock")
     for step in ("begin-update", "finish-download", "apply"):
         demo.simulate(step)
     refresh(page, "update.holy_wildflower_release")
-    update = page.locator("hui-tile-card:visible").filter(has_text="Update available")
-    update.click(position={"x": 30, "y": 30})
-    dialog = page.locator("ha-more-info-dialog")
-    dialog.get_by_role("button", name=re.compile("^(Install|Update)$")).click()
+    page.get_by_role("button", name="Install the update on holy-wildflower").click()
+    page.get_by_role("button", name="OK").click()
     message = page.get_by_text("press Override update lock").first
     expect(message).to_be_visible(timeout=60_000)
 

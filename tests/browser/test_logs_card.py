@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 import pytest
 
 from . import ATTACKED, MARKDOWN_ATTACK, command, device_ids, open_start_page, refresh
+from .accessibility import COLORS, use_colors, violations, weak_borders
 from .conftest import Picture
 from .demo import Demo
 
@@ -15,7 +16,8 @@ pytestmark = pytest.mark.timeout(180)
 
 def show(demo: Demo, page: Page, *, count: int = 1, **config: Any) -> Locator:
     """Open a dashboard that contains only the card, and return the card."""
-    open_start_page(demo, page)
+    page.goto(f"{demo.url}/profile")
+    page.locator("ha-panel-profile").wait_for()
     card = {"type": "custom:balena-logs-card", "title": "Kiosk", **config}
     sections = [{"type": "grid", "cards": [card] * count}]
     command(
@@ -31,8 +33,22 @@ def show(demo: Demo, page: Page, *, count: int = 1, **config: Any) -> Locator:
         url_path="logs-page",
         config={"views": [{"type": "sections", "sections": sections}]},
     )
-    page.goto(f"{demo.url}/logs-page")
+    page.wait_for_function(
+        "'logs-page' in document.querySelector('home-assistant').hass.panels"
+    )
+    navigate(page, "/logs-page")
     return page.locator("balena-logs-card")
+
+
+def navigate(page: Page, path: str) -> None:
+    """Open another page of Home Assistant, without a reload of the browser page."""
+    page.evaluate(
+        """path => {
+            history.pushState(null, "", path);
+            window.dispatchEvent(new CustomEvent("location-changed"));
+        }""",
+        path,
+    )
 
 
 def choose(card: Locator, label: str, option: str) -> None:
@@ -49,29 +65,23 @@ def chosen(card: Locator, label: str) -> Locator:
 
 
 def leave_and_return(page: Page) -> None:
-    """Open another page of Home Assistant and come back, without a reload of the browser page."""
-    for path in ("/profile", "/logs-page"):
-        page.evaluate(
-            """path => {
-                history.pushState(null, "", path);
-                window.dispatchEvent(new CustomEvent("location-changed"));
-            }""",
-            path,
-        )
-        page.locator("balena-logs-card").wait_for(
-            state="detached" if path == "/profile" else "visible"
-        )
+    """Open another page of Home Assistant and come back."""
+    card = page.locator("balena-logs-card")
+    navigate(page, "/profile")
+    expect(card).to_have_count(0)
+    navigate(page, "/logs-page")
+    expect(card).to_be_visible()
 
 
-def add_card(page: Page, changes: str) -> Locator:
-    """Add a card with a changed `hass` to a page on which another card shows lines."""
-    page.locator("balena-logs-card .line").first.wait_for()
+def add_card(page: Page, *, config: str = "{}", changes: str = "{}") -> Locator:
+    """Add a card with a configuration and a changed `hass` to the page."""
     page.evaluate(
         f"""() => {{
+            document.querySelector("#own")?.remove();
             const {{hass}} = document.querySelector("home-assistant");
             const card = document.createElement("balena-logs-card");
             card.id = "own";
-            card.setConfig({{device_id: "kiosk"}});
+            card.setConfig({config});
             card.hass = {{...hass, ...{changes}}};
             document.body.append(card);
         }}"""
@@ -79,18 +89,27 @@ def add_card(page: Page, changes: str) -> Locator:
     return page.locator("#own")
 
 
-def connection_with(time: str) -> str:
-    """Return a connection in JavaScript that has one line; its time may be now."""
-    return f"""{{
-        addEventListener() {{}},
-        removeEventListener() {{}},
-        sendMessagePromise: () => Promise.resolve([]),
-        subscribeMessage: receive => {{
-            const time = "{time}" === "now" ? new Date().toISOString() : "{time}";
-            receive({{entries: [{{time, source: "main", message: "hello", level: "info"}}]}});
-            return Promise.resolve(() => Promise.resolve());
-        }},
-    }}"""
+def hide(page: Page, is_hidden: bool) -> None:
+    """Tell the page that its tab is hidden or visible."""
+    page.evaluate(
+        """isHidden => {
+            Object.defineProperty(document, "hidden", {configurable: true, get: () => isHidden});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_hidden,
+    )
+
+
+def top_line(log: Locator) -> str:
+    """Return the text of the first line that is in sight."""
+    text: str = log.evaluate(
+        """log => {
+            const {left, top} = log.getBoundingClientRect();
+            const element = log.getRootNode().elementFromPoint(left + 20, top + 12);
+            return element.closest(".line")?.textContent ?? "";
+        }"""
+    )
+    return text
 
 
 def lines(card: Locator, text: str = "") -> Locator:
@@ -98,47 +117,68 @@ def lines(card: Locator, text: str = "") -> Locator:
     return card.locator(".line:visible").filter(has_text=text)
 
 
-@pytest.mark.parametrize(
-    # The layout for desktops is last, because the image of the docs shows it.
-    ("width", "height"),
-    [(360, 800), (1400, 1000)],
-    ids=["phone", "desk"],
-)
-def test_lines_are_followed_chosen_and_filtered(
-    demo: Demo, page: Page, picture: Picture, width: int, height: int
-) -> None:
-    """New lines appear. The card can select a service, filter by text and pause."""
-    page.set_viewport_size({"width": width, "height": height})
+def test_lines_are_shown_and_filtered(demo: Demo, page: Page, picture: Picture) -> None:
+    """New lines appear. The card can select a service and a level, filter by text, pause and clear."""
     card = show(demo, page)
     expect(card.get_by_role("heading", name="Kiosk")).to_be_visible()
     expect(lines(card, "NetworkManager")).not_to_have_count(0)
     # There is no other device to choose.
     expect(chosen(card, "Device")).to_have_count(0)
-
-    demo.simulate("log", source="main", message="it broke", priority=3)
+    for priority, message in enumerate(("it broke", "odd", "fine"), 3):
+        demo.simulate("log", source="main", message=message, priority=priority)
     expect(lines(card, "it broke")).to_have_class(re.compile("error"))
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
     picture("logs-card", card)
 
-    card.get_by_role("searchbox", name="Filter").fill("IT BROKE")
+    filter_box = card.get_by_role("searchbox", name="Filter")
+    filter_box.fill("IT BROKE")
     expect(lines(card)).to_have_count(1)
-    card.get_by_role("searchbox", name="Filter").fill("nothing has this")
+    filter_box.fill("nothing has this")
     expect(card.get_by_text("No line matches the filter.")).to_be_visible()
-    card.get_by_role("searchbox", name="Filter").fill("")
+    filter_box.fill("")
+    choose(card, "Level", "Warnings and errors")
+    expect(lines(card)).to_have_text(
+        [re.compile("it broke$"), re.compile("odd$")], use_inner_text=True
+    )
+    choose(card, "Level", "All levels")
 
     choose(card, "Service", "redis")
     expect(lines(card, "redis is ready")).to_be_visible()
     expect(lines(card, "NetworkManager")).to_have_count(0)
-
     card.get_by_role("button", name="Pause").click()
     demo.simulate("log", source="redis", message="while paused")
     expect(card.get_by_text(re.compile("new lines while paused"))).to_be_visible()
     expect(lines(card, "while paused")).to_have_count(0)
     card.get_by_role("button", name="Resume").click()
     expect(lines(card, "while paused")).to_be_visible()
-
     card.get_by_role("button", name="Clear").click()
     expect(lines(card, "while paused")).to_have_count(0)
+
+    page.set_viewport_size({"width": 360, "height": 800})
+    expect(card.get_by_role("button", name="Clear")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_lines_are_selected_copied_and_downloaded(demo: Demo, page: Page) -> None:
+    """The text of lines can be selected. The visible lines can be copied and downloaded with full times."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    card = show(demo, page)
+    demo.simulate("log", source="main", message="keep_me")
+    card.get_by_role("searchbox", name="Filter").fill("keep_me")
+    expect(lines(card)).to_have_count(1)
+    lines(card, "keep_me").evaluate("line => getSelection().selectAllChildren(line)")
+    assert "keep_me" in page.evaluate("getSelection().toString()")
+    assert lines(card).evaluate("line => getComputedStyle(line).userSelect") == "text"
+
+    line = r"20[\d-]+T[\d:.]+\+00:00 main keep_me"
+    card.get_by_role("button", name="Copy").click()
+    expect(card.get_by_role("button", name="Copied")).to_be_visible()
+    assert re.fullmatch(line, page.evaluate("navigator.clipboard.readText()"))
+    with page.expect_download() as download:
+        card.get_by_role("button", name="Download").click()
+    assert re.fullmatch(
+        r"holy-wildflower_20[\dT-]+\.log", download.value.suggested_filename
+    )
+    assert re.fullmatch(line, download.value.path().read_text("utf-8"))
 
 
 def test_names_and_messages_are_text(demo: Demo, page: Page) -> None:
@@ -171,12 +211,20 @@ def test_services_of_the_same_name(demo: Demo, page: Page) -> None:
     expect(lines(card, "of the other app")).to_have_count(0)
 
 
-def test_scrolling_up_stops_following(demo: Demo, page: Page) -> None:
-    """Scrolling up stops the automatic scrolling. A button returns to the newest line."""
+def test_position(demo: Demo, page: Page) -> None:
+    """Scrolling up stops the automatic scrolling, also for the next card, until a button returns to the end."""
     card = show(demo, page, lines=1000)
-    for number in range(60):
-        demo.simulate("log", source="main", message=f"number {number}")
-    expect(lines(card, "number 59")).to_be_in_viewport()
+    for number in range(200):
+        demo.simulate("log", source="main", message=f"number {number}.")
+    expect(lines(card, "number 199.")).to_be_in_viewport()
+    # Only lines near the visible part have elements, and the filter finds all.
+    assert card.locator(".line").count() < 150
+    filter_box = card.get_by_role("searchbox", name="Filter")
+    filter_box.fill("number 1.")
+    expect(lines(card)).to_have_count(1)
+    filter_box.fill("")
+    expect(lines(card, "number 199.")).to_be_in_viewport()
+
     log = card.get_by_role("log")
     log.focus()
     log.press("Home")
@@ -184,26 +232,21 @@ def test_scrolling_up_stops_following(demo: Demo, page: Page) -> None:
     expect(newest).to_be_visible()
     expect(lines(card).first).to_be_in_viewport()
     demo.simulate("log", source="main", message="at the end")
-    expect(lines(card, "at the end")).to_have_count(1)
     expect(lines(card, "at the end")).not_to_be_in_viewport()
+
+    log.evaluate("log => { log.scrollTop = log.scrollHeight / 2; }")
+    expect(lines(card, "number 100.")).to_have_count(1)
+    page.wait_for_timeout(500)
+    before = top_line(log)
+    assert "number" in before
+    leave_and_return(page)
+    expect(newest).to_be_visible()
+    assert top_line(log) == before
     newest.click()
     expect(lines(card, "at the end")).to_be_in_viewport()
 
 
-def test_lines_are_copied(demo: Demo, page: Page) -> None:
-    """The visible lines can be copied with their full times."""
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    card = show(demo, page)
-    demo.simulate("log", source="main", message="copy me")
-    card.get_by_role("searchbox", name="Filter").fill("copy me")
-    expect(lines(card)).to_have_count(1)
-    card.get_by_role("button", name="Copy").click()
-    expect(card.get_by_role("button", name="Copied")).to_be_visible()
-    text = page.evaluate("navigator.clipboard.readText()")
-    assert re.fullmatch(r"20[\d-]+T[\d:.]+\+00:00 main copy me", text)
-
-
-def test_device_comes_back(demo: Demo, page: Page) -> None:
+def test_device_reboots(demo: Demo, page: Page) -> None:
     """While a device is away, the card says why. Its lines stay, and a mark shows the interruption."""
     card = show(demo, page)
     expect(lines(card, "main is ready")).to_be_visible()
@@ -218,99 +261,40 @@ def test_device_comes_back(demo: Demo, page: Page) -> None:
 
 
 def test_a_new_card_continues(demo: Demo, page: Page) -> None:
-    """A card that Home Assistant creates again keeps choices and lines, and repeats no line."""
+    """A card keeps choices and lines on another page, through a reconnect, and in a hidden tab. No line comes twice."""
+    page.clock.install()
     card = show(demo, page)
+    filter_box = card.get_by_role("searchbox", name="Filter")
     choose(card, "Service", "main")
     demo.simulate("log", source="main", message="before")
     expect(lines(card, "before")).to_have_count(1)
-    card.get_by_role("searchbox", name="Filter").fill("fore")
+    filter_box.fill("fore")
     card.get_by_role("button", name="Do not wrap long lines").click()
     leave_and_return(page)
     expect(chosen(card, "Service")).to_contain_text("main")
-    expect(card.get_by_role("searchbox", name="Filter")).to_have_value("fore")
+    expect(filter_box).to_have_value("fore")
     expect(
         card.get_by_role("button", name="Wrap long lines", exact=True)
     ).to_be_visible()
-    demo.simulate("log", source="main", message="before the end")
-    expect(lines(card)).to_have_text([re.compile("before$"), re.compile("the end$")])
 
-
-def test_a_new_card_stays_paused(demo: Demo, page: Page) -> None:
-    """A card that was paused is still paused when Home Assistant creates it again."""
-    card = show(demo, page)
-    expect(lines(card, "main is ready")).to_be_visible()
-    card.get_by_role("button", name="Pause").click()
-    leave_and_return(page)
-    demo.simulate("log", source="main", message="while paused")
-    expect(card.get_by_text(re.compile("new lines while paused"))).to_be_visible()
-    card.get_by_role("button", name="Resume").click()
-    expect(lines(card, "while paused")).to_have_count(1)
-
-
-def test_a_new_card_stays_at_its_line(demo: Demo, page: Page) -> None:
-    """A card that does not follow shows the same lines when Home Assistant creates it again."""
-    card = show(demo, page, lines=1000)
-    for number in range(100):
-        demo.simulate("log", source="main", message=f"number {number}")
-    expect(lines(card, "number 99")).to_be_in_viewport()
-    lines(card, "number 20").scroll_into_view_if_needed()
-    newest = card.get_by_role("button", name="Go to the newest line")
-    expect(newest).to_be_visible()
-    leave_and_return(page)
-    expect(lines(card, "number 20")).to_be_in_viewport()
-    expect(newest).to_be_visible()
-
-
-def test_new_connection(demo: Demo, page: Page) -> None:
-    """After a reconnect of the browser, the card continues with the lines that it had."""
-    card = show(demo, page)
-    demo.simulate("log", source="main", message="before")
-    expect(lines(card, "before")).to_be_visible()
     page.evaluate(
         "document.querySelector('home-assistant').hass.connection.reconnect(true)"
     )
-    demo.simulate("log", source="main", message="afterwards")
-    expect(lines(card, "afterwards")).to_have_count(1)
-    expect(lines(card, "before")).to_have_count(1)
+    demo.simulate("log", source="main", message="before two")
+    expect(lines(card)).to_have_text([re.compile("before$"), re.compile("two$")])
 
-
-def test_levels(demo: Demo, page: Page) -> None:
-    """The card can show only warnings and errors, or only errors."""
-    card = show(demo, page)
-    for priority, message in enumerate(("bad", "odd", "fine"), 3):
-        demo.simulate("log", source="main", message=message, priority=priority)
-    expect(lines(card, "fine")).to_be_visible()
-    choose(card, "Level", "Warnings and errors")
-    expect(lines(card)).to_have_text([re.compile("bad$"), re.compile("odd$")])
-    choose(card, "Level", "Errors only")
-    expect(lines(card)).to_have_text([re.compile("bad$")])
-
-
-def test_text_can_be_selected(demo: Demo, page: Page) -> None:
-    """The text of lines can be selected with the mouse."""
-    card = show(demo, page)
-    demo.simulate("log", source="main", message="select_me")
-    lines(card, "select_me").evaluate("line => getSelection().selectAllChildren(line)")
-    assert "select_me" in page.evaluate("getSelection().toString()")
-    assert (
-        lines(card).first.evaluate("line => getComputedStyle(line).userSelect")
-        == "text"
+    card.get_by_role("button", name="Pause").click()
+    hide(page, True)
+    page.clock.fast_forward("06:00")
+    expect(card).to_have_count(0)
+    demo.simulate("log", source="main", message="before three")
+    hide(page, False)
+    expect(card.get_by_text("1 new lines while paused")).to_be_visible()
+    expect(filter_box).to_have_value("fore")
+    card.get_by_role("button", name="Resume").click()
+    expect(lines(card)).to_have_text(
+        [re.compile("before$"), re.compile("two$"), re.compile("three$")]
     )
-
-
-def test_lines_are_downloaded(demo: Demo, page: Page) -> None:
-    """The visible lines can be downloaded with their full times."""
-    card = show(demo, page)
-    demo.simulate("log", source="main", message="save me")
-    card.get_by_role("searchbox", name="Filter").fill("save me")
-    expect(lines(card)).to_have_count(1)
-    with page.expect_download() as download:
-        card.get_by_role("button", name="Download").click()
-    assert re.fullmatch(
-        r"holy-wildflower_20[\dT-]+\.log", download.value.suggested_filename
-    )
-    text = download.value.path().read_text("utf-8")
-    assert re.fullmatch(r"20[\d-]+T[\d:.]+\+00:00 main save me", text)
 
 
 @pytest.mark.parametrize("demo", ["fleet"], indirect=True)
@@ -341,21 +325,49 @@ def set_language(page: Page, language: str) -> None:
     command(page, "frontend/set_user_data", key="language", value=value)
 
 
-def test_all_cards_of_a_page_are_translated(demo: Demo, page: Page) -> None:
-    """Cards that load their texts at the same time all get them."""
-    open_start_page(demo, page)
+def test_languages(demo: Demo, page: Page) -> None:
+    """All cards of a page are translated. On a page from right to left, lines still read from left to right."""
+    page.goto(f"{demo.url}/profile")
+    page.locator("ha-panel-profile").wait_for()
     set_language(page, "de")
     try:
         cards = show(demo, page, count=3)
         expect(cards.get_by_role("button", name="Kopieren")).to_have_count(3)
     finally:
         set_language(page, "en")
+    page.evaluate("document.dir = 'rtl'")
+    line = lines(cards.first, "main is ready")
+    expect(line.locator("time")).to_be_visible()
+    time, source = (line.locator(part).bounding_box() for part in ("time", ".source"))
+    assert time is not None
+    assert source is not None
+    assert time["x"] < source["x"]
 
 
-def test_nothing_to_choose(demo: Demo, page: Page) -> None:
-    """If no device supports logs, the card says so."""
+def test_problems_are_sentences(demo: Demo, page: Page) -> None:
+    """The card says why it has no lines. It repeats no message that names an id or a command."""
     card = show(demo, page)
     expect(lines(card).first).to_be_visible()
+
+    user = add_card(page, changes="{user: {is_admin: false}}")
+    expect(user.get_by_text("Only administrators can see logs.")).to_be_visible()
+    expect(user.get_by_role("log")).to_have_count(0)
+    removed = add_card(page, config="{device_id: 'gone'}")
+    expect(removed.get_by_role("status")).to_have_text(
+        "This device no longer exists in Home Assistant. Choose another device."
+    )
+    unknown = '{code: "unknown_command", message: "Unknown command."}'
+    connection = f"""{{
+        addEventListener() {{}},
+        removeEventListener() {{}},
+        sendMessagePromise: () => Promise.reject({unknown}),
+    }}"""
+    failing = add_card(page, changes=f"{{connection: {connection}}}")
+    expect(failing.get_by_role("status")).to_have_text(
+        "The balena integration is not loaded in Home Assistant."
+        " The card retries automatically."
+    )
+
     (entry,) = command(page, "config_entries/get", domain="balena_supervisor")
     command(
         page,
@@ -367,143 +379,82 @@ def test_nothing_to_choose(demo: Demo, page: Page) -> None:
 
 
 def test_card_is_offered_and_configured(demo: Demo, page: Page) -> None:
-    """The card picker offers the card, and the card has an editor."""
-    card = show(demo, page)
-    expect(lines(card, "main is ready")).to_be_visible()
-    offered = page.evaluate("window.customCards.map(card => card.type)")
-    assert offered == ["balena-logs-card"]
+    """The card picker offers the card with a preview, and the card has an accessible editor."""
+    card = show(demo, page, lines=0)
+    expect(page.locator("hui-error-card")).to_be_visible()
+    offered = page.evaluate(
+        """async () => {
+            const card = await customElements.whenDefined("balena-logs-card");
+            const {hass} = document.querySelector("home-assistant");
+            const {preview} = customCards.find(({type}) => type === "balena-logs-card");
+            return [preview, card.getStubConfig(hass)];
+        }"""
+    )
+    assert offered == [True, {"device_id": device_ids(page)["holy-wildflower"]}]
 
     page.goto(f"{demo.url}/logs-page?edit=1")
-    page.locator("balena-logs-card").wait_for()
     page.locator("hui-card-edit-mode").first.hover()
     page.locator("hui-card-edit-mode").first.click()
     editor = page.locator("balena-logs-card-editor")
     choose(editor, "Device", "holy-wildflower")
     choose(editor, "Service", "redis")
+    editor.get_by_role("spinbutton").fill("50")
     preview = page.locator("hui-card-preview, .element-preview").locator(
         "balena-logs-card"
     )
     expect(chosen(preview, "Service")).to_contain_text("redis")
+    assert violations(editor) == []
     page.get_by_role("button", name="Save").click()
     page.get_by_role("button", name="Done").click()
     expect(chosen(card, "Service")).to_contain_text("redis")
     expect(lines(card, "redis is ready")).to_be_visible()
 
 
-def test_card_picker_shows_a_preview(demo: Demo, page: Page) -> None:
-    """The card picker creates the card for a device."""
-    show(demo, page)
-    stub = page.evaluate(
-        """async () => {
-            const card = await customElements.whenDefined("balena-logs-card");
-            const {hass} = document.querySelector("home-assistant");
-            return card.getStubConfig(hass);
-        }"""
-    )
-    assert stub == {"device_id": device_ids(page)["holy-wildflower"]}
-    assert page.evaluate("window.customCards.every(card => card.preview)")
+def reachable(page: Page, presses: int) -> list[str]:
+    """Press Tab several times. Returns the names of the controls that had the focus."""
+    return [
+        page.keyboard.press("Tab")
+        or page.evaluate(
+            """() => {
+                let name = "";
+                for (let node = document.activeElement; node; node = node.shadowRoot?.activeElement) {
+                    name = node.ariaLabel || node.title || node.label || name;
+                }
+                return name;
+            }"""
+        )
+        for _ in range(presses)
+    ]
 
 
-@pytest.mark.parametrize(
-    "config", [{"lines": 0}, {"lines": "many"}, {"service": 5}, {"app_id": "main"}]
-)
-def test_wrong_configuration(demo: Demo, page: Page, config: dict[str, object]) -> None:
-    """An invalid configuration shows an error instead of the card."""
-    show(demo, page, **config)
-    expect(page.locator("hui-error-card")).to_be_visible()
-
-
-def test_administrators_only(demo: Demo, page: Page) -> None:
-    """Users who are not administrators see a message, and the card sends no request for them."""
-    expect(lines(show(demo, page)).first).to_be_visible()
-    card = add_card(page, "{user: {is_admin: false}}")
-    expect(card.get_by_text("Only administrators can see logs.")).to_be_visible()
-    expect(card.get_by_role("log")).to_have_count(0)
-
-
-def test_removed_device(demo: Demo, page: Page) -> None:
-    """For a device that does not exist any more, the card says so and does not retry."""
-    card = show(demo, page, device_id="gone")
-    status = card.get_by_role("status")
-    expect(status).to_have_text(
-        "This device no longer exists in Home Assistant. Choose another device."
-    )
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (
-            '{code: "unknown_command", message: "Unknown command."}',
-            "The balena integration is not loaded in Home Assistant.",
-        ),
-        ("3", "The connection to Home Assistant was lost."),
-        ("undefined", "Home Assistant could not read the logs."),
-        ("new TypeError('x is not y')", "Home Assistant could not read the logs."),
-    ],
-)
-def test_errors_are_sentences(demo: Demo, page: Page, error: str, text: str) -> None:
-    """An error without a translation has a sentence of the card."""
-    show(demo, page)
-    connection = f"""{{
-        addEventListener() {{}},
-        removeEventListener() {{}},
-        sendMessagePromise: () => Promise.reject({error}),
-    }}"""
-    card = add_card(page, f"{{connection: {connection}}}")
-    expect(card.get_by_role("status")).to_have_text(
-        f"{text} The card retries automatically."
-    )
-
-
-@pytest.mark.parametrize(
-    ("time_format", "language", "pattern"),
-    [
-        ("12", "de", r"\d\d:\d\d:\d\d [AP]M"),
-        ("24", "en", r"\d\d:\d\d:\d\d"),
-        ("language", "de", r"\d\d:\d\d:\d\d"),
-        # The browser of the tests is American.
-        ("system", "de", r"\d\d:\d\d:\d\d [AP]M"),
-    ],
-)
-def test_time_formats(
-    demo: Demo, page: Page, time_format: str, language: str, pattern: str
-) -> None:
-    """Times have the format of the profile, or that of the browser."""
-    show(demo, page)
-    locale = (
-        f"{{language: '{language}', time_format: '{time_format}', time_zone: 'server'}}"
-    )
-    card = add_card(page, f"{{locale: {locale}, connection: {connection_with('now')}}}")
-    expect(card.locator("time")).to_have_text(re.compile(rf"^{pattern}$"))
-
-
-def test_time_of_another_day(demo: Demo, page: Page) -> None:
-    """Lines of another day have their date."""
-    show(demo, page)
-    locale = "{language: 'en', time_format: '24', time_zone: 'server'}"
-    old = connection_with("2026-01-05T12:00:00+00:00")
-    card = add_card(page, f"{{locale: {locale}, connection: {old}}}")
-    expect(card.locator("time")).to_have_text(re.compile(r"^Jan [45], \d\d:00:00$"))
-
-
-def test_right_to_left(demo: Demo, page: Page) -> None:
-    """Log lines read from left to right, also on a page from right to left."""
+def test_accessibility(demo: Demo, page: Page) -> None:
+    """The card has no serious violation, light and dark. Each control can be used with the keyboard."""
     card = show(demo, page)
-    page.evaluate("document.dir = 'rtl'")
-    demo.simulate("log", source="main", message="ready.")
-    line = lines(card, "ready.")
-    expect(line.locator("time")).to_be_visible()
-    assert line.evaluate(
-        "line => line.children[0].getBoundingClientRect().x < line.children[1].getBoundingClientRect().x"
-    )
-
-
-def test_screen_readers_are_not_flooded(demo: Demo, page: Page) -> None:
-    """Screen readers do not read each new line aloud, and do read the status."""
-    card = show(demo, page)
+    demo.simulate("log", source="main", message="it broke", priority=3)
+    expect(lines(card, "it broke")).to_be_visible()
+    for scheme in COLORS:
+        use_colors(page, scheme)
+        assert violations(card) == []
+        assert weak_borders(card.locator(".lines")) == []
+    # Screen readers read the status aloud, and not each new line.
     expect(card.get_by_role("log")).to_have_attribute("aria-live", "off")
     expect(card.get_by_role("status")).to_have_count(1)
+    heading = card.get_by_role("heading", name="Kiosk")
+    heading.evaluate("heading => { heading.tabIndex = -1; heading.focus(); }")
+    assert reachable(page, 9) == [
+        "Service",
+        "Level",
+        "Filter",
+        "Pause",
+        "Do not wrap long lines",
+        "Copy",
+        "Download",
+        "Clear",
+        "Log lines",
+    ]
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(lines(card)).to_have_count(0)
 
 
 def test_native_controls(demo: Demo, page: Page) -> None:
@@ -525,3 +476,20 @@ def test_native_controls(demo: Demo, page: Page) -> None:
     demo.simulate("log", source="redis", message="while paused")
     expect(card.get_by_text(re.compile("new lines while paused"))).to_be_visible()
     expect(lines(card)).to_have_count(1)
+    for scheme in COLORS:
+        use_colors(page, scheme)
+        assert violations(card) == []
+        assert weak_borders(card.locator("select, input, button, .lines")) == []
+
+
+def test_page_offers_a_reload_after_an_update(demo: Demo, page: Page) -> None:
+    """A page that has the modules of another version offers to reload."""
+    open_start_page(demo, page)
+    hint = page.locator(".message", has_text="The balena integration was updated.")
+    expect(hint).to_have_count(0)
+    page.evaluate("import('/balena_supervisor/update-hint.js?v=before')")
+    expect(hint).to_be_visible()
+    with page.expect_event("load"):
+        page.get_by_role("button", name="Reload").click()
+    expect(page.locator("hui-tile-card").first).to_be_visible()
+    expect(hint).to_have_count(0)

@@ -9,7 +9,7 @@ from simulator import CloudDevice, Release
 from simulator.fleets import KIOSK_RELEASE
 from simulator.scenarios import release_after
 
-from . import ATTACK, device_ids, open_start_page, refresh
+from . import ATTACK, device_ids, navigate, open_start_page, refresh
 from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
@@ -22,7 +22,7 @@ NOTES = f"**Faster start** ![b](https://attack.example/b.png) {ATTACK}"
 def open_device(demo: Demo, page: Page, name: str) -> None:
     """Open the page of a device."""
     open_start_page(demo, page)
-    page.goto(f"{demo.url}/config/devices/device/{device_ids(page)[name]}")
+    navigate(page, f"/config/devices/device/{device_ids(page)[name]}")
     expect(page.get_by_text("Device info")).to_be_visible()
 
 
@@ -132,18 +132,19 @@ def option(form: Locator, name: str) -> Locator:
 def test_options_of_an_account(demo: Demo, page: Page) -> None:
     """The options of an account are shown, and kept when they are saved."""
     form = open_options(demo, page)
-    details = option(form, "Metrics and details")
+    every_entity = form.get_by_role("radio", name=re.compile("^All"))
+    standard = form.get_by_role("radio", name=re.compile("^Standard"))
     questions = option(form, "Answer questions about all devices")
     commands = option(form, "Allow voice commands")
-    expect(details).to_be_checked()
+    expect(every_entity).to_be_checked()
     expect(questions).to_be_checked()
     expect(commands).not_to_be_checked()
-    details.click(force=True)
+    standard.click(force=True)
     commands.click(force=True)
     page.get_by_role("button", name="Submit").click()
     page.get_by_role("button", name=re.compile("finish", re.IGNORECASE)).click()
 
     open_options(demo, page)
-    expect(details).not_to_be_checked()
+    expect(standard).to_be_checked()
     expect(questions).to_be_checked()
     expect(commands).to_be_checked()

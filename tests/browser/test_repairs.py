@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 import pytest
 
-from . import ATTACKED, MARKDOWN_ATTACK, command, open_start_page
+from . import ATTACKED, MARKDOWN_ATTACK, command, navigate, open_start_page
 from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
@@ -28,7 +28,7 @@ def test_names_in_issues_are_text(demo: Demo, page: Page) -> None:
         service="reload_config_entry",
         service_data={"entry_id": entry["entry_id"]},
     )
-    page.goto(f"{demo.url}/config/repairs")
+    navigate(page, "/config/repairs")
     page.get_by_text("Outdated Supervisor").click()
     text = page.locator("ha-markdown-element")
     expect(text).to_contain_text("is older than version 7.12")

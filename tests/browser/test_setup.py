@@ -36,7 +36,7 @@ def test_a_device_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     """The flow reports an address without a server, and adds a device with the correct address and key."""
     remove_entries(demo, page)
     page.set_viewport_size({"width": 1300, "height": 700})
-    begin_registration(demo, page, "Local device")
+    begin_registration(page, "Local device")
     form = page.locator("step-flow-form")
     form.locator("input[name=host]").fill("192.168.1.20")
     picture("config-flow", page)
@@ -60,7 +60,7 @@ def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     """The flow reports a wrong key. With the correct key, the user deselects a fleet."""
     remove_entries(demo, page)
     page.set_viewport_size({"width": 1300, "height": 700})
-    begin_registration(demo, page, "balenaCloud or openBalena")
+    begin_registration(page, "balenaCloud or openBalena")
     form = page.locator("step-flow-form")
     form.locator("input[name=token]").wait_for()
     picture("account-flow", page)
@@ -87,7 +87,7 @@ def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
 def test_server_is_shown(demo: Demo, page: Page) -> None:
     """The form opens its section of the server if the error is there."""
     remove_entries(demo, page)
-    begin_registration(demo, page, "balenaCloud or openBalena")
+    begin_registration(page, "balenaCloud or openBalena")
     form = page.locator("step-flow-form")
     form.locator("input[name=token]").fill("the-key")
     header = form.get_by_text("Server", exact=True)

@@ -599,14 +599,14 @@ async def test_end_of_backoff(cloud: CloudServer, token: str, device: Device) ->
 
 @pytest.mark.parametrize(
     ("call", "limit"),
-    [(read, 4), (reboot, 8), (command, 4)],
+    [(read, 4), (reboot, 20), (command, 4)],
     ids=["reads", "commands", "blinks"],
 )
 async def test_in_flight(
     account: BalenaCloud, cloud: CloudServer, fleet: Fleet, call: Method, limit: int
 ) -> None:
     """The number of concurrent requests is limited. The others wait."""
-    devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(20)]
+    devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(24)]
     cloud.faults.add("*", "/supervisor/*", Fault.hang())
     async with asyncio.TaskGroup() as tasks:
         for item in devices:
@@ -615,7 +615,7 @@ async def test_in_flight(
         in_flight = len(cloud.requests)
         cloud.faults.clear()
     assert in_flight == limit
-    assert len(cloud.requests) == 20
+    assert len(cloud.requests) == 24
 
 
 async def test_commands_do_not_wait_for_reads(

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+import random
 import signal
 import socket
 import subprocess
@@ -42,16 +43,18 @@ class DemoProcess:
 
 
 def free_ports(number: int) -> int:
-    """Return the first of several consecutive free ports."""
+    """Return the first of several consecutive free ports.
+
+    The operating system does not assign these ports by itself, so that no other test takes
+    them before the demo does.
+    """
     while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
+        port = random.randrange(10_000, 32_000)
         try:
             for offset in range(number):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port + offset))
-        except OSError, OverflowError:
+        except OSError:
             continue
         return port
 

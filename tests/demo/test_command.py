@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from time import monotonic, sleep
@@ -16,6 +15,8 @@ import pytest
 import pytest_socket
 
 from demo.options import parse_options
+
+from .process import free_device_port, free_ports
 
 ROOT: Final = Path(__file__).parent.parent.parent
 
@@ -101,11 +102,7 @@ def _run(project: Path, folder: Path, awaited: str, number: signal.Signals) -> _
         folder / name for name in ("stdout", "stderr", "temporary")
     )
     temporary.mkdir()
-    with (
-        socket.create_server(("127.0.0.1", 0)) as first,
-        socket.create_server(("127.0.0.1", 0)) as second,
-    ):
-        port, device_port = first.getsockname()[1], second.getsockname()[1]
+    port, device_port = free_ports(1), free_device_port()
     with output.open("w") as stdout, errors.open("w") as stderr:
         process = subprocess.Popen(
             [

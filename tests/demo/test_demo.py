@@ -1,22 +1,44 @@
 """The demo from start to end."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 import signal
 import socket
+from typing import Any, Final
 
 from aiohttp import ClientSession
 import pytest
+import pytest_socket
 
 from demo.home_assistant import HomeAssistant
 
 from .process import DemoProcess, free_device_port, free_ports, run_demo, start_demo
 
-pytestmark = pytest.mark.timeout(180)
+# All runs of the demo count towards the first test.
+pytestmark = pytest.mark.timeout(300)
+
+IDENTIFY: Final = "button.holy_wildflower_identify"
 
 
-async def _api(demo: DemoProcess, session: ClientSession) -> HomeAssistant:
-    return await HomeAssistant.log_in(demo.url, demo.folder, session)
+@dataclass(slots=True)
+class _Run:
+    """What a run of the demo showed."""
+
+    demo: DemoProcess
+    code: int
+    # The ids of the entries by their titles.
+    entries: dict[str, str]
+    # The states of the integration's entities.
+    states: dict[str, str]
+    components: list[str]
+    # The strategy of the start page.
+    dashboard: dict[str, Any]
+    # The entities that Assist knows.
+    exposed: list[str]
+    # The commands that each device received.
+    commands: dict[str, list[Any]] = field(default_factory=dict)
 
 
 async def _entries(home_assistant: HomeAssistant) -> dict[str, str]:
@@ -30,21 +52,8 @@ async def _entries(home_assistant: HomeAssistant) -> dict[str, str]:
         await asyncio.sleep(0.2)
 
 
-async def _loaded(home_assistant: HomeAssistant) -> set[str]:
-    """Wait until all entries are loaded. Returns their titles."""
-    return set(await _entries(home_assistant))
-
-
-async def _entity_states(home_assistant: HomeAssistant) -> dict[str, str]:
-    """Return the states of the integration's entities.
-
-    Fails if the start page is another dashboard.
-    """
-    core = await home_assistant.command("frontend/get_user_data", key="core")
-    dashboard = await home_assistant.command(
-        "lovelace/config", url_path=core["value"]["default_panel"]
-    )
-    assert dashboard == {"strategy": {"type": "custom:balena"}}
+async def _states(home_assistant: HomeAssistant) -> dict[str, str]:
+    """Return the states of the integration's entities."""
     ours = {
         entity["entity_id"]
         for entity in await home_assistant.command("config/entity_registry/list")
@@ -57,138 +66,185 @@ async def _entity_states(home_assistant: HomeAssistant) -> dict[str, str]:
     }
 
 
-async def test_shows_a_device_and_ends_in_order(tmp_path: Path) -> None:
-    """The first run sets up a device, shows it on the start page, and stops on Ctrl-C."""
-    with run_demo(tmp_path) as demo:
-        async with ClientSession() as session:
-            home_assistant = await _api(demo, session)
-            assert await _loaded(home_assistant) == {"holy-wildflower"}
-
-            states = await _entity_states(home_assistant)
-            assert len(states) > 15
-            assert {
-                name for name, state in states.items() if state == "unavailable"
-            } == {"button.holy_wildflower_override_update_lock"}
-            # It would send multicast.
-            configuration = await home_assistant.request("GET", "config")
-            assert "zeroconf" not in configuration["components"]
-        assert demo.stop(signal.SIGINT) == 0
-
-    assert "Traceback" not in demo.output
-    assert "ERROR" not in demo.output
-    assert "balena_supervisor." not in demo.output
+async def _dashboard(home_assistant: HomeAssistant) -> dict[str, Any]:
+    """Return the configuration of the start page."""
+    core = await home_assistant.command("frontend/get_user_data", key="core")
+    dashboard: dict[str, Any] = await home_assistant.command(
+        "lovelace/config", url_path=core["value"]["default_panel"]
+    )
+    return dashboard
 
 
-async def test_keeps_what_a_person_does_not_expose(tmp_path: Path) -> None:
-    """A later run does not expose an entity again that a person has unexposed."""
-    device_port = free_device_port()
-    switch = "switch.holy_wildflower_main_running"
-    exposed = []
-    for _ in range(2):
-        with run_demo(tmp_path, device_port=device_port) as demo:
-            async with ClientSession() as session:
-                home_assistant = await _api(demo, session)
-                listed = await home_assistant.command(
-                    "homeassistant/expose_entity/list"
-                )
-                exposed.append(switch in listed["exposed_entities"])
-                await home_assistant.command(
-                    "homeassistant/expose_entity",
-                    assistants=["conversation"],
-                    entity_ids=[switch],
-                    should_expose=False,
-                )
-            assert demo.stop(signal.SIGTERM) == 0
-    assert exposed == [True, False]
+async def _only_look(
+    home_assistant: HomeAssistant, session: ClientSession, run: _Run
+) -> None:
+    """Change nothing."""
 
 
-async def test_follows_the_number_of_devices(tmp_path: Path) -> None:
-    """A later run adds new devices and removes devices that do not exist any more."""
-    device_port = free_device_port()
-    with run_demo(tmp_path, "--devices", "2", device_port=device_port) as demo:
-        async with ClientSession() as session:
-            before = await _loaded(await _api(demo, session))
-        assert demo.stop(signal.SIGTERM) == 0
-    assert len(before) == 2
-
-    with run_demo(
-        tmp_path, "--devices", "1", "--scenario", "calm", device_port=device_port
-    ) as demo:
-        async with ClientSession() as session:
-            after = await _loaded(await _api(demo, session))
-        assert demo.stop(signal.SIGTERM) == 0
-    assert after == {"holy-wildflower"}
-
-    with run_demo(
-        tmp_path, "--devices", "3", "--scenario", "two-apps", device_port=device_port
-    ) as demo:
-        async with ClientSession() as session:
-            after = await _loaded(await _api(demo, session))
-    assert len(after) == 3
-    assert before < after
+async def _reboot(
+    home_assistant: HomeAssistant, session: ClientSession, run: _Run
+) -> None:
+    """Reboot a device with its button, and wait until it is offline."""
+    button = {"entity_id": "button.kiosk_reception_reboot"}
+    await home_assistant.request("POST", "services/button/press", button)
+    async with session.get(f"{run.demo.control_url}/devices") as response:
+        for device in await response.json():
+            run.commands[device["name"]] = device["commands"]
+    online = "states/binary_sensor.kiosk_reception_online"
+    while (await home_assistant.request("GET", online))["state"] != "off":
+        await asyncio.sleep(0.2)
 
 
-async def test_shows_an_account_and_reboots_a_device(tmp_path: Path) -> None:
-    """The demo shows the fleets and devices of an account, and a button reboots a device."""
-    with run_demo(tmp_path, "--scenario", "fleet") as demo:
-        async with ClientSession() as session:
-            home_assistant = await _api(demo, session)
-            assert await _loaded(home_assistant) == {"demo"}
-            states = await _entity_states(home_assistant)
-            assert states["sensor.kiosks_devices"] == "7"
-            assert states["sensor.gateways_devices"] == "5"
-            assert states["sensor.kiosk_showroom_overall_status"] == "disconnected"
-            assert states["binary_sensor.kiosk_showroom_online"] == "off"
-            assert states["sensor.kiosk_reception_overall_status"] == "operational"
-            assert states["binary_sensor.kiosk_warehouse_update_failed"] in (
-                "on",
-                "off",
-            )
-
-            reboot = {"entity_id": "button.kiosk_reception_reboot"}
-            await home_assistant.request("POST", "services/button/press", reboot)
-            async with session.get(f"{demo.control_url}/devices") as response:
-                commands = {
-                    device["name"]: device["commands"]
-                    for device in await response.json()
-                }
-            assert commands.pop("kiosk-reception") == [["reboot", {"force": False}]]
-            assert not any(commands.values())
-            online = "states/binary_sensor.kiosk_reception_online"
-            while (await home_assistant.request("GET", online))["state"] != "off":
-                await asyncio.sleep(0.2)
-        assert demo.stop(signal.SIGTERM) == 0
-
-    assert "12 balena devices in 2 fleets" in demo.output
-    assert "Traceback" not in demo.output
-    assert "ERROR" not in demo.output
-    assert "balena_supervisor." not in demo.output
+async def _stop_exposing(
+    home_assistant: HomeAssistant, session: ClientSession, run: _Run
+) -> None:
+    """Hide an entity from Assist, as a person does."""
+    await home_assistant.command(
+        "homeassistant/expose_entity",
+        assistants=["conversation"],
+        entity_ids=[IDENTIFY],
+        should_expose=False,
+    )
 
 
-async def test_keeps_an_account_until_it_is_not_wanted(tmp_path: Path) -> None:
-    """A later run keeps the entry of the account, unless it has other devices or ports."""
-    device_port = free_device_port()
-    entries = []
-    for options, port in (
-        (("--scenario", "fleet"), device_port),
-        (("--scenario", "fleet"), device_port),
-        (("--scenario", "calm"), device_port),
-        (("--scenario", "fleet"), free_device_port()),
+type _Use = Callable[[HomeAssistant, ClientSession, _Run], Awaitable[None]]
+
+
+async def _watch(demo: DemoProcess, use: _Use) -> _Run:
+    """Record what a run shows, and use it."""
+    async with ClientSession() as session:
+        home_assistant = await HomeAssistant.log_in(demo.url, demo.folder, session)
+        entries = await _entries(home_assistant)
+        configuration = await home_assistant.request("GET", "config")
+        listed = await home_assistant.command("homeassistant/expose_entity/list")
+        run = _Run(
+            demo=demo,
+            code=-1,
+            entries=entries,
+            states=await _states(home_assistant),
+            components=configuration["components"],
+            dashboard=await _dashboard(home_assistant),
+            exposed=[
+                entity
+                for entity, assistants in listed["exposed_entities"].items()
+                if assistants.get("conversation")
+            ],
+        )
+        await use(home_assistant, session, run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, _Run]:
+    """Run the demo several times in one folder, with other options each time."""
+    pytest_socket.enable_socket()
+    folder = tmp_path_factory.mktemp("demo")
+    port, other_port = free_device_port(), free_device_port()
+    fleet = ("--scenario", "fleet")
+    three = ("--devices", "3", "--scenario", "two-apps")
+    one = ("--devices", "1", "--scenario", "calm")
+    runs = {}
+    for name, options, device_port, use, end in (
+        ("account", fleet, port, _reboot, signal.SIGTERM),
+        ("account again", fleet, port, _only_look, signal.SIGTERM),
+        ("account on another port", fleet, other_port, _only_look, signal.SIGTERM),
+        ("device", (), port, _stop_exposing, signal.SIGINT),
+        ("three devices", three, port, _only_look, signal.SIGTERM),
+        ("one device", one, port, _only_look, signal.SIGTERM),
     ):
-        with run_demo(tmp_path, *options, device_port=port) as demo:
-            async with ClientSession() as session:
-                home_assistant = await _api(demo, session)
-                entries.append(await _entries(home_assistant))
-                assert len(await _entity_states(home_assistant)) > 15
-            assert demo.stop(signal.SIGTERM) == 0
+        with run_demo(folder, *options, device_port=device_port) as demo:
+            runs[name] = asyncio.run(_watch(demo, use))
+            runs[name].code = demo.stop(end)
+    return runs
 
-    assert [list(titles) for titles in entries] == [
-        ["demo"],
-        ["demo"],
-        ["holy-wildflower"],
-        ["demo"],
-    ]
-    assert entries[0] == entries[1]
+
+def test_sets_up_a_device(runs: dict[str, _Run]) -> None:
+    """The demo sets up a device. All of its entities but one are available."""
+    device = runs["device"]
+    assert device.entries.keys() == {"holy-wildflower"}
+    unavailable = {
+        name for name, state in device.states.items() if state == "unavailable"
+    }
+    assert unavailable == {"button.holy_wildflower_override_update_lock"}
+
+
+def test_start_page(runs: dict[str, _Run]) -> None:
+    """The start page is the dashboard of the integration, which has many entities."""
+    for run in runs.values():
+        assert run.dashboard == {"strategy": {"type": "custom:balena"}}
+        assert len(run.states) > 15
+
+
+def test_sends_no_multicast(runs: dict[str, _Run]) -> None:
+    """Home Assistant does not look for devices in the network."""
+    assert "zeroconf" not in runs["device"].components
+
+
+def test_ends_in_order(runs: dict[str, _Run]) -> None:
+    """Each run ends on Ctrl-C or SIGTERM, without an error or a warning of the integration."""
+    for run in runs.values():
+        assert run.code == 0
+        assert "Traceback" not in run.demo.output
+        assert "ERROR" not in run.demo.output
+        assert "balena_supervisor." not in run.demo.output
+
+
+def test_keeps_what_a_person_does_not_expose(runs: dict[str, _Run]) -> None:
+    """A later run does not expose an entity again that a person has unexposed."""
+    assert IDENTIFY in runs["device"].exposed
+    assert IDENTIFY not in runs["three devices"].exposed
+    assert "button.holy_wildflower_reboot" in runs["three devices"].exposed
+
+
+def test_follows_the_number_of_devices(runs: dict[str, _Run]) -> None:
+    """A later run adds new devices and removes devices that do not exist any more."""
+    one, three, last = (
+        runs[name].entries for name in ("device", "three devices", "one device")
+    )
+    assert len(three) == 3
+    assert one.items() < three.items()
+    assert last == one
+
+
+def test_shows_an_account(runs: dict[str, _Run]) -> None:
+    """The demo shows the fleets and the devices of an account."""
+    account = runs["account"]
+    assert account.entries.keys() == {"demo"}
+    states = account.states
+    assert states["sensor.kiosks_devices"] == "7"
+    assert states["sensor.gateways_devices"] == "5"
+    assert states["sensor.kiosk_showroom_overall_status"] == "disconnected"
+    assert states["binary_sensor.kiosk_showroom_online"] == "off"
+    assert states["sensor.kiosk_reception_overall_status"] == "operational"
+    assert states["binary_sensor.kiosk_warehouse_update_failed"] in ("on", "off")
+    assert "12 balena devices in 2 fleets" in account.demo.output
+
+
+def test_reboots_a_device_of_an_account(runs: dict[str, _Run]) -> None:
+    """A button reboots a device, and no other one."""
+    commands = dict(runs["account"].commands)
+    assert commands.pop("kiosk-reception") == [["reboot", {"force": False}]]
+    assert commands
+    assert not any(commands.values())
+
+
+def test_keeps_an_account(runs: dict[str, _Run]) -> None:
+    """A later run keeps the entry of the account."""
+    assert runs["account again"].entries == runs["account"].entries
+
+
+def test_replaces_an_account_on_another_port(runs: dict[str, _Run]) -> None:
+    """An account on another port is another one."""
+    entries = runs["account on another port"].entries
+    assert entries.keys() == {"demo"}
+    assert entries != runs["account"].entries
+
+
+def test_removes_an_account(runs: dict[str, _Run]) -> None:
+    """A later run with other devices removes the account, and its entities."""
+    device = runs["device"]
+    assert "demo" not in device.entries
+    assert "sensor.kiosks_devices" not in device.states
 
 
 def test_an_account_has_its_own_devices(tmp_path: Path) -> None:

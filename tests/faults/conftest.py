@@ -67,6 +67,7 @@ def _only_expected_logs(
     entity_registry_enabled_by_default: None,
 ) -> Generator[None]:
     """Fail a test that logs more than one line, another line, or a key."""
+    caplog.set_level(logging.DEBUG, "homeassistant")
     # The debug level logs every state.
     caplog.set_level(logging.INFO, "homeassistant.core")
     # caplog keeps records from the level that was set last.

@@ -31,6 +31,12 @@ UNKNOWN: Final = "unknown"
 # The entity does not exist.
 ABSENT: Final = "absent"
 
+# Each of these is read with every third poll while nothing else changes.
+_READ_IN_TURN: Final = {
+    f"binary_sensor.{DEVICE}_supervisor",
+    f"binary_sensor.{DEVICE}_vpn",
+    f"binary_sensor.{DEVICE}_vpn_enabled",
+}
 # The allowed states after a poll with some responses missing.
 _INCOMPLETE_POLL: Final = frozenset(
     {UNKNOWN, UNAVAILABLE, ABSENT, "idle", "up_to_date", "pending", "downloaded"}
@@ -117,7 +123,8 @@ def states(device: Device) -> dict[str, str]:
 class Oracle:
     """Stores the true states of the recent past, and returns the states that may be shown now.
 
-    A shown state must have been true at some moment since the last poll.
+    A shown state must have been true at some moment since it was last read: with the last poll,
+    or with one of the last three.
     """
 
     device: Device
@@ -133,6 +140,7 @@ class Oracle:
     _last: Shown = field(default_factory=dict)
     # When the device last stopped or started.
     _turned: float = 0.0
+    _tick: float = 0.0
     _reasons: frozenset[str] = frozenset()
     _stage: tuple[str, float] = ("up_to_date", 0.0)
 
@@ -157,23 +165,33 @@ class Oracle:
         self._record_outage(now)
         self._record_update(now)
         self._lately.append((now, self._shown(now)))
-        # Of the time before the last poll, keep only the last moment.
-        while len(self._lately) > 1 and self._lately[1][0] <= now - POLL - tick:
+        self._tick = tick
+        # Of the time before the last three polls, keep only the last moment.
+        while len(self._lately) > 1 and self._lately[1][0] <= now - 3 * POLL - tick:
             self._lately.popleft()
 
     def mismatches(self, found: Mapping[str, str]) -> list[str]:
-        """Return the shown states that were not true at any moment since the last poll."""
+        """Return the shown states that were not true at any moment since they were last read."""
         wrong = []
-        moments = [shown for _, shown in self._lately]
-        names = set(found).union(*moments)
+        since_last_poll = self._since_last_poll()
+        names = set(found).union(*since_last_poll)
         for name in sorted(names):
             allowed: set[str] = set()
-            for shown in moments:
+            is_read_in_turn = name in _READ_IN_TURN
+            moments = [shown for _, shown in self._lately]
+            for shown in moments if is_read_in_turn else since_last_poll:
                 # The entities of a removed service stay until the update ends.
                 allowed |= shown.get(name, {ABSENT, UNAVAILABLE})
             if (state := found.get(name, ABSENT)) not in allowed:
                 wrong.append(f"{name} is {state}, not one of {sorted(allowed)}")
         return wrong
+
+    def _since_last_poll(self) -> list[Shown]:
+        """Return the true states since the last poll, and at the last moment before it."""
+        times = [moment for moment, _ in self._lately]
+        start = times[-1] - POLL - self._tick if times else 0.0
+        first = max((time for time in times if time <= start), default=0.0)
+        return [shown for moment, shown in self._lately if moment >= first]
 
     def _shown(self, now: float) -> Shown:
         told = {name: frozenset({state}) for name, state in states(self.device).items()}
@@ -211,13 +229,15 @@ class Oracle:
             reasons.add("rebooting")
         if any(
             "applying" in shown.get(f"sensor.{DEVICE}_update_status", ())
-            for _, shown in self._lately
+            for shown in self._since_last_poll()
         ):
             reasons.add("updating")
         self._reasons = frozenset(reasons)
         # What was asked before stays.
         self._last = {
-            name: frozenset().union(*(shown.get(name, ()) for _, shown in self._lately))
+            name: frozenset().union(
+                *(shown.get(name, ()) for shown in self._since_last_poll())
+            )
             for name in (RELEASE, *KEPT_ENTITIES)
         }
         self.rebooted = None

@@ -56,10 +56,10 @@ def account_figures(seed: int, counts: Mapping[str, int]) -> dict[str, object]:
 
 def resource_usage(early: ResourceUsage, late: ResourceUsage) -> dict[str, object]:
     """Return the resource usage after 2 and after 24 hours."""
-    growth = 100 * (late.memory / early.memory - 1)
+    growth = 100 * (late.blocks / early.blocks - 1)
     return {
-        "Memory after 2 hours": f"{early.memory / 1024:,.0f} KiB",
-        "Memory after 24 hours": f"{late.memory / 1024:,.0f} KiB ({growth:+.2f} %)",
+        "Blocks of memory after 2 hours": early.blocks,
+        "Blocks of memory after 24 hours": f"{late.blocks:,} ({growth:+.2f} %)",
         "Sockets after 2 and 24 hours": f"{early.sockets}, {late.sockets}",
         "Tasks after 2 and 24 hours": f"{early.tasks}, {late.tasks}",
     }

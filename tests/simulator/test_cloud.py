@@ -363,7 +363,7 @@ async def test_long_addresses(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_limit(caller: Caller) -> None:
-    """After a number of requests, all are refused with a Retry-After, until the limit is removed."""
+    """After a number of requests, all are refused with a Retry-After, and then the same number is allowed."""
     caller.cloud.limit(2, retry_after=30)
     statuses = [(await caller.ask("GET", "/v7/device")).status for _ in range(3)]
     assert statuses == [200, 200, 429]

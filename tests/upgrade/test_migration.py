@@ -61,7 +61,7 @@ def registered(hass: HomeAssistant, entity_id: str) -> er.RegistryEntry:
 async def test_used_details(load: Load) -> None:
     """If the person enabled a detail, all stay, and the others stay disabled."""
     hass = await load()
-    assert account(hass).options["details"] is True
+    assert account(hass).options["details"] == "all"
     assert registered(hass, ENABLED).disabled_by is None
     assert registered(hass, MEMORY).disabled_by is RegistryEntryDisabler.INTEGRATION
 
@@ -70,7 +70,7 @@ async def test_details_of_a_disabled_device(load: Load) -> None:
     """A detail counts as enabled if it is disabled only together with its device."""
     disabled = {"sensor.kiosk_entrance_cpu_usage": {"disabled_by": "device"}}
     hass = await load(changes=UNUSED | disabled)
-    assert account(hass).options["details"] is True
+    assert account(hass).options["details"] == "all"
 
 
 async def test_unused_details(
@@ -79,11 +79,11 @@ async def test_unused_details(
     """Details that nobody used leave the registry. With the option, they are enabled."""
     hass = await load(changes=UNUSED)
     entry = account(hass)
-    assert entry.options["details"] is False
+    assert entry.options["details"] == "standard"
     assert er.async_get(hass).async_get(MEMORY) is None
     assert er.async_get(hass).async_get("sensor.kiosk_lobby_mac_address") is None
     hass.config_entries.async_update_entry(
-        entry, options={**entry.options, "details": True}
+        entry, options={**entry.options, "details": "all"}
     )
     await hass.config_entries.async_reload(entry.entry_id)
     await home_assistant.wait_until_idle()
@@ -112,7 +112,7 @@ async def test_unused_details(
 async def test_changed_detail(load: Load, change: dict[str, Any]) -> None:
     """A disabled detail stays as it is if the person changed anything about it."""
     hass = await load(changes=UNUSED | {MEMORY: change})
-    assert account(hass).options["details"] is False
+    assert account(hass).options["details"] == "standard"
     entity = registered(hass, MEMORY)
     stored = {
         "aliases_v2": [

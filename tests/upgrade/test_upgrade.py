@@ -123,11 +123,12 @@ async def went_offline(hass: HomeAssistant, device: Device) -> None:
 async def trigger_events(
     home_assistant: RestartableHomeAssistant, world: World, *local_events: LocalEvent
 ) -> None:
-    """Trigger events of the local device, and poll after each."""
+    """Trigger events of the local device, and poll after each until everything was read."""
     assert home_assistant.hass is not None
     for local_event in local_events:
         await local_event(home_assistant.hass, world.device)
-        await home_assistant.pass_time(16)
+        for _ in range(3):
+            await home_assistant.pass_time(16)
 
 
 @pytest.mark.expects_log("could not reach holy-wildflower")

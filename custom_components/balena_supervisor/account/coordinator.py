@@ -155,7 +155,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
     async def async_shutdown(self) -> None:
         """Stop polling, and stop all devices."""
         await super().async_shutdown()
-        await self.devices.shutdown()
+        self.devices.async_shut_down()
 
     @override
     async def _async_setup(self) -> None:

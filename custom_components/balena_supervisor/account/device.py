@@ -1,7 +1,7 @@
-"""Coordinator of a device of an account: its row and the report of its Supervisor."""
+"""State of a device of an account: its row and the report of its Supervisor."""
 
-import asyncio
 from dataclasses import replace
+from functools import cached_property
 from time import monotonic
 from typing import Final, Protocol, override
 
@@ -21,10 +21,12 @@ from ..client import (
     TokenRefused,
     parse_version,
 )
-from ..const import CONF_AREA_TAG, CONF_DETAILS, DOMAIN, LOGGER
+from ..const import CONF_AREA_TAG, CONF_DETAILS, DOMAIN, LOGGER, EntityLevel
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
+from ..device.interfaces import DeviceInterfaces
+from ..device.listeners import Listeners
 from ..device.reader import SupervisorReader
 from ..device.state import DeviceState
 from ..exceptions import translate_error
@@ -79,57 +81,73 @@ class AccountContext(Protocol):
         ...
 
 
-class AccountDeviceCoordinator(DeviceCoordinator):
-    """Holds the state of a device of an account. The account passes it each new row."""
+class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
+    """Holds the state of a device of an account, which passes it each new row.
 
+    It does not poll, so it is no DataUpdateCoordinator: an account can have thousands of devices.
+    """
+
+    uuid: str
     is_in_fleet = True
     # The balena API may be away, and not the device.
     is_offline_after_failed_poll = False
 
     def __init__(self, account: AccountContext, row: DeviceRow) -> None:
         """Prepare for rows."""
-        # Registered with the entry, a device that leaves the account would stay in memory.
-        super().__init__(
+        # Another account may have the same device.
+        device_id = f"{account.entry.unique_id}_{row.uuid}"
+        Listeners.__init__(self)
+        DeviceCoordinator.__init__(
+            self,
             account.hass,
-            None,
-            row.name or row.uuid,
-            # Another account may have the same device.
-            device_id=f"{account.entry.unique_id}_{row.uuid}",
+            device_id=device_id,
             entry_id=account.entry.entry_id,
             environment=account.environment,
+            interfaces=DeviceInterfaces(account.hass, device_id, row.uuid),
+            is_own_device=row.uuid == account.environment.device_uuid,
             options=account.entry.options,
             supervisor=account.cloud.supervisor(row.uuid),
+            uuid=row.uuid,
         )
+        # There is no state before the first row.
+        self.data = None  # type: ignore[assignment]
+        self.hass = account.hass
+        self.last_update_success = True
+        self.name = row.name or row.uuid
         self._account = account
-        self.has_details = account.entry.options[CONF_DETAILS]
-        self.reader = SupervisorReader(
-            self.supervisor, self.name, app_id=row.fleet_id, skipped_endpoints=_IN_ROWS
-        )
+        self.entity_level = EntityLevel(account.entry.options[CONF_DETAILS])
         self.tags = CloudTags(account.cloud, row.id, account.details.tags)
         self.public_url = CloudPublicUrl(account.cloud, row)
         self.releases = AccountDeviceReleases(
-            account.cloud, account.details.releases, lambda: self.row
+            account.cloud, account.details.releases, self
         )
-        self._read_lock = asyncio.Lock()
         self.report = SupervisorReport()
         self.row = row
         self._row_requested_at = 0.0
         self._valid_until = 0.0
 
+    @callback
+    @override
+    def async_shut_down(self) -> None:
+        """Stop updates, and forget the interfaces of the device."""
+        super().async_shut_down()
+        self.interfaces.async_learn(())
+
+    @cached_property
+    @override
+    def reader(self) -> SupervisorReader:  # type: ignore[override]
+        """The reader of the Supervisor. Only small fleets are read."""
+        return SupervisorReader(
+            self.supervisor,
+            self.name,
+            app_id=self.row.fleet_id,
+            skipped_endpoints=_IN_ROWS,
+        )
+
     @property
     @override
     def device_name(self) -> str:
         return self.row.name or self.row.uuid[:7]
-
-    @property
-    @override
-    def uuid(self) -> str:
-        return self.row.uuid
-
-    @property
-    @override
-    def is_own_device(self) -> bool:
-        return self.uuid == self.environment.device_uuid
 
     @property
     def is_reachable(self) -> bool:
@@ -160,7 +178,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         return (
             row is self.row
             and not self.expected_outage.is_active
-            and not self.history.services.is_undecided
+            and not (self.history.has_services and self.history.services.is_undecided)
             and requested_at < self._valid_until
         )
 
@@ -168,8 +186,9 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     def async_update_row(self, row: DeviceRow, requested_at: float) -> None:
         """Update the state from a new row. `requested_at` is when the row was requested."""
         was_reachable = self.is_reachable
+        if self.data is None or row.mac_addresses != self.data.mac_addresses:
+            self.interfaces.async_learn(row.mac_addresses)
         self.row = row
-        self._async_learn_interfaces(row.mac_addresses)
         self._row_requested_at = requested_at
         self.supervisor.version = parse_version(row.supervisor_version)
         if not self.is_reachable:
@@ -188,10 +207,10 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     async def async_read_supervisor(self) -> None:
         """Read the Supervisor for what the row does not contain."""
         self.report.start_read()
-        if not self.is_reachable or self._shutdown_requested:
+        if not self.is_reachable or self.is_shut_down:
             return
         try:
-            async with self._read_lock:
+            async with self.reader.lock:
                 requested_at = monotonic()
                 state = await self.reader.read()
         except RateLimited:
@@ -206,6 +225,11 @@ class AccountDeviceCoordinator(DeviceCoordinator):
         self.async_update_state()
 
     @override
+    async def async_confirm_identity(self) -> None:
+        # The balena API finds the device by its uuid.
+        pass
+
+    @override
     async def async_renew_key(self) -> None:
         # The transport refuses this with the reason.
         await self.supervisor.regenerate_api_key()
@@ -213,7 +237,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     @override
     async def async_refresh_after_command(self) -> None:
         # The caller of a command does not wait for this.
-        if not self._shutdown_requested:
+        if not self.is_shut_down:
             self._account.supervisor_polls.async_read_immediately(self)
 
     @override
@@ -247,7 +271,7 @@ class AccountDeviceCoordinator(DeviceCoordinator):
     @callback
     def async_update_state(self) -> None:
         """Combine row and report into a state, and show it if it changed."""
-        if self._shutdown_requested:
+        if self.is_shut_down:
             return
         # A row may take long to arrive: it is as old as the request.
         requested_at = self._row_requested_at

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import batched
 from typing import Final
 
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 
@@ -78,7 +78,7 @@ class AccountDevices:
             if coordinator is None:
                 coordinator = self._by_uuid[row.uuid] = self._create(row)
                 logs = self._create_logs(coordinator)
-                device = BalenaDevice.create(coordinator, logs)
+                device = BalenaDevice(coordinator, logs)
                 self.by_id[device.device_id] = device
                 new.append(device)
             if is_full_update or not coordinator.is_current(row, requested_at):
@@ -100,10 +100,11 @@ class AccountDevices:
         async for coordinator in iterate_cooperatively(list(self._by_uuid.values())):
             coordinator.async_set_available(is_available=False)
 
-    async def shutdown(self) -> None:
+    @callback
+    def async_shut_down(self) -> None:
         """Stop all devices."""
         for coordinator in self._by_uuid.values():
-            await coordinator.async_shutdown()
+            coordinator.async_shut_down()
 
     async def _remove_missing(
         self, seen: set[str], existing_fleets: set[str | None]
@@ -123,11 +124,12 @@ class AccountDevices:
                 continue
             registry.async_remove_device(device.id)
             if coordinator is not None:
-                await self._remove(coordinator)
+                self._async_remove(coordinator)
         self.missing = missing
 
-    async def _remove(self, coordinator: AccountDeviceCoordinator) -> None:
+    @callback
+    def _async_remove(self, coordinator: AccountDeviceCoordinator) -> None:
         del self._by_uuid[coordinator.uuid]
         self.by_id.pop(coordinator.device_id).logs.async_end()
         async_delete_history(self._hass, coordinator.device_id)
-        await coordinator.async_shutdown()
+        coordinator.async_shut_down()

@@ -1,7 +1,8 @@
 """Releases of the fleets of an account."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
+from typing import Protocol
 
 from ..client import BalenaCloud, BalenaError, DeviceRow, Release
 from ..const import DASHBOARD_URL, DETAILS_INTERVAL, LOGGER
@@ -50,53 +51,53 @@ class FleetReleases:
         }
 
 
+class DeviceWithRow(Protocol):
+    """A device of an account. `row` is the last one."""
+
+    row: DeviceRow
+
+
 class AccountDeviceReleases:
-    """The releases that a device of an account can be pinned to.
+    """The releases that a device of an account can be pinned to."""
 
-    `get_row` returns the last row of the device.
-    """
-
-    __slots__ = ("_cloud", "_fleets", "_get_row")
+    __slots__ = ("_cloud", "_device", "_fleets")
 
     def __init__(
-        self,
-        cloud: BalenaCloud,
-        fleets: FleetReleases,
-        get_row: Callable[[], DeviceRow],
+        self, cloud: BalenaCloud, fleets: FleetReleases, device: DeviceWithRow
     ) -> None:
         """Use the balena API."""
         self._cloud = cloud
         self._fleets = fleets
-        self._get_row = get_row
+        self._device = device
 
     @property
     def latest(self) -> Sequence[Release]:
         """The last releases of the fleet, the newest first."""
-        return self._fleets.latest(self._get_row().fleet_id)
+        return self._fleets.latest(self._device.row.fleet_id)
 
     @property
     def pinned(self) -> Release | None:
         """The release that the device is pinned to, or None if it tracks its fleet."""
-        row = self._get_row()
+        row = self._device.row
         return row.target_release if row.is_pinned else None
 
     @property
     def page(self) -> str | None:
         """The address of the page of the target release in the dashboard, or None."""
-        row = self._get_row()
+        row = self._device.row
         target = row.target_release
         return self._fleets.page(row.fleet_id, target.id if target else None)
 
     async def find(self, text: str) -> Release:
         """Return the release with a version, a commit or an id. Raises BalenaError."""
-        return await self._cloud.releases.find(self._get_row().fleet_id, text)
+        return await self._cloud.releases.find(self._device.row.fleet_id, text)
 
     async def notes(self) -> str | None:
         """Return the notes of the target release. Raises BalenaError."""
-        target = self._get_row().target_release
+        target = self._device.row.target_release
         return await self._cloud.releases.note(target.id) if target else None
 
     async def pin(self, release: Release | None) -> None:
         """Pin the device to a release, or let it track its fleet. Raises BalenaError."""
         release_id = release.id if release else None
-        await self._cloud.releases.pin_device(self._get_row().id, release_id)
+        await self._cloud.releases.pin_device(self._device.row.id, release_id)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from ..client import DeviceRow, InstalledImage, Vpn
@@ -47,7 +48,7 @@ def state_from_account(
     overall_status = state_key(row.overall_status) if row.overall_status else None
     state = DeviceState(
         online=is_online,
-        apps={row.fleet_id: fleet},
+        apps=_apps(row.fleet_id, fleet),
         connectivity=connectivity_of(row, is_online=is_online),
         connectivity_changed_at=row.last_connectivity_event,
         cpu_temperature=row.cpu_temperature,
@@ -137,6 +138,12 @@ def _fresh_update_status(
     if reported.update_status == UpdateStatus.UP_TO_DATE and pending:
         return UpdateStatus.PENDING
     return reported.update_status
+
+
+# The devices of a fleet share this.
+@lru_cache(maxsize=256)
+def _apps(fleet_id: int, name: str) -> Mapping[int, str]:
+    return {fleet_id: name}
 
 
 def _percentage(part: float | None, whole: float | None) -> float | None:

@@ -20,6 +20,8 @@ class SupervisorReport:
     for what the row does not contain.
     """
 
+    __slots__ = ("_due", "_fresh_until", "_valid_until", "state")
+
     def __init__(self) -> None:
         """Start without a report."""
         self.state: DeviceState | None = None

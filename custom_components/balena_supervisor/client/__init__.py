@@ -1,4 +1,4 @@
-"""Clients of the balena Supervisor API and of the balena API. They do not know Home Assistant."""
+"""Clients of the balena Supervisor API and of the balena API. They do not import Home Assistant."""
 
 from .cloud import SERVICES_PER_QUERY, BalenaCloud
 from .cloud_logs import CloudLogs
@@ -52,7 +52,7 @@ from .models import (
     Vpn,
     parse_target_apps,
 )
-from .proxy import ProxyTransport
+from .proxy import DEFAULT_BACKOFF, MAX_CONCURRENT_COMMANDS, ProxyTransport
 from .request_log import RequestLog, RequestStatistics
 from .responses import API_KEY_PATTERN
 from .supervisor import Supervisor
@@ -60,7 +60,9 @@ from .transport import DirectTransport, Transport
 
 __all__ = [
     "API_KEY_PATTERN",
+    "DEFAULT_BACKOFF",
     "ENGINE_UNIT",
+    "MAX_CONCURRENT_COMMANDS",
     "SERVICES_PER_QUERY",
     "AccessDenied",
     "Actor",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from http import HTTPStatus
 from itertools import batched, count
 import logging
@@ -30,9 +31,9 @@ from .errors import (
     BadRequest,
     BalenaError,
     CloudError,
+    CloudRateLimited,
     InvalidResponse,
     OutcomeUnknown,
-    RateLimited,
     Reason,
     TokenRefused,
     Unsupported,
@@ -114,10 +115,12 @@ class BalenaCloud:
     """Client of the balena API with the token of one account.
 
     Every method can raise these errors:
+        AuthenticationFailed: The token contains characters that no header can carry.
+        BadRequest: The API rejected the request.
         CloudError: The API, or a server in front of it, failed.
+        CloudRateLimited: Too many requests.
         ConnectionFailed: The connection failed or was lost.
         InvalidResponse: The response is not from the balena API.
-        RateLimited: Too many requests.
         RequestTimeout: No response arrived in time.
         TokenRefused: The token is invalid, or lacks permission.
         Unsupported: The API does not have version 7, which open-balena-api 26.4.0 introduced.
@@ -165,7 +168,7 @@ class BalenaCloud:
         # Rows of the last query by their JSON.
         self._row_cache: Mapping[bytes, DeviceRow] = {}
         self._has_warned_of_repetition = False
-        # Whether nothing shows that the last list of devices lacks some.
+        # False if the last list of devices is known to lack some.
         self.is_list_complete = True
         self._throttle = Throttle()
 
@@ -196,7 +199,7 @@ class BalenaCloud:
             except _SupervisorRefusal as refusal:
                 raise InvalidResponse("A Supervisor answered") from refusal
             except TokenRefused:
-                # An ended session may not list public fleets.
+                # The token of an ended session cannot list public fleets.
                 pass
             raise AuthenticationFailed("The token is invalid") from err
         if (actor := Actor.from_json(value)) is None:
@@ -238,7 +241,7 @@ class BalenaCloud:
                 pages += 1
                 known = len(rows)
                 async for data in iterate_cooperatively(page):
-                    key = _cache_key(data)
+                    key = _fingerprint(data)
                     row = self._row_cache.get(key) or DeviceRow.from_json(
                         parse_object(data)
                     )
@@ -414,20 +417,21 @@ class BalenaCloud:
             "GET", path, params=query, timeout=timeout, is_command=False
         )
         error = error_from_cloud_response(response, is_command=False)
-        if isinstance(error, RateLimited):
+        if isinstance(error, CloudRateLimited):
             self._throttle.back_off(error.retry_after or 0.0)
         if error is not None:
             raise error
         return response
 
 
-def _cache_key(data: object) -> bytes:
-    """Return the JSON of a value."""
+def _fingerprint(data: object) -> bytes:
+    """Return a hash of a value: the values themselves would need much memory."""
     try:
-        return orjson.dumps(data)
+        text = orjson.dumps(data)
     except TypeError:
         # orjson reads deeper nesting than it writes.
-        return repr(data).encode()
+        text = repr(data).encode()
+    return blake2b(text, digest_size=16).digest()
 
 
 @dataclass(slots=True)
@@ -444,7 +448,7 @@ class _DeviceFields:
     missing_until: float = 0.0
 
     def set_missing(self) -> None:
-        """Remember that the API lacks a field. If it had them all before, it has failed otherwise."""
+        """Remember that the API lacks a field. If it had all fields before, try again sooner."""
         interval = self.retry_interval
         if self.have_worked:
             interval = min(interval, _OPTIONAL_FIELDS_RETRY_INTERVAL)
@@ -489,8 +493,10 @@ def error_from_cloud_response(
                 Reason.SIMULTANEOUS_CHANGE,
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return RateLimited("Too many requests", response.retry_after)
-        case HTTPStatus.BAD_REQUEST if is_command and (text := response.sentence):
+            return CloudRateLimited("Too many requests", response.retry_after)
+        case HTTPStatus.BAD_REQUEST if is_command and (
+            text := response.readable_message
+        ):
             return BadRequest(text)
         case HTTPStatus.BAD_REQUEST:
             # The message about a query contains the URL.

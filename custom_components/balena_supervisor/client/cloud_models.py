@@ -7,10 +7,12 @@ that is missing, null or of another type becomes None, or is omitted from its co
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Self
 
 from .parsing import (
     parse_bool,
+    parse_common_text,
     parse_int,
     parse_long_text,
     parse_number,
@@ -67,22 +69,30 @@ class Release:
     is_final: bool = True
 
     @classmethod
-    def from_json(cls, value: object) -> Self | None:
+    def from_json(cls, value: object) -> Release | None:
         """Parse an expanded navigation property. Return None if it has no id or commit."""
         return cls.from_row(_expanded_object(value))
 
     @classmethod
-    def from_row(cls, data: Mapping[str, object]) -> Self | None:
+    def from_row(cls, data: Mapping[str, object]) -> Release | None:
         """Parse a row. Return None if it has no id or commit."""
         release_id, commit = parse_int(data.get("id")), parse_text(data.get("commit"))
         if release_id is None or commit is None:
             return None
-        return cls(
-            id=release_id,
-            commit=commit,
-            version=parse_text(data.get("raw_version")),
-            is_final=parse_bool(data.get("is_final")) is not False,
+        return _create_release(
+            release_id,
+            commit,
+            parse_text(data.get("raw_version")),
+            parse_bool(data.get("is_final")) is not False,
         )
+
+
+# Thousands of devices run the same releases.
+@lru_cache(maxsize=1024)
+def _create_release(
+    release_id: int, commit: str, version: str | None, is_final: bool
+) -> Release:
+    return Release(id=release_id, commit=commit, version=version, is_final=is_final)
 
 
 def parse_releases(value: object) -> tuple[Release, ...]:
@@ -233,10 +243,10 @@ class DeviceRow:
             fleet_id=fleet_id,
             cpu_temperature=_parse_temperature(data.get("cpu_temp")),
             cpu_usage=parse_percentage(data.get("cpu_usage")),
-            device_type=parse_text(
+            device_type=parse_common_text(
                 _expanded_object(data.get("is_of__device_type")).get("name")
             ),
-            heartbeat=parse_text(data.get("api_heartbeat_state")),
+            heartbeat=parse_common_text(data.get("api_heartbeat_state")),
             images=(
                 tuple(
                     image
@@ -262,18 +272,18 @@ class DeviceRow:
             memory_usage=parse_number(data.get("memory_usage")),
             name=parse_text(data.get("device_name")),
             note=parse_text(data.get("note")),
-            os_variant=parse_text(data.get("os_variant")),
-            os_version=parse_text(data.get("os_version")),
+            os_variant=parse_common_text(data.get("os_variant")),
+            os_version=parse_common_text(data.get("os_version")),
             overall_progress=parse_percentage(data.get("overall_progress")),
-            overall_status=parse_text(data.get("overall_status")),
+            overall_status=parse_common_text(data.get("overall_status")),
             public_address=parse_text(data.get("public_address")),
             running_release=Release.from_json(data.get("is_running__release")),
-            status=parse_text(data.get("status")),
+            status=parse_common_text(data.get("status")),
             storage_total=parse_number(data.get("storage_total")),
             storage_usage=parse_number(data.get("storage_usage")),
-            supervisor_version=parse_text(data.get("supervisor_version")),
+            supervisor_version=parse_common_text(data.get("supervisor_version")),
             target_release=Release.from_json(data.get("should_be_running__release")),
-            update_status=parse_text(data.get("update_status")),
+            update_status=parse_common_text(data.get("update_status")),
         )
 
     @property
@@ -289,7 +299,7 @@ def _parse_temperature(value: object) -> float | None:
 
 
 def _parse_location(data: Mapping[str, object]) -> Location | None:
-    """Return the position that a person entered, or else the one that balenaCloud has found."""
+    """Return the position that a user entered, or else the one that balenaCloud has found."""
     for prefix in ("custom_", ""):
         latitude = _parse_degrees(data.get(f"{prefix}latitude"), 90)
         longitude = _parse_degrees(data.get(f"{prefix}longitude"), 180)

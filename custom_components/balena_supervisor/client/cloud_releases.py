@@ -1,4 +1,4 @@
-"""CloudReleases: the releases of fleets, and which of them run, through the balena API."""
+"""CloudReleases: releases of fleets, and pins of devices and fleets, through the balena API."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import batched
@@ -51,8 +51,8 @@ class CloudReleases:
     async def find(self, fleet_id: int, text: str) -> Release:
         """Return the release of a fleet with a version, a commit or an id. GET /v7/release.
 
-        Seven digits of a commit are enough. Of several releases, one with the version or the id is returned,
-        then the newest.
+        Seven digits of a commit are enough. If several releases match, the one with the version wins, then the
+        one with the id, then the newest.
 
         Raises:
             NotFound: The fleet has no such release, or it was not built successfully.

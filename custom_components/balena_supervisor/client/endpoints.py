@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 import re
 from typing import Final
 
@@ -21,6 +22,8 @@ def format_version(version: Version) -> str:
     return ".".join(map(str, version))
 
 
+# Only few versions exist, also in large accounts.
+@lru_cache(maxsize=64)
 def parse_version(text: str | None) -> Version | None:
     """Return the numbers of a version such as "19.0.5" or "v7.21.0-rc1", None if it has none."""
     if text is None or not (

@@ -7,6 +7,7 @@ another type: one wrong field never discards the rest of a response.
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 import re
+from sys import intern
 from typing import Final
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
@@ -66,6 +67,12 @@ def parse_long_texts(value: object) -> Mapping[str, str]:
         if (text := parse_long_text(item)) is not None
         and (text_name := parse_text(name)) is not None
     }
+
+
+def parse_common_text(value: object) -> str | None:
+    """Return a text that many devices have, such as a version: they share one string."""
+    text = parse_text(value)
+    return text if text is None else intern(text)
 
 
 def parse_words(value: object) -> tuple[str, ...]:

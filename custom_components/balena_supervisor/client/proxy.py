@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from time import monotonic
 from typing import Final
@@ -38,7 +39,7 @@ _DEVICE_OFFLINE: Final = "No online device"
 _RESPONSE_NOT_FORWARDED: Final = "Bad API response"
 _NO_RESPONSE_IN_TIME: Final = b"ESOCKETTIMEDOUT"
 
-# The API got this answer from its VPN.
+# The answer of balena's VPN to the API.
 _TUNNEL_REFUSED: Final = "tunneling socket could not be established, statusCode=503"
 
 # A Supervisor reports failures with one of these, and always with a message.
@@ -48,18 +49,22 @@ _SUPERVISOR_FAILURES: Final = {
 }
 
 DEFAULT_BACKOFF: Final = 60.0
+MAX_CONCURRENT_COMMANDS: Final = 20
 
 
 @dataclass(slots=True)
 class Throttle:
-    """Limits the concurrent requests through the proxy, shared by all devices of an account.
+    """Limits the concurrent requests through the proxy, for all devices of an account together.
 
-    After a response 429, it rejects reads until the backoff has passed.
+    After a response 429, reads are rejected until the backoff has passed.
     """
 
     reads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
-    commands: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(8))
-    # Blinking must not hold up other commands.
+    # An action calls as many devices at once. A command that waits here would be sent after a 429.
+    commands: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
+    )
+    # Blinking must not delay other commands.
     blinks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(4))
     _backoff_until: float = 0.0
 
@@ -90,10 +95,13 @@ class ProxyTransport:
     def __init__(self, http: HttpClient, uuid: str, throttle: Throttle) -> None:
         """Initialize the transport to the device with this UUID."""
         self._http = http
-        # One read per device, so that a device that does not respond cannot block the others.
-        self._device_reads = asyncio.Semaphore(1)
         self._throttle = throttle
         self._uuid = uuid
+
+    @cached_property
+    def _device_reads(self) -> asyncio.Semaphore:
+        """One read per device, so that a device that does not respond cannot block the others."""
+        return asyncio.Semaphore(1)
 
     async def request(
         self,

@@ -1,4 +1,7 @@
-"""Responses of a Supervisor, and the only place that converts them to errors."""
+"""HTTP responses, and the errors that responses of a Supervisor represent.
+
+proxy.py and cloud.py convert the responses of the balena API.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -107,7 +110,7 @@ class Response:
             raise InvalidResponse("The response is not valid JSON") from err
 
     async def parse[ResultT](self, parse: Callable[[object], ResultT]) -> ResultT:
-        """Return what a parser makes of the JSON body.
+        """Return the result of a parser for the JSON body.
 
         Raises:
             InvalidResponse: The body is not JSON, or the parser rejects it.
@@ -139,8 +142,8 @@ class Response:
         return line[:_MAX_MESSAGE_LENGTH]
 
     @property
-    def sentence(self) -> str:
-        """The message if it is text for people, otherwise an empty text."""
+    def readable_message(self) -> str:
+        """The message if it is text for users, otherwise an empty text."""
         is_text = not self.is_html_page and "<" not in self.message
         return self.message if is_text and "://" not in self.message else ""
 
@@ -165,7 +168,7 @@ class Response:
 def _replace_invalid_characters(body: bytes) -> bytes:
     """Return JSON in which U+FFFD replaces lone surrogates and bytes that are not UTF-8.
 
-    Devices write names and messages that are not valid Unicode. One of them must not cost the whole response.
+    Devices write names and messages that are not valid Unicode. One of them must not make the whole response invalid.
     """
     text = body.decode(errors="replace").encode()
     return _ESCAPE.sub(
@@ -202,7 +205,7 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
             return NotFound(message, Reason.UNKNOWN_APP)
         case HTTPStatus.BAD_REQUEST if "single-container" in message:
             return Unsupported(message, Reason.SEVERAL_SERVICES)
-        case HTTPStatus.BAD_REQUEST if response.sentence:
+        case HTTPStatus.BAD_REQUEST if response.readable_message:
             return BadRequest(message)
         case HTTPStatus.BAD_REQUEST:
             return BadRequest(message, Reason.UNSPECIFIED)
@@ -241,7 +244,7 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
 
 
 def not_found_reason(message: str) -> Reason | None:
-    """Return what a device does not have according to a message, None if that is unknown."""
+    """Return the reason that a "not found" message names, None if it names none."""
     reasons = (
         reason for part, reason in _NOT_FOUND_MESSAGES.items() if part in message
     )

@@ -58,11 +58,13 @@ class Supervisor:
     `force` overrides update locks. A version in a docstring is that of the first Supervisor that has the endpoint.
 
     Every method can raise these errors, and those of its transport:
+        AccessDenied: The API key is valid, but not for the app.
         AuthenticationFailed: The API key is missing or invalid.
         ConnectionFailed: The connection failed, or was lost during a read.
         DeviceOffline: The Supervisor is down, or the balena API cannot reach the device.
         InvalidResponse: The response to a read does not have the expected content.
         OutcomeUnknown: A command was sent, but no usable response arrived.
+        RateLimited: Too many requests.
         RequestTimeout: The connection timed out, or a read got no response in time.
         SupervisorError: The Supervisor failed.
         Unsupported: The Supervisor is older than the endpoint, or the transport cannot carry the request.

@@ -1,4 +1,4 @@
-"""Transports: they carry requests to one Supervisor."""
+"""Transport: the protocol that carries requests to one Supervisor, and its direct implementation."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

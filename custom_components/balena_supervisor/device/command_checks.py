@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Final
 
 from ..client import AppReports, BalenaError, Endpoint, Version
-from .app_resolver import AppResolver
 from .coordinator import DeviceCoordinator
 from .state import FAILED_UPDATE_STATUSES, Status, UpdateStatus, state_key
 
@@ -19,9 +18,8 @@ _STOP_POLL_INTERVAL: Final = 1.0
 class CommandChecks:
     """Reads a device right before a command. A missing response refuses no command."""
 
-    def __init__(self, coordinator: DeviceCoordinator, apps: AppResolver) -> None:
+    def __init__(self, coordinator: DeviceCoordinator) -> None:
         """Check the device of a coordinator."""
-        self._apps = apps
         self._coordinator = coordinator
         self._supervisor = coordinator.supervisor
 
@@ -49,7 +47,9 @@ class CommandChecks:
         if service is not None:
             services = [name for name in services if name == service]
         if services:
-            raise self._apps.refusal("still_downloading", services=", ".join(services))
+            raise self._coordinator.refusal(
+                "still_downloading", services=", ".join(services)
+            )
         self._refuse_if_blocked()
 
     async def wait_until_stopped(self, app_id: int, service: str) -> None:
@@ -62,7 +62,7 @@ class CommandChecks:
                 while await self._is_stopping(app_id, service):
                     await asyncio.sleep(_STOP_POLL_INTERVAL)
         except TimeoutError as err:
-            raise self._apps.refusal("still_stopping", service=service) from err
+            raise self._coordinator.refusal("still_stopping", service=service) from err
         self._refuse_if_blocked()
 
     def _refuse_if_blocked(self) -> None:

@@ -1,7 +1,6 @@
 """Make the requests of commands that depend on the device or on the version of its Supervisor."""
 
 from ..client import Capability, Endpoint
-from .app_resolver import AppResolver
 from .command_checks import CommandChecks
 from .coordinator import DeviceCoordinator
 
@@ -13,9 +12,9 @@ class CommandRequests:
     the app of the service.
     """
 
-    def __init__(self, coordinator: DeviceCoordinator, apps: AppResolver) -> None:
+    def __init__(self, coordinator: DeviceCoordinator) -> None:
         """Send requests to the device of a coordinator."""
-        self._checks = CommandChecks(coordinator, apps)
+        self._checks = CommandChecks(coordinator)
         self._supervisor = coordinator.supervisor
 
     async def update(self, *, force: bool, cancel: bool) -> bool:

@@ -7,9 +7,7 @@ from functools import partial
 from typing import Any
 
 from homeassistant.core import callback
-from homeassistant.exceptions import ServiceValidationError
 
-from ..exceptions import create_refusal
 from .command_queue import MAX_WAIT, MAX_WAITING_CALLS, QueueFull, Turn, WaitExpired
 from .coordinator import DeviceCoordinator
 from .history import DeviceHistory, async_histories_of
@@ -112,7 +110,7 @@ class CommandSender:
         try:
             turn = queue.async_enqueue(keys, _name(command))
         except QueueFull as err:
-            raise self._busy("busy", waiting=str(MAX_WAITING_CALLS)) from err
+            raise coordinator.refusal("busy", waiting=str(MAX_WAITING_CALLS)) from err
         task = coordinator.hass.async_create_background_task(
             self._run(command, effect, turn), f"{coordinator.name} command"
         )
@@ -132,7 +130,7 @@ class CommandSender:
                 result = await self._send(command, effect)
         except WaitExpired as err:
             minutes = f"{MAX_WAIT.total_seconds() / 60:.0f}"
-            raise self._busy("busy_too_long", minutes=minutes) from err
+            raise coordinator.refusal("busy_too_long", minutes=minutes) from err
         except asyncio.CancelledError:
             # Home Assistant cancels the task when it stops.
             blocker = coordinator.command_blocker
@@ -162,9 +160,6 @@ class CommandSender:
                 history.services.expect_restart(effect.restarted_services)
             coordinator.async_poll_often()
         return result
-
-    def _busy(self, key: str, **placeholders: str) -> ServiceValidationError:
-        return create_refusal(key, self._coordinator.device_name, **placeholders)
 
 
 def _retrieve_exception(task: asyncio.Task[Any]) -> None:

@@ -1,12 +1,10 @@
 """The commands that a device understands."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial, update_wrapper
 from operator import methodcaller
-from typing import Any, Concatenate, Final
+from typing import Any, Concatenate
 
-from homeassistant.core import callback
 from homeassistant.exceptions import HomeAssistantError
 
 from ..client import (
@@ -14,21 +12,26 @@ from ..client import (
     Endpoint,
     HostProxy,
     LockHolder,
-    Release,
     UpdateLocked,
     parse_target_apps,
 )
-from ..const import BUSY_INTERVAL, DOMAIN, TRACK_LATEST
+from ..const import DOMAIN
 from .app_resolver import AppResolver
 from .command_requests import CommandRequests
 from .command_sender import Command, CommandSender, Effect
 from .coordinator import DeviceCoordinator
 from .history import RefusedCommand
-from .releases import ReleaseStore
-from .state import ServiceKey, Status
+from .state import Status
+from .update_attempt import async_update_fails_again
 
-# The attempt has half a minute: containers have ten seconds to stop, and must start again.
-_INSTALL_CHECKS: Final = 10
+
+def _remember_refused(
+    coordinator: DeviceCoordinator, action: str, *args: Any, **kwargs: Any
+) -> None:
+    """Remember a command that an update lock refused, by the name of its action."""
+    override = methodcaller(action, *args, **kwargs | {"force": True})
+    coordinator.history.refused = RefusedCommand(action, override)
+    coordinator.async_update_listeners()
 
 
 def _overridable[**P](
@@ -44,7 +47,9 @@ def _overridable[**P](
         except HomeAssistantError as err:
             cause = err.__cause__
             if isinstance(cause, UpdateLocked) and cause.holder is LockHolder.APP:
-                commands.remember_refused(command.__name__, *args, **kwargs)
+                _remember_refused(
+                    commands.coordinator, command.__name__, *args, **kwargs
+                )
             raise
 
     update_wrapper(send, command)
@@ -65,8 +70,8 @@ class DeviceCommands:
     def __init__(self, coordinator: DeviceCoordinator) -> None:
         """Send commands to the device of a coordinator."""
         self.apps = AppResolver(coordinator)
-        self._coordinator = coordinator
-        self._requests = CommandRequests(coordinator, self.apps)
+        self.coordinator = coordinator
+        self._requests = CommandRequests(coordinator)
         self._sender = CommandSender(coordinator)
         self._supervisor = coordinator.supervisor
 
@@ -83,7 +88,7 @@ class DeviceCommands:
         """
         update = partial(self._requests.update, force=force, cancel=cancel)
         if not await self._sender.send(update, Effect()):
-            raise self.apps.refusal("update_ignored")
+            raise self.coordinator.refusal("update_ignored")
 
     async def install(self) -> None:
         """Apply the target release. After a failed attempt, wait whether this one succeeds.
@@ -92,28 +97,12 @@ class DeviceCommands:
             HomeAssistantError: The update still fails. Usually, an app holds an update lock,
                 which the device does not report.
         """
-        coordinator = self._coordinator
+        coordinator = self.coordinator
         had_failed = coordinator.data.update_failed
         await self.update()
-        if not had_failed:
+        if not had_failed or not await async_update_fails_again(coordinator):
             return
-        has_started = False
-        for _ in range(_INSTALL_CHECKS):
-            await asyncio.sleep(BUSY_INTERVAL.total_seconds())
-            state = coordinator.data
-            is_online = coordinator.last_update_success and state.online
-            if coordinator.command_blocker or not is_online:
-                return
-            # A device checks its images again before it asks for the lock.
-            if state.is_updating:
-                has_started = True
-            elif not state.update_failed:
-                return
-            elif has_started:
-                break
-        if coordinator.data.is_updating:
-            return
-        self.remember_refused("update")
+        _remember_refused(coordinator, "update")
         raise HomeAssistantError(
             translation_domain=DOMAIN,
             translation_key="update_still_fails",
@@ -125,20 +114,13 @@ class DeviceCommands:
 
         Without a refused command, apply the update that fails.
         """
-        history = self._coordinator.history
+        history = self.coordinator.history
         if history.refused is None:
             await self.update(force=True)
             return
         await history.refused.override(self)
         history.refused = None
-        self._coordinator.async_update_listeners()
-
-    @callback
-    def remember_refused(self, action: str, *args: Any, **kwargs: Any) -> None:
-        """Remember a command that an update lock refused, by the name of its action."""
-        override = methodcaller(action, *args, **kwargs | {"force": True})
-        self._coordinator.history.refused = RefusedCommand(action, override)
-        self._coordinator.async_update_listeners()
+        self.coordinator.async_update_listeners()
 
     @_overridable
     async def reboot(self, *, force: bool = False) -> None:
@@ -237,8 +219,8 @@ class DeviceCommands:
 
     async def regenerate_api_key(self) -> None:
         """Create a new API key. The containers that use the old key are recreated."""
-        effect = Effect(restarted_services=self._services())
-        await self._sender.send(partial(self._coordinator.async_renew_key), effect)
+        effect = Effect(restarted_services=self.apps.service_keys())
+        await self._sender.send(partial(self.coordinator.async_renew_key), effect)
 
     @_overridable
     async def set_host_config(
@@ -258,66 +240,27 @@ class DeviceCommands:
         checks_lock = self._supervisor.supports(Capability.HOST_CONFIG_LOCK)
         effect = self._interrupts(proves_unlocked=checks_lock)
         await self._sender.send(change, effect)
-        self._coordinator.reader.expire_details()
+        self.coordinator.reader.expire_details()
 
     async def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags and keep the others."""
-        store = self._coordinator.tags
+        store = self.coordinator.tags
         change = partial(store.write, tags)
         if store.is_on_device:
             await self._sender.send(change, Effect())
-            self._coordinator.reader.expire_details()
+            self.coordinator.reader.expire_details()
         else:
-            await self._coordinator.async_call(change, is_for_device=False)
-            await self._coordinator.async_request_refresh()
-
-    async def pin_release(self, release: str) -> None:
-        """Pin the device to a release, given its version, commit or id.
-
-        With `TRACK_LATEST`, the device tracks its fleet.
-        """
-        find = partial(self._releases.find, release)
-        await self.pin(
-            None
-            if release == TRACK_LATEST
-            else await self._coordinator.async_call(find, is_for_device=False)
-        )
-
-    async def pin(self, release: Release | None) -> None:
-        """Pin the device to a release, or let it track its fleet."""
-        pin = partial(self._releases.pin, release)
-        await self._coordinator.async_call(pin, is_for_device=False)
-        self._coordinator.async_poll_often()
-        await self._coordinator.async_request_refresh()
-
-    async def set_public_url(self, *, is_enabled: bool) -> None:
-        """Enable or disable the public URL."""
-        url = self._coordinator.public_url
-        if url is None:
-            raise self.apps.refusal("public_url_needs_balena_cloud")
-        change = partial(url.set_enabled, is_enabled=is_enabled)
-        await self._coordinator.async_call(change, is_for_device=False)
-        await self._coordinator.async_request_refresh()
+            await self.coordinator.async_call(change, is_for_device=False)
+            await self.coordinator.async_request_refresh()
 
     async def set_target_state(self, state: Mapping[str, object]) -> None:
         """Replace the target state, in local mode only. The app of Home Assistant must stay."""
-        own = str(self._coordinator.environment.app_id)
-        if self._coordinator.is_own_device and own not in parse_target_apps(state):
-            raise self.apps.refusal("own_app_removed")
+        own = str(self.coordinator.environment.app_id)
+        if self.coordinator.is_own_device and own not in parse_target_apps(state):
+            raise self.coordinator.refusal("own_app_removed")
         change = partial(self._supervisor.set_target_state, state)
-        effect = Effect(restarted_services=self._services())
+        effect = Effect(restarted_services=self.apps.service_keys())
         await self._sender.send(change, effect)
-
-    @property
-    def _releases(self) -> ReleaseStore:
-        if (releases := self._coordinator.releases) is None:
-            raise self.apps.refusal("pin_needs_account")
-        return releases
-
-    def _services(self, app_id: int | None = None) -> Iterable[ServiceKey]:
-        """Return the services of an app, or of the device."""
-        services = self._coordinator.data.services
-        return [key for key in services if app_id in (None, key[0])]
 
     def _interrupts(
         self,
@@ -331,7 +274,7 @@ class DeviceCommands:
 
         An update lock refuses it, unless the Supervisor is too old.
         """
-        restarted_services = self._services(app_id)
+        restarted_services = self.apps.service_keys(app_id)
         if app_id is not None and service is not None:
             restarted_services = [(app_id, service)]
         return Effect(

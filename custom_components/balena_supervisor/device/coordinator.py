@@ -1,7 +1,7 @@
 """Coordinator of one device: its state, whichever way the device is reached."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, override
@@ -23,14 +23,14 @@ from ..client import (
     Unsupported,
     UpdateLocked,
 )
-from ..const import CONF_ONE_SHOT_SERVICES, DOMAIN, LOGGER
-from ..exceptions import translate_error
+from ..const import CONF_ONE_SHOT_SERVICES, LOGGER, EntityLevel
+from ..exceptions import create_refusal, translate_error
 from .command_queue import CommandQueue
 from .environment import Environment
 from .expected_outage import ExpectedOutage
 from .history import async_get_history
-from .identity import DeviceIdentity, queue_keys
-from .interfaces import async_known_interfaces
+from .interfaces import DeviceInterfaces
+from .listeners import UpdateSource
 from .poll_schedule import PollSchedule
 from .public_url import PublicUrl
 from .reader import SupervisorReader
@@ -48,11 +48,11 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
     def __init__(
         self,
         hass: HomeAssistant,
-        entry: ConfigEntry[Any] | None,
+        entry: ConfigEntry[Any],
         name: str,
-        update_interval: timedelta | None = None,
+        update_interval: timedelta,
     ) -> None:
-        """Prepare to poll. Without an entry, the owner must call async_shutdown()."""
+        """Prepare to poll."""
         super().__init__(
             hass,
             LOGGER,
@@ -81,9 +81,17 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
             self._remove_listeners.pop()()
 
 
-class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
-    """Holds the state of one device."""
+class DeviceCoordinator(UpdateSource):
+    """Holds the state of one device, and calls listeners when it changes.
 
+    `uuid` is None if it is unknown. `is_own_device` is whether Home Assistant runs on the device.
+    `last_update_success` is whether the state is up to date.
+    """
+
+    data: DeviceState
+    hass: HomeAssistant
+    last_update_success: bool
+    name: str
     reader: SupervisorReader
     tags: TagStore
     # Only an account can pin its devices, and only balenaCloud has public URLs.
@@ -91,53 +99,49 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     releases: ReleaseStore | None = None
     # Whether the device belongs to an account.
     is_in_fleet = False
-    # Whether it has all entities. A device of an account has them only with an option.
-    has_details = True
+    # The entities that it has. An option of an account decides about those of its devices.
+    entity_level = EntityLevel.ALL
     # Whether a failed poll shows that the device is offline.
     is_offline_after_failed_poll = True
 
     def __init__(
         self,
         hass: HomeAssistant,
-        entry: ConfigEntry[Any] | None,
-        name: str,
         *,
         device_id: str,
         entry_id: str,
         environment: Environment,
+        interfaces: DeviceInterfaces,
+        is_own_device: bool,
         options: Mapping[str, Any],
         supervisor: Supervisor,
+        uuid: str | None,
     ) -> None:
         """Prepare; nothing is sent yet. `options` are those of the entry."""
-        super().__init__(hass, entry, name)
         self.device_id = device_id
         self.environment = environment
+        self.is_own_device = is_own_device
         self.supervisor = supervisor
+        self.uuid = uuid
         self.command_queue = CommandQueue(hass)
         # Names of services that are expected to end.
-        self._one_shot_services = frozenset(options.get(CONF_ONE_SHOT_SERVICES, ()))
+        self._one_shot_services = options.get(CONF_ONE_SHOT_SERVICES, ())
         self.history = async_get_history(hass, device_id)
-        self._interfaces = async_known_interfaces(hass)
+        self.interfaces = interfaces
         self.expected_outage = ExpectedOutage(self._expect_restart_of_services)
         self._entry_id = entry_id
         self._needs_reload = False
         self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
         self.schedule = PollSchedule()
 
+    @abstractmethod
+    async def async_request_refresh(self) -> None:
+        """Poll the device or its account."""
+
     @property
     @abstractmethod
     def device_name(self) -> str:
         """The name of the device in messages."""
-
-    @property
-    @abstractmethod
-    def uuid(self) -> str | None:
-        """The uuid of the device, or None if it is unknown."""
-
-    @property
-    @abstractmethod
-    def is_own_device(self) -> bool:
-        """Whether Home Assistant runs on the device."""
 
     @property
     def is_online(self) -> bool | None:
@@ -154,18 +158,18 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     @property
     def keys(self) -> frozenset[str]:
         """The keys of the command queue, which all entries of this device share."""
-        return self._keys(self.data.mac_addresses if self.data else ())
+        return self.interfaces.queue_keys(self.data.mac_addresses if self.data else ())
 
     @property
     def command_blocker(self) -> HomeAssistantError | None:
         """The error to raise instead of sending a command, or None."""
-        if not self._shutdown_requested and not self.hass.is_stopping:
+        if not self.is_shut_down and not self.hass.is_stopping:
             return None
-        return ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key="stopping" if self.hass.is_stopping else "unloaded",
-            translation_placeholders={"device": self.device_name},
-        )
+        return self.refusal("stopping" if self.hass.is_stopping else "unloaded")
+
+    def refusal(self, key: str, **placeholders: str) -> ServiceValidationError:
+        """Return the translated error of a request that is refused before it is sent."""
+        return create_refusal(key, self.device_name, **placeholders)
 
     @property
     def is_busy(self) -> bool:
@@ -196,6 +200,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         Returns an error that explains the cause better, or None.
         """
 
+    @abstractmethod
     async def async_confirm_identity(self) -> None:
         """Make sure that a request reaches this device and no other one.
 
@@ -227,7 +232,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
                 )
             replacement_error: HomeAssistantError | None = None
             # The key of an entry that was unloaded meanwhile concerns nobody.
-            if not self._shutdown_requested:
+            if not self.is_shut_down:
                 replacement_error = await self.async_handle_auth_error(err)
             raise (
                 replacement_error
@@ -245,29 +250,6 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         """Poll soon and often: a command was sent."""
         self.schedule.record_command()
 
-    def _keys(self, addresses: Iterable[str]) -> frozenset[str]:
-        identity = DeviceIdentity.create(
-            addresses, shared=self._shared_mac_addresses(addresses)
-        )
-        return queue_keys(self.device_id, self.uuid, identity)
-
-    def _shared_mac_addresses(self, addresses: Iterable[str]) -> frozenset[str]:
-        """Return the normalized MAC addresses that another known device reports, too."""
-        own = DeviceIdentity.create(addresses, uuid=self.uuid)
-        return frozenset(self._interfaces.shared(self.device_id, own))
-
-    @callback
-    def _async_learn_interfaces(self, addresses: Iterable[str]) -> None:
-        """Remember the interfaces of the device while it is polled."""
-        identity = DeviceIdentity.create(addresses, uuid=self.uuid)
-        self._interfaces.async_update(self.device_id, identity)
-
-    @override
-    async def async_shutdown(self) -> None:
-        """Stop updates, and forget the interfaces of the device."""
-        await super().async_shutdown()
-        self._async_learn_interfaces(())
-
     def _expect_restart_of_services(self) -> None:
         self.history.services.expect_restart(self.data.services)
 
@@ -281,7 +263,7 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
     def _with_earlier_facts(self, state: DeviceState) -> DeviceState:
         """Return a state with facts from earlier polls: locks and unexpected stops."""
         if self.data is None or state.mac_addresses != self.data.mac_addresses:
-            self.history.keys = self._keys(state.mac_addresses)
+            self.history.keys = self.interfaces.queue_keys(state.mac_addresses)
         # Without the answer about apps it is unknown whether an update is done.
         is_complete = state.apps is not None or not self.supervisor.supports(
             Endpoint.APPS_STATE
@@ -289,6 +271,8 @@ class DeviceCoordinator(BalenaCoordinator[DeviceState], ABC):
         if is_complete:
             self.history.clear_lock_after_update(state)
         state = self.history.with_lock(state)
+        if not state.services and not self.history.has_services:
+            return state
         monitor = self.history.services
         if not state.online:
             if not self.expected_outage.is_active:

@@ -1,7 +1,7 @@
 """Coordinator that polls a local device, or the device that Home Assistant runs on."""
 
-from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import override
 
 from homeassistant.const import CONF_API_KEY, CONF_URL
@@ -16,12 +16,13 @@ from ..exceptions import translate_error
 from .address import async_follow_address
 from .address_issue import AddressIssue
 from .api_key import ApiKeyManager
-from .coordinator import DeviceCoordinator
+from .coordinator import BalenaCoordinator, DeviceCoordinator
 from .entry import BalenaConfigEntry, find_dashboard_page
 from .environment import Environment
 from .evidence import shared_mac_addresses
 from .identity import is_maker_assigned, is_own_device, normalize_mac
 from .identity_guard import IdentityGuard
+from .interfaces import DeviceInterfaces
 from .poll_statistics import PollStatistics
 from .reader import SupervisorReader
 from .reauthentication import Reauthentication
@@ -29,7 +30,7 @@ from .state import DeviceState
 from .tags import SupervisorTags
 
 
-class DirectCoordinator(DeviceCoordinator):
+class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
     """Polls one device."""
 
     config_entry: BalenaConfigEntry
@@ -43,29 +44,34 @@ class DirectCoordinator(DeviceCoordinator):
     ) -> None:
         """Prepare to poll."""
         device_id = entry.unique_id or entry.entry_id
-        super().__init__(
-            hass,
-            entry,
-            entry.title,
-            device_id=device_id,
-            entry_id=entry.entry_id,
-            environment=environment,
-            options=entry.options,
-            supervisor=supervisor,
-        )
-        self.update_interval = POLL_INTERVAL
         # A new key does not change this.
-        self._is_own_device = is_own_device(
+        is_own = is_own_device(
             environment,
             connection=entry.data[CONF_CONNECTION],
             url=entry.data.get(CONF_URL),
             api_key=entry.data.get(CONF_API_KEY),
             device_id=device_id,
         )
+        uuid = environment.device_uuid if is_own else None
+        BalenaCoordinator.__init__(self, hass, entry, entry.title, POLL_INTERVAL)
+        DeviceCoordinator.__init__(
+            self,
+            hass,
+            device_id=device_id,
+            entry_id=entry.entry_id,
+            environment=environment,
+            interfaces=DeviceInterfaces(
+                hass, device_id, uuid, partial(shared_mac_addresses, hass, entry)
+            ),
+            is_own_device=is_own,
+            options=entry.options,
+            supervisor=supervisor,
+            uuid=uuid,
+        )
         self._api_key = ApiKeyManager(hass, entry, supervisor)
         self._address_issue = AddressIssue(hass, entry)
         self._reauthentication = Reauthentication(hass, entry)
-        self._identity = IdentityGuard(hass, entry, is_own_device=self._is_own_device)
+        self._identity = IdentityGuard(hass, entry, is_own_device=is_own)
         self.poll_statistics = PollStatistics()
         self.tags = SupervisorTags(supervisor)
         self._dashboard_page: str | None = None
@@ -73,7 +79,7 @@ class DirectCoordinator(DeviceCoordinator):
         self.reader = SupervisorReader(
             supervisor,
             entry.title,
-            app_id=environment.app_id if self._is_own_device else None,
+            app_id=environment.app_id if is_own else None,
             on_details=self._async_details_read,
         )
 
@@ -84,26 +90,16 @@ class DirectCoordinator(DeviceCoordinator):
 
     @property
     @override
-    def uuid(self) -> str | None:
-        return self.environment.device_uuid if self._is_own_device else None
-
-    @property
-    @override
-    def is_own_device(self) -> bool:
-        return self._is_own_device
-
-    @property
-    @override
     def command_blocker(self) -> HomeAssistantError | None:
         if self._identity.is_another_device:
             return self._identity.error(ServiceValidationError)
         return super().command_blocker
 
     @override
-    def _shared_mac_addresses(self, addresses: Iterable[str]) -> frozenset[str]:
-        return super()._shared_mac_addresses(addresses) | shared_mac_addresses(
-            self.hass, self.config_entry
-        )
+    async def async_shutdown(self) -> None:
+        """Stop polling, and forget the interfaces of the device."""
+        await super().async_shutdown()
+        self.interfaces.async_learn(())
 
     @override
     async def async_confirm_identity(self) -> None:
@@ -143,7 +139,9 @@ class DirectCoordinator(DeviceCoordinator):
         try:
             await self._identity.async_confirm_before_poll()
             async with self._api_key.lock:
-                state = await self.reader.read()
+                state = await self.reader.read(
+                    is_complete=self.update_interval == BUSY_INTERVAL
+                )
             if self._shutdown_requested:
                 return self.data
             await self._check_identity(state)
@@ -179,7 +177,7 @@ class DirectCoordinator(DeviceCoordinator):
         if await self._identity.async_find_elsewhere():
             return self._identity.error(UpdateFailed)
         if not self._api_key.is_changing:
-            if not self._is_own_device:
+            if not self.is_own_device:
                 self._address_issue.async_suspect()
             self._reauthentication.async_refused()
         self.history.services.reset_running()
@@ -214,7 +212,7 @@ class DirectCoordinator(DeviceCoordinator):
         status = self.expected_outage.update(is_reachable=True)
         if status is not None:
             state = replace(state, status=status)
-        self._async_learn_interfaces(state.mac_addresses)
+        self.interfaces.async_learn(state.mac_addresses)
         state = self._with_earlier_facts(state)
         info = self.registry.device_info(
             state, self.device_name, self.uuid, has_dashboard=True

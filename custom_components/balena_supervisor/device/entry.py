@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from functools import cached_property
+from typing import Protocol
 
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant
@@ -10,32 +11,43 @@ from homeassistant.helpers import device_registry as dr
 
 from ..client import RequestLog
 from ..const import DOMAIN
+from .cloud_settings import CloudSettings
 from .commands import DeviceCommands
 from .coordinator import DeviceCoordinator
 from .details import DeviceDetailReader
+from .entities import DeviceEntities
 from .logs import DeviceLogs
 from .poll_statistics import PollStatistics
 from .state import DeviceState
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
 class BalenaDevice:
-    """One device: its coordinator, its commands, its logs and its on-demand reads."""
+    """One device: its coordinator, its logs, its entities, and what can be done with it.
 
-    coordinator: DeviceCoordinator
-    commands: DeviceCommands
-    details: DeviceDetailReader
-    logs: DeviceLogs
+    Most devices are never commanded, so the parts for that are created when they are used.
+    """
 
-    @classmethod
-    def create(cls, coordinator: DeviceCoordinator, logs: DeviceLogs) -> Self:
-        """Return the device of a coordinator, with its logs."""
-        return cls(
-            coordinator,
-            DeviceCommands(coordinator),
-            DeviceDetailReader(coordinator),
-            logs,
-        )
+    def __init__(self, coordinator: DeviceCoordinator, logs: DeviceLogs) -> None:
+        """Compose the device of a coordinator, with its logs."""
+        self.coordinator = coordinator
+        self.entities = DeviceEntities(self)
+        self.logs = logs
+        coordinator.async_listen(self.entities.async_update)
+
+    @cached_property
+    def cloud_settings(self) -> CloudSettings:
+        """The settings that the balena API stores. Only a device of an account has them."""
+        return CloudSettings(self.coordinator)
+
+    @cached_property
+    def commands(self) -> DeviceCommands:
+        """The commands."""
+        return DeviceCommands(self.coordinator)
+
+    @cached_property
+    def details(self) -> DeviceDetailReader:
+        """The on-demand reads."""
+        return DeviceDetailReader(self.coordinator)
 
     @property
     def device_id(self) -> str:

@@ -17,6 +17,8 @@ class ExpectedOutage:
     `on_return` is called when the device is back, or when it was away for too long.
     """
 
+    __slots__ = ("_on_return", "_since", "_status", "_was_away")
+
     def __init__(self, on_return: Callable[[], None]) -> None:
         """Start with a device that is not expected to leave."""
         self._on_return = on_return

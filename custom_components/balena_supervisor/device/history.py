@@ -1,7 +1,7 @@
 """Facts about devices that survive a reload of their entry."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from homeassistant.core import HomeAssistant, callback
@@ -35,8 +35,20 @@ class DeviceHistory:
     keys: frozenset[str] = frozenset()
     lock: UpdateLock | None = None
     refused: RefusedCommand | None = None
-    services: ServiceMonitor = field(default_factory=ServiceMonitor)
+    _service_monitor: ServiceMonitor | None = None
     _was_up_to_date: bool = True
+
+    @property
+    def services(self) -> ServiceMonitor:
+        """The monitor of the services. Thousands of devices have none."""
+        if self._service_monitor is None:
+            self._service_monitor = ServiceMonitor()
+        return self._service_monitor
+
+    @property
+    def has_services(self) -> bool:
+        """Whether the device has had services."""
+        return self._service_monitor is not None
 
     def set_lock(self, lock: UpdateLock | None) -> None:
         """Remember the update lock that refused the last attempt, or None."""
@@ -53,7 +65,7 @@ class DeviceHistory:
 
     def with_lock(self, state: DeviceState) -> DeviceState:
         """Return a state with the update lock that is known."""
-        return replace(state, lock=self.lock)
+        return state if state.lock == self.lock else replace(state, lock=self.lock)
 
 
 _HISTORIES: Final[HassKey[dict[str, DeviceHistory]]] = HassKey(f"{DOMAIN}_histories")

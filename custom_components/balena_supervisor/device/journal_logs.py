@@ -1,7 +1,7 @@
 """Logs of a local device, which its Supervisor reads from the journal."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, override
@@ -9,14 +9,13 @@ from typing import Any, Final, override
 from ..client import (
     ENGINE_UNIT,
     Capability,
-    Container,
     Endpoint,
     JournalEntry,
     RequestTimeout,
-    StateStatus,
     short_container_id,
 )
 from .coordinator import DeviceCoordinator
+from .log_containers import ContainerReader, container_tag, newest, of_selection
 from .log_entry import LogEntry, clean
 from .log_streams import OVERLAP, LogStreams, OnStreamEntry
 from .logs import MAX_LINES, DeviceLogs, LastEntries, LogSelection
@@ -37,6 +36,7 @@ class JournalLogs(DeviceLogs):
     def __init__(self, coordinator: DeviceCoordinator, streams: LogStreams) -> None:
         """Read the logs of the device of a coordinator. `streams` are those of its entry."""
         super().__init__(coordinator, streams)
+        self._containers = ContainerReader(coordinator.supervisor)
         self._supervisor = coordinator.supervisor
 
     @property
@@ -112,8 +112,8 @@ class JournalLogs(DeviceLogs):
     ) -> list[LogEntry]:
         """Return the last entries of the current containers of a service."""
         history: list[LogEntry] = []
-        containers = await self._containers(selection)
-        for container_id in _newest(containers, selection).values():
+        containers = await self._containers.of_service(selection)
+        for container_id in newest(containers, selection).values():
             of_container = LogSelection(container_id=container_id)
             history += (await self._read(of_container, lines)).entries
         history.sort(key=lambda entry: entry.time or _EPOCH)
@@ -144,9 +144,9 @@ class JournalLogs(DeviceLogs):
         The lines of all containers are lines of the engine. The container id shows the service
         and its app.
         """
-        containers = await self._containers(selection)
+        containers = await self._containers.of_service(selection)
         is_selected = dict.fromkeys(
-            map(_tag, _of_selection(containers, selection)), True
+            map(container_tag, of_selection(containers, selection)), True
         )
         journal = self._journal(follow=True, count=OVERLAP, unit=ENGINE_UNIT)
         async with aclosing(journal):
@@ -157,27 +157,11 @@ class JournalLogs(DeviceLogs):
                     continue
                 tag = short_container_id(entry.container_id)
                 if tag not in is_selected:
-                    is_selected |= await self._selected_tags(entry, selection)
+                    is_selected |= await self._containers.selected_tags(
+                        entry, selection
+                    )
                 if is_selected[tag]:
                     on_entry(LogEntry.from_journal(entry))
-
-    async def _selected_tags(
-        self, entry: JournalEntry, selection: LogSelection
-    ) -> dict[str, bool]:
-        """Return whether each container belongs to the selection, by tag.
-
-        The status does not list a container that is already gone or belongs to another app. The
-        name of such a container decides, which may have an unknown form.
-        """
-        status = await self._status()
-        is_told = selection.app_id is not None and status.is_about(selection.app_id)
-        by_name = entry.service == selection.service and not is_told
-        selected = _of_selection(status.containers, selection)
-        return (
-            {short_container_id(entry.container_id or ""): by_name}
-            | dict.fromkeys(map(_tag, status.containers), False)
-            | dict.fromkeys(map(_tag, selected), True)
-        )
 
     async def _follow_services(
         self, selection: LogSelection, on_entry: OnStreamEntry
@@ -196,16 +180,9 @@ class JournalLogs(DeviceLogs):
                 if selection.service not in (None, line.service):
                     continue
                 if app_id is not None and line.service_id not in apps:
-                    apps |= await self._apps_by_service(selection)
+                    apps |= await self._containers.apps_by_service(selection)
                 if app_id is None or apps.get(line.service_id) == app_id:
                     on_entry(LogEntry.from_line(line, line.service))
-
-    async def _apps_by_service(
-        self, selection: LogSelection
-    ) -> dict[int | None, int | None]:
-        """Return the app ids of the services with the selected name, by service id."""
-        containers = await self._containers(selection)
-        return {container.service_id: container.app_id for container in containers}
 
     def _has_services_only(self, selection: LogSelection) -> bool:
         """Return whether the lines of services are available only while they are written."""
@@ -268,68 +245,16 @@ class JournalLogs(DeviceLogs):
         services = self._coordinator.data.services
         apps = [app_id for app_id, name in services if name == selection.service]
         if selection.app_id is None and len(apps) > 1:
-            raise self._refusal("several_apps", apps=", ".join(map(str, apps)))
-        found = _newest(await self._containers(selection), selection)
+            raise self._coordinator.refusal(
+                "several_apps", apps=", ".join(map(str, apps))
+            )
+        found = newest(await self._containers.of_service(selection), selection)
         if not found:
             self._require_service(selection)
-            raise self._refusal("unavailable_service", service=selection.service)
+            raise self._coordinator.refusal(
+                "unavailable_service", service=selection.service
+            )
         return short_container_id(next(iter(found.values())))
-
-    async def _containers(self, selection: LogSelection) -> list[Container]:
-        """Return the containers of the selected service in all apps."""
-        status = await self._status()
-        own = [
-            container
-            for container in status.containers
-            if container.service == selection.service
-        ]
-        if _of_selection(own, selection):
-            return own
-        # The status is about one app. The ids by name are of all apps.
-        if not self._supervisor.supports(Endpoint.CONTAINER_ID):
-            return own
-        ids = await self._supervisor.container_ids()
-        container_id = ids.get(selection.service or "")
-        if container_id in {None, *(item.container_id for item in status.containers)}:
-            return own
-        other = Container(
-            app_id=selection.app_id,
-            container_id=container_id,
-            service=selection.service,
-        )
-        return [*own, other]
-
-    async def _status(self) -> StateStatus:
-        # Reading the status can crash a Supervisor that cannot read the apps.
-        await self._supervisor.apps()
-        return await self._supervisor.state_status()
-
-
-def _of_selection(
-    containers: Iterable[Container], selection: LogSelection
-) -> list[Container]:
-    """Return the containers of the selected service and app."""
-    return [
-        container
-        for container in containers
-        if container.container_id
-        and container.service == selection.service
-        and selection.app_id in (None, container.app_id)
-    ]
-
-
-def _newest(
-    containers: Iterable[Container], selection: LogSelection
-) -> dict[int | None, str]:
-    """Return the ids of the selected containers by app, the newest of each app."""
-    return {
-        container.app_id: container.container_id or ""
-        for container in _of_selection(containers, selection)
-    }
-
-
-def _tag(container: Container) -> str:
-    return short_container_id(container.container_id or "")
 
 
 def _round_up(moment: datetime | None) -> datetime | None:

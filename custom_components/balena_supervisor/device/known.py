@@ -10,6 +10,7 @@ from homeassistant.core import HomeAssistant
 from ..const import CONF_CONNECTION, CONNECTION_ACCOUNT, CONNECTION_DIRECT, DOMAIN
 from .address import async_try_address
 from .announcement import Announcement
+from .direct import DirectCoordinator
 from .entry import BalenaConfigEntry, BalenaDevice
 from .environment import Environment
 from .identity import DeviceIdentity, Match, is_own_device
@@ -91,11 +92,9 @@ async def async_poll(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Poll the local device of an entry now, or retry the setup of an entry."""
     if entry.state is ConfigEntryState.SETUP_RETRY:
         hass.config_entries.async_schedule_reload(entry.entry_id)
-    # Devices of an account are not polled one by one.
-    if entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT:
-        return
     for device in _devices(entry):
-        await device.coordinator.async_refresh()
+        if isinstance(device.coordinator, DirectCoordinator):
+            await device.coordinator.async_refresh()
 
 
 def is_away(entry: BalenaConfigEntry) -> bool:

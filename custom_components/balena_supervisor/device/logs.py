@@ -12,7 +12,6 @@ from typing import Any, Final
 from homeassistant.core import callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 
-from ..exceptions import create_refusal
 from .coordinator import DeviceCoordinator
 from .log_entry import LogEntry
 from .log_streams import (
@@ -151,7 +150,7 @@ class DeviceLogs(ABC):
     @callback
     def async_end(self) -> None:
         """End all streams: the device does not exist any more."""
-        error = create_refusal("device_gone", self._coordinator.device_name)
+        error = self._coordinator.refusal("device_gone")
         self._streams.end(self._coordinator.device_id, error)
 
     async def _read_history(
@@ -223,7 +222,6 @@ class DeviceLogs(ABC):
             name == selection.service and selection.app_id in (None, app_id)
             for app_id, name in services
         ):
-            raise self._refusal("unknown_service", service=selection.service or "")
-
-    def _refusal(self, key: str, **placeholders: str) -> ServiceValidationError:
-        return create_refusal(key, self._coordinator.device_name, **placeholders)
+            raise self._coordinator.refusal(
+                "unknown_service", service=selection.service or ""
+            )

@@ -8,6 +8,8 @@ from ..const import BUSY_LIMIT, COMMAND_EFFECT_DELAY
 class PollSchedule:
     """Poll often while something is under way, but not forever."""
 
+    __slots__ = ("_busy_since", "_command_until")
+
     def __init__(self) -> None:
         """Start with an idle device."""
         self._busy_since: float | None = None

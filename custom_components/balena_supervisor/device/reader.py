@@ -1,12 +1,13 @@
 """Read a Supervisor with as few requests as possible."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import cycle
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from ..client import (
     AppReports,
@@ -25,7 +26,13 @@ from ..client import (
     Unsupported,
     Vpn,
 )
-from ..const import CRASH_PAUSE, DETAILS_INTERVAL, LOGGER, UNHEALTHY_PAUSE
+from ..const import (
+    CRASH_PAUSE,
+    DETAILS_INTERVAL,
+    LOGGER,
+    POLL_INTERVAL,
+    UNHEALTHY_PAUSE,
+)
 from .app_selector import AppSelector, report_of_apps
 from .state import (
     DeviceDetails,
@@ -37,6 +44,20 @@ from .state import (
 # Endpoints that can crash a Supervisor, and the errors that a crash looks like.
 _CAN_CRASH: Final = {Endpoint.DEVICE_NAME, Endpoint.STATE_STATUS, Endpoint.VPN}
 _CRASH_ERRORS: Final = (ConnectionFailed, DeviceOffline)
+
+# An entry without polling is read only when the user wants it. Then everything is read.
+_MAX_AGE: Final = 4 * POLL_INTERVAL.total_seconds()
+
+type _Read = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """The last responses of the endpoints that are read in turn, None without one."""
+
+    containers: StateStatus | None = None
+    healthy: bool | None = None
+    vpn: Vpn | None = None
 
 
 class SupervisorReader:
@@ -58,13 +79,22 @@ class SupervisorReader:
     ) -> None:
         """Prepare to read; nothing is sent yet."""
         self.details = DeviceDetails()
+        # Reads of a device take turns.
+        self.lock = asyncio.Lock()
         self._app_id = app_id
         self._apps = AppSelector()
         # When an endpoint that seemed to crash the Supervisor may be read again.
         self._crash_pauses: dict[Endpoint, float] = {}
         self._details_due = 0.0
+        self._answers = _Answers()
         # The last responses, and the state that they resulted in.
         self._last: tuple[object, DeviceState] | None = None
+        # What every poll reads, as of the last poll.
+        self._reports: tuple[DeviceReport | None, AppReports | None] = None, None
+        # While nothing happens, a poll makes one of these reads: the values seldom change.
+        self._in_turn = (self._read_health, self._read_containers, self._read_vpn)
+        self._turns = cycle(self._in_turn)
+        self._read_at: dict[_Read, float] = {}
         # What was known before the last read.
         self._before = self.details, copy(self._apps)
         # Until when a Supervisor that did not answer counts as unhealthy.
@@ -75,15 +105,18 @@ class SupervisorReader:
         self._skipped_endpoints = skipped_endpoints
         self._supervisor = supervisor
 
-    async def read(self) -> DeviceState:
+    async def read(self, *, is_complete: bool = True) -> DeviceState:
         """Return the state of the device.
+
+        If `is_complete` is False, responses of earlier reads are used again unless something
+        has changed.
 
         Raises:
             CloudRateLimited: The balena API limits requests. No response counts as missing.
             BalenaError: GET /v1/device failed.
         """
         try:
-            return await self._read()
+            return await self._read(is_complete=is_complete)
         except ExceptionGroup as group:
             # The details may not have been read.
             self.expire_details()
@@ -93,10 +126,11 @@ class SupervisorReader:
         """Forget the last read: another device answered."""
         self.details, self._apps = self._before
         self._last = None
+        self._reports = None, None
         self._unsupported.clear()
         self.expire_details()
 
-    async def _read(self) -> DeviceState:
+    async def _read(self, *, is_complete: bool) -> DeviceState:
         supervisor = self._supervisor
         self._before = self.details, copy(self._apps)
         previous = supervisor.version
@@ -108,49 +142,74 @@ class SupervisorReader:
         async with asyncio.TaskGroup() as tasks:
             device = tasks.create_task(self._device_report(first))
             apps = tasks.create_task(self._ask(Endpoint.APPS_STATE, supervisor.apps))
-            healthy = tasks.create_task(self._ask_health())
         if supervisor.version != previous:
             self._unhealthy_until = 0.0
             self._unsupported.clear()
             self.expire_details()
         if monotonic() >= self._details_due:
             self._details_due = monotonic() + DETAILS_INTERVAL.total_seconds()
+            is_complete = True
             await self._refresh_details()
-        # These can crash a Supervisor that is not well. Read them last.
+        reports = device.result(), apps.result()
+        is_complete = is_complete or reports != self._reports
+        self._reports = reports
+        # Some of these can crash a Supervisor that is not well. Read them last.
         async with asyncio.TaskGroup() as tasks:
-            vpn = tasks.create_task(self._ask(Endpoint.VPN, supervisor.vpn))
-            containers = tasks.create_task(self._ask_containers(apps.result()))
+            for read in self._due(is_complete=is_complete):
+                tasks.create_task(read())
         selected = self._apps.select(apps.result())
         report = report_of_apps(device.result(), apps.result(), selected)
         if selected is None:
             selected = await self._read_single_app(device.result())
-        return self._state(
-            report,
-            selected,
-            containers.result(),
-            healthy=healthy.result(),
-            vpn=vpn.result(),
-        )
+        return self._state(report, selected)
 
-    def _state(
-        self,
-        device: DeviceReport,
-        apps: AppReports | None,
-        containers: StateStatus | None,
-        *,
-        healthy: bool | None,
-        vpn: Vpn | None,
-    ) -> DeviceState:
+    def _due(self, *, is_complete: bool) -> list[_Read]:
+        """Return the reads of this poll: one in turn, and those without a response or a healthy one."""
+        turn = next(self._turns)
+        now = monotonic()
+        answers = self._answers
+        last = (answers.healthy, answers.containers, answers.vpn)
+        due = [
+            read
+            for read, answer in zip(self._in_turn, last, strict=True)
+            if is_complete
+            or not answer
+            or read == turn
+            or now - self._read_at[read] >= _MAX_AGE
+        ]
+        self._read_at |= dict.fromkeys(due, now)
+        return due
+
+    async def _read_health(self) -> None:
+        healthy = await self._ask_health()
+        self._answers = replace(self._answers, healthy=healthy)
+
+    async def _read_containers(self) -> None:
+        """Read the containers, unless the apps are missing: the engine may fail."""
+        _, apps = self._reports
+        containers = (
+            None
+            if apps is None
+            else await self._ask(Endpoint.STATE_STATUS, self._supervisor.state_status)
+        )
+        self._answers = replace(self._answers, containers=containers)
+
+    async def _read_vpn(self) -> None:
+        vpn = await self._ask(Endpoint.VPN, self._supervisor.vpn)
+        self._answers = replace(self._answers, vpn=vpn)
+
+    def _state(self, device: DeviceReport, apps: AppReports | None) -> DeviceState:
         """Return the state of the device: the same object while the responses are the same."""
-        responses = (device, apps, containers, self.details, healthy, vpn)
+        answers = self._answers
+        responses = (device, apps, answers, self.details)
         if self._last is None or self._last[0] != responses:
             state = state_from_supervisor(
                 device,
                 apps=apps,
-                containers=containers,
+                containers=answers.containers,
                 details=self.details,
-                healthy=healthy,
-                vpn=vpn,
+                healthy=answers.healthy,
+                vpn=answers.vpn,
             )
             self._last = responses, state
         return self._last[1]
@@ -227,13 +286,6 @@ class SupervisorReader:
         if device.status == "Stopping" and not has_stopped:
             device = replace(device, status="exited")
         return apps_from_single_app(self._app_id, app, device) if app else None
-
-    async def _ask_containers(self, apps: AppReports | None) -> StateStatus | None:
-        """Return the containers, unless the apps are missing: the engine may fail."""
-        if apps is None:
-            return None
-        endpoint = Endpoint.STATE_STATUS
-        return await self._ask(endpoint, self._supervisor.state_status)
 
     async def _refresh_details(self) -> None:
         """Read the details. Missing responses keep the old values."""

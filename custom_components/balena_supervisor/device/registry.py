@@ -66,7 +66,7 @@ class DeviceRegistryUpdater:
         self._entry_id = entry_id
         self._info: DeviceInfo | None = None
         self._registry = dr.async_get(hass)
-        self._services: set[ServiceKey] | None = None
+        self._services: tuple[ServiceKey, ...] | None = None
 
     def service_identifier(self, key: ServiceKey) -> tuple[str, str]:
         """Return the identifier of the child device of a service."""
@@ -121,15 +121,16 @@ class DeviceRegistryUpdater:
             )
             self.device_entry_id = device.id
             self._info = info
-        services = set(state.services)
-        if services == self._services or state.apps is None:
+        listed = tuple(sorted(state.services))
+        if listed == self._services or state.apps is None:
             return False
+        services = set(listed)
         has_moved = self._move_services(services, state.apps)
         # In the middle of an update the list of services is incomplete. While one app replaces
         # another it is empty, and the services of the new app take over the old identifiers.
         if state.is_settled and (services or not reports_services):
             self._remove_stale_services(services)
-            self._services = services
+            self._services = listed
         else:
             # The entities of new services may be gone when the update ends.
             self._services = None

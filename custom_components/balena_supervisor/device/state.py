@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 import re
 from typing import Final
 
@@ -246,6 +247,8 @@ class DeviceState:
         )
 
 
+# Only few statuses exist, and each poll has them of thousands of devices.
+@lru_cache(maxsize=256)
 def state_key(text: str) -> str:
     """Return a status of the Supervisor as a state key: "Handing over" becomes "handing_over"."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")

@@ -2,17 +2,21 @@
 
 import hashlib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from homeassistant.components import websocket_api
 from homeassistant.components.frontend import add_extra_js_url
 from homeassistant.components.http import StaticPathConfig
-from homeassistant.core import HomeAssistant
+from homeassistant.components.websocket_api import ActiveConnection
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.util.hass_dict import HassKey
 
 from ..const import DOMAIN
 
 _FOLDER: Final = Path(__file__).parent
 # The module that imports the others.
 _ENTRY_MODULE: Final = "balena.js"
+_VERSION: Final[HassKey[str]] = HassKey(f"{DOMAIN}_frontend_version")
 
 
 async def async_setup_frontend(hass: HomeAssistant) -> None:
@@ -25,6 +29,17 @@ async def async_setup_frontend(hass: HomeAssistant) -> None:
     )
     # Browsers cache modules. The version in the URL changes when the content changes.
     add_extra_js_url(hass, f"/{DOMAIN}/{_ENTRY_MODULE}?v={version}")
+    hass.data[_VERSION] = version
+    websocket_api.async_register_command(hass, handle_version)
+
+
+@websocket_api.websocket_command({"type": f"{DOMAIN}/frontend_version"})
+@callback
+def handle_version(
+    hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
+) -> None:
+    """Send the version of the modules, so that a page with others can offer a reload."""
+    connection.send_result(msg["id"], {"version": hass.data[_VERSION]})
 
 
 def _read_modules() -> tuple[list[Path], str]:

@@ -3,15 +3,21 @@
 // The version in the URL, so that browsers load all modules again after an update.
 const { search } = new URL(import.meta.url);
 const load = (name) => import(`./${name}${search}`);
-const [elements, { LogLines }, { MAX_LINES, claimSession, releaseSession }, { Texts, Times }, style] =
-  await Promise.all(
-    ["logs-elements.js", "logs-lines.js", "logs-session.js", "logs-texts.js", "logs-style.js"].map(load),
-  );
-const { loadForms, make, makeButton, makeChoices, makeSearch } = elements;
-const { devicesOf, serviceOptions, serviceValue } = await load("logs-editor.js");
+const [
+  { loadForms, make, makeButton, makeChoices, makeSearch },
+  { LogLines },
+  { MAX_LINES, claimSession, releaseSession },
+  { checkConfig, deviceOptions, devicesOf, serviceOptions, serviceValue },
+  { STYLE },
+  { Texts, Times },
+] = await Promise.all(
+  ["elements", "lines", "session", "sources", "style", "texts"].map((name) =>
+    load(`logs-${name}.js`),
+  ),
+);
+await load("logs-editor.js");
 
 const DOMAIN = "balena_supervisor";
-const DEFAULT_LINES = 100;
 const RETRY_SECONDS = 3;
 // A subscription that cannot work ends earlier than this.
 const SETTLE_SECONDS = 1;
@@ -48,19 +54,7 @@ class BalenaLogsCard extends HTMLElement {
   }
 
   setConfig(config) {
-    const lines = config.lines ?? DEFAULT_LINES;
-    if (!Number.isInteger(lines) || lines < 1 || lines > MAX_LINES) {
-      throw new Error(`lines must be a number from 1 to ${MAX_LINES}`);
-    }
-    for (const name of ["device_id", "service", "title"]) {
-      if (config[name] != null && typeof config[name] !== "string") {
-        throw new Error(`${name} must be a text`);
-      }
-    }
-    if (config.app_id != null && !(Number.isInteger(config.app_id) && config.app_id > 0)) {
-      throw new Error("app_id must be a positive number");
-    }
-    this.#config = { ...config, lines };
+    this.#config = checkConfig(config);
     this.#leave();
     this.#enter();
   }
@@ -147,7 +141,7 @@ class BalenaLogsCard extends HTMLElement {
       download: makeButton(() => this.#download()),
       clear: makeButton(() => {
         this.#session.items = this.#session.held = [];
-        lines.clear();
+        lines.refresh();
         this.#tell();
       }),
     };
@@ -155,7 +149,7 @@ class BalenaLogsCard extends HTMLElement {
     const filter = makeSearch((value) => {
       this.#session.filter = value.trim().toLowerCase();
       this.#session.filterText = value;
-      lines.filter();
+      lines.refresh();
     });
     const newest = make("button", { type: "button", className: "newest", hidden: true });
     newest.addEventListener("click", () => {
@@ -170,13 +164,29 @@ class BalenaLogsCard extends HTMLElement {
       "div",
       { className: "tools" },
       filter.element,
-      make("div", { className: "buttons" }, ...Object.values(buttons).map(({ element }) => element)),
+      make(
+        "div",
+        { className: "buttons" },
+        ...Object.values(buttons).map(({ element }) => element),
+      ),
     );
     const bar = make("div", { className: "bar" }, choices.element, tools);
     const frame = make("div", { className: "frame" }, lines.element, newest);
     const card = make("ha-card", {}, title, bar, frame, waiting, status);
-    this.attachShadow({ mode: "open" }).append(make("style", { textContent: style.STYLE }), card);
-    this.#parts = { bar, buttons, choices, filter, frame, lines, newest, status, title, waiting };
+    this.attachShadow({ mode: "open" }).append(make("style", { textContent: STYLE }), card);
+    this.#parts = {
+      bar,
+      buttons,
+      card,
+      choices,
+      filter,
+      frame,
+      lines,
+      newest,
+      status,
+      title,
+      waiting,
+    };
     this.#label();
   }
 
@@ -184,10 +194,11 @@ class BalenaLogsCard extends HTMLElement {
     if (!this.#session || !this.#parts) {
       return;
     }
-    const { buttons, filter, lines, newest, title } = this.#parts;
+    const { buttons, card, filter, lines, newest, title } = this.#parts;
     const text = (key) => this.#texts.text(key);
     title.textContent = this.#config.title ?? text("title");
     title.hidden = this.#config.title === "";
+    card.classList.toggle("compact", Boolean(this.#config.compact));
     filter.update(text("filter"), this.#session.filterText);
     buttons.copy.update(text("copy"), "mdi:content-copy");
     buttons.download.update(text("download"), "mdi:download");
@@ -201,7 +212,7 @@ class BalenaLogsCard extends HTMLElement {
   #showChoices() {
     const text = (key) => this.#texts.text(key);
     const { appId, deviceId, level, service } = this.#session;
-    const devices = devicesOf(this.#hass).map(({ id, name }) => ({ value: id, label: name }));
+    const devices = deviceOptions(this.#hass, text("local"));
     const levels = { all: "all_levels", warnings: "warnings", errors: "errors" };
     const hasOther = devices.some(({ value }) => value !== deviceId);
     const device = { name: "device", label: text("device"), value: deviceId, options: devices };
@@ -226,7 +237,7 @@ class BalenaLogsCard extends HTMLElement {
     const session = this.#session;
     if (name === "level") {
       session.level = value;
-      this.#parts.lines.filter();
+      this.#parts.lines.refresh();
       this.#showChoices();
       return;
     }
@@ -248,7 +259,8 @@ class BalenaLogsCard extends HTMLElement {
     const { bar, buttons, frame, lines, newest, status, waiting } = this.#parts;
     const { follows, held, isPaused, wraps } = this.#session;
     const isAdmin = this.#hass.user?.is_admin ?? true;
-    bar.hidden = frame.hidden = !isAdmin;
+    bar.hidden = !isAdmin || Boolean(this.#config.compact);
+    frame.hidden = !isAdmin;
     newest.hidden = follows;
     buttons.pause.update(
       this.#texts.text(isPaused ? "follow" : "pause"),
@@ -322,7 +334,10 @@ class BalenaLogsCard extends HTMLElement {
     const device = devicesOf(this.#hass).find(({ id }) => id === deviceId)?.name;
     const names = [device, service, new Date().toISOString().slice(0, 19)];
     const href = URL.createObjectURL(new Blob([this.#session.asText()], { type: "text/plain" }));
-    const download = `${names.filter(Boolean).join("_").replace(/[^\p{L}\p{N}_-]/gu, "-")}.log`;
+    const download = `${names
+      .filter(Boolean)
+      .join("_")
+      .replace(/[^\p{L}\p{N}_-]/gu, "-")}.log`;
     make("a", { href, download }).click();
     setTimeout(() => URL.revokeObjectURL(href), 10_000);
   }

@@ -4,9 +4,32 @@
  * defined earlier are lost, and this module often runs first.
  */
 
+// Home Assistant waits for a strategy this long, in milliseconds, and then shows an error for good.
+const STRATEGY_TIMEOUT = 5000;
+
 await customElements.whenDefined("home-assistant");
 // Pass the version on, so that browsers load the modules again after an update.
 const { search } = new URL(import.meta.url);
 await Promise.all(
-  ["balena-logs-card.js", "balena-dashboard.js"].map((name) => import(`./${name}${search}`)),
+  ["balena-logs-card.js", "balena-dashboard.js", "update-hint.js"].map(
+    (name) => import(`./${name}${search}`),
+  ),
 );
+generateAgain();
+// The error may come in this moment.
+setTimeout(generateAgain, STRATEGY_TIMEOUT);
+
+/** Generate the open dashboard again if Home Assistant has given up on these modules. */
+function generateAgain() {
+  const main = document
+    .querySelector("home-assistant")
+    ?.shadowRoot?.querySelector("home-assistant-main");
+  const panel = main?.shadowRoot?.querySelector("ha-panel-lovelace");
+  const root = panel?.shadowRoot?.querySelector("hui-root");
+  const { config, rawConfig } = root?.lovelace ?? {};
+  const cards = config?.views?.flatMap((view) => view.cards ?? []) ?? [];
+  const isOurs = rawConfig?.strategy?.type?.startsWith("custom:balena");
+  if (isOurs && cards.some(({ content }) => content?.includes("Timeout waiting for strategy"))) {
+    root.dispatchEvent(new CustomEvent("config-refresh", { bubbles: true, composed: true }));
+  }
+}

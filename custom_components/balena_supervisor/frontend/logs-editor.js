@@ -1,45 +1,19 @@
-/* The visual editor of the log card, and the choices that it shares with the card. */
+/* The visual editor of the log card. */
 
 // The version in the URL, so that browsers load all modules again after an update.
 const { search } = new URL(import.meta.url);
-const [{ fieldOf, make }, { MAX_LINES }, { Texts }] = await Promise.all(
-  ["logs-elements.js", "logs-session.js", "logs-texts.js"].map((name) => import(`./${name}${search}`)),
+const [
+  { fieldOf, make },
+  { MAX_LINES },
+  { deviceOptions, devicesOf, serviceOptions, serviceValue },
+  { Texts },
+] = await Promise.all(
+  ["logs-elements.js", "logs-session.js", "logs-sources.js", "logs-texts.js"].map(
+    (name) => import(`./${name}${search}`),
+  ),
 );
 
 const DOMAIN = "balena_supervisor";
-
-/** Return the devices that may have logs, by name. */
-export function devicesOf(hass) {
-  return Object.values(hass.devices ?? {})
-    .filter(
-      ({ disabled_by: disabledBy, entry_type: type, identifiers, parent_device_id: parent }) =>
-        !disabledBy &&
-        // Fleets are services to Home Assistant, and services of balena are parts of devices.
-        type !== "service" &&
-        !parent &&
-        identifiers.some(([domain]) => domain === DOMAIN),
-    )
-    .map(({ id, name, name_by_user: own }) => ({ id, name: own || name || id }))
-    .sort((one, other) => one.name.localeCompare(other.name, hass.language));
-}
-
-export function serviceValue(name, appId) {
-  return JSON.stringify([name || "", (name && appId) || null]);
-}
-
-/** Return the options of a choice of services. Services of the same name show their apps. */
-export function serviceOptions(services, all, chosenName, chosenAppId) {
-  const labels = new Map([[serviceValue("", null), all]]);
-  for (const { app, app_id: appId, name } of services) {
-    const isAmbiguous = services.filter((item) => item.name === name).length > 1;
-    labels.set(serviceValue(name, appId), isAmbiguous ? `${name} (${app})` : name);
-  }
-  const chosen = serviceValue(chosenName, chosenAppId);
-  if (!labels.has(chosen)) {
-    labels.set(chosen, chosenName);
-  }
-  return [...labels].map(([value, label]) => ({ value, label }));
-}
 
 class BalenaLogsCardEditor extends HTMLElement {
   #config = {};
@@ -72,7 +46,7 @@ class BalenaLogsCardEditor extends HTMLElement {
     this.#form ??= this.#build();
     this.#loadServices();
     const { app_id: appId, device_id: deviceId, lines, service, title } = this.#config;
-    const devices = devicesOf(this.#hass).map(({ id, name }) => ({ value: id, label: name }));
+    const devices = deviceOptions(this.#hass, this.#texts.text("local"));
     const all = this.#texts.text("all");
     const schema = [
       fieldOf({ name: "device_id", options: devices }),

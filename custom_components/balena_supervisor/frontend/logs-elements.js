@@ -38,7 +38,8 @@ class FormChoices {
 
   constructor(onChange) {
     const { element } = this;
-    element.computeLabel = ({ name }) => this.#choices.find((choice) => choice.name === name)?.label;
+    element.computeLabel = ({ name }) =>
+      this.#choices.find((choice) => choice.name === name)?.label;
     element.addEventListener("value-changed", (event) => {
       event.stopPropagation();
       for (const { name, options, value } of this.#choices) {

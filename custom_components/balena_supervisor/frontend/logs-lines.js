@@ -1,7 +1,9 @@
 /* The list of lines of a log card.
  *
- * Lines are in blocks, so that the browser lays out only blocks near the visible part. All cards
- * draw in the same frame. Text from a device only goes into text nodes, never into HTML.
+ * Lines that pass the filters are in blocks. The elements of a block are created when it comes
+ * near the visible part, so a filter changes some dozens of elements, however many lines there
+ * are. All cards draw new lines in the same frame. Text from a device only goes into text nodes,
+ * never into HTML.
  */
 
 // The version in the URL, so that browsers load all modules again after an update.
@@ -10,9 +12,15 @@ const [{ make }, { MAX_LINES }] = await Promise.all(
   ["logs-elements.js", "logs-session.js"].map((name) => import(`./${name}${search}`)),
 );
 
-const BLOCK_LINES = 50;
+const BLOCK_LINES = 15;
+// Blocks closer to the visible part than this, in pixels, get their lines.
+const MARGIN = 300;
 // Closer to the end than this, in pixels, the list follows new lines.
 const END = 24;
+
+// Home Assistant lays out a new card in several steps. Until then, milliseconds, the list stays at its
+// line.
+const RESTORE_TIME = 1000;
 
 // Milliseconds between two frames with new lines. Nobody reads faster, and each frame costs.
 const DRAW_INTERVAL = 500;
@@ -45,9 +53,14 @@ export class LogLines {
   #onChange;
   #session;
   #pending = [];
-  #isRestoring = false;
-  #count = 0;
-  #visible = 0;
+  // Elements with `items`, and with `lines` once their lines exist.
+  #blocks = [];
+  // The element of each item that was near the visible part.
+  #elements = new WeakMap();
+  #restoresUntil = 0;
+  #isRefreshing = false;
+  // How many lines can be visible.
+  #capacity = 30;
   #today;
 
   /** Initialize an empty list. `onChange` is called when the number of lines or the position changes. */
@@ -60,52 +73,51 @@ export class LogLines {
     this.element.setAttribute("role", "log");
     this.element.setAttribute("aria-live", "off");
     this.element.addEventListener("scroll", () => this.#handleScroll(), { passive: true });
+    for (const action of ["keydown", "pointerdown", "touchmove", "wheel"]) {
+      this.element.addEventListener(action, () => (this.#restoresUntil = 0), { passive: true });
+    }
+    this.element.addEventListener("keydown", (event) => this.#handleKey(event));
     this.element.addEventListener("pointerover", ({ target }) => {
       if (target.matches("time")) {
         target.title = times.long(target.dateTime);
       }
     });
-    const observer = new ResizeObserver(() => this.#keepPosition());
-    observer.observe(this.#body);
-    observer.observe(this.element);
+    const sizes = new ResizeObserver(() => this.#handleSize());
+    sizes.observe(this.#body);
+    sizes.observe(this.element);
   }
 
   get isEmpty() {
-    return !this.#count && !this.#pending.length;
+    return !this.#session?.items.length;
   }
 
   get hasVisible() {
-    return this.#visible > 0 || this.#pending.length > 0;
+    return this.#blocks.length > 0 || this.#pending.length > 0;
   }
 
   /** Show the lines and the position of a session. */
   show(session) {
     this.#session = session;
-    this.#isRestoring = true;
-    this.#body.replaceChildren();
-    this.#count = this.#visible = 0;
-    this.#pending = [...session.items];
+    this.#restoresUntil = performance.now() + RESTORE_TIME;
     this.wrap();
-    this.draw();
+    this.#rebuild();
   }
 
+  /** Show items that were added to the session. */
   add(items) {
     this.#pending = [...this.#pending, ...items].slice(-MAX_LINES);
     schedule(this);
   }
 
-  clear() {
-    this.#pending = [];
-    this.#body.replaceChildren();
-    this.#count = this.#visible = 0;
-  }
-
-  /** Apply changed filters. */
-  filter() {
-    for (const block of this.#body.children) {
-      this.#match(block);
+  /** Show other items, because the filters or the items of the session changed.
+   *
+   * What was typed appears in the next frame, and the lines in the one after it.
+   */
+  refresh() {
+    if (!this.#isRefreshing) {
+      this.#isRefreshing = true;
+      requestAnimationFrame(() => setTimeout(() => this.#rebuild()));
     }
-    this.#onChange();
   }
 
   wrap() {
@@ -115,6 +127,7 @@ export class LogLines {
   goToEnd() {
     this.#session.follows = true;
     this.#session.anchor = undefined;
+    this.#renderEnd();
     this.#keepPosition();
     this.#onChange();
   }
@@ -123,64 +136,129 @@ export class LogLines {
     if (this.#today !== this.#times.today()) {
       this.updateTimes();
     }
-    this.#append(this.#pending.splice(0));
+    this.#append(this.#pending.filter((item) => this.#session.matches(item)));
+    this.#pending = [];
     this.#trim();
+    if (this.#session.follows) {
+      this.#renderEnd();
+    }
     this.#onChange();
   }
 
   /** Format all times again: at midnight, and when the person changes the format. */
   updateTimes() {
     this.#today = this.#times.today();
+    this.#elements = new WeakMap();
     for (const time of this.#body.querySelectorAll("time")) {
       time.textContent = this.#times.short(time.dateTime, this.#today);
       time.title = "";
     }
   }
 
+  #rebuild() {
+    this.#isRefreshing = false;
+    this.#pending = [];
+    const items = this.#session.visibleItems();
+    const shown = this.#blocks.flatMap((block) => block.items);
+    if (items.length !== shown.length || items.some((item, index) => item !== shown[index])) {
+      this.#blocks = [];
+      this.#body.replaceChildren();
+      this.#append(items);
+      // Stay near the line that was at the top.
+      this.#keepPosition(true);
+    } else {
+      this.#keepPosition();
+    }
+    this.#onChange();
+  }
+
+  // Blocks
+
   #append(items) {
-    let block = this.#body.lastElementChild;
+    this.#today ??= this.#times.today();
     const changed = new Set();
     for (const item of items) {
-      if (!block || block.lines.length >= BLOCK_LINES) {
-        block = make("div", { className: "block", lines: [], visible: 0 });
+      let block = this.#blocks.at(-1);
+      if (!block || block.items.length >= BLOCK_LINES) {
+        block = make("div", { className: "block", items: [] });
+        this.#blocks.push(block);
         this.#body.append(block);
       }
-      const line = this.#line(item);
-      line.hidden = !this.#session.matches(item);
-      block.visible += !line.hidden;
-      block.lines.push(line);
-      block.append(line);
+      block.items.push(item);
+      if (block.lines) {
+        this.#appendLine(block, item);
+      }
       changed.add(block);
-      this.#count += 1;
-      this.#visible += !line.hidden;
     }
-    changed.forEach(measure);
+    for (const block of changed) {
+      // How high the block is, about, while it has no lines.
+      block.style.setProperty("--lines", block.items.length);
+    }
   }
 
+  #appendLine(block, item) {
+    let line = this.#elements.get(item);
+    if (!line) {
+      line = this.#line(item);
+      this.#elements.set(item, line);
+    }
+    block.lines.push(line);
+    block.append(line);
+  }
+
+  /** Remove blocks of which the session has no item any more. */
   #trim() {
-    for (;;) {
-      const first = this.#body.firstElementChild;
-      if (!first || this.#count - first.lines.length < MAX_LINES) {
-        return;
-      }
-      this.#count -= first.lines.length;
-      this.#visible -= first.visible;
-      first.remove();
+    const oldest = this.#session.items[0]?.id ?? Infinity;
+    while (this.#blocks[0]?.items.at(-1).id < oldest) {
+      this.#blocks.shift().remove();
     }
   }
 
-  #match(block) {
-    this.#visible -= block.visible;
-    block.visible = 0;
-    for (const line of block.lines) {
-      const isHidden = !this.#session.matches(line.item);
-      if (line.hidden !== isHidden) {
-        line.hidden = isHidden;
-      }
-      block.visible += !isHidden;
+  /** Create the lines of the blocks near the visible part. */
+  #renderNear() {
+    const { bottom, height, top } = this.element.getBoundingClientRect();
+    if (!height) {
+      return;
     }
-    this.#visible += block.visible;
-    measure(block);
+    const near = this.#blocks.filter((block) => {
+      const place = block.lines ? undefined : block.getBoundingClientRect();
+      return place && place.bottom > top - MARGIN && place.top < bottom + MARGIN;
+    });
+    if (near.length) {
+      near.forEach((block) => this.#render(block));
+      // Once they have been laid out.
+      setTimeout(() => this.#rememberPosition(), 100);
+    }
+  }
+
+  /** Create the lines of a block. */
+  #render(block) {
+    if (!block.lines) {
+      block.lines = [];
+      block.items.forEach((item) => this.#appendLine(block, item));
+    }
+  }
+
+  /** Create as many lines as can be visible, from a block on. Returns the next block. */
+  #renderFrom(index, step) {
+    let missing = this.#capacity;
+    let next = index;
+    for (; missing > 0 && this.#blocks[next]; next += step) {
+      this.#render(this.#blocks[next]);
+      missing -= this.#blocks[next].items.length;
+    }
+    return next;
+  }
+
+  /** Create the lines at the end, and remove those before them, which cost time in each frame. */
+  #renderEnd() {
+    const last = this.#renderFrom(this.#blocks.length - 1, -1);
+    for (const block of this.#blocks.slice(0, last + 1)) {
+      if (block.lines) {
+        block.lines = undefined;
+        block.replaceChildren();
+      }
+    }
   }
 
   #line(item) {
@@ -210,24 +288,58 @@ export class LogLines {
 
   // Position
 
-  #keepPosition() {
-    if (!this.#session || !this.element.clientHeight) {
+  #handleSize() {
+    const { clientHeight } = this.element;
+    if (clientHeight) {
+      const lineHeight = parseFloat(getComputedStyle(this.element).lineHeight);
+      this.#capacity = Math.ceil(clientHeight / lineHeight);
+      this.#keepPosition();
+    }
+  }
+
+  get #isRestoring() {
+    return performance.now() < this.#restoresUntil;
+  }
+
+  /** Scroll to the end while the list follows, else to its line if that may have moved. */
+  #keepPosition(hasMoved = this.#isRestoring) {
+    if (!this.#session) {
       return;
     }
     const { anchor, follows } = this.#session;
     this.element.classList.toggle("follows", follows);
     if (follows) {
+      this.#renderEnd();
       this.element.scrollTop = this.element.scrollHeight;
-    } else if (this.#isRestoring && anchor) {
-      for (const { lines } of this.#body.children) {
-        const line = lines.find(({ item }) => item === anchor);
-        if (line) {
-          const distance = line.getBoundingClientRect().top - this.element.getBoundingClientRect().top;
-          this.element.scrollTop += distance;
-        }
-      }
+      return;
     }
-    this.#isRestoring &&= this.isEmpty;
+    if (hasMoved && anchor) {
+      this.#goTo(anchor);
+    }
+    this.#renderNear();
+  }
+
+  /** Scroll to an item, or to the first visible one after it. */
+  #goTo({ id }) {
+    const index = this.#blocks.findIndex(({ items }) => items.at(-1).id >= id);
+    if (index >= 0) {
+      this.#renderFrom(index, 1);
+      const line = this.#blocks[index].lines.find(({ item }) => item.id >= id);
+      this.element.scrollTop +=
+        line.getBoundingClientRect().top - this.element.getBoundingClientRect().top;
+    }
+  }
+
+  /** Go to the first or the last line. Browsers aim at where it seems to be before it is laid out. */
+  #handleKey(event) {
+    if (event.key === "Home") {
+      this.#renderFrom(0, 1);
+      this.element.scrollTop = 0;
+      event.preventDefault();
+    } else if (event.key === "End") {
+      this.goToEnd();
+      event.preventDefault();
+    }
   }
 
   #handleScroll() {
@@ -236,22 +348,29 @@ export class LogLines {
     }
     const { clientHeight, scrollHeight, scrollTop } = this.element;
     const follows = scrollHeight - scrollTop - clientHeight < END;
+    const hasChanged = this.#session.follows !== follows;
     this.#session.follows = follows;
-    this.#session.anchor = follows ? undefined : this.#top();
+    this.#rememberPosition();
     this.element.classList.toggle("follows", follows);
-    this.#onChange();
+    if (!follows) {
+      this.#renderNear();
+    }
+    if (hasChanged) {
+      this.#onChange();
+    }
+  }
+
+  /** Remember the first visible line, for the next card. */
+  #rememberPosition() {
+    if (!this.#isRestoring && this.element.isConnected) {
+      this.#session.anchor = this.#session.follows ? undefined : this.#top();
+    }
   }
 
   /** Return the first visible item. */
   #top() {
     const { left, top } = this.element.getBoundingClientRect();
-    const element = this.element.getRootNode().elementFromPoint(left + 20, top + 20);
-    return element?.closest(".line")?.item;
+    const element = this.element.getRootNode().elementFromPoint(left + 20, top + 12);
+    return element?.closest(".line")?.item ?? element?.closest(".block")?.items[0];
   }
-}
-
-/** Tell the browser how high a block is, about, while it is not near the visible part. */
-function measure(block) {
-  block.hidden = !block.visible;
-  block.style.setProperty("--lines", block.visible);
 }

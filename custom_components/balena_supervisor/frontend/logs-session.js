@@ -25,7 +25,7 @@ export class LogSession {
   follows = true;
   // The item at the top while the card does not follow.
   anchor;
-  // The items that are shown: `{entry}` of a line or `{note}` of the card.
+  // The items to show: `{entry}` of a line or `{note}` of the card. Later ones have higher ids.
   items = [];
   // Items that arrived while paused.
   held = [];
@@ -39,6 +39,7 @@ export class LogSession {
   #oldest;
   #isRepeating = false;
   #hasOverlap = false;
+  #lastId = 0;
 
   constructor(key) {
     this.key = key;
@@ -63,6 +64,10 @@ export class LogSession {
     if (this.isPaused) {
       this.held = [...this.held, ...items].slice(-MAX_LINES);
       return [];
+    }
+    for (const item of items) {
+      this.#lastId += 1;
+      item.id = this.#lastId;
     }
     this.items = [...this.items, ...items].slice(-MAX_LINES);
     return items;
@@ -119,10 +124,14 @@ export class LogSession {
     return item.search.includes(this.filter);
   }
 
+  /** Return the items that pass the filters. */
+  visibleItems() {
+    return this.items.filter((item) => this.matches(item));
+  }
+
   /** Return the items that pass the filters, one per line, with full times. */
   asText() {
-    return this.items
-      .filter((item) => this.matches(item))
+    return this.visibleItems()
       .map(({ entry, note }) => (entry ? textOf(entry) : note))
       .join("\n");
   }

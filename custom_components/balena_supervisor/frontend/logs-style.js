@@ -12,6 +12,7 @@ export const STYLE = `
     margin: 0; font-size: var(--ha-font-size-l, 16px);
     font-weight: var(--ha-font-weight-medium, 500); overflow-wrap: anywhere;
   }
+  ha-card.compact { min-height: 0; padding: 0; border: 0; }
   .bar { display: flex; flex-direction: column; gap: var(--ha-space-2, 8px); }
   .tools, .buttons, .choices.native { display: flex; flex-wrap: wrap; gap: var(--ha-space-1, 4px); }
   .tools { align-items: center; }
@@ -30,6 +31,7 @@ export const STYLE = `
     border: 1px solid var(--secondary-text-color); border-radius: var(--ha-border-radius-md, 8px);
   }
   option { color: var(--primary-text-color); background: var(--card-background-color); }
+  ::placeholder { color: var(--secondary-text-color); opacity: 1; }
   select { width: 100%; text-overflow: ellipsis; }
   button { cursor: pointer; white-space: nowrap; padding: 4px 12px; }
   button.active { font-weight: 700; border-width: 2px; color: var(--primary-text-color); }
@@ -42,12 +44,14 @@ export const STYLE = `
     overscroll-behavior: contain; border-radius: var(--ha-border-radius-md, 8px);
     font-family: var(--ha-font-family-code, ui-monospace, monospace);
     font-size: var(--ha-font-size-s, 12px); line-height: 1.45;
-    background: var(--primary-background-color); border: 1px solid var(--divider-color);
+    background: var(--primary-background-color);
+    border: 1px solid color-mix(in srgb, var(--secondary-text-color) 80%, var(--card-background-color));
     -webkit-user-select: text; user-select: text; cursor: text;
   }
   /* The card scrolls by itself. */
   .lines.follows { overflow-anchor: none; }
-  .block { content-visibility: auto; contain-intrinsic-block-size: calc(var(--lines) * 1.45em); }
+  .block { contain: content; }
+  .block:empty { block-size: calc(var(--lines) * 1.45em); }
   .lines:not(.wraps) .block { width: max-content; min-width: 100%; }
   .line {
     white-space: pre; padding-inline-start: 6px; border-inline-start: 3px solid transparent;
@@ -56,6 +60,8 @@ export const STYLE = `
   .line.error { border-color: var(--error-color); color: var(--problem-color); }
   .line.warning { border-color: var(--warning-color); }
   .line.note { font-style: italic; color: var(--secondary-text-color); }
+  /* A time with Arabic letters does not turn the text behind it round. */
+  ha-card:dir(rtl) :is(time, .source) { unicode-bidi: isolate; }
   time { color: var(--secondary-text-color); }
   .source { font-weight: 600; color: var(--primary-text-color); }
   .newest {

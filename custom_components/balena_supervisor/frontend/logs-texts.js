@@ -37,26 +37,37 @@ const TEXTS = {
   failed: "Home Assistant could not read the logs.",
   retrying: "The card retries automatically.",
   backlog: "Lines to load",
+  local: "local",
 };
 
 // Errors that Home Assistant reports without a translation, by their code. Code 3 is a lost connection.
 const ERRORS = { unknown_command: "not_loaded", unauthorized: "admin_only", 3: "disconnected" };
 
+// By language. Of several requests at once, Home Assistant answers all but the first too early.
+const loading = new Map();
+
+async function load(hass) {
+  await hass.loadBackendTranslation("exceptions", DOMAIN);
+  return hass.loadBackendTranslation("config_panel", DOMAIN);
+}
+
 export class Texts {
   #localize;
 
-  /** Use loaded texts. If several cards load them at once, only the first gets all of them. */
   set localize(localize) {
     this.#localize = localize;
   }
 
   /** Load the translations of a language. Without them, the texts stay English. */
   async load(hass) {
+    const { language } = hass;
+    if (!loading.has(language)) {
+      loading.set(language, load(hass));
+    }
     try {
-      await hass.loadBackendTranslation("exceptions", DOMAIN);
-      this.#localize = await hass.loadBackendTranslation("config_panel", DOMAIN);
+      this.#localize = await loading.get(language);
     } catch {
-      // Keep the English fallback.
+      loading.delete(language);
     }
   }
 
@@ -67,9 +78,15 @@ export class Texts {
 
   /** Return an error of Home Assistant, or the reason of an event, as a sentence. */
   error(error) {
-    const { code = error, message, translation_key: key, translation_placeholders: values } =
-      error ?? {};
-    if (!key) {
+    const {
+      code = error,
+      message,
+      translation_domain: domain = DOMAIN,
+      translation_key: key,
+      translation_placeholders: values,
+    } = error ?? {};
+    // Texts of Home Assistant contain ids of entries and devices.
+    if (!key || domain !== DOMAIN) {
       return this.text(ERRORS[code] ?? "failed");
     }
     const text = this.#localize?.(`component.${DOMAIN}.exceptions.${key}.message`, values ?? {});

@@ -1,0 +1,177 @@
+"""Measurements of many devices of an account: some change, many join and leave, all are commanded."""
+
+import asyncio
+from collections.abc import Iterable
+import gc
+from statistics import median
+from typing import Any, Final, cast
+
+from custom_components.balena_supervisor.const import DOMAIN
+from homeassistant.core import HomeAssistant, State
+from homeassistant.helpers.entity import Entity
+from homeassistant.helpers.entity_platform import async_get_platforms
+
+from .connection import Connection
+from .home_assistant import Installation, install
+from .timing import (
+    Blocking,
+    Figures,
+    StatesWritten,
+    figures_of_block,
+    time,
+    watch,
+    watched,
+)
+
+_PACKAGE: Final = "custom_components."
+# A device that is missing from two consecutive polls is removed.
+_POLLS_UNTIL_REMOVAL: Final = 2
+# Seconds between two counts of the tasks.
+_LOOK: Final = 0.02
+
+
+async def measure_fleets(devices: int, rounds: int) -> Figures:
+    """Return all figures of an account with some devices."""
+    async with install(Connection.ACCOUNT, devices, keep_alive=60) as home:
+        await home.set_up()
+        await home.settle()
+        figures = await _some_changes(home, rounds)
+        figures |= await _churn(home)
+        figures |= await _action(home)
+    return figures
+
+
+async def _some_changes(home: Installation, rounds: int) -> Figures:
+    """Measure polls in which every tenth device changed.
+
+    The floor is the request, with its JSON parsed, and the state writes of Home Assistant.
+    """
+    hass = home.hass
+    written = StatesWritten(hass)
+    blocking = Blocking()
+    polls, requests, writes = [], [], []
+    await home.api.send("report")
+    await home.refresh()
+    paths = (await home.api.send("report"))["paths"]
+    async with home.open_baseline(paths) as floor:
+        for _ in range(rounds):
+            before = {state.entity_id: state for state in hass.states.async_all()}
+            await home.api.send("change some")
+            written.clear()
+            polls.append((await time(watched(home.refresh, blocking))).processor)
+            entities = _entities(hass, written.by_entity)
+            for entity in entities:
+                _restore(hass, before[entity.entity_id])
+
+            async def write(entities: Iterable[Entity] = entities) -> None:
+                for entity in entities:
+                    entity.async_write_ha_state()
+
+            writes.append((await time(write)).processor)
+            requests.append((await time(floor.poll)).processor)
+    ratios = (
+        poll / (request + write)
+        for poll, request, write in zip(polls, requests, writes, strict=True)
+    )
+    return {
+        "some processor": median(polls),
+        "some request floor": median(requests),
+        "some write floor": median(writes),
+        "some ratio": median(ratios),
+        "some writes": len(entities),
+        **figures_of_block("some changes", blocking),
+    }
+
+
+def _entities(hass: HomeAssistant, entity_ids: Iterable[str]) -> list[Entity]:
+    entities = {
+        entity_id: entity
+        for platform in async_get_platforms(hass, DOMAIN)
+        for entity_id, entity in platform.entities.items()
+    }
+    return [entities[entity_id] for entity_id in entity_ids]
+
+
+def _restore(hass: HomeAssistant, state: State) -> None:
+    hass.states.async_set(state.entity_id, state.state, state.attributes)
+
+
+async def _churn(home: Installation) -> Figures:
+    """Measure devices that join, leave and join again, and count the objects that stay."""
+    before = _own_objects()
+
+    async def join() -> None:
+        await home.refresh()
+        await home.hass.async_block_till_done()
+
+    async def leave() -> None:
+        for _ in range(_POLLS_UNTIL_REMOVAL):
+            await home.refresh()
+        await home.hass.async_block_till_done()
+
+    steps = {
+        "join": ("join", join),
+        "leave": ("leave", leave),
+        "second join": ("join", join),
+        "second leave": ("leave", leave),
+    }
+    figures: Figures = {}
+    for name, (command, work) in steps.items():
+        await home.api.send(command)
+        blocking = Blocking()
+        taken = await time(watched(work, blocking))
+        figures |= {name: taken.clock, **figures_of_block(name, blocking)}
+    # Home Assistant writes its registries some seconds after a change.
+    figures |= figures_of_block("registries after churn", await watch(home.wait, 1))
+    return figures | {
+        "churn": max(figures[name] for name in steps),
+        "churn block": max(figures[f"uncollected block by {name}"] for name in steps),
+        "left objects": _own_objects() - before,
+    }
+
+
+def _own_objects() -> int:
+    """Return the number of objects of the classes of the integration."""
+    gc.collect()
+    return sum(
+        str(type(item).__module__).startswith(_PACKAGE) for item in gc.get_objects()
+    )
+
+
+async def _action(home: Installation) -> Figures:
+    """Measure an action on all devices."""
+    device_ids = [
+        device.registry_id for data in home.loaded for device in data.devices.values()
+    ]
+    most_tasks = 0
+
+    async def count_tasks() -> None:
+        nonlocal most_tasks
+        while True:
+            most_tasks = max(most_tasks, len(asyncio.all_tasks()))
+            await asyncio.sleep(_LOOK)
+
+    async def call() -> None:
+        response = cast(
+            dict[str, Any],
+            await home.hass.services.async_call(
+                DOMAIN,
+                "update",
+                {"device_id": device_ids},
+                blocking=True,
+                return_response=True,
+            ),
+        )
+        results = [item["result"] for item in response["devices"]]
+        if results != ["ok"] * len(device_ids):
+            raise RuntimeError("The action failed")
+
+    blocking = Blocking()
+    counting = asyncio.create_task(count_tasks())
+    taken = await time(watched(call, blocking))
+    counting.cancel()
+    return {
+        "action": taken.clock,
+        "action tasks": most_tasks,
+        **figures_of_block("action", blocking),
+    }

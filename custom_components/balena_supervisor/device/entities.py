@@ -1,0 +1,47 @@
+"""Pass the updates of a device to its entities."""
+
+from collections.abc import Hashable
+from typing import Protocol
+
+from homeassistant.core import callback
+
+
+class UpdatableEntity(Protocol):
+    """An entity that shows the state of a device."""
+
+    def async_handle_update(self) -> None:
+        """Write the state of the entity if it changed."""
+        ...
+
+
+class EntityAdder[DeviceT](Protocol):
+    """Adds entities of devices to a platform."""
+
+    def async_add_new(self, device: DeviceT) -> None:
+        """Add the entities of a device that have appeared."""
+        ...
+
+
+class DeviceEntities[DeviceT]:
+    """The entities of one device and its services, by key.
+
+    They share one listener of the device. An entity that is known but not enabled is None.
+    There is one adder for each platform.
+    """
+
+    __slots__ = ("_device", "adders", "by_key")
+
+    def __init__(self, device: DeviceT) -> None:
+        """Start without entities."""
+        self._device = device
+        self.adders: list[EntityAdder[DeviceT]] = []
+        self.by_key: dict[Hashable, UpdatableEntity | None] = {}
+
+    @callback
+    def async_update(self) -> None:
+        """Update the entities of the device, and add those that have appeared."""
+        for entity in tuple(self.by_key.values()):
+            if entity is not None:
+                entity.async_handle_update()
+        for adder in self.adders:
+            adder.async_add_new(self._device)

@@ -1,0 +1,279 @@
+/* What the cards of the dashboard share: how they follow Home Assistant, and small elements. */
+
+const { search } = new URL(import.meta.url);
+const [{ make }, { DOMAIN, isChanged, loadNotices }, { textsOf }] = await Promise.all(
+  ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map(
+    (name) => import(`./${name}${search}`),
+  ),
+);
+
+// Milliseconds in which changes of states are shown at once.
+const COLLECT = 150;
+// Relative times change every minute.
+const TICK = 60_000;
+const ISSUES_CHANGED = "repairs_issue_registry_updated";
+
+/**
+ * A card that follows the states of some entities.
+ *
+ * Home Assistant sets `hass` with every change of any state. The card looks at its own entities at
+ * most once per `COLLECT`, and calls `show` only if one of them, the registries or the language changed.
+ *
+ * Subclasses have `follow`, which returns the ids of these entities, and `show`.
+ */
+export class LiveCard extends HTMLElement {
+  config;
+  hassNow;
+  text;
+  // Set by a card that shows what keeps the integration from working.
+  notices;
+  #followed = [];
+  #shown;
+  #timer;
+  #ticker;
+
+  setConfig(config) {
+    this.constructor.check?.(config);
+    this.config = config;
+    this.#shown = undefined;
+    this.#plan(0);
+  }
+
+  set hass(hass) {
+    const isFirst = this.hassNow?.language !== hass.language;
+    this.hassNow = hass;
+    if (isFirst) {
+      this.text = undefined;
+      textsOf(hass).then((text) => {
+        this.text = text;
+        this.#shown = undefined;
+        this.update();
+      });
+    } else {
+      this.#plan(COLLECT);
+    }
+  }
+
+  connectedCallback() {
+    this.#ticker = setInterval(() => this.refresh(), TICK);
+    this.#plan(0);
+  }
+
+  disconnectedCallback() {
+    this.notices?.leave();
+    clearInterval(this.#ticker);
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #plan(delay) {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.update();
+    }, delay);
+  }
+
+  /** Show what changed since the last time. */
+  update() {
+    const hass = this.hassNow;
+    const before = this.#shown;
+    if (!this.text || !this.config || !this.isConnected) {
+      return;
+    }
+    const isOther =
+      !before ||
+      before.entities !== hass.entities ||
+      before.devices !== hass.devices ||
+      before.localize !== hass.localize ||
+      before.user !== hass.user;
+    if (isOther || isChanged(this.#followed, before.states, hass.states)) {
+      this.refresh();
+    }
+  }
+
+  /** Show everything again. Elements that stay the same are kept. */
+  refresh() {
+    if (this.text && this.config && this.isConnected) {
+      this.#followed = this.follow();
+      this.#shown = this.hassNow;
+      this.show();
+    }
+  }
+
+  /** Return the path of a view of the dashboard on which the card is. */
+  viewPath(name) {
+    return `/${location.pathname.split("/")[1]}/${name}`;
+  }
+
+  /** Let Home Assistant perform an action of a card, with its confirmation. */
+  act(action) {
+    this.fire("hass-action", { config: { tap_action: action }, action: "tap" });
+  }
+
+  showMore(entityId) {
+    this.fire("hass-more-info", { entityId });
+  }
+
+  fire(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { bubbles: true, composed: true, detail }));
+  }
+}
+
+/** Return an action that calls an action of an entity, after a confirmation if there is a text. */
+export function perform(action, entity, text) {
+  return {
+    action: "perform-action",
+    perform_action: action,
+    target: { entity_id: entity },
+    ...(text && { confirmation: { text } }),
+  };
+}
+
+/** Change a property of an element only if it is another one. */
+export function set(element, values) {
+  for (const [name, value] of Object.entries(values)) {
+    if (element[name] !== value) {
+      element[name] = value;
+    }
+  }
+}
+
+/**
+ * Show a list of items by their keys. `create` returns the element of a new item, and `update` fills
+ * it. Elements of items that stay are kept, with the keyboard focus.
+ */
+export function keyed(parent, { create, update }) {
+  let elements = new Map();
+  return (items) => {
+    const { activeElement } = parent.getRootNode();
+    const before = elements;
+    elements = new Map();
+    for (const item of items) {
+      const element = before.get(item.key) ?? create(item);
+      update(element, item);
+      elements.set(item.key, element);
+    }
+    for (const [key, element] of before) {
+      if (!elements.has(key)) {
+        element.remove();
+      }
+    }
+    let next = parent.firstElementChild;
+    for (const element of elements.values()) {
+      if (element === next) {
+        next = next.nextElementSibling;
+      } else {
+        parent.insertBefore(element, next);
+      }
+    }
+    if (activeElement?.isConnected && parent.contains(activeElement)) {
+      activeElement.focus({ preventScroll: true });
+    }
+  };
+}
+
+/** Return a round icon in the colour of a level. Use `set` on its `icon`. */
+export function badge() {
+  const icon = make("ha-icon");
+  const element = make("span", { className: "badge", ariaHidden: "true" }, icon);
+  return { element, icon };
+}
+
+/** Return an icon button with a name that is also its tooltip. */
+export function iconButton(onClick) {
+  const icon = make("ha-icon");
+  const button = make("button", { type: "button", className: "round" }, icon);
+  button.addEventListener("click", onClick);
+  const update = (label, name, isEnabled = true) => {
+    set(button, { ariaLabel: label, title: label, disabled: !isEnabled });
+    set(icon, { icon: name });
+  };
+  return { element: button, update };
+}
+
+/** Shows the notices above the content of a card. */
+export class Notices {
+  element = make("div", { className: "notices" });
+  #card;
+  #connection;
+  #isAsked = false;
+  #notices = { refused: [], repairs: 0 };
+  #unsubscribe;
+  #show = keyed(this.element, {
+    create: () => {
+      const text = make("span");
+      const link = make("a");
+      const icon = make("ha-icon", { icon: "mdi:alert-circle-outline", ariaHidden: "true" });
+      const element = make("div", { className: "notice", role: "alert" }, icon, text, link);
+      return Object.assign(element, { text, link });
+    },
+    update: (element, { text, label, href }) => {
+      set(element.text, { textContent: text });
+      set(element.link, { textContent: label, hidden: !href });
+      if (href && element.link.getAttribute("href") !== href) {
+        element.link.setAttribute("href", href);
+      }
+    },
+  });
+
+  constructor(card) {
+    this.#card = card;
+  }
+
+  /** Follow the repairs from now on, and show the notices. */
+  follow() {
+    const { connection } = this.#card.hassNow;
+    if (this.#connection !== connection) {
+      this.leave();
+      this.#connection = connection;
+      this.#unsubscribe = connection.subscribeEvents(() => this.#ask(), ISSUES_CHANGED);
+      this.#unsubscribe.catch(() => undefined);
+      this.#ask();
+    }
+    this.#render();
+  }
+
+  leave() {
+    this.#unsubscribe?.then((unsubscribe) => unsubscribe()).catch(() => undefined);
+    this.#unsubscribe = this.#connection = undefined;
+  }
+
+  /** Load the notices once for all changes of this moment. */
+  #ask() {
+    if (!this.#isAsked) {
+      this.#isAsked = true;
+      setTimeout(() => this.#load(), COLLECT);
+    }
+  }
+
+  async #load() {
+    this.#isAsked = false;
+    try {
+      this.#notices = await loadNotices(this.#card.hassNow);
+      this.#render();
+    } catch {
+      // Home Assistant cannot be reached. It says so.
+    }
+  }
+
+  #render() {
+    const { hassNow: hass, text } = this.#card;
+    const isAdmin = hass.user?.is_admin;
+    const { refused, repairs } = this.#notices;
+    const items = refused.map((name) => ({
+      key: name,
+      text: text(isAdmin ? "key_refused" : "key_refused_ask", { name }),
+      label: text("fix"),
+      href: isAdmin && `/config/integrations/integration/${DOMAIN}`,
+    }));
+    if (repairs && isAdmin) {
+      items.push({
+        key: "repairs",
+        text: text("repairs", { count: repairs }),
+        label: text("show"),
+        href: "/config/repairs",
+      });
+    }
+    this.#show(items);
+  }
+}

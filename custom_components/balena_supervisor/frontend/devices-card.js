@@ -1,0 +1,405 @@
+/* A card with many devices: what is wrong with them, search, filters and pages. */
+
+const { search: version } = new URL(import.meta.url);
+const load = (name) => import(`./${name}${version}`);
+const [data, { describe }, elements, { STYLE, iconOf }, controls] = await Promise.all(
+  [
+    "dashboard-data.js",
+    "dashboard-texts.js",
+    "dashboard-elements.js",
+    "dashboard-style.js",
+    "logs-elements.js",
+  ].map(load),
+);
+const { LiveCard, Notices, badge, iconButton, keyed, set } = elements;
+const { loadForms, make, makeChoices, makeSearch } = controls;
+
+const PAGE = 48;
+// Problems per page, so that the list of devices stays in reach.
+const ATTENTION_PAGE = 12;
+// With more devices, they can be searched.
+const SEARCHED = 10;
+const SHOWS = ["all", "attention", "fleets"];
+
+// The choice of a filter that matches all. Home Assistant's forms show no name for an empty value.
+const ANY = "any";
+
+// What was searched for on each card of this page of the browser: Home Assistant creates cards again.
+const sessions = new Map();
+
+class BalenaDevicesCard extends LiveCard {
+  #parts;
+  #tools;
+  #session;
+  // Rows by device, with the states of Home Assistant that they are made of.
+  #rows = new Map();
+  #rowsOf;
+
+  static async getConfigElement() {
+    await loadForms();
+    return document.createElement("balena-devices-card-editor");
+  }
+
+  static getStubConfig() {
+    return {};
+  }
+
+  static check({ show = "all" }) {
+    if (!SHOWS.includes(show)) {
+      throw new Error(`show must be one of ${SHOWS.join(", ")}`);
+    }
+  }
+
+  getCardSize() {
+    return 6;
+  }
+
+  getGridOptions() {
+    return { columns: "full", min_columns: 6 };
+  }
+
+  setConfig(config) {
+    const key = `${location.pathname} ${JSON.stringify(config)}`;
+    if (!sessions.has(key)) {
+      sessions.set(key, { query: "", fleet: ANY, status: ANY, tag: ANY, page: 0 });
+    }
+    this.#session = sessions.get(key);
+    this.#rows.clear();
+    super.setConfig(config);
+  }
+
+  get #shows() {
+    return this.config.show ?? "all";
+  }
+
+  #devices() {
+    const found = data.chosen(this.hassNow, this.config);
+    const { fleet: id } = this.config;
+    if (id === undefined) {
+      return found;
+    }
+    const fleet = found.fleets.find((item) => item.id === id);
+    // An empty id stands for the devices without a fleet.
+    const devices = id && !fleet ? [] : data.members(found, fleet);
+    return { fleets: fleet ? [fleet] : [], devices, isGone: Boolean(id) && !fleet };
+  }
+
+  follow() {
+    return this.#devices().devices.flatMap((device) => data.watched(device));
+  }
+
+  /** Return the rows. Those of devices that did not change are kept. */
+  #takeRows({ fleets, devices }) {
+    const { entities, states } = this.hassNow;
+    const before = this.#rowsOf?.entities === entities ? this.#rows : new Map();
+    const names = new Map(fleets.map(({ id, name }) => [id, name]));
+    const rows = new Map();
+    for (const device of devices) {
+      const ids = data.watched(device);
+      const old = before.get(device.id);
+      const isSame =
+        old?.row.device === device && !data.isChanged(ids, this.#rowsOf.states, states);
+      rows.set(
+        device.id,
+        isSame ? old : { row: data.rowOf(device, states, names.get(device.fleet)) },
+      );
+    }
+    this.#rows = rows;
+    this.#rowsOf = this.hassNow;
+    return [...rows.values()].map(({ row }) => row);
+  }
+
+  show() {
+    this.#parts ??= this.#build();
+    const found = this.#devices();
+    const rows = this.#takeRows(found);
+    const { head, subtitle, title } = this.#parts;
+    const isAttention = this.#shows === "attention";
+    const inTrouble = rows.filter(({ condition }) => data.needsAttention(condition)).length;
+    set(title, { textContent: this.#title(found, inTrouble) });
+    set(subtitle, { textContent: isAttention ? "" : this.#subtitle(found, rows, inTrouble) });
+    set(head, { hidden: this.config.title === "" });
+    this.#link(head, found);
+    if (isAttention) {
+      this.notices.follow();
+    }
+    if (this.#shows === "fleets") {
+      set(this.#parts.tools, { hidden: true });
+      set(this.#parts.pager, { hidden: true });
+      this.#list(found.fleets.map((fleet) => this.#fleetItem(fleet, rows)));
+    } else {
+      this.#showDevices(found, rows, isAttention);
+    }
+  }
+
+  #title({ fleets, isGone }, inTrouble) {
+    const { text } = this;
+    if (isGone) {
+      return text("fleet_gone");
+    }
+    if (this.config.title) {
+      return this.config.title;
+    }
+    if (this.#shows === "attention") {
+      return inTrouble ? text("attention_count", { count: inTrouble }) : text("all_well");
+    }
+    if (this.#shows === "fleets") {
+      set(this.#parts.tools, { hidden: true });
+      set(this.#parts.pager, { hidden: true });
+      return text("fleets");
+    }
+    return this.config.fleet && fleets.length ? fleets[0].name : text("devices");
+  }
+
+  #subtitle({ isGone }, rows, inTrouble) {
+    const { text } = this;
+    if (isGone) {
+      return "";
+    }
+    const counts = [text("device_count", { count: rows.length })];
+    if (inTrouble) {
+      counts.push(text("attention_short", { count: inTrouble }));
+    }
+    return counts.join(" · ");
+  }
+
+  /** Let the title of a fleet lead to its view. */
+  #link(head, { fleets }) {
+    const path =
+      this.config.views &&
+      this.config.fleet &&
+      fleets.length &&
+      this.viewPath(`fleet-${fleets[0].id}`);
+    if (path && location.pathname !== path) {
+      if (head.getAttribute("href") !== path) {
+        head.setAttribute("href", path);
+      }
+    } else {
+      head.removeAttribute("href");
+    }
+  }
+
+  #showDevices({ fleets }, all, isAttention) {
+    const { text } = this;
+    const session = this.#session;
+    const rows = isAttention
+      ? all
+          .filter(({ condition }) => data.needsAttention(condition))
+          .sort(
+            (a, b) =>
+              data.LEVELS.indexOf(a.condition.level) - data.LEVELS.indexOf(b.condition.level),
+          )
+      : all;
+    const hasTools = !isAttention && all.length > SEARCHED;
+    const found = hasTools ? data.search(rows, this.#filters()) : rows;
+    const size = isAttention ? ATTENTION_PAGE : PAGE;
+    const { begin, page, pages, rows: shown } = data.pageOf(found, session.page, size);
+    this.#showTools(hasTools, fleets, all);
+    const { count, next, pager, previous, range } = this.#parts;
+    set(pager, { hidden: pages < 2 });
+    previous.update(text("previous_page"), "mdi:chevron-left", page > 0);
+    next.update(text("next_page"), "mdi:chevron-right", page < pages - 1);
+    set(range, {
+      textContent: text("range", {
+        from: begin + 1,
+        to: begin + shown.length,
+        count: found.length,
+      }),
+    });
+    const isFiltered = hasTools && found.length < all.length;
+    set(count, {
+      hidden: !isFiltered,
+      textContent: found.length ? text("found", { count: found.length }) : text("none_found"),
+    });
+    const names = new Map(fleets.map(({ id, name }) => [id, name]));
+    const hasFleets = names.size > 1;
+    this.#list(shown.map((row) => this.#deviceItem(row, hasFleets && names.get(row.device.fleet))));
+  }
+
+  #deviceItem({ device, condition }, fleet) {
+    const { hassNow: hass, text } = this;
+    const { installed, isAvailable, latest } = data.updateOf(device, hass.states);
+    const isAway = condition.problems[0]?.kind === "offline";
+    const since = isAway && !this.#isUnknown(device) && data.lastChange(device, hass.states);
+    const more = [
+      fleet,
+      since && data.relativeTime(since, Date.now(), hass.locale?.language ?? hass.language),
+      isAvailable && latest ? text("update_to", { version: latest }) : installed,
+    ];
+    return {
+      key: device.id,
+      name: device.name,
+      state: describe(condition, hass, text),
+      more: more.filter(Boolean).join(" · "),
+      icon: iconOf(condition),
+      level: condition.level,
+      href: this.config.views
+        ? this.viewPath(`device-${device.id}`)
+        : hass.user?.is_admin && `/config/devices/device/${device.id}`,
+      entity: condition.entity ?? Object.values(device.entities)[0],
+    };
+  }
+
+  /** Return whether only Home Assistant's start is known, and not when a device went offline. */
+  #isUnknown(device) {
+    const seen = this.hassNow.states[device.entities["sensor.last_seen"]]?.state;
+    return !seen || Number.isNaN(Date.parse(seen));
+  }
+
+  #fleetLevel(count, inTrouble) {
+    if (!inTrouble) {
+      return count ? "ok" : "unknown";
+    }
+    return inTrouble === count ? "error" : "warning";
+  }
+
+  #fleetItem(fleet, rows) {
+    const { text } = this;
+    const own = rows.filter(({ device }) => device.fleet === fleet.id);
+    const inTrouble = own.filter(({ condition }) => data.needsAttention(condition));
+    const release = this.hassNow.states[fleet.entities["sensor.fleet_release"]];
+    const isKnown = release && !["unavailable", "unknown"].includes(release.state);
+    return {
+      key: fleet.id,
+      name: fleet.name,
+      state: inTrouble.length
+        ? text("attention_short", { count: inTrouble.length })
+        : text("all_well"),
+      more: [
+        text("device_count", { count: own.length }),
+        isKnown && this.hassNow.formatEntityState(release),
+      ]
+        .filter(Boolean)
+        .join(" · "),
+      icon: "mdi:ship-wheel",
+      level: this.#fleetLevel(own.length, inTrouble.length),
+      href: this.config.views && this.viewPath(`fleet-${fleet.id}`),
+      entity: Object.values(fleet.entities)[0],
+    };
+  }
+
+  #showTools(isShown, fleets, rows) {
+    const { tools } = this.#parts;
+    set(tools, { hidden: !isShown });
+    if (!isShown) {
+      return;
+    }
+    // A form needs its fields at once, so it is created when there are some.
+    this.#tools ??= this.#buildTools();
+    const { choices, filter } = this.#tools;
+    const { text } = this;
+    const session = this.#session;
+    filter.update(text("search"), session.query);
+    const any = { value: ANY, label: text("any") };
+    const option = (value) => ({ value, label: value });
+    const tags = data.allTags(rows, this.hassNow.language);
+    const statuses = Object.keys(data.STATUS_FILTERS);
+    const lists = {
+      fleet: fleets.length > 1 ? fleets.map(({ id, name }) => ({ value: id, label: name })) : [],
+      status: statuses.map((value) => ({ value, label: text(`filter_${value}`) })),
+      tag: tags.map(option),
+    };
+    choices.update(
+      this.hassNow,
+      Object.entries(lists)
+        .filter(([, options]) => options.length)
+        .map(([name, options]) => ({
+          name,
+          label: text(name),
+          value: session[name],
+          options: [any, ...options],
+        })),
+    );
+  }
+
+  /** Return the filters that are set. */
+  #filters() {
+    return Object.fromEntries(Object.entries(this.#session).filter(([, value]) => value !== ANY));
+  }
+
+  #change(values) {
+    Object.assign(this.#session, { page: 0 }, values);
+    this.refresh();
+  }
+
+  #build() {
+    const title = make("h2");
+    const subtitle = make("small");
+    const head = make("a", { className: "head" }, title, subtitle);
+    this.notices = new Notices(this);
+    const count = make("span", { className: "count" });
+    count.setAttribute("role", "status");
+    const tools = make("div", { className: "tools" }, count);
+    const list = make("ul", { className: "grid" });
+    const turn = (by) => this.#change({ page: Math.max(0, this.#session.page + by) });
+    const previous = iconButton(() => turn(-1));
+    const next = iconButton(() => turn(1));
+    const range = make("span", { className: "count" });
+    const pager = make("div", { className: "pager" }, previous.element, range, next.element);
+    this.attachShadow({ mode: "open" }).append(
+      make("style", { textContent: STYLE }),
+      this.notices.element,
+      head,
+      tools,
+      list,
+      pager,
+    );
+    this.showList = keyed(list, {
+      create: () => this.#tile(),
+      update: (tile, item) => tile.show(item),
+    });
+    return { count, head, next, pager, previous, range, subtitle, title, tools };
+  }
+
+  #buildTools() {
+    const filter = makeSearch((value) => this.#change({ query: value }));
+    const choices = makeChoices((name, value) => this.#change({ [name]: value }));
+    this.#parts.tools.prepend(filter.element, choices.element);
+    return { choices, filter };
+  }
+
+  #list(items) {
+    this.showList(items);
+  }
+
+  /** Return the element of a device or a fleet. */
+  #tile() {
+    const { element: round, icon } = badge();
+    const name = make("span", { className: "name", dir: "auto" });
+    const state = make("span", { className: "state" });
+    const more = make("span", { className: "more" });
+    const words = make("span", { className: "words" }, name, state, more);
+    const link = make("a", {}, round, words);
+    let shown;
+    link.addEventListener("click", (event) => {
+      if (!shown.href) {
+        event.preventDefault();
+        this.showMore(shown.entity);
+      }
+    });
+    const show = (item) => {
+      shown = item;
+      set(link, { className: `tile ${item.level}` });
+      set(icon, { icon: item.icon });
+      set(name, { textContent: item.name, title: item.name });
+      set(state, { textContent: item.state });
+      set(more, { textContent: item.more, hidden: !item.more });
+      const href = item.href || "#";
+      if (link.getAttribute("href") !== href) {
+        link.setAttribute("href", href);
+      }
+    };
+    return Object.assign(make("li", {}, link), { show });
+  }
+}
+
+if (!customElements.get("balena-devices-card")) {
+  customElements.define("balena-devices-card", BalenaDevicesCard);
+  window.customCards = window.customCards ?? [];
+  window.customCards.push({
+    type: "balena-devices-card",
+    name: "balena devices",
+    description: "Many balena devices: what is wrong, with search and filters",
+    preview: true,
+  });
+}

@@ -1,0 +1,1 @@
+"""Tests of the JavaScript modules that need no browser."""

@@ -1,0 +1,245 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import * as data from "../../custom_components/balena_supervisor/frontend/dashboard-data.js";
+import { Home } from "./home_assistant.js";
+
+const found = (home) => data.inventory(home.hass());
+const names = (items) => items.map(({ name }) => name);
+
+/** Return the condition of the only device. */
+function condition(home) {
+  const [device] = found(home).devices;
+  return data.conditionOf(device, home.states);
+}
+
+const kinds = ({ problems }) => problems.map(({ kind }) => kind);
+
+test("devices, fleets and services are found and sorted as people count", () => {
+  const home = new Home()
+    .fleet("kiosks")
+    .device("kiosk 10", { fleet: "kiosks" })
+    .device("kiosk 9", { fleet: "kiosks" })
+    .service("kiosk 9", "web")
+    .service("kiosk 9", "db");
+  const { devices, fleets } = found(home);
+  assert.deepEqual(names(fleets), ["kiosks"]);
+  assert.deepEqual(names(devices), ["kiosk 9", "kiosk 10"]);
+  assert.deepEqual(names(devices[0].services), ["db", "web"]);
+});
+
+test("hidden entities and entities of other integrations are left out", () => {
+  const home = new Home().device("one").device("two");
+  home.entities["binary_sensor.one_online"].hidden = true;
+  home.entities["binary_sensor.two_online"].platform = "hue";
+  assert.deepEqual(found(home).devices, []);
+});
+
+for (const name of ["web", "one web"]) {
+  // Before 2026.10, the name of a service begins with its device.
+  test(`the service "${name}" is named without its device`, () => {
+    const home = new Home().device("one").service("one", name);
+    assert.deepEqual(names(found(home).devices[0].services), ["web"]);
+  });
+}
+
+test("a name of the person wins", () => {
+  const home = new Home().device("one");
+  home.devices.one.name_by_user = "Lobby";
+  assert.deepEqual(names(found(home).devices), ["Lobby"]);
+});
+
+test("a fleet stands for all of its devices", () => {
+  const home = new Home()
+    .fleet("kiosks")
+    .fleet("gateways")
+    .device("kiosk", { fleet: "kiosks" })
+    .device("gateway", { fleet: "gateways" })
+    .device("alone");
+  const { devices, fleets } = data.chosen(home.hass(), { device_id: ["kiosks", "alone"] });
+  assert.deepEqual(names(fleets), ["kiosks"]);
+  assert.deepEqual(names(devices), ["alone", "kiosk"]);
+  const all = data.chosen(home.hass(), { device_id: [] });
+  const groups = data.grouped(all).map((group) => [group.fleet?.name, names(group.devices)]);
+  assert.deepEqual(groups, [
+    ["gateways", ["gateway"]],
+    ["kiosks", ["kiosk"]],
+    [undefined, ["alone"]],
+  ]);
+});
+
+const PROBLEMS = {
+  "binary_sensor.update_failed": "update_failed",
+  "binary_sensor.update_locked": "update_locked",
+  "binary_sensor.supervisor_problem": "supervisor_problem",
+  "binary_sensor.undervoltage": "undervoltage",
+};
+
+for (const [key, kind] of Object.entries(PROBLEMS)) {
+  test(`${key} that is on is a problem`, () => {
+    const states = { [key]: "on", "sensor.overall_status": "operational" };
+    const { level, problems } = condition(new Home().device("one", states));
+    assert.deepEqual([level, problems], ["warning", [{ kind }]]);
+    const calm = condition(new Home().device("one", { ...states, [key]: "off" }));
+    assert.deepEqual([calm.level, calm.problems], ["ok", []]);
+  });
+}
+
+test("a service that stopped by itself is a problem", () => {
+  const stopped = { status: "exited", stoppedByItself: true };
+  const { level, problems } = condition(new Home().device("one").service("one", "web", stopped));
+  assert.equal(level, "warning");
+  assert.deepEqual(
+    problems.map(({ kind, service }) => [kind, service.name]),
+    [["service_stopped", "web"]],
+  );
+});
+
+test("a service that somebody stopped is no problem", () => {
+  const home = new Home().device("one").service("one", "web", { status: "exited" });
+  assert.deepEqual(condition(home).problems, []);
+});
+
+test("a dead service without a switch is a problem", () => {
+  const home = new Home().device("one").service("one", "web", { status: "dead" });
+  delete home.entities["switch.one_web_running"];
+  assert.deepEqual(kinds(condition(home)), ["service_stopped"]);
+});
+
+test("an offline device has no other problem", () => {
+  const home = new Home()
+    .device("one", { online: "off", "binary_sensor.update_failed": "on" })
+    .service("one", "web", { status: "exited", stoppedByItself: true });
+  const { level, problems } = condition(home);
+  assert.deepEqual([level, problems], ["error", [{ kind: "offline" }]]);
+});
+
+for (const status of ["rebooting", "shutting_down", "updating"]) {
+  test(`a device that is offline while ${status} is busy`, () => {
+    const states = { online: "off", "sensor.status": status };
+    const { entity, level, problems } = condition(new Home().device("one", states));
+    assert.deepEqual([level, problems, entity], ["busy", [], "sensor.one_status"]);
+  });
+}
+
+for (const [online, status, level] of [
+  ["on", "operational", "ok"],
+  ["on", "reduced_functionality", "limited"],
+  ["on", "updating", "busy"],
+  ["on", "configuring", "busy"],
+  ["on", "inactive", "unknown"],
+  ["on", "disconnected", "unknown"],
+  ["unknown", "operational", "unknown"],
+  ["unavailable", "operational", "error"],
+]) {
+  test(`online ${online} and ${status} is ${level}`, () => {
+    const states = { online, "sensor.overall_status": status };
+    assert.equal(condition(new Home().device("one", states)).level, level);
+  });
+}
+
+test("without Online, the other status decides", () => {
+  const levels = ["disconnected", "unavailable", "operational"].map((status) => {
+    const home = new Home().device("one", { "sensor.overall_status": status });
+    delete home.entities["binary_sensor.one_online"];
+    return condition(home).level;
+  });
+  assert.deepEqual(levels, ["error", "error", "ok"]);
+});
+
+test("the sensor knows better than Home Assistant when the connectivity changed", () => {
+  const home = new Home().device("one", { "sensor.last_seen": "2026-11-01T10:00:00+00:00" });
+  home.states["binary_sensor.one_online"].last_changed = "2026-11-02T10:00:00+00:00";
+  const [device] = found(home).devices;
+  assert.equal(data.lastChange(device, home.states).getUTCDate(), 1);
+  home.states["sensor.one_last_seen"].state = "unknown";
+  assert.equal(data.lastChange(device, home.states).getUTCDate(), 2);
+  delete home.states["binary_sensor.one_online"].last_changed;
+  assert.equal(data.lastChange(device, home.states), undefined);
+});
+
+test("only changes of what is shown count", () => {
+  const home = new Home().device("one", { "sensor.cpu_usage": "10" }).service("one", "web");
+  const [device] = found(home).devices;
+  const ids = data.watched(device);
+  const changed = (id) =>
+    data.isChanged(ids, home.states, { ...home.states, [id]: { ...home.states[id] } });
+  assert.equal(changed("sensor.one_cpu_usage"), false);
+  assert.equal(changed("binary_sensor.one_online"), true);
+  assert.equal(changed("switch.one_web_running"), true);
+});
+
+test("refused keys and other repairs of ours are found", async () => {
+  const refused = {
+    domain: "homeassistant",
+    issue_domain: data.DOMAIN,
+    translation_key: "config_entry_reauth",
+    translation_placeholders: { name: "kiosk" },
+  };
+  const issues = [
+    refused,
+    { ...refused, issue_domain: "hue" },
+    { domain: data.DOMAIN, translation_key: "old_supervisor" },
+    { domain: data.DOMAIN, translation_key: "old_supervisor", ignored: true },
+  ];
+  const hass = { callWS: async () => ({ issues }) };
+  assert.deepEqual(await data.loadNotices(hass), { refused: ["kiosk"], repairs: 1 });
+});
+
+function rows() {
+  const home = new Home()
+    .fleet("kiosks")
+    .device("lobby", { fleet: "kiosks", tags: { site: "Berlin", vip: "" } })
+    .device("garage", { online: "off", tags: { site: "Köln" } })
+    .device("roof", { "sensor.overall_status": "updating" })
+    .service("lobby", "signage");
+  home.entity("update", "release", "roof", "on", { latest_version: "2.4.1" });
+  const { devices } = found(home);
+  return devices.map((device) => data.rowOf(device, home.states, device.fleet));
+}
+
+for (const [filter, expected] of [
+  [{}, ["garage", "lobby", "roof"]],
+  [{ query: " SIGN  lob" }, ["lobby"]],
+  [{ query: "2.4.1" }, ["roof"]],
+  [{ query: "köln" }, ["garage"]],
+  [{ query: "kiosks" }, ["lobby"]],
+  [{ query: "nobody" }, []],
+  [{ fleet: "kiosks" }, ["lobby"]],
+  [{ status: "attention" }, ["garage"]],
+  [{ status: "offline" }, ["garage"]],
+  [{ status: "busy" }, ["roof"]],
+  [{ status: "ok" }, ["lobby"]],
+  [{ tag: "site: Berlin" }, ["lobby"]],
+  [{ tag: "vip", status: "attention" }, []],
+]) {
+  test(`a search for ${JSON.stringify(filter)} finds ${expected}`, () => {
+    const shown = data.search(rows(), filter).map(({ device }) => device.name);
+    assert.deepEqual(shown, expected);
+  });
+}
+
+test("tags are listed once, in order", () => {
+  assert.deepEqual(data.allTags(rows(), "en"), ["site: Berlin", "site: Köln", "vip"]);
+  assert.deepEqual(data.allTags(rows(), "en", 1), ["site: Berlin"]);
+});
+
+test("a page that does not exist any more is the last page", () => {
+  const list = [...Array(100).keys()];
+  const { begin, page, pages, rows: shown } = data.pageOf(list, 9, 48);
+  assert.deepEqual([page, pages, begin, shown], [2, 3, 96, [96, 97, 98, 99]]);
+  assert.deepEqual(data.pageOf([], 0, 48), { page: 0, pages: 1, begin: 0, rows: [] });
+});
+
+for (const [seconds, expected] of [
+  [-30, "30 seconds ago"],
+  [-90, "1 minute ago"],
+  [-7200, "2 hours ago"],
+  [-86_400, "yesterday"],
+  [-700_000, "last week"],
+]) {
+  test(`${seconds} seconds are "${expected}"`, () => {
+    const now = Date.parse("2026-11-29T12:00:00Z");
+    assert.equal(data.relativeTime(new Date(now + seconds * 1000), now, "en"), expected);
+  });
+}

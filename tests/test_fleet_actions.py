@@ -1,0 +1,292 @@
+"""Actions on many devices: a few at once, with the pauses of the balena API and a visible progress."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+)
+
+from custom_components.balena_supervisor.const import (
+    CONF_DETAILS,
+    CONF_SERVICES,
+    DOMAIN,
+    EVENT_ACTION,
+)
+from homeassistant.components import persistent_notification
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
+from homeassistant.util import dt as dt_util
+from simulator import CloudDevice, CloudServer, Fault, Fleet
+
+DEVICES = 24
+REBOOT = "/supervisor/v1/reboot"
+
+
+@pytest.fixture
+async def devices(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> list[CloudDevice]:
+    """Return the devices of an account with one fleet, after its setup."""
+    devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(DEVICES)]
+    hass.config_entries.async_update_entry(
+        account_entry,
+        options={**account_entry.options, CONF_DETAILS: False, CONF_SERVICES: False},
+    )
+    await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    cloud.requests.clear()
+    return devices
+
+
+@pytest.fixture
+def notifications(
+    hass: HomeAssistant,
+) -> dict[str, persistent_notification.Notification]:
+    """Return the current notifications by id."""
+    current: dict[str, persistent_notification.Notification] = {}
+
+    @callback
+    def update(
+        change: persistent_notification.UpdateType,
+        changed: dict[str, persistent_notification.Notification],
+    ) -> None:
+        for notification_id in changed:
+            current.pop(notification_id, None)
+        if change is not persistent_notification.UpdateType.REMOVED:
+            current.update(changed)
+
+    persistent_notification.async_register_callback(hass, update)
+    return current
+
+
+@pytest.fixture
+def reboot(
+    hass: HomeAssistant, account_entry: MockConfigEntry
+) -> Callable[[], asyncio.Task[Any]]:
+    """Return a function that starts to reboot the fleet, and returns the task of the action."""
+
+    def start() -> asyncio.Task[Any]:
+        registry = dr.async_get(hass)
+        (fleet_id,) = (
+            device.id
+            for device in dr.async_entries_for_config_entry(
+                registry, account_entry.entry_id
+            )
+            if device.name == "kiosks"
+        )
+        return hass.async_create_task(
+            hass.services.async_call(
+                DOMAIN,
+                "reboot",
+                {"device_id": fleet_id},
+                blocking=True,
+                return_response=True,
+            )
+        )
+
+    return start
+
+
+def sent(cloud: CloudServer) -> int:
+    """Return how many reboots the balena API received."""
+    return [request.path for request in cloud.requests].count(REBOOT)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition is true."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def reboots(devices: list[CloudDevice]) -> list[int]:
+    """Return how often each device was rebooted."""
+    return [
+        [name for name, _ in device.device.commands].count("reboot")
+        for device in devices
+    ]
+
+
+def results(response: Any) -> list[str]:
+    """Return the results of the devices."""
+    return [outcome["result"] for outcome in response["devices"]]
+
+
+async def test_twenty_at_once(
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    reboot: Callable[[], asyncio.Task[Any]],
+) -> None:
+    """At most 20 commands run at once. The next one starts when any of them ends."""
+    cloud.faults.add("POST", REBOOT, Fault.hang())
+    calling = reboot()
+    await until(lambda: sent(cloud) >= 20)
+    await asyncio.sleep(0.1)
+    assert sent(cloud) == 20
+    cloud.faults.clear()
+    await calling
+    assert sent(cloud) == DEVICES
+
+
+async def test_pause(
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    reboot: Callable[[], asyncio.Task[Any]],
+) -> None:
+    """After a 429, nothing is sent until Retry-After has passed. Then each device gets its command once."""
+    cloud.limit(10, retry_after=2)
+    calling = reboot()
+    await until(lambda: sent(cloud) >= 20)
+    await asyncio.sleep(0.3)
+    refused = len(cloud.requests)
+    await asyncio.sleep(0.5)
+    assert len(cloud.requests) == refused
+    cloud.unlimit()
+    assert results(await calling) == ["ok"] * DEVICES
+    assert reboots(devices) == [1] * DEVICES
+
+
+async def test_long_pause(
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    reboot: Callable[[], asyncio.Task[Any]],
+) -> None:
+    """If the balena API wants a long pause, the other devices are not called at all."""
+    cloud.limit(0, retry_after=600)
+    assert results(await reboot()) == ["rate_limited"] * DEVICES
+    assert sent(cloud) <= 20
+
+
+async def test_balena_api_that_never_accepts(
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    reboot: Callable[[], asyncio.Task[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If the balena API refuses everything after several pauses, the action ends."""
+    module = "custom_components.balena_supervisor.action_fan_out"
+    monkeypatch.setattr(f"{module}._MIN_PAUSE", 0.05)
+    cloud.limit(0, retry_after=0)
+    assert results(await reboot()) == ["rate_limited"] * DEVICES
+    assert sent(cloud) <= 4 * 20
+
+
+async def test_unknown_outcome(
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    reboot: Callable[[], asyncio.Task[Any]],
+) -> None:
+    """A command whose response was lost is not repeated. Each device has one outcome."""
+    cloud.faults.add("POST", REBOOT, Fault.reset_after())
+    assert results(await reboot()) == ["outcome_unknown"] * DEVICES
+    assert sent(cloud) == DEVICES
+    assert reboots(devices) == [1] * DEVICES
+
+
+async def test_events_as_they_happen(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    reboot: Callable[[], asyncio.Task[Any]],
+) -> None:
+    """The event of a device is fired when its call has ended, not when all have ended."""
+    events = async_capture_events(hass, EVENT_ACTION)
+    cloud.limit(10, retry_after=1)
+    calling = reboot()
+    await until(lambda: len(events) == 10)
+    assert not calling.done()
+    cloud.unlimit()
+    await calling
+    assert len(events) == DEVICES
+
+
+async def show_progress(hass: HomeAssistant, cloud: CloudServer) -> None:
+    """Let Home Assistant show the progress of an action whose first calls wait."""
+    await until(lambda: sent(cloud) >= 20)
+    await asyncio.sleep(0.1)
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=6))
+
+
+async def test_progress(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    notifications: dict[str, persistent_notification.Notification],
+    reboot: Callable[[], asyncio.Task[Any]],
+) -> None:
+    """A notification shows the progress, and disappears when all devices succeeded."""
+    cloud.faults.add("POST", REBOOT, Fault.hang())
+    calling = reboot()
+    await show_progress(hass, cloud)
+    (notification,) = notifications.values()
+    assert notification["title"] == "Reboot"
+    assert notification["message"] == f"Done: 0 of {DEVICES}. Failed: 0."
+    cloud.faults.clear()
+    await calling
+    assert not notifications
+
+
+async def test_progress_of_a_pause(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    notifications: dict[str, persistent_notification.Notification],
+    reboot: Callable[[], asyncio.Task[Any]],
+) -> None:
+    """The progress explains a pause."""
+    cloud.limit(10, retry_after=9)
+    calling = reboot()
+    await show_progress(hass, cloud)
+    (notification,) = notifications.values()
+    assert notification["message"] == (
+        f"Done: 10 of {DEVICES}. Failed: 0. The balena API received too many requests."
+        " Home Assistant continues in 9 seconds."
+    )
+    calling.cancel()
+
+
+async def test_progress_of_a_failure(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    notifications: dict[str, persistent_notification.Notification],
+    reboot: Callable[[], asyncio.Task[Any]],
+) -> None:
+    """If devices fail, the notification stays and lists the reasons."""
+    cloud.faults.add("POST", REBOOT, Fault.hang())
+    calling = reboot()
+    await show_progress(hass, cloud)
+    cloud.faults.clear()
+    cloud.faults.add("POST", REBOOT, Fault.reset_after())
+    await calling
+    (notification,) = notifications.values()
+    assert f"of {DEVICES} devices failed:" in notification["message"]
+
+
+async def test_cancelled_action(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    notifications: dict[str, persistent_notification.Notification],
+    reboot: Callable[[], asyncio.Task[Any]],
+) -> None:
+    """An action that is cancelled sends nothing more, and its notification disappears."""
+    cloud.faults.add("POST", REBOOT, Fault.hang())
+    calling = reboot()
+    await show_progress(hass, cloud)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    cloud.faults.clear()
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not notifications
+    assert sent(cloud) == 20
