@@ -34,5 +34,6 @@ class Heard:
         return not self.devices and (
             self.is_plural
             or bool({"devices_noun", "everything"} & self.meanings)
+            or ("fleet_noun" in self.meanings and bool(self.places))
             or (self.wants_all and bool(self.nouns or self.places))
         )

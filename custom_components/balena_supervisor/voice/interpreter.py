@@ -62,9 +62,13 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
             else None
         ),
         unknown=list(claims.unknown()),
-        wants_all=bool({"all", "both", "everything"} & meanings),
+        wants_all=any(
+            phrase.meanings & {"all", "both", "everything"}
+            and "services" not in phrase.meanings
+            for _, phrase in claims.claimed
+        ),
         is_plural=any(mention.kind is NameType.PLURAL for mention in claims.mentions),
-        is_negative=bool({"offline", "stopped", "negation"} & meanings),
+        is_negative=bool({"offline", "stopped", "negation", "negated"} & meanings),
     )
     heard.is_plural |= _any_of(claims)
     heard.group = _group_text(claims)

@@ -61,6 +61,7 @@ def find_kind(heard: Heard, claims: Claims) -> Kind:
         or heard.nouns
         or (heard.places and meanings & {"problems", "status"})
         or {"devices_noun", "everything", "balena"} & meanings
+        or heard.is_group
     )
     is_question = "want" not in meanings and _is_question(claims)
     for meaning, kind in _REFUSED:
@@ -82,6 +83,9 @@ def find_kind(heard: Heard, claims: Claims) -> Kind:
         is_later = heard.number is not None and not heard.is_group and not heard.nouns
         if "negation" in meanings or is_later:
             return Kind.NOT_NOW
+    if meanings & {"restart", "reboot"} and meanings & {"stop", "start"}:
+        # "Stop the reboot of the kiosk".
+        return Kind.NOT_NOW
     if not has_target:
         return Kind.UNCLEAR
     if "blink" in meanings:

@@ -31,6 +31,13 @@ _OF_DEVICE: Final = (
     *("cpu", "memory", "since", "progress", "lock", "vpn", "fleet_of", "services"),
     *("location", "app", "listing", "balena", "which_run", "fleet_noun"),
 )
+# The same with "devices", which can be other things than ours.
+_OF_DEVICES: Final = (
+    *("reboot", "restart", "blink", "install", "updating_to", "update", "current"),
+    *("online", "offline", "running", "status", "problems", "release", "os", "ip"),
+    *("hottest", "cpu", "memory", "progress", "vpn", "services", "listing", "balena"),
+    *("fleet_noun", "fleet_of", "temperature"),
+)
 # Meanings that make a sentence with the name of a service, without a device, ours.
 _OF_SERVICE: Final = (
     *("reboot", "restart", "start", "turn_on", "stop", "turn_off", "running"),
@@ -45,14 +52,20 @@ _SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
 _SENTENCES: Final = (
     (
         "<lead>("
-        "{ours}<words>({named}|{unnamed})<words>"
-        "|({named}|{unnamed})<lead>{ours}<words>"
+        "{ours}<words>{named}<words>"
+        "|{named}<lead>{ours}<words>"
         # "Is the kiosk in the lobby okay".
         "|{ask}<lead>{named}<lead>{fine}<lead>)"
     ),
+    # "Turn off all devices" and "shut everything down" are about other things.
+    (
+        "<plain>("
+        "{of_devices}<plain>({devices}|{place}<fillers>{fleet_noun})<plain>"
+        "|({devices}|{place}<fillers>{fleet_noun})<plain>{of_devices}<plain>)"
+    ),
     (
         "<start>("
-        "[{place}<near>]({of_service}<near>{service}|{service}<near>{of_service})<lead>"
+        "[{place}<near>]({of_service}<near>({service}|{any_service}{service_noun})|{service}<near>{of_service})<lead>"
         "|{problems}<near>{place}<lead>"
         "|{which}<near>{group}<lead>"
         "|{what}<near>{plural}<lead>"
@@ -85,11 +98,19 @@ _ORDERED: Final = {
 _RULES: Final = {
     "words": "[(<word>|{named}|{any_service})<words>]",
     "lead": "[(<lead_word>|{named})<lead>]",
+    "plain": "[(<plain_word>|{named}|{any_service})<plain>]",
     "start": "[<start_word><start>]",
     "near": "[<near_word><near>]",
     "fillers": "[<filler><fillers>]",
 }
-_WORD_RULES: Final = ("word", "lead_word", "start_word", "near_word", "filler")
+_WORD_RULES: Final = (
+    "word",
+    "lead_word",
+    "plain_word",
+    "start_word",
+    "near_word",
+    "filler",
+)
 
 
 def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
@@ -191,6 +212,9 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
     return {
         "word": others,
         "lead_word": others - ours,
+        "plain_word": others
+        - of("shutdown", "turn_on", "turn_off")
+        - part(0, "shutdown", "turn_on", "turn_off"),
         "filler": fillers,
         "start_word": {
             *fillers,
@@ -204,7 +228,12 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
             *names(NameType.PLACE),
         },
         "named": {*devices, *(f"{name}{words.genitive}" for name in devices)},
-        "unnamed": of("devices_noun", "everything"),
+        "devices": of("devices_noun", "everything"),
+        "of_devices": services
+        | of(*_OF_DEVICES)
+        | (part(-1, *_OF_DEVICES) - part(-1, *_SWITCHING) - fillers)
+        | {text for text in of("lock") if "update" in text},
+        "fleet_noun": of("fleet_noun"),
         "ours": ours,
         "of_service": of(*_OF_SERVICE) | part(-1, *_ENDING, *_SWITCHING),
         "service": services - words.common,
