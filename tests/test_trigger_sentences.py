@@ -149,3 +149,24 @@ def test_hyphen_costs_little() -> None:
         "okay so please could you just kindly tell me how the status of kiosk-lobby is"
     )
     assert len(list(recognize_all(said, INTENTS["en"]))) < 50
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "should i reboot kiosk lobby"),
+        ("en", "how do i restart kiosk lobby"),
+        ("en", "cancel the reboot of kiosk lobby"),
+        ("en", "reboot kiosk lobby tomorrow"),
+        ("en", "if kiosk lobby is offline reboot it"),
+        ("en", "is everything locked"),
+        ("en", "shut everything down in the kitchen"),
+        ("en", "turn off all devices"),
+        ("de", "soll ich kiosk lobby neu starten"),
+        ("de", "wenn kiosk lobby offline ist starte ihn neu"),
+        ("de", "schalte alle geräte aus"),
+    ],
+)
+def test_left_to_others(language: str, said: str) -> None:
+    """Questions of whether to act, conditions and everything in a room are not ours."""
+    assert not is_matched(said, INTENTS[language])

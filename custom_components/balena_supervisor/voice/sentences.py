@@ -216,8 +216,8 @@ class SentenceManager:
         best = min(
             heard,
             key=lambda language: (
+                len(" ".join(heard[language].unknown).split()),
                 heard[language].kind is Kind.UNCLEAR,
-                len(heard[language].unknown),
                 language != preferred,
             ),
         )

@@ -156,7 +156,14 @@ def _keywords(vocabulary: Vocabulary) -> set[str]:
             # The noun of a name is enough: "kiosk" of "kiosk kitchen".
             found |= set(own) & parts or {max(own, key=len)}
             found |= {"-".join(own), "_".join(own)}
-    for meaning in ("devices_noun", "everything", "alone", "balena", "problems"):
+    for meaning in (
+        "devices_noun",
+        "everything",
+        "alone",
+        "balena",
+        "problems",
+        "fleet_noun",
+    ):
         found |= {max(text.split(), key=len) for text in words.texts[meaning]}
     found |= {f"{word}{words.genitive}" for word in found}
     return {
