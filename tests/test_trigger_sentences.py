@@ -74,6 +74,8 @@ INTENTS: Final = {language: registered(language, KIOSKS) for language in WORDS}
         ("de", "welche kioske sind an"),
         ("de", "starte nginx auf kiosk lobby neu"),
         ("de", "läuft alles"),
+        ("de", "Welche balena-Geräte sind offline?"),
+        ("en", "Is Kiosk-Lobby online?"),
     ],
 )
 def test_ours(language: str, said: str) -> None:

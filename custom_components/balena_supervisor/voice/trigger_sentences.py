@@ -93,6 +93,10 @@ _ORDERED: Final = {
     "asked_unknown": "{asks}<fillers>{unknown} (on)<fillers>{named}<fillers>",
     "unknown_between": "{verb}<fillers>{unknown} (on)<fillers>{named}<fillers>{end}",
 }
+# Each sentence without a name has a word with one of these meanings.
+_KEYWORDS: Final = (
+    *("devices_noun", "everything", "alone", "balena", "problems", "fleet_noun"),
+)
 # Repetition is a rule that refers to itself. In a text with a hyphen, hassil finds each value of a
 # list twice, which would double with every word. So words that repeat are in rules, not in lists.
 _RULES: Final = {
@@ -156,21 +160,22 @@ def _keywords(vocabulary: Vocabulary) -> set[str]:
             # The noun of a name is enough: "kiosk" of "kiosk kitchen".
             found |= set(own) & parts or {max(own, key=len)}
             found |= {"-".join(own), "_".join(own)}
-    for meaning in (
-        "devices_noun",
-        "everything",
-        "alone",
-        "balena",
-        "problems",
-        "fleet_noun",
-    ):
-        found |= {max(text.split(), key=len) for text in words.texts[meaning]}
+    for meaning in _KEYWORDS:
+        for text in words.texts[meaning]:
+            own = text.split()
+            found |= {max(own, key=len), "-".join(own)}
     found |= {f"{word}{words.genitive}" for word in found}
     return {
         form
         for word in found
-        for form in (word, word.upper(), word.capitalize(), word.title())
+        for form in (word, word.upper(), word.capitalize(), word.title(), _cased(word))
     }
+
+
+def _cased(word: str) -> str:
+    """Return a word as German writes it: "balena-Geräte"."""
+    first, *rest = word.split("-")
+    return "-".join([first, *(part.capitalize() for part in rest)])
 
 
 def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
