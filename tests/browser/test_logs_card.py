@@ -196,8 +196,8 @@ def test_services_of_the_same_name(demo: Demo, page: Page) -> None:
     """Services with the same name in two apps have separate lines."""
     demo.simulate("run-app", app_id=7, name="another", service="main")
     card = show(demo, page, service="main", app_id=7)
-    expect(lines(card, "main is ready")).to_have_count(1)
     refresh(page, "sensor.holy_wildflower_status")
+    expect(lines(card, "main is ready")).to_have_count(1)
     expect(card.locator("ha-dropdown-item").filter(has_text="main")).to_have_text(
         ["main (another)", "main (demo-fleet)"]
     )

@@ -117,7 +117,7 @@ class BalenaDevicesCard extends LiveCard {
     const isAttention = this.#shows === "attention";
     const inTrouble = rows.filter(({ condition }) => data.needsAttention(condition)).length;
     set(title, { textContent: this.#title(found, inTrouble) });
-    set(subtitle, { textContent: isAttention ? "" : this.#subtitle(found, rows, inTrouble) });
+    set(subtitle, { textContent: this.#subtitle(found, rows, inTrouble) });
     set(head, { hidden: this.config.title === "" });
     this.#link(head, found);
     if (isAttention) {
@@ -153,7 +153,8 @@ class BalenaDevicesCard extends LiveCard {
 
   #subtitle({ isGone }, rows, inTrouble) {
     const { text } = this;
-    if (isGone) {
+    // The title of the problems has their number, and the tiles of fleets have theirs.
+    if (isGone || this.#shows !== "all") {
       return "";
     }
     const counts = [text("device_count", { count: rows.length })];

@@ -43,12 +43,23 @@ const TEXTS = {
 // Errors that Home Assistant reports without a translation, by their code. Code 3 is a lost connection.
 const ERRORS = { unknown_command: "not_loaded", unauthorized: "admin_only", 3: "disconnected" };
 
-// By language. Of several requests at once, Home Assistant answers all but the first too early.
+// Home Assistant answers a request for texts that something else is loading at once, without them.
+// In milliseconds.
+const TEXT_WAIT = 100;
+const MAX_TEXT_WAIT = 5000;
+
+// By language, for all cards.
 const loading = new Map();
 
 async function load(hass) {
   await hass.loadBackendTranslation("exceptions", DOMAIN);
-  return hass.loadBackendTranslation("config_panel", DOMAIN);
+  const request = () => hass.loadBackendTranslation("config_panel", DOMAIN);
+  let localize = await request();
+  for (let wait = 0; wait < MAX_TEXT_WAIT && !localize(`${PREFIX}.title`); wait += TEXT_WAIT) {
+    await new Promise((resolve) => setTimeout(resolve, TEXT_WAIT));
+    localize = await request();
+  }
+  return localize;
 }
 
 export class Texts {
