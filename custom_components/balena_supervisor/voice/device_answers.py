@@ -182,7 +182,9 @@ def _services(texts: Texts, heard: Heard, known: Known) -> str:
         raise Refusal(texts.get("offline_refused", device=known.name))
     running = known.running()
     stopped = known.stopped()
-    asks_all = heard.wants_all and "what" not in heard.meanings
+    asks_all = "what" not in heard.meanings and bool(
+        {"all", "both", "everything"} & heard.meanings
+    )
     if asks_all or heard.kind is Kind.EVERYTHING_RUNNING:
         if stopped:
             text = texts.counted(
