@@ -39,15 +39,15 @@ from .device.announcement import (
     short_uuid,
 )
 from .device.entry import BalenaConfigEntry
-from .device.environment import Environment
-from .device.known import (
-    async_find_again,
+from .device.entry_lookup import (
     async_is_own_announcement,
     async_poll,
+    async_try_announced_address,
     find_entry,
     has_own_device,
     is_away,
 )
+from .device.environment import Environment
 from .device.lease import async_remember_lease
 from .device.probe import ProbedDevice, async_probe_device
 from .flow_helpers import Errors
@@ -156,7 +156,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
             self._async_ignore_temporarily(announcement, discovery_info)
             return self.async_abort(reason="cannot_connect")
         if entry := find_entry(self.hass, announcement, device):
-            await async_find_again(self.hass, entry, url.host or "")
+            await async_try_announced_address(self.hass, entry, url.host or "")
             if entry.data[CONF_CONNECTION] != CONNECTION_ACCOUNT:
                 # Home Assistant discovers the device again when its entry is removed.
                 await self.async_set_unique_id(entry.unique_id, raise_on_progress=False)

@@ -25,8 +25,8 @@ from ..const import CONF_AREA_TAG, CONF_DETAILS, DOMAIN, LOGGER, EntityLevel
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
-from ..device.interfaces import DeviceInterfaces
 from ..device.listeners import Listeners
+from ..device.network_interfaces import DeviceInterfaces
 from ..device.reader import SupervisorReader
 from ..device.state import DeviceState
 from ..exceptions import translate_error

@@ -29,8 +29,8 @@ from .command_queue import CommandQueue
 from .environment import Environment
 from .expected_outage import ExpectedOutage
 from .history import async_get_history
-from .interfaces import DeviceInterfaces
 from .listeners import UpdateSource
+from .network_interfaces import DeviceInterfaces
 from .poll_schedule import PollSchedule
 from .public_url import PublicUrl
 from .reader import SupervisorReader

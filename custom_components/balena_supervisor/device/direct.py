@@ -13,20 +13,20 @@ from homeassistant.helpers.update_coordinator import UpdateFailed
 from ..client import AuthenticationFailed, BalenaError, RateLimited, Supervisor
 from ..const import BUSY_INTERVAL, CONF_CONNECTION, POLL_INTERVAL, REFUSED_INTERVAL
 from ..exceptions import translate_error
-from .address import async_follow_address
+from .address_change import async_follow_address
 from .address_issue import AddressIssue
 from .api_key import ApiKeyManager
 from .coordinator import BalenaCoordinator, DeviceCoordinator
 from .entry import BalenaConfigEntry, find_dashboard_page
 from .environment import Environment
-from .evidence import shared_mac_addresses
 from .identity import is_maker_assigned, is_own_device, normalize_mac
 from .identity_guard import IdentityGuard
-from .interfaces import DeviceInterfaces
+from .network_interfaces import DeviceInterfaces
 from .poll_statistics import PollStatistics
 from .reader import SupervisorReader
 from .reauthentication import Reauthentication
 from .state import DeviceState
+from .stored_identity import shared_mac_addresses
 from .tags import SupervisorTags
 
 

@@ -9,13 +9,13 @@ from homeassistant.helpers.update_coordinator import UpdateFailed
 from homeassistant.util.network import is_ip_address
 
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
-from .address import async_follow_address
+from .address_change import async_follow_address
 from .entry import BalenaConfigEntry
-from .evidence import reported_and_stored_identity
 from .identity import Match, is_maker_assigned, normalize_mac
 from .lease import is_leased_to_another
 from .probe import async_confirm_device
 from .state import DeviceState
+from .stored_identity import reported_and_stored_identity
 
 
 class IdentityGuard:

@@ -17,9 +17,9 @@ from ..client import (
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
 from ..session import async_get_session
 from .entry import BalenaConfigEntry
-from .evidence import compare_mac_addresses
 from .identity import DeviceIdentity, Match, is_maker_assigned, normalize_mac
 from .lease import is_leased_to_another
+from .stored_identity import compare_mac_addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
