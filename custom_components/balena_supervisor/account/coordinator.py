@@ -44,7 +44,7 @@ from ..device.environment import Environment
 from ..device.poll_statistics import PollStatistics
 from ..device.reauthentication import Reauthentication
 from ..exceptions import translate_account_error
-from .details import AccountDetails
+from .background_reads import BackgroundReads
 from .device import AccountDeviceCoordinator
 from .devices import AccountDevices
 from .fleet import FleetRegistry, FleetState, fleet_state_from_devices
@@ -97,8 +97,8 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self.pins = FleetPins(
             cloud, self.fleets, self.token.async_check, self._refresh_with_fleets
         )
-        self.details = AccountDetails(self)
-        # Fleets that perhaps only seem to have no devices any more.
+        self.background_reads = BackgroundReads(self)
+        # Fleets without devices in the last list, to be confirmed.
         self._unconfirmed_fleets: set[int] = set()
 
     @property
@@ -136,7 +136,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
 
     @callback
     def async_poll_soon(self) -> None:
-        """Poll sooner because of a command, unless the balena API wants a pause."""
+        """Poll sooner because of a command, unless the last poll failed."""
         is_idle = self.update_interval == ACCOUNT_INTERVAL and self.last_update_success
         if is_idle and not self._shutdown_requested:
             self.update_interval = ACCOUNT_BUSY_INTERVAL
@@ -212,7 +212,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             # Devices that may only be missing from the list are not removed.
             and self.cloud.is_list_complete
         }
-        await self.details.read_tags_of_new_devices(rows)
+        await self.background_reads.read_tags_of_new_devices(rows)
         if await self.devices.update(
             rows,
             requested_at,
@@ -228,7 +228,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         states = self._count() if self._is_recount_due else self.data
         due = [device for device in self._regularly_read if device.report.is_due]
         self.supervisor_polls.async_start_reads((*urgent, *due))
-        self.details.async_start_reads(states)
+        self.background_reads.async_start_reads(states)
         return states
 
     @callback

@@ -48,8 +48,8 @@ _IN_ROWS: Final = frozenset(
 _MAX_AREA_LENGTH: Final = 255
 
 
-class Details(Protocol):
-    """What the account knows of its devices that seldom changes."""
+class TagsAndReleases(Protocol):
+    """The tags and releases of an account."""
 
     releases: FleetReleases
     tags: AccountTags
@@ -60,7 +60,7 @@ class AccountContext(Protocol):
 
     hass: HomeAssistant
     cloud: BalenaCloud
-    details: Details
+    background_reads: TagsAndReleases
     entry: BalenaConfigEntry
     environment: Environment
     fleets: FleetRegistry
@@ -116,10 +116,10 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
         self.name = row.name or row.uuid
         self._account = account
         self.entity_level = EntityLevel(account.entry.options[CONF_DETAILS])
-        self.tags = CloudTags(account.cloud, row.id, account.details.tags)
+        self.tags = CloudTags(account.cloud, row.id, account.background_reads.tags)
         self.public_url = CloudPublicUrl(account.cloud, row)
         self.releases = AccountDeviceReleases(
-            account.cloud, account.details.releases, self
+            account.cloud, account.background_reads.releases, self
         )
         self.report = SupervisorReport()
         self.row = row
@@ -282,7 +282,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
             self.report.state_at(requested_at),
             now=now,
             is_fresh=self.report.is_fresh_at(requested_at),
-            tags=self._account.details.tags.of(self.uuid),
+            tags=self._account.background_reads.tags.of(self.uuid),
         )
         status = self.expected_outage.update(is_reachable=self.is_reachable)
         if status is not None:

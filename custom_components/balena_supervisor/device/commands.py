@@ -16,9 +16,9 @@ from ..client import (
     parse_target_apps,
 )
 from ..const import DOMAIN
-from .app_resolver import AppResolver
 from .command_requests import CommandRequests
 from .command_sender import Command, CommandSender, Effect
+from .command_target_resolver import CommandTargetResolver
 from .coordinator import DeviceCoordinator
 from .history import RefusedCommand
 from .state import Status
@@ -69,7 +69,7 @@ class DeviceCommands:
 
     def __init__(self, coordinator: DeviceCoordinator) -> None:
         """Send commands to the device of a coordinator."""
-        self.apps = AppResolver(coordinator)
+        self.targets = CommandTargetResolver(coordinator)
         self.coordinator = coordinator
         self._requests = CommandRequests(coordinator)
         self._sender = CommandSender(coordinator)
@@ -140,20 +140,20 @@ class DeviceCommands:
     @_overridable
     async def restart(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Recreate all containers of an app. Refused while one of its images downloads."""
-        app_id = self.apps.app_id(app_id)
+        app_id = self.targets.app_id(app_id)
         restart = partial(self._requests.restart, app_id, force=force)
         await self._sender.send(restart, self._interrupts(app_id))
 
     async def restart_all(self) -> None:
         """Recreate all containers of all apps."""
-        for app_id in self.apps.app_ids():
+        for app_id in self.targets.app_ids():
             await self.restart(app_id)
 
     @_overridable
     async def purge(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Delete the data of an app. The app of Home Assistant is refused."""
-        app_id = self.apps.app_id(app_id)
-        self.apps.refuse_own_app(app_id)
+        app_id = self.targets.app_id(app_id)
+        self.targets.refuse_own_app(app_id)
         purge = partial(self._requests.purge, app_id, force=force)
         effect = self._interrupts(
             app_id,
@@ -163,9 +163,9 @@ class DeviceCommands:
 
     async def purge_all(self) -> None:
         """Delete the data of all apps, or of none if Home Assistant belongs to one of them."""
-        app_ids = self.apps.app_ids()
+        app_ids = self.targets.app_ids()
         for app_id in app_ids:
-            self.apps.refuse_own_app(app_id)
+            self.targets.refuse_own_app(app_id)
         for app_id in app_ids:
             await self.purge(app_id)
 
@@ -174,8 +174,8 @@ class DeviceCommands:
         self, service: str, app_id: int | None = None, *, force: bool = False
     ) -> None:
         """Recreate the container of a service. Refused while its image downloads."""
-        app_id = self.apps.app_id(app_id, service)
-        by_app = self.apps.uses_app_endpoint(app_id, service)
+        app_id = self.targets.app_id(app_id, service)
+        by_app = self.targets.uses_app_endpoint(app_id, service)
         restart = partial(
             self._requests.restart_service, app_id, service, by_app=by_app, force=force
         )
@@ -189,8 +189,8 @@ class DeviceCommands:
 
         Only a Supervisor before 12.2.11 needs `force`.
         """
-        app_id = self.apps.app_id(app_id, service)
-        by_app = self.apps.uses_app_endpoint(app_id, service)
+        app_id = self.targets.app_id(app_id, service)
+        by_app = self.targets.uses_app_endpoint(app_id, service)
         start = partial(
             self._requests.start_service, app_id, service, by_app=by_app, force=force
         )
@@ -201,9 +201,9 @@ class DeviceCommands:
         self, service: str, app_id: int | None = None, *, force: bool = False
     ) -> None:
         """Stop a service. The service of Home Assistant is refused."""
-        app_id = self.apps.app_id(app_id, service)
-        self.apps.refuse_own_service(app_id, service)
-        by_app = self.apps.uses_app_endpoint(app_id, service)
+        app_id = self.targets.app_id(app_id, service)
+        self.targets.refuse_own_service(app_id, service)
+        by_app = self.targets.uses_app_endpoint(app_id, service)
         stop: Command[Any] = (
             partial(self._supervisor.stop_app, app_id, force=force)
             if by_app
@@ -219,7 +219,7 @@ class DeviceCommands:
 
     async def regenerate_api_key(self) -> None:
         """Create a new API key. The containers that use the old key are recreated."""
-        effect = Effect(restarted_services=self.apps.service_keys())
+        effect = Effect(restarted_services=self.targets.service_keys())
         await self._sender.send(partial(self.coordinator.async_renew_key), effect)
 
     @_overridable
@@ -259,7 +259,7 @@ class DeviceCommands:
         if self.coordinator.is_own_device and own not in parse_target_apps(state):
             raise self.coordinator.refusal("own_app_removed")
         change = partial(self._supervisor.set_target_state, state)
-        effect = Effect(restarted_services=self.apps.service_keys())
+        effect = Effect(restarted_services=self.targets.service_keys())
         await self._sender.send(change, effect)
 
     def _interrupts(
@@ -274,7 +274,7 @@ class DeviceCommands:
 
         An update lock refuses it, unless the Supervisor is too old.
         """
-        restarted_services = self.apps.service_keys(app_id)
+        restarted_services = self.targets.service_keys(app_id)
         if app_id is not None and service is not None:
             restarted_services = [(app_id, service)]
         return Effect(

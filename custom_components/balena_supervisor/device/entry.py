@@ -14,9 +14,9 @@ from ..const import DOMAIN
 from .cloud_settings import CloudSettings
 from .commands import DeviceCommands
 from .coordinator import DeviceCoordinator
-from .details import DeviceDetailReader
 from .entities import DeviceEntities
 from .logs import DeviceLogs
+from .on_demand_reads import OnDemandReader
 from .poll_statistics import PollStatistics
 from .state import DeviceState
 
@@ -45,9 +45,9 @@ class BalenaDevice:
         return DeviceCommands(self.coordinator)
 
     @cached_property
-    def details(self) -> DeviceDetailReader:
+    def on_demand_reads(self) -> OnDemandReader:
         """The on-demand reads."""
-        return DeviceDetailReader(self.coordinator)
+        return OnDemandReader(self.coordinator)
 
     @property
     def device_id(self) -> str:

@@ -33,13 +33,13 @@ from ..const import (
     POLL_INTERVAL,
     UNHEALTHY_PAUSE,
 )
-from .app_selector import AppSelector, report_of_apps
 from .state import (
     DeviceDetails,
     DeviceState,
     apps_from_single_app,
     state_from_supervisor,
 )
+from .user_app_filter import UserAppFilter, report_of_apps
 
 # Endpoints that can crash a Supervisor, and the errors that a crash looks like.
 _CAN_CRASH: Final = {Endpoint.DEVICE_NAME, Endpoint.STATE_STATUS, Endpoint.VPN}
@@ -82,7 +82,7 @@ class SupervisorReader:
         # Reads of a device take turns.
         self.lock = asyncio.Lock()
         self._app_id = app_id
-        self._apps = AppSelector()
+        self._user_apps = UserAppFilter()
         # When an endpoint that seemed to crash the Supervisor may be read again.
         self._crash_pauses: dict[Endpoint, float] = {}
         self._details_due = 0.0
@@ -96,7 +96,7 @@ class SupervisorReader:
         self._turns = cycle(self._in_turn)
         self._read_at: dict[_Read, float] = {}
         # What was known before the last read.
-        self._before = self.details, copy(self._apps)
+        self._before = self.details, copy(self._user_apps)
         # Until when a Supervisor that did not answer counts as unhealthy.
         self._unhealthy_until = 0.0
         self._unsupported: set[Endpoint] = set()
@@ -124,7 +124,7 @@ class SupervisorReader:
 
     def discard(self) -> None:
         """Forget the last read: another device answered."""
-        self.details, self._apps = self._before
+        self.details, self._user_apps = self._before
         self._last = None
         self._reports = None, None
         self._unsupported.clear()
@@ -132,7 +132,7 @@ class SupervisorReader:
 
     async def _read(self, *, is_complete: bool) -> DeviceState:
         supervisor = self._supervisor
-        self._before = self.details, copy(self._apps)
+        self._before = self.details, copy(self._user_apps)
         previous = supervisor.version
         if monotonic() >= self._details_due:
             # A proxy may have answered for the Supervisor while it was away.
@@ -157,7 +157,7 @@ class SupervisorReader:
         async with asyncio.TaskGroup() as tasks:
             for read in self._due(is_complete=is_complete):
                 tasks.create_task(read())
-        selected = self._apps.select(apps.result())
+        selected = self._user_apps.select(apps.result())
         report = report_of_apps(device.result(), apps.result(), selected)
         if selected is None:
             selected = await self._read_single_app(device.result())
@@ -274,7 +274,7 @@ class SupervisorReader:
         apps = await self._ask(Endpoint.APPS_STATE, self._supervisor.apps)
         if apps is None:
             return await self._read_single_app(device)
-        return self._apps.filter(apps)
+        return self._user_apps.select_same(apps)
 
     async def _read_single_app(self, device: DeviceReport) -> AppReports | None:
         """Return the app of an old Supervisor, which reports it only by its id."""

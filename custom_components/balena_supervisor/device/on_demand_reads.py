@@ -24,8 +24,8 @@ _SECRET_OBJECTS: Final = {"args", "env", "environment"}
 _SECRETS: Final = {"apiKey", "deviceApiKey", "password"}
 
 
-class DeviceDetailReader:
-    """Reads of one device. Results consist of JSON values only.
+class OnDemandReader:
+    """Reads one device for actions. Results consist of JSON values only.
 
     Raises:
         ServiceValidationError: The device does not support the read.

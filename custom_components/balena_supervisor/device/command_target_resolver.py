@@ -1,4 +1,4 @@
-"""Decide which app and which service of a device a command is for."""
+"""Resolve the app and the service that a command is for."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,11 @@ from .coordinator import DeviceCoordinator
 from .state import ServiceKey
 
 
-class AppResolver:
+class CommandTargetResolver:
     """Resolves the app and the service of a command, and protects Home Assistant itself."""
 
     def __init__(self, coordinator: DeviceCoordinator) -> None:
-        """Resolve apps of the device of a coordinator."""
+        """Resolve the targets of commands to the device of a coordinator."""
         self._coordinator = coordinator
 
     def app_ids(self) -> Iterable[int]:
