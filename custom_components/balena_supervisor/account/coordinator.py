@@ -35,7 +35,7 @@ from ..const import (
     CONF_FLEET_UUIDS,
     CONF_FLEETS,
     CONF_SERVICES,
-    DETAILS_INTERVAL,
+    SLOW_POLL_INTERVAL,
     SMALL_FLEET,
 )
 from ..device.coordinator import BalenaCoordinator
@@ -286,7 +286,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             # The fleets seldom change and may be read with the next poll.
             self._unconfirmed_fleets = lost
             return False
-        self._fleets_due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        self._fleets_due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
         # A list without devices is no proof that a fleet has none.
         self._unconfirmed_fleets = {
             fleet.id

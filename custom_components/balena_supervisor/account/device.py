@@ -264,7 +264,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
         if self.registry.device_entry_id:
             return None
         name = self._account.entry.options.get(CONF_AREA_TAG, "")
-        area = " ".join((state.details.tags or {}).get(name, "").split())
+        area = " ".join((state.metadata.tags or {}).get(name, "").split())
         # A long text is no name of a room.
         return area if 0 < len(area) <= _MAX_AREA_LENGTH else None
 

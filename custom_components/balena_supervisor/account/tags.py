@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 
 from ..client import BalenaCloud, BalenaError
-from ..const import DETAILS_INTERVAL, LOGGER
+from ..const import LOGGER, SLOW_POLL_INTERVAL
 
 
 class AccountTags:
@@ -31,7 +31,7 @@ class AccountTags:
 
     async def read(self, fleet_ids: Iterable[int]) -> set[str]:
         """Read the tags. Returns the UUIDs of devices whose tags changed."""
-        self._due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        self._due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
         try:
             tags = await self._cloud.tags_of_fleets(fleet_ids)
         except BalenaError as err:

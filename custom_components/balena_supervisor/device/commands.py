@@ -240,7 +240,7 @@ class DeviceCommands:
         checks_lock = self._supervisor.supports(Capability.HOST_CONFIG_LOCK)
         effect = self._interrupts(proves_unlocked=checks_lock)
         await self._sender.send(change, effect)
-        self.coordinator.reader.expire_details()
+        self.coordinator.reader.expire_metadata()
 
     async def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags and keep the others."""
@@ -248,7 +248,7 @@ class DeviceCommands:
         change = partial(store.write, tags)
         if store.is_on_device:
             await self._sender.send(change, Effect())
-            self.coordinator.reader.expire_details()
+            self.coordinator.reader.expire_metadata()
         else:
             await self.coordinator.async_call(change, is_for_device=False)
             await self.coordinator.async_request_refresh()

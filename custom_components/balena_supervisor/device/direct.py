@@ -80,13 +80,13 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
             supervisor,
             entry.title,
             app_id=environment.app_id if is_own else None,
-            on_details=self._async_details_read,
+            on_metadata=self._async_metadata_read,
         )
 
     @property
     @override
     def device_name(self) -> str:
-        return self.reader.details.name or self.config_entry.title
+        return self.reader.metadata.name or self.config_entry.title
 
     @property
     @override
@@ -189,8 +189,8 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
 
         Raises UpdateFailed if it is away for no known reason.
         """
-        # The details may have changed when the device is back.
-        self.reader.expire_details()
+        # The metadata may have changed when the device is back.
+        self.reader.expire_metadata()
         await async_follow_address(self.hass, self.config_entry)
         if self.last_update_success:
             self.expected_outage.expect_if_applying(self.data)
@@ -231,7 +231,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         return state if self._async_register(info, state) else self.data
 
     @callback
-    def _async_details_read(self) -> None:
+    def _async_metadata_read(self) -> None:
         """Read the tags in the background: the device may take long to answer."""
         self._is_dashboard_page_due = True
         self.config_entry.async_create_background_task(

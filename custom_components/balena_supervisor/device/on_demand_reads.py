@@ -83,7 +83,7 @@ class OnDemandReader:
         return {
             "name": coordinator.device_name,
             "uuid": coordinator.uuid,
-            "device_type": info.device_type or state.details.device_type,
+            "device_type": info.device_type or state.metadata.device_type,
             "architecture": info.arch,
             "hostname": host.hostname,
             "os_version": report.os_version,

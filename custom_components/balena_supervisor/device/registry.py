@@ -100,8 +100,8 @@ class DeviceRegistryUpdater:
                 f"{DASHBOARD_URL}/devices/{uuid}" if uuid and has_dashboard else None
             ),
             manufacturer=MANUFACTURER,
-            model=state.details.model,
-            model_id=state.details.device_type,
+            model=state.metadata.model,
+            model_id=state.metadata.device_type,
             name=name,
             serial_number=uuid,
             sw_version=state.os_version,
