@@ -4,8 +4,8 @@ from functools import partial
 
 from ..client import Release
 from ..const import TRACK_LATEST
+from .cloud_protocols import ReleaseStore
 from .coordinator import DeviceCoordinator
-from .releases import ReleaseStore
 
 
 class CloudSettings:

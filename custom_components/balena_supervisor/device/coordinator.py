@@ -25,6 +25,7 @@ from ..client import (
 )
 from ..const import CONF_ONE_SHOT_SERVICES, LOGGER, EntityLevel
 from ..exceptions import create_refusal, translate_error
+from .cloud_protocols import PublicUrl, ReleaseStore
 from .command_queue import CommandQueue
 from .environment import Environment
 from .expected_outage import ExpectedOutage
@@ -32,10 +33,8 @@ from .history import async_get_history
 from .listeners import UpdateSource
 from .network_interfaces import DeviceInterfaces
 from .poll_schedule import PollSchedule
-from .public_url import PublicUrl
 from .reader import SupervisorReader
 from .registry import DeviceRegistryUpdater
-from .releases import ReleaseStore
 from .state import DeviceState, UpdateLock
 from .tags import TagStore
 
