@@ -241,7 +241,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
     async def _failure(self, err: BalenaError) -> HomeAssistantError:
         """Return the error to raise for a failed poll."""
         if isinstance(err, TokenRefused):
-            err = await self._explain_refusal()
+            err = await self._explain_token_refusal()
         if isinstance(err, AuthenticationFailed):
             if self._reauthentication.async_refused():
                 self.update_interval = ACCOUNT_REFUSED_INTERVAL
@@ -252,7 +252,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             failure.retry_after = err.retry_after or None
         return failure
 
-    async def _explain_refusal(self) -> BalenaError:
+    async def _explain_token_refusal(self) -> BalenaError:
         """Return why the balena API refused to list devices or fleets.
 
         Returns AuthenticationFailed if the token is invalid, and TokenRefused if the owner of

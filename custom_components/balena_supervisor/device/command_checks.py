@@ -47,7 +47,7 @@ class CommandChecks:
         if service is not None:
             services = [name for name in services if name == service]
         if services:
-            raise self._coordinator.refusal(
+            raise self._coordinator.validation_error(
                 "still_downloading", services=", ".join(services)
             )
         self._refuse_if_blocked()
@@ -62,7 +62,9 @@ class CommandChecks:
                 while await self._is_stopping(app_id, service):
                     await asyncio.sleep(_STOP_POLL_INTERVAL)
         except TimeoutError as err:
-            raise self._coordinator.refusal("still_stopping", service=service) from err
+            raise self._coordinator.validation_error(
+                "still_stopping", service=service
+            ) from err
         self._refuse_if_blocked()
 
     def _refuse_if_blocked(self) -> None:

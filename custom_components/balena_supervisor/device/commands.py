@@ -88,7 +88,7 @@ class DeviceCommands:
         """
         update = partial(self._requests.update, force=force, cancel=cancel)
         if not await self._sender.send(update, Effect()):
-            raise self.coordinator.refusal("update_ignored")
+            raise self.coordinator.validation_error("update_ignored")
 
     async def install(self) -> None:
         """Apply the target release. After a failed attempt, wait whether this one succeeds.
@@ -257,7 +257,7 @@ class DeviceCommands:
         """Replace the target state, in local mode only. The app of Home Assistant must stay."""
         own = str(self.coordinator.environment.app_id)
         if self.coordinator.is_own_device and own not in parse_target_apps(state):
-            raise self.coordinator.refusal("own_app_removed")
+            raise self.coordinator.validation_error("own_app_removed")
         change = partial(self._supervisor.set_target_state, state)
         effect = Effect(restarted_services=self.targets.service_keys())
         await self._sender.send(change, effect)

@@ -24,7 +24,7 @@ from ..client import (
     UpdateLocked,
 )
 from ..const import CONF_ONE_SHOT_SERVICES, LOGGER, EntityLevel
-from ..exceptions import create_refusal, translate_error
+from ..exceptions import create_validation_error, translate_error
 from .cloud_protocols import PublicUrl, ReleaseStore
 from .command_queue import CommandQueue
 from .environment import Environment
@@ -164,11 +164,13 @@ class DeviceCoordinator(UpdateSource):
         """The error to raise instead of sending a command, or None."""
         if not self.is_shut_down and not self.hass.is_stopping:
             return None
-        return self.refusal("stopping" if self.hass.is_stopping else "unloaded")
+        return self.validation_error(
+            "stopping" if self.hass.is_stopping else "unloaded"
+        )
 
-    def refusal(self, key: str, **placeholders: str) -> ServiceValidationError:
+    def validation_error(self, key: str, **placeholders: str) -> ServiceValidationError:
         """Return the translated error of a request that is refused before it is sent."""
-        return create_refusal(key, self.device_name, **placeholders)
+        return create_validation_error(key, self.device_name, **placeholders)
 
     @property
     def is_busy(self) -> bool:

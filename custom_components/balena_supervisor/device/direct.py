@@ -146,7 +146,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
                 return self.data
             await self._check_identity(state)
         except AuthenticationFailed as err:
-            raise await self._refusal(err) from err
+            raise await self._key_error(err) from err
         except UpdateFailed:
             # Another device answered.
             self._address_issue.async_suspect()
@@ -169,7 +169,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
             self.reader.discard()
             raise
 
-    async def _refusal(self, err: AuthenticationFailed) -> HomeAssistantError:
+    async def _key_error(self, err: AuthenticationFailed) -> HomeAssistantError:
         """Return the error to raise for a refused key.
 
         A person is asked for another key only if no stranger can have refused this one.
