@@ -289,7 +289,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
             state = replace(
                 state, online=state.online and self.is_reachable, status=status
             )
-        state = self._with_earlier_facts(state)
+        state = self._with_history(state)
         info = self.registry.device_info(
             state,
             self.device_name,
@@ -302,7 +302,9 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
         fleet_entry_id = self._account.fleets.registry_id(self.row.fleet_id)
         if fleet_entry_id is not None:
             info["via_device_id"] = fleet_entry_id
-        if not self._async_register(info, state):
+        if not self.registry.update(
+            info, state, reports_services=self.reports_services
+        ):
             return
         self.async_show(state)
         self._valid_until = self.report.next_change(requested_at)

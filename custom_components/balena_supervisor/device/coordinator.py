@@ -9,7 +9,6 @@ from typing import Any, Final, override
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.util import dt as dt_util
 
@@ -128,8 +127,6 @@ class DeviceCoordinator(UpdateSource):
         self.history = async_get_history(hass, device_id)
         self.interfaces = interfaces
         self.expected_outage = ExpectedOutage(self._expect_restart_of_services)
-        self._entry_id = entry_id
-        self._needs_reload = False
         self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
         self.schedule = PollSchedule()
 
@@ -261,7 +258,7 @@ class DeviceCoordinator(UpdateSource):
             self.data = state
             self.async_update_listeners()
 
-    def _with_earlier_facts(self, state: DeviceState) -> DeviceState:
+    def _with_history(self, state: DeviceState) -> DeviceState:
         """Return a state with facts from earlier polls: locks and unexpected stops."""
         if self.data is None or state.mac_addresses != self.data.mac_addresses:
             self.history.keys = self.interfaces.queue_keys(state.mac_addresses)
@@ -292,17 +289,3 @@ class DeviceCoordinator(UpdateSource):
             for key, service in state.services.items()
         }
         return replace(state, services=services)
-
-    @callback
-    def _async_register(self, info: DeviceInfo, state: DeviceState) -> bool:
-        """Update the registry. Returns whether the state can be shown.
-
-        A reload follows if services got other identifiers: the entities have the old ones.
-        """
-        has_moved = self.registry.update(
-            info, state, reports_services=self.reports_services
-        )
-        if has_moved and self.data is not None and not self._needs_reload:
-            self._needs_reload = True
-            self.hass.config_entries.async_schedule_reload(self._entry_id)
-        return not self._needs_reload

@@ -213,7 +213,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         if status is not None:
             state = replace(state, status=status)
         self.interfaces.async_learn(state.mac_addresses)
-        state = self._with_earlier_facts(state)
+        state = self._with_history(state)
         info = self.registry.device_info(
             state, self.device_name, self.uuid, has_dashboard=True
         )
@@ -228,7 +228,10 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
             for address in state.mac_addresses
             if is_maker_assigned(address)
         }
-        return state if self._async_register(info, state) else self.data
+        is_shown = self.registry.update(
+            info, state, reports_services=self.reports_services
+        )
+        return state if is_shown else self.data
 
     @callback
     def _async_metadata_read(self) -> None:
