@@ -31,11 +31,11 @@ from .const import (
     DOMAIN,
 )
 from .device.announcement import (
-    SECOND_LOOK_DELAY,
+    RETRY_DELAY,
     Announcement,
     async_find_supervisor,
-    async_is_silenced,
-    async_silence,
+    async_ignore_temporarily,
+    async_is_ignored,
     short_uuid,
 )
 from .device.entry import BalenaConfigEntry
@@ -140,7 +140,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         if announcement is None:
             return self.async_abort(reason="not_balena_device")
         self._async_offer_own_device()
-        if async_is_silenced(self.hass, announcement):
+        if async_is_ignored(self.hass, announcement):
             return self.async_abort(reason="not_balena_device")
         url = await async_find_supervisor(self.hass, announcement)
         if url is None:
@@ -212,7 +212,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         self, announcement: Announcement, discovery_info: ZeroconfServiceInfo
     ) -> None:
         """Ignore a name for a while. Start another flow when its Supervisor may have started."""
-        if not async_silence(self.hass, announcement):
+        if not async_ignore_temporarily(self.hass, announcement):
             return
         hass, context = self.hass, self.context.copy()
 
@@ -223,7 +223,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         job = HassJob(
             start_flow, "discover a balena device again", cancel_on_shutdown=True
         )
-        async_call_later(hass, SECOND_LOOK_DELAY, job)
+        async_call_later(hass, RETRY_DELAY, job)
 
     async def _async_offer(
         self, announcement: Announcement, url: URL, device: ProbedDevice | None

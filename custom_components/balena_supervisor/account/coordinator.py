@@ -346,7 +346,7 @@ def _devices_to_read(
     """Return the devices of a fleet whose Supervisors are read regularly."""
     if len(devices) <= SMALL_FLEET:
         return devices
-    # Only the Supervisor reports that a lock holds up an update.
+    # Only the Supervisor reports that a lock blocks an update.
     return [device for device in devices if device.data.update_failed][:SMALL_FLEET]
 
 

@@ -89,7 +89,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
 
     uuid: str
     is_in_fleet = True
-    # The balena API may be away, and not the device.
+    # The balena API may be unavailable, and not the device.
     is_offline_after_failed_poll = False
 
     def __init__(self, account: AccountContext, row: DeviceRow) -> None:
@@ -174,7 +174,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
         return translate_error(HomeAssistantError, error, self.device_name)
 
     def is_current(self, row: DeviceRow, requested_at: float) -> bool:
-        """Return whether the state is made of this row and is still valid."""
+        """Return whether the state is based on this row and is still valid."""
         return (
             row is self.row
             and not self.expected_outage.is_active
@@ -205,7 +205,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
             self.async_update_listeners()
 
     async def async_read_supervisor(self) -> None:
-        """Read the Supervisor for what the row does not contain."""
+        """Read the values from the Supervisor that the row does not contain."""
         self.report.start_read()
         if not self.is_reachable or self.is_shut_down:
             return
@@ -265,7 +265,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
             return None
         name = self._account.entry.options.get(CONF_AREA_TAG, "")
         area = " ".join((state.metadata.tags or {}).get(name, "").split())
-        # A long text is no name of a room.
+        # A long text is not an area name.
         return area if 0 < len(area) <= _MAX_AREA_LENGTH else None
 
     @callback

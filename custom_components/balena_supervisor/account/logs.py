@@ -63,7 +63,7 @@ class ServiceNames:
 
 
 class AccountLogSource:
-    """What the logs of all devices of an account share."""
+    """The parts that the logs of all devices of an account share."""
 
     def __init__(
         self, hass: HomeAssistant, entry: BalenaConfigEntry, cloud: BalenaCloud
@@ -118,7 +118,7 @@ class AccountLogs(DeviceLogs):
             error = translate_account_error(
                 HomeAssistantError, err, self._source.account_name
             )
-            # The token of an entry that was unloaded meanwhile concerns nobody.
+            # Do not ask for the token of an unloaded entry.
             if not self._device.is_shut_down:
                 error = await self._device.async_handle_auth_error(err) or error
             raise error from err

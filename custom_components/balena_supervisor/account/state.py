@@ -1,4 +1,4 @@
-"""State of a device of an account: its row in the balena API, and what its Supervisor reported."""
+"""State of a device of an account: its row in the balena API, and the last report of its Supervisor."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -166,7 +166,7 @@ def _update_status(
 ) -> str | None:
     """Return the stage of the update. Supervisors before 17.7 do not report it.
 
-    An update that a lock holds up is reported as being applied, over and over.
+    An update that a lock blocks is reported as being applied repeatedly.
     """
     text = state_key(row.update_status) if row.update_status else None
     stage = UPDATE_STATUSES.get(text, text) if text else None

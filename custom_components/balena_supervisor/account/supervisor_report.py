@@ -62,6 +62,6 @@ class SupervisorReport:
         return moment < self._fresh_until
 
     def next_change(self, moment: float) -> float:
-        """Return when the report stops to be fresh or valid."""
+        """Return when the report becomes outdated or invalid."""
         ends = (self._fresh_until, self._valid_until)
         return min((end for end in ends if moment < end), default=inf)

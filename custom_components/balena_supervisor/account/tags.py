@@ -51,7 +51,7 @@ class CloudTags:
     is_on_device = False
 
     def __init__(self, cloud: BalenaCloud, row_id: int, known: AccountTags) -> None:
-        """Use the balena API. `row_id` is the number of the device there, `known` what was read."""
+        """Use the balena API. `row_id` is the id of the device there, `known` are the tags that were read."""
         self._cloud = cloud
         self._known = known
         self._row_id = row_id

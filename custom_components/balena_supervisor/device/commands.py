@@ -1,4 +1,4 @@
-"""The commands that a device understands."""
+"""The commands of a device."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial, update_wrapper
@@ -37,7 +37,7 @@ def _remember_refused(
 def _overridable[**P](
     command: Callable[Concatenate[DeviceCommands, P], Coroutine[Any, Any, None]],
 ) -> Callable[Concatenate[DeviceCommands, P], Coroutine[Any, Any, None]]:
-    """Remember a command if an update lock refuses it, so that a person can override the lock."""
+    """Remember a command if an update lock refuses it, so that the user can override the lock."""
 
     async def send(
         commands: DeviceCommands, /, *args: P.args, **kwargs: P.kwargs
@@ -91,7 +91,7 @@ class DeviceCommands:
             raise self.coordinator.validation_error("update_ignored")
 
     async def install(self) -> None:
-        """Apply the target release. After a failed attempt, wait whether this one succeeds.
+        """Apply the target release. After a failed attempt, wait until this one succeeds or fails.
 
         Raises:
             HomeAssistantError: The update still fails. Usually, an app holds an update lock,

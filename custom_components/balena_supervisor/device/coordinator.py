@@ -1,4 +1,4 @@
-"""Coordinator of one device: its state, whichever way the device is reached."""
+"""Coordinator of one device: its state, for every connection."""
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
@@ -97,7 +97,7 @@ class DeviceCoordinator(UpdateSource):
     releases: ReleaseStore | None = None
     # Whether the device belongs to an account.
     is_in_fleet = False
-    # The entities that it has. An option of an account decides about those of its devices.
+    # The entities of the device. An account has an option for this.
     entity_level = EntityLevel.ALL
     # Whether a failed poll shows that the device is offline.
     is_offline_after_failed_poll = True
@@ -174,7 +174,7 @@ class DeviceCoordinator(UpdateSource):
         """Whether a command is running or the device is away for a known reason."""
         if self.expected_outage.is_active:
             return True
-        # Most of the time no device is busy, and there may be thousands.
+        # Usually no device is busy, and there may be thousands.
         return not self.command_queue.is_idle and self.command_queue.is_busy(self.keys)
 
     def is_poll_urgent(self, state: DeviceState) -> bool:
@@ -193,22 +193,22 @@ class DeviceCoordinator(UpdateSource):
     async def async_handle_auth_error(
         self, error: BalenaError
     ) -> HomeAssistantError | None:
-        """Ask the person for a new key or token if the current one was refused.
+        """Ask the user for a new key or token if the current one was refused.
 
         Returns an error that explains the cause better, or None.
         """
 
     @abstractmethod
     async def async_confirm_identity(self) -> None:
-        """Make sure that a request reaches this device and no other one.
+        """Confirm that this device answers.
 
-        Raises ServiceValidationError when another device answers, and BalenaError when none does.
+        Raises ServiceValidationError if another device answers, and BalenaError if none does.
         """
 
     async def async_call[ResultT](
         self, call: Callable[[], Awaitable[ResultT]], *, is_for_device: bool = True
     ) -> ResultT:
-        """Return the result of a call to this device and no other, or raise a translated error.
+        """Return the result of a call to this device, or raise a translated error.
 
         With `is_for_device` False the call is not sent to the device, and works while the
         device is unreachable.
@@ -229,7 +229,7 @@ class DeviceCoordinator(UpdateSource):
                     UpdateLock(dt_util.utcnow(), err.app_id, err.service)
                 )
             replacement_error: HomeAssistantError | None = None
-            # The key of an entry that was unloaded meanwhile concerns nobody.
+            # Do not ask for the key of an unloaded entry.
             if not self.is_shut_down:
                 replacement_error = await self.async_handle_auth_error(err)
             raise (

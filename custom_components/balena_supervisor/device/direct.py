@@ -117,7 +117,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
     async def async_handle_auth_error(
         self, error: BalenaError
     ) -> HomeAssistantError | None:
-        # The next poll decides whether the key is refused, and by whom.
+        # The next poll decides whether the device or another one refused the key.
         return None
 
     @callback
@@ -162,7 +162,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         return state
 
     async def _check_identity(self, state: DeviceState) -> None:
-        """Forget what was read if another device answered, or if it is unknown who did."""
+        """Forget the responses if another device answered, or if it is unknown which device did."""
         try:
             await self._identity.async_check_poll(state)
         except BalenaError, UpdateFailed:
@@ -172,7 +172,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
     async def _key_error(self, err: AuthenticationFailed) -> HomeAssistantError:
         """Return the error to raise for a refused key.
 
-        A person is asked for another key only if no stranger can have refused this one.
+        The user is asked for another key only if no other device can have refused this one.
         """
         if await self._identity.async_find_elsewhere():
             return self._identity.error(UpdateFailed)
@@ -187,7 +187,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
     async def _state_while_away(self, err: BalenaError) -> DeviceState:
         """Return the state of a device that is away for a known reason.
 
-        Raises UpdateFailed if it is away for no known reason.
+        Raises UpdateFailed if the reason is unknown.
         """
         # The metadata may have changed when the device is back.
         self.reader.expire_metadata()

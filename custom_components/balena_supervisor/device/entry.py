@@ -22,7 +22,7 @@ from .state import DeviceState
 
 
 class BalenaDevice:
-    """One device: its coordinator, its logs, its entities, and what can be done with it.
+    """One device: its coordinator, its logs, its entities, and the commands and reads that it offers.
 
     Most devices are never commanded, so the parts for that are created when they are used.
     """
@@ -116,7 +116,7 @@ class Account(Protocol):
 class BalenaData:
     """Runtime data of an entry: its devices by id, and the account if it is one.
 
-    The devices of an account come and go.
+    The polls of an account add and remove its devices.
     """
 
     devices: Mapping[str, BalenaDevice]

@@ -202,7 +202,7 @@ class DeviceLogs(ABC):
 
     @abstractmethod
     def _source_key(self, selection: LogSelection) -> Hashable:
-        """Return what the selections have in common that one stream can serve."""
+        """Return a key: one stream serves all selections with the same key."""
 
     @abstractmethod
     def _matches(self, selection: LogSelection, entry: LogEntry) -> bool:

@@ -1,4 +1,4 @@
-"""Ask the device at an address who it is, and compare it with the device of an entry."""
+"""Identify the device at an address, and compare it with the device of an entry."""
 
 from dataclasses import dataclass
 
@@ -79,10 +79,10 @@ async def async_probe_device(
     verify_ssl: bool,
     entry: BalenaConfigEntry | None = None,
 ) -> ProbedDevice:
-    """Ask a device who it is. GET /v1/device.
+    """Identify a device. GET /v1/device.
 
-    The first request has no key: a device in local mode needs none, and a stranger must
-    not receive one that it does not ask for. The second request has the key, as a poll has,
+    The first request has no key: a device in local mode needs none, and another device must
+    not receive a key that it does not require. The second request has the key, as a poll has,
     unless the device is another than that of the entry.
 
     Raises:
@@ -144,7 +144,7 @@ async def async_confirm_device(
         # The device checks the key and accepts it.
         return Match.SAME
     match = compare_mac_addresses(hass, entry, report.mac_addresses)
-    # Without evidence the lease decides.
+    # Without evidence, the lease decides.
     if match is Match.UNKNOWN and is_stranger:
         return Match.DIFFERENT
     return match

@@ -129,7 +129,7 @@ FAILED_UPDATE_STATUSES: Final = {
 class ServiceState:
     """A service of a device. `is_running` is None while its container is unknown.
 
-    `stopped_by_itself` is whether it should run, and stopped for no known reason.
+    `stopped_by_itself` is whether it should run, and stopped unexpectedly.
     """
 
     app_id: int
@@ -247,7 +247,7 @@ class DeviceState:
         )
 
 
-# Only few statuses exist, and each poll has them of thousands of devices.
+# Only a few statuses exist, and each poll returns them for thousands of devices.
 @lru_cache(maxsize=256)
 def state_key(text: str) -> str:
     """Return a status of the Supervisor as a state key: "Handing over" becomes "handing_over"."""
