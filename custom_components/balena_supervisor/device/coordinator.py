@@ -46,6 +46,7 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
     def __init__(
         self,
         hass: HomeAssistant,
+        # BalenaConfigEntry contains devices, which contain coordinators: `entry.py` imports this module.
         entry: ConfigEntry[Any],
         name: str,
         update_interval: timedelta,

@@ -91,7 +91,7 @@ async def async_probe_device(
     """
     session = async_get_session(hass, verify_ssl)
     supervisor = Supervisor(DirectTransport(url, session))
-    checks_key = is_stranger = False
+    checks_key = is_other_device = False
     try:
         report = await supervisor.device()
     except AuthenticationFailed:
@@ -99,12 +99,12 @@ async def async_probe_device(
             raise
         checks_key = True
     else:
-        is_stranger = (
+        is_other_device = (
             entry is not None
             and compare_mac_addresses(hass, entry, report.mac_addresses)
             is Match.DIFFERENT
         )
-    if api_key is not None and not is_stranger:
+    if api_key is not None and not is_other_device:
         supervisor = Supervisor(DirectTransport(url, session, api_key))
         report = await supervisor.device()
     return ProbedDevice(
@@ -128,15 +128,15 @@ async def async_confirm_device(
         BalenaError: No device answers.
     """
     data = entry.data
-    is_stranger = is_leased_to_another(hass, entry, url)
-    key = None if is_stranger else data.get(CONF_API_KEY)
+    is_other_device = is_leased_to_another(hass, entry, url)
+    key = None if is_other_device else data.get(CONF_API_KEY)
     session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
     keyless = DirectTransport(url, session, withheld_key=data.get(CONF_API_KEY))
     try:
         report = await Supervisor(keyless).device()
     except AuthenticationFailed, AccessDenied:
         if key is None:
-            # A stranger, or the key of a device that had none.
+            # The key must not be sent, or the entry has none.
             if data.get(CONF_API_KEY) is not None:
                 return Match.DIFFERENT
             raise
@@ -145,7 +145,7 @@ async def async_confirm_device(
         return Match.SAME
     match = compare_mac_addresses(hass, entry, report.mac_addresses)
     # Without evidence, the lease decides.
-    if match is Match.UNKNOWN and is_stranger:
+    if match is Match.UNKNOWN and is_other_device:
         return Match.DIFFERENT
     return match
 
