@@ -34,7 +34,7 @@ _STABLE_TIME: Final = 60.0
 _MAX_WAITING: Final = 1000
 
 # BalenaConfigEntry contains devices, which contain their logs: `entry.py` imports this module.
-type AnyEntry = ConfigEntry[Any]
+type _AnyEntry = ConfigEntry[Any]
 
 # The id of a device and its source.
 type StreamKey = tuple[str, Hashable]
@@ -189,7 +189,7 @@ class SharedStream:
         return self._task is not None and not self._task.done()
 
     @callback
-    def start(self, hass: HomeAssistant, entry: AnyEntry) -> None:
+    def start(self, hass: HomeAssistant, entry: _AnyEntry) -> None:
         """Follow the source in the background. Unloading the entry stops it."""
         self._task = entry.async_create_background_task(
             hass, self._run(), f"logs of {self._source.device_name}", eager_start=False
@@ -301,7 +301,7 @@ class SharedStream:
 class LogStreams:
     """The streams of an entry, one per device and source, and at most ten."""
 
-    def __init__(self, hass: HomeAssistant, entry: AnyEntry) -> None:
+    def __init__(self, hass: HomeAssistant, entry: _AnyEntry) -> None:
         """Start without streams."""
         # Limits how many devices of the entry are read at the same time.
         self.reads = asyncio.Semaphore(MAX_READS)

@@ -14,7 +14,9 @@ const [data, { describe }, elements, { STYLE, iconOf }, controls] = await Promis
 const { LiveCard, Notices, badge, iconButton, keyed, set } = elements;
 const { loadForms, make, makeChoices, makeSearch } = controls;
 
-const PAGE = 48;
+// A longer list has pages, which are shorter than this, so that they appear at once on a wall tablet.
+const WHOLE = 48;
+const PAGE = 24;
 // Problems per page, so that the list of devices stays in reach.
 const ATTENTION_PAGE = 12;
 // With more devices, they can be searched.
@@ -193,7 +195,8 @@ class BalenaDevicesCard extends LiveCard {
       : all;
     const hasTools = !isAttention && all.length > SEARCHED;
     const found = hasTools ? data.search(rows, this.#filters()) : rows;
-    const size = isAttention ? ATTENTION_PAGE : PAGE;
+    const pageSize = found.length > WHOLE ? PAGE : WHOLE;
+    const size = isAttention ? ATTENTION_PAGE : pageSize;
     const { begin, page, pages, rows: shown } = data.pageOf(found, session.page, size);
     this.#showTools(hasTools, fleets, all);
     const { count, next, pager, previous, range } = this.#parts;
