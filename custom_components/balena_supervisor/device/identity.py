@@ -9,6 +9,7 @@ Assistant's own device contains the uuid.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 import re
 from typing import Self
 
@@ -25,6 +26,7 @@ class Match(Enum):
     UNKNOWN = auto()
 
 
+@lru_cache(maxsize=1024)
 def normalize_mac(address: str) -> str:
     """Return a MAC address in lower case with colons, or the text itself if it is none."""
     digits = re.sub(r"[:.\-]", "", address).lower()
