@@ -229,7 +229,7 @@ TARGETS: Final = (
         figure="churn",
         unit=SECONDS,
         target="≤ 5 s",
-        limit=_at_most(5, devices=TOGETHER),
+        limit=_at_most(5, devices=(1000,)),
         connections=_ACCOUNT,
     ),
     Measure(
@@ -237,14 +237,14 @@ TARGETS: Final = (
         figure="churn block",
         unit=MILLISECONDS,
         target="≤ 50 ms",
-        limit=_at_most(0.05, devices=TOGETHER),
+        limit=_at_most(0.05, devices=(1000,)),
         connections=_ACCOUNT,
     ),
     Measure(
         name="... objects of the integration that stay",
         figure="left objects",
         target="0",
-        limit=_at_most(0, devices=TOGETHER),
+        limit=_at_most(0, devices=(1000,)),
         connections=_ACCOUNT,
     ),
     Measure(

@@ -17,6 +17,7 @@ from custom_components.balena_supervisor.const import (
     CONF_SERVICES,
     DOMAIN,
     EVENT_ACTION,
+    EntityLevel,
 )
 from homeassistant.components import persistent_notification
 from homeassistant.core import HomeAssistant, callback
@@ -39,7 +40,11 @@ async def devices(
     devices = [cloud.make_device(fleet, f"kiosk-{number}") for number in range(DEVICES)]
     hass.config_entries.async_update_entry(
         account_entry,
-        options={**account_entry.options, CONF_DETAILS: False, CONF_SERVICES: False},
+        options={
+            **account_entry.options,
+            CONF_DETAILS: EntityLevel.ESSENTIAL,
+            CONF_SERVICES: False,
+        },
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)

@@ -280,7 +280,6 @@ async def test_day_of_an_account(
         for name, event in ACCOUNT_EVENTS.items()
         if name != "a restart of Home Assistant"
     }
-    await account_run.fill_registries()
     await run_events(account_run, 2, events)
     early = (await account_run.resource_usage()).over(before)
     await run_events(account_run, 22, events)

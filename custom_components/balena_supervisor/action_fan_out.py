@@ -38,10 +38,14 @@ async def async_run_all[ResultT](
 
 
 class RequestPace:
-    """Pauses all calls of an action while the balena API refuses requests with status 429."""
+    """Pauses all calls of an action while the balena API refuses requests with status 429.
 
-    def __init__(self) -> None:
-        """Start without a pause."""
+    An action on one device does not wait: its error tells the user at once to try again later.
+    """
+
+    def __init__(self, calls: int) -> None:
+        """Start without a pause, for an action that calls so many devices and fleets."""
+        self._waits = calls > 1
         self._resume_at = 0.0
         # Pauses since the balena API last accepted a call.
         self._pauses = 0
@@ -64,10 +68,11 @@ class RequestPace:
             try:
                 result = await call()
             except HomeAssistantError as err:
-                if not isinstance(err.__cause__, CloudRateLimited):
+                cause = err.__cause__
+                if not self._waits or not isinstance(cause, CloudRateLimited):
                     self._pauses = 0
                     raise
-                self._start_pause(err.__cause__.retry_after)
+                self._start_pause(cause.retry_after)
             else:
                 self._pauses = 0
                 return result

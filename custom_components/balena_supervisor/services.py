@@ -137,7 +137,7 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     await _async_check_user(action, call, targets)
     if fleets:
         await async_require_admin(call.hass, call.context)
-    pace = RequestPace()
+    pace = RequestPace(len(targets) + len(fleets))
     calls: list[Call[Outcome]] = [
         *(
             partial(_async_call_target, action, fields, arguments, target, pace)

@@ -296,19 +296,6 @@ class AccountRun:
             for uuid, device in self.cloud.devices.items()
         }, self.history
 
-    async def fill_registries(self) -> None:
-        """Let each device have all services of both fleets once.
-
-        Home Assistant stores removed devices and entities, so that it can restore them.
-        """
-        fleets = list(self.cloud.fleets.values())
-        for fleet in fleets:
-            self.cloud.release(fleet, releases(fleet.name)[1])
-        await self.wait(5 * POLL)
-        for device in self.devices:
-            move(device, fleets[device.fleet is fleets[0]])
-        await self.wait(3 * POLL)
-
     async def restore_everything(self) -> None:
         """Restore the initial number of devices without problems, and wait until it is shown."""
         for device in self.devices[MIN_DEVICES:]:
@@ -331,7 +318,14 @@ class AccountRun:
         self.check_registry()
 
     async def resource_usage(self) -> ResourceUsage:
-        """Return the lowest resource usage over several polls."""
+        """Return the lowest resource usage over several polls, without what Home Assistant keeps.
+
+        It stores removed devices and entities as long as the entry exists.
+        """
+        hass = self.home_assistant.hass
+        assert hass is not None
+        er.async_get(hass).deleted_entities.clear()
+        dr.async_get(hass)._deleted_devices.clear()  # noqa: SLF001
         stocks = []
         for _ in range(70):
             await self.wait(1)

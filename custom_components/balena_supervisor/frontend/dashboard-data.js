@@ -46,6 +46,14 @@ const STATUS_LEVELS = {
 };
 // Statuses of a service that does not run, for a service without a switch.
 const STOPPED = ["dead", "exited"];
+const WATCHED = [
+  ONLINE,
+  OVERALL_STATUS,
+  STATUS,
+  UPDATE,
+  LAST_SEEN,
+  ...Object.values(PROBLEM_SENSORS),
+];
 const NO_STATE = [undefined, "unavailable", "unknown"];
 
 // Devices and fleets
@@ -247,18 +255,20 @@ export function tagsOf(device, states) {
   return Object.entries(tags).map(([name, value]) => (value ? `${name}: ${value}` : name));
 }
 
+// The entities of each device of the inventory.
+const watchedOf = new WeakMap();
+
 /** Return the entities that decide what is shown of a device. */
 export function watched(device) {
-  const keys = [
-    ONLINE,
-    OVERALL_STATUS,
-    STATUS,
-    UPDATE,
-    LAST_SEEN,
-    ...Object.values(PROBLEM_SENSORS),
-  ];
+  if (!watchedOf.has(device)) {
+    watchedOf.set(device, findWatched(device));
+  }
+  return watchedOf.get(device);
+}
+
+function findWatched(device) {
   return [
-    ...keys.map((key) => device.entities[key]),
+    ...WATCHED.map((key) => device.entities[key]),
     ...device.services.flatMap(({ entities }) => [
       entities[SERVICE_SWITCH],
       entities[SERVICE_STATUS],

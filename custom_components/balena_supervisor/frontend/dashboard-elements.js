@@ -7,8 +7,11 @@ const [{ make }, { DOMAIN, isChanged, loadNotices }, { textsOf }] = await Promis
   ),
 );
 
-// Milliseconds in which changes of states are shown at once.
+// Milliseconds in which changes of states are shown at once. With thousands of entities, a card
+// looks less often, so that it needs a hundredth of the time at most.
 const COLLECT = 150;
+const MAX_COLLECT = 1000;
+const SHARE = 100;
 // Relative times change every minute.
 const TICK = 60_000;
 const ISSUES_CHANGED = "repairs_issue_registry_updated";
@@ -17,7 +20,7 @@ const ISSUES_CHANGED = "repairs_issue_registry_updated";
  * A card that follows the states of some entities.
  *
  * Home Assistant sets `hass` with every change of any state. The card looks at its own entities at
- * most once per `COLLECT`, and calls `show` only if one of them, the registries or the language changed.
+ * most every 150 ms, and calls `show` only if one of them, the registries or the language changed.
  *
  * Subclasses have `follow`, which returns the ids of these entities, and `show`.
  */
@@ -29,6 +32,8 @@ export class LiveCard extends HTMLElement {
   notices;
   #followed = [];
   #shown;
+  #language;
+  #delay = COLLECT;
   #timer;
   #ticker;
 
@@ -40,22 +45,29 @@ export class LiveCard extends HTMLElement {
   }
 
   set hass(hass) {
-    const isFirst = this.hassNow?.language !== hass.language;
     this.hassNow = hass;
-    if (isFirst) {
-      this.text = undefined;
-      textsOf(hass).then((text) => {
-        this.text = text;
-        this.#shown = undefined;
-        this.update();
-      });
+    if (this.#language === hass.language) {
+      this.#plan(this.#delay);
     } else {
-      this.#plan(COLLECT);
+      this.#language = hass.language;
+      this.#loadTexts();
+    }
+  }
+
+  async #loadTexts() {
+    try {
+      this.text = await textsOf(this.hassNow);
+      this.#shown = undefined;
+      this.update();
+    } catch {
+      // Home Assistant did not answer. Try again with its next change.
+      this.#language = undefined;
     }
   }
 
   connectedCallback() {
     this.#ticker = setInterval(() => this.refresh(), TICK);
+    this.#shown = undefined;
     this.#plan(0);
   }
 
@@ -86,9 +98,17 @@ export class LiveCard extends HTMLElement {
       before.devices !== hass.devices ||
       before.localize !== hass.localize ||
       before.user !== hass.user;
-    if (isOther || isChanged(this.#followed, before.states, hass.states)) {
+    if (isOther || this.#hasChanges(before.states, hass.states)) {
       this.refresh();
     }
+  }
+
+  #hasChanges(before, states) {
+    const begin = performance.now();
+    const hasChanges = isChanged(this.#followed, before, states);
+    const taken = performance.now() - begin;
+    this.#delay = Math.min(MAX_COLLECT, Math.max(COLLECT, taken * SHARE));
+    return hasChanges;
   }
 
   /** Show everything again. Elements that stay the same are kept. */

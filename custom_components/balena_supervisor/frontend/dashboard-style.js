@@ -76,7 +76,7 @@ export const STYLE = `
     overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
   .warning .more, .error .more { color: var(--primary-text-color); }
   :focus-visible { outline: 2px solid var(--primary-color); outline-offset: 2px; }
-  .tools { display: flex; flex-wrap: wrap; align-items: center; gap: var(--gap); margin-bottom: var(--gap); }
+  .tools { display: flex; flex-wrap: wrap; align-items: end; gap: var(--gap); margin-bottom: var(--gap); }
   .tools .search { flex: 1 1 220px; min-width: 0; }
   .tools .choices { flex: 3 1 420px; min-width: 0; }
   .choices.native { display: flex; flex-wrap: wrap; gap: var(--gap); }

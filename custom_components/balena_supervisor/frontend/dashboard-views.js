@@ -298,7 +298,8 @@ export async function dashboard(config, hass) {
     }));
   const deviceViews = devices.map((item) => ({
     title: item.name,
-    icon: "mdi:developer-board",
+    // The only tab shows its name instead.
+    ...(!isAlone && { icon: "mdi:developer-board" }),
     path: deviceViewOf(item),
     strategy: { type: "custom:balena-device", device_id: item.id },
     subview: !isAlone,

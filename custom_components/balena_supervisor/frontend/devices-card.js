@@ -14,7 +14,9 @@ const [data, { describe }, elements, { STYLE, iconOf }, controls] = await Promis
 const { LiveCard, Notices, badge, iconButton, keyed, set } = elements;
 const { loadForms, make, makeChoices, makeSearch } = controls;
 
-const PAGE = 48;
+// A longer list has pages, which are shorter than this, so that they appear at once on a wall tablet.
+const WHOLE = 48;
+const PAGE = 24;
 // Problems per page, so that the list of devices stays in reach.
 const ATTENTION_PAGE = 12;
 // With more devices, they can be searched.
@@ -117,7 +119,7 @@ class BalenaDevicesCard extends LiveCard {
     const isAttention = this.#shows === "attention";
     const inTrouble = rows.filter(({ condition }) => data.needsAttention(condition)).length;
     set(title, { textContent: this.#title(found, inTrouble) });
-    set(subtitle, { textContent: isAttention ? "" : this.#subtitle(found, rows, inTrouble) });
+    set(subtitle, { textContent: this.#subtitle(found, rows, inTrouble) });
     set(head, { hidden: this.config.title === "" });
     this.#link(head, found);
     if (isAttention) {
@@ -153,7 +155,8 @@ class BalenaDevicesCard extends LiveCard {
 
   #subtitle({ isGone }, rows, inTrouble) {
     const { text } = this;
-    if (isGone) {
+    // The title of the problems has their number, and the tiles of fleets have theirs.
+    if (isGone || this.#shows !== "all") {
       return "";
     }
     const counts = [text("device_count", { count: rows.length })];
@@ -192,7 +195,8 @@ class BalenaDevicesCard extends LiveCard {
       : all;
     const hasTools = !isAttention && all.length > SEARCHED;
     const found = hasTools ? data.search(rows, this.#filters()) : rows;
-    const size = isAttention ? ATTENTION_PAGE : PAGE;
+    const pageSize = found.length > WHOLE ? PAGE : WHOLE;
+    const size = isAttention ? ATTENTION_PAGE : pageSize;
     const { begin, page, pages, rows: shown } = data.pageOf(found, session.page, size);
     this.#showTools(hasTools, fleets, all);
     const { count, next, pager, previous, range } = this.#parts;

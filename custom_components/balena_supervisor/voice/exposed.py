@@ -15,7 +15,7 @@ from homeassistant.util.json import JsonObjectType, JsonValueType
 from ..device.entry import BalenaDevice
 from ..device.problems import Problem, ProblemKind, find_problems
 from ..device.state import DeviceState, ServiceState, release_label
-from .intents import ONLINE, RUNNING, SERVICE_STATUS, UPDATE
+from .entities import ONLINE, RUNNING, SERVICE_STATUS, UPDATE
 from .targets import EntityKind, VoiceTarget, all_devices, entries_in_use
 
 

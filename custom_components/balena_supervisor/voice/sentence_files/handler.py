@@ -8,8 +8,8 @@ import voluptuous as vol
 from homeassistant.core import State
 from homeassistant.helpers import intent
 
+from ..targets import EntityKind
 from .request import VoiceError, VoiceRequest
-from .targets import EntityKind
 from .templates import async_get_templates
 
 

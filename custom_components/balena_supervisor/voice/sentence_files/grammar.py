@@ -16,9 +16,9 @@ from hassil.intents import Intents, SlotList, TextSlotList
 from hassil.parse_expression import parse_sentence
 from hassil.recognize import recognize_all
 
+from ..names import shared_prefixes, spoken_form
+from ..targets import EntityKind, SpokenNames
 from .intents import HANDLERS
-from .names import shared_prefixes, spoken_form
-from .targets import EntityKind, SpokenNames
 from .templates import LanguageTemplates
 
 KIND_BY_INTENT: Final = {handler.intent_type: handler.kind for handler in HANDLERS}

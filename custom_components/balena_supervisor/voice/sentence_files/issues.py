@@ -6,8 +6,8 @@ from enum import StrEnum
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
-from ..const import DOMAIN
-from ..markdown import escape_markdown
+from ...const import DOMAIN
+from ...markdown import escape_markdown
 
 # Errors of YAML contain the lines around the mistake.
 _MAX_LENGTH = 300

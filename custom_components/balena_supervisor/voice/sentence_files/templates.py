@@ -11,11 +11,11 @@ from homeassistant.helpers.template import Template
 from homeassistant.util.hass_dict import HassKey
 from homeassistant.util.yaml import load_yaml_dict
 
-from ..const import DOMAIN, LOGGER
-from .file_issues import FileIssue, async_update_file_issues
-from .languages import response_language
+from ...const import DOMAIN, LOGGER
+from ..languages import response_language
+from .issues import FileIssue, async_update_file_issues
 
-FOLDER: Final = Path(__file__).parent / "sentences"
+FOLDER: Final = Path(__file__).parent / "responses"
 CUSTOM_FILE: Final = f"{DOMAIN}.yaml"
 # A response lists at most this many names.
 _MAX_NAMES: Final = 5

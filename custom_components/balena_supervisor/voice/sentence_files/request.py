@@ -8,7 +8,7 @@ from homeassistant.const import STATE_ON
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import intent
 
-from ..markdown import escape_markdown
+from ...markdown import escape_markdown
 from .templates import LanguageTemplates
 
 # Error responses that mention the entity.

@@ -9,11 +9,11 @@ from homeassistant.core import State
 from homeassistant.helpers import entity_registry as er, intent
 from homeassistant.helpers.translation import async_get_translations
 
-from ..const import DOMAIN
+from ...const import DOMAIN
+from ..targets import all_devices
 from .handler import BalenaIntentHandler, response_key
 from .request import VoiceError, VoiceRequest
 from .resolver import exposed_states, resolve_device, resolve_state
-from .targets import all_devices
 
 
 class StateQueryHandler(BalenaIntentHandler):

@@ -2,23 +2,22 @@
 
 from typing import Final
 
-from homeassistant.const import SERVICE_TURN_OFF, SERVICE_TURN_ON, STATE_OFF, Platform
+from homeassistant.const import SERVICE_TURN_OFF, SERVICE_TURN_ON, STATE_OFF
 
+from ..entities import (
+    IDENTIFY,
+    ONLINE,
+    REBOOT,
+    RESTART_SERVICE,
+    RUNNING,
+    SERVICE_STATUS,
+    STATUS,
+    UPDATE,
+    VPN,
+)
 from .commands import CommandHandler
 from .handler import BalenaIntentHandler
 from .queries import AllServicesQueryHandler, DeviceListQueryHandler, StateQueryHandler
-from .targets import EntityKind
-
-REBOOT: Final = EntityKind(Platform.BUTTON, ("reboot",))
-IDENTIFY: Final = EntityKind(Platform.BUTTON, ("identify",))
-ONLINE: Final = EntityKind(Platform.BINARY_SENSOR, ("online",))
-# In a fleet, "status" is disabled by default.
-STATUS: Final = EntityKind(Platform.SENSOR, ("status", "overall_status"))
-UPDATE: Final = EntityKind(Platform.UPDATE, ("release_update",))
-VPN: Final = EntityKind(Platform.BINARY_SENSOR, ("vpn",))
-RESTART_SERVICE: Final = EntityKind(Platform.BUTTON, ("restart",), is_of_service=True)
-RUNNING: Final = EntityKind(Platform.SWITCH, ("running",), is_of_service=True)
-SERVICE_STATUS: Final = EntityKind(Platform.SENSOR, ("status",), is_of_service=True)
 
 HANDLERS: Final[tuple[BalenaIntentHandler, ...]] = (
     CommandHandler(

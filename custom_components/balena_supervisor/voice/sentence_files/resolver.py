@@ -6,10 +6,10 @@ from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import State
 from homeassistant.helpers import device_registry as dr, entity_registry as er, intent
 
-from .access import permitted_entities
-from .names import normalize_name, strip_articles
+from ..access import permitted_entities
+from ..names import normalize_name, strip_articles
+from ..targets import EntityKind, VoiceTarget, all_devices, find_targets
 from .request import VoiceError, VoiceRequest
-from .targets import EntityKind, VoiceTarget, all_devices, find_targets
 
 
 def resolve_state(request: VoiceRequest, kind: EntityKind) -> State:
