@@ -1,4 +1,4 @@
-"""What the entries store as evidence of who their devices are."""
+"""The evidence about the identity of their devices that entries store."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from homeassistant.core import HomeAssistant
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
 from .entry import BalenaConfigEntry
 from .identity import DeviceIdentity, Match
-from .interfaces import async_known_interfaces
+from .network_interfaces import async_known_interfaces
 
 
 def shared_mac_addresses(
@@ -15,7 +15,7 @@ def shared_mac_addresses(
 ) -> frozenset[str]:
     """Return the MAC addresses of an entry that another device has, too.
 
-    They identify no device. An entry with the same interfaces is of the same device.
+    They identify no device. An entry with the same interfaces belongs to the same device.
     """
     own = _all_interfaces(entry)
     device_id = entry.unique_id or entry.entry_id
