@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 
 from ..client import BalenaCloud, BalenaError
-from ..const import DETAILS_INTERVAL, LOGGER
+from ..const import LOGGER, SLOW_POLL_INTERVAL
 from .releases import DeviceWithRow
 
 
@@ -32,7 +32,7 @@ class AccountTags:
 
     async def read(self, fleet_ids: Iterable[int]) -> set[str]:
         """Read the tags. Returns the UUIDs of devices whose tags changed."""
-        self._due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        self._due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
         try:
             tags = await self._cloud.tags_of_fleets(fleet_ids)
         except BalenaError as err:
@@ -54,7 +54,7 @@ class CloudTags:
     def __init__(
         self, cloud: BalenaCloud, device: DeviceWithRow, known: AccountTags
     ) -> None:
-        """Use the balena API. `known` is what was read."""
+        """Use the balena API. `known` are the tags that were read."""
         self._cloud = cloud
         self._device = device
         self._known = known
