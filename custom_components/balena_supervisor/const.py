@@ -3,7 +3,7 @@
 from datetime import timedelta
 from enum import StrEnum
 import logging
-from typing import Final
+from typing import Final, override
 
 LOGGER = logging.getLogger(__package__)
 DOMAIN: Final = "balena_supervisor"
@@ -86,3 +86,13 @@ class EntityLevel(StrEnum):
     ESSENTIAL = "essential"
     STANDARD = "standard"
     ALL = "all"
+
+    @classmethod
+    @override
+    def _missing_(cls, value: object) -> EntityLevel:
+        """Accept the options of other releases.
+
+        An earlier release stores a boolean. It keeps the version of the entry, so the value is
+        not migrated later.
+        """
+        return cls.ALL if value is True else cls.STANDARD

@@ -356,7 +356,8 @@ def _async_remove_unwanted(platform: EntityPlatform, unique_ids: Iterable[str]) 
     """Remove entities from the registry that a device does not have with the option.
 
     The registry remembers what the user changed. A disabled entity that the user changed
-    stays.
+    stays. So do the entities of a disabled device: if the registry restored them later, they
+    would stay disabled.
     """
     registry = er.async_get(platform.hass)
     for unique_id in unique_ids:
@@ -364,7 +365,9 @@ def _async_remove_unwanted(platform: EntityPlatform, unique_ids: Iterable[str]) 
         if entity_id is None:
             continue
         entity = registry.async_get(entity_id)
-        if entity is not None and not (entity.disabled and is_customized(entity)):
+        if entity is None or entity.disabled_by is er.RegistryEntryDisabler.DEVICE:
+            continue
+        if not (entity.disabled and is_customized(entity)):
             registry.async_remove(entity_id)
 
 
@@ -436,7 +439,8 @@ class ServiceEntityFinder[DescriptionT: BalenaServiceEntityDescription]:
     def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
         """Yield the unique ids of entities that the services do not have with the option."""
         registry = device.coordinator.registry
-        for service_key in device.state.services:
+        # During an update, the state may lack services that are registered.
+        for service_key in registry.service_keys() | device.state.services.keys():
             for description in self.descriptions:
                 if not description.is_part_of(device, service_key):
                     _, identifier = registry.service_identifier(service_key)

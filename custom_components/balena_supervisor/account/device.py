@@ -116,8 +116,8 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
         self.name = row.name or row.uuid
         self._account = account
         self.entity_level = EntityLevel(account.entry.options[CONF_DETAILS])
-        self.tags = CloudTags(account.cloud, row.id, account.background_reads.tags)
-        self.public_url = CloudPublicUrl(account.cloud, row)
+        self.tags = CloudTags(account.cloud, self, account.background_reads.tags)
+        self.public_url = CloudPublicUrl(account.cloud, self)
         self.releases = AccountDeviceReleases(
             account.cloud, account.background_reads.releases, self
         )

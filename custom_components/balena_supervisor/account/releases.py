@@ -52,7 +52,10 @@ class FleetReleases:
 
 
 class DeviceWithRow(Protocol):
-    """A device of an account. `row` is the last one."""
+    """A device of an account. `row` is the last one.
+
+    A device that leaves balena and joins again keeps its uuid, but its row has another id.
+    """
 
     row: DeviceRow
 

@@ -118,6 +118,7 @@ class DeviceCoordinator(UpdateSource):
     ) -> None:
         """Prepare; nothing is sent yet. `options` are those of the entry."""
         self.device_id = device_id
+        self.entry_id = entry_id
         self.environment = environment
         self.is_own_device = is_own_device
         self.supervisor = supervisor

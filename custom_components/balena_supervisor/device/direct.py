@@ -74,6 +74,8 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         self._identity = IdentityGuard(hass, entry, is_own_device=is_own)
         self.poll_statistics = PollStatistics()
         self.tags = SupervisorTags(supervisor)
+        # Whether a user wants a poll that reads everything.
+        self._is_requested = False
         self._dashboard_page: str | None = None
         self._is_dashboard_page_due = True
         self.reader = SupervisorReader(
@@ -110,6 +112,12 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         await self._api_key.async_renew(self.device_name)
 
     @override
+    async def async_request_refresh(self) -> None:
+        """Read everything, because a user requests it."""
+        self._is_requested = True
+        await super().async_request_refresh()
+
+    @override
     async def async_refresh_after_command(self) -> None:
         await self.async_refresh()
 
@@ -139,9 +147,11 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         try:
             await self._identity.async_confirm_before_poll()
             async with self._api_key.lock:
-                state = await self.reader.read(
-                    is_complete=self.update_interval == BUSY_INTERVAL
+                is_complete = (
+                    self._is_requested or self.update_interval == BUSY_INTERVAL
                 )
+                self._is_requested = False
+                state = await self.reader.read(is_complete=is_complete)
             if self._shutdown_requested:
                 return self.data
             await self._check_identity(state)

@@ -26,13 +26,7 @@ from ..client import (
     Unsupported,
     Vpn,
 )
-from ..const import (
-    CRASH_PAUSE,
-    LOGGER,
-    POLL_INTERVAL,
-    SLOW_POLL_INTERVAL,
-    UNHEALTHY_PAUSE,
-)
+from ..const import CRASH_PAUSE, LOGGER, SLOW_POLL_INTERVAL, UNHEALTHY_PAUSE
 from .state import (
     DeviceMetadata,
     DeviceState,
@@ -44,9 +38,6 @@ from .user_app_filter import UserAppFilter, report_of_apps
 # Endpoints that can crash a Supervisor, and the errors that a crash looks like.
 _CAN_CRASH: Final = {Endpoint.DEVICE_NAME, Endpoint.STATE_STATUS, Endpoint.VPN}
 _CRASH_ERRORS: Final = (ConnectionFailed, DeviceOffline)
-
-# An entry without polling is read only when a user or an automation requests it. Then everything is read.
-_MAX_AGE: Final = 4 * POLL_INTERVAL.total_seconds()
 
 type _Read = Callable[[], Coroutine[Any, Any, None]]
 
@@ -94,7 +85,6 @@ class SupervisorReader:
         # While nothing happens, a poll makes one of these reads: the values seldom change.
         self._in_turn = (self._read_health, self._read_containers, self._read_vpn)
         self._turns = cycle(self._in_turn)
-        self._read_at: dict[_Read, float] = {}
         # The values before the last read.
         self._before = self.metadata, copy(self._user_apps)
         # A Supervisor that did not answer counts as unhealthy until then.
@@ -166,19 +156,13 @@ class SupervisorReader:
     def _due(self, *, is_complete: bool) -> list[_Read]:
         """Return the reads of this poll: the next one in turn, and those whose response is missing or unhealthy."""
         turn = next(self._turns)
-        now = monotonic()
         answers = self._answers
         last = (answers.healthy, answers.containers, answers.vpn)
-        due = [
+        return [
             read
             for read, answer in zip(self._in_turn, last, strict=True)
-            if is_complete
-            or not answer
-            or read == turn
-            or now - self._read_at[read] >= _MAX_AGE
+            if is_complete or not answer or read == turn
         ]
-        self._read_at |= dict.fromkeys(due, now)
-        return due
 
     async def _read_health(self) -> None:
         healthy = await self._ask_health()

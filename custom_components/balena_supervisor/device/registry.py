@@ -154,13 +154,7 @@ class DeviceRegistryUpdater:
         A device that moves to another fleet has services with the same names. Returns whether
         a service has moved.
         """
-        children = {
-            key: child
-            for child in dr.async_entries_for_parent_device(
-                self._registry, self.device_entry_id
-            )
-            if (key := self._service_key(child)) is not None
-        }
+        children = self._children()
         gone = defaultdict(list)
         for app_id, name in children:
             if app_id not in apps:
@@ -193,6 +187,20 @@ class DeviceRegistryUpdater:
                     entity.entity_id, new_unique_id=identifier[1] + suffix
                 )
         self._registry.async_update_child_device(child.id, new_identifiers={identifier})
+
+    def service_keys(self) -> set[ServiceKey]:
+        """Return the services that are registered."""
+        return set(self._children())
+
+    def _children(self) -> dict[ServiceKey, dr.ChildDeviceEntry]:
+        """Return the registered child devices by service."""
+        return {
+            key: child
+            for child in dr.async_entries_for_parent_device(
+                self._registry, self.device_entry_id
+            )
+            if (key := self._service_key(child)) is not None
+        }
 
     def _service_key(self, child: dr.ChildDeviceEntry) -> ServiceKey | None:
         """Return the app id and the name of a service from its identifier."""
