@@ -77,7 +77,7 @@ class BalenaDeviceCard extends LiveCard {
       ? data.conditionOf(device, this.hassNow.states)
       : { level: "unknown", problems: [] };
     set(panel, { className: `panel ${condition.level}` });
-    this.notices.follow();
+    this.notices.follow(device);
     if (device) {
       this.#showTitle(device, condition);
       this.#showProblems(device, condition);
