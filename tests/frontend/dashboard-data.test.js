@@ -169,6 +169,20 @@ test("only changes of what is shown count", () => {
   assert.equal(changed("switch.one_web_running"), true);
 });
 
+for (const [states, expected] of [
+  [{ sensor: "exited", switch: "off" }, "exited"],
+  [{ switch: "on" }, "running"],
+  [{ switch: "off" }, "stopped"],
+  [{ switch: "unavailable" }, "unavailable"],
+  [{}, undefined],
+]) {
+  test(`a service with ${JSON.stringify(states)} is ${expected}`, () => {
+    const entities = { "sensor.service_status": "sensor", "switch.running": "switch" };
+    const values = Object.entries(states).map(([id, state]) => [id, { state }]);
+    assert.equal(data.serviceStatus({ entities }, Object.fromEntries(values)), expected);
+  });
+}
+
 const REFUSED = {
   domain: "homeassistant",
   issue_domain: data.DOMAIN,
@@ -264,7 +278,7 @@ test("a page that does not exist any more is the last page", () => {
 });
 
 for (const [seconds, expected] of [
-  [-30, "30 seconds ago"],
+  [-30, "now"],
   [-90, "1 minute ago"],
   [-7200, "2 hours ago"],
   [-86_400, "yesterday"],

@@ -179,6 +179,13 @@ export function isStopped(service, states) {
     : STOPPED.includes(stateOf(states, service, SERVICE_STATUS));
 }
 
+/** Return the status of a service. Without its sensor, the switch tells whether it runs. */
+export function serviceStatus(service, states) {
+  const status = stateOf(states, service, SERVICE_STATUS);
+  const running = stateOf(states, service, SERVICE_SWITCH);
+  return status ?? { on: "running", off: "stopped" }[running] ?? running;
+}
+
 /**
  * Return how a device is: its connection, its level, its problems, and the entity whose state describes it if there
  * is no problem. A problem has a `kind`, and the `service` that stopped.
@@ -376,10 +383,11 @@ const UNITS = [
   ["minute", 60],
 ];
 
-/** Return a time as people say it, like "3 hours ago". */
+/** Return a time as people say it, like "3 hours ago". Cards show it for a minute, so it has no seconds. */
 export function relativeTime(time, now, language) {
   const seconds = Math.round((time - now) / 1000);
-  const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+  const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 60];
   const format = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  // Zero seconds are "now".
   return format.format(Math.trunc(seconds / length), unit);
 }
