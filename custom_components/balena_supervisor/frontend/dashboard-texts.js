@@ -14,7 +14,7 @@ export const textsOf = (hass) => shared(hass, "config_panel", PREFIX, "devices")
 
 /** Return the function that returns the texts of repairs. */
 export const repairTextsOf = (hass) =>
-  shared(hass, "issues", `component.${DOMAIN}.issues`, "address_taken.title");
+  shared(hass, "issues", `component.${DOMAIN}.issues`, "update_fails.fix_flow.step.init.title");
 
 function shared(hass, category, prefix, known) {
   const key = `${hass.language} ${category}`;
