@@ -1,4 +1,4 @@
-"""Call an action on many devices: at most 20 at once, with the pauses that the balena API requires."""
+"""Call an action on many devices: at most 20 at once, with the backoff that the balena API requires."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -10,8 +10,8 @@ from homeassistant.exceptions import HomeAssistantError
 from .client import DEFAULT_BACKOFF, MAX_CONCURRENT_COMMANDS, CloudRateLimited
 from .exceptions import translate_error
 
-# Give up after so many pauses in a row after which the balena API accepts no call.
-_MAX_FRUITLESS_PAUSES: Final = 3
+# Give up after this many pauses in a row that did not help.
+_MAX_FAILED_RETRIES: Final = 3
 # In seconds. After a longer pause, a command may be too late.
 _MAX_PAUSE: Final = 300.0
 _MIN_PAUSE: Final = 1.0
@@ -37,14 +37,14 @@ async def async_run_all[ResultT](
     return [results[number] for number in sorted(results)]
 
 
-class RequestPace:
-    """Pauses all calls of an action while the balena API refuses requests with status 429.
+class SharedBackoff:
+    """Backoff that all calls of an action share while the balena API answers with status 429.
 
-    An action on one device does not wait: its error tells the user at once to try again later.
+    An action on one device does not wait: its error asks the user to try again later.
     """
 
     def __init__(self, calls: int) -> None:
-        """Start without a pause, for an action that calls so many devices and fleets."""
+        """Start without a pause, for an action that calls this many devices and fleets."""
         self._waits = calls > 1
         self._resume_at = 0.0
         # Pauses since the balena API last accepted a call.
@@ -87,7 +87,7 @@ class RequestPace:
     async def _wait(self, device: str) -> None:
         """Wait until the pause ends. Raises HomeAssistantError if that takes too long."""
         while seconds := self.pause:
-            if seconds > _MAX_PAUSE or self._pauses > _MAX_FRUITLESS_PAUSES:
+            if seconds > _MAX_PAUSE or self._pauses > _MAX_FAILED_RETRIES:
                 error = CloudRateLimited("Too many requests", seconds)
                 raise translate_error(HomeAssistantError, error, device) from error
             await asyncio.sleep(seconds)

@@ -24,8 +24,8 @@ from .account.devices import signal_new_devices
 from .account.fleet import FleetState
 from .client import Endpoint
 from .const import DOMAIN, EntityLevel
-from .device.app_resolver import AppResolver
 from .device.command_queue import async_set_action_call
+from .device.command_target_resolver import CommandTargetResolver
 from .device.coordinator import DeviceCoordinator
 from .device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
 from .device.registry import PREFIXES_PARENT_NAME
@@ -131,7 +131,7 @@ class BalenaServiceEntityDescription(EntityDescription):
 
 def _can_command(device: BalenaDevice, key: ServiceKey) -> bool:
     app_id, _ = key
-    return AppResolver(device.coordinator).can_command_services(app_id)
+    return CommandTargetResolver(device.coordinator).can_command_services(app_id)
 
 
 class _BalenaEntity(Entity):

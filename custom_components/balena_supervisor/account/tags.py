@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 
 from ..client import BalenaCloud, BalenaError
-from ..const import DETAILS_INTERVAL, LOGGER
+from ..const import LOGGER, SLOW_POLL_INTERVAL
 
 
 class AccountTags:
@@ -31,7 +31,7 @@ class AccountTags:
 
     async def read(self, fleet_ids: Iterable[int]) -> set[str]:
         """Read the tags. Returns the UUIDs of devices whose tags changed."""
-        self._due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        self._due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
         try:
             tags = await self._cloud.tags_of_fleets(fleet_ids)
         except BalenaError as err:
@@ -51,7 +51,7 @@ class CloudTags:
     is_on_device = False
 
     def __init__(self, cloud: BalenaCloud, row_id: int, known: AccountTags) -> None:
-        """Use the balena API. `row_id` is the number of the device there, `known` what was read."""
+        """Use the balena API. `row_id` is the id of the device there, `known` are the tags that were read."""
         self._cloud = cloud
         self._known = known
         self._row_id = row_id
