@@ -1,11 +1,12 @@
 /* What the cards of the dashboard share: how they follow Home Assistant, and small elements. */
 
 const { search } = new URL(import.meta.url);
-const [{ make }, { DOMAIN, isAbout, isChanged, loadNotices }, { repairTextsOf, textsOf }] = await Promise.all(
-  ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map(
-    (name) => import(`./${name}${search}`),
-  ),
-);
+const [{ make }, { DOMAIN, isAbout, isChanged, loadNotices }, { repairTextsOf, textsOf }] =
+  await Promise.all(
+    ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map(
+      (name) => import(`./${name}${search}`),
+    ),
+  );
 
 // Milliseconds in which changes of states are shown at once. With thousands of entities, a card
 // looks less often, so that it needs a hundredth of the time at most.
