@@ -404,6 +404,7 @@ async def test_key_is_refused(
     balena_device = loaded.runtime_data.devices["dc:a6:32:00:00:01"]
     await balena_device.coordinator.async_refresh()
     assert "refused the API key" in (await browser.end())["message"]
+    await eventually(lambda: device.followers == 0)
 
 
 async def test_device_ends_the_logs(
