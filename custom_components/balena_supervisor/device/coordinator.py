@@ -149,6 +149,11 @@ class DeviceCoordinator(UpdateSource):
         return False if self.is_offline_after_failed_poll else None
 
     @property
+    def poll_error(self) -> HomeAssistantError | None:
+        """Why the last poll of the device failed, or None if it is unknown or did not fail."""
+        return None
+
+    @property
     def reports_services(self) -> bool:
         """Whether the state lists all services of the device."""
         return True

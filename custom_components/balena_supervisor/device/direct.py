@@ -92,6 +92,12 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
 
     @property
     @override
+    def poll_error(self) -> HomeAssistantError | None:
+        error = None if self.last_update_success else self.last_exception
+        return error if isinstance(error, HomeAssistantError) else None
+
+    @property
+    @override
     def command_blocker(self) -> HomeAssistantError | None:
         if self._identity.is_another_device:
             return self._identity.error(ServiceValidationError)

@@ -291,7 +291,8 @@ class SharedStream:
         self._was_offline = is_offline
 
     def _offline_error(self) -> HomeAssistantError:
-        return translate_error(
+        """Return why the device is offline, for example because it refuses the key."""
+        return self._source.coordinator.poll_error or translate_error(
             HomeAssistantError,
             DeviceOffline("it is offline"),
             self._source.device_name,
