@@ -415,6 +415,24 @@ def test_a_dashboard_is_made_in_the_ui(demo: Demo, page: Page) -> None:
     assert "strategy" not in str(config)
 
 
+@fleet
+def test_a_tile_leads_to_a_page_that_exists(demo: Demo, page: Page) -> None:
+    """Without a view for a device, its tile leads to its page in Home Assistant."""
+    open_start_page(demo, page)
+    ids = device_ids(page)
+    view = f"device-{ids['kiosk-lobby']}"
+    card = {"type": "custom:balena-devices-card", "views": True}
+    config = {"views": [{"path": "all", "cards": [card]}, {"path": view}]}
+    command(page, "lovelace/config/save", url_path="balena-demo", config=config)
+    page.goto(f"{demo.url}/balena-demo/all")
+    devices = devices_card(page, "Devices")
+    for name, path in (
+        ("kiosk-lobby", f"/balena-demo/{view}"),
+        ("gateway-roof", f"/config/devices/device/{ids['gateway-roof']}"),
+    ):
+        expect(tile(devices, name)).to_have_attribute("href", path)
+
+
 def test_cards_are_offered_with_a_preview(demo: Demo, page: Page) -> None:
     """The card picker shows our cards, and the editor names devices."""
     open_start_page(demo, page)

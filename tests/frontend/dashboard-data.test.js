@@ -241,7 +241,7 @@ function rows() {
     .service("lobby", "signage");
   home.entity("update", "release", "roof", "on", { latest_version: "2.4.1" });
   const { devices } = found(home);
-  return devices.map((device) => data.rowOf(device, home.states, device.fleet));
+  return devices.map((device) => data.rowOf(device, home.states));
 }
 
 for (const [filter, expected] of [

@@ -93,7 +93,9 @@ function take(hass) {
     devices.add(device);
     // All entities of the fleet may be hidden, or all entities of a service's device.
     if (hass.devices[device.fleet]) {
-      fleets.add(item(device.fleet));
+      const fleet = item(device.fleet);
+      fleets.add(fleet);
+      device.fleetName = fleet.name;
     }
   };
   for (const id of byDevice.keys()) {
@@ -124,7 +126,7 @@ function defaultName(hass, id) {
 
 function keyOf({ entity_id: id, translation_key: key }) {
   // The identify button has no translation key, because Home Assistant names it.
-  return `${id.split(".")[0]}.${key ?? "identify"}`;
+  return `${id.slice(0, id.indexOf("."))}.${key ?? "identify"}`;
 }
 
 /** Return the selected fleets and devices. A fleet stands for all of its devices. */
@@ -345,17 +347,31 @@ export function search(rows, { query = "", fleet = "", status = "", tag = "" }) 
   );
 }
 
-/** Return a row of the list: a device, how it is, and the texts in which a search looks. */
-export function rowOf(device, states, fleetName = "") {
-  const condition = conditionOf(device, states);
+// The row of each device of the inventory, with the states for which it is right. The cards of a page share them.
+const rowsOf = new WeakMap();
+
+/** Return the row of a device in the list. It is made again only if the device changed. */
+export function rowOf(device, states) {
+  const known = rowsOf.get(device);
+  if (!known || isChanged(watched(device), known.states, states)) {
+    const row = makeRow(device, states);
+    rowsOf.set(device, { row, states });
+    return row;
+  }
+  known.states = states;
+  return known.row;
+}
+
+/** Return a device, how it is, and the texts in which a search looks. */
+function makeRow(device, states) {
   const tags = tagsOf(device, states);
+  const { installed, latest } = updateOf(device, states);
   const texts = () => {
-    const { installed, latest } = updateOf(device, states);
     const services = device.services.map(({ name }) => name);
-    const all = [device.name, fleetName, installed, latest, ...tags, ...services];
+    const all = [device.name, device.fleetName, installed, latest, ...tags, ...services];
     return all.filter(Boolean).join("\n").toLowerCase();
   };
-  return { device, condition, tags, texts };
+  return { device, condition: conditionOf(device, states), tags, texts };
 }
 
 /** Return one page of a list. `page` begins at 0, and is at most the last page. */

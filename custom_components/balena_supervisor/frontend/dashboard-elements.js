@@ -33,6 +33,7 @@ export class LiveCard extends HTMLElement {
   notices;
   #followed = [];
   #shown;
+  #views;
   #language;
   #delay = COLLECT;
   #timer;
@@ -41,8 +42,7 @@ export class LiveCard extends HTMLElement {
   setConfig(config) {
     this.constructor.check?.(config);
     this.config = config;
-    this.#shown = undefined;
-    this.#plan(0);
+    this.#showSoon();
   }
 
   set hass(hass) {
@@ -68,8 +68,7 @@ export class LiveCard extends HTMLElement {
 
   connectedCallback() {
     this.#ticker = setInterval(() => this.refresh(), TICK);
-    this.#shown = undefined;
-    this.#plan(0);
+    this.#showSoon();
   }
 
   disconnectedCallback() {
@@ -77,6 +76,12 @@ export class LiveCard extends HTMLElement {
     clearInterval(this.#ticker);
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** Show everything again before the browser paints. */
+  #showSoon() {
+    this.#shown = undefined;
+    queueMicrotask(() => this.update());
   }
 
   #plan(delay) {
@@ -117,12 +122,16 @@ export class LiveCard extends HTMLElement {
     if (this.text && this.config && this.isConnected) {
       this.#followed = this.follow();
       this.#shown = this.hassNow;
+      this.#views = viewsAround(this);
       this.show();
     }
   }
 
-  /** Return the path of a view of the dashboard on which the card is. */
+  /** Return the path of a view of the dashboard on which the card is, undefined if it has no such view. */
   viewPath(name) {
+    if (this.#views && !this.#views.has(name)) {
+      return undefined;
+    }
     return `/${location.pathname.split("/")[1]}/${name}`;
   }
 
@@ -138,6 +147,23 @@ export class LiveCard extends HTMLElement {
   fire(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { bubbles: true, composed: true, detail }));
   }
+}
+
+// The paths of the views of each dashboard.
+const pathsOf = new WeakMap();
+
+/** Return the paths of the views of the dashboard around an element, undefined if nobody knows them. */
+function viewsAround(element) {
+  for (let node = element; node; node = node.parentNode ?? node.host) {
+    const views = node.lovelace?.config?.views;
+    if (views) {
+      if (!pathsOf.has(views)) {
+        pathsOf.set(views, new Set(views.map(({ path }) => path)));
+      }
+      return pathsOf.get(views);
+    }
+  }
+  return undefined;
 }
 
 /** Return an action that calls an action of an entity, after a confirmation if there is a text. */
@@ -156,6 +182,13 @@ export function set(element, values) {
     if (element[name] !== value) {
       element[name] = value;
     }
+  }
+}
+
+/** Change an attribute of an element only if it is another one. */
+export function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== value) {
+    element.setAttribute(name, value);
   }
 }
 
@@ -233,9 +266,7 @@ export class Notices {
     update: (element, { text, label, href }) => {
       set(element.text, { textContent: text });
       set(element.link, { textContent: label, hidden: !href });
-      if (href && element.link.getAttribute("href") !== href) {
-        element.link.setAttribute("href", href);
-      }
+      setAttribute(element.link, "href", href || "#");
     },
   });
 
