@@ -40,7 +40,7 @@ type Interruption = Callable[[HomeAssistant, MockConfigEntry], Awaitable[None]]
 DEVICES: Final = 20
 BUSY: Final = Timings(restart=0.03, stop=0.03, start=0.03)
 # The limit of concurrent commands of an account.
-ACCOUNT_LIMIT: Final = 8
+ACCOUNT_LIMIT: Final = 20
 APP: Final = 2_000_001
 # Ten actions that each device gets at once, and the requests that they send.
 COMMANDS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (

@@ -1,5 +1,6 @@
 """Sentences stay valid with any device name: an invalid one would disable all of Assist."""
 
+from pathlib import Path
 from typing import Final
 
 from hassil.intents import Intents, WildcardSlotList
@@ -7,15 +8,18 @@ from hassil.recognize import recognize_all
 from hypothesis import example, given, settings, strategies as st
 import pytest
 
-from custom_components.balena_supervisor.voice.grammar import KIND_BY_INTENT, Grammar
 from custom_components.balena_supervisor.voice.names import normalize_name
-from custom_components.balena_supervisor.voice.targets import SpokenNames
-from custom_components.balena_supervisor.voice.templates import (
-    FOLDER,
+from custom_components.balena_supervisor.voice.sentence_files.grammar import (
+    KIND_BY_INTENT,
+    Grammar,
+)
+from custom_components.balena_supervisor.voice.sentence_files.templates import (
     LanguageTemplates,
 )
+from custom_components.balena_supervisor.voice.targets import SpokenNames
 from homeassistant.util.yaml import load_yaml_dict
 
+FOLDER: Final = Path(__file__).parent / "sentence_files"
 GRAMMARS: Final = {
     path.stem: Grammar(LanguageTemplates(path.stem, load_yaml_dict(path)))
     for path in FOLDER.glob("*.yaml")

@@ -17,20 +17,18 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.balena_supervisor import const
 from custom_components.balena_supervisor.const import DOMAIN
 from custom_components.balena_supervisor.voice.assist import (
-    async_count_sentence_triggers,
+    SentenceTrigger,
     async_handle_other_intents,
-    async_register_sentences,
 )
-from custom_components.balena_supervisor.voice.grammar import (
+from custom_components.balena_supervisor.voice.sentence_files.grammar import (
     KIND_BY_INTENT,
     Grammar,
     RecognizedIntent,
 )
-from custom_components.balena_supervisor.voice.targets import SpokenNames
-from custom_components.balena_supervisor.voice.templates import (
-    FOLDER,
+from custom_components.balena_supervisor.voice.sentence_files.templates import (
     LanguageTemplates,
 )
+from custom_components.balena_supervisor.voice.targets import SpokenNames
 from homeassistant.components import conversation
 from homeassistant.components.conversation import ConversationInput, get_agent_manager
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
@@ -41,10 +39,11 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util.yaml import load_yaml_dict
 
 PACKAGE: Final = Path(const.__file__).parent
+FILES: Final = Path(__file__).parent / "sentence_files"
 ASSIST: Final = (
     "Home Assistant's conversation integration changed: adapt voice/assist.py"
 )
-HASSIL: Final = "hassil changed: adapt voice/grammar.py"
+HASSIL: Final = "hassil changed: adapt voice/sentence_files/grammar.py"
 TRIGGER: Final = "Home Assistant's entity triggers changed: adapt automation.py"
 UPDATE_FAILED: Final = "binary_sensor.holy_wildflower_update_failed"
 RELEASE: Final = "update.holy_wildflower_release"
@@ -73,27 +72,46 @@ async def respond(*_: object) -> str:
 @pytest.mark.usefixtures("assist")
 async def test_register_sentences(hass: HomeAssistant) -> None:
     """A registered sentence gets the response of its callback until it is removed."""
-    remove = async_register_sentences(hass, ["restart [the] kiosk"], respond)
+    trigger = SentenceTrigger(hass, respond)
+    trigger.async_register([{"sentences": ["restart [the] kiosk"]}])
     assert await say(hass, "restart the kiosk") == "Ours.", ASSIST
-    remove()
+    trigger.async_unregister()
     assert await say(hass, "restart the kiosk") != "Ours.", ASSIST
 
 
 @pytest.mark.usefixtures("assist")
-async def test_count_sentence_triggers(hass: HomeAssistant) -> None:
-    """Every registration of a matching sentence counts."""
-    for sentences in (["restart the kiosk"], ["restart [the] kiosk"], ["stop"]):
-        async_register_sentences(hass, sentences, respond)
-    user_input = ConversationInput(
-        text="restart the kiosk",
-        context=Context(),
-        conversation_id=None,
-        device_id=None,
-        satellite_id=None,
-        language="en",
-        agent_id="conversation.home_assistant",
-    )
-    assert await async_count_sentence_triggers(hass, user_input) == 2, ASSIST
+async def test_lists_and_rules(hass: HomeAssistant) -> None:
+    """Registered sentences can have lists and rules, and a rule can refer to itself."""
+    data = {
+        "sentences": ["<words>{name}"],
+        "expansion_rules": {"words": "[{word}<words>]"},
+        "lists": {
+            "word": {"values": ["restart ", "the "]},
+            "name": {"values": ["kiosk "]},
+        },
+    }
+    SentenceTrigger(hass, respond).async_register([data])
+    assert await say(hass, "Restart the, the kiosk!") == "Ours.", ASSIST
+    assert await say(hass, "restart the kiosks") != "Ours.", ASSIST
+
+
+AMBIGUOUS: Final = {"sentences": ["restart [the] kiosk", "[restart] [the] kiosk"]}
+
+
+@pytest.mark.usefixtures("assist")
+async def test_other_trigger(hass: HomeAssistant) -> None:
+    """A trigger that is registered later is found, although ours matches twice."""
+    found = []
+
+    async def find_other(user_input: ConversationInput, _: object) -> None:
+        found.append(await trigger.async_has_other(user_input))
+
+    trigger = SentenceTrigger(hass, find_other)
+    trigger.async_register([AMBIGUOUS])
+    await say(hass, "restart kiosk")
+    get_agent_manager(hass).register_trigger(["restart kiosk"], respond)
+    assert await say(hass, "restart kiosk") == "Ours.", ASSIST
+    assert found == [False, True], ASSIST
 
 
 @pytest.fixture
@@ -106,7 +124,8 @@ async def other_responses(hass: HomeAssistant, assist: None) -> list[str | None]
         return "Ours."
 
     sentences = ["turn on the lobby light", "what time is it", "restart the kiosk"]
-    async_register_sentences(hass, sentences, respond_with_other)
+    trigger = SentenceTrigger(hass, respond_with_other)
+    trigger.async_register([{"sentences": sentences}])
     return responses
 
 
@@ -160,7 +179,7 @@ async def test_sentence_without_entity(
 )
 def test_hassil(text: str, intent_type: str, slots: dict[str, str]) -> None:
     """The grammar recognizes sentences with lists, rules and wildcards."""
-    grammar = Grammar(LanguageTemplates("en", load_yaml_dict(FOLDER / "en.yaml")))
+    grammar = Grammar(LanguageTemplates("en", load_yaml_dict(FILES / "en.yaml")))
     names = SpokenNames(frozenset({"kiosk"}), frozenset(), frozenset())
     recognized = grammar.recognize(text, dict.fromkeys(KIND_BY_INTENT.values(), names))
     assert recognized == RecognizedIntent(intent_type, slots), HASSIL
@@ -212,8 +231,10 @@ async def test_change_from_unavailable(
         ("async_handle_intents", "voice/assist.py"),
         ("async_recognize_sentence_trigger", "voice/assist.py"),
         ("current_chat_log", "voice/assist.py"),
+        ("get_trigger_callback", "voice/assist.py"),
+        ("subscribe_intents", "voice/assist.py"),
         ("get_agent_manager", "voice/assist.py"),
-        ("recognize_all", "voice/grammar.py"),
+        ("recognize_all", "voice/sentence_files/grammar.py"),
         ("KEY_ASSIST_PIPELINE", "voice/pipelines.py"),
     ],
 )

@@ -3,7 +3,7 @@
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import intent
 
-from .voice.intents import HANDLERS
+from .voice.sentence_files.intents import HANDLERS
 
 
 async def async_setup_intents(hass: HomeAssistant) -> None:

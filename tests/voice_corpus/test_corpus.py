@@ -24,6 +24,8 @@ SHOWS_FAILURES: Final = bool(os.environ.get("VOICE_FAILURES"))
 ONLY: Final = os.environ.get("VOICE_ONLY", "")
 # Says only every so many sentences.
 STEP: Final = int(os.environ.get("VOICE_STEP", "1"))
+# The sample has about 60 sentences.
+SAMPLE_STEP: Final = 13
 SEVERE: Final = {Verdict.WRONG_ACTION, Verdict.FALSE_ANSWER, Verdict.TAKEN}
 
 
@@ -136,3 +138,20 @@ async def test_corpus(
             f"\n\n{corpus}: {len(verdicts)} sentences in {seconds:.1f} s\n\n{table(verdicts)}\n"
         )
     assert not [item["id"] for item, _, verdict in verdicts if verdict in SEVERE]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+@pytest.mark.expects_log("")
+async def test_sample(hass: HomeAssistant, subtests: pytest.Subtests) -> None:
+    """A sample of the first corpus is answered rightly."""
+    folder = Path(__file__).parent / "first"
+    sentences = await hass.async_add_executor_job(sentences_of, folder)
+    world = await build_home(hass, folder)
+    judge = Judge(world.spec["devices"])
+    async with add_devices(world):
+        for item in sentences[::SAMPLE_STEP]:
+            with subtests.test(item["id"]):
+                outcome = await say(world, item)
+                assert judge.judge(item, outcome) is Verdict.RIGHT, outcome
+        world.cancel_timers()

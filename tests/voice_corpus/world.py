@@ -1,5 +1,6 @@
 """Builds the world of a corpus: simulated devices, and a Home Assistant that has them."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util.yaml import load_yaml_dict
 from simulator import App, CloudServer, Device, Release, Service, SupervisorServer
 
+_COOLDOWN: Final = 1.5
 _SECONDS: Final = {"m": 60, "h": 3600, "d": 86400}
 # Entities whose aliases are names of the device or the service.
 _ALIASES_OF_DEVICE: Final = ("_reboot", "_online")
@@ -297,6 +299,9 @@ async def add_devices(world: World) -> AsyncGenerator[None]:
         _name_devices(world)
         await world.hass.async_block_till_done(wait_background_tasks=True)
         await _meet_locks(world)
+        # Sentences are registered again a second after the last change of a name or an area.
+        await asyncio.sleep(_COOLDOWN)
+        await world.hass.async_block_till_done(wait_background_tasks=True)
         yield
 
 

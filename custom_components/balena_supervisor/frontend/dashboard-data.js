@@ -181,6 +181,13 @@ export function isStopped(service, states) {
     : STOPPED.includes(stateOf(states, service, SERVICE_STATUS));
 }
 
+/** Return the status of a service. Without its sensor, the switch tells whether it runs. */
+export function serviceStatus(service, states) {
+  const status = stateOf(states, service, SERVICE_STATUS);
+  const running = stateOf(states, service, SERVICE_SWITCH);
+  return status ?? { on: "running", off: "stopped" }[running] ?? running;
+}
+
 /**
  * Return how a device is: its connection, its level, its problems, and the entity whose state describes it if there
  * is no problem. A problem has a `kind`, and the `service` that stopped.
@@ -285,19 +292,27 @@ export function isChanged(entityIds, before, states) {
 
 // What keeps the integration from working
 
-/** Return the entries whose keys are refused, and how many other repairs there are. */
+/** Return the repairs of refused keys, and the other repairs. */
 export async function loadNotices(hass) {
   const { issues } = await hass.callWS({ type: "repairs/list_issues" });
   const ours = issues.filter(
     ({ domain, issue_domain: about, ignored }) => !ignored && [domain, about].includes(DOMAIN),
   );
   const isRefused = ({ translation_key: key }) => key === "config_entry_reauth";
-  return {
-    refused: ours
-      .filter(isRefused)
-      .map(({ translation_placeholders: values }) => values?.name ?? "balena"),
-    repairs: ours.filter((issue) => !isRefused(issue)).length,
-  };
+  const refused = ours.filter(isRefused);
+  // When a device refuses its key, another one may have its address. The form for a new key says so, too.
+  const isKnown = ({ issue_id: id, translation_key: key }) =>
+    key === "address_taken" &&
+    refused.some((issue) => issue.issue_id.endsWith(id.slice(key.length)));
+  return { refused, repairs: ours.filter((issue) => !isRefused(issue) && !isKnown(issue)) };
+}
+
+/** Return whether a repair is about a device or its whole account. */
+export function isAbout({ issue_id: id, translation_placeholders: values }, hass, device) {
+  const { config_entry_id: entry, primary_config_entry: earlier } = hass.devices[device.id];
+  // An invisible character keeps names from being Markdown.
+  const names = values?.devices?.replaceAll("\u2060", "");
+  return id.includes(entry ?? earlier) && (names === undefined || names.includes(device.name));
 }
 
 // Search, filters and pages
@@ -384,10 +399,11 @@ const UNITS = [
   ["minute", 60],
 ];
 
-/** Return a time as people say it, like "3 hours ago". */
+/** Return a time as people say it, like "3 hours ago". Cards show it for a minute, so it has no seconds. */
 export function relativeTime(time, now, language) {
   const seconds = Math.round((time - now) / 1000);
-  const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+  const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 60];
   const format = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  // Zero seconds are "now".
   return format.format(Math.trunc(seconds / length), unit);
 }

@@ -1,11 +1,12 @@
 /* What the cards of the dashboard share: how they follow Home Assistant, and small elements. */
 
 const { search } = new URL(import.meta.url);
-const [{ make }, { DOMAIN, isChanged, loadNotices }, { textsOf }] = await Promise.all(
-  ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map(
-    (name) => import(`./${name}${search}`),
-  ),
-);
+const [{ make }, { DOMAIN, isAbout, isChanged, loadNotices }, { repairTextsOf, textsOf }] =
+  await Promise.all(
+    ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map(
+      (name) => import(`./${name}${search}`),
+    ),
+  );
 
 // Milliseconds in which changes of states are shown at once. With thousands of entities, a card
 // looks less often, so that it needs a hundredth of the time at most.
@@ -244,13 +245,15 @@ export function iconButton(onClick) {
   return { element: button, update };
 }
 
-/** Shows the notices above the content of a card. */
+/** Shows the notices above the content of a card: all of them, or those about the device of the card. */
 export class Notices {
   element = make("div", { className: "notices" });
   #card;
   #connection;
+  #device;
   #isAsked = false;
-  #notices = { refused: [], repairs: 0 };
+  #notices = { refused: [], repairs: [] };
+  #repairText;
   #unsubscribe;
   #show = keyed(this.element, {
     create: () => {
@@ -272,8 +275,9 @@ export class Notices {
   }
 
   /** Follow the repairs from now on, and show the notices. */
-  follow() {
+  follow(device) {
     const { connection } = this.#card.hassNow;
+    this.#device = device;
     if (this.#connection !== connection) {
       this.leave();
       this.#connection = connection;
@@ -300,7 +304,11 @@ export class Notices {
   async #load() {
     this.#isAsked = false;
     try {
-      this.#notices = await loadNotices(this.#card.hassNow);
+      const { hassNow: hass } = this.#card;
+      [this.#notices, this.#repairText] = await Promise.all([
+        loadNotices(hass),
+        repairTextsOf(hass),
+      ]);
       this.#render();
     } catch {
       // Home Assistant cannot be reached. It says so.
@@ -310,17 +318,23 @@ export class Notices {
   #render() {
     const { hassNow: hass, text } = this.#card;
     const isAdmin = hass.user?.is_admin;
-    const { refused, repairs } = this.#notices;
-    const items = refused.map((name) => ({
-      key: name,
-      text: text(isAdmin ? "key_refused" : "key_refused_ask", { name }),
+    const isShown = (issue) => !this.#device || isAbout(issue, hass, this.#device);
+    const refused = this.#notices.refused.filter(isShown);
+    const repairs = this.#notices.repairs.filter(isShown);
+    const items = refused.map(({ issue_id: key, translation_placeholders: values }) => ({
+      key,
+      text: text(isAdmin ? "key_refused" : "key_refused_ask", { name: values?.name ?? "balena" }),
       label: text("fix"),
       href: isAdmin && `/config/integrations/integration/${DOMAIN}`,
     }));
-    if (repairs && isAdmin) {
+    if (repairs.length && isAdmin) {
+      const [{ translation_key: key, translation_placeholders: values }] = repairs;
       items.push({
         key: "repairs",
-        text: text("repairs", { count: repairs }),
+        text:
+          repairs.length > 1
+            ? text("repairs", { count: repairs.length })
+            : this.#repairText(`${key}.title`, values),
         label: text("show"),
         href: "/config/repairs",
       });

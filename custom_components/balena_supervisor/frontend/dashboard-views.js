@@ -151,11 +151,15 @@ export async function deviceView({ device_id: id }, hass) {
     all_commands: true,
     grid_options: { columns: "full" },
   };
+  const facts = [...metrics(device, text), ...details(device, text)];
   const sections = [
     grid([card]),
     ...wide(logs(device, hass)),
-    grid([...metrics(device, text), ...details(device, text)]),
-    ...wide(activity(device, hass, text)),
+    grid(facts),
+    // Without metrics and details beside it, the activity has the whole width.
+    ...(facts.length
+      ? wide(activity(device, hass, text))
+      : [grid(activity(device, hass, text), { column_span: COLUMNS })]),
   ];
   return {
     type: "sections",

@@ -15,7 +15,7 @@ from homeassistant.util.json import JsonObjectType, JsonValueType
 from ..device.entry import BalenaDevice
 from ..device.problems import Problem, ProblemKind, find_problems
 from ..device.state import DeviceState, ServiceState, release_label
-from .intents import ONLINE, RUNNING, SERVICE_STATUS, UPDATE
+from .entities import ONLINE, RUNNING, SERVICE_STATUS, UPDATE
 from .targets import EntityKind, VoiceTarget, all_devices, entries_in_use
 
 
@@ -101,7 +101,7 @@ FACTS: Final[Mapping[str, Fact]] = {
     "supervisor_version": Fact(
         lambda state: state.supervisor_version, (_sensor("supervisor_version"),)
     ),
-    "hostname": Fact(lambda state: state.details.hostname, (_sensor("hostname"),)),
+    "hostname": Fact(lambda state: state.metadata.hostname, (_sensor("hostname"),)),
     "ip_addresses": Fact(
         lambda state: list(state.ip_addresses), (_sensor("ip_address"),)
     ),

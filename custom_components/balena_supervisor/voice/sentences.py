@@ -3,10 +3,11 @@
 Home Assistant tries registered sentences before its own intents. Therefore the registered
 sentences contain the names of the devices, so that they match nothing else. A sentence
 that Home Assistant's own intents or the user's custom sentences match is left to them.
+
+A language whose sentences a user has replaced by an own file uses that file only.
 """
 
-from collections.abc import Callable
-from functools import partial
+import asyncio
 from typing import Any, Final
 
 from hassil.recognize import RecognizeResult
@@ -27,7 +28,9 @@ from homeassistant.helpers import (
     area_registry as ar,
     device_registry as dr,
     entity_registry as er,
+    floor_registry as fr,
     intent,
+    label_registry as lr,
 )
 from homeassistant.helpers.debounce import Debouncer
 from homeassistant.helpers.dispatcher import async_dispatcher_connect
@@ -35,21 +38,24 @@ from homeassistant.setup import async_when_setup
 from homeassistant.util.language import matches
 
 from ..const import DOMAIN, LOGGER
-from .assist import (
-    async_count_sentence_triggers,
-    async_handle_other_intents,
-    async_register_sentences,
-)
-from .file_issues import FileIssue, async_update_file_issues
-from .grammar import KIND_BY_INTENT, Grammar, RecognizedIntent
+from .assist import SentenceTrigger, async_handle_other_intents
+from .heard import Heard
+from .interpreter import interpret
+from .kinds import Kind
 from .languages import response_language
 from .pipelines import PIPELINES, async_listen_to_pipelines, spoken_languages
+from .respond import async_respond
+from .sentence_files.grammar import KIND_BY_INTENT, Grammar, RecognizedIntent
+from .sentence_files.issues import FileIssue, async_update_file_issues
+from .sentence_files.templates import LanguageTemplates, async_load_templates
 from .targets import EntityKind, SpokenNames, all_devices, entries_in_use
-from .templates import LanguageTemplates, async_load_templates
+from .trigger_sentences import build_sentences
+from .vocabulary import Inventory, Vocabulary, read_inventory
+from .words import LanguageWords, load_words
 
 _ASSIST: Final = "conversation"
 _COOLDOWN: Final = 1.0
-_NAME_FIELDS: Final = {"area_id", "name", "name_by_user"}
+_NAME_FIELDS: Final = {"area_id", "labels", "name", "name_by_user"}
 
 
 class SentenceManager:
@@ -58,10 +64,14 @@ class SentenceManager:
     def __init__(self, hass: HomeAssistant) -> None:
         """Initialize the manager."""
         self._hass = hass
+        # The files of users.
         self._grammars: dict[str, Grammar] = {}
         self._names: dict[EntityKind, SpokenNames] = {}
-        self._registered: dict[str, list[str]] = {}
-        self._unregister: list[Callable[[], None]] = []
+        self._words: dict[str, LanguageWords] = {}
+        self._vocabularies: dict[str, Vocabulary] = {}
+        self._inventory: tuple[Inventory | None, frozenset[str]] | None = None
+        self._trigger = SentenceTrigger(hass, self._async_respond)
+        self._lock = asyncio.Lock()
 
     async def async_start(self) -> None:
         """Register the sentences, and listen for changes until Home Assistant stops."""
@@ -86,12 +96,17 @@ class SentenceManager:
 
         @callback
         def entry_changed(_: ConfigEntryChange, entry: ConfigEntry) -> None:
-            if entry.domain == DOMAIN:
-                self._async_refresh()
+            if entry.domain != DOMAIN:
+                return
+            if not entries_in_use(hass):
+                self._async_unregister()
+            hass.async_create_task(self._async_refresh(), "balena sentences")
 
         listen = hass.bus.async_listen
         async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, entry_changed)
         listen(ar.EVENT_AREA_REGISTRY_UPDATED, schedule_refresh)
+        listen(fr.EVENT_FLOOR_REGISTRY_UPDATED, schedule_refresh)
+        listen(lr.EVENT_LABEL_REGISTRY_UPDATED, schedule_refresh)
         listen(dr.EVENT_DEVICE_REGISTRY_UPDATED, schedule_refresh, _changes_name)
         listen(er.EVENT_ENTITY_REGISTRY_UPDATED, schedule_refresh, _changes_aliases)
         listen(EVENT_CALL_SERVICE, self._async_load, _reloads_sentences)
@@ -107,66 +122,116 @@ class SentenceManager:
     async def _async_load(self, _: Event[Any] | None = None) -> None:
         """Read the files of all languages."""
         templates = await async_load_templates(self._hass)
+        own = {
+            language: found
+            for language, found in templates.items()
+            if found.fallback is not None
+        }
         self._grammars, errors = await self._hass.async_add_executor_job(
-            _parse_grammars, templates
+            _parse_grammars, own
         )
         async_update_file_issues(self._hass, FileIssue.INVALID, errors)
-        self._async_refresh()
+        self._words = await self._hass.async_add_executor_job(load_words)
+        self._inventory = None
+        await self._async_refresh()
+
+    async def _async_refresh(self) -> None:
+        """Replace the registered sentences if they changed."""
+        async with self._lock:
+            hass = self._hass
+            devices = all_devices(hass) if entries_in_use(hass) else []
+            kinds = set(KIND_BY_INTENT.values())
+            inventory = read_inventory(hass, devices, kinds) if devices else None
+            languages = self._languages()
+            if self._inventory == (inventory, languages):
+                return
+            self._inventory = (inventory, languages)
+            if inventory is None:
+                self._trigger.async_unregister()
+                return
+            self._vocabularies, data = await hass.async_add_executor_job(
+                _build, inventory, [self._words[item] for item in languages]
+            )
+            self._names = SpokenNames.by_kind(devices, kinds)
+            files = [
+                {"sentences": grammar.sentences(self._names)}
+                for grammar in self._grammars.values()
+            ]
+            self._trigger.async_register([*files, *data])
+
+    def _languages(self) -> frozenset[str]:
+        """Return the languages with sentences: those of Home Assistant and its pipelines."""
+        wanted = spoken_languages(self._hass)
+        return frozenset(
+            language
+            for language in self._words
+            if language not in self._grammars
+            and (wanted is None or any(matches(item, [language]) for item in wanted))
+        )
 
     @callback
-    def _async_refresh(self) -> None:
-        """Replace the registered sentences if they changed."""
-        sentences: dict[str, list[str]] = {}
-        if entries_in_use(self._hass):
-            devices = all_devices(self._hass)
-            self._names = SpokenNames.by_kind(devices, set(KIND_BY_INTENT.values()))
-            sentences = {
-                language: grammar.sentences(self._names)
-                for language, grammar in self._grammars.items()
-                if self._is_spoken(language)
-            }
-        if sentences == self._registered:
-            return
-        self._registered = sentences
-        while self._unregister:
-            self._unregister.pop()()
-        self._unregister = [
-            async_register_sentences(
-                self._hass, texts, partial(self._async_respond, language)
-            )
-            for language, texts in sentences.items()
-        ]
-
-    def _is_spoken(self, language: str) -> bool:
-        """Return whether Home Assistant or a pipeline uses a language, or a user has a file of it."""
-        spoken = spoken_languages(self._hass)
-        if spoken is None or self._grammars[language].is_of_user:
-            return True
-        return any(matches(other, [language]) for other in spoken)
+    def _async_unregister(self) -> None:
+        self._inventory = None
+        self._trigger.async_unregister()
 
     async def _async_respond(
-        self, language: str, user_input: ConversationInput, _: RecognizeResult
+        self, user_input: ConversationInput, _: RecognizeResult
     ) -> str | None:
-        """Return the response to a sentence of a language, or None if others respond."""
-        recognized = self._recognize(user_input)
-        # A sentence can match in several languages. Only the first one responds.
-        if language != next(iter(recognized), None):
-            return None
-        triggers = await async_count_sentence_triggers(self._hass, user_input)
-        if triggers > len(recognized):
+        """Return the response to a sentence, or None if others respond."""
+        hass = self._hass
+        if await self._trigger.async_has_other(user_input):
             # An automation has the same sentence.
             return None
-        other = await async_handle_other_intents(self._hass, user_input)
+        other = await async_handle_other_intents(hass, user_input)
         if other is not None:
             return other
+        if not entries_in_use(hass):
+            # The last device has just left.
+            return None
+        if (recognized := self._recognize(user_input)) is not None:
+            return await self._async_respond_by_file(user_input, recognized)
+        if not self._vocabularies:
+            return None
+        vocabulary, heard = self._understand(user_input)
+        return await async_respond(
+            hass,
+            heard,
+            vocabulary,
+            all_devices(hass),
+            language=response_language(hass, user_input.language, self._words),
+            assistant=_ASSIST,
+            device_id=self._satellite_device_id(user_input),
+            context=user_input.context,
+        )
+
+    def _understand(self, user_input: ConversationInput) -> tuple[Vocabulary, Heard]:
+        """Return what a sentence means in the language in which most of it is understood."""
+        preferred = response_language(
+            self._hass, user_input.language, self._vocabularies
+        )
+        heard = {
+            language: interpret(user_input.text, vocabulary)
+            for language, vocabulary in self._vocabularies.items()
+        }
+        best = min(
+            heard,
+            key=lambda language: (
+                len(" ".join(heard[language].unknown).split()),
+                heard[language].kind is Kind.UNCLEAR,
+                language != preferred,
+            ),
+        )
+        return self._vocabularies[best], heard[best]
+
+    async def _async_respond_by_file(
+        self, user_input: ConversationInput, recognized: RecognizedIntent
+    ) -> str:
+        """Return the response to a sentence of a user's file."""
         response = await intent.async_handle(
             self._hass,
             _ASSIST,
-            recognized[language].intent_type,
-            {
-                name: {"value": value}
-                for name, value in recognized[language].slots.items()
-            },
+            recognized.intent_type,
+            {name: {"value": value} for name, value in recognized.slots.items()},
             user_input.text,
             user_input.context,
             user_input.language,
@@ -177,15 +242,15 @@ class SentenceManager:
         )
         return str(response.speech["plain"]["speech"])
 
-    def _recognize(self, user_input: ConversationInput) -> dict[str, RecognizedIntent]:
-        """Return the intent of a sentence in each language, the user's language first."""
+    def _recognize(self, user_input: ConversationInput) -> RecognizedIntent | None:
+        """Return the intent of a sentence of a file, of the user's language first."""
         preferred = response_language(self._hass, user_input.language, self._grammars)
         languages = sorted(self._grammars, key=lambda other: other != preferred)
-        recognized = {
-            language: self._grammars[language].recognize(user_input.text, self._names)
+        recognized = (
+            self._grammars[language].recognize(user_input.text, self._names)
             for language in languages
-        }
-        return {language: found for language, found in recognized.items() if found}
+        )
+        return next(filter(None, recognized), None)
 
     def _satellite_device_id(self, user_input: ConversationInput) -> str | None:
         """Return the id of the device of the voice satellite."""
@@ -196,25 +261,30 @@ class SentenceManager:
         return user_input.device_id
 
 
+def _build(
+    inventory: Inventory, languages: list[LanguageWords]
+) -> tuple[dict[str, Vocabulary], list[dict[str, Any]]]:
+    """Return the names and the sentences of each language. This takes long with many devices."""
+    vocabularies = {words.language: Vocabulary(inventory, words) for words in languages}
+    return vocabularies, [build_sentences(item) for item in vocabularies.values()]
+
+
 def _parse_grammars(
     templates: dict[str, LanguageTemplates],
 ) -> tuple[dict[str, Grammar], dict[str, str]]:
-    """Return the grammar of each language, and the errors of invalid files of the user.
+    """Return the grammars of the files of the user, and the errors of invalid ones.
 
-    An invalid file is replaced by the shipped one.
+    The shipped words are used instead of an invalid file.
     """
     grammars: dict[str, Grammar] = {}
     errors: dict[str, str] = {}
     for language, language_templates in templates.items():
         try:
             grammars[language] = Grammar(language_templates)
-        except Exception as err:
-            if language_templates.fallback is None:
-                raise
+        except Exception as err:  # noqa: BLE001
             # hassil raises various errors for invalid sentences.
             LOGGER.warning("The sentences of %s are not used: %s", language, err)
             errors[language] = f"{type(err).__name__}: {err}"
-            grammars[language] = Grammar(language_templates.fallback)
     return grammars, errors
 
 

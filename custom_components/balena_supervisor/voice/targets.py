@@ -86,6 +86,14 @@ class VoiceTarget:
         return [self.area.name, *sorted(self.area.aliases)] if self.area else []
 
     @property
+    def fleet_name(self) -> str | None:
+        """The name of the fleet, None for a local device."""
+        device = self.registry_entry
+        via = device.via_device_id if isinstance(device, dr.DeviceEntry) else None
+        fleet = dr.async_get(self.hass).async_get(via) if via else None
+        return (fleet.name_by_user or fleet.name) if fleet else None
+
+    @property
     def services(self) -> list[VoiceTarget]:
         """The services of the device."""
         registry = dr.async_get(self.hass)
@@ -94,7 +102,7 @@ class VoiceTarget:
 
     def targets_for(self, kind: EntityKind) -> list[VoiceTarget]:
         """Return the targets that can have entities of a kind: the services, or the device."""
-        return self.services if kind.is_of_service else [self]
+        return self.services if kind.is_of_service and self.device is None else [self]
 
     def entities(self, kind: EntityKind) -> Iterator[er.RegistryEntry]:
         """Yield the entities of a kind, disabled ones included."""

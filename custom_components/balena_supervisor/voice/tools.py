@@ -25,11 +25,11 @@ from homeassistant.helpers.translation import async_get_translations
 from homeassistant.util.json import JsonObjectType, JsonValueType
 
 from ..const import DOMAIN, LOGGER
+from .entities import IDENTIFY, ONLINE, REBOOT, RESTART_SERVICE, RUNNING, UPDATE
 from .exposed import ExposedDevice, exposed_devices
-from .intents import IDENTIFY, ONLINE, REBOOT, RESTART_SERVICE, RUNNING, UPDATE
 from .names import normalize_name
+from .sentence_files.templates import async_get_templates
 from .targets import EntityKind, VoiceTarget, find_targets
-from .templates import async_get_templates
 
 # Annotations of tools and typed results exist since Home Assistant 2026.10.
 _HAS_ANNOTATIONS: Final = hasattr(llm, "ToolAnnotations")

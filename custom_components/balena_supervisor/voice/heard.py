@@ -1,0 +1,39 @@
+"""What a sentence means, without Home Assistant."""
+
+from dataclasses import dataclass, field
+
+from .claims import Mention
+from .kinds import Kind
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a sentence means."""
+
+    kind: Kind
+    meanings: frozenset[str] = frozenset()
+    devices: list[Mention] = field(default_factory=list)
+    services: list[Mention] = field(default_factory=list)
+    places: list[Mention] = field(default_factory=list)
+    nouns: list[Mention] = field(default_factory=list)
+    number: int | None = None
+    # Words that nothing claims, each group of neighbours as one text.
+    unknown: list[str] = field(default_factory=list)
+    # The words from the first to the last that an unknown name can consist of.
+    misheard: str = ""
+    # The words that name a group of devices, such as "kiosks in the shop".
+    group: str = ""
+    wants_all: bool = False
+    is_plural: bool = False
+    # Whether a question asks for the opposite: offline, stopped, outdated.
+    is_negative: bool = False
+
+    @property
+    def is_group(self) -> bool:
+        """Whether a sentence is about a group of devices."""
+        return not self.devices and (
+            self.is_plural
+            or bool({"devices_noun", "everything"} & self.meanings)
+            or ("fleet_noun" in self.meanings and bool(self.places))
+            or (self.wants_all and bool(self.nouns or self.places))
+        )

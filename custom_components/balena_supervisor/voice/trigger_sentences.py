@@ -1,0 +1,320 @@
+"""Builds the sentence templates that Home Assistant matches, from our words and all names.
+
+Home Assistant runs a sentence trigger for every sentence that matches, and asks nobody else then.
+So each word of a sentence must be one of our words or names, and one of the combinations
+must occur that are about nothing but a balena device: a name with something to do or to ask.
+
+Words and names are in lists, which hassil searches quickly. Each entry ends with a space, so
+that it matches whole words.
+"""
+
+from collections.abc import Iterable
+from itertools import groupby
+import re
+from typing import Any, Final
+
+from .vocabulary import NameType, Vocabulary
+
+# Numbers up to this one can be in a sentence.
+_MAX_NUMBER: Final = 99
+# Alternatives with one first letter are grouped once more if there are more.
+_MAX_GROUP: Final = 12
+_SYNTAX: Final = re.compile(r"([()\[\]{}<>|\\;:@])")
+# hassil reads a value with one of these as a template.
+_IS_TEMPLATE: Final = re.compile(r"[(){}<>\[\]|@]")
+
+# Meanings that make a sentence with the name of a device ours.
+_OF_DEVICE: Final = (
+    *("reboot", "restart", "shutdown", "purge", "logs", "variables", "blink"),
+    *("install", "updating_to", "update", "current", "online", "offline", "running"),
+    *("stopped", "status", "problems", "release", "os", "ip", "temperature", "hottest"),
+    *("cpu", "memory", "since", "progress", "lock", "vpn", "fleet_of", "services"),
+    *("location", "app", "listing", "balena", "which_run", "fleet_noun"),
+)
+# The same with "devices", which can be other things than ours.
+_OF_DEVICES: Final = (
+    *("reboot", "restart", "blink", "install", "updating_to", "update", "current"),
+    *("online", "offline", "running", "status", "problems", "release", "os", "ip"),
+    *("hottest", "cpu", "memory", "progress", "vpn", "services", "listing", "balena"),
+    *("fleet_noun", "fleet_of", "temperature"),
+)
+# Meanings that make a sentence with the name of a service, without a device, ours.
+_OF_SERVICE: Final = (
+    *("reboot", "restart", "start", "turn_on", "stop", "turn_off", "running"),
+    *("stopped", "online", "offline", "status", "which_run", "logs", "location"),
+    *("is_on", "is_off"),
+)
+# Meanings whose phrases with a gap, such as "starte ... neu", end with a word of ours.
+_ENDING: Final = ("restart", "reboot", "shutdown")
+_SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
+
+# Alternatives with the same beginning are one sentence, so that it is matched once.
+_SENTENCES: Final = (
+    (
+        "<lead>("
+        "{ours}<words>{named}<words>"
+        "|{named}<lead>{ours}<words>"
+        # "Is the kiosk in the lobby okay".
+        "|{ask}<lead>{named}<lead>{fine}<lead>)"
+    ),
+    # "Turn off all devices" and "shut everything down" are about other things.
+    (
+        "<plain>("
+        "{of_devices}<plain>({devices}|{place}<fillers>{fleet_noun})<plain>"
+        "|({devices}|{place}<fillers>{fleet_noun})<plain>{of_devices}<plain>)"
+    ),
+    (
+        "<start>("
+        "[{place}<near>]({of_service}<near>({service}|{any_service}{service_noun})|{service}<near>{of_service})<lead>"
+        "|{problems}<near>{place}<lead>"
+        "|{which}<near>{group}<lead>"
+        "|{what}<near>{plural}<lead>"
+        # "Is the balena device lobbi online".
+        "|[{verb}]<fillers>{balena}{device_noun}{unknown})"
+    ),
+)
+_AFTER_FILLERS: Final = (
+    "{alone}<fillers>",
+    # "Restart the service nginx on kiosk lobby".
+    "{verb}<fillers>({service_noun}{unknown}|{unknown} (service_nouns)) (on)<fillers>{named}<fillers>[{end}]",
+    "{variables}{unknown} (on)<fillers>{named}<fillers>",
+    # "Restart the browser on kiosk lobbi".
+    "{verb}<near>{any_service}[{service_noun}]{on}<fillers>({noun}{unknown}|{unknown} (nouns))[{end}]",
+)
+# "Starte mqtt auf dem Karagengateway neu".
+_COMPOUND: Final = (
+    "{verb}<near>{any_service}[{service_noun}]{on}<fillers>{unknown}(nouns)[{end}]"
+)
+_ORDERED: Final = {
+    # "Restart nginx on kiosk lobby", "is nginx running on kiosk lobby".
+    "unknown_after": "{again}<fillers>{unknown} (on)<fillers>{named}<fillers>",
+    "unknown_asked": "{ask}<fillers>{unknown} (asks) (on)<fillers>{named}<fillers>",
+    # "Läuft nginx auf kiosk lobby", "starte nginx auf kiosk lobby neu".
+    "asked_unknown": "{asks}<fillers>{unknown} (on)<fillers>{named}<fillers>",
+    "unknown_between": "{verb}<fillers>{unknown} (on)<fillers>{named}<fillers>{end}",
+}
+# Each sentence without a name has a word with one of these meanings.
+_KEYWORDS: Final = (
+    *("devices_noun", "everything", "alone", "balena", "problems", "fleet_noun"),
+)
+# Repetition is a rule that refers to itself. In a text with a hyphen, hassil finds each value of a
+# list twice, which would double with every word. So words that repeat are in rules, not in lists.
+_RULES: Final = {
+    "words": "[(<word>|{named}|{any_service})<words>]",
+    "lead": "[(<lead_word>|{named})<lead>]",
+    "plain": "[(<plain_word>|{named}|{any_service})<plain>]",
+    "start": "[<start_word><start>]",
+    "near": "[<near_word><near>]",
+    "fillers": "[<filler><fillers>]",
+}
+_WORD_RULES: Final = (
+    "word",
+    "lead_word",
+    "plain_word",
+    "start_word",
+    "near_word",
+    "filler",
+)
+
+
+def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return the sentences of a language, in the format of Home Assistant's intents."""
+    lists = _lists(vocabulary)
+    words = vocabulary.words
+    inline = {
+        "(on)": _inline(words.prepositions),
+        "(nouns)": _inline(vocabulary.texts.get(NameType.NOUN, ())),
+        "(service_nouns)": _inline(words.texts["service_noun"]),
+        "(asks)": _inline([*words.texts["running"], *words.texts["stopped"]]),
+    }
+    beginnings = [*_AFTER_FILLERS, *(_ORDERED[name] for name in words.misheard)]
+    if words.compound:
+        beginnings.append(_COMPOUND)
+    return {
+        "sentences": [
+            *_SENTENCES,
+            _fill(f"<fillers>({'|'.join(beginnings)})", inline),
+        ],
+        "expansion_rules": _RULES
+        | {name: _grouped(lists.pop(name)) for name in _WORD_RULES},
+        # Home Assistant looks at the sentences only if one of these words occurs.
+        "required_keywords": sorted(_keywords(vocabulary)),
+        "lists": {
+            "unknown": {"wildcard": True},
+            **{name: {"values": _values(texts)} for name, texts in lists.items()},
+        },
+    }
+
+
+def _keywords(vocabulary: Vocabulary) -> set[str]:
+    """Return words of which each sentence has at least one, in the cases that people write."""
+    words, texts = vocabulary.words, vocabulary.texts
+    nouns = texts.get(NameType.NOUN, frozenset()) | texts.get(
+        NameType.PLURAL, frozenset()
+    )
+    parts = {part for noun in nouns for part in noun.split()}
+    found = set(parts)
+    for kind in (NameType.DEVICE, NameType.SERVICE):
+        for text in texts.get(kind, ()):
+            own = text.split()
+            # The noun of a name is enough: "kiosk" of "kiosk kitchen".
+            found |= set(own) & parts or {max(own, key=len)}
+            found |= {"-".join(own), "_".join(own)}
+    for meaning in _KEYWORDS:
+        for text in words.texts[meaning]:
+            own = text.split()
+            found |= {max(own, key=len), "-".join(own)}
+    found |= {f"{word}{words.genitive}" for word in found}
+    return {
+        form
+        for word in found
+        for form in (word, word.upper(), word.capitalize(), word.title(), _cased(word))
+    }
+
+
+def _cased(word: str) -> str:
+    """Return a word as German writes it: "balena-Geräte"."""
+    first, *rest = word.split("-")
+    return "-".join([first, *(part.capitalize() for part in rest)])
+
+
+def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
+    """Return the words and names of each list."""
+    words, texts = vocabulary.words, vocabulary.texts
+
+    def names(*kinds: NameType) -> set[str]:
+        return {text for kind in kinds for text in texts.get(kind, ())}
+
+    def of(*meanings: str) -> set[str]:
+        """Return the phrases without a gap of some meanings."""
+        return {
+            text
+            for meaning in meanings
+            for text in words.texts.get(meaning, ())
+            if len(_parts(text)) == 1
+        }
+
+    def part(place: int, *meanings: str) -> set[str]:
+        """Return the first or the last parts of the phrases with a gap."""
+        return {
+            parts[place]
+            for meaning in meanings
+            for text in words.texts.get(meaning, ())
+            if len(parts := _parts(text)) > 1
+        }
+
+    fillers = set(words.fillers)
+    numbers = {str(number) for number in range(_MAX_NUMBER + 1)} | set(words.numbers)
+    others = {
+        *fillers,
+        *numbers,
+        *names(NameType.PLACE),
+        *(
+            part
+            for meaning, phrases in words.texts.items()
+            if meaning != "alone"
+            for text in phrases
+            for part in _parts(text)
+        ),
+    }
+    devices = names(NameType.DEVICE, NameType.NOUN, NameType.PLURAL)
+    services = names(NameType.SERVICE)
+    ends = part(-1, *_OF_DEVICE) - part(-1, *_SWITCHING) - fillers
+    ours = services | of(*_OF_DEVICE) | ends
+    return {
+        "word": others,
+        "lead_word": others - ours,
+        "plain_word": others
+        - of("shutdown", "turn_on", "turn_off")
+        - part(0, "shutdown", "turn_on", "turn_off"),
+        "filler": fillers,
+        "start_word": {
+            *fillers,
+            *of("ask", "all", "which", "wish", "want"),
+            *part(0, *_ENDING, *_SWITCHING),
+        },
+        "near_word": {
+            *fillers,
+            *of("ask", "service_noun", "device_noun"),
+            *part(0, *_ENDING, *_SWITCHING),
+            *names(NameType.PLACE),
+        },
+        "named": {*devices, *(f"{name}{words.genitive}" for name in devices)},
+        "devices": of("devices_noun", "everything"),
+        "of_devices": services
+        | of(*_OF_DEVICES)
+        | (part(-1, *_OF_DEVICES) - part(-1, *_SWITCHING) - fillers)
+        | {text for text in of("lock") if "update" in text},
+        "fleet_noun": of("fleet_noun"),
+        "ours": ours,
+        "of_service": of(*_OF_SERVICE) | part(-1, *_ENDING, *_SWITCHING),
+        "service": services - words.common,
+        "any_service": services,
+        "problems": of("problems"),
+        "place": names(NameType.PLACE),
+        "which": of("which", "how_many"),
+        "group": names(NameType.NOUN, NameType.PLURAL),
+        "noun": names(NameType.NOUN),
+        "alone": of("alone"),
+        "balena": of("balena"),
+        "device_noun": of("device_noun"),
+        "service_noun": of("service_noun"),
+        "variables": of("variables"),
+        "verb": {
+            parts[0]
+            for meaning in ("restart", *_SWITCHING)
+            for text in words.texts[meaning]
+            if (parts := _parts(text))
+        },
+        "again": of("restart", "reboot"),
+        "asks": of("running", "stopped"),
+        "ask": of("ask"),
+        "what": of("what"),
+        "plural": names(NameType.PLURAL),
+        "fine": part(-1, "status"),
+        "on": set(words.prepositions),
+        "end": part(-1, "restart"),
+    }
+
+
+def _values(texts: Iterable[str]) -> list[str]:
+    return sorted(f"{_escaped(text)} " for text in texts if text.strip())
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which hassil finds no syntax."""
+    return _SYNTAX.sub(r"\\\1", text) if _IS_TEMPLATE.search(text) else text
+
+
+def _grouped(texts: Iterable[str], size: int = 1) -> str:
+    """Return alternatives, grouped by their first letters: hassil tries each one."""
+    groups = groupby(sorted(texts), key=lambda text: text[:size])
+    return f"({'|'.join(_group(prefix, list(found)) for prefix, found in groups)})"
+
+
+def _group(prefix: str, texts: list[str]) -> str:
+    if len(texts) == 1 or not prefix.isalpha():
+        return "|".join(f"{_SYNTAX.sub(r'\\\1', text)} " for text in texts)
+    if len(texts) > _MAX_GROUP and len(prefix) == 1:
+        longer = [text[1:] for text in texts if len(text) > 1]
+        alone = [" " for text in texts if len(text) == 1]
+        return f"{prefix}({'|'.join([*alone, _grouped(longer)[1:-1]])})"
+    rests = "|".join(f"{_SYNTAX.sub(r'\\\1', text[len(prefix) :])} " for text in texts)
+    return f"{prefix}({rests})"
+
+
+def _inline(texts: Iterable[str]) -> str:
+    """Return alternatives. After a wildcard, hassil searches them more quickly than a list."""
+    choices = "|".join(f"{_SYNTAX.sub(r'\\\1', text)} " for text in sorted(texts))
+    # Without a name, there is a text that nobody can speak.
+    return f"({choices or '\N{REPLACEMENT CHARACTER} '})"
+
+
+def _fill(sentence: str, inline: dict[str, str]) -> str:
+    for name, text in inline.items():
+        sentence = sentence.replace(name, text)
+    return sentence
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split("...") if part.strip()]

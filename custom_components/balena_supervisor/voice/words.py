@@ -1,0 +1,199 @@
+"""The words of each language: what phrases mean, and the forms of a name that people say."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+import re
+from typing import Any, Final
+
+from hassil.numbers import get_rbnf_engine
+
+from homeassistant.util.yaml import load_yaml_dict
+
+FOLDER: Final = Path(__file__).parent / "words"
+_GAP: Final = "..."
+# Numbers up to this one are also said as words.
+_MAX_NUMBER: Final = 99
+_TOKEN: Final = re.compile(r"\d+|[^\W\d_]+(?:'[^\W\d_]+)*")
+_SPELLED: Final = 6
+_MIN_PART: Final = 3
+
+type Tokens = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A phrase in parts, between which other words may stand, and its meanings."""
+
+    parts: tuple[Tokens, ...]
+    meanings: frozenset[str]
+
+    @property
+    def length(self) -> int:
+        """The number of words."""
+        return sum(map(len, self.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageWords:
+    """The words of one language."""
+
+    language: str
+    fillers: frozenset[str]
+    phrases: tuple[Phrase, ...]
+    alone: Mapping[Tokens, str]
+    prepositions: frozenset[str]
+    # Names of services that Home Assistant has other things for.
+    common: frozenset[str]
+    # What a name ends with when something belongs to it.
+    genitive: str
+    plurals: tuple[str, ...]
+    # What joins a place and a noun in one word, such as "Garagengateway".
+    compound: tuple[str, ...]
+    # Words that sound like a number in a name.
+    sounds: Mapping[str, str]
+    # What stands before "on kiosk-lobby" in sentences with the unknown name of a service.
+    misheard: tuple[str, ...]
+    numbers: Mapping[str, str]
+    texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
+
+    def tokens(self, text: str) -> list[str]:
+        """Return the words of a text. Numbers are digits, and spelled letters are joined."""
+        found = _TOKEN.findall(
+            text.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+        )
+        words = [
+            self.numbers.get(word.removesuffix("'s"), self.numbers.get(word, word))
+            for word in found
+        ]
+        tokens: list[str] = []
+        spelled: list[str] = []
+        for word in [*words, ""]:
+            if len(word) == 1 and word.isalpha() and not _is_word(word, self.language):
+                spelled.append(word)
+                continue
+            if len(spelled) > 1:
+                tokens.append("".join(spelled))
+            else:
+                tokens += spelled
+            spelled = []
+            tokens.append(word)
+        return [token for token in tokens if token]
+
+    def spoken(self, name: str) -> Iterator[str]:
+        """Yield the forms of a name that speech-to-text can write."""
+        tokens = self.tokens(name)
+        if not tokens:
+            return
+        yield " ".join(tokens)
+        joined = " ".join(re.findall(r"[\w']+", name.casefold().replace("_", " ")))
+        yield joined
+        yield joined.replace("'", "")
+        if any(token.isdigit() for token in tokens):
+            words = {number: word for word, number in self.numbers.items()}
+            yield " ".join(words.get(token, token) for token in tokens)
+            yield " ".join(self.sounds.get(token, token) for token in tokens)
+            marks = self.texts.get("number_noun", ())
+            for mark in marks:
+                for table in ({}, words):
+                    yield " ".join(
+                        f"{mark} {table.get(token, token)}"
+                        if token.isdigit() and place
+                        else token
+                        for place, token in enumerate(tokens)
+                    )
+        if len(tokens) == 1 and tokens[0].isalpha() and len(tokens[0]) <= _SPELLED:
+            yield " ".join(tokens[0])
+
+    def splits_of(self, name: str) -> Iterator[str]:
+        """Yield a word as the two words that speech-to-text can make of it: "octo print"."""
+        if name.isalpha() and len(name) >= 2 * _MIN_PART:
+            for place in range(_MIN_PART, len(name) - _MIN_PART + 1):
+                yield f"{name[:place]} {name[place:]}".casefold()
+
+    def plurals_of(self, word: str) -> list[str]:
+        """Return the plurals of a noun."""
+        if re.search("[^aeiou]y$", word) and self.language == "en":
+            return [f"{word[:-1]}ies"]
+        return [plural.format(word) for plural in self.plurals]
+
+
+def _is_word(letter: str, language: str) -> bool:
+    return language == "en" and letter == "a"
+
+
+@cache
+def _number_words(language: str) -> Mapping[str, str]:
+    """Return the digits of number words."""
+    engine = get_rbnf_engine(language)
+    numbers: dict[str, str] = {}
+    for number in range(_MAX_NUMBER + 1):
+        for text in engine.format_number(number).text_by_ruleset.values():
+            word = text.replace("\u00ad", "").casefold()
+            if _TOKEN.fullmatch(word) and word.isalpha():
+                numbers.setdefault(word, str(number))
+    return numbers
+
+
+def parse_words(data: Mapping[str, Any]) -> LanguageWords:
+    """Return the words of a language from its file."""
+    language = str(data["language"])
+    fillers = frozenset(str(data["fillers"]).split())
+    numbers = {
+        word: digits
+        for word, digits in _number_words(language).items()
+        if word not in fillers
+    }
+    plain = LanguageWords(
+        language, fillers, (), {}, frozenset(), frozenset(), "", (), (), {}, (), numbers
+    )
+
+    def split(text: str) -> tuple[Tokens, ...]:
+        return tuple(
+            tuple(plain.tokens(part)) for part in text.split(_GAP) if part.strip()
+        )
+
+    meanings: dict[tuple[Tokens, ...], set[str]] = {}
+    texts: dict[str, tuple[str, ...]] = {}
+    for meaning, phrases in data["phrases"].items():
+        texts[meaning] = tuple(map(str, phrases))
+        for phrase in phrases:
+            meanings.setdefault(split(str(phrase)), set()).add(meaning)
+    phrases = tuple(
+        Phrase(parts, frozenset(found)) for parts, found in meanings.items() if parts
+    )
+    alone = {
+        tuple(plain.tokens(text)): kind
+        for kind, texts_of_kind in data["alone"].items()
+        for text in texts_of_kind
+    }
+    texts["alone"] = tuple(
+        text for texts_of_kind in data["alone"].values() for text in texts_of_kind
+    )
+    return LanguageWords(
+        language,
+        fillers,
+        tuple(sorted(phrases, key=lambda phrase: (-phrase.length, len(phrase.parts)))),
+        alone,
+        frozenset(data["prepositions"]),
+        frozenset(data["common"]),
+        str(data["genitive"]),
+        tuple(data["plurals"]),
+        tuple(data["compound"]),
+        data["sounds"],
+        tuple(data["misheard"]),
+        numbers,
+        texts,
+        fillers
+        | {token for phrase in phrases for part in phrase.parts for token in part},
+    )
+
+
+def load_words() -> dict[str, LanguageWords]:
+    """Read the words of all languages."""
+    return {
+        path.stem: parse_words(load_yaml_dict(path))
+        for path in sorted(FOLDER.glob("*.yaml"))
+    }
