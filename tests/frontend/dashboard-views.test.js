@@ -151,7 +151,7 @@ test("without a device, only administrators can add one", async () => {
 test("all views have names, and are generated when they are opened", async () => {
   const { views: all } = await views.dashboard({}, homeWith(60, "kiosks").hass());
   assert.equal(all.length, 62);
-  assert.ok(all.every(({ icon, path, strategy, title }) => icon && path && strategy && title));
+  assert.ok(all.every(({ path, strategy, title }) => path && strategy && title));
   assert.deepEqual(
     all.slice(0, 3).map(({ path, subview }) => [path, subview]),
     [
@@ -161,6 +161,18 @@ test("all views have names, and are generated when they are opened", async () =>
     ],
   );
 });
+
+for (const [count, icon] of [
+  [1, undefined],
+  [48, "mdi:developer-board"],
+  [49, undefined],
+]) {
+  test(`with ${count} devices, the view of a device has the icon ${icon}`, async () => {
+    const { views: all } = await views.dashboard({}, homeWith(count).hass());
+    const view = all.find(({ path }) => path === "device-device 1");
+    assert.equal(view.icon, icon);
+  });
+}
 
 test("the only device has the first page", async () => {
   const config = { device_id: ["device 1"] };
