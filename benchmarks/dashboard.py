@@ -28,8 +28,6 @@ _FILL: Final = 15.0
 _FRAMES: Final = 10.0
 _AFTER_KEY: Final = 0.6
 _KEYS: Final = "hellofromh"
-# Of the states of a small fleet, this one exists in all releases.
-_STATE_OF_FLEET: Final = "_devices_online"
 
 _START: Final = "bench-start"
 _EMPTY: Final = "bench-empty"
@@ -81,18 +79,18 @@ class _Bench:
         )
 
     async def poll(self) -> None:
-        """Poll the account."""
+        """Poll the account, by any of its entities."""
         states = await self.home_assistant.command("get_states")
-        ids = [item["entity_id"] for item in states]
+        usable = {
+            item["entity_id"] for item in states if item["state"] != "unavailable"
+        }
+        registry = await self.home_assistant.command("config/entity_registry/list")
+        ids = (item["entity_id"] for item in registry if item["platform"] == _DOMAIN)
         await self.home_assistant.command(
             "call_service",
             domain="homeassistant",
             service="update_entity",
-            service_data={
-                "entity_id": next(
-                    item for item in ids if item.endswith(_STATE_OF_FLEET)
-                )
-            },
+            service_data={"entity_id": next(item for item in ids if item in usable)},
         )
 
 

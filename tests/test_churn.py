@@ -9,7 +9,7 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.balena_supervisor.const import CONF_DETAILS, EntityLevel
+from custom_components.balena_supervisor.const import CONF_DETAILS, DOMAIN, EntityLevel
 from custom_components.balena_supervisor.device.entry import BalenaDevice
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -130,3 +130,74 @@ async def test_devices_that_join_again_keep_their_entity_ids(
     assert ids() == alone
     await join(hass, freezer, cloud, fleet, uuids)
     assert ids() == joined
+
+
+async def test_device_that_was_registered_again(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    cloud_device: CloudDevice,
+    member_id: str,
+) -> None:
+    """Between two polls, a device can leave balena and join again: with its uuid, but another id."""
+    uuid = cloud_device.device.uuid
+    cloud.remove_device(uuid)
+    again = cloud.make_device(fleet, "kiosk-lobby", uuid=uuid)
+    assert again.id != cloud_device.id
+    await pass_time(hass, freezer, MINUTE)
+    await hass.services.async_call(
+        DOMAIN,
+        "set_tags",
+        {"device_id": member_id, "tags": {"area": "Cellar"}},
+        blocking=True,
+    )
+    assert ("area", "Cellar") in again.device.tags.values()
+
+
+async def test_device_leaves_and_another_of_its_name_joins(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    cloud_device: CloudDevice,
+    member_id: str,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A replacement with the same name is a device of its own. The old one leaves as usual."""
+    cloud.remove_device(cloud_device.device.uuid)
+    new = cloud.make_device(fleet, "kiosk-lobby")
+    await pass_time(hass, freezer, MINUTE)
+    await pass_time(hass, freezer, MINUTE)
+    devices: dict[str, BalenaDevice] = account.runtime_data.devices
+    (device,) = devices.values()
+    assert device.coordinator.uuid == new.device.uuid
+    assert device_registry.async_get(member_id) is None
+    assert device_registry.async_get(device.registry_id) is not None
+    online = [
+        state.state
+        for state in hass.states.async_all("binary_sensor")
+        if state.entity_id.startswith("binary_sensor.kiosk_lobby_online")
+    ]
+    assert online == ["on"]
+
+
+async def test_device_that_returns_after_one_poll(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+    cloud_device: CloudDevice,
+) -> None:
+    """A device that one poll misses while another one joins is available with the next one."""
+    cloud.remove_device(cloud_device.device.uuid)
+    cloud.make_device(fleet, "kiosk-door")
+    await pass_time(hass, freezer, MINUTE)
+    assert hass.states.is_state("binary_sensor.kiosk_lobby_online", "unavailable")
+    cloud.add_device(fleet, cloud_device.device)
+    await pass_time(hass, freezer, MINUTE)
+    assert hass.states.is_state("binary_sensor.kiosk_lobby_online", "on")
+    assert hass.states.is_state("binary_sensor.kiosk_door_online", "on")

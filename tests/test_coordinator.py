@@ -10,6 +10,7 @@ from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
+from homeassistant.setup import async_setup_component
 from simulator import (
     RECORDED_NEXT_RELEASE,
     Device,
@@ -73,19 +74,6 @@ async def test_poll_after_a_change_is_complete(
         "/v2/device/vpn",
         "/v2/state/status",
     ]
-
-
-async def test_poll_after_a_pause_is_complete(
-    freezer: FrozenDateTimeFactory,
-    hass: HomeAssistant,
-    loaded: MockConfigEntry,
-    server: SupervisorServer,
-) -> None:
-    """A poll after more than a minute reads everything, for users with their own schedule."""
-    await pass_time(hass, freezer)
-    server.requests.clear()
-    await pass_time(hass, freezer, 61)
-    assert len(server.requests) == 5
 
 
 async def test_keys_travel_in_the_header_only(
@@ -621,3 +609,25 @@ async def test_invalid_text(
     await pass_time(hass, freezer)
     assert state_of(hass, f"sensor.{NAME}_ip_address") == "::1"
     assert len(state_of(hass, f"sensor.{NAME}_os_version")) <= 255
+
+
+async def test_requested_update_is_complete(
+    freezer: FrozenDateTimeFactory,
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    device: Device,
+) -> None:
+    """An update that a user requests reads what takes turns, too."""
+    assert await async_setup_component(hass, "homeassistant", {})
+    await pass_time(hass, freezer)
+    device.healthy = False
+    server.requests.clear()
+    await hass.services.async_call(
+        "homeassistant",
+        "update_entity",
+        {"entity_id": f"binary_sensor.{NAME}_supervisor"},
+        blocking=True,
+    )
+    assert len(server.requests) == 5
+    assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "on"

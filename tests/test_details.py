@@ -1,6 +1,9 @@
 """Tests of the option "Entities of each device" of an account."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+import re
 from typing import Any
 
 import pytest
@@ -19,7 +22,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.entity_registry import RegistryEntryDisabler
-from simulator import CloudDevice, CloudServer, Fleet
+from simulator import CloudDevice, CloudServer, Fault, Fleet
+
+from . import state_of
 
 NAME = "kiosk_lobby"
 # Few enough for 2,000 devices in one entry.
@@ -296,3 +301,96 @@ def test_names_differ(
     assert {item: sorted(set(own)) for item, own in names.items()} == {
         item: sorted(own) for item, own in names.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("stored", "level"), [(True, "all"), (False, "standard"), ("most", "standard")]
+)
+async def test_option_of_another_release(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud_device: CloudDevice,
+    stored: object,
+    level: str,
+) -> None:
+    """An option that was saved after a downgrade works, and the form shows what it means.
+
+    Saving options keeps the version of the entry, so no migration follows.
+    """
+    await set_up(hass, account_entry, details=stored)
+    assert hass.states.is_state(f"binary_sensor.{NAME}_online", "on")
+    has_details = hass.states.get(f"sensor.{NAME}_cpu_usage") is not None
+    assert has_details is (level == "all")
+    form: Any = await hass.config_entries.options.async_init(account_entry.entry_id)
+    (suggested,) = (
+        field.description["suggested_value"]
+        for field in form["data_schema"].schema
+        if field == "details"
+    )
+    assert suggested == level
+
+
+async def test_service_that_is_away(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+    fleet: Fleet,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """Entities of a service that is missing during an update leave the registry with the option."""
+    sensor_id = f"sensor.{NAME}_signage_status"
+    assert entity_registry.async_get(sensor_id) is not None
+
+    assert fleet.release is not None
+    release = replace(fleet.release, commit=40 * "c")
+    cloud.release(fleet, release, start=False)
+    cloud_device.device.begin_update(release)
+    cloud_device.device.download(40)
+    no_signage = partial(re.sub, rb'"service_name": ?"signage"', b'"service_name":null')
+    cloud.faults.add("GET", "/v7/device", Fault.rewrite(no_signage))
+    await choose(hass, account, "essential")
+    assert state_of(hass, f"switch.{NAME}_signage_running") == "unavailable"
+    cloud.faults.clear()
+    await account.runtime_data.account.async_refresh()
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert hass.states.get(f"switch.{NAME}_signage_running") is not None
+    assert entity_registry.async_get(sensor_id) is None
+
+
+async def test_details_of_a_disabled_device(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    member_id: str,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """Details of a device that was disabled meanwhile come back when it is enabled."""
+    disabler = dr.DeviceEntryDisabler.USER
+    device_registry.async_update_device(member_id, disabled_by=disabler)
+    await hass.async_block_till_done()
+    await choose(hass, account, "standard")
+    await choose(hass, account, "all")
+    device_registry.async_update_device(member_id, disabled_by=None)
+    await hass.async_block_till_done()
+    entities = entities_of(device_registry, entity_registry, account)
+    assert ids(entities) == STANDARD | DETAILS
+
+
+async def test_details_of_a_device_that_is_enabled_later(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    member_id: str,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """A device that is enabled between two changes of the option gets all details, too."""
+    disabler = dr.DeviceEntryDisabler.USER
+    device_registry.async_update_device(member_id, disabled_by=disabler)
+    await hass.async_block_till_done()
+    await choose(hass, account, "standard")
+    device_registry.async_update_device(member_id, disabled_by=None)
+    await hass.async_block_till_done()
+    await choose(hass, account, "all")
+    entities = entities_of(device_registry, entity_registry, account)
+    assert ids(entities) == STANDARD | DETAILS

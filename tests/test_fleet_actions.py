@@ -20,12 +20,13 @@ from custom_components.balena_supervisor.const import (
     EntityLevel,
 )
 from homeassistant.components import persistent_notification
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.util import dt as dt_util
-from simulator import CloudDevice, CloudServer, Fault, Fleet
+from simulator import CloudDevice, CloudServer, Device, Fault, Fleet
 
 DEVICES = 24
+BLINK = "/supervisor/v1/blink"
 REBOOT = "/supervisor/v1/reboot"
 
 
@@ -74,20 +75,28 @@ def notifications(
 
 
 @pytest.fixture
-def reboot(
-    hass: HomeAssistant, account_entry: MockConfigEntry
-) -> Callable[[], asyncio.Task[Any]]:
+def registry_ids(
+    devices: list[CloudDevice],
+    account_entry: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+) -> dict[str | None, str]:
+    """Return the registry ids of the fleet and its devices by name."""
+    entry_id = account_entry.entry_id
+    entries = dr.async_entries_for_config_entry(device_registry, entry_id)
+    return {device.name: device.id for device in entries}
+
+
+@pytest.fixture
+def fleet_id(registry_ids: dict[str | None, str]) -> str:
+    """Return the registry id of the fleet."""
+    return registry_ids["kiosks"]
+
+
+@pytest.fixture
+def reboot(hass: HomeAssistant, fleet_id: str) -> Callable[[], asyncio.Task[Any]]:
     """Return a function that starts to reboot the fleet, and returns the task of the action."""
 
     def start() -> asyncio.Task[Any]:
-        registry = dr.async_get(hass)
-        (fleet_id,) = (
-            device.id
-            for device in dr.async_entries_for_config_entry(
-                registry, account_entry.entry_id
-            )
-            if device.name == "kiosks"
-        )
         return hass.async_create_task(
             hass.services.async_call(
                 DOMAIN,
@@ -295,3 +304,132 @@ async def test_cancelled_action(
     await hass.async_block_till_done(wait_background_tasks=True)
     assert not notifications
     assert sent(cloud) == 20
+
+
+async def test_one_device(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    registry_ids: dict[str | None, str],
+) -> None:
+    """An action on one device reports a 429 at once: nobody would see why it waits."""
+    cloud.limit(0, retry_after=60)
+    async with asyncio.timeout(5):
+        response = await hass.services.async_call(
+            DOMAIN,
+            "reboot",
+            {"device_id": registry_ids["kiosk-0"]},
+            blocking=True,
+            return_response=True,
+        )
+    assert results(response) == ["rate_limited"]
+    assert sent(cloud) == 1
+
+
+async def test_other_device(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    device_id: str,
+    fleet_id: str,
+    device: Device,
+) -> None:
+    """A local device does not wait for the balena API that refuses requests of an account."""
+    cloud.limit(0, retry_after=600)
+    response = await hass.services.async_call(
+        DOMAIN,
+        "reboot",
+        {"device_id": [fleet_id, device_id]},
+        blocking=True,
+        return_response=True,
+    )
+    assert sorted(results(response)) == ["ok", *["rate_limited"] * DEVICES]
+    assert [name for name, _ in device.commands] == ["reboot"]
+
+
+async def test_two_actions_of_one_run(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    fleet_id: str,
+    notifications: dict[str, persistent_notification.Notification],
+) -> None:
+    """Two parallel actions of one script show their progress in two notifications."""
+    cloud.faults.add("POST", BLINK, Fault.hang())
+    context = Context()
+    calling = [
+        hass.async_create_task(
+            hass.services.async_call(
+                DOMAIN, "blink", {"device_id": fleet_id}, blocking=True, context=context
+            )
+        )
+        for _ in range(2)
+    ]
+    await until(lambda: [request.path for request in cloud.requests].count(BLINK) >= 4)
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=6))
+    assert len(notifications) == 2
+    calling[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling[0]
+    assert len(notifications) == 1
+    cloud.faults.clear()
+    await calling[1]
+    assert not notifications
+
+
+async def test_unload(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    notifications: dict[str, persistent_notification.Notification],
+    account_entry: MockConfigEntry,
+    reboot: Callable[[], asyncio.Task[Any]],
+) -> None:
+    """If the entry is unloaded meanwhile, the devices that wait are not called any more."""
+    cloud.faults.add("POST", REBOOT, Fault.hang())
+    calling = reboot()
+    await show_progress(hass, cloud)
+    assert await hass.config_entries.async_unload(account_entry.entry_id)
+    cloud.faults.clear()
+    outcomes = results(await calling)
+    assert len(outcomes) == DEVICES
+    assert outcomes.count("unloaded") == DEVICES - 20
+    assert sent(cloud) == 20
+    (notification,) = notifications.values()
+    assert f"4 of {DEVICES} devices failed:" in notification["message"]
+
+
+async def test_device_that_leaves(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    devices: list[CloudDevice],
+    account_entry: MockConfigEntry,
+    reboot: Callable[[], asyncio.Task[Any]],
+) -> None:
+    """A device that leaves the account before its turn has an outcome, too."""
+    cloud.faults.add("POST", REBOOT, Fault.hang())
+    calling = reboot()
+    await until(lambda: sent(cloud) >= 20)
+    cloud.remove_device(devices[-1].device.uuid)
+    coordinator = account_entry.runtime_data.account
+    await coordinator.async_refresh()
+    await coordinator.async_refresh()
+    cloud.faults.clear()
+    response: Any = await calling
+    outcomes = {item["name"]: item["result"] for item in response["devices"]}
+    assert len(outcomes) == DEVICES
+    assert outcomes.pop(f"kiosk-{DEVICES - 1}") != "ok"
+    assert set(outcomes.values()) == {"ok"}
+
+
+async def test_device_named_twice(
+    hass: HomeAssistant,
+    devices: list[CloudDevice],
+    registry_ids: dict[str | None, str],
+) -> None:
+    """A device that a call names, and whose fleet it names, too, gets one command."""
+    twice = 2 * [registry_ids["kiosk-0"], registry_ids["kiosks"]]
+    await hass.services.async_call(
+        DOMAIN, "reboot", {"device_id": twice}, blocking=True
+    )
+    assert reboots(devices) == [1] * DEVICES

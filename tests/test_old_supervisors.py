@@ -168,7 +168,7 @@ async def test_force_overrides_a_silent_lock(
     ],
     indirect=["device"],
 )
-async def test_lock_is_told(
+async def test_lock_error(
     hass: HomeAssistant, device: Device, device_id: str, key: str, holder: str | None
 ) -> None:
     """A lock is reported with the button that overrides it, until a command succeeds."""

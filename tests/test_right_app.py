@@ -8,8 +8,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.client import AppReports, models
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.device.app_selector import (
-    AppSelector,
+from custom_components.balena_supervisor.device.user_app_filter import (
+    UserAppFilter,
     report_of_apps,
 )
 from homeassistant.core import HomeAssistant
@@ -50,9 +50,9 @@ def app(
     }
 
 
-def selected(selector: AppSelector, listed: AppReports) -> list[int]:
+def selected(app_filter: UserAppFilter, listed: AppReports) -> list[int]:
     """Return the ids of the selected apps."""
-    found = selector.select(listed)
+    found = app_filter.select(listed)
     assert found is not None
     return sorted(found)
 
@@ -75,67 +75,69 @@ def selected(selector: AppSelector, listed: AppReports) -> list[int]:
 )
 def test_selected_app(listed: AppReports) -> None:
     """Only the app of the user that runs is selected."""
-    assert selected(AppSelector(), listed) == [1]
+    assert selected(UserAppFilter(), listed) == [1]
 
 
 def test_app_that_downloads_for_the_first_time() -> None:
     """The only app of the user is selected before it runs."""
     listed = reports(fleet=app(7, "c0ffee", main="Downloading"))
-    assert selected(AppSelector(), listed) == [7]
+    assert selected(UserAppFilter(), listed) == [7]
 
 
 def test_old_supervisors_list_no_apps_of_balena() -> None:
     """Without UUIDs, an app without services is one of the user."""
     listed = reports(first=app(7), second=app(8, main="Running"))
-    assert selected(AppSelector(), reports(first=app(7))) == [7]
-    assert selected(AppSelector(), listed) == [8]
+    assert selected(UserAppFilter(), reports(first=app(7))) == [7]
+    assert selected(UserAppFilter(), listed) == [8]
 
 
 def test_app_that_builds_again() -> None:
     """While nothing runs for a moment, the app that ran before stays selected."""
-    selector = AppSelector()
+    app_filter = UserAppFilter()
     fleet = app(7, main="Downloaded")
-    selector.select(reports(fleet=fleet, localapp=app(1, main="Running")))
+    app_filter.select(reports(fleet=fleet, localapp=app(1, main="Running")))
     listed = reports(fleet=fleet, localapp=app(1, main="Downloaded"))
-    assert selected(selector, listed) == [1]
+    assert selected(app_filter, listed) == [1]
 
 
 def test_app_that_updates_next_to_another() -> None:
     """While a release downloads, only the status of its images is reported."""
-    selector = AppSelector()
+    app_filter = UserAppFilter()
     other = app(8, main="Running")
-    selector.select(reports(one=app(7, commit="1", main="Running"), other=other))
+    app_filter.select(reports(one=app(7, commit="1", main="Running"), other=other))
     for status in ("Downloading", "Downloaded", "Running"):
         one = app(7, commit="2", main=status)
-        assert selected(selector, reports(one=one, other=other)) == [7, 8]
+        assert selected(app_filter, reports(one=one, other=other)) == [7, 8]
 
 
 @pytest.mark.parametrize("status", ["exited", "Downloaded"])
 def test_local_app_replaces_two_apps(status: str) -> None:
     """A local app replaces all apps of the fleet, and they replace it again."""
-    selector = AppSelector()
+    app_filter = UserAppFilter()
     running = {"one": app(7, main="Running"), "two": app(8, main="Running")}
     stopped = {"one": app(7, main="Downloaded"), "two": app(8, main="Downloaded")}
     local_app = app(1, main="Running")
-    selector.select(reports(**running))
+    app_filter.select(reports(**running))
     # The containers may still be there when the local app runs.
-    selector.select(reports(**running | {"one": app(7, main=status)}, local=local_app))
-    selector.select(reports(**stopped, local=local_app))
-    assert selected(selector, reports(**stopped, local=local_app)) == [1]
-    assert selected(selector, reports(**running)) == [7, 8]
+    app_filter.select(
+        reports(**running | {"one": app(7, main=status)}, local=local_app)
+    )
+    app_filter.select(reports(**stopped, local=local_app))
+    assert selected(app_filter, reports(**stopped, local=local_app)) == [1]
+    assert selected(app_filter, reports(**running)) == [7, 8]
 
 
 def test_services_that_are_missing_once() -> None:
     """One response without apps or services proves nothing, the second does."""
-    selector = AppSelector()
-    selector.select(reports(fleet=app(7, "c0ffee", main="Running")))
+    app_filter = UserAppFilter()
+    app_filter.select(reports(fleet=app(7, "c0ffee", main="Running")))
     for empty in (reports(), reports(fleet=app(7, "c0ffee"))):
-        kept = selector.select(empty)
+        kept = app_filter.select(empty)
         assert kept is not None
         assert list(kept[7].services) == ["main"]
-        selector.select(reports(fleet=app(7, "c0ffee", main="Running")))
-    selector.select(reports())
-    assert selector.select(reports()) == {}
+        app_filter.select(reports(fleet=app(7, "c0ffee", main="Running")))
+    app_filter.select(reports())
+    assert app_filter.select(reports()) == {}
 
 
 def test_report_of_another_app() -> None:
@@ -146,7 +148,7 @@ def test_report_of_another_app() -> None:
     report = models.DeviceReport.from_json(
         {"commit": "c0ffee", "status": "Idle", "os_version": "balenaOS 6.5.4"}
     )
-    own = report_of_apps(report, listed, AppSelector().select(listed))
+    own = report_of_apps(report, listed, UserAppFilter().select(listed))
     assert (own.commit, own.status, own.os_version) == (None, None, "balenaOS 6.5.4")
 
 

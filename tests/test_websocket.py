@@ -389,7 +389,21 @@ async def test_device_is_offline(
     server.faults.add("GET", "/v1/device", Fault.reset())
     balena_device = loaded.runtime_data.devices["dc:a6:32:00:00:01"]
     await balena_device.coordinator.async_refresh()
-    assert "holy-wildflower does not answer" in (await browser.end())["message"]
+    assert "could not reach holy-wildflower" in (await browser.end())["message"]
+    await eventually(lambda: device.followers == 0)
+
+
+@pytest.mark.expects_log("refused the API key")
+async def test_key_is_refused(
+    browser: Browser, device: Device, loaded: MockConfigEntry, device_id: str
+) -> None:
+    """If the device refuses the key, the browser gets that reason, although nobody can reach it."""
+    await browser.subscribe(device_id)
+    await eventually(lambda: device.followers == 1)
+    device.api_key = "another"
+    balena_device = loaded.runtime_data.devices["dc:a6:32:00:00:01"]
+    await balena_device.coordinator.async_refresh()
+    assert "refused the API key" in (await browser.end())["message"]
     await eventually(lambda: device.followers == 0)
 
 

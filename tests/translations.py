@@ -150,8 +150,12 @@ def _missing_in_field(
 def missing_in_exception(error: Any, frame: FrameType | None) -> list[str]:
     """Return the problems of the text of an exception that is created in a frame."""
     # Home Assistant does not translate its error for a missing permission.
-    is_told = not isinstance(error, Unauthorized)
-    if is_told and error.translation_domain is None and _is_ours(error, frame):
+    needs_translation = not isinstance(error, Unauthorized)
+    if (
+        needs_translation
+        and error.translation_domain is None
+        and _is_ours(error, frame)
+    ):
         return [f"{type(error).__name__}({error.args}) has no translation"]
     if error.translation_domain != const.DOMAIN:
         return []

@@ -1,6 +1,7 @@
-"""Call an action on many devices: at most 20 at once, with the pauses that the balena API requires."""
+"""Call an action on many devices: at most 20 at once, with the backoff that the balena API requires."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -10,8 +11,8 @@ from homeassistant.exceptions import HomeAssistantError
 from .client import DEFAULT_BACKOFF, MAX_CONCURRENT_COMMANDS, CloudRateLimited
 from .exceptions import translate_error
 
-# Give up after so many pauses in a row after which the balena API accepts no call.
-_MAX_FRUITLESS_PAUSES: Final = 3
+# Give up after this many pauses in a row that did not help.
+_MAX_FAILED_RETRIES: Final = 3
 # In seconds. After a longer pause, a command may be too late.
 _MAX_PAUSE: Final = 300.0
 _MIN_PAUSE: Final = 1.0
@@ -37,15 +38,40 @@ async def async_run_all[ResultT](
     return [results[number] for number in sorted(results)]
 
 
-class RequestPace:
-    """Pauses all calls of an action while the balena API refuses requests with status 429.
+class ActionBackoff:
+    """Backoff of an action while balena APIs answer with status 429. Each account has its own.
 
-    An action on one device does not wait: its error tells the user at once to try again later.
+    An action on one device does not wait: its error asks the user to try again later.
     """
 
     def __init__(self, calls: int) -> None:
-        """Start without a pause, for an action that calls so many devices and fleets."""
+        """Start without a pause, for an action that calls this many devices and fleets."""
+        self._by_entry: defaultdict[str, _AccountBackoff] = defaultdict(_AccountBackoff)
         self._waits = calls > 1
+
+    @property
+    def pause(self) -> float:
+        """Seconds until all calls continue, 0 if there is no pause."""
+        return max((backoff.pause for backoff in self._by_entry.values()), default=0.0)
+
+    async def call[ResultT](
+        self, entry_id: str, call: Call[ResultT], device: str
+    ) -> ResultT:
+        """Call a device of an entry, after the current pause of the entry.
+
+        Raises:
+            HomeAssistantError: The call failed, or the pauses take too long.
+        """
+        if not self._waits:
+            return await call()
+        return await self._by_entry[entry_id].call(call, device)
+
+
+class _AccountBackoff:
+    """Backoff that the calls of an action to one account share."""
+
+    def __init__(self) -> None:
+        """Start without a pause."""
         self._resume_at = 0.0
         # Pauses since the balena API last accepted a call.
         self._pauses = 0
@@ -69,7 +95,7 @@ class RequestPace:
                 result = await call()
             except HomeAssistantError as err:
                 cause = err.__cause__
-                if not self._waits or not isinstance(cause, CloudRateLimited):
+                if not isinstance(cause, CloudRateLimited):
                     self._pauses = 0
                     raise
                 self._start_pause(cause.retry_after)
@@ -87,7 +113,7 @@ class RequestPace:
     async def _wait(self, device: str) -> None:
         """Wait until the pause ends. Raises HomeAssistantError if that takes too long."""
         while seconds := self.pause:
-            if seconds > _MAX_PAUSE or self._pauses > _MAX_FRUITLESS_PAUSES:
+            if seconds > _MAX_PAUSE or self._pauses > _MAX_FAILED_RETRIES:
                 error = CloudRateLimited("Too many requests", seconds)
                 raise translate_error(HomeAssistantError, error, device) from error
             await asyncio.sleep(seconds)

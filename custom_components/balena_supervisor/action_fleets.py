@@ -17,6 +17,7 @@ class FleetTarget:
     """A fleet on which an action is called. `call` takes the fields of the action."""
 
     registry_id: str
+    entry_id: str
     name: str
     call: Callable[..., Awaitable[object]]
 
@@ -54,4 +55,4 @@ def _find_fleet(
         return None
     name = device.name_by_user or device.name or str(fleet_id)
     handler = partial(action.fleet_handler(account), fleet_id)
-    return FleetTarget(device.id, name, handler)
+    return FleetTarget(device.id, entry.entry_id, name, handler)

@@ -12,6 +12,7 @@ from homeassistant.core import HomeAssistant, ServiceCall, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.helpers.translation import async_get_translations
+from homeassistant.util.ulid import ulid_now
 
 from .client import MAX_CONCURRENT_COMMANDS
 from .const import DOMAIN
@@ -84,7 +85,8 @@ async def async_track_progress(
     hass = call.hass
     progress = ActionProgress(
         hass,
-        f"{DOMAIN}_{call.service}_{call.context.id}",
+        # The actions of one script run share a context.
+        f"{DOMAIN}_{call.service}_{ulid_now()}",
         await _translate(hass, "services", f"{call.service}.name"),
         {
             name: await _translate(hass, "config_panel", f"progress.{name}")

@@ -373,7 +373,9 @@ ACTIONS: Final = {
         lambda device: device.commands.cleanup_volumes, {}, is_admin_only=True
     ),
     "get_host_config": Action(
-        lambda device: device.details.host_config, {}, response_key="host_config"
+        lambda device: device.on_demand_reads.host_config,
+        {},
+        response_key="host_config",
     ),
     # Logs may contain secrets.
     "get_logs": Action(
@@ -385,10 +387,14 @@ ACTIONS: Final = {
         is_for_services=True,
         is_service_optional=True,
     ),
-    "get_state": Action(lambda device: device.details.state, {}, response_key="state"),
-    "get_tags": Action(lambda device: device.details.tags, {}, response_key="tags"),
+    "get_state": Action(
+        lambda device: device.on_demand_reads.state, {}, response_key="state"
+    ),
+    "get_tags": Action(
+        lambda device: device.on_demand_reads.tags, {}, response_key="tags"
+    ),
     "get_target_state": Action(
-        lambda device: device.details.target_state,
+        lambda device: device.on_demand_reads.target_state,
         {vol.Optional("show_secrets", default=False): cv.boolean},
         response_key="target_state",
         is_admin_only=True,

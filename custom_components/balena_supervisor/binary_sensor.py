@@ -183,8 +183,8 @@ class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
     @override
     def extra_state_attributes(self) -> dict[str, Any]:
         """The tags of the device."""
-        return {ATTR_TAGS: bounded_tags(self.device.state.details.tags or {})}
+        return {ATTR_TAGS: bounded_tags(self.device.state.metadata.tags or {})}
 
     @override
     def _state_values(self) -> object:
-        return self.is_on, self.device.state.details.tags
+        return self.is_on, self.device.state.metadata.tags

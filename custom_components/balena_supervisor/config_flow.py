@@ -31,23 +31,23 @@ from .const import (
     DOMAIN,
 )
 from .device.announcement import (
-    SECOND_LOOK_DELAY,
+    RETRY_DELAY,
     Announcement,
     async_find_supervisor,
-    async_is_silenced,
-    async_silence,
+    async_ignore_temporarily,
+    async_is_ignored,
     short_uuid,
 )
 from .device.entry import BalenaConfigEntry
-from .device.environment import Environment
-from .device.known import (
-    async_find_again,
+from .device.entry_lookup import (
     async_is_own_announcement,
     async_poll,
+    async_try_announced_address,
     find_entry,
     has_own_device,
     is_away,
 )
+from .device.environment import Environment
 from .device.lease import async_remember_lease
 from .device.probe import ProbedDevice, async_probe_device
 from .flow_helpers import Errors
@@ -140,7 +140,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         if announcement is None:
             return self.async_abort(reason="not_balena_device")
         self._async_offer_own_device()
-        if async_is_silenced(self.hass, announcement):
+        if async_is_ignored(self.hass, announcement):
             return self.async_abort(reason="not_balena_device")
         url = await async_find_supervisor(self.hass, announcement)
         if url is None:
@@ -156,7 +156,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
             self._async_ignore_temporarily(announcement, discovery_info)
             return self.async_abort(reason="cannot_connect")
         if entry := find_entry(self.hass, announcement, device):
-            await async_find_again(self.hass, entry, url.host or "")
+            await async_try_announced_address(self.hass, entry, url.host or "")
             if entry.data[CONF_CONNECTION] != CONNECTION_ACCOUNT:
                 # Home Assistant discovers the device again when its entry is removed.
                 await self.async_set_unique_id(entry.unique_id, raise_on_progress=False)
@@ -212,7 +212,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         self, announcement: Announcement, discovery_info: ZeroconfServiceInfo
     ) -> None:
         """Ignore a name for a while. Start another flow when its Supervisor may have started."""
-        if not async_silence(self.hass, announcement):
+        if not async_ignore_temporarily(self.hass, announcement):
             return
         hass, context = self.hass, self.context.copy()
 
@@ -223,7 +223,7 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         job = HassJob(
             start_flow, "discover a balena device again", cancel_on_shutdown=True
         )
-        async_call_later(hass, SECOND_LOOK_DELAY, job)
+        async_call_later(hass, RETRY_DELAY, job)
 
     async def _async_offer(
         self, announcement: Announcement, url: URL, device: ProbedDevice | None

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from enum import StrEnum
 import logging
-from typing import Final
+from typing import Final, override
 
 LOGGER = logging.getLogger(__package__)
 DOMAIN: Final = "balena_supervisor"
@@ -63,7 +63,8 @@ BUSY_LIMIT: Final = timedelta(minutes=10)
 REFUSED_INTERVAL: Final = timedelta(seconds=60)
 # A command can change the reported state up to this long after the device accepted it.
 COMMAND_EFFECT_DELAY: Final = timedelta(seconds=30)
-DETAILS_INTERVAL: Final = timedelta(minutes=10)
+# For what seldom changes: metadata, tags, releases and fleets.
+SLOW_POLL_INTERVAL: Final = timedelta(minutes=10)
 # Pause for an endpoint that may have crashed the Supervisor.
 CRASH_PAUSE: Final = timedelta(minutes=5)
 # Pause for the health check of an old Supervisor that does not answer it.
@@ -85,3 +86,13 @@ class EntityLevel(StrEnum):
     ESSENTIAL = "essential"
     STANDARD = "standard"
     ALL = "all"
+
+    @classmethod
+    @override
+    def _missing_(cls, value: object) -> EntityLevel:
+        """Accept the options of other releases.
+
+        An earlier release stores a boolean. It keeps the version of the entry, so the value is
+        not migrated later.
+        """
+        return cls.ALL if value is True else cls.STANDARD

@@ -24,8 +24,8 @@ from .account.devices import signal_new_devices
 from .account.fleet import FleetState
 from .client import Endpoint
 from .const import DOMAIN, EntityLevel
-from .device.app_resolver import AppResolver
 from .device.command_queue import async_set_action_call
+from .device.command_target_resolver import CommandTargetResolver
 from .device.coordinator import DeviceCoordinator
 from .device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
 from .device.registry import PREFIXES_PARENT_NAME
@@ -131,7 +131,7 @@ class BalenaServiceEntityDescription(EntityDescription):
 
 def _can_command(device: BalenaDevice, key: ServiceKey) -> bool:
     app_id, _ = key
-    return AppResolver(device.coordinator).can_command_services(app_id)
+    return CommandTargetResolver(device.coordinator).can_command_services(app_id)
 
 
 class _BalenaEntity(Entity):
@@ -356,7 +356,8 @@ def _async_remove_unwanted(platform: EntityPlatform, unique_ids: Iterable[str]) 
     """Remove entities from the registry that a device does not have with the option.
 
     The registry remembers what the user changed. A disabled entity that the user changed
-    stays.
+    stays. So do the entities of a disabled device: if the registry restored them later, they
+    would stay disabled.
     """
     registry = er.async_get(platform.hass)
     for unique_id in unique_ids:
@@ -364,7 +365,9 @@ def _async_remove_unwanted(platform: EntityPlatform, unique_ids: Iterable[str]) 
         if entity_id is None:
             continue
         entity = registry.async_get(entity_id)
-        if entity is not None and not (entity.disabled and is_customized(entity)):
+        if entity is None or entity.disabled_by is er.RegistryEntryDisabler.DEVICE:
+            continue
+        if not (entity.disabled and is_customized(entity)):
             registry.async_remove(entity_id)
 
 
@@ -436,7 +439,8 @@ class ServiceEntityFinder[DescriptionT: BalenaServiceEntityDescription]:
     def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
         """Yield the unique ids of entities that the services do not have with the option."""
         registry = device.coordinator.registry
-        for service_key in device.state.services:
+        # During an update, the state may lack services that are registered.
+        for service_key in registry.service_keys() | device.state.services.keys():
             for description in self.descriptions:
                 if not description.is_part_of(device, service_key):
                     _, identifier = registry.service_identifier(service_key)

@@ -185,7 +185,7 @@ def _translation_key(
     )
 
 
-def create_refusal(
+def create_validation_error(
     key: str, device: str, **placeholders: str
 ) -> ServiceValidationError:
     """Return the error of a request that is refused before anything is sent to a device."""

@@ -95,10 +95,7 @@ def async_migrate_to_1_3(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Offer a third choice of entities. The devices keep those that they have."""
     options = dict(entry.options)
     if CONF_DETAILS in options:
-        has_details = options[CONF_DETAILS]
-        options[CONF_DETAILS] = (
-            EntityLevel.ALL if has_details else EntityLevel.STANDARD
-        ).value
+        options[CONF_DETAILS] = EntityLevel(options[CONF_DETAILS]).value
     hass.config_entries.async_update_entry(entry, options=options, minor_version=3)
 
 

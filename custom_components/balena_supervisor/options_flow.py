@@ -73,7 +73,7 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
                 or {
                     CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
                     CONF_SERVICES: entry.options[CONF_SERVICES],
-                    CONF_DETAILS: entry.options[CONF_DETAILS],
+                    CONF_DETAILS: EntityLevel(entry.options[CONF_DETAILS]),
                     CONF_AREA_TAG: entry.options.get(CONF_AREA_TAG, ""),
                     CONF_ONE_SHOT_SERVICES: self._one_shot_services,
                 },

@@ -182,7 +182,7 @@ class BalenaFleetReleaseSelect(BalenaFleetEntity, SelectEntity):
     @property
     def _releases(self) -> Mapping[str, Release]:
         fleet = self.fleet
-        latest = self.coordinator.details.releases.latest(self._fleet_id)
+        latest = self.coordinator.background_reads.releases.latest(self._fleet_id)
         return _with_current(
             (release for release in latest if release.is_final),
             None if fleet.tracks_latest else fleet.target,

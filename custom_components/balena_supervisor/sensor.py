@@ -168,8 +168,8 @@ SENSORS = (
         translation_key="hostname",
         entity_category=EntityCategory.DIAGNOSTIC,
         entity_registry_enabled_default=False,
-        exists_fn=lambda state: state.details.hostname is not None,
-        value_fn=lambda state: state.details.hostname,
+        exists_fn=lambda state: state.metadata.hostname is not None,
+        value_fn=lambda state: state.metadata.hostname,
     ),
     BalenaSensorDescription(
         key="fleet",

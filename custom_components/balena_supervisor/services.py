@@ -24,7 +24,7 @@ from homeassistant.exceptions import (
 )
 from homeassistant.helpers import entity_registry as er, service as service_helper
 
-from .action_fan_out import Call, RequestPace, async_run_all
+from .action_fan_out import ActionBackoff, Call, async_run_all
 from .action_fleets import FleetTarget, async_split_fleets
 from .action_progress import ActionProgress, async_track_progress
 from .action_schemas import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, FieldError
@@ -137,17 +137,17 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
     await _async_check_user(action, call, targets)
     if fleets:
         await async_require_admin(call.hass, call.context)
-    pace = RequestPace(len(targets) + len(fleets))
+    backoff = ActionBackoff(len(targets) + len(fleets))
     calls: list[Call[Outcome]] = [
         *(
-            partial(_async_call_target, action, fields, arguments, target, pace)
+            partial(_async_call_target, action, fields, arguments, target, backoff)
             for target in targets
         ),
-        *(partial(_async_call_fleet, fleet, arguments, pace) for fleet in fleets),
+        *(partial(_async_call_fleet, fleet, arguments, backoff) for fleet in fleets),
     ]
     report = None if action.response_key else partial(_async_fire_event, call)
     async with async_track_progress(
-        call, len(calls) + len(unresolved), lambda: pace.pause
+        call, len(calls) + len(unresolved), lambda: backoff.pause
     ) as progress:
         outcomes = await _async_call_all(calls, unresolved, progress, report)
         progress.failure = error = _failure(outcomes)
@@ -280,7 +280,7 @@ async def _async_call_target(
     fields: Mapping[str, Any],
     arguments: Mapping[str, Any],
     target: Target,
-    pace: RequestPace,
+    backoff: ActionBackoff,
 ) -> Outcome:
     """Call an action on one target. Returns the outcome, which contains any error."""
     device = target.device
@@ -291,7 +291,8 @@ async def _async_call_target(
             service_fields = {ATTR_APP_ID: target.app_id, ATTR_SERVICE: target.service}
             arguments = _build_arguments(action, {**fields, **service_fields})
         handler = partial(action.handler(device), **arguments)
-        data = await pace.call(handler, device.name)
+        entry_id = device.coordinator.entry_id
+        data = await backoff.call(entry_id, handler, device.name)
     except HomeAssistantError as err:
         error = err
     service = arguments.get(ATTR_SERVICE)
@@ -301,12 +302,13 @@ async def _async_call_target(
 
 
 async def _async_call_fleet(
-    fleet: FleetTarget, arguments: Mapping[str, Any], pace: RequestPace
+    fleet: FleetTarget, arguments: Mapping[str, Any], backoff: ActionBackoff
 ) -> Outcome:
     """Call an action on a fleet itself. Returns the outcome, which contains any error."""
     error: HomeAssistantError | None = None
     try:
-        await pace.call(partial(fleet.call, **arguments), fleet.name)
+        handler = partial(fleet.call, **arguments)
+        await backoff.call(fleet.entry_id, handler, fleet.name)
     except HomeAssistantError as err:
         error = err
     return Outcome(fleet.registry_id, fleet.registry_id, fleet.name, error)

@@ -67,7 +67,7 @@ def test_a_device_has_the_first_page(
     page.emulate_media(color_scheme=scheme)
     open_start_page(demo, page)
     card = device_card(page)
-    for text in ("holy-wildflower", "Idle", "Up to date", "Online", "ago", "Identify"):
+    for text in ("holy-wildflower", "Idle", "Up to date", "Online", "now", "Identify"):
         expect(card).to_contain_text(text)
     for name in ("main", "redis"):
         expect(card.locator(".services li").filter(has_text=name)).to_contain_text(
@@ -415,6 +415,24 @@ def test_a_dashboard_is_made_in_the_ui(demo: Demo, page: Page) -> None:
     assert "strategy" not in str(config)
 
 
+@fleet
+def test_a_tile_leads_to_a_page_that_exists(demo: Demo, page: Page) -> None:
+    """Without a view for a device, its tile leads to its page in Home Assistant."""
+    open_start_page(demo, page)
+    ids = device_ids(page)
+    view = f"device-{ids['kiosk-lobby']}"
+    card = {"type": "custom:balena-devices-card", "views": True}
+    config = {"views": [{"path": "all", "cards": [card]}, {"path": view}]}
+    command(page, "lovelace/config/save", url_path="balena-demo", config=config)
+    page.goto(f"{demo.url}/balena-demo/all")
+    devices = devices_card(page, "Devices")
+    for name, path in (
+        ("kiosk-lobby", f"/balena-demo/{view}"),
+        ("gateway-roof", f"/config/devices/device/{ids['gateway-roof']}"),
+    ):
+        expect(tile(devices, name)).to_have_attribute("href", path)
+
+
 def test_cards_are_offered_with_a_preview(demo: Demo, page: Page) -> None:
     """The card picker shows our cards, and the editor names devices."""
     open_start_page(demo, page)
@@ -457,30 +475,65 @@ def test_cards_are_offered_with_a_preview(demo: Demo, page: Page) -> None:
     expect(device_card(page).get_by_role("button", name="Identify")).to_be_visible()
 
 
-def test_a_refused_key(demo: Demo, page: Page) -> None:
-    """If the key is refused, the card says why all is unavailable, and leads to the fix."""
-    open_start_page(demo, page)
-    # Home Assistant creates the issue when the key was refused for a minute.
+def show_issues(page: Page, *issues: dict[str, Any]) -> Locator:
+    """Show the card of the device as if Home Assistant had these issues. Returns its notices.
+
+    Home Assistant creates most issues when a problem has lasted for a minute or longer. An id
+    that ends with "_" gets the id of the entry of the device.
+    """
     page.evaluate(
-        """() => {
+        """issues => {
             const {hass} = document.querySelector("home-assistant");
-            const issue = {
-                domain: "homeassistant",
-                issue_domain: "balena_supervisor",
-                translation_key: "config_entry_reauth",
-                translation_placeholders: {name: "holy-wildflower"},
-            };
+            const device = Object.values(hass.devices).find(({name}) => name === "holy-wildflower");
+            for (const issue of issues.filter(({issue_id: id}) => id.endsWith("_"))) {
+                issue.issue_id += device.primary_config_entry;
+            }
             const card = document.createElement("balena-device-card");
             card.setConfig({});
-            card.hass = {...hass, callWS: async () => ({issues: [issue]})};
+            card.hass = {...hass, callWS: async () => ({issues})};
             document.querySelector("home-assistant").replaceWith(card);
-        }"""
+        }""",
+        issues,
     )
-    notice = page.get_by_role("alert")
+    return page.get_by_role("alert")
+
+
+def test_a_refused_key(demo: Demo, page: Page) -> None:
+    """If its key is refused, the card says why all is unavailable, and leads to the fix."""
+    open_start_page(demo, page)
+    refused = {
+        "domain": "homeassistant",
+        "issue_domain": "balena_supervisor",
+        "issue_id": "config_entry_reauth_balena_supervisor_",
+        "translation_key": "config_entry_reauth",
+        "translation_placeholders": {"name": "holy-wildflower"},
+    }
+    # This one is about another entry.
+    other = {
+        **refused,
+        "issue_id": "config_entry_reauth_balena_supervisor_1",
+        "translation_placeholders": {"name": "silent-river"},
+    }
+    notice = show_issues(page, refused, other)
     expect(notice).to_contain_text("The key of holy-wildflower is refused.")
     link = notice.get_by_role("link", name="Enter a new key")
     path = "/config/integrations/integration/balena_supervisor"
     expect(link).to_have_attribute("href", path)
+
+
+def test_the_only_repair(demo: Demo, page: Page) -> None:
+    """The card says what the only repair is, and leads to it."""
+    open_start_page(demo, page)
+    repair = {
+        "domain": "balena_supervisor",
+        "issue_id": "address_taken_",
+        "translation_key": "address_taken",
+        "translation_placeholders": {"device": "holy-wildflower"},
+    }
+    notice = show_issues(page, repair)
+    expect(notice).to_contain_text("answer at the address of holy-wildflower")
+    link = notice.get_by_role("link", name="Show")
+    expect(link).to_have_attribute("href", "/config/repairs")
 
 
 def test_nothing_is_set_up(demo: Demo, page: Page) -> None:

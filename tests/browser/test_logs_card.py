@@ -464,7 +464,7 @@ def test_native_controls(demo: Demo, page: Page) -> None:
     page.evaluate(
         """() => {
             const get = customElements.get.bind(customElements);
-            const hidden = ["ha-form", "ha-icon-button", "ha-input-search"];
+            const hidden = ["ha-select", "ha-icon-button", "ha-input-search"];
             customElements.get = name => hidden.includes(name) ? undefined : get(name);
         }"""
     )

@@ -169,22 +169,68 @@ test("only changes of what is shown count", () => {
   assert.equal(changed("switch.one_web_running"), true);
 });
 
-test("refused keys and other repairs of ours are found", async () => {
-  const refused = {
-    domain: "homeassistant",
-    issue_domain: data.DOMAIN,
-    translation_key: "config_entry_reauth",
-    translation_placeholders: { name: "kiosk" },
-  };
-  const issues = [
-    refused,
-    { ...refused, issue_domain: "hue" },
-    { domain: data.DOMAIN, translation_key: "old_supervisor" },
-    { domain: data.DOMAIN, translation_key: "old_supervisor", ignored: true },
-  ];
-  const hass = { callWS: async () => ({ issues }) };
-  assert.deepEqual(await data.loadNotices(hass), { refused: ["kiosk"], repairs: 1 });
+for (const [states, expected] of [
+  [{ sensor: "exited", switch: "off" }, "exited"],
+  [{ switch: "on" }, "running"],
+  [{ switch: "off" }, "stopped"],
+  [{ switch: "unavailable" }, "unavailable"],
+  [{}, undefined],
+]) {
+  test(`a service with ${JSON.stringify(states)} is ${expected}`, () => {
+    const entities = { "sensor.service_status": "sensor", "switch.running": "switch" };
+    const values = Object.entries(states).map(([id, state]) => [id, { state }]);
+    assert.equal(data.serviceStatus({ entities }, Object.fromEntries(values)), expected);
+  });
+}
+
+const REFUSED = {
+  domain: "homeassistant",
+  issue_domain: data.DOMAIN,
+  issue_id: "config_entry_reauth_balena_supervisor_1",
+  translation_key: "config_entry_reauth",
+  translation_placeholders: { name: "kiosk" },
+};
+const OLD = {
+  domain: data.DOMAIN,
+  issue_id: "supervisor_too_old_1",
+  translation_key: "supervisor_too_old",
+  translation_placeholders: { devices: "lobby, ga\u2060rage" },
+};
+const taken = (entry) => ({
+  domain: data.DOMAIN,
+  issue_id: `address_taken_${entry}`,
+  translation_key: "address_taken",
 });
+
+test("refused keys and other repairs of ours are found", async () => {
+  const issues = [REFUSED, { ...REFUSED, issue_domain: "hue" }, OLD, { ...OLD, ignored: true }];
+  const hass = { callWS: async () => ({ issues }) };
+  assert.deepEqual(await data.loadNotices(hass), { refused: [REFUSED], repairs: [OLD] });
+});
+
+test("a refused key is not told a second time as another device at its address", async () => {
+  const issues = [REFUSED, taken(1), taken(2)];
+  const hass = { callWS: async () => ({ issues }) };
+  assert.deepEqual(await data.loadNotices(hass), { refused: [REFUSED], repairs: [taken(2)] });
+});
+
+for (const [issue, device, expected] of [
+  [REFUSED, "lobby", true],
+  [OLD, "lobby", true],
+  [OLD, "garage", true],
+  [OLD, "roof", false],
+  [taken(2), "lobby", false],
+]) {
+  test(`${issue.issue_id} is ${expected ? "" : "not "}about ${device}`, () => {
+    const home = new Home().device("lobby").device("garage").device("roof");
+    const hass = home.hass();
+    for (const known of Object.values(home.devices)) {
+      known.config_entry_id = "1";
+    }
+    const item = data.inventory(hass).devices.find(({ id }) => id === device);
+    assert.equal(data.isAbout(issue, hass, item), expected);
+  });
+}
 
 function rows() {
   const home = new Home()
@@ -195,7 +241,7 @@ function rows() {
     .service("lobby", "signage");
   home.entity("update", "release", "roof", "on", { latest_version: "2.4.1" });
   const { devices } = found(home);
-  return devices.map((device) => data.rowOf(device, home.states, device.fleet));
+  return devices.map((device) => data.rowOf(device, home.states));
 }
 
 for (const [filter, expected] of [
@@ -232,7 +278,7 @@ test("a page that does not exist any more is the last page", () => {
 });
 
 for (const [seconds, expected] of [
-  [-30, "30 seconds ago"],
+  [-30, "now"],
   [-90, "1 minute ago"],
   [-7200, "2 hours ago"],
   [-86_400, "yesterday"],

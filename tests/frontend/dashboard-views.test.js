@@ -121,6 +121,25 @@ test("a device that is gone has a view that says so", async () => {
   assert.equal(view.sections[0].cards[0].heading, "gone");
 });
 
+test("without metrics and details, the activity has the whole width", async () => {
+  const home = homeWith(1);
+  const activityOf = ({ sections }) =>
+    sections.filter(({ cards }) => cards.some(({ type }) => type === "logbook"));
+  const few = await views.deviceView({ device_id: "device 1" }, home.hass());
+  assert.deepEqual(
+    activityOf(few).map(({ column_span: span }) => span),
+    [3],
+  );
+  home.entity("sensor", "os_version", "device 1", "6.5.4");
+  const { entities, devices } = home;
+  const hass = home.hass({ entities: { ...entities }, devices });
+  const more = await views.deviceView({ device_id: "device 1" }, hass);
+  assert.deepEqual(
+    activityOf(more).map(({ column_span: span }) => span),
+    [undefined, 2],
+  );
+});
+
 test("without a device, only administrators can add one", async () => {
   const hass = new Home().hass();
   const [card] = cardsOf(await views.deviceView({ device_id: "device 1" }, hass));

@@ -11,7 +11,7 @@ from custom_components.balena_supervisor.account.state import state_from_account
 from custom_components.balena_supervisor.client import DeviceRow, models
 from custom_components.balena_supervisor.client.parsing import parse_object
 from custom_components.balena_supervisor.device.state import (
-    DeviceDetails,
+    DeviceMetadata,
     DeviceState,
     state_from_supervisor,
 )
@@ -90,7 +90,7 @@ STATES = st.builds(
         models.DeviceReport.from_json(device),
         apps=None if apps is None else models.parse_apps(apps),
         containers=None if status is None else models.StateStatus.from_json(status),
-        details=DeviceDetails(name="device"),
+        metadata=DeviceMetadata(name="device"),
         healthy=healthy,
     ),
     REPORTS,

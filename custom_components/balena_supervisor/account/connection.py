@@ -18,7 +18,7 @@ from ..session import async_get_session, async_get_stream_session
 async def async_open_account(
     hass: HomeAssistant, data: Mapping[str, Any]
 ) -> BalenaCloud:
-    """Return the API of an account, out of an entry's data; nothing is sent yet.
+    """Return the API of an account from the data of an entry, without a request.
 
     Raises ValueError if the certificate authority is not valid.
     """

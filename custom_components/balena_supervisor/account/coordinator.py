@@ -35,7 +35,7 @@ from ..const import (
     CONF_FLEET_UUIDS,
     CONF_FLEETS,
     CONF_SERVICES,
-    DETAILS_INTERVAL,
+    SLOW_POLL_INTERVAL,
     SMALL_FLEET,
 )
 from ..device.coordinator import BalenaCoordinator
@@ -44,7 +44,7 @@ from ..device.environment import Environment
 from ..device.poll_statistics import PollStatistics
 from ..device.reauthentication import Reauthentication
 from ..exceptions import translate_account_error
-from .details import AccountDetails
+from .background_reads import BackgroundReads
 from .device import AccountDeviceCoordinator
 from .devices import AccountDevices
 from .fleet import FleetRegistry, FleetState, fleet_state_from_devices
@@ -97,8 +97,8 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         self.pins = FleetPins(
             cloud, self.fleets, self.token.async_check, self._refresh_with_fleets
         )
-        self.details = AccountDetails(self)
-        # Fleets that perhaps only seem to have no devices any more.
+        self.background_reads = BackgroundReads(self)
+        # Fleets without devices in the last list, to be confirmed.
         self._unconfirmed_fleets: set[int] = set()
 
     @property
@@ -136,7 +136,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
 
     @callback
     def async_poll_soon(self) -> None:
-        """Poll sooner because of a command, unless the balena API wants a pause."""
+        """Poll sooner because of a command, unless the last poll failed."""
         is_idle = self.update_interval == ACCOUNT_INTERVAL and self.last_update_success
         if is_idle and not self._shutdown_requested:
             self.update_interval = ACCOUNT_BUSY_INTERVAL
@@ -212,7 +212,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             # Devices that may only be missing from the list are not removed.
             and self.cloud.is_list_complete
         }
-        await self.details.read_tags_of_new_devices(rows)
+        await self.background_reads.read_tags_of_new_devices(rows)
         if await self.devices.update(
             rows,
             requested_at,
@@ -228,7 +228,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         states = self._count() if self._is_recount_due else self.data
         due = [device for device in self._regularly_read if device.report.is_due]
         self.supervisor_polls.async_start_reads((*urgent, *due))
-        self.details.async_start_reads(states)
+        self.background_reads.async_start_reads(states)
         return states
 
     @callback
@@ -241,7 +241,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
     async def _failure(self, err: BalenaError) -> HomeAssistantError:
         """Return the error to raise for a failed poll."""
         if isinstance(err, TokenRefused):
-            err = await self._explain_refusal()
+            err = await self._explain_token_refusal()
         if isinstance(err, AuthenticationFailed):
             if self._reauthentication.async_refused():
                 self.update_interval = ACCOUNT_REFUSED_INTERVAL
@@ -252,7 +252,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             failure.retry_after = err.retry_after or None
         return failure
 
-    async def _explain_refusal(self) -> BalenaError:
+    async def _explain_token_refusal(self) -> BalenaError:
         """Return why the balena API refused to list devices or fleets.
 
         Returns AuthenticationFailed if the token is invalid, and TokenRefused if the owner of
@@ -286,7 +286,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             # The fleets seldom change and may be read with the next poll.
             self._unconfirmed_fleets = lost
             return False
-        self._fleets_due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        self._fleets_due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
         # A list without devices is no proof that a fleet has none.
         self._unconfirmed_fleets = {
             fleet.id
@@ -346,7 +346,7 @@ def _devices_to_read(
     """Return the devices of a fleet whose Supervisors are read regularly."""
     if len(devices) <= SMALL_FLEET:
         return devices
-    # Only the Supervisor reports that a lock holds up an update.
+    # Only the Supervisor reports that a lock blocks an update.
     return [device for device in devices if device.data.update_failed][:SMALL_FLEET]
 
 

@@ -25,8 +25,8 @@ from ..const import CONF_AREA_TAG, CONF_DETAILS, DOMAIN, LOGGER, EntityLevel
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
-from ..device.interfaces import DeviceInterfaces
 from ..device.listeners import Listeners
+from ..device.network_interfaces import DeviceInterfaces
 from ..device.reader import SupervisorReader
 from ..device.state import DeviceState
 from ..exceptions import translate_error
@@ -48,8 +48,8 @@ _IN_ROWS: Final = frozenset(
 _MAX_AREA_LENGTH: Final = 255
 
 
-class Details(Protocol):
-    """What the account knows of its devices that seldom changes."""
+class TagsAndReleases(Protocol):
+    """The tags and releases of an account."""
 
     releases: FleetReleases
     tags: AccountTags
@@ -60,7 +60,7 @@ class AccountContext(Protocol):
 
     hass: HomeAssistant
     cloud: BalenaCloud
-    details: Details
+    background_reads: TagsAndReleases
     entry: BalenaConfigEntry
     environment: Environment
     fleets: FleetRegistry
@@ -89,7 +89,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
 
     uuid: str
     is_in_fleet = True
-    # The balena API may be away, and not the device.
+    # The balena API may be unavailable, and not the device.
     is_offline_after_failed_poll = False
 
     def __init__(self, account: AccountContext, row: DeviceRow) -> None:
@@ -116,10 +116,10 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
         self.name = row.name or row.uuid
         self._account = account
         self.entity_level = EntityLevel(account.entry.options[CONF_DETAILS])
-        self.tags = CloudTags(account.cloud, row.id, account.details.tags)
-        self.public_url = CloudPublicUrl(account.cloud, row)
+        self.tags = CloudTags(account.cloud, self, account.background_reads.tags)
+        self.public_url = CloudPublicUrl(account.cloud, self)
         self.releases = AccountDeviceReleases(
-            account.cloud, account.details.releases, self
+            account.cloud, account.background_reads.releases, self
         )
         self.report = SupervisorReport()
         self.row = row
@@ -174,7 +174,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
         return translate_error(HomeAssistantError, error, self.device_name)
 
     def is_current(self, row: DeviceRow, requested_at: float) -> bool:
-        """Return whether the state is made of this row and is still valid."""
+        """Return whether the state is based on this row and is still valid."""
         return (
             row is self.row
             and not self.expected_outage.is_active
@@ -205,7 +205,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
             self.async_update_listeners()
 
     async def async_read_supervisor(self) -> None:
-        """Read the Supervisor for what the row does not contain."""
+        """Read the values from the Supervisor that the row does not contain."""
         self.report.start_read()
         if not self.is_reachable or self.is_shut_down:
             return
@@ -264,8 +264,8 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
         if self.registry.device_entry_id:
             return None
         name = self._account.entry.options.get(CONF_AREA_TAG, "")
-        area = " ".join((state.details.tags or {}).get(name, "").split())
-        # A long text is no name of a room.
+        area = " ".join((state.metadata.tags or {}).get(name, "").split())
+        # A long text is not an area name.
         return area if 0 < len(area) <= _MAX_AREA_LENGTH else None
 
     @callback
@@ -282,14 +282,14 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
             self.report.state_at(requested_at),
             now=now,
             is_fresh=self.report.is_fresh_at(requested_at),
-            tags=self._account.details.tags.of(self.uuid),
+            tags=self._account.background_reads.tags.of(self.uuid),
         )
         status = self.expected_outage.update(is_reachable=self.is_reachable)
         if status is not None:
             state = replace(
                 state, online=state.online and self.is_reachable, status=status
             )
-        state = self._with_earlier_facts(state)
+        state = self._with_history(state)
         info = self.registry.device_info(
             state,
             self.device_name,
@@ -302,7 +302,9 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
         fleet_entry_id = self._account.fleets.registry_id(self.row.fleet_id)
         if fleet_entry_id is not None:
             info["via_device_id"] = fleet_entry_id
-        if not self._async_register(info, state):
+        if not self.registry.update(
+            info, state, reports_services=self.reports_services
+        ):
             return
         self.async_show(state)
         self._valid_until = self.report.next_change(requested_at)

@@ -1,4 +1,4 @@
-"""The devices of an account: they come and go with the rows of its fleets."""
+"""The devices of an account, which are added and removed with the rows of its fleets."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -67,7 +67,7 @@ class AccountDevices:
 
         Returns whether devices may have left. `requested_at` is when the rows were requested.
         Devices whose row did not change are skipped, except in a full update.
-        `existing_fleets` are registry ids: if a whole fleet is gone, a person decides about
+        `existing_fleets` are registry ids: if a whole fleet is gone, the user decides about
         its devices.
         """
         new: list[BalenaDevice] = []

@@ -20,8 +20,8 @@ class FleetState:
 
     `target` is the release that the fleet tracks, and `release` its version or short commit.
     `tracks_latest` is whether that is the latest release, not one that it is pinned to. A
-    device fails if its last update failed. `service_stopped` counts devices with a service that
-    stopped by itself; it is None without services.
+    device fails if its last update failed. `service_stopped` counts devices with a service
+    that stopped unexpectedly; it is None without services.
     """
 
     devices: int | None = None

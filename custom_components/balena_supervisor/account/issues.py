@@ -1,4 +1,4 @@
-"""Issues of an account that only a person can solve."""
+"""Repair issues of an account that only the user can fix."""
 
 from collections.abc import Iterable
 

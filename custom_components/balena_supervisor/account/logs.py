@@ -63,7 +63,7 @@ class ServiceNames:
 
 
 class AccountLogSource:
-    """What the logs of all devices of an account share."""
+    """The parts that the logs of all devices of an account share."""
 
     def __init__(
         self, hass: HomeAssistant, entry: BalenaConfigEntry, cloud: BalenaCloud
@@ -104,7 +104,7 @@ class AccountLogs(DeviceLogs):
     @override
     def _check(self, selection: LogSelection) -> None:
         if selection.unit is not None or selection.container_id is not None:
-            raise self._coordinator.refusal("logs_of_services_only")
+            raise self._coordinator.validation_error("logs_of_services_only")
         if selection.service is not None:
             self._require_service(selection)
 
@@ -113,12 +113,12 @@ class AccountLogs(DeviceLogs):
         try:
             return await call()
         except NotFound as err:
-            raise self._coordinator.refusal("device_gone") from err
+            raise self._coordinator.validation_error("device_gone") from err
         except BalenaError as err:
             error = translate_account_error(
                 HomeAssistantError, err, self._source.account_name
             )
-            # The token of an entry that was unloaded meanwhile concerns nobody.
+            # Do not ask for the token of an unloaded entry.
             if not self._device.is_shut_down:
                 error = await self._device.async_handle_auth_error(err) or error
             raise error from err

@@ -5,7 +5,7 @@ from time import monotonic
 from typing import Protocol
 
 from ..client import BalenaCloud, BalenaError, DeviceRow, Release
-from ..const import DASHBOARD_URL, DETAILS_INTERVAL, LOGGER
+from ..const import DASHBOARD_URL, LOGGER, SLOW_POLL_INTERVAL
 
 
 class FleetReleases:
@@ -36,7 +36,7 @@ class FleetReleases:
 
     async def read(self, fleet_ids: Iterable[int], targets: Iterable[int]) -> set[int]:
         """Read the releases. Returns the ids of fleets whose releases changed."""
-        self._due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        self._due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
         self._targets = set(targets)
         try:
             releases = await self._cloud.releases.latest(fleet_ids)
@@ -52,7 +52,10 @@ class FleetReleases:
 
 
 class DeviceWithRow(Protocol):
-    """A device of an account. `row` is the last one."""
+    """A device of an account. `row` is the last one.
+
+    A device that leaves balena and joins again keeps its uuid, but its row has another id.
+    """
 
     row: DeviceRow
 

@@ -1,4 +1,4 @@
-"""State of a device of an account: its row in the balena API, and what its Supervisor reported."""
+"""State of a device of an account: its row in the balena API, and the last report of its Supervisor."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +13,7 @@ from ..device.state import (
     IMAGE_STATUSES,
     OVERALL_STATUSES,
     UPDATE_STATUSES,
-    DeviceDetails,
+    DeviceMetadata,
     DeviceState,
     ServiceKey,
     ServiceState,
@@ -53,12 +53,6 @@ def state_from_account(
         connectivity_changed_at=row.last_connectivity_event,
         cpu_temperature=row.cpu_temperature,
         cpu_usage=row.cpu_usage,
-        details=DeviceDetails(
-            hostname=reported.details.hostname if reported else None,
-            model=row.device_type,
-            name=row.name,
-            tags=tags,
-        ),
         download_progress=(
             row.overall_progress if update_status == UpdateStatus.DOWNLOADING else None
         ),
@@ -68,6 +62,12 @@ def state_from_account(
         location=row.location,
         mac_addresses=row.mac_addresses,
         memory_usage=_percentage(row.memory_usage, row.memory_total),
+        metadata=DeviceMetadata(
+            hostname=reported.metadata.hostname if reported else None,
+            model=row.device_type,
+            name=row.name,
+            tags=tags,
+        ),
         note=row.note,
         os_variant=row.os_variant,
         os_version=row.os_version,
@@ -166,7 +166,7 @@ def _update_status(
 ) -> str | None:
     """Return the stage of the update. Supervisors before 17.7 do not report it.
 
-    An update that a lock holds up is reported as being applied, over and over.
+    An update that a lock blocks is reported as being applied repeatedly.
     """
     text = state_key(row.update_status) if row.update_status else None
     stage = UPDATE_STATUSES.get(text, text) if text else None

@@ -43,9 +43,9 @@ class PolledDevice(Protocol):
 
 
 class SupervisorPolls:
-    """Reads few Supervisors at a time, and none while the balena API wants a pause.
+    """Reads few Supervisors at a time, and none during a backoff of the balena API.
 
-    `is_paused` returns whether it does.
+    `is_paused` returns whether there is a backoff.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class SupervisorPolls:
         entry: BalenaConfigEntry,
         is_paused: Callable[[], bool],
     ) -> None:
-        """Read nothing yet."""
+        """Prepare; nothing is sent yet."""
         self._entry = entry
         self._hass = hass
         self._is_paused = is_paused
@@ -86,7 +86,7 @@ class SupervisorPolls:
             self._start(self._workers, self._read_waiting(), name)
 
     async def _read_waiting(self) -> None:
-        """Read one Supervisor after the other until the balena API wants a pause."""
+        """Read one Supervisor after the other until a backoff of the balena API starts."""
         while self._waiting and not self._is_paused():
             uuid = next(iter(self._waiting))
             await self._waiting.pop(uuid).async_read_supervisor()

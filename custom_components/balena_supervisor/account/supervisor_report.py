@@ -4,13 +4,13 @@ from math import inf
 from time import monotonic
 from typing import Final
 
-from ..const import DETAILS_INTERVAL
+from ..const import SLOW_POLL_INTERVAL
 from ..device.state import DeviceState
 
 # A change reaches the balena API some seconds after it happened.
 _FRESH_TIME: Final = 12.0
 # A report of a Supervisor is not shown for longer than this.
-_VALID_TIME: Final = 2 * DETAILS_INTERVAL.total_seconds()
+_VALID_TIME: Final = 2 * SLOW_POLL_INTERVAL.total_seconds()
 
 
 class SupervisorReport:
@@ -36,7 +36,7 @@ class SupervisorReport:
 
     def start_read(self) -> None:
         """Schedule the next read: one starts now."""
-        self._due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        self._due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
 
     def expire(self) -> None:
         """Read the Supervisor with the next poll."""
@@ -62,6 +62,6 @@ class SupervisorReport:
         return moment < self._fresh_until
 
     def next_change(self, moment: float) -> float:
-        """Return when the report stops to be fresh or valid."""
+        """Return when the report becomes outdated or invalid."""
         ends = (self._fresh_until, self._valid_until)
         return min((end for end in ends if moment < end), default=inf)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 
 from ..client import BalenaCloud, BalenaError
-from ..const import DETAILS_INTERVAL, LOGGER
+from ..const import LOGGER, SLOW_POLL_INTERVAL
+from .releases import DeviceWithRow
 
 
 class AccountTags:
@@ -31,7 +32,7 @@ class AccountTags:
 
     async def read(self, fleet_ids: Iterable[int]) -> set[str]:
         """Read the tags. Returns the UUIDs of devices whose tags changed."""
-        self._due = monotonic() + DETAILS_INTERVAL.total_seconds()
+        self._due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
         try:
             tags = await self._cloud.tags_of_fleets(fleet_ids)
         except BalenaError as err:
@@ -50,17 +51,19 @@ class CloudTags:
 
     is_on_device = False
 
-    def __init__(self, cloud: BalenaCloud, row_id: int, known: AccountTags) -> None:
-        """Use the balena API. `row_id` is the number of the device there, `known` what was read."""
+    def __init__(
+        self, cloud: BalenaCloud, device: DeviceWithRow, known: AccountTags
+    ) -> None:
+        """Use the balena API. `known` are the tags that were read."""
         self._cloud = cloud
+        self._device = device
         self._known = known
-        self._row_id = row_id
 
     async def read(self) -> Mapping[str, str]:
         """Return the tags. Raises BalenaError."""
-        return await self._cloud.tags(self._row_id)
+        return await self._cloud.tags(self._device.row.id)
 
     async def write(self, tags: Mapping[str, str]) -> None:
         """Set tags and keep the others. Raises BalenaError."""
-        await self._cloud.set_tags(self._row_id, tags)
+        await self._cloud.set_tags(self._device.row.id, tags)
         self._known.expire()

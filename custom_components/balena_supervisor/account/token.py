@@ -33,7 +33,7 @@ class TokenChecker:
         """Return an error if the token is refused or cannot be checked, or None.
 
         `device` is the name of a device or fleet whose request was refused. Many devices
-        may be refused at once; one request answers them all.
+        may be refused at once; one check is enough for all.
         """
         async with self._lock:
             if monotonic() >= self._valid_until:

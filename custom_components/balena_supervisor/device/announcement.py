@@ -33,14 +33,14 @@ _INNER_NETWORKS: Final = (
 
 _SHORT_UUID_LENGTH: Final = 7
 
-_SILENCE: Final = timedelta(hours=1)
+_IGNORE_TIME: Final = timedelta(hours=1)
 # A device that starts announces itself before its Supervisor answers.
 _START_TIME: Final = timedelta(minutes=2)
-# A timer may be early by the clock that the silence is measured with.
-SECOND_LOOK_DELAY: Final = _START_TIME + timedelta(seconds=5)
-_MAX_SILENT_NAMES: Final = 256
-# Until when each name is left alone, the latest failure last.
-_SILENT_NAMES: Final[HassKey[dict[str, datetime]]] = HassKey(f"{DOMAIN}_silent_names")
+# The name is not ignored any more by then, even if the timer fires slightly early.
+RETRY_DELAY: Final = _START_TIME + timedelta(seconds=5)
+_MAX_IGNORED_NAMES: Final = 256
+# The time until which each name is ignored, the latest failure last.
+_IGNORED_NAMES: Final[HassKey[dict[str, datetime]]] = HassKey(f"{DOMAIN}_ignored_names")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +95,27 @@ async def async_find_supervisor(
 
 
 @callback
-def async_silence(hass: HomeAssistant, announcement: Announcement) -> bool:
-    """Leave a name alone where no Supervisor answers. Return whether to look a second time.
+def async_ignore_temporarily(hass: HomeAssistant, announcement: Announcement) -> bool:
+    """Ignore a name without a Supervisor for a while. Returns whether to retry.
 
-    Home Assistant starts a flow with each announcement. After the second look, the name is
-    left alone for an hour.
+    Home Assistant starts a flow with each announcement. After the retry, the name is ignored
+    for an hour.
     """
-    names = hass.data.setdefault(_SILENT_NAMES, {})
+    names = hass.data.setdefault(_IGNORED_NAMES, {})
     is_first = names.pop(announcement.hostname, None) is None
-    is_full = len(names) >= _MAX_SILENT_NAMES
+    is_full = len(names) >= _MAX_IGNORED_NAMES
     if is_full:
         del names[next(iter(names))]
     may_be_starting = is_first and not is_full
-    silence = _START_TIME if may_be_starting else _SILENCE
-    names[announcement.hostname] = dt_util.utcnow() + silence
+    ignore_time = _START_TIME if may_be_starting else _IGNORE_TIME
+    names[announcement.hostname] = dt_util.utcnow() + ignore_time
     return may_be_starting
 
 
 @callback
-def async_is_silenced(hass: HomeAssistant, announcement: Announcement) -> bool:
-    """Return whether a name is left alone."""
-    until = hass.data.get(_SILENT_NAMES, {}).get(announcement.hostname)
+def async_is_ignored(hass: HomeAssistant, announcement: Announcement) -> bool:
+    """Return whether a name is ignored."""
+    until = hass.data.get(_IGNORED_NAMES, {}).get(announcement.hostname)
     return until is not None and dt_util.utcnow() < until
 
 

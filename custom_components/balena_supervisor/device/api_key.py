@@ -1,4 +1,4 @@
-"""Replace the API key of a device without ever losing it."""
+"""Replace the API key of a device, and keep it after a crash."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -61,8 +61,8 @@ def _key_lock(hass: HomeAssistant, entry: BalenaConfigEntry) -> asyncio.Lock:
 class ApiKeyManager:
     """Manage the API key of one device.
 
-    Hold `lock` while using the key: the old key is void as soon as the device makes a new
-    one.
+    Hold `lock` while using the key: the old key is invalid as soon as the device creates a
+    new one.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class ApiKeyManager:
         """Let the device create a new key, store it and use it.
 
         Raises:
-            BalenaError: The device made no key, or its answer was lost.
+            BalenaError: The device created no key, or its response was lost.
             HomeAssistantError: The entry was removed meanwhile; the new key is lost.
         """
         if not self._entry.data.get(CONF_API_KEY):
@@ -174,7 +174,7 @@ async def async_recover_key(hass: HomeAssistant, entry: BalenaConfigEntry) -> No
 async def async_delete_key_record(
     hass: HomeAssistant, entry: BalenaConfigEntry
 ) -> None:
-    """Delete the record of an entry that is removed or has a new key from a person."""
+    """Delete the record of an entry that is removed, or for which the user entered a new key."""
     store = _key_store(hass)
     async with store.lock:
         records = await store.load()

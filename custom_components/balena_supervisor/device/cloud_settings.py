@@ -4,8 +4,8 @@ from functools import partial
 
 from ..client import Release
 from ..const import TRACK_LATEST
+from .cloud_protocols import ReleaseStore
 from .coordinator import DeviceCoordinator
-from .releases import ReleaseStore
 
 
 class CloudSettings:
@@ -45,7 +45,7 @@ class CloudSettings:
         """Enable or disable the public URL."""
         coordinator = self._coordinator
         if (url := coordinator.public_url) is None:
-            raise coordinator.refusal("public_url_needs_balena_cloud")
+            raise coordinator.validation_error("public_url_needs_balena_cloud")
         change = partial(url.set_enabled, is_enabled=is_enabled)
         await coordinator.async_call(change, is_for_device=False)
         await coordinator.async_request_refresh()
@@ -53,5 +53,5 @@ class CloudSettings:
     @property
     def _releases(self) -> ReleaseStore:
         if (releases := self._coordinator.releases) is None:
-            raise self._coordinator.refusal("pin_needs_account")
+            raise self._coordinator.validation_error("pin_needs_account")
         return releases

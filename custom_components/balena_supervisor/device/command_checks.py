@@ -1,4 +1,4 @@
-"""Checks right before a command: what the device does at the moment decides how it is sent."""
+"""Checks right before a command: the activity of the device decides how to send it."""
 
 import asyncio
 from datetime import timedelta
@@ -26,7 +26,7 @@ class CommandChecks:
     async def needs_cancel(self, *, force: bool) -> bool:
         """Return whether an update request has an effect only if it cancels the current attempt.
 
-        An attempt that waits at a lock does not learn of `force`, and waits for its next
+        An attempt that waits at a lock does not receive `force`, and waits for its next
         retry. A download would start again, so it is never cancelled.
         """
         version = self._supervisor.version
@@ -47,7 +47,7 @@ class CommandChecks:
         if service is not None:
             services = [name for name in services if name == service]
         if services:
-            raise self._coordinator.refusal(
+            raise self._coordinator.validation_error(
                 "still_downloading", services=", ".join(services)
             )
         self._refuse_if_blocked()
@@ -62,7 +62,9 @@ class CommandChecks:
                 while await self._is_stopping(app_id, service):
                     await asyncio.sleep(_STOP_POLL_INTERVAL)
         except TimeoutError as err:
-            raise self._coordinator.refusal("still_stopping", service=service) from err
+            raise self._coordinator.validation_error(
+                "still_stopping", service=service
+            ) from err
         self._refuse_if_blocked()
 
     def _refuse_if_blocked(self) -> None:

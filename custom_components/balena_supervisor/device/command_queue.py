@@ -1,4 +1,4 @@
-"""Let one command at a time reach a device, and bound what waits for it."""
+"""Queue the commands of a device: one at a time, with limits for those that wait."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator

@@ -6,7 +6,7 @@ from .coordinator import DeviceCoordinator
 
 
 class CommandRequests:
-    """Checks what the device does, and chooses an endpoint that its Supervisor has.
+    """Checks the activity of the device, and chooses an endpoint that its Supervisor has.
 
     Call a method only when it is the turn of the command. With `by_app`, the command is for
     the app of the service.

@@ -110,7 +110,9 @@ class CommandSender:
         try:
             turn = queue.async_enqueue(keys, _name(command))
         except QueueFull as err:
-            raise coordinator.refusal("busy", waiting=str(MAX_WAITING_CALLS)) from err
+            raise coordinator.validation_error(
+                "busy", waiting=str(MAX_WAITING_CALLS)
+            ) from err
         task = coordinator.hass.async_create_background_task(
             self._run(command, effect, turn), f"{coordinator.name} command"
         )
@@ -130,7 +132,9 @@ class CommandSender:
                 result = await self._send(command, effect)
         except WaitExpired as err:
             minutes = f"{MAX_WAIT.total_seconds() / 60:.0f}"
-            raise coordinator.refusal("busy_too_long", minutes=minutes) from err
+            raise coordinator.validation_error(
+                "busy_too_long", minutes=minutes
+            ) from err
         except asyncio.CancelledError:
             # Home Assistant cancels the task when it stops.
             blocker = coordinator.command_blocker

@@ -1,4 +1,4 @@
-"""The commands that a device understands."""
+"""The commands of a device."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial, update_wrapper
@@ -16,9 +16,9 @@ from ..client import (
     parse_target_apps,
 )
 from ..const import DOMAIN
-from .app_resolver import AppResolver
 from .command_requests import CommandRequests
 from .command_sender import Command, CommandSender, Effect
+from .command_target_resolver import CommandTargetResolver
 from .coordinator import DeviceCoordinator
 from .history import RefusedCommand
 from .state import Status
@@ -37,7 +37,7 @@ def _remember_refused(
 def _overridable[**P](
     command: Callable[Concatenate[DeviceCommands, P], Coroutine[Any, Any, None]],
 ) -> Callable[Concatenate[DeviceCommands, P], Coroutine[Any, Any, None]]:
-    """Remember a command if an update lock refuses it, so that a person can override the lock."""
+    """Remember a command if an update lock refuses it, so that the user can override the lock."""
 
     async def send(
         commands: DeviceCommands, /, *args: P.args, **kwargs: P.kwargs
@@ -69,7 +69,7 @@ class DeviceCommands:
 
     def __init__(self, coordinator: DeviceCoordinator) -> None:
         """Send commands to the device of a coordinator."""
-        self.apps = AppResolver(coordinator)
+        self.targets = CommandTargetResolver(coordinator)
         self.coordinator = coordinator
         self._requests = CommandRequests(coordinator)
         self._sender = CommandSender(coordinator)
@@ -88,10 +88,10 @@ class DeviceCommands:
         """
         update = partial(self._requests.update, force=force, cancel=cancel)
         if not await self._sender.send(update, Effect()):
-            raise self.coordinator.refusal("update_ignored")
+            raise self.coordinator.validation_error("update_ignored")
 
     async def install(self) -> None:
-        """Apply the target release. After a failed attempt, wait whether this one succeeds.
+        """Apply the target release. After a failed attempt, wait until this one succeeds or fails.
 
         Raises:
             HomeAssistantError: The update still fails. Usually, an app holds an update lock,
@@ -140,20 +140,20 @@ class DeviceCommands:
     @_overridable
     async def restart(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Recreate all containers of an app. Refused while one of its images downloads."""
-        app_id = self.apps.app_id(app_id)
+        app_id = self.targets.app_id(app_id)
         restart = partial(self._requests.restart, app_id, force=force)
         await self._sender.send(restart, self._interrupts(app_id))
 
     async def restart_all(self) -> None:
         """Recreate all containers of all apps."""
-        for app_id in self.apps.app_ids():
+        for app_id in self.targets.app_ids():
             await self.restart(app_id)
 
     @_overridable
     async def purge(self, app_id: int | None = None, *, force: bool = False) -> None:
         """Delete the data of an app. The app of Home Assistant is refused."""
-        app_id = self.apps.app_id(app_id)
-        self.apps.refuse_own_app(app_id)
+        app_id = self.targets.app_id(app_id)
+        self.targets.refuse_own_app(app_id)
         purge = partial(self._requests.purge, app_id, force=force)
         effect = self._interrupts(
             app_id,
@@ -163,9 +163,9 @@ class DeviceCommands:
 
     async def purge_all(self) -> None:
         """Delete the data of all apps, or of none if Home Assistant belongs to one of them."""
-        app_ids = self.apps.app_ids()
+        app_ids = self.targets.app_ids()
         for app_id in app_ids:
-            self.apps.refuse_own_app(app_id)
+            self.targets.refuse_own_app(app_id)
         for app_id in app_ids:
             await self.purge(app_id)
 
@@ -174,8 +174,8 @@ class DeviceCommands:
         self, service: str, app_id: int | None = None, *, force: bool = False
     ) -> None:
         """Recreate the container of a service. Refused while its image downloads."""
-        app_id = self.apps.app_id(app_id, service)
-        by_app = self.apps.uses_app_endpoint(app_id, service)
+        app_id = self.targets.app_id(app_id, service)
+        by_app = self.targets.uses_app_endpoint(app_id, service)
         restart = partial(
             self._requests.restart_service, app_id, service, by_app=by_app, force=force
         )
@@ -189,8 +189,8 @@ class DeviceCommands:
 
         Only a Supervisor before 12.2.11 needs `force`.
         """
-        app_id = self.apps.app_id(app_id, service)
-        by_app = self.apps.uses_app_endpoint(app_id, service)
+        app_id = self.targets.app_id(app_id, service)
+        by_app = self.targets.uses_app_endpoint(app_id, service)
         start = partial(
             self._requests.start_service, app_id, service, by_app=by_app, force=force
         )
@@ -201,9 +201,9 @@ class DeviceCommands:
         self, service: str, app_id: int | None = None, *, force: bool = False
     ) -> None:
         """Stop a service. The service of Home Assistant is refused."""
-        app_id = self.apps.app_id(app_id, service)
-        self.apps.refuse_own_service(app_id, service)
-        by_app = self.apps.uses_app_endpoint(app_id, service)
+        app_id = self.targets.app_id(app_id, service)
+        self.targets.refuse_own_service(app_id, service)
+        by_app = self.targets.uses_app_endpoint(app_id, service)
         stop: Command[Any] = (
             partial(self._supervisor.stop_app, app_id, force=force)
             if by_app
@@ -219,7 +219,7 @@ class DeviceCommands:
 
     async def regenerate_api_key(self) -> None:
         """Create a new API key. The containers that use the old key are recreated."""
-        effect = Effect(restarted_services=self.apps.service_keys())
+        effect = Effect(restarted_services=self.targets.service_keys())
         await self._sender.send(partial(self.coordinator.async_renew_key), effect)
 
     @_overridable
@@ -240,7 +240,7 @@ class DeviceCommands:
         checks_lock = self._supervisor.supports(Capability.HOST_CONFIG_LOCK)
         effect = self._interrupts(proves_unlocked=checks_lock)
         await self._sender.send(change, effect)
-        self.coordinator.reader.expire_details()
+        self.coordinator.reader.expire_metadata()
 
     async def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags and keep the others."""
@@ -248,7 +248,7 @@ class DeviceCommands:
         change = partial(store.write, tags)
         if store.is_on_device:
             await self._sender.send(change, Effect())
-            self.coordinator.reader.expire_details()
+            self.coordinator.reader.expire_metadata()
         else:
             await self.coordinator.async_call(change, is_for_device=False)
             await self.coordinator.async_request_refresh()
@@ -257,9 +257,9 @@ class DeviceCommands:
         """Replace the target state, in local mode only. The app of Home Assistant must stay."""
         own = str(self.coordinator.environment.app_id)
         if self.coordinator.is_own_device and own not in parse_target_apps(state):
-            raise self.coordinator.refusal("own_app_removed")
+            raise self.coordinator.validation_error("own_app_removed")
         change = partial(self._supervisor.set_target_state, state)
-        effect = Effect(restarted_services=self.apps.service_keys())
+        effect = Effect(restarted_services=self.targets.service_keys())
         await self._sender.send(change, effect)
 
     def _interrupts(
@@ -274,7 +274,7 @@ class DeviceCommands:
 
         An update lock refuses it, unless the Supervisor is too old.
         """
-        restarted_services = self.apps.service_keys(app_id)
+        restarted_services = self.targets.service_keys(app_id)
         if app_id is not None and service is not None:
             restarted_services = [(app_id, service)]
         return Effect(

@@ -1,4 +1,4 @@
-"""Coordinator of one device: its state, whichever way the device is reached."""
+"""Coordinator of one device: its state, for every connection."""
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,7 +9,6 @@ from typing import Any, Final, override
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
 from homeassistant.util import dt as dt_util
 
@@ -24,18 +23,17 @@ from ..client import (
     UpdateLocked,
 )
 from ..const import CONF_ONE_SHOT_SERVICES, LOGGER, EntityLevel
-from ..exceptions import create_refusal, translate_error
+from ..exceptions import create_validation_error, translate_error
+from .cloud_protocols import PublicUrl, ReleaseStore
 from .command_queue import CommandQueue
 from .environment import Environment
 from .expected_outage import ExpectedOutage
 from .history import async_get_history
-from .interfaces import DeviceInterfaces
 from .listeners import UpdateSource
+from .network_interfaces import DeviceInterfaces
 from .poll_schedule import PollSchedule
-from .public_url import PublicUrl
 from .reader import SupervisorReader
 from .registry import DeviceRegistryUpdater
-from .releases import ReleaseStore
 from .state import DeviceState, UpdateLock
 from .tags import TagStore
 
@@ -48,6 +46,7 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
     def __init__(
         self,
         hass: HomeAssistant,
+        # BalenaConfigEntry contains devices, which contain coordinators: `entry.py` imports this module.
         entry: ConfigEntry[Any],
         name: str,
         update_interval: timedelta,
@@ -99,7 +98,7 @@ class DeviceCoordinator(UpdateSource):
     releases: ReleaseStore | None = None
     # Whether the device belongs to an account.
     is_in_fleet = False
-    # The entities that it has. An option of an account decides about those of its devices.
+    # The entities of the device. An account has an option for this.
     entity_level = EntityLevel.ALL
     # Whether a failed poll shows that the device is offline.
     is_offline_after_failed_poll = True
@@ -119,6 +118,7 @@ class DeviceCoordinator(UpdateSource):
     ) -> None:
         """Prepare; nothing is sent yet. `options` are those of the entry."""
         self.device_id = device_id
+        self.entry_id = entry_id
         self.environment = environment
         self.is_own_device = is_own_device
         self.supervisor = supervisor
@@ -129,8 +129,6 @@ class DeviceCoordinator(UpdateSource):
         self.history = async_get_history(hass, device_id)
         self.interfaces = interfaces
         self.expected_outage = ExpectedOutage(self._expect_restart_of_services)
-        self._entry_id = entry_id
-        self._needs_reload = False
         self.registry = DeviceRegistryUpdater(hass, entry_id, device_id)
         self.schedule = PollSchedule()
 
@@ -151,6 +149,11 @@ class DeviceCoordinator(UpdateSource):
         return False if self.is_offline_after_failed_poll else None
 
     @property
+    def poll_error(self) -> HomeAssistantError | None:
+        """Why the last poll of the device failed, or None if it is unknown or did not fail."""
+        return None
+
+    @property
     def reports_services(self) -> bool:
         """Whether the state lists all services of the device."""
         return True
@@ -165,18 +168,20 @@ class DeviceCoordinator(UpdateSource):
         """The error to raise instead of sending a command, or None."""
         if not self.is_shut_down and not self.hass.is_stopping:
             return None
-        return self.refusal("stopping" if self.hass.is_stopping else "unloaded")
+        return self.validation_error(
+            "stopping" if self.hass.is_stopping else "unloaded"
+        )
 
-    def refusal(self, key: str, **placeholders: str) -> ServiceValidationError:
+    def validation_error(self, key: str, **placeholders: str) -> ServiceValidationError:
         """Return the translated error of a request that is refused before it is sent."""
-        return create_refusal(key, self.device_name, **placeholders)
+        return create_validation_error(key, self.device_name, **placeholders)
 
     @property
     def is_busy(self) -> bool:
         """Whether a command is running or the device is away for a known reason."""
         if self.expected_outage.is_active:
             return True
-        # Most of the time no device is busy, and there may be thousands.
+        # Usually no device is busy, and there may be thousands.
         return not self.command_queue.is_idle and self.command_queue.is_busy(self.keys)
 
     def is_poll_urgent(self, state: DeviceState) -> bool:
@@ -195,22 +200,22 @@ class DeviceCoordinator(UpdateSource):
     async def async_handle_auth_error(
         self, error: BalenaError
     ) -> HomeAssistantError | None:
-        """Ask the person for a new key or token if the current one was refused.
+        """Ask the user for a new key or token if the current one was refused.
 
         Returns an error that explains the cause better, or None.
         """
 
     @abstractmethod
     async def async_confirm_identity(self) -> None:
-        """Make sure that a request reaches this device and no other one.
+        """Confirm that this device answers.
 
-        Raises ServiceValidationError when another device answers, and BalenaError when none does.
+        Raises ServiceValidationError if another device answers, and BalenaError if none does.
         """
 
     async def async_call[ResultT](
         self, call: Callable[[], Awaitable[ResultT]], *, is_for_device: bool = True
     ) -> ResultT:
-        """Return the result of a call to this device and no other, or raise a translated error.
+        """Return the result of a call to this device, or raise a translated error.
 
         With `is_for_device` False the call is not sent to the device, and works while the
         device is unreachable.
@@ -231,7 +236,7 @@ class DeviceCoordinator(UpdateSource):
                     UpdateLock(dt_util.utcnow(), err.app_id, err.service)
                 )
             replacement_error: HomeAssistantError | None = None
-            # The key of an entry that was unloaded meanwhile concerns nobody.
+            # Do not ask for the key of an unloaded entry.
             if not self.is_shut_down:
                 replacement_error = await self.async_handle_auth_error(err)
             raise (
@@ -260,7 +265,7 @@ class DeviceCoordinator(UpdateSource):
             self.data = state
             self.async_update_listeners()
 
-    def _with_earlier_facts(self, state: DeviceState) -> DeviceState:
+    def _with_history(self, state: DeviceState) -> DeviceState:
         """Return a state with facts from earlier polls: locks and unexpected stops."""
         if self.data is None or state.mac_addresses != self.data.mac_addresses:
             self.history.keys = self.interfaces.queue_keys(state.mac_addresses)
@@ -291,17 +296,3 @@ class DeviceCoordinator(UpdateSource):
             for key, service in state.services.items()
         }
         return replace(state, services=services)
-
-    @callback
-    def _async_register(self, info: DeviceInfo, state: DeviceState) -> bool:
-        """Update the registry. Returns whether the state can be shown.
-
-        A reload follows if services got other identifiers: the entities have the old ones.
-        """
-        has_moved = self.registry.update(
-            info, state, reports_services=self.reports_services
-        )
-        if has_moved and self.data is not None and not self._needs_reload:
-            self._needs_reload = True
-            self.hass.config_entries.async_schedule_reload(self._entry_id)
-        return not self._needs_reload

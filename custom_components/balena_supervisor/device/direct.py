@@ -13,20 +13,20 @@ from homeassistant.helpers.update_coordinator import UpdateFailed
 from ..client import AuthenticationFailed, BalenaError, RateLimited, Supervisor
 from ..const import BUSY_INTERVAL, CONF_CONNECTION, POLL_INTERVAL, REFUSED_INTERVAL
 from ..exceptions import translate_error
-from .address import async_follow_address
+from .address_change import async_follow_address
 from .address_issue import AddressIssue
 from .api_key import ApiKeyManager
 from .coordinator import BalenaCoordinator, DeviceCoordinator
 from .entry import BalenaConfigEntry, find_dashboard_page
 from .environment import Environment
-from .evidence import shared_mac_addresses
 from .identity import is_maker_assigned, is_own_device, normalize_mac
 from .identity_guard import IdentityGuard
-from .interfaces import DeviceInterfaces
+from .network_interfaces import DeviceInterfaces
 from .poll_statistics import PollStatistics
 from .reader import SupervisorReader
 from .reauthentication import Reauthentication
 from .state import DeviceState
+from .stored_identity import shared_mac_addresses
 from .tags import SupervisorTags
 
 
@@ -74,19 +74,27 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         self._identity = IdentityGuard(hass, entry, is_own_device=is_own)
         self.poll_statistics = PollStatistics()
         self.tags = SupervisorTags(supervisor)
+        # Whether a user wants a poll that reads everything.
+        self._is_requested = False
         self._dashboard_page: str | None = None
         self._is_dashboard_page_due = True
         self.reader = SupervisorReader(
             supervisor,
             entry.title,
             app_id=environment.app_id if is_own else None,
-            on_details=self._async_details_read,
+            on_metadata=self._async_metadata_read,
         )
 
     @property
     @override
     def device_name(self) -> str:
-        return self.reader.details.name or self.config_entry.title
+        return self.reader.metadata.name or self.config_entry.title
+
+    @property
+    @override
+    def poll_error(self) -> HomeAssistantError | None:
+        error = None if self.last_update_success else self.last_exception
+        return error if isinstance(error, HomeAssistantError) else None
 
     @property
     @override
@@ -110,6 +118,12 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         await self._api_key.async_renew(self.device_name)
 
     @override
+    async def async_request_refresh(self) -> None:
+        """Read everything, because a user requests it."""
+        self._is_requested = True
+        await super().async_request_refresh()
+
+    @override
     async def async_refresh_after_command(self) -> None:
         await self.async_refresh()
 
@@ -117,7 +131,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
     async def async_handle_auth_error(
         self, error: BalenaError
     ) -> HomeAssistantError | None:
-        # The next poll decides whether the key is refused, and by whom.
+        # The next poll decides whether the device or another one refused the key.
         return None
 
     @callback
@@ -139,14 +153,16 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         try:
             await self._identity.async_confirm_before_poll()
             async with self._api_key.lock:
-                state = await self.reader.read(
-                    is_complete=self.update_interval == BUSY_INTERVAL
+                is_complete = (
+                    self._is_requested or self.update_interval == BUSY_INTERVAL
                 )
+                self._is_requested = False
+                state = await self.reader.read(is_complete=is_complete)
             if self._shutdown_requested:
                 return self.data
             await self._check_identity(state)
         except AuthenticationFailed as err:
-            raise await self._refusal(err) from err
+            raise await self._key_error(err) from err
         except UpdateFailed:
             # Another device answered.
             self._address_issue.async_suspect()
@@ -162,17 +178,17 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         return state
 
     async def _check_identity(self, state: DeviceState) -> None:
-        """Forget what was read if another device answered, or if it is unknown who did."""
+        """Forget the responses if another device answered, or if it is unknown which device did."""
         try:
             await self._identity.async_check_poll(state)
         except BalenaError, UpdateFailed:
             self.reader.discard()
             raise
 
-    async def _refusal(self, err: AuthenticationFailed) -> HomeAssistantError:
+    async def _key_error(self, err: AuthenticationFailed) -> HomeAssistantError:
         """Return the error to raise for a refused key.
 
-        A person is asked for another key only if no stranger can have refused this one.
+        The user is asked for another key only if no other device can have refused this one.
         """
         if await self._identity.async_find_elsewhere():
             return self._identity.error(UpdateFailed)
@@ -187,10 +203,10 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
     async def _state_while_away(self, err: BalenaError) -> DeviceState:
         """Return the state of a device that is away for a known reason.
 
-        Raises UpdateFailed if it is away for no known reason.
+        Raises UpdateFailed if the reason is unknown.
         """
-        # The details may have changed when the device is back.
-        self.reader.expire_details()
+        # The metadata may have changed when the device is back.
+        self.reader.expire_metadata()
         await async_follow_address(self.hass, self.config_entry)
         if self.last_update_success:
             self.expected_outage.expect_if_applying(self.data)
@@ -213,7 +229,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         if status is not None:
             state = replace(state, status=status)
         self.interfaces.async_learn(state.mac_addresses)
-        state = self._with_earlier_facts(state)
+        state = self._with_history(state)
         info = self.registry.device_info(
             state, self.device_name, self.uuid, has_dashboard=True
         )
@@ -228,10 +244,13 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
             for address in state.mac_addresses
             if is_maker_assigned(address)
         }
-        return state if self._async_register(info, state) else self.data
+        is_shown = self.registry.update(
+            info, state, reports_services=self.reports_services
+        )
+        return state if is_shown else self.data
 
     @callback
-    def _async_details_read(self) -> None:
+    def _async_metadata_read(self) -> None:
         """Read the tags in the background: the device may take long to answer."""
         self._is_dashboard_page_due = True
         self.config_entry.async_create_background_task(

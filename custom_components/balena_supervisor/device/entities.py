@@ -5,9 +5,13 @@ from typing import Protocol
 
 from homeassistant.core import callback
 
+from ..const import LOGGER
+
 
 class UpdatableEntity(Protocol):
     """An entity that shows the state of a device."""
+
+    entity_id: str
 
     def async_handle_update(self) -> None:
         """Write the state of the entity if it changed."""
@@ -39,9 +43,16 @@ class DeviceEntities[DeviceT]:
 
     @callback
     def async_update(self) -> None:
-        """Update the entities of the device, and add those that have appeared."""
+        """Update the entities of the device, and add those that have appeared.
+
+        An entity that fails does not stop the others, as with a listener for each entity.
+        """
         for entity in tuple(self.by_key.values()):
-            if entity is not None:
+            if entity is None:
+                continue
+            try:
                 entity.async_handle_update()
+            except Exception:  # noqa: BLE001
+                LOGGER.exception("Updating %s failed", entity.entity_id)
         for adder in self.adders:
             adder.async_add_new(self._device)

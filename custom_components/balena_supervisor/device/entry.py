@@ -14,15 +14,15 @@ from ..const import DOMAIN
 from .cloud_settings import CloudSettings
 from .commands import DeviceCommands
 from .coordinator import DeviceCoordinator
-from .details import DeviceDetailReader
 from .entities import DeviceEntities
 from .logs import DeviceLogs
+from .on_demand_reads import OnDemandReader
 from .poll_statistics import PollStatistics
 from .state import DeviceState
 
 
 class BalenaDevice:
-    """One device: its coordinator, its logs, its entities, and what can be done with it.
+    """One device: its coordinator, its logs, its entities, and the commands and reads that it offers.
 
     Most devices are never commanded, so the parts for that are created when they are used.
     """
@@ -45,9 +45,9 @@ class BalenaDevice:
         return DeviceCommands(self.coordinator)
 
     @cached_property
-    def details(self) -> DeviceDetailReader:
+    def on_demand_reads(self) -> OnDemandReader:
         """The on-demand reads."""
-        return DeviceDetailReader(self.coordinator)
+        return OnDemandReader(self.coordinator)
 
     @property
     def device_id(self) -> str:
@@ -116,7 +116,7 @@ class Account(Protocol):
 class BalenaData:
     """Runtime data of an entry: its devices by id, and the account if it is one.
 
-    The devices of an account come and go.
+    The polls of an account add and remove its devices.
     """
 
     devices: Mapping[str, BalenaDevice]

@@ -1,4 +1,4 @@
-"""Decide who a device is: one rule for flows, polls, commands and DHCP.
+"""Identify a device: one rule for flows, polls, commands and DHCP.
 
 Evidence, strongest first: the uuid; an API key that the device checks and accepts; a MAC
 address that a maker assigned and that no other known device reports. GET /v1/device reports
@@ -9,6 +9,7 @@ Assistant's own device contains the uuid.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 import re
 from typing import Self
 
@@ -25,6 +26,7 @@ class Match(Enum):
     UNKNOWN = auto()
 
 
+@lru_cache(maxsize=1024)
 def normalize_mac(address: str) -> str:
     """Return a MAC address in lower case with colons, or the text itself if it is none."""
     digits = re.sub(r"[:.\-]", "", address).lower()
@@ -34,13 +36,13 @@ def normalize_mac(address: str) -> str:
 
 
 def is_maker_assigned(mac_address: str) -> bool:
-    """Return whether a maker assigned the address. Addresses of bridges are made up and change."""
+    """Return whether a maker assigned the address. Software generates the addresses of bridges."""
     return mac_address[1:2].upper() in {"0", "4", "8", "C"}
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceIdentity:
-    """The evidence of who a device is. MAC addresses are normalized."""
+    """The evidence of the identity of a device. MAC addresses are normalized."""
 
     mac_addresses: frozenset[str] = frozenset()
     uuid: str | None = None
@@ -56,7 +58,7 @@ class DeviceIdentity:
         """Return the identity of a device with these MAC addresses.
 
         `shared` are normalized addresses that several known devices report, such as the
-        address of a USB modem of which a whole series has the same.
+        address that all USB modems of a series have.
         """
         normalized = map(normalize_mac, mac_addresses)
         evidence = frozenset(filter(is_maker_assigned, normalized)).difference(shared)
@@ -113,7 +115,7 @@ def is_own_device(
     return (
         connection == CONNECTION_ENVIRONMENT
         or url == environment.address
-        # The Supervisor makes one key per app and device.
+        # The Supervisor creates one key per app and device.
         or (environment.api_key is not None and api_key == environment.api_key)
         or device_id == environment.device_uuid
     )

@@ -9,13 +9,13 @@ from homeassistant.helpers.update_coordinator import UpdateFailed
 from homeassistant.util.network import is_ip_address
 
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
-from .address import async_follow_address
+from .address_change import async_follow_address
 from .entry import BalenaConfigEntry
-from .evidence import reported_and_stored_identity
 from .identity import Match, is_maker_assigned, normalize_mac
 from .lease import is_leased_to_another
 from .probe import async_confirm_device
 from .state import DeviceState
+from .stored_identity import reported_and_stored_identity
 
 
 class IdentityGuard:
@@ -73,7 +73,7 @@ class IdentityGuard:
         self.is_another_device = False
 
     async def async_find_elsewhere(self) -> bool:
-        """Return whether the device was found at another address, because this one is not its own."""
+        """Return whether the device was found at another address than that of its entry."""
         if not await async_follow_address(self._hass, self._entry):
             return False
         self.is_another_device = True
@@ -93,7 +93,7 @@ class IdentityGuard:
     def _learn_mac_addresses(self, state: DeviceState) -> None:
         """Store the MAC addresses that the device reports, and forget those of removed cards.
 
-        Such a card may be in another device tomorrow.
+        Such a card may be moved to another device.
         """
         entry = self._entry
         reported = dict.fromkeys(map(normalize_mac, state.mac_addresses))

@@ -245,13 +245,13 @@ class JournalLogs(DeviceLogs):
         services = self._coordinator.data.services
         apps = [app_id for app_id, name in services if name == selection.service]
         if selection.app_id is None and len(apps) > 1:
-            raise self._coordinator.refusal(
+            raise self._coordinator.validation_error(
                 "several_apps", apps=", ".join(map(str, apps))
             )
         found = newest(await self._containers.of_service(selection), selection)
         if not found:
             self._require_service(selection)
-            raise self._coordinator.refusal(
+            raise self._coordinator.validation_error(
                 "unavailable_service", service=selection.service
             )
         return short_container_id(next(iter(found.values())))

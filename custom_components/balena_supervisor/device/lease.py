@@ -12,8 +12,8 @@ from homeassistant.util.hass_dict import HassKey
 
 from ..const import DOMAIN
 from .entry import BalenaConfigEntry
-from .evidence import shared_mac_addresses, stored_identity
 from .identity import normalize_mac
+from .stored_identity import shared_mac_addresses, stored_identity
 
 # The IP address that was leased to each MAC address, the latest lease last.
 _LEASES: Final[HassKey[dict[str, str]]] = HassKey(f"{DOMAIN}_leases")
@@ -35,7 +35,7 @@ def async_remember_lease(
 
 @callback
 def async_forget_leases(hass: HomeAssistant, ip_address: str | None) -> None:
-    """Forget who an address was leased to: a person says which device has it."""
+    """Forget the leases of an address: the user has entered which device has it."""
     leases = hass.data.get(_LEASES, {})
     for mac_address in [mac for mac, ip in leases.items() if ip == ip_address]:
         del leases[mac_address]
@@ -54,7 +54,7 @@ def is_leased_to_another(
 ) -> bool:
     """Return whether the host of a URL was leased to another device than that of an entry.
 
-    A lease of an address that the device shares with another one is of either.
+    A lease to a MAC address that two devices share can belong to either.
     """
     leases = hass.data.get(_LEASES, {})
     shared = shared_mac_addresses(hass, entry)

@@ -6,6 +6,8 @@ from typing import Any, override
 
 from homeassistant.core import CALLBACK_TYPE, callback
 
+from ..const import LOGGER
+
 
 class UpdateSource(ABC):
     """Calls listeners with each update until it is shut down."""
@@ -64,7 +66,11 @@ class Listeners(UpdateSource):
     @override
     def async_update_listeners(self) -> None:
         for listener in tuple(self._listeners):
-            listener()
+            # The poll of an account goes on with its other devices.
+            try:
+                listener()
+            except Exception:  # noqa: BLE001
+                LOGGER.exception("Unexpected error updating listener %s", listener)
 
     @callback
     def async_shut_down(self) -> None:

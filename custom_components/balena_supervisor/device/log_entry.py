@@ -21,7 +21,7 @@ _KEY: Final = re.compile(API_KEY_PATTERN, re.IGNORECASE)
 
 
 class LogLevel(StrEnum):
-    """How severe an entry is."""
+    """Severity of an entry."""
 
     ERROR = "error"
     WARNING = "warning"

@@ -22,16 +22,19 @@ from .log_entry import LogEntry
 
 MAX_STREAMS: Final = 10
 MAX_READS: Final = 5
-# A stream begins with so many old lines, so that none is lost between two requests.
+# A stream begins with this many old lines, so that none is lost between two requests.
 OVERLAP: Final = 200
 # In seconds.
 _RETRY_DELAYS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 # Servers may accept a request with the first line only: a stream without lines counts as open.
 _QUIET_TIME: Final = 5.0
-# A stream that lasted so long was no failed attempt.
+# A stream that lasted this long does not count as a failed attempt.
 _STABLE_TIME: Final = 60.0
 # Entries that wait for the history of a viewer.
 _MAX_WAITING: Final = 1000
+
+# BalenaConfigEntry contains devices, which contain their logs: `entry.py` imports this module.
+type _AnyEntry = ConfigEntry[Any]
 
 # The id of a device and its source.
 type StreamKey = tuple[str, Hashable]
@@ -109,7 +112,7 @@ class LogViewer:
 
     @callback
     def receive(self, entry: LogEntry) -> None:
-        """Take an entry of the stream."""
+        """Add an entry of the stream."""
         if not self._matches(entry):
             return
         if self._waiting is not None:
@@ -132,7 +135,7 @@ class LogViewer:
 
     @callback
     def interrupt(self, error: HomeAssistantError) -> None:
-        """Report that the stream is interrupted, or end if nobody waits for it."""
+        """Report that the stream is interrupted, or end if the viewer cannot wait."""
         if self._on_interruption is None:
             self.fail(error)
         elif self._interruption != str(error):
@@ -155,7 +158,7 @@ class LogViewer:
 
 
 class SharedStream:
-    """One stream of a source for all its viewers. Reconnects with back-off while it has viewers."""
+    """One stream of a source for all its viewers. Reconnects with backoff while it has viewers."""
 
     def __init__(self, source: LogSource) -> None:
         """Start without viewers."""
@@ -186,20 +189,20 @@ class SharedStream:
         return self._task is not None and not self._task.done()
 
     @callback
-    def start(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-        """Follow the source in the background. Unloading the entry stops that."""
+    def start(self, hass: HomeAssistant, entry: _AnyEntry) -> None:
+        """Follow the source in the background. Unloading the entry stops it."""
         self._task = entry.async_create_background_task(
             hass, self._run(), f"logs of {self._source.device_name}", eager_start=False
         )
 
     @callback
     def stop(self) -> None:
-        """Stop to follow the source."""
+        """Stop following the source."""
         if self._task is not None:
             self._task.cancel()
 
     async def _run(self) -> None:
-        """Follow the source until it cannot be followed at all."""
+        """Follow the source, and reconnect until a permanent error."""
         failures = 0
         unsubscribe = self._source.coordinator.async_add_listener(self._handle_update)
         try:
@@ -252,7 +255,7 @@ class SharedStream:
         )
 
     async def _pause(self, delay: float) -> bool:
-        """Wait before the next attempt. Returns whether the device is back online meanwhile."""
+        """Wait before the next attempt. Returns whether the device came back online."""
         self._retry_now.clear()
         try:
             async with asyncio.timeout(delay):
@@ -288,7 +291,8 @@ class SharedStream:
         self._was_offline = is_offline
 
     def _offline_error(self) -> HomeAssistantError:
-        return translate_error(
+        """Return why the device is offline, for example because it refuses the key."""
+        return self._source.coordinator.poll_error or translate_error(
             HomeAssistantError,
             DeviceOffline("it is offline"),
             self._source.device_name,
@@ -298,7 +302,7 @@ class SharedStream:
 class LogStreams:
     """The streams of an entry, one per device and source, and at most ten."""
 
-    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+    def __init__(self, hass: HomeAssistant, entry: _AnyEntry) -> None:
         """Start without streams."""
         # Limits how many devices of the entry are read at the same time.
         self.reads = asyncio.Semaphore(MAX_READS)
@@ -348,7 +352,7 @@ class LogStreams:
 def retry_delay(failures: int, error: HomeAssistantError) -> float:
     """Return the seconds before the next attempt, which grow with the number of failures."""
     index = min(failures, len(_RETRY_DELAYS)) - 1
-    # Streams that failed together do not all come back at the same moment.
+    # Streams that failed together do not retry at the same time.
     delay = _RETRY_DELAYS[max(index, 0)] * random.uniform(0.5, 1.0)
     if isinstance(error.__cause__, RateLimited):
         delay = max(delay, error.__cause__.retry_after or 0.0)

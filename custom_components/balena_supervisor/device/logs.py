@@ -150,7 +150,7 @@ class DeviceLogs(ABC):
     @callback
     def async_end(self) -> None:
         """End all streams: the device does not exist any more."""
-        error = self._coordinator.refusal("device_gone")
+        error = self._coordinator.validation_error("device_gone")
         self._streams.end(self._coordinator.device_id, error)
 
     async def _read_history(
@@ -202,7 +202,7 @@ class DeviceLogs(ABC):
 
     @abstractmethod
     def _source_key(self, selection: LogSelection) -> Hashable:
-        """Return what the selections have in common that one stream can serve."""
+        """Return a key: one stream serves all selections with the same key."""
 
     @abstractmethod
     def _matches(self, selection: LogSelection, entry: LogEntry) -> bool:
@@ -222,6 +222,6 @@ class DeviceLogs(ABC):
             name == selection.service and selection.app_id in (None, app_id)
             for app_id, name in services
         ):
-            raise self._coordinator.refusal(
+            raise self._coordinator.validation_error(
                 "unknown_service", service=selection.service or ""
             )

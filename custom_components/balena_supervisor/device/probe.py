@@ -1,4 +1,4 @@
-"""Ask the device at an address who it is, and compare it with the device of an entry."""
+"""Identify the device at an address, and compare it with the device of an entry."""
 
 from dataclasses import dataclass
 
@@ -17,9 +17,9 @@ from ..client import (
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
 from ..session import async_get_session
 from .entry import BalenaConfigEntry
-from .evidence import compare_mac_addresses
 from .identity import DeviceIdentity, Match, is_maker_assigned, normalize_mac
 from .lease import is_leased_to_another
+from .stored_identity import compare_mac_addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +79,10 @@ async def async_probe_device(
     verify_ssl: bool,
     entry: BalenaConfigEntry | None = None,
 ) -> ProbedDevice:
-    """Ask a device who it is. GET /v1/device.
+    """Identify a device. GET /v1/device.
 
-    The first request has no key: a device in local mode needs none, and a stranger must
-    not receive one that it does not ask for. The second request has the key, as a poll has,
+    The first request has no key: a device in local mode needs none, and another device must
+    not receive a key that it does not require. The second request has the key, as a poll has,
     unless the device is another than that of the entry.
 
     Raises:
@@ -91,7 +91,7 @@ async def async_probe_device(
     """
     session = async_get_session(hass, verify_ssl)
     supervisor = Supervisor(DirectTransport(url, session))
-    checks_key = is_stranger = False
+    checks_key = is_other_device = False
     try:
         report = await supervisor.device()
     except AuthenticationFailed:
@@ -99,12 +99,12 @@ async def async_probe_device(
             raise
         checks_key = True
     else:
-        is_stranger = (
+        is_other_device = (
             entry is not None
             and compare_mac_addresses(hass, entry, report.mac_addresses)
             is Match.DIFFERENT
         )
-    if api_key is not None and not is_stranger:
+    if api_key is not None and not is_other_device:
         supervisor = Supervisor(DirectTransport(url, session, api_key))
         report = await supervisor.device()
     return ProbedDevice(
@@ -128,15 +128,15 @@ async def async_confirm_device(
         BalenaError: No device answers.
     """
     data = entry.data
-    is_stranger = is_leased_to_another(hass, entry, url)
-    key = None if is_stranger else data.get(CONF_API_KEY)
+    is_other_device = is_leased_to_another(hass, entry, url)
+    key = None if is_other_device else data.get(CONF_API_KEY)
     session = async_get_session(hass, data.get(CONF_VERIFY_SSL, True))
     keyless = DirectTransport(url, session, withheld_key=data.get(CONF_API_KEY))
     try:
         report = await Supervisor(keyless).device()
     except AuthenticationFailed, AccessDenied:
         if key is None:
-            # A stranger, or the key of a device that had none.
+            # The key must not be sent, or the entry has none.
             if data.get(CONF_API_KEY) is not None:
                 return Match.DIFFERENT
             raise
@@ -144,8 +144,8 @@ async def async_confirm_device(
         # The device checks the key and accepts it.
         return Match.SAME
     match = compare_mac_addresses(hass, entry, report.mac_addresses)
-    # Without evidence the lease decides.
-    if match is Match.UNKNOWN and is_stranger:
+    # Without evidence, the lease decides.
+    if match is Match.UNKNOWN and is_other_device:
         return Match.DIFFERENT
     return match
 

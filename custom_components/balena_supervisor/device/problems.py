@@ -1,4 +1,4 @@
-"""What is wrong with a device, as the dashboard, voice and language models report it."""
+"""Problems of a device, as the dashboard, voice and language models report them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from .state import DeviceState, ServiceState, Status
 
 
 class ProblemKind(StrEnum):
-    """What can be wrong with a device."""
+    """The kinds of problems of a device."""
 
     OFFLINE = "offline"
     SERVICE_STOPPED = "service_stopped"
@@ -21,7 +21,7 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem of a device. `service` is the service that stopped by itself."""
+    """A problem of a device. `service` is the service that stopped unexpectedly."""
 
     kind: ProblemKind
     service: ServiceState | None = None
@@ -40,8 +40,8 @@ _RULES: Final[dict[ProblemKind, Callable[[DeviceState], bool]]] = {
 def find_problems(state: DeviceState, *, is_online: bool | None) -> list[Problem]:
     """Return the problems of a device.
 
-    `is_online` is None if it is unknown whether the device is online: nothing can be said
-    about it then. An offline device has no other problem, because its state is outdated.
+    `is_online` is None if it is unknown whether the device is online. Then no problems are
+    known. An offline device has no other problem, because its state is outdated.
     """
     if is_online is None:
         return []

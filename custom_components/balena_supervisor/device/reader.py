@@ -26,34 +26,25 @@ from ..client import (
     Unsupported,
     Vpn,
 )
-from ..const import (
-    CRASH_PAUSE,
-    DETAILS_INTERVAL,
-    LOGGER,
-    POLL_INTERVAL,
-    UNHEALTHY_PAUSE,
-)
-from .app_selector import AppSelector, report_of_apps
+from ..const import CRASH_PAUSE, LOGGER, SLOW_POLL_INTERVAL, UNHEALTHY_PAUSE
 from .state import (
-    DeviceDetails,
+    DeviceMetadata,
     DeviceState,
     apps_from_single_app,
     state_from_supervisor,
 )
+from .user_app_filter import UserAppFilter, report_of_apps
 
 # Endpoints that can crash a Supervisor, and the errors that a crash looks like.
 _CAN_CRASH: Final = {Endpoint.DEVICE_NAME, Endpoint.STATE_STATUS, Endpoint.VPN}
 _CRASH_ERRORS: Final = (ConnectionFailed, DeviceOffline)
-
-# An entry without polling is read only when the user wants it. Then everything is read.
-_MAX_AGE: Final = 4 * POLL_INTERVAL.total_seconds()
 
 type _Read = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """The last responses of the endpoints that are read in turn, None without one."""
+    """The last responses of the endpoints that are read in turn, or None."""
 
     containers: StateStatus | None = None
     healthy: bool | None = None
@@ -61,11 +52,11 @@ class _Answers:
 
 
 class SupervisorReader:
-    """Reads the state of one device, and skipped_endpoints requests that cannot help.
+    """Reads the state of one device, and skips requests that cannot help.
 
     `app_id` is the app of the device if it is known: Supervisors before 7.12 do not report
-    it. `skipped_endpoints` are endpoints that are not needed. `on_details` is called after the details,
-    which seldom change, were read.
+    it. `skipped_endpoints` are endpoints that are not needed. `on_metadata` is called after
+    each read of the metadata, which seldom changes.
     """
 
     def __init__(
@@ -75,33 +66,32 @@ class SupervisorReader:
         *,
         app_id: int | None = None,
         skipped_endpoints: frozenset[Endpoint] = frozenset(),
-        on_details: Callable[[], None] | None = None,
+        on_metadata: Callable[[], None] | None = None,
     ) -> None:
         """Prepare to read; nothing is sent yet."""
-        self.details = DeviceDetails()
+        self.metadata = DeviceMetadata()
         # Reads of a device take turns.
         self.lock = asyncio.Lock()
         self._app_id = app_id
-        self._apps = AppSelector()
-        # When an endpoint that seemed to crash the Supervisor may be read again.
+        self._user_apps = UserAppFilter()
+        # When to read an endpoint again that may have crashed the Supervisor.
         self._crash_pauses: dict[Endpoint, float] = {}
-        self._details_due = 0.0
+        self._metadata_due = 0.0
         self._answers = _Answers()
         # The last responses, and the state that they resulted in.
         self._last: tuple[object, DeviceState] | None = None
-        # What every poll reads, as of the last poll.
+        # The responses that every poll reads, from the last poll.
         self._reports: tuple[DeviceReport | None, AppReports | None] = None, None
         # While nothing happens, a poll makes one of these reads: the values seldom change.
         self._in_turn = (self._read_health, self._read_containers, self._read_vpn)
         self._turns = cycle(self._in_turn)
-        self._read_at: dict[_Read, float] = {}
-        # What was known before the last read.
-        self._before = self.details, copy(self._apps)
-        # Until when a Supervisor that did not answer counts as unhealthy.
+        # The values before the last read.
+        self._before = self.metadata, copy(self._user_apps)
+        # A Supervisor that did not answer counts as unhealthy until then.
         self._unhealthy_until = 0.0
         self._unsupported: set[Endpoint] = set()
         self._name = name
-        self._on_details = on_details
+        self._on_metadata = on_metadata
         self._skipped_endpoints = skipped_endpoints
         self._supervisor = supervisor
 
@@ -118,23 +108,23 @@ class SupervisorReader:
         try:
             return await self._read(is_complete=is_complete)
         except ExceptionGroup as group:
-            # The details may not have been read.
-            self.expire_details()
+            # The metadata may not have been read.
+            self.expire_metadata()
             raise group.exceptions[0] from group
 
     def discard(self) -> None:
         """Forget the last read: another device answered."""
-        self.details, self._apps = self._before
+        self.metadata, self._user_apps = self._before
         self._last = None
         self._reports = None, None
         self._unsupported.clear()
-        self.expire_details()
+        self.expire_metadata()
 
     async def _read(self, *, is_complete: bool) -> DeviceState:
         supervisor = self._supervisor
-        self._before = self.details, copy(self._apps)
+        self._before = self.metadata, copy(self._user_apps)
         previous = supervisor.version
-        if monotonic() >= self._details_due:
+        if monotonic() >= self._metadata_due:
             # A proxy may have answered for the Supervisor while it was away.
             self._unsupported.clear()
         # The version decides which endpoints are read.
@@ -145,40 +135,34 @@ class SupervisorReader:
         if supervisor.version != previous:
             self._unhealthy_until = 0.0
             self._unsupported.clear()
-            self.expire_details()
-        if monotonic() >= self._details_due:
-            self._details_due = monotonic() + DETAILS_INTERVAL.total_seconds()
+            self.expire_metadata()
+        if monotonic() >= self._metadata_due:
+            self._metadata_due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
             is_complete = True
-            await self._refresh_details()
+            await self._refresh_metadata()
         reports = device.result(), apps.result()
         is_complete = is_complete or reports != self._reports
         self._reports = reports
-        # Some of these can crash a Supervisor that is not well. Read them last.
+        # Some of these can crash an unhealthy Supervisor. Read them last.
         async with asyncio.TaskGroup() as tasks:
             for read in self._due(is_complete=is_complete):
                 tasks.create_task(read())
-        selected = self._apps.select(apps.result())
+        selected = self._user_apps.select(apps.result())
         report = report_of_apps(device.result(), apps.result(), selected)
         if selected is None:
             selected = await self._read_single_app(device.result())
         return self._state(report, selected)
 
     def _due(self, *, is_complete: bool) -> list[_Read]:
-        """Return the reads of this poll: one in turn, and those without a response or a healthy one."""
+        """Return the reads of this poll: the next one in turn, and those whose response is missing or unhealthy."""
         turn = next(self._turns)
-        now = monotonic()
         answers = self._answers
         last = (answers.healthy, answers.containers, answers.vpn)
-        due = [
+        return [
             read
             for read, answer in zip(self._in_turn, last, strict=True)
-            if is_complete
-            or not answer
-            or read == turn
-            or now - self._read_at[read] >= _MAX_AGE
+            if is_complete or not answer or read == turn
         ]
-        self._read_at |= dict.fromkeys(due, now)
-        return due
 
     async def _read_health(self) -> None:
         healthy = await self._ask_health()
@@ -199,30 +183,30 @@ class SupervisorReader:
         self._answers = replace(self._answers, vpn=vpn)
 
     def _state(self, device: DeviceReport, apps: AppReports | None) -> DeviceState:
-        """Return the state of the device: the same object while the responses are the same."""
+        """Return the state of the device, the same object while the responses are equal."""
         answers = self._answers
-        responses = (device, apps, answers, self.details)
+        responses = (device, apps, answers, self.metadata)
         if self._last is None or self._last[0] != responses:
             state = state_from_supervisor(
                 device,
                 apps=apps,
                 containers=answers.containers,
-                details=self.details,
+                metadata=self.metadata,
                 healthy=answers.healthy,
                 vpn=answers.vpn,
             )
             self._last = responses, state
         return self._last[1]
 
-    def expire_details(self) -> None:
-        """Read the details with the next poll: they may have changed."""
-        self._details_due = 0.0
+    def expire_metadata(self) -> None:
+        """Read the metadata with the next poll: it may have changed."""
+        self._metadata_due = 0.0
 
     async def refresh_tags(self) -> None:
-        """Read the tags. The device gets them from the balena API, which may take up to a minute."""
+        """Read the tags. The device requests them from the balena API, which may take up to a minute."""
         tags = await self._ask(Endpoint.TAGS, self._supervisor.tags)
-        if tags is not None and tags != self.details.tags:
-            self.details = replace(self.details, tags=tags)
+        if tags is not None and tags != self.metadata.tags:
+            self.metadata = replace(self.metadata, tags=tags)
 
     async def _ask[ResponseT](
         self, endpoint: Endpoint, read: Callable[[], Awaitable[ResponseT]]
@@ -255,13 +239,13 @@ class SupervisorReader:
         return await self._ask(Endpoint.HEALTHY, self._is_healthy)
 
     async def _is_healthy(self) -> bool:
-        """Return whether the Supervisor is healthy. An old one that is not may never answer."""
+        """Return whether the Supervisor is healthy. An unhealthy old one may never answer."""
         try:
             return await self._supervisor.is_healthy()
         except RequestTimeout:
             if self._supervisor.supports(Capability.UNHEALTHY_RESPONSE):
                 raise
-            # Asking with every poll would make each of them slow.
+            # A request with every poll would make each poll slow.
             self._unhealthy_until = monotonic() + UNHEALTHY_PAUSE.total_seconds()
             return False
 
@@ -274,10 +258,10 @@ class SupervisorReader:
         apps = await self._ask(Endpoint.APPS_STATE, self._supervisor.apps)
         if apps is None:
             return await self._read_single_app(device)
-        return self._apps.filter(apps)
+        return self._user_apps.select_same(apps)
 
     async def _read_single_app(self, device: DeviceReport) -> AppReports | None:
-        """Return the app of an old Supervisor, which reports it only by its id."""
+        """Return the app of an old Supervisor, which answers only requests with its id."""
         endpoint = self._supervisor.endpoint_for(Endpoint.APPS_STATE)
         if endpoint is not Endpoint.APP or self._app_id is None:
             return None
@@ -287,8 +271,8 @@ class SupervisorReader:
             device = replace(device, status="exited")
         return apps_from_single_app(self._app_id, app, device) if app else None
 
-    async def _refresh_details(self) -> None:
-        """Read the details. Missing responses keep the old values."""
+    async def _refresh_metadata(self) -> None:
+        """Read the metadata. Missing responses keep the old values."""
         supervisor = self._supervisor
         async with asyncio.TaskGroup() as tasks:
             info = tasks.create_task(
@@ -303,10 +287,10 @@ class SupervisorReader:
             version = tasks.create_task(
                 self._ask(Endpoint.VERSION, supervisor.supervisor_version)
             )
-        before = self.details
+        before = self.metadata
         device_info = info.result() or DeviceInfo()
         host_config = host.result() or HostConfig()
-        self.details = replace(
+        self.metadata = replace(
             before,
             arch=device_info.arch or before.arch,
             device_type=device_info.device_type or before.device_type,
@@ -314,5 +298,5 @@ class SupervisorReader:
             name=name.result() or before.name,
             supervisor_version=version.result() or before.supervisor_version,
         )
-        if self._on_details is not None:
-            self._on_details()
+        if self._on_metadata is not None:
+            self._on_metadata()

@@ -1,4 +1,4 @@
-"""Ask a person for a new key or token only if the refusal lasts."""
+"""Ask the user for a new key or token only if the refusal lasts."""
 
 from time import monotonic
 from typing import Final
@@ -10,8 +10,8 @@ from homeassistant.util.hass_dict import HassKey
 from ..const import DOMAIN
 from .entry import BalenaConfigEntry
 
-# A server refuses a valid key while its database is away, and a stranger at the address of a
-# device refuses any key. Both are usually over by then.
+# A server refuses a valid key while its database is down, and another device at the same
+# address refuses any key. Both usually end within this time.
 CONFIRMATION_TIME: Final = 60.0
 
 # When each entry was first refused. A reload does not restart the time.
@@ -21,7 +21,7 @@ _REFUSED_SINCE: Final[HassKey[dict[str, float]]] = HassKey(f"{DOMAIN}_refused_si
 class Reauthentication:
     """Starts the reauthentication of an entry, and ends it when the key works again.
 
-    Polling goes on meanwhile.
+    Polling continues.
     """
 
     def __init__(self, hass: HomeAssistant, entry: BalenaConfigEntry) -> None:

@@ -21,7 +21,7 @@ PREFIXES_PARENT_NAME: Final = "PARENT_DEVICE" in er.EntityNamePart.__members__
 def default_service_name(
     service: dr.ChildDeviceEntry, device: dr.AnyDeviceEntry
 ) -> str:
-    """Return the name of a service without its device, before the person changed it."""
+    """Return the name of a service without its device, before the user changed it."""
     name = service.name or ""
     return name if PREFIXES_PARENT_NAME else name.removeprefix(f"{device.name} ")
 
@@ -35,7 +35,7 @@ class EntityOwner:
 
 
 def async_find_owner(hass: HomeAssistant, entity_id: str) -> EntityOwner | None:
-    """Return the owner of an entity of a device or a service, as the person named both."""
+    """Return the owner of an entity of a device or a service, with the names that the user gave them."""
     registry = dr.async_get(hass)
     entity = er.async_get(hass).async_get(entity_id)
     owner = (
@@ -64,7 +64,9 @@ class DeviceRegistryUpdater:
         self._device_id = device_id
         self._entities = er.async_get(hass)
         self._entry_id = entry_id
+        self._hass = hass
         self._info: DeviceInfo | None = None
+        self._needs_reload = False
         self._registry = dr.async_get(hass)
         self._services: tuple[ServiceKey, ...] | None = None
 
@@ -100,8 +102,8 @@ class DeviceRegistryUpdater:
                 f"{DASHBOARD_URL}/devices/{uuid}" if uuid and has_dashboard else None
             ),
             manufacturer=MANUFACTURER,
-            model=state.details.model,
-            model_id=state.details.device_type,
+            model=state.metadata.model,
+            model_id=state.metadata.device_type,
             name=name,
             serial_number=uuid,
             sw_version=state.os_version,
@@ -112,15 +114,25 @@ class DeviceRegistryUpdater:
     ) -> bool:
         """Register the device if its info changed, and remove services that are gone.
 
-        `reports_services` is whether the state lists services at all. Returns whether
-        services got other identifiers, which their entities do not have yet.
+        `reports_services` is whether the state lists services at all. Returns whether the state
+        can be shown. If services got other identifiers, the entry is reloaded instead: existing
+        entities have the old ones.
         """
+        has_entities = self._info is not None
         if info != self._info:
             device = self._registry.async_get_or_create(
                 config_entry_id=self._entry_id, **info
             )
             self.device_entry_id = device.id
             self._info = info
+        has_moved = self._update_services(state, reports_services=reports_services)
+        if has_moved and has_entities and not self._needs_reload:
+            self._needs_reload = True
+            self._hass.config_entries.async_schedule_reload(self._entry_id)
+        return not self._needs_reload
+
+    def _update_services(self, state: DeviceState, *, reports_services: bool) -> bool:
+        """Move and remove services. Returns whether services got other identifiers."""
         listed = tuple(sorted(state.services))
         if listed == self._services or state.apps is None:
             return False
@@ -137,18 +149,12 @@ class DeviceRegistryUpdater:
         return has_moved
 
     def _move_services(self, services: set[ServiceKey], apps: Container[int]) -> bool:
-        """Let services of a new app take the places of those of an app that is gone.
+        """Let services of a new app take over the identifiers of those of an app that is gone.
 
         A device that moves to another fleet has services with the same names. Returns whether
         a service has moved.
         """
-        children = {
-            key: child
-            for child in dr.async_entries_for_parent_device(
-                self._registry, self.device_entry_id
-            )
-            if (key := self._service_key(child)) is not None
-        }
+        children = self._children()
         gone = defaultdict(list)
         for app_id, name in children:
             if app_id not in apps:
@@ -181,6 +187,20 @@ class DeviceRegistryUpdater:
                     entity.entity_id, new_unique_id=identifier[1] + suffix
                 )
         self._registry.async_update_child_device(child.id, new_identifiers={identifier})
+
+    def service_keys(self) -> set[ServiceKey]:
+        """Return the services that are registered."""
+        return set(self._children())
+
+    def _children(self) -> dict[ServiceKey, dr.ChildDeviceEntry]:
+        """Return the registered child devices by service."""
+        return {
+            key: child
+            for child in dr.async_entries_for_parent_device(
+                self._registry, self.device_entry_id
+            )
+            if (key := self._service_key(child)) is not None
+        }
 
     def _service_key(self, child: dr.ChildDeviceEntry) -> ServiceKey | None:
         """Return the app id and the name of a service from its identifier."""

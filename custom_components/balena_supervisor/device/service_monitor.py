@@ -1,4 +1,4 @@
-"""Detect services that stopped although nobody stopped them."""
+"""Detect services that stopped unexpectedly."""
 
 from collections.abc import Iterable
 from time import monotonic
@@ -6,12 +6,12 @@ from time import monotonic
 from ..const import BUSY_LIMIT, COMMAND_EFFECT_DELAY
 from .state import DeviceState, ServiceKey, ServiceState, Status, UpdateStatus
 
-# The old container is gone, and the image of the new one is not there yet.
+# The old container is removed, and the image of the new one is not ready yet.
 _REPLACED = {Status.DOWNLOADED, Status.DOWNLOADING}
 
 
 class ServiceMonitor:
-    """Monitor which services of a device should run, and which of them stopped by themselves.
+    """Monitors which services of a device should run, and which of them stopped unexpectedly.
 
     A service should run once it was seen running, until Home Assistant stops it. If a
     command or an update could explain the stop, wait until that is ruled out before
@@ -52,7 +52,7 @@ class ServiceMonitor:
         self._stopped_since.clear()
 
     def update(self, state: DeviceState, *, is_busy: bool) -> frozenset[ServiceKey]:
-        """Return the services that stopped by themselves, as of a new state.
+        """Return the services that stopped unexpectedly, given a new state.
 
         `is_busy` is whether a command or a reboot is running.
         """
@@ -89,7 +89,7 @@ class ServiceMonitor:
         is_explained: bool,
         now: float,
     ) -> None:
-        """Decide whether a stopped service that should run stopped by itself."""
+        """Decide whether a service that should run stopped unexpectedly."""
         is_first_poll = key not in self._stopped_since
         since = self._stopped_since.setdefault(key, now)
         if not state.is_settled:

@@ -129,7 +129,7 @@ FAILED_UPDATE_STATUSES: Final = {
 class ServiceState:
     """A service of a device. `is_running` is None while its container is unknown.
 
-    `stopped_by_itself` is whether it should run, and stopped for no known reason.
+    `stopped_by_itself` is whether it should run, and stopped unexpectedly.
     """
 
     app_id: int
@@ -150,7 +150,7 @@ class UpdateLock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceDetails:
+class DeviceMetadata:
     """Facts about a device that seldom change and are seldom read.
 
     A Supervisor reports the slug of the `device_type`, an account its name, the `model`.
@@ -185,7 +185,6 @@ class DeviceState:
     connectivity_changed_at: datetime | None = None
     cpu_temperature: float | None = None
     cpu_usage: float | None = None
-    details: DeviceDetails = DeviceDetails()
     download_progress: float | None = None
     healthy: bool | None = None
     ip_addresses: tuple[str, ...] = ()
@@ -194,6 +193,7 @@ class DeviceState:
     lock: UpdateLock | None = None
     mac_addresses: tuple[str, ...] = ()
     memory_usage: float | None = None
+    metadata: DeviceMetadata = DeviceMetadata()
     note: str | None = None
     os_variant: str | None = None
     os_version: str | None = None
@@ -247,7 +247,7 @@ class DeviceState:
         )
 
 
-# Only few statuses exist, and each poll has them of thousands of devices.
+# Only a few statuses exist, and each poll returns them for thousands of devices.
 @lru_cache(maxsize=256)
 def state_key(text: str) -> str:
     """Return a status of the Supervisor as a state key: "Handing over" becomes "handing_over"."""
@@ -259,8 +259,8 @@ def state_from_supervisor(
     *,
     apps: AppReports | None = None,
     containers: StateStatus | None = None,
-    details: DeviceDetails = DeviceDetails(),
     healthy: bool | None = None,
+    metadata: DeviceMetadata = DeviceMetadata(),
     vpn: Vpn | None = None,
 ) -> DeviceState:
     """Return the state of a device from the responses of one poll. None is a missing response.
@@ -284,7 +284,6 @@ def state_from_supervisor(
             if apps is not None
             else None
         ),
-        details=details,
         download_progress=(
             _download_progress(device, apps, containers)
             if update_status == UpdateStatus.DOWNLOADING
@@ -293,6 +292,7 @@ def state_from_supervisor(
         healthy=healthy,
         ip_addresses=device.ip_addresses,
         mac_addresses=device.mac_addresses,
+        metadata=metadata,
         os_version=device.os_version,
         release=release,
         services={
@@ -301,7 +301,7 @@ def state_from_supervisor(
             for name in app.services
         },
         status=device_status(update_status),
-        supervisor_version=device.supervisor_version or details.supervisor_version,
+        supervisor_version=device.supervisor_version or metadata.supervisor_version,
         target_release=target_release,
         update_downloaded=device.update_downloaded,
         update_failed=device.update_failed,

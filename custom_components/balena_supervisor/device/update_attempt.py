@@ -1,4 +1,4 @@
-"""Watch an update that a person started after a failed attempt."""
+"""Watch an update that the user started after a failed attempt."""
 
 import asyncio
 from typing import Final
@@ -13,7 +13,7 @@ _CHECKS: Final = 10
 async def async_update_fails_again(coordinator: DeviceCoordinator) -> bool:
     """Return whether the attempt that has just started fails, too. Waits at most half a minute.
 
-    The result is False while that is unknown, as of a device that is offline.
+    The result is False if that is unknown, for example because the device is offline.
     """
     has_started = False
     for _ in range(_CHECKS):

@@ -93,7 +93,9 @@ function take(hass) {
     devices.add(device);
     // All entities of the fleet may be hidden, or all entities of a service's device.
     if (hass.devices[device.fleet]) {
-      fleets.add(item(device.fleet));
+      const fleet = item(device.fleet);
+      fleets.add(fleet);
+      device.fleetName = fleet.name;
     }
   };
   for (const id of byDevice.keys()) {
@@ -124,7 +126,7 @@ function defaultName(hass, id) {
 
 function keyOf({ entity_id: id, translation_key: key }) {
   // The identify button has no translation key, because Home Assistant names it.
-  return `${id.split(".")[0]}.${key ?? "identify"}`;
+  return `${id.slice(0, id.indexOf("."))}.${key ?? "identify"}`;
 }
 
 /** Return the selected fleets and devices. A fleet stands for all of its devices. */
@@ -177,6 +179,13 @@ export function isStopped(service, states) {
   return running
     ? running.attributes?.stopped_by_itself === true
     : STOPPED.includes(stateOf(states, service, SERVICE_STATUS));
+}
+
+/** Return the status of a service. Without its sensor, the switch tells whether it runs. */
+export function serviceStatus(service, states) {
+  const status = stateOf(states, service, SERVICE_STATUS);
+  const running = stateOf(states, service, SERVICE_SWITCH);
+  return status ?? { on: "running", off: "stopped" }[running] ?? running;
 }
 
 /**
@@ -283,19 +292,27 @@ export function isChanged(entityIds, before, states) {
 
 // What keeps the integration from working
 
-/** Return the entries whose keys are refused, and how many other repairs there are. */
+/** Return the repairs of refused keys, and the other repairs. */
 export async function loadNotices(hass) {
   const { issues } = await hass.callWS({ type: "repairs/list_issues" });
   const ours = issues.filter(
     ({ domain, issue_domain: about, ignored }) => !ignored && [domain, about].includes(DOMAIN),
   );
   const isRefused = ({ translation_key: key }) => key === "config_entry_reauth";
-  return {
-    refused: ours
-      .filter(isRefused)
-      .map(({ translation_placeholders: values }) => values?.name ?? "balena"),
-    repairs: ours.filter((issue) => !isRefused(issue)).length,
-  };
+  const refused = ours.filter(isRefused);
+  // When a device refuses its key, another one may have its address. The form for a new key says so, too.
+  const isKnown = ({ issue_id: id, translation_key: key }) =>
+    key === "address_taken" &&
+    refused.some((issue) => issue.issue_id.endsWith(id.slice(key.length)));
+  return { refused, repairs: ours.filter((issue) => !isRefused(issue) && !isKnown(issue)) };
+}
+
+/** Return whether a repair is about a device or its whole account. */
+export function isAbout({ issue_id: id, translation_placeholders: values }, hass, device) {
+  const { config_entry_id: entry, primary_config_entry: earlier } = hass.devices[device.id];
+  // An invisible character keeps names from being Markdown.
+  const names = values?.devices?.replaceAll("\u2060", "");
+  return id.includes(entry ?? earlier) && (names === undefined || names.includes(device.name));
 }
 
 // Search, filters and pages
@@ -330,17 +347,31 @@ export function search(rows, { query = "", fleet = "", status = "", tag = "" }) 
   );
 }
 
-/** Return a row of the list: a device, how it is, and the texts in which a search looks. */
-export function rowOf(device, states, fleetName = "") {
-  const condition = conditionOf(device, states);
+// The row of each device of the inventory, with the states for which it is right. The cards of a page share them.
+const rowsOf = new WeakMap();
+
+/** Return the row of a device in the list. It is made again only if the device changed. */
+export function rowOf(device, states) {
+  const known = rowsOf.get(device);
+  if (!known || isChanged(watched(device), known.states, states)) {
+    const row = makeRow(device, states);
+    rowsOf.set(device, { row, states });
+    return row;
+  }
+  known.states = states;
+  return known.row;
+}
+
+/** Return a device, how it is, and the texts in which a search looks. */
+function makeRow(device, states) {
   const tags = tagsOf(device, states);
+  const { installed, latest } = updateOf(device, states);
   const texts = () => {
-    const { installed, latest } = updateOf(device, states);
     const services = device.services.map(({ name }) => name);
-    const all = [device.name, fleetName, installed, latest, ...tags, ...services];
+    const all = [device.name, device.fleetName, installed, latest, ...tags, ...services];
     return all.filter(Boolean).join("\n").toLowerCase();
   };
-  return { device, condition, tags, texts };
+  return { device, condition: conditionOf(device, states), tags, texts };
 }
 
 /** Return one page of a list. `page` begins at 0, and is at most the last page. */
@@ -368,10 +399,11 @@ const UNITS = [
   ["minute", 60],
 ];
 
-/** Return a time as people say it, like "3 hours ago". */
+/** Return a time as people say it, like "3 hours ago". Cards show it for a minute, so it has no seconds. */
 export function relativeTime(time, now, language) {
   const seconds = Math.round((time - now) / 1000);
-  const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+  const [unit, length] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 60];
   const format = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  // Zero seconds are "now".
   return format.format(Math.trunc(seconds / length), unit);
 }

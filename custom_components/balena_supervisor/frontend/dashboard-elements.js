@@ -1,11 +1,12 @@
 /* What the cards of the dashboard share: how they follow Home Assistant, and small elements. */
 
 const { search } = new URL(import.meta.url);
-const [{ make }, { DOMAIN, isChanged, loadNotices }, { textsOf }] = await Promise.all(
-  ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map(
-    (name) => import(`./${name}${search}`),
-  ),
-);
+const [{ make }, { DOMAIN, isAbout, isChanged, loadNotices }, { repairTextsOf, textsOf }] =
+  await Promise.all(
+    ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map(
+      (name) => import(`./${name}${search}`),
+    ),
+  );
 
 // Milliseconds in which changes of states are shown at once. With thousands of entities, a card
 // looks less often, so that it needs a hundredth of the time at most.
@@ -32,6 +33,7 @@ export class LiveCard extends HTMLElement {
   notices;
   #followed = [];
   #shown;
+  #views;
   #language;
   #delay = COLLECT;
   #timer;
@@ -40,8 +42,7 @@ export class LiveCard extends HTMLElement {
   setConfig(config) {
     this.constructor.check?.(config);
     this.config = config;
-    this.#shown = undefined;
-    this.#plan(0);
+    this.#showSoon();
   }
 
   set hass(hass) {
@@ -67,8 +68,7 @@ export class LiveCard extends HTMLElement {
 
   connectedCallback() {
     this.#ticker = setInterval(() => this.refresh(), TICK);
-    this.#shown = undefined;
-    this.#plan(0);
+    this.#showSoon();
   }
 
   disconnectedCallback() {
@@ -76,6 +76,12 @@ export class LiveCard extends HTMLElement {
     clearInterval(this.#ticker);
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** Show everything again before the browser paints. */
+  #showSoon() {
+    this.#shown = undefined;
+    queueMicrotask(() => this.update());
   }
 
   #plan(delay) {
@@ -116,12 +122,16 @@ export class LiveCard extends HTMLElement {
     if (this.text && this.config && this.isConnected) {
       this.#followed = this.follow();
       this.#shown = this.hassNow;
+      this.#views = viewsAround(this);
       this.show();
     }
   }
 
-  /** Return the path of a view of the dashboard on which the card is. */
+  /** Return the path of a view of the dashboard on which the card is, undefined if it has no such view. */
   viewPath(name) {
+    if (this.#views && !this.#views.has(name)) {
+      return undefined;
+    }
     return `/${location.pathname.split("/")[1]}/${name}`;
   }
 
@@ -137,6 +147,23 @@ export class LiveCard extends HTMLElement {
   fire(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { bubbles: true, composed: true, detail }));
   }
+}
+
+// The paths of the views of each dashboard.
+const pathsOf = new WeakMap();
+
+/** Return the paths of the views of the dashboard around an element, undefined if nobody knows them. */
+function viewsAround(element) {
+  for (let node = element; node; node = node.parentNode ?? node.host) {
+    const views = node.lovelace?.config?.views;
+    if (views) {
+      if (!pathsOf.has(views)) {
+        pathsOf.set(views, new Set(views.map(({ path }) => path)));
+      }
+      return pathsOf.get(views);
+    }
+  }
+  return undefined;
 }
 
 /** Return an action that calls an action of an entity, after a confirmation if there is a text. */
@@ -155,6 +182,13 @@ export function set(element, values) {
     if (element[name] !== value) {
       element[name] = value;
     }
+  }
+}
+
+/** Change an attribute of an element only if it is another one. */
+export function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== value) {
+    element.setAttribute(name, value);
   }
 }
 
@@ -211,13 +245,15 @@ export function iconButton(onClick) {
   return { element: button, update };
 }
 
-/** Shows the notices above the content of a card. */
+/** Shows the notices above the content of a card: all of them, or those about the device of the card. */
 export class Notices {
   element = make("div", { className: "notices" });
   #card;
   #connection;
+  #device;
   #isAsked = false;
-  #notices = { refused: [], repairs: 0 };
+  #notices = { refused: [], repairs: [] };
+  #repairText;
   #unsubscribe;
   #show = keyed(this.element, {
     create: () => {
@@ -230,9 +266,7 @@ export class Notices {
     update: (element, { text, label, href }) => {
       set(element.text, { textContent: text });
       set(element.link, { textContent: label, hidden: !href });
-      if (href && element.link.getAttribute("href") !== href) {
-        element.link.setAttribute("href", href);
-      }
+      setAttribute(element.link, "href", href || "#");
     },
   });
 
@@ -241,8 +275,9 @@ export class Notices {
   }
 
   /** Follow the repairs from now on, and show the notices. */
-  follow() {
+  follow(device) {
     const { connection } = this.#card.hassNow;
+    this.#device = device;
     if (this.#connection !== connection) {
       this.leave();
       this.#connection = connection;
@@ -269,7 +304,11 @@ export class Notices {
   async #load() {
     this.#isAsked = false;
     try {
-      this.#notices = await loadNotices(this.#card.hassNow);
+      const { hassNow: hass } = this.#card;
+      [this.#notices, this.#repairText] = await Promise.all([
+        loadNotices(hass),
+        repairTextsOf(hass),
+      ]);
       this.#render();
     } catch {
       // Home Assistant cannot be reached. It says so.
@@ -279,17 +318,23 @@ export class Notices {
   #render() {
     const { hassNow: hass, text } = this.#card;
     const isAdmin = hass.user?.is_admin;
-    const { refused, repairs } = this.#notices;
-    const items = refused.map((name) => ({
-      key: name,
-      text: text(isAdmin ? "key_refused" : "key_refused_ask", { name }),
+    const isShown = (issue) => !this.#device || isAbout(issue, hass, this.#device);
+    const refused = this.#notices.refused.filter(isShown);
+    const repairs = this.#notices.repairs.filter(isShown);
+    const items = refused.map(({ issue_id: key, translation_placeholders: values }) => ({
+      key,
+      text: text(isAdmin ? "key_refused" : "key_refused_ask", { name: values?.name ?? "balena" }),
       label: text("fix"),
       href: isAdmin && `/config/integrations/integration/${DOMAIN}`,
     }));
-    if (repairs && isAdmin) {
+    if (repairs.length && isAdmin) {
+      const [{ translation_key: key, translation_placeholders: values }] = repairs;
       items.push({
         key: "repairs",
-        text: text("repairs", { count: repairs }),
+        text:
+          repairs.length > 1
+            ? text("repairs", { count: repairs.length })
+            : this.#repairText(`${key}.title`, values),
         label: text("show"),
         href: "/config/repairs",
       });

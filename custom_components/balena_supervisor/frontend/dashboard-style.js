@@ -64,6 +64,7 @@ export const STYLE = `
     border-radius: 18px; overflow: hidden; color: var(--level); }
   .badge::before { content: ""; position: absolute; inset: 0; background: var(--level); opacity: 0.2; }
   .badge ha-icon { --mdc-icon-size: 24px; position: relative; }
+  .badge svg { width: 24px; height: 24px; position: relative; fill: currentcolor; }
   .words { min-width: 0; flex: 1; display: flex; flex-direction: column; line-height: 1.35; }
   .name { font-size: var(--ha-font-size-m, 0.875rem); font-weight: var(--ha-font-weight-medium, 500);
     overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
@@ -79,8 +80,9 @@ export const STYLE = `
   .tools { display: flex; flex-wrap: wrap; align-items: end; gap: var(--gap); margin-bottom: var(--gap); }
   .tools .search { flex: 1 1 220px; min-width: 0; }
   .tools .choices { flex: 3 1 420px; min-width: 0; }
-  .choices.native { display: flex; flex-wrap: wrap; gap: var(--gap); }
-  .choices.native label { flex: 1 1 130px; display: flex; flex-direction: column; gap: 2px;
+  .choices { display: flex; flex-wrap: wrap; gap: var(--gap); }
+  .choice { flex: 1 1 130px; min-width: 0; }
+  label.choice { display: flex; flex-direction: column; gap: 2px;
     color: var(--secondary-text-color); font-size: var(--ha-font-size-s, 0.75rem); }
   input.search, select { box-sizing: border-box; min-height: 40px; width: 100%; padding: 0 12px; font: inherit;
     color: var(--primary-text-color); background: var(--ha-card-background, var(--card-background-color, #fff));

@@ -9,32 +9,38 @@ const MAX_TEXT_WAIT = 5000;
 
 const loading = new Map();
 
-/** Return the function that returns texts. Strategies and cards share it. */
-export function textsOf(hass) {
-  const { language } = hass;
-  if (!loading.has(language)) {
-    const texts = loadTexts(hass);
-    loading.set(language, texts);
+/** Return the function that returns the texts of the dashboard. Strategies and cards share it. */
+export const textsOf = (hass) => shared(hass, "config_panel", PREFIX, "devices");
+
+/** Return the function that returns the texts of repairs. */
+export const repairTextsOf = (hass) =>
+  shared(hass, "issues", `component.${DOMAIN}.issues`, "update_fails.fix_flow.step.init.title");
+
+function shared(hass, category, prefix, known) {
+  const key = `${hass.language} ${category}`;
+  if (!loading.has(key)) {
+    const texts = loadTexts(hass, category, prefix, known);
+    loading.set(key, texts);
     // Try again later if Home Assistant did not answer.
-    texts.catch(() => loading.delete(language));
+    texts.catch(() => loading.delete(key));
   }
-  return loading.get(language);
+  return loading.get(key);
 }
 
 /**
- * Load the texts.
+ * Load the texts of a category. `known` is one of them.
  *
  * If several cards load the texts at once, Home Assistant returns them to the first only. The
  * others get them as soon as they have arrived.
  */
-async function loadTexts(hass) {
-  const load = () => hass.loadBackendTranslation("config_panel", DOMAIN);
+async function loadTexts(hass, category, prefix, known) {
+  const load = () => hass.loadBackendTranslation(category, DOMAIN);
   let localize = await load();
-  for (let wait = 0; wait < MAX_TEXT_WAIT && !localize(`${PREFIX}.devices`); wait += TEXT_WAIT) {
+  for (let wait = 0; wait < MAX_TEXT_WAIT && !localize(`${prefix}.${known}`); wait += TEXT_WAIT) {
     await new Promise((resolve) => setTimeout(resolve, TEXT_WAIT));
     localize = await load();
   }
-  return (key, values) => localize(`${PREFIX}.${key}`, values);
+  return (key, values) => localize(`${prefix}.${key}`, values);
 }
 
 /** Return the words for how a device is. */

@@ -151,11 +151,15 @@ export async function deviceView({ device_id: id }, hass) {
     all_commands: true,
     grid_options: { columns: "full" },
   };
+  const facts = [...metrics(device, text), ...details(device, text)];
   const sections = [
     grid([card]),
     ...wide(logs(device, hass)),
-    grid([...metrics(device, text), ...details(device, text)]),
-    ...wide(activity(device, hass, text)),
+    grid(facts),
+    // Without metrics and details beside it, the activity has the whole width.
+    ...(facts.length
+      ? wide(activity(device, hass, text))
+      : [grid(activity(device, hass, text), { column_span: COLUMNS })]),
   ];
   return {
     type: "sections",
@@ -282,6 +286,9 @@ export async function dashboard(config, hass) {
   const text = await textsOf(hass);
   const { device_id, layout, logs: hasLogs } = config;
   const isAlone = !fleets.length && devices.length === 1;
+  // A device alone has the only tab, which shows its name. Home Assistant makes a hidden tab for each
+  // view, and an icon is the most expensive part of it.
+  const hasIcons = !isAlone && devices.length <= MANY;
   const named = { title: text("overview"), icon: "mdi:view-dashboard-outline", path: OVERVIEW };
   const overview =
     fleets.length || devices.length
@@ -298,8 +305,7 @@ export async function dashboard(config, hass) {
     }));
   const deviceViews = devices.map((item) => ({
     title: item.name,
-    // The only tab shows its name instead.
-    ...(!isAlone && { icon: "mdi:developer-board" }),
+    ...(hasIcons && { icon: "mdi:developer-board" }),
     path: deviceViewOf(item),
     strategy: { type: "custom:balena-device", device_id: item.id },
     subview: !isAlone,

@@ -25,6 +25,7 @@ const COMMANDS = {
   "button.cleanup_volumes": { icon: "mdi:delete-sweep", asks: true, isApart: true },
 };
 const UNAVAILABLE = "unavailable";
+const STATUS_TEXTS = `component.${data.DOMAIN}.entity.sensor.service_status.state`;
 
 class BalenaDeviceCard extends LiveCard {
   #parts;
@@ -77,7 +78,7 @@ class BalenaDeviceCard extends LiveCard {
       ? data.conditionOf(device, this.hassNow.states)
       : { level: "unknown", problems: [] };
     set(panel, { className: `panel ${condition.level}` });
-    this.notices.follow();
+    this.notices.follow(device);
     if (device) {
       this.#showTitle(device, condition);
       this.#showProblems(device, condition);
@@ -216,15 +217,15 @@ class BalenaDeviceCard extends LiveCard {
     services.show(
       device.services.map((service) => {
         const { "button.restart_service": restart, "switch.running": running } = service.entities;
-        const status = hass.states[service.entities["sensor.service_status"]];
+        const status = data.serviceStatus(service, hass.states);
         const isStopped = data.isStopped(service, hass.states);
         const runs = hass.states[running]?.state === "on";
         const full = `${device.name} ${service.name}`;
         return {
           key: service.id,
           name: service.name,
-          state: status ? hass.formatEntityState(status) : "",
-          level: isStopped ? "warning" : status?.state === "running" ? "ok" : "unknown",
+          state: this.#statusText(service),
+          level: isStopped ? "warning" : status === "running" ? "ok" : "unknown",
           icon: isStopped ? style.PROBLEM_ICONS.service_stopped : "mdi:docker",
           entity: service.entities["sensor.service_status"] ?? running,
           toggle: running && {
@@ -248,6 +249,16 @@ class BalenaDeviceCard extends LiveCard {
         };
       }),
     );
+  }
+
+  #statusText(service) {
+    const { hassNow: hass } = this;
+    const state = hass.states[service.entities["sensor.service_status"]];
+    if (state) {
+      return hass.formatEntityState(state);
+    }
+    const status = data.serviceStatus(service, hass.states);
+    return hass.localize(`${STATUS_TEXTS}.${status}`) || hass.localize(`state.default.${status}`);
   }
 
   #showCommands(device) {

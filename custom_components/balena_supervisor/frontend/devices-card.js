@@ -2,16 +2,17 @@
 
 const { search: version } = new URL(import.meta.url);
 const load = (name) => import(`./${name}${version}`);
-const [data, { describe }, elements, { STYLE, iconOf }, controls] = await Promise.all(
+const [data, { describe }, elements, { STYLE, iconOf }, { PATHS }, controls] = await Promise.all(
   [
     "dashboard-data.js",
     "dashboard-texts.js",
     "dashboard-elements.js",
     "dashboard-style.js",
+    "dashboard-icons.js",
     "logs-elements.js",
   ].map(load),
 );
-const { LiveCard, Notices, badge, iconButton, keyed, set } = elements;
+const { LiveCard, Notices, iconButton, keyed, set, setAttribute } = elements;
 const { loadForms, make, makeChoices, makeSearch } = controls;
 
 // A longer list has pages, which are shorter than this, so that they appear at once on a wall tablet.
@@ -26,6 +27,16 @@ const SHOWS = ["all", "attention", "fleets"];
 // The choice of a filter that matches all. Home Assistant's forms show no name for an empty value.
 const ANY = "any";
 
+// A tile is cloned, and its icon is a path, because `ha-icon` takes ten times as long.
+const TILE = make("template", {
+  innerHTML: `<li><a>
+      <span class="badge" aria-hidden="true"><svg viewBox="0 0 24 24"><path></path></svg></span>
+      <span class="words"
+        ><span class="name" dir="auto"></span><span class="state"></span><span class="more"></span
+      ></span>
+    </a></li>`,
+});
+
 // What was searched for on each card of this page of the browser: Home Assistant creates cards again.
 const sessions = new Map();
 
@@ -33,9 +44,6 @@ class BalenaDevicesCard extends LiveCard {
   #parts;
   #tools;
   #session;
-  // Rows by device, with the states of Home Assistant that they are made of.
-  #rows = new Map();
-  #rowsOf;
 
   static async getConfigElement() {
     await loadForms();
@@ -66,7 +74,6 @@ class BalenaDevicesCard extends LiveCard {
       sessions.set(key, { query: "", fleet: ANY, status: ANY, tag: ANY, page: 0 });
     }
     this.#session = sessions.get(key);
-    this.#rows.clear();
     super.setConfig(config);
   }
 
@@ -90,31 +97,11 @@ class BalenaDevicesCard extends LiveCard {
     return this.#devices().devices.flatMap((device) => data.watched(device));
   }
 
-  /** Return the rows. Those of devices that did not change are kept. */
-  #takeRows({ fleets, devices }) {
-    const { entities, states } = this.hassNow;
-    const before = this.#rowsOf?.entities === entities ? this.#rows : new Map();
-    const names = new Map(fleets.map(({ id, name }) => [id, name]));
-    const rows = new Map();
-    for (const device of devices) {
-      const ids = data.watched(device);
-      const old = before.get(device.id);
-      const isSame =
-        old?.row.device === device && !data.isChanged(ids, this.#rowsOf.states, states);
-      rows.set(
-        device.id,
-        isSame ? old : { row: data.rowOf(device, states, names.get(device.fleet)) },
-      );
-    }
-    this.#rows = rows;
-    this.#rowsOf = this.hassNow;
-    return [...rows.values()].map(({ row }) => row);
-  }
-
   show() {
     this.#parts ??= this.#build();
     const found = this.#devices();
-    const rows = this.#takeRows(found);
+    const { states } = this.hassNow;
+    const rows = found.devices.map((device) => data.rowOf(device, states));
     const { head, subtitle, title } = this.#parts;
     const isAttention = this.#shows === "attention";
     const inTrouble = rows.filter(({ condition }) => data.needsAttention(condition)).length;
@@ -146,8 +133,6 @@ class BalenaDevicesCard extends LiveCard {
       return inTrouble ? text("attention_count", { count: inTrouble }) : text("all_well");
     }
     if (this.#shows === "fleets") {
-      set(this.#parts.tools, { hidden: true });
-      set(this.#parts.pager, { hidden: true });
       return text("fleets");
     }
     return this.config.fleet && fleets.length ? fleets[0].name : text("devices");
@@ -174,9 +159,7 @@ class BalenaDevicesCard extends LiveCard {
       fleets.length &&
       this.viewPath(`fleet-${fleets[0].id}`);
     if (path && location.pathname !== path) {
-      if (head.getAttribute("href") !== path) {
-        head.setAttribute("href", path);
-      }
+      setAttribute(head, "href", path);
     } else {
       head.removeAttribute("href");
     }
@@ -237,9 +220,9 @@ class BalenaDevicesCard extends LiveCard {
       more: more.filter(Boolean).join(" · "),
       icon: iconOf(condition),
       level: condition.level,
-      href: this.config.views
-        ? this.viewPath(`device-${device.id}`)
-        : hass.user?.is_admin && `/config/devices/device/${device.id}`,
+      href:
+        (this.config.views && this.viewPath(`device-${device.id}`)) ||
+        (hass.user?.is_admin && `/config/devices/device/${device.id}`),
       entity: condition.entity ?? Object.values(device.entities)[0],
     };
   }
@@ -288,7 +271,6 @@ class BalenaDevicesCard extends LiveCard {
     if (!isShown) {
       return;
     }
-    // A form needs its fields at once, so it is created when there are some.
     this.#tools ??= this.#buildTools();
     const { choices, filter } = this.#tools;
     const { text } = this;
@@ -356,8 +338,9 @@ class BalenaDevicesCard extends LiveCard {
   }
 
   #buildTools() {
-    const filter = makeSearch((value) => this.#change({ query: value }));
-    const choices = makeChoices((name, value) => this.#change({ [name]: value }));
+    // Home Assistant's own controls would take longer than all of the tiles.
+    const filter = makeSearch((value) => this.#change({ query: value }), false);
+    const choices = makeChoices((name, value) => this.#change({ [name]: value }), false);
     this.#parts.tools.prepend(filter.element, choices.element);
     return { choices, filter };
   }
@@ -368,12 +351,10 @@ class BalenaDevicesCard extends LiveCard {
 
   /** Return the element of a device or a fleet. */
   #tile() {
-    const { element: round, icon } = badge();
-    const name = make("span", { className: "name", dir: "auto" });
-    const state = make("span", { className: "state" });
-    const more = make("span", { className: "more" });
-    const words = make("span", { className: "words" }, name, state, more);
-    const link = make("a", {}, round, words);
+    const element = TILE.content.firstElementChild.cloneNode(true);
+    const [link] = element.children;
+    const icon = element.querySelector("path");
+    const [name, state, more] = element.querySelector(".words").children;
     let shown;
     link.addEventListener("click", (event) => {
       if (!shown.href) {
@@ -384,16 +365,13 @@ class BalenaDevicesCard extends LiveCard {
     const show = (item) => {
       shown = item;
       set(link, { className: `tile ${item.level}` });
-      set(icon, { icon: item.icon });
+      setAttribute(icon, "d", PATHS[item.icon]);
       set(name, { textContent: item.name, title: item.name });
       set(state, { textContent: item.state });
       set(more, { textContent: item.more, hidden: !item.more });
-      const href = item.href || "#";
-      if (link.getAttribute("href") !== href) {
-        link.setAttribute("href", href);
-      }
+      setAttribute(link, "href", item.href || "#");
     };
-    return Object.assign(make("li", {}, link), { show });
+    return Object.assign(element, { show });
   }
 }
 

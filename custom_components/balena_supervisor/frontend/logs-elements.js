@@ -24,93 +24,103 @@ export function fieldOf({ name, options, ...field }) {
   return { name, selector: { select }, ...field };
 }
 
-/** Return a group of choices. `onChange` is called with the name and the value of a choice. */
-export function makeChoices(onChange) {
-  return customElements.get("ha-form") ? new FormChoices(onChange) : new NativeChoices(onChange);
+/**
+ * Return a group of choices. `onChange` is called with the name and the value of a choice.
+ *
+ * Native controls appear ten times as fast as Home Assistant's own.
+ */
+export function makeChoices(onChange, isOwn = Boolean(customElements.get("ha-select"))) {
+  return new Choices(isOwn ? ownField : nativeField, onChange);
 }
 
 // A choice has `name`, `label`, `value` and `options` with `label` and `value`.
 
-class FormChoices {
-  element = make("ha-form", { className: "choices" });
-  #choices = [];
-  #shown;
-
-  constructor(onChange) {
-    const { element } = this;
-    element.computeLabel = ({ name }) =>
-      this.#choices.find((choice) => choice.name === name)?.label;
-    element.addEventListener("value-changed", (event) => {
-      event.stopPropagation();
-      for (const { name, options, value } of this.#choices) {
-        const chosen = event.detail.value[name];
-        if (chosen !== value && options.some((option) => option.value === chosen)) {
-          onChange(name, chosen);
-          return;
-        }
-      }
-      // Nothing was chosen: show the choices as they are.
-      this.#show();
-    });
-  }
-
-  update(hass, choices) {
-    this.element.hass = hass;
-    this.#choices = choices;
-    const shown = JSON.stringify(choices);
-    if (this.#shown !== shown) {
-      this.#shown = shown;
-      const schema = choices.map(({ name, options }) => fieldOf({ name, options, required: true }));
-      this.element.schema = [{ type: "grid", name: "", column_min_width: "120px", schema }];
-      this.#show();
-    }
-  }
-
-  #show() {
-    this.element.data = Object.fromEntries(this.#choices.map(({ name, value }) => [name, value]));
-  }
-}
-
-class NativeChoices {
-  element = make("div", { className: "choices native" });
+class Choices {
+  element = make("div", { className: "choices" });
   #fields = new Map();
+  #makeField;
   #names;
   #onChange;
 
-  constructor(onChange) {
+  constructor(makeField, onChange) {
+    this.#makeField = makeField;
     this.#onChange = onChange;
   }
 
   update(hass, choices) {
-    const names = choices.map(({ name }) => name);
-    if (this.#names !== names.join()) {
-      this.#names = names.join();
-      this.element.replaceChildren(...names.map((name) => this.#field(name).label));
+    const before = this.#fields;
+    this.#fields = new Map();
+    for (const choice of choices) {
+      const { name } = choice;
+      const field = before.get(name) ?? this.#makeField((value) => this.#onChange(name, value));
+      field.update(hass, choice);
+      this.#fields.set(name, field);
     }
-    for (const { name, label, options, value } of choices) {
-      const { select, text } = this.#field(name);
-      text.textContent = label;
-      select.replaceChildren(
-        ...options.map((option) => make("option", { value: option.value }, option.label)),
-      );
-      select.value = value;
+    const names = [...this.#fields.keys()].join();
+    if (this.#names !== names) {
+      this.#names = names;
+      this.element.replaceChildren(...[...this.#fields.values()].map(({ element }) => element));
     }
-  }
-
-  #field(name) {
-    if (!this.#fields.has(name)) {
-      const text = make("span");
-      const select = make("select");
-      select.addEventListener("change", () => this.#onChange(name, select.value));
-      this.#fields.set(name, { label: make("label", {}, text, select), select, text });
-    }
-    return this.#fields.get(name);
   }
 }
 
+/**
+ * Return a field with Home Assistant's own selection, which can be searched if it has many options.
+ *
+ * The form of Home Assistant would mark the field as required, or let people clear it.
+ */
+function ownField(onChange) {
+  const element = make("div", { className: "choice" });
+  let current;
+  let field;
+  let shown;
+  const select = (event) => {
+    event.stopPropagation();
+    const { value } = event.detail;
+    if (value !== current && value !== undefined) {
+      onChange(value);
+    }
+  };
+  const update = (hass, { label, options, value }) => {
+    const tag = options.length > MANY ? "ha-generic-picker" : "ha-select";
+    if (field?.localName !== tag) {
+      field = make(tag, { hideClearIcon: true });
+      field.addEventListener("selected", select);
+      field.addEventListener("value-changed", select);
+      element.replaceChildren(field);
+      shown = undefined;
+    }
+    current = value;
+    const next = JSON.stringify(options);
+    if (shown !== next) {
+      shown = next;
+      const labels = new Map(options.map((option) => [option.value, option.label]));
+      const items = options.map((option) => ({ id: option.value, primary: option.label }));
+      field.options = options;
+      field.getItems = () => items;
+      field.valueRenderer = (id) => labels.get(id) ?? id;
+    }
+    Object.assign(field, { hass, label, value });
+  };
+  return { element, update };
+}
+
+function nativeField(onChange) {
+  const text = make("span");
+  const select = make("select");
+  select.addEventListener("change", () => onChange(select.value));
+  const update = (_, { label, options, value }) => {
+    text.textContent = label;
+    select.replaceChildren(
+      ...options.map((option) => make("option", { value: option.value }, option.label)),
+    );
+    select.value = value;
+  };
+  return { element: make("label", { className: "choice" }, text, select), update };
+}
+
 /** Return a text field with `element` and `update(label, value)`. */
-export function makeSearch(onInput) {
-  const isOwn = Boolean(customElements.get("ha-input-search"));
+export function makeSearch(onInput, isOwn = Boolean(customElements.get("ha-input-search"))) {
   const input = make(isOwn ? "ha-input-search" : "input", { type: "search", autocomplete: "off" });
   input.className = "search";
   input.addEventListener("input", () => onInput(input.value ?? ""));

@@ -12,16 +12,19 @@ export const STYLE = `
     margin: 0; font-size: var(--ha-font-size-l, 16px);
     font-weight: var(--ha-font-weight-medium, 500); overflow-wrap: anywhere;
   }
-  ha-card.compact { min-height: 0; padding: 0; border: 0; }
+  ha-card.compact { min-height: 0; padding: 0; border: 0; background: none; box-shadow: none; }
+  .compact .lines { border-radius: var(--ha-card-border-radius, var(--ha-border-radius-lg, 12px)); }
+  .compact .status { padding-inline: var(--ha-space-3, 12px); }
   .bar { display: flex; flex-direction: column; gap: var(--ha-space-2, 8px); }
-  .tools, .buttons, .choices.native { display: flex; flex-wrap: wrap; gap: var(--ha-space-1, 4px); }
+  .tools, .buttons, .choices { display: flex; flex-wrap: wrap; gap: var(--ha-space-1, 4px); }
   .tools { align-items: center; }
-  .choices.native { gap: var(--ha-space-2, 8px); }
+  .choices { gap: var(--ha-space-2, 8px); }
+  .choice { flex: 1 1 120px; min-width: 0; }
   .search { flex: 1 1 160px; min-width: 0; }
   .buttons { --ha-icon-button-size: 40px; color: var(--secondary-text-color); }
   .active { color: var(--primary-color); }
   label {
-    display: flex; flex-direction: column; gap: 2px; flex: 1 1 120px; min-width: 0;
+    display: flex; flex-direction: column; gap: 2px;
     font-size: var(--ha-font-size-s, 12px); color: var(--secondary-text-color);
   }
   select, input, button {

@@ -101,7 +101,7 @@ FACTS: Final[Mapping[str, Fact]] = {
     "supervisor_version": Fact(
         lambda state: state.supervisor_version, (_sensor("supervisor_version"),)
     ),
-    "hostname": Fact(lambda state: state.details.hostname, (_sensor("hostname"),)),
+    "hostname": Fact(lambda state: state.metadata.hostname, (_sensor("hostname"),)),
     "ip_addresses": Fact(
         lambda state: list(state.ip_addresses), (_sensor("ip_address"),)
     ),

@@ -1,4 +1,4 @@
-"""Decide which app and which service of a device a command is for."""
+"""Resolve the app and the service that a command is for."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,11 @@ from .coordinator import DeviceCoordinator
 from .state import ServiceKey
 
 
-class AppResolver:
+class CommandTargetResolver:
     """Resolves the app and the service of a command, and protects Home Assistant itself."""
 
     def __init__(self, coordinator: DeviceCoordinator) -> None:
-        """Resolve apps of the device of a coordinator."""
+        """Resolve the targets of commands to the device of a coordinator."""
         self._coordinator = coordinator
 
     def app_ids(self) -> Iterable[int]:
@@ -37,19 +37,19 @@ class AppResolver:
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
-            raise self._coordinator.refusal(
+            raise self._coordinator.validation_error(
                 "several_apps", apps=", ".join(map(str, candidates))
             )
         if service is not None and coordinator.data.apps:
             if not coordinator.reports_services and len(coordinator.data.apps) == 1:
                 return next(iter(coordinator.data.apps))
-            raise self._coordinator.refusal("unknown_service", service=service)
+            raise self._coordinator.validation_error("unknown_service", service=service)
         # A Supervisor before 7.12 does not report its app.
         own_app_id = coordinator.environment.app_id
         reports_apps = coordinator.supervisor.supports(Endpoint.APPS_STATE)
         if not reports_apps and coordinator.is_own_device and own_app_id is not None:
             return own_app_id
-        raise self._coordinator.refusal("no_app")
+        raise self._coordinator.validation_error("no_app")
 
     def service_keys(self, app_id: int | None = None) -> list[ServiceKey]:
         """Return the services of an app, or of the device."""
@@ -72,21 +72,21 @@ class AppResolver:
             return False
         services = coordinator.data.services
         if services and (app_id, service) not in services:
-            raise self._coordinator.refusal("unknown_service", service=service)
+            raise self._coordinator.validation_error("unknown_service", service=service)
         return self._has_one_service(app_id)
 
     def refuse_own_app(self, app_id: int) -> None:
         """Raise ServiceValidationError if Home Assistant belongs to the app."""
         coordinator = self._coordinator
         if coordinator.is_own_device and app_id == coordinator.environment.app_id:
-            raise self._coordinator.refusal("own_app")
+            raise self._coordinator.validation_error("own_app")
 
     def refuse_own_service(self, app_id: int, service: str) -> None:
         """Raise ServiceValidationError if Home Assistant is the service."""
         environment = self._coordinator.environment
         own = (environment.app_id, environment.service)
         if self._coordinator.is_own_device and (app_id, service) == own:
-            raise self._coordinator.refusal("own_service", service=service)
+            raise self._coordinator.validation_error("own_service", service=service)
 
     def _has_one_service(self, app_id: int) -> bool:
         """Return whether an app has exactly one service, also after an update."""

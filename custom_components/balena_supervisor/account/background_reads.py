@@ -1,4 +1,4 @@
-"""What the balena API knows of an account that seldom changes: tags and releases."""
+"""Read tags and releases of an account in the background: they seldom change."""
 
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from .releases import FleetReleases
 from .tags import AccountTags
 
 
-class DetailsContext(Protocol):
+class BackgroundReadsContext(Protocol):
     """The part of an account that these reads use."""
 
     hass: HomeAssistant
@@ -29,11 +29,11 @@ class DetailsContext(Protocol):
         ...
 
 
-class AccountDetails:
-    """Reads tags and releases in the background, when they are due. A failure costs nothing else."""
+class BackgroundReads:
+    """Reads tags and releases in the background, when they are due. A failure affects nothing else."""
 
-    def __init__(self, account: DetailsContext) -> None:
-        """Read nothing yet."""
+    def __init__(self, account: BackgroundReadsContext) -> None:
+        """Prepare to read; nothing is sent yet."""
         self.releases = FleetReleases(
             account.cloud, has_dashboard=account.has_dashboard
         )

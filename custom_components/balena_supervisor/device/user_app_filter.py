@@ -1,4 +1,4 @@
-"""Select the apps of a device that belong to its user and run."""
+"""Filter the apps that a Supervisor lists: keep the user's running apps."""
 
 from dataclasses import replace
 from typing import Final
@@ -18,19 +18,19 @@ _SUPERVISOR_UUIDS: Final = frozenset(
 )
 
 
-class AppSelector:
+class UserAppFilter:
     """Selects the user's running apps from all that a Supervisor lists.
 
     Current Supervisors also list the app of the host OS, which has no services, and their own app. In local
     mode, the app of the fleet stays listed next to the local app, but does not run.
 
-    An app or its services that are missing once are kept: the Supervisor may list none for a moment. So is an
-    app whose new release downloads, because only the status of its images is reported then.
+    An app or its services that are missing once are kept: the Supervisor may list none for a moment. An app
+    whose new release downloads is also kept, because the Supervisor then reports only the status of its images.
     """
 
     def __init__(self) -> None:
         """Start without apps."""
-        # The target commits that apps had when they ran, next to each other.
+        # The target commits that the apps had when they last ran together.
         self._ran: dict[int, str | None] = {}
         # The apps of the last selection, without those that were kept.
         self._reported: AppReports | None = None
@@ -60,19 +60,19 @@ class AppSelector:
         self._reported = current
         return self._selected
 
-    def filter(self, reports: AppReports) -> AppReports:
-        """Return the selected apps of another response, which is no poll."""
+    def select_same(self, reports: AppReports) -> AppReports:
+        """Return the apps of the last poll from a response outside of a poll."""
         apps = {
             app_id: app for app_id, app in reports.items() if app_id in self._selected
         }
-        return apps or AppSelector().select(reports) or {}
+        return apps or UserAppFilter().select(reports) or {}
 
     def _is_updating(self, app: AppReport) -> bool:
         """Return whether an app that ran got another release since then."""
         return app.app_id in self._ran and self._ran[app.app_id] != app.commit
 
     def _with_missing(self, current: AppReports) -> AppReports:
-        """Return the apps, and what was reported the last time and is missing now."""
+        """Return the apps, with those that the last poll reported and that are missing now."""
         apps = dict(current)
         for app_id, app in (self._reported or {}).items():
             if not app.services or (app_id not in apps and apps):
@@ -88,7 +88,7 @@ class AppSelector:
 def report_of_apps(
     report: DeviceReport, listed: AppReports | None, selected: AppReports | None
 ) -> DeviceReport:
-    """Return a report of /v1/device without what it says about an app that is not selected.
+    """Return a report of /v1/device without the values of an app that is not selected.
 
     Commit, status and progress are those of the app with the lowest id.
     """

@@ -24,8 +24,8 @@ _SECRET_OBJECTS: Final = {"args", "env", "environment"}
 _SECRETS: Final = {"apiKey", "deviceApiKey", "password"}
 
 
-class DeviceDetailReader:
-    """Reads of one device. Results consist of JSON values only.
+class OnDemandReader:
+    """Reads one device for actions. Results consist of JSON values only.
 
     Raises:
         ServiceValidationError: The device does not support the read.
@@ -83,7 +83,7 @@ class DeviceDetailReader:
         return {
             "name": coordinator.device_name,
             "uuid": coordinator.uuid,
-            "device_type": info.device_type or state.details.device_type,
+            "device_type": info.device_type or state.metadata.device_type,
             "architecture": info.arch,
             "hostname": host.hostname,
             "os_version": report.os_version,

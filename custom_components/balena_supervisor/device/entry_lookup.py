@@ -1,4 +1,4 @@
-"""Find the entry of a device that announced itself, and wake it up."""
+"""Find the entry of a device that announced itself, and poll or retry it."""
 
 from yarl import URL
 
@@ -8,7 +8,7 @@ from homeassistant.const import CONF_API_KEY, CONF_URL
 from homeassistant.core import HomeAssistant
 
 from ..const import CONF_CONNECTION, CONNECTION_ACCOUNT, CONNECTION_DIRECT, DOMAIN
-from .address import async_try_address
+from .address_change import async_try_address
 from .announcement import Announcement
 from .direct import DirectCoordinator
 from .entry import BalenaConfigEntry, BalenaDevice
@@ -22,7 +22,7 @@ def find_entry(
 ) -> BalenaConfigEntry | None:
     """Return the entry that a device already has, its own or that of an account.
 
-    `device` is None if the device did not say who it is, because it needs a key.
+    `device` is None if the device did not identify itself, because it requires a key.
     """
     return next(
         (
@@ -73,13 +73,13 @@ async def async_is_own_announcement(
     return not own.isdisjoint(announcement.addresses)
 
 
-async def async_find_again(
+async def async_try_announced_address(
     hass: HomeAssistant, entry: BalenaConfigEntry, ip_address: str
 ) -> None:
-    """Look for the device of an entry at an IP address if it is away.
+    """Try an announced IP address if the device of an entry is away.
 
-    The address comes from an announcement, and an impostor can report the MAC addresses of the
-    device. So an entry with a key keeps its address: the next poll would send the key.
+    An impostor can announce an address and report the MAC addresses of the device. So an entry
+    with a key keeps its address: the next poll would send the key.
     """
     if entry.data[CONF_CONNECTION] != CONNECTION_DIRECT or not is_away(entry):
         return

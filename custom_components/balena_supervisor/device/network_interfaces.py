@@ -1,4 +1,4 @@
-"""Network interfaces of all devices that Home Assistant polls, whichever entry they belong to."""
+"""Network interfaces of the devices of all entries."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -42,7 +42,7 @@ class KnownInterfaces:
             del self._identities[device_id]
 
     def shared(self, device_id: str, identity: DeviceIdentity) -> Iterable[str]:
-        """Yield the MAC addresses of a device that another one reports, too."""
+        """Yield the MAC addresses of a device that another device also reports."""
         for address in identity.mac_addresses:
             others = self._others(address, device_id)
             if any(
@@ -69,7 +69,7 @@ def async_known_interfaces(hass: HomeAssistant) -> KnownInterfaces:
 class DeviceInterfaces:
     """The network interfaces of one device, and the keys of its command queue.
 
-    `shared` returns the normalized MAC addresses of the device that entries store of others, too.
+    `shared` returns the normalized MAC addresses that entries also store for other devices.
     """
 
     __slots__ = ("_device_id", "_known", "_shared", "_uuid")

@@ -1,13 +1,39 @@
-"""What the entries store as evidence of who their devices are."""
+"""The evidence about the identity of their devices that entries store."""
 
 from collections.abc import Iterable
 
-from homeassistant.core import HomeAssistant
+from homeassistant.config_entries import (
+    SIGNAL_CONFIG_ENTRY_CHANGED,
+    ConfigEntry,
+    ConfigEntryChange,
+)
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.helpers.singleton import singleton
 
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
 from .entry import BalenaConfigEntry
 from .identity import DeviceIdentity, Match
-from .interfaces import async_known_interfaces
+from .network_interfaces import KnownInterfaces, async_known_interfaces
+
+
+@singleton(f"{DOMAIN}_stored_interfaces")
+@callback
+def _async_stored_interfaces(hass: HomeAssistant) -> KnownInterfaces:
+    """Return the interfaces that all entries store. They follow each change of an entry."""
+    stored = KnownInterfaces()
+
+    @callback
+    def async_update(change: ConfigEntryChange, entry: ConfigEntry) -> None:
+        if entry.domain == DOMAIN:
+            is_removed = change is ConfigEntryChange.REMOVED
+            identity = DeviceIdentity() if is_removed else _all_interfaces(entry)
+            stored.async_update(entry.entry_id, identity)
+
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        async_update(ConfigEntryChange.ADDED, entry)
+    async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, async_update)
+    return stored
 
 
 def shared_mac_addresses(
@@ -15,21 +41,12 @@ def shared_mac_addresses(
 ) -> frozenset[str]:
     """Return the MAC addresses of an entry that another device has, too.
 
-    They identify no device. An entry with the same interfaces is of the same device.
+    They identify no device. An entry with the same interfaces belongs to the same device.
     """
     own = _all_interfaces(entry)
+    stored = _async_stored_interfaces(hass).shared(entry.entry_id, own)
     device_id = entry.unique_id or entry.entry_id
-    others = [
-        _all_interfaces(other)
-        for other in hass.config_entries.async_entries(DOMAIN)
-        if other.entry_id != entry.entry_id
-    ]
-    return frozenset(
-        address
-        for other in others
-        if not own.has_same_interfaces(other)
-        for address in own.mac_addresses & other.mac_addresses
-    ).union(async_known_interfaces(hass).shared(device_id, own))
+    return frozenset(stored).union(async_known_interfaces(hass).shared(device_id, own))
 
 
 def reported_and_stored_identity(
@@ -58,5 +75,5 @@ def compare_mac_addresses(
     return reported.compare(stored)
 
 
-def _all_interfaces(entry: BalenaConfigEntry) -> DeviceIdentity:
+def _all_interfaces(entry: ConfigEntry) -> DeviceIdentity:
     return DeviceIdentity.create(entry.data.get(CONF_MAC_ADDRESSES, ()))

@@ -1,4 +1,7 @@
-"""Releases that a device can be pinned to."""
+"""Protocols of what only the balena API offers for a device.
+
+An account implements them: `account/public_url.py` and `account/releases.py`.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,8 +9,21 @@ from typing import Protocol
 from ..client import Release
 
 
+class PublicUrl(Protocol):
+    """The URL at which everybody can reach the device while it is enabled."""
+
+    @property
+    def address(self) -> str:
+        """The URL itself, also while it is not enabled."""
+        ...
+
+    async def set_enabled(self, *, is_enabled: bool) -> None:
+        """Enable or disable the URL. Raises BalenaError."""
+        ...
+
+
 class ReleaseStore(Protocol):
-    """The place that lists the releases of the fleet of a device, and pins the device to one of them."""
+    """Lists the releases of the fleet of a device, and pins the device to one of them."""
 
     @property
     def latest(self) -> Sequence[Release]:

@@ -29,9 +29,9 @@ async def async_try_address(
 ) -> bool:
     """Look for a device at another IP address than that of its entry.
 
-    Returns whether the device answers there. Its entry is changed and reloaded then. A device
-    with a host name is not looked for, nor one over https without verification: the key could
-    reach a stranger.
+    Returns whether the device answers there. Its entry is changed and reloaded then. The
+    function does not look for a device with a host name, or with https without verification:
+    the key could reach another device.
     """
     data = entry.data
     url = URL(data.get(CONF_URL, ""))
