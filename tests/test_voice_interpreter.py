@@ -2,11 +2,14 @@
 
 from typing import Final
 
+from hassil.intents import Intents
+from hassil.recognize import recognize_all
 import pytest
 
 from custom_components.balena_supervisor.voice.heard import Heard
 from custom_components.balena_supervisor.voice.interpreter import interpret
-from custom_components.balena_supervisor.voice.kinds import Kind
+from custom_components.balena_supervisor.voice.kinds import COMMANDS, Kind
+from custom_components.balena_supervisor.voice.trigger_sentences import build_sentences
 from custom_components.balena_supervisor.voice.vocabulary import (
     Inventory,
     NamedDevice,
@@ -129,3 +132,90 @@ def test_group() -> None:
     """A plural with a number is a group of that size."""
     heard = hear("reboot all two kiosks")
     assert (heard.is_group, heard.number, heard.group) == (True, 2, "kiosks")
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "have you restarted mqtt"),
+        ("en", "you could have restarted mqtt"),
+        ("en", "will mqtt restart"),
+        ("en", "can mqtt be restarted"),
+        ("en", "should all two kiosks be rebooted"),
+        ("en", "have all two kiosks been rebooted"),
+        ("en", "should we stop mqtt"),
+        ("en", "do i need to restart mqtt"),
+        ("en", "kiosk lobby rebooted again"),
+        ("en", "is kiosk lobby blinking"),
+        ("en", "kiosk lobby is blinking"),
+        ("en", "installing the update on kiosk cafe failed"),
+        ("de", "könnte mqtt neu starten"),
+        ("de", "darf man mqtt stoppen"),
+        ("de", "sollten wir mqtt stoppen"),
+        ("de", "stoppt mqtt"),
+        ("de", "blinkt kiosk-lobby"),
+    ],
+)
+def test_question_about_command(language: str, said: str) -> None:
+    """A question or a report about a command does not lead to it."""
+    assert hear(said, language).kind not in COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "no reboot for kiosk lobby"),
+        ("en", "no need to reboot kiosk lobby"),
+        ("en", "kiosk lobby needs no reboot"),
+        ("en", "kiosk lobby doesn't need a reboot"),
+        ("en", "wait with the reboot of kiosk lobby"),
+        ("en", "stop blinking kiosk lobby"),
+        ("en", "restart the update on kiosk lobby"),
+        ("de", "warte mit dem Neustart von kiosk-lobby"),
+    ],
+)
+def test_refused_command(language: str, said: str) -> None:
+    """A command that is taken back does not lead to it."""
+    assert hear(said, language).kind not in COMMANDS
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "restart all two kiosks that are online"),
+        ("en", "reboot all two offline kiosks"),
+        ("en", "reboot all two kiosks and roof gateway"),
+        ("de", "starte alle zwei offline Kioske neu"),
+    ],
+)
+def test_part_of_group(language: str, said: str) -> None:
+    """A command for a part of a group, or for more than a group, does nothing."""
+    assert hear(said, language).kind is Kind.NOT_NOW
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "kind"),
+    [
+        ("en", "find the ip of kiosk lobby", Kind.IP),
+        ("en", "identify the problem with kiosk lobby", Kind.STATUS),
+        ("en", "update me on kiosk lobby", Kind.STATUS),
+        ("en", "update the os of kiosk lobby", Kind.OS),
+        ("en", "upgrade kiosk lobby to balena os 6", Kind.OS),
+        ("en", "install the browser on kiosk lobby", Kind.UPDATE),
+        ("de", "finde die IP von kiosk-lobby", Kind.IP),
+        ("de", "aktualisiere das Betriebssystem von kiosk-lobby", Kind.OS),
+    ],
+)
+def test_question_with_verb_of_command(language: str, said: str, kind: Kind) -> None:
+    """A verb of a command with another object is no command."""
+    assert hear(said, language).kind is kind
+
+
+@pytest.mark.parametrize(
+    "said", ["reboot " * 700, "kiosk-lobby " * 400, "restart a" + " a" * 2000]
+)
+def test_long_sentence(said: str) -> None:
+    """Matching a long text ends soon, without too deep a recursion."""
+    data = build_sentences(VOCABULARIES["en"])
+    intents = Intents.from_dict({"language": "en", "intents": {"": {"data": [data]}}})
+    assert not list(recognize_all(said, intents))

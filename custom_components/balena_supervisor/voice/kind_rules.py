@@ -44,6 +44,10 @@ _NO_ORDER: Final = frozenset(
     {"status", "progress", "release", "lock", "available", "current", "since", "usage"}
 )
 _QUESTIONS: Final = {"ask", "which", "how_many", "which_run", "location"}
+# Meanings that select some devices of a group: "reboot all kiosks that are offline".
+_CONDITIONS: Final = {"online", "offline", "running", "stopped", "problems"}
+# What a sentence with "find" or "identify" can ask for: "find the IP address of kiosk lobby".
+_FOUND: Final = {meaning for meaning, _ in _FACTS} | {"problems", "status", "os"}
 # Orders that are refused, by their meaning.
 _REFUSED: Final = (
     ("purge", Kind.NO_PURGE),
@@ -63,7 +67,11 @@ def find_kind(heard: Heard, claims: Claims) -> Kind:
         or {"devices_noun", "everything", "balena"} & meanings
         or heard.is_group
     )
-    is_question = "want" not in meanings and _is_question(claims)
+    is_question = (
+        ("want" not in meanings and _is_question(claims))
+        or "asked" in meanings
+        or _begins_with_modal(claims)
+    )
     for meaning, kind in _REFUSED:
         if meaning in meanings:
             return kind
@@ -83,13 +91,21 @@ def find_kind(heard: Heard, claims: Claims) -> Kind:
         is_later = heard.number is not None and not heard.is_group and not heard.nouns
         if "negation" in meanings or is_later:
             return Kind.NOT_NOW
+        if heard.is_group and meanings & _CONDITIONS:
+            return Kind.NOT_NOW
+        # "Reboot all three displays and kiosk lobby": the count is of a part only.
+        if heard.devices and heard.is_plural and heard.number is not None:
+            return Kind.NOT_NOW
     if meanings & {"restart", "reboot"} and meanings & {"stop", "start"}:
         # "Stop the reboot of the kiosk".
         return Kind.NOT_NOW
+    if "blink" in meanings and meanings & {"stop", "turn_off"}:
+        return Kind.NOT_NOW
     if not has_target:
         return Kind.UNCLEAR
-    if "blink" in meanings:
-        return Kind.IDENTIFY
+    if "blink" in meanings and not meanings & _FOUND:
+        is_told = "blinks" in meanings and not meanings & {"wish", "start", "want"}
+        return Kind.UNCLEAR if is_told else Kind.IDENTIFY
     if not is_question and (order := _order(heard, claims)) is not None:
         return order
     return _question(heard)
@@ -117,6 +133,22 @@ def _is_question(claims: Claims) -> bool:
     )
 
 
+def _begins_with_modal(claims: Claims) -> bool:
+    """Return whether a modal verb stands before the first name: "will grafana restart"."""
+    words = claims.vocabulary.words
+    names = [mention.start for mention in claims.mentions]
+    place = min(names, default=0) - 1
+    while place >= 0 and (
+        claims.tokens[place] in words.articles or claims.tokens[place].isdigit()
+    ):
+        place -= 1
+    return (
+        place >= 0
+        and claims.tokens[place] in words.modals
+        and all(token in words.fillers for token in claims.tokens[:place])
+    )
+
+
 def _order(heard: Heard, claims: Claims) -> Kind | None:
     """Return the kind of a command, or None for another sentence."""
     meanings = heard.meanings
@@ -125,6 +157,9 @@ def _order(heard: Heard, claims: Claims) -> Kind | None:
         return None
     if "check" in meanings and "update" in meanings:
         return Kind.CHECK_UPDATES
+    if meanings & {"restart", "reboot"} and "update" in meanings:
+        # "Restart the update on kiosk lobby".
+        return Kind.NOT_NOW
     if meanings & {"restart", "reboot"} or (
         "restart" not in meanings and "carry_out" in meanings and "reboot" in meanings
     ):
@@ -135,6 +170,11 @@ def _order(heard: Heard, claims: Claims) -> Kind | None:
         ):
             return Kind.RESTART_ALL
         return Kind.REBOOT
+    if (meanings & {"install", "updating_to"} or _begins_with(claims, "update")) and (
+        heard.services or meanings & {"os", "problems"}
+    ):
+        # Only the release of a device can be installed, not a service or balenaOS.
+        return None
     if meanings & {"install", "updating_to"}:
         return Kind.INSTALL_UPDATE
     if heard.services or (heard.unknown and heard.devices):

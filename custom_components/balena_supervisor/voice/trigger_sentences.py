@@ -97,16 +97,26 @@ _ORDERED: Final = {
 _KEYWORDS: Final = (
     *("devices_noun", "everything", "alone", "balena", "problems", "fleet_noun"),
 )
-# Repetition is a rule that refers to itself. In a text with a hyphen, hassil finds each value of a
-# list twice, which would double with every word. So words that repeat are in rules, not in lists.
-_RULES: Final = {
-    "words": "[(<word>|{named}|{any_service})<words>]",
-    "lead": "[(<lead_word>|{named})<lead>]",
-    "plain": "[(<plain_word>|{named}|{any_service})<plain>]",
-    "start": "[<start_word><start>]",
-    "near": "[<near_word><near>]",
-    "fillers": "[<filler><fillers>]",
+# Rules for words that repeat. In a text with a hyphen, hassil finds each value of a list twice,
+# which doubles with every value. So words that repeat are in rules, not in lists, and only a few
+# names can be between them.
+_REPEATED: Final = {
+    "word_run": "<word>",
+    "lead_run": "<lead_word>",
+    "plain_run": "<plain_word>",
+    "start": "<start_word>",
+    "near": "<near_word>",
+    "fillers": "<filler>",
 }
+_MAX_NAMES: Final = 3
+_WITH_NAMES: Final = {
+    "words": ("<word_run>", "({named}|{any_service})"),
+    "lead": ("<lead_run>", "{named}"),
+    "plain": ("<plain_run>", "({named}|{any_service})"),
+}
+# Each of these rules matches at most this many words. Without a limit, hassil would need
+# minutes for a long text, and Home Assistant would wait for it.
+_MAX_REPEATED: Final = 20
 _WORD_RULES: Final = (
     "word",
     "lead_word",
@@ -135,7 +145,7 @@ def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
             *_SENTENCES,
             _fill(f"<fillers>({'|'.join(beginnings)})", inline),
         ],
-        "expansion_rules": _RULES
+        "expansion_rules": _repeated_rules()
         | {name: _grouped(lists.pop(name)) for name in _WORD_RULES},
         # Home Assistant looks at the sentences only if one of these words occurs.
         "required_keywords": sorted(_keywords(vocabulary)),
@@ -144,6 +154,24 @@ def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
             **{name: {"values": _values(texts)} for name, texts in lists.items()},
         },
     }
+
+
+def _repeated_rules() -> dict[str, str]:
+    """Return rules in which each one allows one more word than the next one."""
+    rules: dict[str, str] = {}
+    for name, choices in _REPEATED.items():
+        names = [name, *(f"{name}_{left}" for left in range(_MAX_REPEATED - 1, 0, -1))]
+        following = [*(f"<{rule}>" for rule in names[1:]), ""]
+        rules |= {
+            rule: f"[({choices}){rest}]"
+            for rule, rest in zip(names, following, strict=True)
+        }
+    for name, (run, names_of_run) in _WITH_NAMES.items():
+        text = run
+        for _ in range(_MAX_NAMES):
+            text = f"{run}[{names_of_run}{text}]"
+        rules[name] = text
+    return rules
 
 
 def _keywords(vocabulary: Vocabulary) -> set[str]:

@@ -56,6 +56,10 @@ class LanguageWords:
     # What stands before "on kiosk-lobby" in sentences with the unknown name of a service.
     misheard: tuple[str, ...]
     numbers: Mapping[str, str]
+    # Verbs that make a question if a name follows: "will grafana restart".
+    modals: frozenset[str] = frozenset()
+    # What can stand between such a verb and a name.
+    articles: frozenset[str] = frozenset()
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
 
@@ -185,6 +189,8 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         data["sounds"],
         tuple(data["misheard"]),
         numbers,
+        frozenset(data["modals"]),
+        frozenset(data["articles"]),
         texts,
         fillers
         | {token for phrase in phrases for part in phrase.parts for token in part},
