@@ -50,9 +50,7 @@ def test_a_device_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     page.get_by_role("button", name="Submit").click()
     finish(page)
     page.goto(demo.url)
-    expect(
-        page.get_by_role("heading", name="holy-wildflower", exact=True)
-    ).to_be_visible()
+    expect(page.get_by_role("link", name="holy-wildflower").first).to_be_visible()
 
 
 @pytest.mark.parametrize("demo", ["fleet"], indirect=True)
@@ -78,8 +76,7 @@ def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     page.get_by_role("button", name="Submit").click()
     finish(page)
     page.goto(demo.url)
-    heading = page.get_by_role("heading", name="gateways", exact=True)
-    expect(heading.first).to_be_visible()
+    expect(page.get_by_role("link", name="gateway-garage").first).to_be_visible()
     expect(page.get_by_text("kiosk-lobby")).to_have_count(0)
 
 

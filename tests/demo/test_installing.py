@@ -64,7 +64,7 @@ def test_prints_progress(project: Path) -> None:
     assert lines == [
         (
             "setup: installing Home Assistant and the other packages of"
-            " requirements_test.txt; uv downloads 330 MB if its cache is empty"
+            " requirements_test.txt; uv downloads 390 MB if its cache is empty"
         ),
         "  Resolved 1 package in 1s",
         "  Installed 1 package in 1s",

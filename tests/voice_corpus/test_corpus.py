@@ -151,7 +151,7 @@ async def test_sample(hass: HomeAssistant, subtests: pytest.Subtests) -> None:
     judge = Judge(world.spec["devices"])
     async with add_devices(world):
         for item in sentences[::SAMPLE_STEP]:
-            with subtests.test(item["id"]):
+            with subtests.test(str(item["id"])):
                 outcome = await say(world, item)
                 assert judge.judge(item, outcome) is Verdict.RIGHT, outcome
         world.cancel_timers()
