@@ -239,6 +239,9 @@ class TestSecrets:
             await recorder.follow_logs(websocket, near_id)
             server.faults.clear()
 
+        # End the backoff after too many requests, for which the automation would wait.
+        assert await hass.config_entries.async_reload(far.entry_id)
+
         # An automation, and its trace.
         await self.automate(
             hass, recorder, websocket, (near_id, far_id), server, device
