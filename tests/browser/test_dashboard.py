@@ -234,13 +234,10 @@ def test_search_and_filters(demo: Demo, page: Page) -> None:
     devices = devices_card(page, "Devices")
     expect(devices.locator("a.tile")).to_have_count(12)
     expect(devices_card(page, "Fleets").locator("a.tile")).to_have_count(2)
-    devices.locator(".search").get_by_role("searchbox").or_(
-        devices.locator("input.search")
-    ).first.fill("gateway")
+    devices.get_by_role("searchbox").fill("gateway")
     expect(devices.locator("a.tile")).to_have_count(5)
     expect(devices.get_by_role("status")).to_have_text("Devices found: 5")
-    devices.locator("ha-picker-field[aria-label='Status']").click()
-    devices.get_by_role("menuitem", name="Offline", exact=True).click()
+    devices.get_by_label("Status", exact=True).select_option("Offline")
     expect(devices.locator("a.tile")).to_have_count(1)
 
     tile(devices, "gateway-roof").click()
