@@ -237,7 +237,7 @@ def test_search_and_filters(demo: Demo, page: Page) -> None:
     devices.get_by_role("searchbox").fill("gateway")
     expect(devices.locator("a.tile")).to_have_count(5)
     expect(devices.get_by_role("status")).to_have_text("Devices found: 5")
-    devices.get_by_label("Status", exact=True).select_option("Offline")
+    devices.get_by_role("combobox", name="Status").select_option("Offline")
     expect(devices.locator("a.tile")).to_have_count(1)
 
     tile(devices, "gateway-roof").click()

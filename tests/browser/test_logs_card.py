@@ -491,5 +491,5 @@ def test_page_offers_a_reload_after_an_update(demo: Demo, page: Page) -> None:
     expect(hint).to_be_visible()
     with page.expect_event("load"):
         page.get_by_role("button", name="Reload").click()
-    expect(page.locator("hui-tile-card").first).to_be_visible()
+    expect(page.locator("balena-device-card .panel")).to_be_visible()
     expect(hint).to_have_count(0)
