@@ -25,8 +25,6 @@ from .timing import raise_file_limit
 
 # The number of devices that join and leave an account.
 CHURN: Final = 500
-# The number of devices that go offline at once.
-GROUP: Final = 150
 _FLEETS: Final = 2
 # One of so many devices changes when some do.
 _SHARE: Final = 10
@@ -82,7 +80,6 @@ class _Servers:
         self.commands: dict[str, Callable[[], Any]] = {
             "change": self._change,
             "change some": self._change_some,
-            "disconnect": self._disconnect,
             "fail": self._fail,
             "join": self._join,
             "leave": self._leave,
@@ -100,10 +97,6 @@ class _Servers:
 
     def _change_some(self) -> None:
         """Change one value of every tenth device. Only an account supports this."""
-        raise NotImplementedError
-
-    def _disconnect(self) -> None:
-        """Let 150 devices go offline. Only an account supports this."""
         raise NotImplementedError
 
     def _join(self) -> None:
@@ -204,7 +197,6 @@ class _Account(_Servers):
         super().__init__([cloud])
         self._cloud = cloud
         self._metrics = 0
-        self._tasks: list[asyncio.Future[None]] = []
 
     @override
     def _change(self) -> None:
@@ -215,12 +207,6 @@ class _Account(_Servers):
     def _change_some(self) -> None:
         for device in list(self._cloud.devices.values())[::_SHARE]:
             device.heartbeat = "online" if device.heartbeat == "timeout" else "timeout"
-
-    @override
-    def _disconnect(self) -> None:
-        for item in list(self._cloud.devices.values())[:GROUP]:
-            item.heartbeat = "offline"
-            self._tasks.append(asyncio.ensure_future(item.device.power_off()))
 
     @override
     def _join(self) -> None:
