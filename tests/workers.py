@@ -21,6 +21,7 @@ _SLOWEST: Final = (
     "tests/test_llm.py",
     "tests/demo/test_command.py",
     "tests/simulator/test_shell.py",
+    "tests/voice_corpus/",
     "tests/test_automations.py",
     "tests/fuzz/",
     "tests/test_actions.py",

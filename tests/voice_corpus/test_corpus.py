@@ -25,7 +25,7 @@ ONLY: Final = os.environ.get("VOICE_ONLY", "")
 # Says only every so many sentences.
 STEP: Final = int(os.environ.get("VOICE_STEP", "1"))
 # The sample has about 60 sentences.
-SAMPLE_STEP: Final = 13
+SAMPLE_STEP: Final = 4
 SEVERE: Final = {Verdict.WRONG_ACTION, Verdict.FALSE_ANSWER, Verdict.TAKEN}
 
 
@@ -140,18 +140,21 @@ async def test_corpus(
     assert not [item["id"] for item, _, verdict in verdicts if verdict in SEVERE]
 
 
+@pytest.mark.parametrize("corpus", ["first", "second", "third"])
 @pytest.mark.timeout(120)
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
 @pytest.mark.expects_log("")
-async def test_sample(hass: HomeAssistant, subtests: pytest.Subtests) -> None:
-    """A sample of the first corpus is answered rightly."""
-    folder = Path(__file__).parent / "first"
+async def test_sample(hass: HomeAssistant, corpus: str) -> None:
+    """Of a sample of each corpus, nearly all is answered rightly, and nothing is severe."""
+    folder = Path(__file__).parent / corpus
     sentences = await hass.async_add_executor_job(sentences_of, folder)
     world = await build_home(hass, folder)
     judge = Judge(world.spec["devices"])
+    verdicts: dict[str, Verdict] = {}
     async with add_devices(world):
         for item in sentences[::SAMPLE_STEP]:
-            with subtests.test(str(item["id"])):
-                outcome = await say(world, item)
-                assert judge.judge(item, outcome) is Verdict.RIGHT, outcome
+            verdicts[item["id"]] = judge.judge(item, await say(world, item))
         world.cancel_timers()
+    assert not [name for name, verdict in verdicts.items() if verdict in SEVERE]
+    wrong = [name for name, verdict in verdicts.items() if verdict is not Verdict.RIGHT]
+    assert len(wrong) <= 0.05 * len(verdicts), wrong
