@@ -15,6 +15,9 @@ from homeassistant.helpers import entity_registry as er, issue_registry as ir
 from homeassistant.setup import async_setup_component
 from simulator import Device
 
+# Home Assistant parses all sentences first, which takes long beside other workers.
+pytestmark = pytest.mark.timeout(120)
+
 FILES: Final = Path(__file__).parent / "sentence_files"
 ENGLISH: Final = (FILES / "en.yaml").read_text("utf-8")
 GERMAN: Final = (FILES / "de.yaml").read_text("utf-8")

@@ -46,6 +46,9 @@ from simulator import (
 
 from . import pass_time, state_of
 
+# Home Assistant parses all sentences first, which takes long beside other workers.
+pytestmark = pytest.mark.timeout(120)
+
 # The devices of the fleet; Assist may know of all but the cellar.
 NAMES: Final = (
     "kiosk",

@@ -19,6 +19,9 @@ from homeassistant.setup import async_setup_component
 
 from . import pass_time
 
+# Home Assistant parses all sentences first, which takes long beside other workers.
+pytestmark = pytest.mark.timeout(120)
+
 ONLINE: Final = "binary_sensor.holy_wildflower_online"
 ENGLISH: Final = "is holy wildflower online"
 GERMAN: Final = "ist holy wildflower online"

@@ -16,6 +16,9 @@ from homeassistant.helpers import entity_registry as er, intent
 from homeassistant.setup import async_setup_component
 from simulator import Device, SupervisorServer
 
+# Home Assistant parses all sentences first, which takes long beside other workers.
+pytestmark = pytest.mark.timeout(120)
+
 QUESTION: Final = "is holy-wildflower online"
 COMMAND: Final = "reboot holy-wildflower"
 QUESTIONS: Final = {"voice_questions": True}
