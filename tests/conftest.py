@@ -100,8 +100,8 @@ def pytest_xdist_make_scheduler(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers, and avoid what slows down every test."""
-    # Home Assistant logs each event. To format and to keep that took almost half of the time
+    """Register the markers, and make every test faster."""
+    # Home Assistant logs each event. Formatting and capturing these logs took almost half of the time
     # of a test. Tests that need more than warnings set another level.
     logging.getLogger("homeassistant").setLevel(logging.WARNING)
     # By default, Python looks for garbage several times per test. The test helpers collect

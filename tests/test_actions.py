@@ -241,7 +241,7 @@ async def test_host_config_that_does_not_fit(
     fields: dict[str, Any],
     text: str,
 ) -> None:
-    """Contradictory fields are an error before anything is sent."""
+    """An action with contradictory fields fails, and nothing is sent."""
     server.requests.clear()
     with pytest.raises(ServiceValidationError, match=text):
         await call(hass, "set_host_config", device_id=device_id, **fields)

@@ -111,7 +111,7 @@ class _AccountBackoff:
         self._resume_at = max(self._resume_at, resume_at)
 
     async def _wait(self, device: str) -> None:
-        """Wait until the pause ends. Raises HomeAssistantError if that takes too long."""
+        """Wait until the pause ends. Raises HomeAssistantError if the pause is too long."""
         while seconds := self.pause:
             if seconds > _MAX_PAUSE or self._pauses > _MAX_FAILED_RETRIES:
                 error = CloudRateLimited("Too many requests", seconds)

@@ -217,7 +217,7 @@ def test_position(demo: Demo, page: Page) -> None:
     for number in range(200):
         demo.simulate("log", source="main", message=f"number {number}.")
     expect(lines(card, "number 199.")).to_be_in_viewport()
-    # Only lines near the visible part have elements, and the filter finds all.
+    # The page contains only the lines near the visible part, but the filter searches all lines.
     assert card.locator(".line").count() < 150
     filter_box = card.get_by_role("searchbox", name="Filter")
     filter_box.fill("number 1.")

@@ -268,9 +268,9 @@ function goneView(path, selected, text) {
 /**
  * Return the views in the order that they had, new ones last.
  *
- * When the views change, Home Assistant goes on to show the view with the same number. A view keeps its
- * number when a device is added, renamed or removed, so that the page of a device does not become the
- * page of another device.
+ * When the views change, Home Assistant continues to show the view at the same position. So a view
+ * keeps its position when a device is added, renamed or removed. Otherwise, an open page would suddenly
+ * show another device.
  */
 function inPlace({ device_id: selected }, views, text) {
   const key = JSON.stringify(selected ?? null);

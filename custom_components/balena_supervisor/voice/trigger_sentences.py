@@ -4,8 +4,8 @@ Home Assistant runs a sentence trigger for every sentence that matches, and asks
 So each word of a sentence must be one of our words or names, and one of the combinations
 must occur that are about nothing but a balena device: a name with something to do or to ask.
 
-Words and names are in lists, which hassil searches quickly. Each entry ends with a space, so
-that it matches whole words.
+hassil searches lists quickly, so words and names are entries of lists. Each entry ends with a
+space, so that it does not match the beginning of a longer word.
 """
 
 from collections.abc import Iterable
@@ -147,7 +147,7 @@ def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
         ],
         "expansion_rules": _repeated_rules()
         | {name: _grouped(lists.pop(name)) for name in _WORD_RULES},
-        # Home Assistant looks at the sentences only if one of these words occurs.
+        # hassil compares a spoken sentence with these sentences only if it contains one of these words.
         "required_keywords": sorted(_keywords(vocabulary)),
         "lists": {
             "unknown": {"wildcard": True},

@@ -1,4 +1,4 @@
-"""The words of each language: what phrases mean, and the forms of a name that people say."""
+"""Load the words of a language: the meanings of phrases, and how people say the name of a device."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from hassil.numbers import get_rbnf_engine
 
 from homeassistant.util.yaml import load_yaml_dict
 
-FOLDER: Final = Path(__file__).parent / "words"
+FOLDER: Final = Path(__file__).parent / "word_lists"
 _GAP: Final = "..."
 # Numbers up to this one are also said as words.
 _MAX_NUMBER: Final = 99
