@@ -454,7 +454,7 @@ def test_accessibility(demo: Demo, page: Page) -> None:
     ]
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
-    expect(lines(card)).to_have_count(0)
+    expect(lines(card, "it broke")).to_have_count(0)
 
 
 def test_native_controls(demo: Demo, page: Page) -> None:
