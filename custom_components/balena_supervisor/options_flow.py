@@ -24,7 +24,7 @@ from .client import Fleet
 from .const import (
     CONF_AREA_TAG,
     CONF_CONNECTION,
-    CONF_DETAILS,
+    CONF_ENTITY_LEVEL,
     CONF_FLEETS,
     CONF_ONE_SHOT_SERVICES,
     CONF_SERVICES,
@@ -73,7 +73,7 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
                 or {
                     CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
                     CONF_SERVICES: entry.options[CONF_SERVICES],
-                    CONF_DETAILS: EntityLevel(entry.options[CONF_DETAILS]),
+                    CONF_ENTITY_LEVEL: EntityLevel(entry.options[CONF_ENTITY_LEVEL]),
                     CONF_AREA_TAG: entry.options.get(CONF_AREA_TAG, ""),
                     CONF_ONE_SHOT_SERVICES: self._one_shot_services,
                 },
@@ -163,7 +163,9 @@ def fleets_schema(
                 )
             ),
             vol.Required(CONF_SERVICES, default=True): BooleanSelector(),
-            vol.Required(CONF_DETAILS, default=EntityLevel.ALL.value): SelectSelector(
+            vol.Required(
+                CONF_ENTITY_LEVEL, default=EntityLevel.ALL.value
+            ): SelectSelector(
                 SelectSelectorConfig(
                     options=[level.value for level in EntityLevel],
                     mode=SelectSelectorMode.LIST,
@@ -186,7 +188,7 @@ def fleet_options(user_input: Mapping[str, Any]) -> dict[str, Any]:
     return {
         CONF_FLEETS: sorted(map(int, user_input[CONF_FLEETS])),
         CONF_SERVICES: user_input[CONF_SERVICES],
-        CONF_DETAILS: user_input[CONF_DETAILS],
+        CONF_ENTITY_LEVEL: user_input[CONF_ENTITY_LEVEL],
         **({CONF_AREA_TAG: tag} if tag else {}),
     }
 
