@@ -15,7 +15,12 @@ from ..client import (
     short_container_id,
 )
 from .coordinator import DeviceCoordinator
-from .log_containers import ContainerReader, container_tag, newest, of_selection
+from .log_containers import (
+    ContainerReader,
+    container_tag,
+    newest_by_app,
+    select_containers,
+)
 from .log_entry import LogEntry, clean
 from .log_streams import OVERLAP, LogStreams, OnStreamEntry
 from .logs import MAX_LINES, DeviceLogs, LastEntries, LogSelection
@@ -112,8 +117,8 @@ class JournalLogs(DeviceLogs):
     ) -> list[LogEntry]:
         """Return the last entries of the current containers of a service."""
         history: list[LogEntry] = []
-        containers = await self._containers.of_service(selection)
-        for container_id in newest(containers, selection).values():
+        containers = await self._containers.read_of_service(selection)
+        for container_id in newest_by_app(containers, selection).values():
             of_container = LogSelection(container_id=container_id)
             history += (await self._read(of_container, lines)).entries
         history.sort(key=lambda entry: entry.time or _EPOCH)
@@ -144,9 +149,9 @@ class JournalLogs(DeviceLogs):
         The lines of all containers are lines of the engine. The container id shows the service
         and its app.
         """
-        containers = await self._containers.of_service(selection)
+        containers = await self._containers.read_of_service(selection)
         is_selected = dict.fromkeys(
-            map(container_tag, of_selection(containers, selection)), True
+            map(container_tag, select_containers(containers, selection)), True
         )
         journal = self._journal(follow=True, count=OVERLAP, unit=ENGINE_UNIT)
         async with aclosing(journal):
@@ -248,7 +253,9 @@ class JournalLogs(DeviceLogs):
             raise self._coordinator.validation_error(
                 "several_apps", apps=", ".join(map(str, apps))
             )
-        found = newest(await self._containers.of_service(selection), selection)
+        found = newest_by_app(
+            await self._containers.read_of_service(selection), selection
+        )
         if not found:
             self._require_service(selection)
             raise self._coordinator.validation_error(
