@@ -54,7 +54,7 @@ async def run_devices(
         port = options.port + index if options.port else 0
         server = SupervisorServer(device, options.host, port, front=options.front)
         await stack.enter_async_context(server)
-        device.spawn(SCENARIOS[options.scenario].live(device))
+        device.spawn(SCENARIOS[options.scenario].run(device))
         servers.append(server)
     return control(servers), [
         f"{server.device.name} {server.url} {server.device.api_key}"

@@ -112,7 +112,7 @@ class CloudServer(HttpServer):
             is_public=True,
         )
         # Unfinished requests to devices. The client may already have a response.
-        self._asked: set[asyncio.Future[Reply]] = set()
+        self._forwarding: set[asyncio.Future[Reply]] = set()
         self._added_devices = 0
         self._added_fleets = 0
         self._limit: _RateLimit | None = None
@@ -271,7 +271,7 @@ class CloudServer(HttpServer):
         if self._limit and (seconds := self._limit.count_request()) is not None:
             return Reply(429, headers={"Retry-After": str(seconds)})
         fault = self.faults.take(request.method, request.path)
-        if fault is not None and not fault.is_of_answer:
+        if fault is not None and not fault.changes_response:
             replaced = await self.faults.replace_response(fault, is_over)
             if replaced is not None:
                 return replaced
@@ -289,12 +289,12 @@ class CloudServer(HttpServer):
         return uuid_module.uuid5(uuid_module.NAMESPACE_OID, self._seed + name).hex
 
     @override
-    async def _end(self) -> None:
+    async def _on_stop(self) -> None:
         devices = [item.device for item in self.devices.values()]
-        asked = list(self._asked)
-        for task in asked:
+        tasks = list(self._forwarding)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         # Log streams end at the next line or heartbeat.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
@@ -305,10 +305,10 @@ class CloudServer(HttpServer):
     async def _reply(self, request: Request) -> Reply | Stream:
         try:
             token = self._token(request)
-            for method, pattern, answer in self._routes:
+            for method, pattern, handle in self._routes:
                 found = re.fullmatch(pattern, request.path, re.DOTALL)
                 if found and method == request.method:
-                    reply = answer(request, token)
+                    reply = handle(request, token)
                     return reply if isinstance(reply, Reply | Stream) else await reply
         except proxy.Refused as err:
             return err.reply
@@ -336,13 +336,13 @@ class CloudServer(HttpServer):
 
     def _whoami(self, request: Request, token: Token | None) -> Reply:
         """Respond to GET /actor/v1/whoami, for any token."""
-        answer = self._actor(token) if token else None
-        return Reply(401) if answer is None else _json(answer)
+        body = self._actor(token) if token else None
+        return Reply(401) if body is None else _json(body)
 
     def _user_whoami(self, request: Request, token: Token | None) -> Reply:
         """Respond to GET /user/v1/whoami, only for tokens of users."""
-        answer = self._user(token) if token else None
-        return Reply(401) if answer is None else _json(answer)
+        body = self._user(token) if token else None
+        return Reply(401) if body is None else _json(body)
 
     def _viewer(self, token: Token | None) -> Viewer:
         """Return the view of a token on the data."""
@@ -390,7 +390,7 @@ class CloudServer(HttpServer):
 
     def _query(self, request: Request, token: Token | None) -> Reply:
         """Respond to queries such as GET /v7/device?$select=id."""
-        query = self._parsed(request)
+        query = self._parse_query(request)
         if query.resource not in ROOTS:
             return Reply(404)
         is_open, rows = ROOTS[query.resource]
@@ -408,7 +408,7 @@ class CloudServer(HttpServer):
             return Reply(500)
         return _json({"d": found})
 
-    def _parsed(self, request: Request) -> odata.Query:
+    def _parse_query(self, request: Request) -> odata.Query:
         """Return the query of a request. Raises Refused."""
         if self.api_version < _V7:
             raise proxy.Refused(404)
@@ -433,7 +433,7 @@ class CloudServer(HttpServer):
 
     def _patch(self, request: Request, token: Token | None) -> Reply:
         """Respond to PATCH /v7/device(uuid='X') and PATCH /v7/application(1)."""
-        query = self._parsed(request)
+        query = self._parse_query(request)
         if token is None or token.kind not in _WRITERS_OF[query.resource]:
             return Reply(401)
         viewer = self._viewer(token)
@@ -506,12 +506,12 @@ class CloudServer(HttpServer):
         command = proxy.read_command(request.path.removeprefix("/supervisor"), request)
         devices = self._target_devices(command, token)
         try:
-            replies = await self._ask_all(command, devices)
+            replies = await self._forward_to_all(command, devices)
         except proxy.Unreachable as err:
             return err.reply
         if len(replies) == 1:
-            return proxy.translated(replies[0])
-        return proxy.collected(replies, parses=command.data is not None)
+            return proxy.translate_reply(replies[0])
+        return proxy.combine_replies(replies, parse_json=command.data is not None)
 
     def _target_devices(
         self, command: proxy.Command, token: Token | None
@@ -520,35 +520,35 @@ class CloudServer(HttpServer):
         if token is None or token.kind not in _READERS:
             raise proxy.Refused(401)
         devices = [
-            device for device in self._viewer(token).devices if command.concerns(device)
+            device for device in self._viewer(token).devices if command.matches(device)
         ]
         if not devices:
             raise proxy.Refused(404, "No online device(s) found")
-        if not command.reads and token.kind not in _WRITERS:
+        if not command.is_read and token.kind not in _WRITERS:
             raise proxy.Refused(401)
         return [device for device in devices if device.has_vpn_instance]
 
-    async def _ask_all(
+    async def _forward_to_all(
         self, command: proxy.Command, devices: Sequence[CloudDevice]
     ) -> list[Reply]:
         """Return the responses of devices. Raises Unreachable as soon as one device fails."""
-        asked = [
+        tasks = [
             asyncio.ensure_future(
-                self._ask(command, device, number * self.proxy_stagger)
+                self._forward(command, device, number * self.proxy_stagger)
             )
             for number, device in enumerate(devices)
         ]
-        for task in asked:
-            self._asked.add(task)
-            task.add_done_callback(self._asked.discard)
-        return await asyncio.gather(*asked)
+        for task in tasks:
+            self._forwarding.add(task)
+            task.add_done_callback(self._forwarding.discard)
+        return await asyncio.gather(*tasks)
 
-    async def _ask(
+    async def _forward(
         self, command: proxy.Command, device: CloudDevice, delay: float
     ) -> Reply:
         if delay:
             await asyncio.sleep(delay)
-        return await proxy.ask(command, device, self.proxy_timeout)
+        return await proxy.forward(command, device, self.proxy_timeout)
 
 
 def _object(request: Request) -> dict[str, Any]:

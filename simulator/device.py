@@ -118,9 +118,9 @@ class Update:
     is_forced: bool = False
     is_locked_out: bool = False
     # Whether the services of the release are not listed yet.
-    is_bare: bool = False
+    hides_services: bool = False
     # Ends the delay before the next attempt.
-    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    retry_now: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class Device:
         # The configuration disables update locks.
         self.override_lock = False
         # At the start of an update, the services of the release are not listed yet.
-        self.starts_bare = False
+        self.lists_services_late = False
         # Seconds that the container of each service takes to stop.
         self.stop_times: dict[str, float] = {}
         # Whether the front process names the containers.
@@ -205,7 +205,7 @@ class Device:
         # In chronological order. Services write lines while a client follows the journal.
         self.journal: list[JournalEntry] = first_entries(self.hostname)
         self._followers: set[Follower] = set()
-        self._chatter: asyncio.Task[None] | None = None
+        self._log_writer: asyncio.Task[None] | None = None
         # Called with True after the device starts, and with False when it stops.
         self.on_power: list[Callable[[bool], Coroutine[Any, Any, None]]] = []
         self.apps: dict[int, App] = {}
@@ -213,10 +213,10 @@ class Device:
         self._targets: dict[int, Release] = {}
         self.current_update: Update | None = None
         # The update that continues in the background.
-        self._finishing: Update | None = None
+        self._background_update: Update | None = None
         self._operations: dict[int, _Operation] = {}
         # Services without a container until their images are downloaded.
-        self._lost: set[tuple[int, str]] = set()
+        self._without_image: set[tuple[int, str]] = set()
         # The apps of the fleet, which are restored after local mode.
         self._fleet_apps: dict[int, App] = {}
         self._powered = asyncio.Event()
@@ -348,37 +348,37 @@ class Device:
         """Blink the LED."""
         self.commands.append(("blink", {}))
 
-    def leave(
-        self, command: str, *, force: bool = False, looks_at_locks: bool = True
+    def go_down(
+        self, command: str, *, force: bool = False, checks_locks: bool = True
     ) -> None:
         """Reboot or shut down. Raises Locked."""
         if self.host_update_running and not force:
             raise Locked("Waiting for Host OS update to finish")
-        if looks_at_locks:
+        if checks_locks:
             self.check_locks(force=force)
         self.commands.append((command, {"force": force}))
-        self.spawn(self._leave(comes_back=command == "reboot"))
+        self.spawn(self._go_down(comes_back=command == "reboot"))
 
     async def restart(
-        self, app_id: int, *, force: bool, looks_at_locks: bool = True
+        self, app_id: int, *, force: bool, checks_locks: bool = True
     ) -> None:
         """Recreate all containers of an app."""
-        await self._recreate_containers("restart", app_id, force, looks_at_locks)
+        await self._recreate_containers("restart", app_id, force, checks_locks)
 
     async def purge(
-        self, app_id: int, *, force: bool, looks_at_locks: bool = True
+        self, app_id: int, *, force: bool, checks_locks: bool = True
     ) -> None:
         """Delete the data of an app and recreate its containers."""
-        await self._recreate_containers("purge", app_id, force, looks_at_locks)
+        await self._recreate_containers("purge", app_id, force, checks_locks)
 
     async def _recreate_containers(
-        self, command: str, app_id: int, force: bool, looks_at_locks: bool
+        self, command: str, app_id: int, force: bool, checks_locks: bool
     ) -> None:
         """Recreate the containers of an app. A container whose image is missing is removed."""
         if app_id not in self.apps:
             raise UnknownApp
         app = self.apps[app_id]
-        if looks_at_locks:
+        if checks_locks:
             try:
                 self.check_locks(app_id, force=force)
             except Locked:
@@ -398,7 +398,7 @@ class Device:
             self.commands.append((command, arguments))
             if seconds := self._seconds_to_recreate(containers):
                 self.settled = False
-                await self._stop_for(containers, seconds)
+                await self._stop_and_wait(containers, seconds)
             self._recreate(app)
         self.settled = self.current_update is None
 
@@ -408,18 +408,18 @@ class Device:
         service: str | int,
         *,
         force: bool,
-        looks_at_locks: bool = True,
+        checks_locks: bool = True,
     ) -> None:
         """Recreate the container of a service. During an update, use the new release."""
         container = self.container(app_id, service)
         name = container.service.name
-        if looks_at_locks:
+        if checks_locks:
             self.check_locks(app_id, force=force)
         async with self._hold_locks(app_id):
             arguments = {"app_id": app_id, "service": name, "force": force}
             self.commands.append(("restart_service", arguments))
             if seconds := self._seconds_to_recreate([container]):
-                await self._stop_for([container], seconds)
+                await self._stop_and_wait([container], seconds)
             self._require_image(container)
             # Delete it first: the engine lists the newest container last.
             del self.containers[app_id, name]
@@ -437,12 +437,12 @@ class Device:
         service: str | int,
         *,
         force: bool,
-        looks_at_locks: bool = True,
+        checks_locks: bool = True,
     ) -> str:
         """Start to stop a container, and return its id without waiting."""
         container = self.container(app_id, service)
         name = container.service.name
-        if looks_at_locks:
+        if checks_locks:
             self.check_locks(app_id, force=force)
         async with self._hold_locks(app_id):
             arguments = {"app_id": app_id, "service": name, "force": force}
@@ -461,11 +461,11 @@ class Device:
         service: str | int,
         *,
         force: bool = False,
-        looks_at_locks: bool = False,
+        checks_locks: bool = False,
     ) -> str:
         """Start a container and return its id. Has no effect while the container stops."""
         container = self.container(app_id, service)
-        if looks_at_locks:
+        if checks_locks:
             self.check_locks(app_id, force=force)
         self.commands.append(
             ("start_service", {"app_id": app_id, "service": container.service.name})
@@ -498,8 +498,8 @@ class Device:
                 return
         else:
             update.is_forced = update.is_forced or force
-            update.hurry.set()
-        if update is not self._finishing:
+            update.retry_now.set()
+        if update is not self._background_update:
             self.spawn(self._finish_update())
 
     def _find_update(self) -> Update | None:
@@ -511,7 +511,7 @@ class Device:
 
     def _restart_update(self, update: Update) -> Update:
         """Restart an update. Complete layers of the download are kept."""
-        update.hurry.set()
+        update.retry_now.set()
         self.begin_update(self._targets[update.app_id], update.app_id)
         again = self._update
         if again.release == update.release:
@@ -534,7 +534,9 @@ class Device:
         """Detect a new release and start to download it."""
         app_id = self._app_id(app_id)
         self._targets[app_id] = release
-        self.current_update = Update(app_id, release, is_bare=self.starts_bare)
+        self.current_update = Update(
+            app_id, release, hides_services=self.lists_services_late
+        )
         self.update_pending = True
         self.update_failed = self.update_downloaded = self.settled = False
 
@@ -549,7 +551,7 @@ class Device:
         update.progress = 100
         self.update_downloaded = True
         for service in update.release.services:
-            if (update.app_id, service.name) in self._lost:
+            if (update.app_id, service.name) in self._without_image:
                 self._run(update.app_id, service)
 
     def apply(self) -> None:
@@ -649,14 +651,14 @@ class Device:
         """Add a service to the running release."""
         app = self.apps[self._app_id(app_id)]
         services = (*app.release.services, service)
-        self._change(app, services)
+        self._replace_services(app, services)
         self._run(app.id, service)
 
     def remove_service(self, name: str, app_id: int | None = None) -> None:
         """Remove a service from the running release."""
         app = self.apps[self._app_id(app_id)]
         services = tuple(item for item in app.release.services if item.name != name)
-        self._change(app, services)
+        self._replace_services(app, services)
         self.containers.pop((app.id, name), None)
 
     # The journal
@@ -689,8 +691,8 @@ class Device:
         """Yield new entries until the client stops. A list can be empty, and the first one is."""
         follower = Follower()
         self._followers.add(follower)
-        if self._chatter is None:
-            self._chatter = asyncio.get_running_loop().create_task(
+        if self._log_writer is None:
+            self._log_writer = asyncio.get_running_loop().create_task(
                 self._write_service_logs()
             )
         try:
@@ -699,18 +701,18 @@ class Device:
                 yield await follower.wait()
         finally:
             self._followers.discard(follower)
-            if not self._followers and self._chatter is not None:
-                self._chatter.cancel()
-                self._chatter = None
+            if not self._followers and self._log_writer is not None:
+                self._log_writer.cancel()
+                self._log_writer = None
 
     async def _write_service_logs(self) -> None:
         """Write log lines of all running services at intervals."""
-        spoken = monotonic()
+        written_at = monotonic()
         while True:
             # Wake the followers often, so that they detect a disconnected client.
             await asyncio.sleep(min(self.timings.log, 0.2))
-            if monotonic() - spoken >= self.timings.log:
-                spoken = monotonic()
+            if monotonic() - written_at >= self.timings.log:
+                written_at = monotonic()
                 self._write_log_lines()
             for follower in self._followers:
                 follower.notify(None)
@@ -794,20 +796,20 @@ class Device:
         self.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _leave(self, *, comes_back: bool) -> None:
+    async def _go_down(self, *, comes_back: bool) -> None:
         await self.power_off()
         if comes_back and self.timings.boot is not None:
             await asyncio.sleep(self.timings.boot)
             await self.power_on()
 
     async def _finish_update(self) -> None:
-        update = self._finishing = self._update
+        update = self._background_update = self._update
         try:
             await self._download_and_apply(update)
             await self._retry(update)
         finally:
-            if self._finishing is update:
-                self._finishing = None
+            if self._background_update is update:
+                self._background_update = None
 
     async def _download_and_apply(self, update: Update) -> None:
         begun = update.progress
@@ -836,10 +838,10 @@ class Device:
         """Retry an update that a lock rejected, with increasing delays."""
         seconds = self.timings.backoff
         while seconds is not None and self.current_update is update:
-            update.hurry.clear()
+            update.retry_now.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await update.hurry.wait()
+                    await update.retry_now.wait()
             await self._powered.wait()
             seconds = min(2 * seconds, _LONGEST_BACKOFF)
             if self.current_update is update:
@@ -872,7 +874,9 @@ class Device:
         )
         return max(stop_times, default=0) + self.timings.restart
 
-    async def _stop_for(self, containers: Iterable[Container], seconds: float) -> None:
+    async def _stop_and_wait(
+        self, containers: Iterable[Container], seconds: float
+    ) -> None:
         """Set the status of containers that are stopped before they are replaced, and wait."""
         for container in containers:
             container.status = "Stopping"
@@ -887,11 +891,11 @@ class Device:
     def _require_image(self, container: Container) -> None:
         """Remove a container if the image of its successor is missing. Raises NoImage."""
         wanted = self._target_service(container.app_id, container.service)
-        if self._is_missing(container.app_id, wanted):
-            self._lose_container(container.app_id, wanted)
+        if self._is_image_missing(container.app_id, wanted):
+            self._remove_container(container.app_id, wanted)
             raise NoImage
 
-    def _is_missing(self, app_id: int, service: Service) -> bool:
+    def _is_image_missing(self, app_id: int, service: Service) -> bool:
         """Return whether the image of a service is not downloaded yet."""
         update = self.current_update
         return (
@@ -901,11 +905,11 @@ class Device:
             and service not in self.apps[app_id].release.services
         )
 
-    def _lose_container(self, app_id: int, service: Service) -> None:
+    def _remove_container(self, app_id: int, service: Service) -> None:
         self.containers.pop((app_id, service.name), None)
-        self._lost.add((app_id, service.name))
+        self._without_image.add((app_id, service.name))
 
-    def _change(self, app: App, services: tuple[Service, ...]) -> None:
+    def _replace_services(self, app: App, services: tuple[Service, ...]) -> None:
         """Replace the services of the running release, which becomes the target release."""
         app.release = replace(app.release, services=services)
         self._targets.pop(app.id, None)
@@ -922,14 +926,14 @@ class Device:
     def _recreate(self, app: App) -> None:
         for service in reversed(app.release.services):
             wanted = self._target_service(app.id, service)
-            if self._is_missing(app.id, wanted):
-                self._lose_container(app.id, wanted)
+            if self._is_image_missing(app.id, wanted):
+                self._remove_container(app.id, wanted)
             else:
                 self._run(app.id, wanted)
 
     def _run(self, app_id: int, service: Service, status: str = "Running") -> None:
         """Create the container of a service, and write its first log lines."""
-        self._lost.discard((app_id, service.name))
+        self._without_image.discard((app_id, service.name))
         self.containers[app_id, service.name] = Container(app_id, service, status)
         for message in (f"Starting {service.name}", f"{service.name} is ready"):
             self._log_of(self.containers[app_id, service.name], message, 6)

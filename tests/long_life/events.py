@@ -56,7 +56,7 @@ async def _unlock(run: LongRun) -> None:
 async def _reboot(run: LongRun) -> None:
     if run.device.is_on:
         try:
-            run.device.leave("reboot")
+            run.device.go_down("reboot")
         except Locked:
             run.count("reboots refused")
 
