@@ -143,6 +143,8 @@ class _BalenaEntity(Entity):
 
     _attr_has_entity_name = True
     _attr_should_poll = False
+    # That of the last action call.
+    action_context: Context | None = None
     _last_values: object = None
 
     @property
@@ -165,8 +167,12 @@ class _BalenaEntity(Entity):
     @callback
     @override
     def async_set_context(self, context: Context) -> None:
-        """Let the commands of an action call to many entities share one place in the queue."""
+        """Remember the action call.
+
+        Its commands to many entities share one place in the queue of a device.
+        """
         super().async_set_context(context)
+        self.action_context = context
         async_set_action_call(context.id)
 
     @callback

@@ -20,6 +20,7 @@ from homeassistant.helpers.selector import (
     TextSelector,
 )
 
+from .account.fleet import registered_fleet_name
 from .client import Fleet
 from .const import (
     CONF_AREA_TAG,
@@ -33,7 +34,7 @@ from .const import (
     CONNECTION_ACCOUNT,
     EntityLevel,
 )
-from .device.entry import BalenaConfigEntry, fleet_identifier
+from .device.entry import BalenaConfigEntry
 from .flow_helpers import Errors, ProbedAccount, async_validate_account
 
 _VOICE_OPTIONS: Final = (CONF_VOICE_QUESTIONS, CONF_VOICE_COMMANDS)
@@ -134,14 +135,10 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
         entry: BalenaConfigEntry = self.config_entry
         existing = {fleet.id for fleet in account.fleets}
         registry = dr.async_get(self.hass)
-        names = {}
-        for fleet_id in set(entry.options[CONF_FLEETS]) - existing:
-            device = registry.async_get_device_by_identifier(
-                fleet_identifier(entry, fleet_id), entry.entry_id
-            )
-            name = device and (device.name_by_user or device.name)
-            names[fleet_id] = name or str(fleet_id)
-        return names
+        return {
+            fleet_id: registered_fleet_name(registry, entry, fleet_id)
+            for fleet_id in set(entry.options[CONF_FLEETS]) - existing
+        }
 
 
 def fleets_schema(

@@ -176,7 +176,7 @@ class BalenaFleetReleaseSelect(BalenaFleetEntity, SelectEntity):
     async def async_select_option(self, option: str) -> None:
         """Pin the fleet to a release, or let it track its latest one. Only for administrators."""
         release = None if option == _TRACK_LATEST else self._releases[option]
-        await async_require_admin(self.hass, self._context)
+        await async_require_admin(self.hass, self.action_context)
         await self.coordinator.pins.pin(self._fleet_id, release)
 
     @property
