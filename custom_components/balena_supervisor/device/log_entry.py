@@ -77,7 +77,7 @@ class LogEntry:
     def from_line(cls, line: LogLine, service: str | None) -> Self:
         """Return a line of a service, or of the Supervisor if it is a system line."""
         return cls(
-            line.timestamp,
+            line.time,
             service or ("Supervisor" if line.is_system else None),
             clean(line.message),
             LogLevel.ERROR if line.is_stderr else LogLevel.INFO,
