@@ -21,7 +21,7 @@ from .log_containers import (
     newest_by_app,
     select_containers,
 )
-from .log_entry import LogEntry, clean
+from .log_entry import LogEntry, sanitize_text
 from .log_streams import OVERLAP, LogStreams, OnStreamEntry
 from .logs import MAX_LINES, DeviceLogs, LastEntries, LogSelection
 
@@ -254,7 +254,7 @@ class JournalLogs(DeviceLogs):
         self, line: str, selection: LogSelection, *, show_all: bool = False
     ) -> LogEntry:
         if not self._is_json:
-            return LogEntry(None, selection.service, clean(line))
+            return LogEntry(None, selection.service, sanitize_text(line))
         return LogEntry.from_journal(JournalEntry.from_line(line), show_all=show_all)
 
     async def _container_id(self, selection: LogSelection) -> str | None:
