@@ -4,24 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 import contextlib
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 import json
 from math import ceil
-import random
 import re
 import ssl as tls
-import string
 from time import monotonic
 from typing import Any, Final, override
 from urllib.parse import unquote
-import uuid as uuid_module
 
 import orjson
 
 from . import cloud_logs, odata, proxy, writes
-from .account import CloudDevice, Fleet, Token, TokenKind
-from .apps import App, Release
-from .device import Device
+from .account import CloudDevice, Token, TokenKind
+from .database import Database
 from .replies import JSON, Reply, Stream
 from .resources import ROOTS, Viewer, schema
 from .server import HttpServer, Request
@@ -69,7 +64,7 @@ class _RateLimit:
         return ceil(self._paused_until - now)
 
 
-class CloudServer(HttpServer):
+class CloudServer(HttpServer, Database):
     """The balena API on one port, with any number of simulated devices."""
 
     def __init__(
@@ -86,8 +81,8 @@ class CloudServer(HttpServer):
 
         Servers with different seeds have different tokens, fleets and devices.
         """
-        super().__init__(host, port, ssl)
-        self._seed = seed
+        HttpServer.__init__(self, host, port, ssl)
+        Database.__init__(self, seed)
         self.api_version = api_version
         self.is_balena_cloud = is_balena_cloud
         # Names of fields that this API does not have.
@@ -98,25 +93,12 @@ class CloudServer(HttpServer):
         self.extra_headers: dict[str, str] = {}
         # Seconds between two empty lines of a log stream.
         self.log_heartbeat = 58.0
-        self.fleets: dict[int, Fleet] = {}
-        self.devices: dict[str, CloudDevice] = {}
-        self.tokens: dict[str, Token] = {}
         # In seconds: the timeout for a device, and the delay between two devices.
         self.proxy_timeout: float = 50
         self.proxy_stagger: float = 0
-        self._public_fleet = Fleet(
-            1_999_999,
-            self._identity("public fleet"),
-            "public-fleet",
-            organization="balenalabs",
-            is_public=True,
-        )
         # Unfinished requests to devices. The client may already have a response.
         self._forwarding: set[asyncio.Future[Reply]] = set()
-        self._added_devices = 0
-        self._added_fleets = 0
         self._limit: _RateLimit | None = None
-        self._database_up_at: datetime | None = None
         self._routes: tuple[tuple[str, str, _Handler], ...] = (
             ("GET", r"/actor/v1/whoami", self._whoami),
             ("GET", r"/user/v1/whoami", self._user_whoami),
@@ -128,110 +110,6 @@ class CloudServer(HttpServer):
             ("GET", r"/device/v2/[^/]+/logs", self._logs),
         )
 
-    # Accounts, fleets and devices
-
-    def add_token(
-        self,
-        kind: TokenKind = TokenKind.USER,
-        *,
-        actor: int | None = None,
-        username: str = "demo",
-        fleet_ids: set[int] | None = None,
-        is_session: bool = False,
-    ) -> str:
-        """Return a new token, an API key unless it is of a session.
-
-        The actor is that of a new account unless given.
-        """
-        number = len(self.tokens)
-        chance = random.Random(f"{self._seed}token {number}")
-        token = "".join(chance.choices(string.ascii_letters + string.digits, k=32))
-        if is_session:
-            token = f"eyJhbGciOiJIUzI1NiJ9.{token}.{token[::-1]}"
-        actor = 500_001 + number if actor is None else actor
-        self.tokens[token] = Token(kind, actor, username, fleet_ids, is_session)
-        return token
-
-    def add_fleet(
-        self,
-        name: str,
-        *,
-        organization: str = "demo",
-        release: Release | None = None,
-        device_type: str = "raspberrypi4-64",
-    ) -> Fleet:
-        """Return a new fleet without devices."""
-        self._added_fleets += 1
-        fleet = Fleet(
-            2_000_000 + self._added_fleets,
-            self._identity(f"fleet {self._added_fleets}"),
-            name,
-            organization=organization,
-            release=release,
-            device_type=device_type,
-        )
-        self.fleets[fleet.id] = fleet
-        return fleet
-
-    def add_device(self, fleet: Fleet, device: Device) -> CloudDevice:
-        """Add a device to a fleet. This does not change what the device runs."""
-        self._added_devices += 1
-        cloud_device = CloudDevice(9_000_000 + self._added_devices, device, fleet)
-        self.devices[device.uuid] = cloud_device
-        fleet.devices.append(cloud_device)
-        return cloud_device
-
-    def make_device(
-        self, fleet: Fleet, name: str, *, uuid: str | None = None, **arguments: Any
-    ) -> CloudDevice:
-        """Return a new device that runs the release of its fleet.
-
-        `arguments` are passed to Device.
-        """
-        number = self._added_devices + 1
-        identity = uuid or self._identity(f"device {number}")
-        octets = self._identity(f"address {number}").upper()
-        address = ":".join(octets[place : place + 2] for place in range(0, 10, 2))
-        apps = [App(fleet.id, fleet.name, fleet.release)] if fleet.release else []
-        made = {
-            "device_type": fleet.device_type,
-            "arch": "aarch64" if "raspberrypi" in fleet.device_type else "amd64",
-            "mac_addresses": (f"DC:{address}",),
-            "ip_addresses": (f"192.0.2.{number % 250 + 3}",),
-            "apps": apps,
-        }
-        device = Device(name=name, uuid=identity, **(made | arguments))
-        return self.add_device(fleet, device)
-
-    def remove_device(self, uuid: str) -> None:
-        """Remove a device from the account."""
-        cloud_device = self.devices.pop(uuid)
-        cloud_device.fleet.devices.remove(cloud_device)
-        cloud_device.device.cancel()
-
-    def remove_fleet(self, fleet: Fleet) -> None:
-        """Remove a fleet and its devices."""
-        for device in list(fleet.devices):
-            self.remove_device(device.device.uuid)
-        del self.fleets[fleet.id]
-
-    def move_device(self, uuid: str, fleet: Fleet) -> None:
-        """Move a device to another fleet. It keeps its UUID."""
-        self.devices[uuid].move(fleet)
-
-    def release(self, fleet: Fleet, release: Release, *, start: bool = True) -> None:
-        """Add a release to a fleet. A fleet that tracks the latest release targets it.
-
-        Devices that poll and are not pinned start to update.
-        """
-        fleet.add_release(release)
-        if not fleet.tracks_latest:
-            return
-        fleet.release = release
-        for device in fleet.devices if start else ():
-            if device.pinned is None:
-                device.start_update()
-
     def limit(self, requests: int, retry_after: int) -> None:
         """Allow a number of further requests, then respond 429 for `retry_after` seconds, and so on."""
         self._limit = _RateLimit(requests, retry_after)
@@ -239,27 +117,6 @@ class CloudServer(HttpServer):
     def unlimit(self) -> None:
         """Remove the limit of requests."""
         self._limit = None
-
-    def lose_database(self, seconds: float | None = None) -> None:
-        """Take the database of the API down, for some seconds or until it is restored.
-
-        Meanwhile, the API recognizes no API key and treats each request as a guest's.
-        """
-        for_good = datetime.max.replace(tzinfo=UTC)
-        now = datetime.now(UTC)
-        self._database_up_at = (
-            for_good if seconds is None else now + timedelta(seconds=seconds)
-        )
-
-    def restore_database(self) -> None:
-        """Restore the database of the API."""
-        self._database_up_at = None
-
-    @property
-    def is_database_down(self) -> bool:
-        """Whether the API cannot reach its database."""
-        back = self._database_up_at
-        return back is not None and datetime.now(UTC) < back
 
     # Requests
 
@@ -283,10 +140,6 @@ class CloudServer(HttpServer):
         if fault is not None:
             return await self.faults.change_response(fault, reply, is_over)
         return reply
-
-    def _identity(self, name: str) -> str:
-        """Return a UUID. The same seed always gives the same UUID."""
-        return uuid_module.uuid5(uuid_module.NAMESPACE_OID, self._seed + name).hex
 
     @override
     async def _on_stop(self) -> None:
@@ -346,7 +199,7 @@ class CloudServer(HttpServer):
 
     def _viewer(self, token: Token | None) -> Viewer:
         """Return the view of a token on the data."""
-        public = (self._public_fleet,)
+        public = (self.public_fleet,)
         if token is None or token.kind not in _READERS:
             return Viewer(token, (), (), public)
         if token.kind is TokenKind.DEVICE:

@@ -9,9 +9,10 @@ from aiohttp import web
 from .account import OMIT, CloudDevice, Fleet, TokenKind
 from .apps import App, Release, Service
 from .cloud import CloudServer
-from .device import Device, Refusal, Timings
+from .device import Device, Timings
 from .faults import Fault, Faults
 from .hostile import HOSTILE_FAULTS
+from .refusals import Refusal
 from .scenarios import next_release, release_after
 
 

@@ -14,8 +14,9 @@ from urllib.parse import parse_qs, parse_qsl
 
 from . import journal, versions
 from .apps import App, Release, Service
-from .device import Device, Locked, NoImage, Refusal, UnknownApp, UnknownService
+from .device import Device
 from .journal import JournalEntry
+from .refusals import Locked, NoImage, Refusal, UnknownApp, UnknownService
 from .replies import (
     Hangup,
     NoAnswer,

@@ -9,7 +9,7 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 from simulator import Service
-from simulator.device import Locked
+from simulator.refusals import Locked
 from simulator.scenarios import next_release
 
 from .long_run import EXTRA_SERVICES, LongRun
