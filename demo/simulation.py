@@ -8,10 +8,10 @@ from typing import Final
 from aiohttp import web
 
 from simulator import CloudServer, SupervisorServer
-from simulator.__main__ import make_device
 from simulator.control import control
 from simulator.device import Timings
 from simulator.fleets import demo_account
+from simulator.local_devices import make_device
 from simulator.scenarios import SCENARIOS
 
 from .registration import Registration
