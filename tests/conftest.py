@@ -243,8 +243,8 @@ async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
 @pytest.fixture
 def device() -> Device:
     """Return the recorded device, with a network card whose maker assigned the address."""
-    made_up = ("CA:9F:9A:26:3D:08", "EA:89:F6:11:4B:00")
-    return Device(mac_addresses=("DC:A6:32:00:00:01", *made_up))
+    generated = ("CA:9F:9A:26:3D:08", "EA:89:F6:11:4B:00")
+    return Device(mac_addresses=("DC:A6:32:00:00:01", *generated))
 
 
 @pytest.fixture
