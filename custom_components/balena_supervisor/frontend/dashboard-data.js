@@ -322,7 +322,9 @@ export async function loadNotices(hass) {
   const isKnown = ({ issue_id: id, translation_key: key }) =>
     key === "address_taken" &&
     refused.some((issue) => issue.issue_id.endsWith(id.slice(key.length)));
-  const explained = ours.filter((issue) => isRefused(issue) || EXPLAIN.includes(issue.translation_key));
+  const explained = ours.filter(
+    (issue) => isRefused(issue) || EXPLAIN.includes(issue.translation_key),
+  );
   return {
     refused,
     repairs: ours.filter((issue) => !isRefused(issue) && !isKnown(issue)),

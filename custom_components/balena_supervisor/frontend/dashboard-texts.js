@@ -19,7 +19,7 @@ export const repairTextsOf = (hass) =>
 
 /** Return the function that returns the texts of errors. */
 export const errorTextsOf = (hass) =>
-  shared(hass, "exceptions", `component.${DOMAIN}.exceptions`, "cannot_connect.message");
+  shared(hass, "exceptions", `component.${DOMAIN}.exceptions`, "nothing_to_change.message");
 
 function shared(hass, category, prefix, known) {
   const key = `${hass.language} ${category}`;
