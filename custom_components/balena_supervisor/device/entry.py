@@ -97,6 +97,11 @@ class Account(Protocol):
         ...
 
     @property
+    def poll_error(self) -> HomeAssistantError | None:
+        """Why the last poll failed, or None if it is unknown or did not fail."""
+        ...
+
+    @property
     def request_log(self) -> RequestLog:
         """The log of the requests to the balena API."""
         ...
