@@ -26,18 +26,49 @@ _IS_TEMPLATE: Final = re.compile(r"[(){}<>\[\]|@]")
 # Meanings that make a sentence with the name of a device ours.
 _OF_DEVICE: Final = (
     *("reboot", "restart", "shutdown", "purge", "logs", "variables", "blink"),
-    *("install", "updating_to", "update", "current", "online", "offline", "running"),
-    *("stopped", "status", "problems", "release", "os", "ip", "temperature", "hottest"),
+    *("install", "updating_to", "update", "current", "outdated", "online", "offline"),
+    *(
+        "running",
+        "stopped",
+        "status",
+        "problems",
+        "release",
+        "os",
+        "ip",
+        "temperature",
+        "hottest",
+    ),
     *("cpu", "memory", "since", "progress", "lock", "vpn", "fleet_of", "services"),
     *("location", "app", "listing", "balena", "which_run", "fleet_noun"),
 )
 # The same with "devices", which can be other things than ours.
 _OF_DEVICES: Final = (
     *("reboot", "restart", "blink", "install", "updating_to", "update", "current"),
-    *("online", "offline", "running", "status", "problems", "release", "os", "ip"),
-    *("hottest", "cpu", "memory", "progress", "vpn", "services", "listing", "balena"),
+    *(
+        "outdated",
+        "online",
+        "offline",
+        "running",
+        "status",
+        "problems",
+        "release",
+        "os",
+    ),
+    *(
+        "ip",
+        "hottest",
+        "cpu",
+        "memory",
+        "progress",
+        "vpn",
+        "services",
+        "listing",
+        "balena",
+    ),
     *("fleet_noun", "fleet_of", "temperature"),
 )
+# The same with "everything".
+_OF_EVERYTHING: Final = ("reboot", "restart", "blink", "running", "services")
 # Meanings that make a sentence with the name of a service, without a device, ours.
 _OF_SERVICE: Final = (
     *("reboot", "restart", "start", "turn_on", "stop", "turn_off", "running"),
@@ -61,12 +92,14 @@ _SENTENCES: Final = (
     (
         "<plain>("
         "{of_devices}<plain>({devices}|{place}<fillers>{fleet_noun})<plain>"
-        "|({devices}|{place}<fillers>{fleet_noun})<plain>{of_devices}<plain>)"
+        "|({devices}|{place}<fillers>{fleet_noun})<plain>{of_devices}<plain>"
+        # "Is everything okay" can be about anything, "is everything running" is about services.
+        "|{of_everything}<plain>{everything}<plain>|{everything}<plain>{of_everything}<plain>)"
     ),
     (
         "<start>("
         "[{place}<near>]({of_service}<near>({service}|{any_service}{service_noun})|{service}<near>{of_service})<lead>"
-        "|{problems}<near>{place}<lead>"
+        "|{problems}<near>{own_place}<lead>"
         "|{which}<near>{group}<lead>"
         "|{what}<near>{plural}<lead>"
         # "Is the balena device lobbi online".
@@ -268,7 +301,15 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
             *names(NameType.PLACE),
         },
         "named": {*devices, *(f"{name}{words.genitive}" for name in devices)},
-        "devices": of("devices_noun", "everything"),
+        "devices": of("devices_noun"),
+        "everything": of("everything"),
+        "of_everything": of(*_OF_EVERYTHING)
+        | (part(-1, "restart", "reboot") - fillers),
+        "own_place": {
+            text
+            for text in names(NameType.PLACE)
+            if any(vocabulary.names[tuple(words.tokens(text))].get(NameType.PLACE, ()))
+        },
         "of_devices": services
         | of(*_OF_DEVICES)
         | (part(-1, *_OF_DEVICES) - part(-1, *_SWITCHING) - fillers)
