@@ -82,19 +82,19 @@ _SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
 # Alternatives with the same beginning are one sentence, so that it is matched once.
 _SENTENCES: Final = (
     (
-        "<lead>("
-        "{ours}<words>{named}<words>"
-        "|{named}<lead>{ours}<words>"
-        # "Is the kiosk in the lobby okay".
-        "|{ask}<lead>{named}<lead>{fine}<lead>)"
+        # The first word of ours and the first name decide, so that a text matches in one way only.
+        "<lead_run>({ours}<word_run>{named}<words>|{named}<lead>{ours}<words>)"
     ),
+    # "Is the kiosk in the lobby okay".
+    ("<fillers>{ask}<lead_run>{named}<lead_run>{fine}<lead_run>"),
     # "Turn off all devices" and "shut everything down" are about other things.
     (
-        "<plain>("
-        "{of_devices}<plain>({devices}|{place}<fillers>{fleet_noun})<plain>"
-        "|({devices}|{place}<fillers>{fleet_noun})<plain>{of_devices}<plain>"
+        "<free_run>("
+        "{of_devices}<plain_run>({devices}|{place}<fillers>{fleet_noun})<plain>"
+        "|({devices}|{place}<fillers>{fleet_noun})<plain_run>{of_devices}<plain>"
         # "Is everything okay" can be about anything, "is everything running" is about services.
-        "|{of_everything}<plain>{everything}<plain>|{everything}<plain>{of_everything}<plain>)"
+        "|{of_everything}<plain_run>{everything}<plain_run>"
+        "|{everything}<plain_run>{of_everything}<plain_run>)"
     ),
     (
         "<start>("
@@ -134,14 +134,15 @@ _KEYWORDS: Final = (
 # which doubles with every value. So words that repeat are in rules, not in lists, and only a few
 # names can be between them.
 _REPEATED: Final = {
-    "word_run": "<word>",
-    "lead_run": "<lead_word>",
-    "plain_run": "<plain_word>",
+    "word_run": "<word>|{digits}",
+    "lead_run": "<lead_word>|{digits}",
+    "plain_run": "<plain_word>|{digits}",
+    "free_run": "<free_word>|{digits}",
     "start": "<start_word>",
     "near": "<near_word>",
     "fillers": "<filler>",
 }
-_MAX_NAMES: Final = 3
+_MAX_NAMES: Final = 2
 _WITH_NAMES: Final = {
     "words": ("<word_run>", "({named}|{any_service})"),
     "lead": ("<lead_run>", "{named}"),
@@ -149,11 +150,12 @@ _WITH_NAMES: Final = {
 }
 # Each of these rules matches at most this many words. Without a limit, hassil would need
 # minutes for a long text, and Home Assistant would wait for it.
-_MAX_REPEATED: Final = 20
+_MAX_REPEATED: Final = 14
 _WORD_RULES: Final = (
     "word",
     "lead_word",
     "plain_word",
+    "free_word",
     "start_word",
     "near_word",
     "filler",
@@ -213,13 +215,21 @@ def _keywords(vocabulary: Vocabulary) -> set[str]:
     nouns = texts.get(NameType.NOUN, frozenset()) | texts.get(
         NameType.PLURAL, frozenset()
     )
-    parts = {part for noun in nouns for part in noun.split()}
+    parts = {part for noun in nouns for part in noun.split() if len(part) > 1}
     found = set(parts)
+    # Words that other sentences have, too.
+    usual = words.known | {
+        part for place in texts.get(NameType.PLACE, ()) for part in place.split()
+    }
+
+    def rarest(own: list[str]) -> str:
+        return max(own, key=lambda part: (part not in usual, len(part)))
+
     for kind in (NameType.DEVICE, NameType.SERVICE):
         for text in texts.get(kind, ()):
             own = text.split()
             # The noun of a name is enough: "kiosk" of "kiosk kitchen".
-            found |= set(own) & parts or {max(own, key=len)}
+            found |= set(own) & parts or {rarest(own)}
             found |= {"-".join(own), "_".join(own)}
     for meaning in _KEYWORDS:
         for text in words.texts[meaning]:
@@ -265,10 +275,9 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
         }
 
     fillers = set(words.fillers)
-    numbers = {str(number) for number in range(_MAX_NUMBER + 1)} | set(words.numbers)
     others = {
         *fillers,
-        *numbers,
+        *words.numbers,
         *names(NameType.PLACE),
         *(
             part
@@ -282,12 +291,26 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
     services = names(NameType.SERVICE)
     ends = part(-1, *_OF_DEVICE) - part(-1, *_SWITCHING) - fillers
     ours = services | of(*_OF_DEVICE) | ends
+    plain = (
+        others
+        - of("shutdown", "turn_on", "turn_off")
+        - part(0, "shutdown", "turn_on", "turn_off")
+    )
+    of_devices = (
+        services
+        | of(*_OF_DEVICES)
+        | (part(-1, *_OF_DEVICES) - part(-1, *_SWITCHING) - fillers)
+        | {text for text in of("lock") if "update" in text}
+    )
+    of_everything = of(*_OF_EVERYTHING) | (part(-1, "restart", "reboot") - fillers)
     return {
         "word": others,
         "lead_word": others - ours,
-        "plain_word": others
-        - of("shutdown", "turn_on", "turn_off")
-        - part(0, "shutdown", "turn_on", "turn_off"),
+        "plain_word": plain,
+        "free_word": plain
+        - of_devices
+        - of_everything
+        - of("devices_noun", "everything"),
         "filler": fillers,
         "start_word": {
             *fillers,
@@ -302,18 +325,15 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
         },
         "named": {*devices, *(f"{name}{words.genitive}" for name in devices)},
         "devices": of("devices_noun"),
+        "digits": {str(number) for number in range(_MAX_NUMBER + 1)},
         "everything": of("everything"),
-        "of_everything": of(*_OF_EVERYTHING)
-        | (part(-1, "restart", "reboot") - fillers),
+        "of_everything": of_everything,
         "own_place": {
             text
             for text in names(NameType.PLACE)
             if any(vocabulary.names[tuple(words.tokens(text))].get(NameType.PLACE, ()))
         },
-        "of_devices": services
-        | of(*_OF_DEVICES)
-        | (part(-1, *_OF_DEVICES) - part(-1, *_SWITCHING) - fillers)
-        | {text for text in of("lock") if "update" in text},
+        "of_devices": of_devices,
         "fleet_noun": of("fleet_noun"),
         "ours": ours,
         "of_service": of(*_OF_SERVICE) | part(-1, *_ENDING, *_SWITCHING),
@@ -362,7 +382,7 @@ def _grouped(texts: Iterable[str], size: int = 1) -> str:
 
 
 def _group(prefix: str, texts: list[str]) -> str:
-    if len(texts) == 1 or not prefix.isalpha():
+    if len(texts) == 1 or not prefix.isalnum():
         return "|".join(f"{_SYNTAX.sub(r'\\\1', text)} " for text in texts)
     if len(texts) > _MAX_GROUP and len(prefix) == 1:
         longer = [text[1:] for text in texts if len(text) > 1]
