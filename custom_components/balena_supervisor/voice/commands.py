@@ -41,7 +41,7 @@ _COMMANDS: Final[dict[Kind, Callable[..., Awaitable[None]]]] = {
     Kind.REBOOT: DeviceCommands.reboot,
     Kind.IDENTIFY: DeviceCommands.blink,
     Kind.RESTART_ALL: DeviceCommands.restart_all,
-    Kind.CHECK_UPDATES: DeviceCommands.update,
+    Kind.CHECK_UPDATES: DeviceCommands.install,
     Kind.INSTALL_UPDATE: DeviceCommands.install,
     Kind.RESTART_SERVICE: DeviceCommands.restart_service,
     Kind.START_SERVICE: DeviceCommands.start_service,
