@@ -296,11 +296,18 @@ async def test_missing_entity(
     assert not device.commands
 
 
-async def test_technical_error(
-    hass: HomeAssistant, allowed: MockConfigEntry, server: SupervisorServer
+async def test_long_error(
+    hass: HomeAssistant,
+    allowed: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
 ) -> None:
-    """A technical message of a device is not read aloud."""
-    server.faults.add("POST", "/v1/blink", Fault.status(400, '{"error": 7}'))
+    """A message that is too long to listen to is not read aloud."""
+    reason = (
+        "The value of the parameter is not one of those that are allowed here. " * 3
+    )
+    server.faults.add("POST", "/v1/blink", Fault.status(400, reason))
     assert await say(hass, "blink holy wildflower") == (
         "holy-wildflower could not do that. The log of Home Assistant may say why."
     )
+    assert not device.commands

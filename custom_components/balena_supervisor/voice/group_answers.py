@@ -12,7 +12,6 @@ from .known_device import Known
 from .selection import Refusal, Selection
 from .texts import Texts
 
-
 # Questions that are answered for each device.
 _OF_EACH: Final = frozenset({Kind.SINCE, Kind.FLEET, Kind.LOCATION, Kind.SERVICES})
 
