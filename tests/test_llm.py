@@ -6,7 +6,8 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.voice.tools import PAGE_SIZE
+from custom_components.balena_supervisor.voice import execution
+from custom_components.balena_supervisor.voice.tools import PAGE_SIZE, RebootTool
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.helpers import (
@@ -16,7 +17,16 @@ from homeassistant.helpers import (
     llm,
 )
 from homeassistant.setup import async_setup_component
-from simulator import RECORDED_NEXT_RELEASE, CloudServer, Device, Fleet
+from simulator import (
+    RECORDED_NEXT_RELEASE,
+    App,
+    CloudServer,
+    Device,
+    Fault,
+    Fleet,
+    Release,
+    Service,
+)
 
 REBOOT: Final = "button.holy_wildflower_reboot"
 ONLINE: Final = "binary_sensor.holy_wildflower_online"
@@ -407,6 +417,28 @@ async def test_unknown_fleet(hass: HomeAssistant, kiosks: MockConfigEntry) -> No
     assert (error["error"], error["fleets"]) == ("unknown_fleet", ["kiosks"])
 
 
+async def test_unknown_area(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
+    """An area without an exposed device is not an empty result."""
+    error = await call(hass, "BalenaGetDevices", area="attic")
+    assert error["error"] == "unknown_area"
+
+
+async def test_several_services(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """A name that matches services of two apps gets their full names, and nothing happens."""
+    release = Release("c0ffee", services=(Service("main"),))
+    device.run_app(App(1_000_002, "addons", release))
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    expose_all(hass, entry)
+    arguments = {"device": "holy-wildflower", "service": "main"}
+    error = await call(hass, "BalenaRestartService", **arguments)
+    assert error["error"] == "several_services"
+    assert error["services"] == ["addons main", "demo-fleet main"]
+    assert not device.commands
+
+
 async def test_command(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device
 ) -> None:
@@ -448,6 +480,50 @@ async def test_nothing_to_install(
     result = await call(hass, "BalenaInstallUpdate", device="holy-wildflower")
     assert result["reason"] == "up_to_date"
     assert not device.commands
+
+
+async def test_action_that_is_not_exposed(
+    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+) -> None:
+    """An exposed device does not accept an action whose entity is not exposed."""
+    expose_all(hass, loaded, value=False)
+    expose(hass, ONLINE)
+    instance = await api(hass)
+    tool = RebootTool()
+    result = await tool.async_call(
+        hass,
+        llm.ToolInput(tool.name, {"device": "holy-wildflower"}),
+        instance.llm_context,
+    )
+    data: Any = getattr(result, "data", result)
+    assert data["error"] == "not_exposed"
+    assert not device.commands
+
+
+async def test_update_that_is_being_installed(
+    hass: HomeAssistant, kiosks: MockConfigEntry, fleet: Fleet
+) -> None:
+    """An update that is being installed is not sent again."""
+    spare = fleet.devices[2].device
+    spare.begin_update(RECORDED_NEXT_RELEASE)
+    await kiosks.runtime_data.account.async_refresh()
+    result = await call(hass, "BalenaInstallUpdate", device="spare")
+    assert result["reason"] == "already_installing"
+    assert not spare.commands
+
+
+async def test_slow_command(
+    hass: HomeAssistant,
+    kiosks: MockConfigEntry,
+    cloud: CloudServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A command that takes long continues after the result."""
+    monkeypatch.setattr(execution, "RESPONSE_TIMEOUT", 0.05)
+    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
+    result = await call(hass, "BalenaReboot", device="kiosk-1")
+    assert result == {"device": "kiosk-1", "result": "no_answer_yet"}
+    await hass.async_block_till_done(wait_background_tasks=True)
 
 
 async def test_command_for_offline_device(
