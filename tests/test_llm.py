@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -27,6 +28,8 @@ from simulator import (
     Release,
     Service,
 )
+
+from . import pass_time
 
 REBOOT: Final = "button.holy_wildflower_reboot"
 ONLINE: Final = "binary_sensor.holy_wildflower_online"
@@ -501,12 +504,16 @@ async def test_action_that_is_not_exposed(
 
 
 async def test_update_that_is_being_installed(
-    hass: HomeAssistant, kiosks: MockConfigEntry, fleet: Fleet
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    kiosks: MockConfigEntry,
+    fleet: Fleet,
 ) -> None:
     """An update that is being installed is not sent again."""
     spare = fleet.devices[2].device
     spare.begin_update(RECORDED_NEXT_RELEASE)
-    await kiosks.runtime_data.account.async_refresh()
+    spare.download(40)
+    await pass_time(hass, freezer, 61)
     result = await call(hass, "BalenaInstallUpdate", device="spare")
     assert result["reason"] == "already_installing"
     assert not spare.commands
