@@ -368,6 +368,41 @@ async def test_problem_that_is_not_exposed(
     assert (await call(hass, "BalenaGetProblems"))["problems"] == []
 
 
+@pytest.mark.parametrize(
+    ("is_exposed", "services"), [(True, ["redis"]), (False, [])], ids=str
+)
+async def test_stopped_service(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    loaded: MockConfigEntry,
+    device: Device,
+    is_exposed: bool,
+    services: list[str],
+) -> None:
+    """A service that stopped by itself is a problem, if it is exposed."""
+    expose_all(hass, loaded, value=False)
+    expose(hass, ONLINE)
+    redis = "switch.holy_wildflower_redis_running"
+    async_expose_entity(hass, "conversation", redis, is_exposed)
+    device.container_exit("redis")
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 61)
+    problems = (await call(hass, "BalenaGetProblems"))["problems"]
+    assert [problem["service"] for problem in problems] == services
+
+
+async def test_device_off_since_the_start(
+    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+) -> None:
+    """Nothing is known of a device that was off when Home Assistant started, except that it exists."""
+    expose_all(hass, loaded)
+    await device.power_off()
+    await hass.config_entries.async_reload(loaded.entry_id)
+    assert (await call(hass, "BalenaGetDevices"))["counts"]["unknown"] == 1
+    facts = await call(hass, "BalenaGetDevice", device="holy wildflower")
+    assert (facts["online"], facts["problems"]) == (None, [])
+
+
 @pytest.mark.expects_log("Error fetching")
 async def test_unreachable_account(
     hass: HomeAssistant, kiosks: MockConfigEntry, cloud: CloudServer

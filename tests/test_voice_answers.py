@@ -20,7 +20,7 @@ from simulator import (
     Service,
 )
 
-from . import pass_time
+from . import pass_time, state_of
 from .voice_corpus.world import World, add_devices, build_home
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
@@ -163,7 +163,7 @@ async def test_problems(
     cloud: CloudServer,
     fleet: Fleet,
 ) -> None:
-    """Every kind of problem is told, a service that stopped by itself only once."""
+    """Every kind of problem of a device is told."""
     weak, failing, crashing = (
         cloud.make_device(fleet, name) for name in ("attic", "barn", "cabin")
     )
@@ -232,6 +232,23 @@ async def test_local_device_is_off(
     assert await ask(hass, "is holy wildflower online") == (
         "No, holy-wildflower is offline."
     )
+
+
+async def test_stopped_service(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    local: MockConfigEntry,
+    device: Device,
+) -> None:
+    """A service that stopped by itself is told once."""
+    assert await ask(hass, "which services are stopped") == "All services are running."
+    device.container_exit("redis")
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 61)
+    assert state_of(hass, "sensor.holy_wildflower_redis_status") == "exited"
+    expected = "redis on holy-wildflower has stopped."
+    assert await ask(hass, "which services are stopped") == expected
+    assert await ask(hass, "are there any problems") == f"Yes, {expected}"
 
 
 async def test_update_without_progress(
