@@ -133,6 +133,21 @@ async def test_nothing_exposed(hass: HomeAssistant, loaded: MockConfigEntry) -> 
     assert "holy-wildflower" not in (await api(hass)).api_prompt
 
 
+async def test_no_assistant(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
+    """A request without an assistant gets no tools: nothing can be exposed to it."""
+    expose_all(hass, loaded)
+    context = llm.LLMContext(
+        platform="test",
+        context=Context(),
+        language="*",
+        assistant=None,
+        device_id=None,
+    )
+    instance = await llm.async_get_api(hass, llm.LLM_API_ASSIST, context)
+    assert not [tool for tool in instance.tools if tool.name.startswith(DOMAIN)]
+    assert "holy-wildflower" not in instance.api_prompt
+
+
 async def test_options_do_not_concern_language_models(
     hass: HomeAssistant, loaded: MockConfigEntry
 ) -> None:
