@@ -16,7 +16,11 @@ from custom_components.balena_supervisor.const import DOMAIN
 from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers import (
+    device_registry as dr,
+    entity_registry as er,
+    restore_state as rs,
+)
 from simulator import (
     App,
     CloudDevice,
@@ -320,10 +324,12 @@ class AccountRun:
     async def resource_usage(self) -> ResourceUsage:
         """Return the lowest resource usage over several polls, without what Home Assistant keeps.
 
-        It stores removed devices and entities as long as the entry exists.
+        It stores removed devices and entities as long as the entry exists, and the last
+        states of removed buttons and update entities until it restarts.
         """
         hass = self.home_assistant.hass
         assert hass is not None
+        rs.async_get(hass).last_states.clear()
         er.async_get(hass).deleted_entities.clear()
         dr.async_get(hass)._deleted_devices.clear()  # noqa: SLF001
         stocks = []

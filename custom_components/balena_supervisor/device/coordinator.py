@@ -78,6 +78,12 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
         """Whether the entry was unloaded, or what is polled no longer exists."""
         return self._shutdown_requested
 
+    @property
+    def poll_error(self) -> HomeAssistantError | None:
+        """Why the last poll failed, or None if it is unknown or did not fail."""
+        error = None if self.last_update_success else self.last_exception
+        return error if isinstance(error, HomeAssistantError) else None
+
     @override
     async def async_shutdown(self) -> None:
         """Stop updates and remove the listeners."""

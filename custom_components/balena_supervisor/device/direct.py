@@ -92,12 +92,6 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
 
     @property
     @override
-    def poll_error(self) -> HomeAssistantError | None:
-        error = None if self.last_update_success else self.last_exception
-        return error if isinstance(error, HomeAssistantError) else None
-
-    @property
-    @override
     def command_blocker(self) -> HomeAssistantError | None:
         if self._identity.is_another_device:
             return self._identity.error(ServiceValidationError)
@@ -212,6 +206,9 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         status = self.expected_outage.update(is_reachable=False)
         if status is not None:
             return replace(self.data, online=False, status=status)
+        if self.data is not None:
+            # A status of an earlier poll would explain the outage.
+            self.data = replace(self.data, status=None)
         self.history.services.reset_running()
         self.update_interval = POLL_INTERVAL
         failure = translate_error(UpdateFailed, err, self.device_name)

@@ -10,6 +10,7 @@ from yarl import URL
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 
 from ..client import RequestLog
@@ -21,7 +22,7 @@ from .entities import DeviceEntities
 from .logs import DeviceLogs
 from .on_demand_reads import OnDemandReader
 from .poll_statistics import PollStatistics
-from .state import DeviceState
+from .state import DeviceState, ServiceState
 
 
 class BalenaDevice:
@@ -79,6 +80,18 @@ class BalenaDevice:
         state = coordinator.data if coordinator.last_update_success else None
         return coordinator.registry.identifiers(state)
 
+    def find_service(self, identifier: str) -> ServiceState | None:
+        """Return the service that has an identifier in the device registry, or None."""
+        registry = self.coordinator.registry
+        return next(
+            (
+                service
+                for key, service in self.state.services.items()
+                if registry.service_identifier(key)[1] == identifier
+            ),
+            None,
+        )
+
 
 class FleetPinner(Protocol):
     """Pins the fleets of an account to releases."""
@@ -94,6 +107,11 @@ class Account(Protocol):
     @property
     def fleet_identifiers(self) -> set[tuple[str, str]]:
         """The device identifiers of the existing fleets."""
+        ...
+
+    @property
+    def poll_error(self) -> HomeAssistantError | None:
+        """Why the last poll failed, or None if it is unknown or did not fail."""
         ...
 
     @property
