@@ -34,6 +34,7 @@ from homeassistant.util import dt as dt_util
 from simulator import CloudDevice, CloudServer, Fault, Fleet, Timings
 
 from . import pass_time, state_of
+from .waiting import wait_until
 
 type Interruption = Callable[[HomeAssistant, MockConfigEntry], Awaitable[None]]
 
@@ -72,13 +73,6 @@ COMMANDS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
     ("blink", {}, {}),
 )
 PASS_LOCKS: Final = {"start_service", "update", "cleanup_volumes", "blink"}
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition is true."""
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def direct_entry(cloud_device: CloudDevice) -> MockConfigEntry:
@@ -393,8 +387,7 @@ class Browser:
     async def answer(self, number: int) -> dict[str, Any]:
         """Return the next message for a request."""
         while not self._received.get(number):
-            async with asyncio.timeout(10):
-                message = await self._websocket.receive_json()
+            message = await self._websocket.receive_json()
             self._received.setdefault(message["id"], []).append(message)
         return self._received[number].pop(0)
 

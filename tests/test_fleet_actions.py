@@ -25,6 +25,8 @@ from homeassistant.helpers import device_registry as dr
 from homeassistant.util import dt as dt_util
 from simulator import CloudDevice, CloudServer, Device, Fault, Fleet
 
+from .waiting import wait_until
+
 DEVICES = 24
 BLINK = "/supervisor/v1/blink"
 REBOOT = "/supervisor/v1/reboot"
@@ -115,13 +117,6 @@ def sent(cloud: CloudServer) -> int:
     return [request.path for request in cloud.requests].count(REBOOT)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition is true."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 def reboots(devices: list[CloudDevice]) -> list[int]:
     """Return how often each device was rebooted."""
     return [
@@ -143,7 +138,7 @@ async def test_twenty_at_once(
     """At most 20 commands run at once. The next one starts when any of them ends."""
     cloud.faults.add("POST", REBOOT, Fault.hang())
     calling = reboot()
-    await until(lambda: sent(cloud) >= 20)
+    await wait_until(lambda: sent(cloud) >= 20)
     await asyncio.sleep(0.1)
     assert sent(cloud) == 20
     cloud.faults.clear()
@@ -159,7 +154,7 @@ async def test_pause(
     """After a 429, nothing is sent until Retry-After has passed. Then each device gets its command once."""
     cloud.limit(10, retry_after=2)
     calling = reboot()
-    await until(lambda: sent(cloud) >= 20)
+    await wait_until(lambda: sent(cloud) >= 20)
     await asyncio.sleep(0.3)
     refused = len(cloud.requests)
     await asyncio.sleep(0.5)
@@ -216,7 +211,7 @@ async def test_events_as_they_happen(
     events = async_capture_events(hass, EVENT_ACTION)
     cloud.limit(10, retry_after=1)
     calling = reboot()
-    await until(lambda: len(events) == 10)
+    await wait_until(lambda: len(events) == 10)
     assert not calling.done()
     cloud.unlimit()
     await calling
@@ -225,7 +220,7 @@ async def test_events_as_they_happen(
 
 async def show_progress(hass: HomeAssistant, cloud: CloudServer) -> None:
     """Let Home Assistant show the progress of an action whose first calls wait."""
-    await until(lambda: sent(cloud) >= 20)
+    await wait_until(lambda: sent(cloud) >= 20)
     await asyncio.sleep(0.1)
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=6))
 
@@ -365,7 +360,9 @@ async def test_two_actions_of_one_run(
         )
         for _ in range(2)
     ]
-    await until(lambda: [request.path for request in cloud.requests].count(BLINK) >= 4)
+    await wait_until(
+        lambda: [request.path for request in cloud.requests].count(BLINK) >= 4
+    )
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=6))
     assert len(notifications) == 2
     calling[0].cancel()
@@ -409,7 +406,7 @@ async def test_device_that_leaves(
     """A device that leaves the account before its turn has an outcome, too."""
     cloud.faults.add("POST", REBOOT, Fault.hang())
     calling = reboot()
-    await until(lambda: sent(cloud) >= 20)
+    await wait_until(lambda: sent(cloud) >= 20)
     cloud.remove_device(devices[-1].device.uuid)
     coordinator = account_entry.runtime_data.account
     await coordinator.async_refresh()
