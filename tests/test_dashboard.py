@@ -9,7 +9,14 @@ from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
-from simulator import CloudDevice, CloudServer, Device, Fault, SupervisorServer, TokenKind
+from simulator import (
+    CloudDevice,
+    CloudServer,
+    Device,
+    Fault,
+    SupervisorServer,
+    TokenKind,
+)
 
 from . import fail_at_lock, pass_time, read_everything, state_of
 from .log_client import Browser
