@@ -135,7 +135,8 @@ class MeasuredPage:
             if node["id"] in own or part in node["callFrame"]["url"]:
                 own |= {node["id"], *node.get("children", ())}
         samples = zip(profile["samples"], profile["timeDeltas"], strict=True)
-        return sum(delta for node, delta in samples if node in own) / 1e6
+        seconds: float = sum(delta for node, delta in samples if node in own) / 1e6
+        return seconds
 
     async def time_until(self, heading: str, work: Awaitable[None]) -> float:
         """Start some work. Returns the seconds until a heading of the page has a text."""
