@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, NoReturn, override
 
 from .home_assistant import ROOT
-from .simulated import DESCRIPTIONS, FLEET, ports
+from .simulation import DESCRIPTIONS, FLEET, ports
 
 _MAX_PORT: Final = 65535
 

@@ -67,6 +67,12 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
         """Call a listener with each update until the shutdown."""
         self._remove_listeners.append(self.async_add_listener(listener))
 
+    @callback
+    def async_poll_at_interval(self, interval: timedelta) -> None:
+        """Poll at another interval from now on, instead of after the next poll."""
+        self.update_interval = interval
+        self._schedule_refresh()
+
     @property
     def is_shut_down(self) -> bool:
         """Whether the entry was unloaded, or what is polled no longer exists."""

@@ -17,7 +17,7 @@ from .address_change import async_follow_address
 from .address_issue import AddressIssue
 from .api_key import ApiKeyManager
 from .coordinator import BalenaCoordinator, DeviceCoordinator
-from .entry import BalenaConfigEntry, find_dashboard_page
+from .entry import BalenaConfigEntry, find_dashboard_page, local_device_id
 from .environment import Environment
 from .identity import is_maker_assigned, is_own_device, normalize_mac
 from .identity_guard import IdentityGuard
@@ -43,7 +43,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         environment: Environment,
     ) -> None:
         """Prepare to poll."""
-        device_id = entry.unique_id or entry.entry_id
+        device_id = local_device_id(entry)
         # A new key does not change this.
         is_own = is_own_device(
             environment,
@@ -132,11 +132,10 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
     @override
     def async_poll_often(self) -> None:
         # A command may end after its entry was unloaded.
-        if self._shutdown_requested:
+        if self.is_shut_down:
             return
         super().async_poll_often()
-        self.update_interval = BUSY_INTERVAL
-        self._schedule_refresh()
+        self.async_poll_at_interval(BUSY_INTERVAL)
 
     @override
     async def _async_update_data(self) -> DeviceState:
@@ -152,7 +151,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
                 )
                 self._is_requested = False
                 state = await self.reader.read(is_complete=is_complete)
-            if self._shutdown_requested:
+            if self.is_shut_down:
                 return self.data
             await self._check_identity(state)
         except AuthenticationFailed as err:

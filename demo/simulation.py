@@ -8,10 +8,10 @@ from typing import Final
 from aiohttp import web
 
 from simulator import CloudServer, SupervisorServer
-from simulator.__main__ import make_device
 from simulator.control import control
 from simulator.device import Timings
 from simulator.fleets import demo_account
+from simulator.local_devices import make_device
 from simulator.scenarios import SCENARIOS
 
 from .registration import Registration
@@ -58,7 +58,7 @@ async def _start_devices(
         device = make_device(index, "19.0.5", None)
         server = SupervisorServer(device, port=options.device_port + index)
         await stack.enter_async_context(server)
-        device.spawn(SCENARIOS[options.scenario].live(device))
+        device.spawn(SCENARIOS[options.scenario].run(device))
         servers.append(server)
     registrations = [
         Registration.of_device(server.device.name, server.url, server.device.api_key)
