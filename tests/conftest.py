@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -106,8 +107,7 @@ def pytest_xdist_make_scheduler(
 
 def _join_threads(executor: InterruptibleThreadPoolExecutor) -> None:
     """Wait for the threads of an executor."""
-    for thread in executor._threads:
-        thread.join()
+    ThreadPoolExecutor.shutdown(executor)
 
 
 def pytest_configure(config: pytest.Config) -> None:
