@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 import hashlib
+import itertools
 import re
 import secrets
 from time import monotonic
@@ -23,6 +24,7 @@ from .journal import (
     first_entries,
     unit_name,
 )
+from .service_logs import log_line
 from .versions import (
     CONTAINER_NAME,
     LOCK_MESSAGE,
@@ -706,19 +708,21 @@ class Device:
     async def _write_service_logs(self) -> None:
         """Write log lines of all running services at intervals."""
         spoken = monotonic()
+        numbers = itertools.count()
         while True:
             # Wake the followers often, so that they detect a disconnected client.
             await asyncio.sleep(min(self.timings.log, 0.2))
             if monotonic() - spoken >= self.timings.log:
                 spoken = monotonic()
-                self._write_log_lines()
+                self._write_log_lines(next(numbers))
             for follower in self._followers:
                 follower.notify(None)
 
-    def _write_log_lines(self) -> None:
+    def _write_log_lines(self, number: int) -> None:
         for container in list(self.containers.values()):
             if self.is_powered and container.status == "Running":
-                self._log_of(container, f"hello from {container.service.name}", 6)
+                priority, message = log_line(container.service.name, number)
+                self._log_of(container, message, priority)
 
     def _log_of(
         self, container: Container, message: str | bytes, priority: int
