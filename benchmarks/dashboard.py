@@ -12,7 +12,12 @@ from typing import Any, Final
 
 from aiohttp import ClientSession
 
-from demo.home_assistant import HomeAssistant, prepare, running, wait_until_up
+from demo.home_assistant import (
+    HomeAssistant,
+    prepare,
+    run_home_assistant,
+    wait_until_up,
+)
 from demo.registration import Registration, register
 
 from .browser import MeasuredPage, open_page
@@ -201,7 +206,7 @@ async def _run(folder: Path, session: ClientSession) -> AsyncGenerator[HomeAssis
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     prepare(folder, port)
-    async with running(folder, verbose=False) as task:
+    async with run_home_assistant(folder, verbose=False) as task:
         await wait_until_up(url, session, task)
         home_assistant = await HomeAssistant.log_in(url, folder, session)
         while (await home_assistant.request("GET", "config"))["state"] != "RUNNING":

@@ -13,11 +13,11 @@ import sys
 from typing import Any, Final, override
 
 from simulator import CloudServer, SupervisorServer
-from simulator.__main__ import make_device
 from simulator.apps import RECORDED_NEXT_RELEASE, App, recorded_app
 from simulator.device import Device, Timings
 from simulator.faults import Fault
 from simulator.fleets import make_fleets
+from simulator.local_devices import make_device
 from simulator.server import HttpServer
 
 from .connection import Connection

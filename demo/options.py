@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, NoReturn, override
 
 from .home_assistant import ROOT
-from .simulated import DESCRIPTIONS, OWN_DEVICES, ports
+from .simulation import DESCRIPTIONS, OWN_DEVICES, ports
 
 _MAX_PORT: Final = 65535
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
 import gc
 from inspect import currentframe
 import logging
@@ -13,6 +15,8 @@ from unittest.mock import PropertyMock, patch
 
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory, real_monotonic
+import hassil.intents
+from hassil.parse_expression import parse_sentence
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from xdist.remote import Producer
@@ -107,6 +111,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # By default, Python looks for garbage several times per test. The test helpers collect
     # it after each file.
     gc.set_threshold(50_000)
+    # Each Home Assistant parses the same sentences. A copy does not share what depends on others.
+    parse_once = lru_cache(20_000)(parse_sentence)
+    hassil.intents.parse_sentence = lambda *args, **kwargs: replace(
+        parse_once(*args, **kwargs)
+    )
     config.addinivalue_line(
         "markers",
         "expects_log(text): a warning or an error that must be logged",
@@ -243,8 +252,8 @@ async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
 @pytest.fixture
 def device() -> Device:
     """Return the recorded device, with a network card whose maker assigned the address."""
-    made_up = ("CA:9F:9A:26:3D:08", "EA:89:F6:11:4B:00")
-    return Device(mac_addresses=("DC:A6:32:00:00:01", *made_up))
+    generated = ("CA:9F:9A:26:3D:08", "EA:89:F6:11:4B:00")
+    return Device(mac_addresses=("DC:A6:32:00:00:01", *generated))
 
 
 @pytest.fixture

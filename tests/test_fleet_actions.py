@@ -13,7 +13,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.balena_supervisor.const import (
-    CONF_DETAILS,
+    CONF_ENTITY_LEVEL,
     CONF_SERVICES,
     DOMAIN,
     EVENT_ACTION,
@@ -43,7 +43,7 @@ async def devices(
         account_entry,
         options={
             **account_entry.options,
-            CONF_DETAILS: EntityLevel.ESSENTIAL,
+            CONF_ENTITY_LEVEL: EntityLevel.ESSENTIAL,
             CONF_SERVICES: False,
         },
     )

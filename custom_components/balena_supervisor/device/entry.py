@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+from yarl import URL
+
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
+from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 
 from ..client import RequestLog
@@ -94,6 +98,11 @@ class Account(Protocol):
         ...
 
     @property
+    def poll_error(self) -> HomeAssistantError | None:
+        """Why the last poll failed, or None if it is unknown or did not fail."""
+        ...
+
+    @property
     def request_log(self) -> RequestLog:
         """The log of the requests to the balena API."""
         ...
@@ -125,6 +134,19 @@ class BalenaData:
 
 
 type BalenaConfigEntry = ConfigEntry[BalenaData]
+
+
+def local_device_id(entry: BalenaConfigEntry) -> str:
+    """Return the id of the device of an entry that is not an account.
+
+    The device ids of an account begin with the unique id of its entry instead.
+    """
+    return entry.unique_id or entry.entry_id
+
+
+def local_device_url(entry: BalenaConfigEntry) -> URL:
+    """Return the URL of the local device of an entry, an empty one for other connections."""
+    return URL(entry.data.get(CONF_URL, ""))
 
 
 def find_device(

@@ -1,12 +1,13 @@
 /* What the cards of the dashboard share: how they follow Home Assistant, and small elements. */
 
 const { search } = new URL(import.meta.url);
-const [{ make }, { DOMAIN, isAbout, isChanged, loadNotices }, { repairTextsOf, textsOf }] =
+const [{ make }, data, { errorTextsOf, repairTextsOf, textsOf }, { toSentence }] =
   await Promise.all(
-    ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map(
+    ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js", "logs-texts.js"].map(
       (name) => import(`./${name}${search}`),
     ),
   );
+const { DOMAIN, isAbout, isChanged, loadNotices } = data;
 
 // Milliseconds in which changes of states are shown at once. With thousands of entities, a card
 // looks less often, so that it needs a hundredth of the time at most.
@@ -251,9 +252,11 @@ export class Notices {
   #card;
   #connection;
   #device;
+  #away;
   #isAsked = false;
-  #notices = { refused: [], repairs: [] };
+  #notices = { refused: [], repairs: [], failures: [] };
   #repairText;
+  #errorText;
   #unsubscribe;
   #show = keyed(this.element, {
     create: () => {
@@ -274,10 +277,17 @@ export class Notices {
     this.#card = card;
   }
 
-  /** Follow the repairs from now on, and show the notices. */
-  follow(device) {
+  /**
+   * Follow the repairs from now on, and show the notices. `away` changes when devices leave or come back: then an
+   * entry may have begun or ceased to fail.
+   */
+  follow(away, device) {
     const { connection } = this.#card.hassNow;
     this.#device = device;
+    if (this.#away !== away) {
+      this.#away = away;
+      this.#ask();
+    }
     if (this.#connection !== connection) {
       this.leave();
       this.#connection = connection;
@@ -305,9 +315,10 @@ export class Notices {
     this.#isAsked = false;
     try {
       const { hassNow: hass } = this.#card;
-      [this.#notices, this.#repairText] = await Promise.all([
+      [this.#notices, this.#repairText, this.#errorText] = await Promise.all([
         loadNotices(hass),
         repairTextsOf(hass),
+        errorTextsOf(hass),
       ]);
       this.#render();
     } catch {
@@ -321,12 +332,19 @@ export class Notices {
     const isShown = (issue) => !this.#device || isAbout(issue, hass, this.#device);
     const refused = this.#notices.refused.filter(isShown);
     const repairs = this.#notices.repairs.filter(isShown);
+    const failures = this.#notices.failures.filter(isShown);
+    const page = isAdmin && `/config/integrations/integration/${DOMAIN}`;
     const items = refused.map(({ issue_id: key, translation_placeholders: values }) => ({
       key,
       text: text(isAdmin ? "key_refused" : "key_refused_ask", { name: values?.name ?? "balena" }),
       label: text("fix"),
-      href: isAdmin && `/config/integrations/integration/${DOMAIN}`,
+      href: page,
     }));
+    for (const failure of failures) {
+      const { entry_id: key, message, translation_key: name, translation_placeholders } = failure;
+      const reason = this.#errorText(`${name}.message`, translation_placeholders) || message;
+      items.push({ key, text: toSentence(reason), label: text("show"), href: page });
+    }
     if (repairs.length && isAdmin) {
       const [{ translation_key: key, translation_placeholders: values }] = repairs;
       items.push({

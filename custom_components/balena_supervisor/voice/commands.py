@@ -25,6 +25,8 @@ RESPONSE_TIMEOUT: Final = 15.0
 _MAX_SPOKEN: Final = 200
 
 
+# Commands that are said of a service "on all kiosks".
+_ON: Final = SERVICE_COMMANDS | {Kind.RESTART_ALL}
 # The action of each command, on the entity of entities.ENTITIES.
 ACTIONS: Final = {
     Kind.REBOOT: SERVICE_PRESS,
@@ -45,12 +47,26 @@ async def async_carry_out(selection: Selection, context: Context, language: str)
         Refusal: The command is not carried out.
     """
     heard = selection.heard
+    if heard.is_indefinite and not heard.devices:
+        raise _which(selection)
     if heard.is_group or (heard.number is not None and heard.wants_all):
         return await _async_for_group(selection, context, language)
     if heard.kind in SERVICE_COMMANDS:
         target, service = selection.service()
         return await _async_run(selection, target, service, context, language)
     return await _async_run(selection, selection.device(), None, context, language)
+
+
+def _which(selection: Selection) -> Refusal:
+    """Return the refusal of a command for any device of a group."""
+    names = {target.name for target, _ in _members(selection)}
+    texts = selection.texts
+    if not names:
+        group = selection.heard.group or texts.get("devices")
+        return Refusal(texts.get("no_devices", group=group))
+    if len(names) == 1:
+        return Refusal(texts.get("say_name", devices=texts.join(names)))
+    return Refusal(texts.get("which", devices=texts.join(names, "or")))
 
 
 def _members(selection: Selection) -> list[tuple[VoiceTarget, VoiceTarget | None]]:
@@ -80,10 +96,11 @@ async def _async_for_group(
         raise Refusal(texts.get("no_devices", group=group))
     count = len(members)
     if heard.number != count or heard.unknown:
+        is_after_on = heard.kind in _ON
         say = texts.get(
             f"say_{heard.kind}",
-            count=texts.number(count),
-            group=group,
+            count=texts.all_of(count, is_after_on=is_after_on),
+            group=selection.vocabulary.words.in_case(group, is_after_on=is_after_on),
             service=members[0][1].name if members[0][1] else "",
         )
         names = texts.join(target.name for target, _ in members)
@@ -104,7 +121,7 @@ async def _async_for_group(
         elif isinstance(result, BaseException):
             raise result
     done = count - len(failed)
-    text = texts.get("group_done", done=texts.number(done), total=texts.number(count))
+    text = texts.get("group_done", done=done, total=count)
     return " ".join([text, *failed])
 
 
@@ -121,7 +138,10 @@ async def _async_run(
     acts_on = service or target
     names = {"device": target.name, "service": service.name if service else ""}
     if not may_act(selection.hass, acts_on, entity_kind, selection.assistant):
-        raise Refusal(texts.get(_reason(acts_on, entity_kind), **names))
+        reason = _reason(acts_on, entity_kind)
+        if reason == "not_exposed" and service is not None:
+            reason = "not_exposed_service"
+        raise Refusal(texts.get(reason, **names))
     known = look_up(selection, target)
     if known.state is None:
         raise Refusal(texts.get("unreachable", **names))

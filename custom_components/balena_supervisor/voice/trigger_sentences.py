@@ -26,18 +26,49 @@ _IS_TEMPLATE: Final = re.compile(r"[(){}<>\[\]|@]")
 # Meanings that make a sentence with the name of a device ours.
 _OF_DEVICE: Final = (
     *("reboot", "restart", "shutdown", "purge", "logs", "variables", "blink"),
-    *("install", "updating_to", "update", "current", "online", "offline", "running"),
-    *("stopped", "status", "problems", "release", "os", "ip", "temperature", "hottest"),
+    *("install", "updating_to", "update", "current", "outdated", "online", "offline"),
+    *(
+        "running",
+        "stopped",
+        "status",
+        "problems",
+        "release",
+        "os",
+        "ip",
+        "temperature",
+        "hottest",
+    ),
     *("cpu", "memory", "since", "progress", "lock", "vpn", "fleet_of", "services"),
     *("location", "app", "listing", "balena", "which_run", "fleet_noun"),
 )
 # The same with "devices", which can be other things than ours.
 _OF_DEVICES: Final = (
     *("reboot", "restart", "blink", "install", "updating_to", "update", "current"),
-    *("online", "offline", "running", "status", "problems", "release", "os", "ip"),
-    *("hottest", "cpu", "memory", "progress", "vpn", "services", "listing", "balena"),
+    *(
+        "outdated",
+        "online",
+        "offline",
+        "running",
+        "status",
+        "problems",
+        "release",
+        "os",
+    ),
+    *(
+        "ip",
+        "hottest",
+        "cpu",
+        "memory",
+        "progress",
+        "vpn",
+        "services",
+        "listing",
+        "balena",
+    ),
     *("fleet_noun", "fleet_of", "temperature"),
 )
+# The same with "everything".
+_OF_EVERYTHING: Final = ("reboot", "restart", "blink", "running", "services")
 # Meanings that make a sentence with the name of a service, without a device, ours.
 _OF_SERVICE: Final = (
     *("reboot", "restart", "start", "turn_on", "stop", "turn_off", "running"),
@@ -51,22 +82,24 @@ _SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
 # Alternatives with the same beginning are one sentence, so that it is matched once.
 _SENTENCES: Final = (
     (
-        "<lead>("
-        "{ours}<words>{named}<words>"
-        "|{named}<lead>{ours}<words>"
-        # "Is the kiosk in the lobby okay".
-        "|{ask}<lead>{named}<lead>{fine}<lead>)"
+        # The first word of ours and the first name decide, so that a text matches in one way only.
+        "<lead_run>({ours}<word_run>{named}<words>|{named}<lead>{ours}<words>)"
     ),
+    # "Is the kiosk in the lobby okay".
+    ("<fillers>{ask}<lead_run>{named}<lead_run>{fine}<lead_run>"),
     # "Turn off all devices" and "shut everything down" are about other things.
     (
-        "<plain>("
-        "{of_devices}<plain>({devices}|{place}<fillers>{fleet_noun})<plain>"
-        "|({devices}|{place}<fillers>{fleet_noun})<plain>{of_devices}<plain>)"
+        "<free_run>("
+        "{of_devices}<plain_run>({devices}|{place}<fillers>{fleet_noun})<plain>"
+        "|({devices}|{place}<fillers>{fleet_noun})<plain_run>{of_devices}<plain>"
+        # "Is everything okay" can be about anything, "is everything running" is about services.
+        "|{of_everything}<plain_run>{everything}<plain_run>"
+        "|{everything}<plain_run>{of_everything}<plain_run>)"
     ),
     (
         "<start>("
         "[{place}<near>]({of_service}<near>({service}|{any_service}{service_noun})|{service}<near>{of_service})<lead>"
-        "|{problems}<near>{place}<lead>"
+        "|{problems}<near>{own_place}<lead>"
         "|{which}<near>{group}<lead>"
         "|{what}<near>{plural}<lead>"
         # "Is the balena device lobbi online".
@@ -101,14 +134,15 @@ _KEYWORDS: Final = (
 # which doubles with every value. So words that repeat are in rules, not in lists, and only a few
 # names can be between them.
 _REPEATED: Final = {
-    "word_run": "<word>",
-    "lead_run": "<lead_word>",
-    "plain_run": "<plain_word>",
+    "word_run": "<word>|{digits}",
+    "lead_run": "<lead_word>|{digits}",
+    "plain_run": "<plain_word>|{digits}",
+    "free_run": "<free_word>|{digits}",
     "start": "<start_word>",
     "near": "<near_word>",
     "fillers": "<filler>",
 }
-_MAX_NAMES: Final = 3
+_MAX_NAMES: Final = 2
 _WITH_NAMES: Final = {
     "words": ("<word_run>", "({named}|{any_service})"),
     "lead": ("<lead_run>", "{named}"),
@@ -116,11 +150,12 @@ _WITH_NAMES: Final = {
 }
 # Each of these rules matches at most this many words. Without a limit, hassil would need
 # minutes for a long text, and Home Assistant would wait for it.
-_MAX_REPEATED: Final = 20
+_MAX_REPEATED: Final = 14
 _WORD_RULES: Final = (
     "word",
     "lead_word",
     "plain_word",
+    "free_word",
     "start_word",
     "near_word",
     "filler",
@@ -180,13 +215,21 @@ def _keywords(vocabulary: Vocabulary) -> set[str]:
     nouns = texts.get(NameType.NOUN, frozenset()) | texts.get(
         NameType.PLURAL, frozenset()
     )
-    parts = {part for noun in nouns for part in noun.split()}
+    parts = {part for noun in nouns for part in noun.split() if len(part) > 1}
     found = set(parts)
+    # Words that other sentences have, too.
+    usual = words.known | {
+        part for place in texts.get(NameType.PLACE, ()) for part in place.split()
+    }
+
+    def rarest(own: list[str]) -> str:
+        return max(own, key=lambda part: (part not in usual, len(part)))
+
     for kind in (NameType.DEVICE, NameType.SERVICE):
         for text in texts.get(kind, ()):
             own = text.split()
             # The noun of a name is enough: "kiosk" of "kiosk kitchen".
-            found |= set(own) & parts or {max(own, key=len)}
+            found |= set(own) & parts or {rarest(own)}
             found |= {"-".join(own), "_".join(own)}
     for meaning in _KEYWORDS:
         for text in words.texts[meaning]:
@@ -232,10 +275,9 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
         }
 
     fillers = set(words.fillers)
-    numbers = {str(number) for number in range(_MAX_NUMBER + 1)} | set(words.numbers)
     others = {
         *fillers,
-        *numbers,
+        *words.numbers,
         *names(NameType.PLACE),
         *(
             part
@@ -249,12 +291,26 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
     services = names(NameType.SERVICE)
     ends = part(-1, *_OF_DEVICE) - part(-1, *_SWITCHING) - fillers
     ours = services | of(*_OF_DEVICE) | ends
+    plain = (
+        others
+        - of("shutdown", "turn_on", "turn_off")
+        - part(0, "shutdown", "turn_on", "turn_off")
+    )
+    of_devices = (
+        services
+        | of(*_OF_DEVICES)
+        | (part(-1, *_OF_DEVICES) - part(-1, *_SWITCHING) - fillers)
+        | {text for text in of("lock") if "update" in text}
+    )
+    of_everything = of(*_OF_EVERYTHING) | (part(-1, "restart", "reboot") - fillers)
     return {
         "word": others,
         "lead_word": others - ours,
-        "plain_word": others
-        - of("shutdown", "turn_on", "turn_off")
-        - part(0, "shutdown", "turn_on", "turn_off"),
+        "plain_word": plain,
+        "free_word": plain
+        - of_devices
+        - of_everything
+        - of("devices_noun", "everything"),
         "filler": fillers,
         "start_word": {
             *fillers,
@@ -268,11 +324,16 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
             *names(NameType.PLACE),
         },
         "named": {*devices, *(f"{name}{words.genitive}" for name in devices)},
-        "devices": of("devices_noun", "everything"),
-        "of_devices": services
-        | of(*_OF_DEVICES)
-        | (part(-1, *_OF_DEVICES) - part(-1, *_SWITCHING) - fillers)
-        | {text for text in of("lock") if "update" in text},
+        "devices": of("devices_noun"),
+        "digits": {str(number) for number in range(_MAX_NUMBER + 1)},
+        "everything": of("everything"),
+        "of_everything": of_everything,
+        "own_place": {
+            text
+            for text in names(NameType.PLACE)
+            if any(vocabulary.names[tuple(words.tokens(text))].get(NameType.PLACE, ()))
+        },
+        "of_devices": of_devices,
         "fleet_noun": of("fleet_noun"),
         "ours": ours,
         "of_service": of(*_OF_SERVICE) | part(-1, *_ENDING, *_SWITCHING),
@@ -321,7 +382,7 @@ def _grouped(texts: Iterable[str], size: int = 1) -> str:
 
 
 def _group(prefix: str, texts: list[str]) -> str:
-    if len(texts) == 1 or not prefix.isalpha():
+    if len(texts) == 1 or not prefix.isalnum():
         return "|".join(f"{_SYNTAX.sub(r'\\\1', text)} " for text in texts)
     if len(texts) > _MAX_GROUP and len(prefix) == 1:
         longer = [text[1:] for text in texts if len(text) > 1]

@@ -9,11 +9,11 @@ from typing import Final
 from aiohttp import web
 
 from simulator import CloudServer, SupervisorServer
-from simulator.__main__ import make_device
 from simulator.control import control
 from simulator.device import Device, Timings
 from simulator.fleets import demo_account
 from simulator.kiosks import KIOSKS
+from simulator.local_devices import make_device
 from simulator.scenarios import SCENARIOS, Scenario
 
 from .registration import Registration
@@ -75,7 +75,7 @@ async def _start_devices(
     for index, (device, scenario) in enumerate(_local_devices(options)):
         server = SupervisorServer(device, port=options.device_port + index)
         await stack.enter_async_context(server)
-        device.spawn(scenario.live(device))
+        device.spawn(scenario.run(device))
         servers.append(server)
     registrations = [
         Registration.of_device(server.device.name, server.url, server.device.api_key)
