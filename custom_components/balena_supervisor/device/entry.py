@@ -22,7 +22,7 @@ from .entities import DeviceEntities
 from .logs import DeviceLogs
 from .on_demand_reads import OnDemandReader
 from .poll_statistics import PollStatistics
-from .state import DeviceState
+from .state import DeviceState, ServiceState
 
 
 class BalenaDevice:
@@ -79,6 +79,18 @@ class BalenaDevice:
         coordinator = self.coordinator
         state = coordinator.data if coordinator.last_update_success else None
         return coordinator.registry.identifiers(state)
+
+    def find_service(self, identifier: str) -> ServiceState | None:
+        """Return the service that has an identifier in the device registry, or None."""
+        registry = self.coordinator.registry
+        return next(
+            (
+                service
+                for key, service in self.state.services.items()
+                if registry.service_identifier(key)[1] == identifier
+            ),
+            None,
+        )
 
 
 class FleetPinner(Protocol):
