@@ -311,7 +311,7 @@ async def _dripping(seconds: float) -> AsyncGenerator[bytes]:
 
 @cache
 def _packed() -> bytes:
-    return gzip.compress(_MEGABYTE * 100)
+    return gzip.compress(_MEGABYTE * 100, compresslevel=1)
 
 
 async def _huge() -> AsyncGenerator[bytes]:

@@ -1,7 +1,7 @@
 """Accounts with devices: the account of the demo, and large accounts of identical devices."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 import itertools
 import random
@@ -18,6 +18,8 @@ _REPORTS: Final = 20
 # The notes of the releases that the fleets run, and when the ones before were made.
 _NOTES: Final = "- **Faster start** after a reboot\n- Fixes the clock in winter"
 _LONG_AGO: Final = "2026-01-15T09:30:00.000Z"
+# The services of identical devices.
+SERVICES: Final = ("main", "sensor", "web")
 # How long devices have been offline at the start, in seconds.
 _OFFLINE_SECONDS: Final = 86400
 
@@ -112,7 +114,12 @@ def demo_account(cloud: CloudServer, timings: Timings) -> None:
             device.device.spawn(_measure(device))
 
 
-def make_fleets(cloud: CloudServer, fleets: int = 2, devices: int = 10) -> None:
+def make_fleets(
+    cloud: CloudServer,
+    fleets: int = 2,
+    devices: int = 10,
+    services: Sequence[str] = SERVICES[:2],
+) -> None:
     """Add fleets of devices to an account. The devices do not change."""
     made = [
         cloud.add_fleet(
@@ -121,7 +128,7 @@ def make_fleets(cloud: CloudServer, fleets: int = 2, devices: int = 10) -> None:
                 600_000 + number * 1000,
                 f"{random.Random(number).getrandbits(128):032x}",
                 "1.0.0",
-                ("main", "sensor"),
+                tuple(services),
             ),
         )
         for number in range(1, fleets + 1)

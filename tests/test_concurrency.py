@@ -34,6 +34,7 @@ from homeassistant.util import dt as dt_util
 from simulator import CloudDevice, CloudServer, Fault, Fleet, Timings
 
 from . import pass_time, state_of
+from .waiting import run_due_tasks, wait_until
 
 type Interruption = Callable[[HomeAssistant, MockConfigEntry], Awaitable[None]]
 
@@ -72,13 +73,6 @@ COMMANDS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
     ("blink", {}, {}),
 )
 PASS_LOCKS: Final = {"start_service", "update", "cleanup_volumes", "blink"}
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition is true."""
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def direct_entry(cloud_device: CloudDevice) -> MockConfigEntry:
@@ -224,7 +218,7 @@ class TestManyAtOnce:
         for device in devices[1:]:
             assert sorted(device.device.commands, key=repr) == sorted(wanted, key=repr)
         assert {item.supervisor.most_commands_at_once for item in devices} == {1}
-        assert running_tasks() <= before
+        await wait_until(lambda: running_tasks() <= before)
         assert not any(item.supervisor.under_way for item in devices)
 
     async def test_devices_do_not_wait_for_each_other(
@@ -393,8 +387,7 @@ class Browser:
     async def answer(self, number: int) -> dict[str, Any]:
         """Return the next message for a request."""
         while not self._received.get(number):
-            async with asyncio.timeout(10):
-                message = await self._websocket.receive_json()
+            message = await self._websocket.receive_json()
             self._received.setdefault(message["id"], []).append(message)
         return self._received[number].pop(0)
 
@@ -483,7 +476,7 @@ class TestInterruptedEntry(_AnyConnection):
         sent = await browser.call("update", device_id=registry_id)
         await wait_until(lambda: local_device.device.commands == [UPDATE])
         waiting = await browser.call("restart", device_id=registry_id)
-        await asyncio.sleep(0.05)
+        await run_due_tasks()
         await interrupt(hass, entry)
         local_device.faults.clear()
         assert (await browser.answer(sent))["success"]
@@ -492,7 +485,7 @@ class TestInterruptedEntry(_AnyConnection):
         assert "nothing was sent" in error["message"]
         await hass.async_block_till_done(wait_background_tasks=True)
         assert local_device.device.commands == [UPDATE]
-        assert running_tasks() <= before
+        await wait_until(lambda: running_tasks() <= before)
         assert not local_device.supervisor.under_way
         assert not hass.config_entries.flow.async_progress()
 
@@ -567,7 +560,7 @@ class TestInterruptedLogs:
         assert event["translation_key"] == "logs_unloaded"
         await wait_until(lambda: not local_device.supervisor.under_way)
         assert not local_device.device.followers
-        assert running_tasks() <= before
+        await wait_until(lambda: running_tasks() <= before)
 
     @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
     async def test_read(
@@ -592,7 +585,7 @@ class TestInterruptedLogs:
         assert "browser is ready" in answer["logs"]["text"]
         await hass.async_block_till_done(wait_background_tasks=True)
         assert not local_device.supervisor.under_way
-        assert running_tasks() <= before
+        await wait_until(lambda: running_tasks() <= before)
 
 
 class TestStop(_AnyConnection):
@@ -630,7 +623,7 @@ class TestStop(_AnyConnection):
         waiting = asyncio.create_task(
             call(hass, "restart_service", device_id=registry_id, service="browser")
         )
-        await asyncio.sleep(0.05)
+        await run_due_tasks()
         await hass.async_stop(force=True)
         with pytest.raises(ServiceValidationError, match="sent nothing"):
             await waiting

@@ -24,8 +24,8 @@ async def wait_until(condition: Callable[[], object]) -> None:
 
 
 async def run_due_tasks() -> None:
-    """Run all tasks that wait neither for a time nor for a connection."""
-    for _ in range(20):
+    """Run all tasks that wait for no time. Connections within this process take none."""
+    for _ in range(50):
         await asyncio.sleep(0)
 
 

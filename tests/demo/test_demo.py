@@ -262,7 +262,7 @@ def test_an_account_has_its_own_devices(tmp_path: Path) -> None:
     """The demo rejects a number of devices for an account, and leaves no files."""
     options = ("--scenario", "fleet", "--devices", "5")
     with start_demo(tmp_path / "demo", 1, 1, *options) as process:
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "--devices does not apply to --scenario fleet" in output
     assert not (tmp_path / "demo").exists()
@@ -275,7 +275,7 @@ def test_names_a_port_that_is_taken(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", port))
         other.listen()
         with start_demo(tmp_path / "demo", port, free_device_port()) as process:
-            output, _ = process.communicate(timeout=30)
+            output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert f"Port {port} is taken" in output
     assert "--port" in output

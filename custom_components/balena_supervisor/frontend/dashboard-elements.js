@@ -37,6 +37,7 @@ export class LiveCard extends HTMLElement {
   #views;
   #language;
   #delay = COLLECT;
+  #looked = -MAX_COLLECT;
   #timer;
   #ticker;
 
@@ -49,7 +50,7 @@ export class LiveCard extends HTMLElement {
   set hass(hass) {
     this.hassNow = hass;
     if (this.#language === hass.language) {
-      this.#plan(this.#delay);
+      this.#plan();
     } else {
       this.#language = hass.language;
       this.#loadTexts();
@@ -85,11 +86,17 @@ export class LiveCard extends HTMLElement {
     queueMicrotask(() => this.update());
   }
 
-  #plan(delay) {
+  /** Look now, or when the delay since the last look has passed. A busy page would run a timer late. */
+  #plan() {
+    const wait = this.#looked + this.#delay - performance.now();
+    if (wait <= 0) {
+      queueMicrotask(() => this.update());
+      return;
+    }
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.update();
-    }, delay);
+    }, wait);
   }
 
   /** Show what changed since the last time. */
@@ -99,6 +106,7 @@ export class LiveCard extends HTMLElement {
     if (!this.text || !this.config || !this.isConnected) {
       return;
     }
+    this.#looked = performance.now();
     const isOther =
       !before ||
       before.entities !== hass.entities ||
