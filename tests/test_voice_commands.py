@@ -75,6 +75,8 @@ COMMANDS: Final[list[tuple[str, str, list[Command]]]] = [
         "I have not done anything.",
         [],
     ),
+    ("reboot a kiosk", "Which one do you mean: kiosk-cafe, ", []),
+    ("reboot a kiosk in the garage", "I do not know any kiosk", []),
     # Services.
     (
         "restart mqtt in the garage",
