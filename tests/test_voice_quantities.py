@@ -3,7 +3,6 @@
 import re
 from typing import Final
 
-from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -17,8 +16,6 @@ from homeassistant.helpers import (
 )
 from homeassistant.setup import async_setup_component
 from simulator import RECORDED_NEXT_RELEASE, CloudServer, Device, Fleet
-
-from . import pass_time
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
@@ -56,7 +53,6 @@ def devices(cloud: CloudServer, fleet: Fleet) -> dict[str, Device]:
 @pytest.fixture
 async def home(
     hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
     area_registry: ar.AreaRegistry,
     device_registry: dr.DeviceRegistry,
     account_entry: MockConfigEntry,
@@ -65,7 +61,6 @@ async def home(
 ) -> MockConfigEntry:
     """Return the entry of the devices. One kiosk has an update, and one is offline."""
     assert await async_setup_component(hass, "homeassistant", {})
-    assert await async_setup_component(hass, "conversation", {})
     fleet.devices[1].pinned = RECORDED_NEXT_RELEASE
     await devices["kiosk-cafe"].power_off()
     hass.config_entries.async_update_entry(
@@ -85,8 +80,9 @@ async def home(
         area = "shop" if device.name in SCREENS else "lobby"
         device_registry.async_update_device(device.id, area_id=area)
     await hass.async_block_till_done(wait_background_tasks=True)
-    # The sentences get the areas a second after the last change.
-    await pass_time(hass, freezer, 2)
+    # Sentences are built when Assist is set up, so that they have all names from the beginning.
+    assert await async_setup_component(hass, "conversation", {})
+    await hass.async_block_till_done(wait_background_tasks=True)
     return account_entry
 
 
@@ -430,3 +426,94 @@ async def test_unexposed_service(
         is_hidden = "browser" in entity.entity_id
         async_expose_entity(hass, "conversation", entity.entity_id, not is_hidden)
     assert (await answer(hass, said)).startswith(expected)
+
+
+# Names that are ordinary words
+
+
+ORDINARY: Final = ("all", "everything", "it", "lights", "one", "the", "timer")
+OF_HOME_ASSISTANT: Final = [
+    ("en", "is the timer running"),
+    ("en", "is it running"),
+    ("en", "how much time is left on the timer"),
+    ("en", "what is the status of the timer"),
+    ("en", "are the lights on"),
+    ("en", "turn on the lights"),
+    ("en", "turn all lights off"),
+    ("en", "which lights are on"),
+    ("en", "find the lights"),
+    ("en", "is everything up to date"),
+    ("en", "is the one in the kitchen online"),
+    ("en", "what is the temperature of it"),
+    ("en", "stop all"),
+    ("en", "restart it"),
+    ("en", "update it"),
+    ("de", "läuft der Timer"),
+    ("de", "ist alles aus"),
+]
+
+
+@pytest.fixture
+async def ordinary(
+    hass: HomeAssistant,
+    account_entry: MockConfigEntry,
+    cloud: CloudServer,
+    fleet: Fleet,
+) -> dict[str, Device]:
+    """Return devices whose names are ordinary words, beside a kiosk."""
+    devices = {
+        name: cloud.make_device(fleet, name).device
+        for name in (*ORDINARY, "kiosk-lobby")
+    }
+    hass.config_entries.async_update_entry(
+        account_entry, options={**account_entry.options, "voice_commands": True}
+    )
+    assert await async_setup_component(hass, "homeassistant", {})
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert await async_setup_component(hass, "conversation", {})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return devices
+
+
+async def test_ordinary_names_take_nothing(
+    hass: HomeAssistant,
+    subtests: pytest.Subtests,
+    ordinary: dict[str, Device],
+    account_entry: MockConfigEntry,
+) -> None:
+    """Sentences with ordinary words are answered as without devices that are called so."""
+    with_us = [await answer(hass, said, lang) for lang, said in OF_HOME_ASSISTANT]
+    assert not take_commands(ordinary)
+    await hass.config_entries.async_unload(account_entry.entry_id)
+    for (language, said), spoken in zip(OF_HOME_ASSISTANT, with_us, strict=True):
+        with subtests.test(said):
+            assert spoken == await answer(hass, said, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "commands"),
+    [
+        ("en", "can you make it blink the kiosk lobby", ["kiosk-lobby blink"]),
+        ("en", "blink device timer", ["timer blink"]),
+        ("en", "blink the device lights", ["lights blink"]),
+        ("de", "lass das Gerät timer blinken", ["timer blink"]),
+        ("de", "lass mal kiosk-lobby blinken", ["kiosk-lobby blink"]),
+    ],
+)
+async def test_ordinary_name_in_command(
+    hass: HomeAssistant,
+    ordinary: dict[str, Device],
+    language: str,
+    said: str,
+    commands: list[str],
+) -> None:
+    """A device with an ordinary name is meant if "device" is in front of it."""
+    await answer(hass, said, language)
+    assert take_commands(ordinary) == commands
+
+
+async def test_long_text(hass: HomeAssistant, ordinary: dict[str, Device]) -> None:
+    """Nothing is done because of a text that nobody says."""
+    await answer(hass, "restart the browser on kiosk-lobby " + "now please " * 60)
+    assert not take_commands(ordinary)

@@ -53,6 +53,12 @@ def group_text(claims: Claims, text: str) -> str:
     return " ".join(said if has_noun else [words.devices, *said])
 
 
+def said_group(claims: Claims) -> str:
+    """Return the words from the first to the last that name a group."""
+    places = [place for place, _ in _group_words(claims)]
+    return " ".join(claims.tokens[min(places) : max(places) + 1]) if places else ""
+
+
 def _group_words(claims: Claims) -> Iterator[tuple[int, str]]:
     """Yield the places of the words of a group, and the plural that stands for a singular."""
     words = claims.vocabulary.words

@@ -274,7 +274,12 @@ def _build(
     inventory: Inventory, languages: list[LanguageWords]
 ) -> tuple[dict[str, Vocabulary], list[dict[str, Any]]]:
     """Return the names and the sentences of each language. This takes long with many devices."""
-    vocabularies = {words.language: Vocabulary(inventory, words) for words in languages}
+    vocabularies = {
+        words.language: Vocabulary(
+            inventory, words, (other for other in languages if other is not words)
+        )
+        for words in languages
+    }
     return vocabularies, [build_sentences(item) for item in vocabularies.values()]
 
 
