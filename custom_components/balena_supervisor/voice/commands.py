@@ -1,26 +1,26 @@
 """Carries out spoken commands."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
+from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.components.button import SERVICE_PRESS
 from homeassistant.components.update import SERVICE_INSTALL
 from homeassistant.const import ATTR_ENTITY_ID, SERVICE_TURN_OFF, SERVICE_TURN_ON
-from homeassistant.core import Context
+from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, Unauthorized
-from homeassistant.helpers.translation import async_get_translations
+from homeassistant.helpers import entity_registry as er
 
-from ..const import DOMAIN, LOGGER
+from ..device.commands import DeviceCommands
 from .access import enabled_entity, may_act
 from .entities import ENTITIES
+from .execution import async_execute, async_translate_error
 from .kinds import SERVICE_COMMANDS, Kind
 from .known_device import Known, look_up
 from .selection import Refusal, Selection
 from .targets import EntityKind, VoiceTarget
 
-# In seconds. A command that takes longer continues in the background.
-RESPONSE_TIMEOUT: Final = 15.0
 # Errors longer than this are not read aloud.
 _MAX_SPOKEN: Final = 200
 
@@ -37,6 +37,17 @@ ACTIONS: Final = {
     Kind.RESTART_SERVICE: SERVICE_PRESS,
     Kind.START_SERVICE: SERVICE_TURN_ON,
     Kind.STOP_SERVICE: SERVICE_TURN_OFF,
+}
+# The same commands for devices whose entity is disabled.
+_COMMANDS: Final[dict[Kind, Callable[..., Awaitable[None]]]] = {
+    Kind.REBOOT: DeviceCommands.reboot,
+    Kind.IDENTIFY: DeviceCommands.blink,
+    Kind.RESTART_ALL: DeviceCommands.restart_all,
+    Kind.CHECK_UPDATES: DeviceCommands.install,
+    Kind.INSTALL_UPDATE: DeviceCommands.install,
+    Kind.RESTART_SERVICE: DeviceCommands.restart_service,
+    Kind.START_SERVICE: DeviceCommands.start_service,
+    Kind.STOP_SERVICE: DeviceCommands.stop_service,
 }
 
 
@@ -152,21 +163,18 @@ async def _async_run(
             raise Refusal(texts.get("already_updating", **names))
         if not known.has_update:
             raise Refusal(texts.get("no_update", **names))
-    entity = enabled_entity(acts_on, entity_kind)
-    command: Coroutine[Any, Any, object] | Awaitable[object]
-    if entity is not None:
-        command = selection.hass.services.async_call(
-            entity_kind.platform,
-            ACTIONS[heard.kind],
-            {ATTR_ENTITY_ID: entity.entity_id},
-            blocking=True,
-            context=context,
+    try:
+        is_done = await async_execute(
+            _async_call_entity(selection, entity, context)
+            if (entity := enabled_entity(acts_on, entity_kind)) is not None
+            else _async_call_device(selection, known, service, context)
         )
-    else:
-        command = _direct(known, heard.kind, names["service"])()
-    is_done = await _async_wait(selection, command, names["device"], language)
-    key = f"done_{heard.kind}" if is_done else "slow"
-    return texts.get(key, **names)
+    except Unauthorized as error:
+        raise Refusal(texts.get("forbidden", **names)) from error
+    except HomeAssistantError as error:
+        text = await _async_error_text(selection, error, target.name, language)
+        raise Refusal(text) from error
+    return texts.get(f"done_{heard.kind}" if is_done else "slow", **names)
 
 
 def _reason(target: VoiceTarget, kind: EntityKind) -> str:
@@ -177,65 +185,55 @@ def _reason(target: VoiceTarget, kind: EntityKind) -> str:
     return "disabled" if all(item.disabled for item in entities) else "not_exposed"
 
 
-def _direct(
-    known: Known, kind: Kind, service: str
-) -> Callable[[], Coroutine[Any, Any, None]]:
-    """Return a command whose entity is disabled."""
+async def _async_call_entity(
+    selection: Selection, entity: er.RegistryEntry, context: Context
+) -> None:
+    """Call the action of a command on its entity."""
+    await selection.hass.services.async_call(
+        entity.domain,
+        ACTIONS[selection.heard.kind],
+        {ATTR_ENTITY_ID: entity.entity_id},
+        blocking=True,
+        context=context,
+    )
+
+
+async def _async_call_device(
+    selection: Selection, known: Known, target: VoiceTarget | None, context: Context
+) -> None:
+    """Send a command whose entity is disabled."""
+    await _async_check_user(selection.hass, context)
     assert known.device is not None
-    commands = known.device.commands
-    return {
-        Kind.REBOOT: commands.reboot,
-        Kind.IDENTIFY: commands.blink,
-        Kind.RESTART_ALL: commands.restart_all,
-        Kind.CHECK_UPDATES: commands.update,
-        Kind.INSTALL_UPDATE: commands.update,
-        Kind.RESTART_SERVICE: lambda: commands.restart_service(service),
-        Kind.START_SERVICE: lambda: commands.start_service(service),
-        Kind.STOP_SERVICE: lambda: commands.stop_service(service),
-    }[kind]
+    arguments: tuple[str, int] | tuple[()] = ()
+    if target is not None:
+        service = known.device.find_service(target.identifier)
+        if service is None:
+            raise Refusal(selection.texts.get("no_data", device=known.name))
+        arguments = (service.name, service.app_id)
+    command = _COMMANDS[selection.heard.kind]
+    await command(known.device.commands, *arguments)
 
 
-async def _async_wait(
-    selection: Selection, command: Any, device: str, language: str
-) -> bool:
-    """Wait for a command, and return whether it ended in time.
+async def _async_check_user(hass: HomeAssistant, context: Context) -> None:
+    """Check that the user may control all entities. A command without an entity needs that.
 
     Raises:
-        Refusal: The command failed in time. A later failure is logged.
+        Unauthorized: The user lacks the permission, or does not exist any more.
     """
-    task = asyncio.ensure_future(command)
-    done, _ = await asyncio.wait({task}, timeout=RESPONSE_TIMEOUT)
-    if not done:
-        task.add_done_callback(_log_failure)
-        return False
-    error = task.exception()
-    if error is None:
-        return True
-    if not isinstance(error, HomeAssistantError):
-        raise error
-    if isinstance(error, Unauthorized):
-        raise Refusal(selection.texts.get("forbidden", device=device)) from error
-    text = await _async_translate(selection, error, language)
+    if context.user_id is None:
+        return
+    user = await hass.auth.async_get_user(context.user_id)
+    if user is None or not user.permissions.access_all_entities(POLICY_CONTROL):
+        raise Unauthorized(
+            context=context, user_id=context.user_id, permission=POLICY_CONTROL
+        )
+
+
+async def _async_error_text(
+    selection: Selection, error: HomeAssistantError, device: str, language: str
+) -> str:
+    """Return what to say about an error. Long and technical messages are not read aloud."""
+    text = await async_translate_error(selection.hass, error, language)
     if text is None or len(text) > _MAX_SPOKEN or "{" in text:
-        text = selection.texts.get("failed", device=device)
-    raise Refusal(text) from error
-
-
-async def _async_translate(
-    selection: Selection, error: HomeAssistantError, language: str
-) -> str | None:
-    """Return the message of an error in the language of the person, or None."""
-    domain, key = error.translation_domain, error.translation_key
-    if domain != DOMAIN or key is None:
-        return None
-    found = await async_get_translations(
-        selection.hass, language, "exceptions", {DOMAIN}
-    )
-    text = found.get(f"component.{DOMAIN}.exceptions.{key}.message")
-    return text.format(**(error.translation_placeholders or {})) if text else None
-
-
-def _log_failure(task: asyncio.Future[object]) -> None:
-    """Log the failure of a command that continued in the background."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        LOGGER.warning("A spoken command failed: %s", error)
+        return selection.texts.get("failed", device=device)
+    return text

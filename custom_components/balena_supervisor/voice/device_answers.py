@@ -44,7 +44,8 @@ def answer_about_device(texts: Texts, heard: Heard, known: Known) -> str:
     Raises:
         Refusal: The question cannot be answered.
     """
-    if known.state is None:
+    # Where a device is, Home Assistant knows itself.
+    if known.state is None and heard.kind is not Kind.LOCATION:
         raise Refusal(texts.get("unreachable", device=known.name))
     return _ANSWERS.get(heard.kind, _fact)(texts, heard, known)
 

@@ -13,6 +13,9 @@ from .known_device import Known
 from .selection import Refusal, Selection
 from .texts import Texts
 
+# Questions that are answered for each device.
+_OF_EACH: Final = frozenset({Kind.SINCE, Kind.FLEET, Kind.LOCATION, Kind.SERVICES})
+
 
 def answer_about_group(selection: Selection, group: list[Known]) -> str:
     """Return the answer about several devices."""
@@ -20,7 +23,7 @@ def answer_about_group(selection: Selection, group: list[Known]) -> str:
     if all(known.state is None for known in group):
         names = texts.join(known.name for known in group)
         raise Refusal(texts.counted("unreachable_group", len(group), devices=names))
-    if heard.kind in FACTS or heard.kind in (Kind.SINCE, Kind.FLEET, Kind.LOCATION):
+    if heard.kind in FACTS or heard.kind in _OF_EACH:
         return _facts_of_group(texts, heard, group)
     handler = GROUP_ANSWERS.get(heard.kind)
     if handler is None:
@@ -29,15 +32,14 @@ def answer_about_group(selection: Selection, group: list[Known]) -> str:
 
 
 def _facts_of_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
-    answers = []
+    """Return what is known of each device, or why nothing is."""
+    answers, refusals = [], []
     for known in group:
         try:
             answers.append(answer_about_device(texts, heard, known))
-        except Refusal:
-            continue
-    if not answers:
-        raise Refusal(texts.get("unclear_group"))
-    return " ".join(answers)
+        except Refusal as refusal:
+            refusals.append(str(refusal))
+    return " ".join(answers or refusals)
 
 
 def _silent(texts: Texts, group: list[Known]) -> str:
@@ -288,7 +290,7 @@ def _hottest(texts: Texts, heard: Heard, group: list[Known]) -> str:
         if known.is_online and known.state and known.state.cpu_temperature is not None
     ]
     if not warm:
-        raise Refusal(texts.get("unclear_group"))
+        raise Refusal(texts.get("no_temperatures"))
     value, name = max(warm)
     return texts.get("hottest", device=name, value=round(value))
 

@@ -283,8 +283,6 @@ def _question(heard: Heard) -> Kind:
         return Kind.PROBLEMS if not heard.devices else Kind.STATUS
     if "status" in meanings:
         return Kind.PROBLEMS if heard.is_group else Kind.STATUS
-    if "location" in meanings:
-        return Kind.LOCATION
     if meanings & {"how_many", "which", "all"} or (
         "what" in meanings and heard.is_plural
     ):

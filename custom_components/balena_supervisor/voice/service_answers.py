@@ -8,11 +8,8 @@ from .targets import VoiceTarget
 
 
 def _state_of_service(known: Known, service: VoiceTarget) -> ServiceState | None:
-    """Return the state of a service."""
-    state = known.state
-    names = {service.name, *service.other_names}
-    found = state.services.values() if state else ()
-    return next((item for item in found if item.name in names), None)
+    """Return the state of a service of a device that is online."""
+    return known.device.find_service(service.identifier) if known.device else None
 
 
 def answer_running(selection: Selection) -> str:

@@ -8,7 +8,8 @@ hassil searches lists quickly, so words and names are entries of lists. Each ent
 space, so that it does not match the beginning of a longer word.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 import re
 from typing import Any, Final
@@ -256,80 +257,59 @@ def _cased(word: str) -> str:
     return "-".join([first, *(part.capitalize() for part in rest)])
 
 
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The phrases and names of a language."""
+
+    vocabulary: Vocabulary
+
+    def names(self, *kinds: NameType) -> set[str]:
+        """Return the names of some types."""
+        return {text for kind in kinds for text in self.vocabulary.texts.get(kind, ())}
+
+    def phrases(self, *meanings: str) -> set[str]:
+        """Return the phrases without a gap of some meanings."""
+        return {parts[0] for parts in self._split(meanings) if len(parts) == 1}
+
+    def part(self, place: int, *meanings: str) -> set[str]:
+        """Return the first or the last parts of the phrases with a gap."""
+        return {parts[place] for parts in self._split(meanings) if len(parts) > 1}
+
+    def beginnings(self, *meanings: str) -> set[str]:
+        """Return the phrases of some meanings up to their gap."""
+        return {parts[0] for parts in self._split(meanings) if parts}
+
+    def _split(self, meanings: Iterable[str]) -> Iterator[list[str]]:
+        texts = self.vocabulary.words.texts
+        for meaning in meanings:
+            yield from map(_parts, texts.get(meaning, ()))
+
+
 def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
     """Return the words and names of each list."""
-    words, texts = vocabulary.words, vocabulary.texts
-
-    def names(*kinds: NameType) -> set[str]:
-        return {text for kind in kinds for text in texts.get(kind, ())}
-
-    def of(*meanings: str) -> set[str]:
-        """Return the phrases without a gap of some meanings."""
-        return {
-            text
-            for meaning in meanings
-            for text in words.texts.get(meaning, ())
-            if len(_parts(text)) == 1
-        }
-
-    def part(place: int, *meanings: str) -> set[str]:
-        """Return the first or the last parts of the phrases with a gap."""
-        return {
-            parts[place]
-            for meaning in meanings
-            for text in words.texts.get(meaning, ())
-            if len(parts := _parts(text)) > 1
-        }
-
-    fillers = set(words.fillers)
-    others = {
-        *fillers,
-        *words.numbers,
-        *names(NameType.PLACE),
-        *(
-            part
-            for meaning, phrases in words.texts.items()
-            if meaning != "alone"
-            for text in phrases
-            for part in _parts(text)
-        ),
-    }
-    devices = names(NameType.DEVICE, NameType.NOUN, NameType.PLURAL)
-    services = names(NameType.SERVICE)
-    ends = part(-1, *_OF_DEVICE) - part(-1, *_SWITCHING) - fillers
+    words, texts = vocabulary.words, _Texts(vocabulary)
+    of = texts.phrases
+    devices = texts.names(NameType.DEVICE, NameType.NOUN, NameType.PLURAL)
+    services = texts.names(NameType.SERVICE)
+    ends = texts.part(-1, *_OF_DEVICE) - texts.part(-1, *_SWITCHING) - words.fillers
     ours = services | of(*_OF_DEVICE) | ends
-    plain = (
-        others
-        - of("shutdown", "turn_on", "turn_off")
-        - part(0, "shutdown", "turn_on", "turn_off")
-    )
+    ends_of_devices = texts.part(-1, *_OF_DEVICES) - texts.part(-1, *_SWITCHING)
     of_devices = (
         services
         | of(*_OF_DEVICES)
-        | (part(-1, *_OF_DEVICES) - part(-1, *_SWITCHING) - fillers)
+        | (ends_of_devices - words.fillers)
         | {text for text in of("lock") if "update" in text}
     )
-    of_everything = of(*_OF_EVERYTHING) | (part(-1, "restart", "reboot") - fillers)
+    of_everything = of(*_OF_EVERYTHING) | (
+        texts.part(-1, "restart", "reboot") - words.fillers
+    )
+    repeated = _repeated_lists(vocabulary, ours)
     return {
-        "word": others,
-        "lead_word": others - ours,
-        "plain_word": plain,
-        "free_word": plain
+        **repeated,
+        "free_word": repeated["plain_word"]
         - of_devices
         - of_everything
         - of("devices_noun", "everything"),
-        "filler": fillers,
-        "start_word": {
-            *fillers,
-            *of("ask", "all", "which", "wish", "want"),
-            *part(0, *_ENDING, *_SWITCHING),
-        },
-        "near_word": {
-            *fillers,
-            *of("ask", "service_noun", "device_noun"),
-            *part(0, *_ENDING, *_SWITCHING),
-            *names(NameType.PLACE),
-        },
         "named": {*devices, *(f"{name}{words.genitive}" for name in devices)},
         "devices": of("devices_noun"),
         "digits": {str(number) for number in range(_MAX_NUMBER + 1)},
@@ -337,39 +317,67 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
         "of_everything": of_everything,
         "own_place": {
             text
-            for text in names(NameType.PLACE)
+            for text in texts.names(NameType.PLACE)
             if any(vocabulary.names[tuple(words.tokens(text))].get(NameType.PLACE, ()))
         },
         "of_devices": of_devices,
         "fleet_noun": of("fleet_noun"),
         "ours": ours,
-        "of_service": of(*_OF_SERVICE) | part(-1, *_ENDING, *_SWITCHING),
+        "of_service": of(*_OF_SERVICE) | texts.part(-1, *_ENDING, *_SWITCHING),
         "service": services - words.common,
         "any_service": services,
         "problems": of("problems"),
-        "place": names(NameType.PLACE),
+        "place": texts.names(NameType.PLACE),
         "which": of("which", "how_many"),
-        "group": names(NameType.NOUN, NameType.PLURAL),
-        "noun": names(NameType.NOUN),
+        "group": texts.names(NameType.NOUN, NameType.PLURAL),
+        "noun": texts.names(NameType.NOUN),
         "alone": of("alone"),
         "balena": of("balena"),
         "device_noun": of("device_noun"),
         "service_noun": of("service_noun"),
         "variables": of("variables"),
-        "verb": {
-            parts[0]
-            for meaning in ("restart", *_SWITCHING)
-            for text in words.texts[meaning]
-            if (parts := _parts(text))
-        },
+        "verb": texts.beginnings("restart", *_SWITCHING),
         "again": of("restart", "reboot"),
         "asks": of("running", "stopped"),
         "ask": of("ask"),
         "what": of("what"),
-        "plural": names(NameType.PLURAL),
-        "fine": part(-1, "status"),
+        "plural": texts.names(NameType.PLURAL),
+        "fine": texts.part(-1, "status"),
         "on": set(words.prepositions),
-        "end": part(-1, "restart"),
+        "end": texts.part(-1, "restart"),
+    }
+
+
+def _repeated_lists(vocabulary: Vocabulary, ours: set[str]) -> dict[str, set[str]]:
+    """Return the words of the lists that become rules: those that repeat."""
+    words, texts = vocabulary.words, _Texts(vocabulary)
+    places = texts.names(NameType.PLACE)
+    parts = {
+        part
+        for meaning, phrases in words.texts.items()
+        if meaning != "alone"
+        for text in phrases
+        for part in _parts(text)
+    }
+    others = {*words.fillers, *words.numbers, *places, *parts}
+    beginnings = texts.part(0, *_ENDING, *_SWITCHING)
+    switching = ("shutdown", "turn_on", "turn_off")
+    return {
+        "word": others,
+        "lead_word": others - ours,
+        "plain_word": others - texts.phrases(*switching) - texts.part(0, *switching),
+        "filler": set(words.fillers),
+        "start_word": {
+            *words.fillers,
+            *texts.phrases("ask", "all", "which", "wish", "want"),
+            *beginnings,
+        },
+        "near_word": {
+            *words.fillers,
+            *texts.phrases("ask", "service_noun", "device_noun"),
+            *beginnings,
+            *places,
+        },
     }
 
 

@@ -119,8 +119,6 @@ class LanguageWords:
     def spoken(self, name: str) -> Iterator[str]:
         """Yield the forms of a name that speech-to-text can write."""
         tokens = self.tokens(name)
-        if not tokens:
-            return
         yield " ".join(tokens)
         joined = " ".join(re.findall(r"[\w']+", name.casefold().replace("_", " ")))
         yield joined
