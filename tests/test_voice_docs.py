@@ -55,6 +55,9 @@ KINDS: Final = {
     "The hottest device": Kind.HOTTEST,
     "Problems": Kind.PROBLEMS,
     "Everything": Kind.EVERYTHING_RUNNING,
+    "All, none or some": Kind.ONLINE,
+    "Stop an update": Kind.NO_CANCEL,
+    "Start or stop all services": Kind.NO_ALL_SERVICES,
     "Purge data": Kind.NO_PURGE,
     "Shut down": Kind.NO_SHUTDOWN,
     "Read logs": Kind.NO_LOGS,
@@ -87,6 +90,7 @@ INVENTORY: Final = Inventory(
             ("kiosk-cafe", ("Cafe",), ("browser",)),
             ("roof-gateway", ("Roof", "Dach"), ("mqtt",)),
             ("garage-gateway", ("Garage",), ("mqtt",)),
+            ("display-2", ("Shop",), ("player",)),
             ("display-12", ("Shop",), ("player",)),
             ("metrics-server", ("Shop",), ("grafana",)),
         )

@@ -3,7 +3,7 @@
 from typing import Final
 
 from .claims import Claims, Mention
-from .group_text import group_text
+from .group_text import group_text, said_group
 from .heard import Heard
 from .kind_rules import find_kind
 from .kinds import Kind
@@ -59,6 +59,7 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
         is_none=quantity.is_none,
     )
     heard.group = group_text(claims, text)
+    heard.said_group = said_group(claims)
     heard.misheard = _misheard_text(claims)
     if alone is not None:
         heard.kind = Kind(alone)
