@@ -106,7 +106,7 @@ def pytest_xdist_make_scheduler(
 
 def _join_threads(executor: InterruptibleThreadPoolExecutor) -> None:
     """Wait for the threads of an executor."""
-    for thread in executor._threads:
+    for thread in executor._threads:  # noqa: SLF001
         thread.join()
 
 

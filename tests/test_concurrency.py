@@ -261,12 +261,6 @@ def track_states(hass: HomeAssistant, entity_id: str) -> list[str]:
     return states
 
 
-async def run_due_tasks(number: int = 1000) -> None:
-    """Let all due tasks run, even while time is frozen."""
-    for _ in range(number):
-        await asyncio.sleep(0)
-
-
 SWITCH: Final = "switch.kiosk_lobby_browser_running"
 LOCKED: Final = "binary_sensor.kiosk_lobby_update_locked"
 POLLED: Final = ("/v2/applications/state", "/v2/state/status")
