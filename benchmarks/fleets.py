@@ -35,7 +35,7 @@ _LOOK: Final = 0.02
 
 async def measure_fleets(devices: int, rounds: int) -> Figures:
     """Return all figures of an account with some devices."""
-    async with install(Connection.ACCOUNT, devices, keep_alive=60) as home:
+    async with install(Connection.ACCOUNT, devices) as home:
         await home.set_up()
         await home.settle()
         figures = await _some_changes(home, rounds)
@@ -126,7 +126,8 @@ async def _churn(home: Installation) -> Figures:
         taken = await time(watched(work, blocking))
         figures |= {name: taken.clock, **figures_of_block(name, blocking)}
     # Home Assistant writes its registries some seconds after a change.
-    figures |= figures_of_block("registries after churn", await watch(home.wait, 1))
+    writing = await watch(home.write_registries, 1)
+    figures |= figures_of_block("registries after churn", writing)
     return figures | {
         "churn": max(figures[name] for name in steps),
         "churn block": max(figures[f"uncollected block by {name}"] for name in steps),

@@ -19,7 +19,7 @@ from custom_components.balena_supervisor.account.coordinator import AccountCoord
 from custom_components.balena_supervisor.const import (
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
-    CONF_DETAILS,
+    CONF_ENTITY_LEVEL,
     CONF_FLEETS,
     CONF_MAC_ADDRESSES,
     CONF_SERVICES,
@@ -31,7 +31,13 @@ from custom_components.balena_supervisor.const import (
 from custom_components.balena_supervisor.device.direct import DirectCoordinator
 from custom_components.balena_supervisor.device.entry import BalenaData
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import CONF_API_KEY, CONF_TOKEN, CONF_URL, CONF_VERIFY_SSL
+from homeassistant.const import (
+    CONF_API_KEY,
+    CONF_TOKEN,
+    CONF_URL,
+    CONF_VERIFY_SSL,
+    EVENT_HOMEASSISTANT_FINAL_WRITE,
+)
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.device_registry import format_mac
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator
@@ -41,12 +47,15 @@ from homeassistant.setup import async_setup_component
 from .baseline import CONCURRENCY, Baseline, open_baseline
 from .connection import Connection
 from .simulator_process import SimulatorProcess, run_simulator
-from .timing import IDLE
 
 # The minimum number of enabled entities per device.
 _FEWEST_ENTITIES: Final = 4
-# Seconds until each direct device has been polled.
-_WAIT: Final = 18
+# Seconds in which each direct device is polled once, and some of them twice.
+_WAIT: Final = 16.5
+# Few devices are polled at once, which blocks longer than waiting for their intervals.
+_FEW: Final = 10
+# Seconds after which the simulator closes an idle connection. Rounds can take longer than real devices wait.
+_KEEP_ALIVE: Final = 60.0
 
 
 class _Resolver(ThreadedResolver):
@@ -112,13 +121,14 @@ class Installation(ABC):
         if not all(poller.last_update_success for poller in self.pollers):
             raise RuntimeError("Something could not be polled")
 
-    async def wait(self) -> None:
-        """Wait until every coordinator has polled at its own interval."""
-        await asyncio.sleep(_WAIT)
-
     async def next_polls(self) -> None:
         """Run the next scheduled polls."""
         await self.poll()
+
+    async def write_registries(self) -> None:
+        """Write what Home Assistant writes some seconds after a change, without waiting for that."""
+        self.hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)
+        await self.hass.async_block_till_done()
 
     async def settle(self) -> None:
         """Wait for work that the setup started in the background, such as reading details.
@@ -130,8 +140,6 @@ class Installation(ABC):
         if len(self.hass.states.async_all()) < _FEWEST_ENTITIES * devices:
             raise RuntimeError("Not all entities are there")
         await self.hass.async_block_till_done(wait_background_tasks=True)
-        # A request fails if the server closes its idle connection at that moment.
-        await asyncio.sleep(IDLE)
         await self.refresh()
         await self.hass.async_block_till_done(wait_background_tasks=True)
 
@@ -187,8 +195,11 @@ class _Devices(Installation):
 
     @override
     async def next_polls(self) -> None:
-        # Each coordinator polls at its own time.
-        await self.wait()
+        if len(self.about) <= _FEW:
+            await self.poll()
+        else:
+            # Each coordinator polls at its own time.
+            await asyncio.sleep(_WAIT)
 
     @override
     def _addresses(self) -> Iterable[tuple[str, str]]:
@@ -216,7 +227,7 @@ class _Account(Installation):
             options={
                 CONF_FLEETS: about["fleet_ids"],
                 CONF_SERVICES: False,
-                CONF_DETAILS: self.level,
+                CONF_ENTITY_LEVEL: self.level,
             },
         )
 
@@ -259,17 +270,31 @@ async def home_assistant() -> AsyncGenerator[HomeAssistant]:
 async def install(
     connection: Connection,
     devices: int,
-    keep_alive: float = 5,
+    keep_alive: float = _KEEP_ALIVE,
     *,
     level: EntityLevel = EntityLevel.ESSENTIAL,
 ) -> AsyncGenerator[Installation]:
     """Run Home Assistant with a simulator. `level` is the option of an account.
 
-    The simulator closes idle connections after `keep_alive` seconds, as real devices do.
+    The simulator closes idle connections after `keep_alive` seconds.
     """
     async with (
-        run_simulator(connection, devices, keep_alive) as api,
         home_assistant() as hass,
+        attach(hass, connection, devices, keep_alive, level=level) as home,
     ):
+        yield home
+
+
+@asynccontextmanager
+async def attach(
+    hass: HomeAssistant,
+    connection: Connection,
+    devices: int,
+    keep_alive: float = _KEEP_ALIVE,
+    *,
+    level: EntityLevel = EntityLevel.ESSENTIAL,
+) -> AsyncGenerator[Installation]:
+    """Run a simulator for a Home Assistant."""
+    async with run_simulator(connection, devices, keep_alive) as api:
         about = await api.send("introduce")
         yield _INSTALLATIONS[connection](hass, api, about, level=level)

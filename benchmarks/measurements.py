@@ -4,7 +4,8 @@ Times are in seconds, sizes in bytes.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack
 from datetime import timedelta
 import gc
 import logging
@@ -28,9 +29,8 @@ from homeassistant.setup import async_setup_component
 
 from .connection import INTERVALS, Connection
 from .fleets import measure_fleets
-from .home_assistant import Installation, home_assistant, install
+from .home_assistant import Installation, attach, home_assistant, install
 from .timing import (
-    IDLE,
     AllocatedMemory,
     Blocking,
     Figures,
@@ -46,11 +46,14 @@ from .timing import (
 
 # With few devices, a round repeats the poll to be long enough to measure.
 _POLLS_PER_ROUND: Final = 20
-_OUTAGES: Final = 1
-# A round can take longer than the normal limit of idle connections.
-_KEEP_ALIVE: Final = 60.0
+# Rounds in which no comparison needs a median of many.
+_FEW_ROUNDS: Final = 5
+# Seconds after which connections are closed while memory is measured.
+_SHORT_KEEP_ALIVE: Final = 1.0
 # Seconds in which an account is polled once, and a local device four times.
 _IDLE: Final = 60.0
+# Seconds in which nothing happens in a Home Assistant without devices.
+_IDLE_ALONE: Final = 20.0
 _DAY: Final = timedelta(days=1)
 # The number of repetitions of the import.
 _IMPORTS: Final = 11
@@ -76,9 +79,9 @@ def fleets(devices: int, rounds: int) -> Figures:
     return _run(_warm_up(Connection.ACCOUNT), measure_fleets(devices, rounds))
 
 
-def idle() -> Figures:
-    """Measure the processor time of Home Assistant without devices, as a share of one core."""
-    return _run(_idle())
+def idle(devices: Mapping[Connection, int]) -> Figures:
+    """Measure the processor time of Home Assistant with and without devices, as a share of one core."""
+    return _run(_idle(devices))
 
 
 def day(connection: Connection) -> Figures:
@@ -121,17 +124,17 @@ async def _warm_up(connection: Connection) -> Figures:
 
 
 async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
-    async with install(connection, devices, _KEEP_ALIVE) as home:
+    async with install(connection, devices) as home:
         written = StatesWritten(home.hass)
         figures = await _setup(home)
         await home.settle()
-        # Home Assistant writes its registries some seconds after a change.
-        figures |= figures_of_block("registries", await watch(home.wait, 1))
+        writing = await watch(home.write_registries, 1)
+        figures |= figures_of_block("registries", writing)
         figures |= {"states": len(home.hass.states.async_all())}
         figures |= await _polls(home, written, rounds, ceil(_POLLS_PER_ROUND / devices))
-        figures |= await _due_polls(home)
+        figures |= figures_of_block("polls", await watch(home.next_polls, 1))
         figures |= await _change(home, written)
-        figures |= await _metric_changes(home, written, rounds)
+        figures |= await _metric_changes(home, written)
         if connection is Connection.ACCOUNT:
             figures |= await _peer(home, devices)
         figures |= await _outages(home)
@@ -164,7 +167,7 @@ async def _polls(
     report = await home.api.send("report")
     async with home.open_baseline(report["paths"]) as floor:
         taken = await compare(home.refresh, floor.poll, rounds, repeats)
-        floor_blocking = await watch(floor.poll, rounds)
+        floor_blocking = await watch(floor.poll, _FEW_ROUNDS)
     requests = sum(map(len, report["paths"]))
     return {
         "refresh": taken.ours.clock,
@@ -206,14 +209,12 @@ def _shown(hass: HomeAssistant) -> dict[str, tuple[str, object]]:
     }
 
 
-async def _metric_changes(
-    home: Installation, written: StatesWritten, rounds: int
-) -> Figures:
+async def _metric_changes(home: Installation, written: StatesWritten) -> Figures:
     """Measure polls in which the metrics of all devices change."""
     written.clear()
     blocking = Blocking()
     times = []
-    for _ in range(rounds):
+    for _ in range(_FEW_ROUNDS):
         await home.api.send("measure")
         times.append((await time(watched(home.refresh, blocking))).processor)
     return {
@@ -221,13 +222,6 @@ async def _metric_changes(
         "news writes": written.count,
         **figures_of_block("news", blocking),
     }
-
-
-async def _due_polls(home: Installation) -> Figures:
-    """Measure polls that are due, and the processor time of Home Assistant in a minute of them."""
-    # Looking at the event loop takes time itself.
-    share = await share_of_core(_IDLE)
-    return {"idle": share, **figures_of_block("polls", await watch(home.wait, 1))}
 
 
 async def _peer(home: Installation, devices: int) -> Figures:
@@ -245,28 +239,29 @@ async def _peer(home: Installation, devices: int) -> Figures:
     }
 
 
-async def _idle() -> Figures:
-    async with home_assistant():
-        return {"idle alone": await share_of_core(_IDLE)}
+async def _idle(devices: Mapping[Connection, int]) -> Figures:
+    async with home_assistant() as hass, AsyncExitStack() as stack:
+        alone = await share_of_core(_IDLE_ALONE)
+        for connection, count in devices.items():
+            home = await stack.enter_async_context(attach(hass, connection, count))
+            await home.set_up()
+        await hass.async_block_till_done(wait_background_tasks=True)
+        together = await share_of_core(_IDLE)
+    return {
+        "idle alone": alone,
+        "idle together": together,
+        "own idle": max(together - alone, 0.0),
+    }
 
 
 async def _outages(home: Installation) -> Figures:
     """Measure how long the event loop is blocked when all polls fail, and when they succeed again."""
-
-    async def fail() -> None:
-        await home.api.send("recover")
-        await home.refresh()
-        await home.api.send("fail")
-
-    async def recover() -> None:
-        await fail()
-        await home.next_polls()
-        await home.api.send("recover")
-
     # Home Assistant logs each outage.
     logging.disable(logging.ERROR)
-    failing = await watch(home.next_polls, _OUTAGES, fail)
-    recovering = await watch(home.next_polls, _OUTAGES, recover)
+    await home.api.send("fail")
+    failing = await watch(home.next_polls, 1)
+    await home.api.send("recover")
+    recovering = await watch(home.next_polls, 1)
     logging.disable(logging.NOTSET)
     return figures_of_block("failure", failing) | figures_of_block(
         "recovery", recovering
@@ -289,14 +284,14 @@ async def _memory_of_level(devices: int, level: EntityLevel) -> Figures:
 async def _memory(
     connection: Connection, devices: int, level: EntityLevel = EntityLevel.ESSENTIAL
 ) -> Figures:
-    async with install(connection, devices, level=level) as home:
+    async with install(connection, devices, _SHORT_KEEP_ALIVE, level=level) as home:
         with AllocatedMemory() as held:
             await home.set_up()
             await home.settle()
-            # Home Assistant caches the JSON of its registries. Wait for the write.
-            await home.wait()
+            # Home Assistant caches the JSON of its registries when it writes them.
+            await home.write_registries()
             await home.refresh()
-            await asyncio.sleep(IDLE)
+            await asyncio.sleep(2 * _SHORT_KEEP_ALIVE)
             whole = held.count()
             json = held.count_of("*/homeassistant/helpers/json.py")
             own = held.count_of("*/custom_components/*")

@@ -18,28 +18,33 @@ _INSTALLATIONS: Final = {
 _CONNECTIONS: Final = {Connection.DIRECT: "direct", Connection.ACCOUNT: "by account"}
 
 
-def targets(measures: Iterable[Measure], measured: Measured) -> str:
-    """Return the table of the measures with targets."""
-    counts = _counts(measured)
-    titles = ["Measure", "Must reach", "Connection", *_titles(counts), "Reached"]
+def part(measures: Iterable[Measure], measured: Measured) -> str:
+    """Return the table of a part, with a column for the connection if there are several."""
+    counts = sorted({count for figures in measured.values() for count in figures})
+    has_several = len(measured) > 1
+    titles = ["Measure", "Must reach", *(["Connection"] if has_several else [])]
     rows = []
     for measure in measures:
-        for connection in (
-            connection for connection in measure.connections if connection in measured
-        ):
+        for connection, figures in measured.items():
+            if connection not in measure.connections:
+                continue
             cells = [
-                _format_figure(measure, connection, n, measured[connection].get(n, {}))
+                _format_figure(measure, connection, n, figures.get(n, {}))
                 for n in counts
             ]
-            row = [measure.name, measure.target, _CONNECTIONS[connection]]
+            if not any(cells):
+                continue
+            row = [measure.name, measure.target]
+            if has_several:
+                row.append(_CONNECTIONS[connection])
             due = [
-                n in measured[connection]
+                n in figures
                 and measure.limit
                 and measure.limit(connection, n) is not None
                 for n in counts
             ]
             rows.append([*row, *cells, _verdict(cells, due)])
-    return _table(titles, rows, text=3)
+    return _table([*titles, *_titles(counts), "Reached"], rows, text=len(titles))
 
 
 def _verdict(cells: Iterable[str], due: Iterable[bool | None]) -> str:
@@ -70,19 +75,6 @@ def summary(
     return _table(["Costs", *found], rows, text=1)
 
 
-def details(
-    measures: Iterable[Measure], measured: Measured, connection: Connection
-) -> str:
-    """Return the table of the other measures of a connection."""
-    figures = measured[connection]
-    rows = [
-        [measure.name, *(_cell(measure, item) for item in figures.values())]
-        for measure in measures
-        if connection in measure.connections
-    ]
-    return _table(["Devices", *_titles(figures)], rows, text=1)
-
-
 def dashboard(measures: Iterable[Measure], figures: Mapping[int, Figures]) -> str:
     """Return the table of the dashboard. A figure that was not measured has no verdict."""
     rows = []
@@ -106,10 +98,6 @@ def write(path: Path, blocks: Mapping[str, str]) -> None:
         # The tables contain no backslashes, which would be escapes in the replacement.
         text = re.sub(pattern, block, text, flags=re.DOTALL)
     path.write_text(text)
-
-
-def _counts(measured: Measured) -> list[int]:
-    return sorted({count for figures in measured.values() for count in figures})
 
 
 def _titles(counts: Iterable[int]) -> list[str]:

@@ -159,11 +159,11 @@ class Fault:
         )
 
     @property
-    def is_of_answer(self) -> bool:
+    def changes_response(self) -> bool:
         """Whether the request is processed, so that only the response has the fault."""
         return self.is_held or self.resets_after or self.rewrites is not None
 
-    def end(self, reply: Reply | Stream) -> Reply | Stream:
+    def apply_to(self, reply: Reply | Stream) -> Reply | Stream:
         """Return the response with the fault. Raises Hangup."""
         if self.resets_after:
             raise Hangup
@@ -183,13 +183,16 @@ class Fault:
 
 @dataclass(slots=True)
 class _Rule:
+    """A fault, the requests that it matches, and how many of them are left."""
+
     method: str
     path: str
     fault: Fault
     times: int | None
     is_used_up: bool = False
 
-    def concerns(self, path: str) -> bool:
+    def matches(self, path: str) -> bool:
+        """Return whether a path matches."""
         if self.path.endswith("*"):
             return path.startswith(self.path[:-1])
         return path == self.path
@@ -211,7 +214,7 @@ class Faults:
         """Remove all faults."""
         self.rules.clear()
 
-    def holds(self, fault: Fault) -> bool:
+    def is_active(self, fault: Fault) -> bool:
         """Return whether a fault is still active."""
         return any(rule.fault is fault for rule in self.rules)
 
@@ -220,7 +223,7 @@ class Faults:
         for rule in self.rules:
             if rule.is_used_up:
                 continue
-            if rule.method in ("*", method) and rule.concerns(path.lower()):
+            if rule.method in ("*", method) and rule.matches(path.lower()):
                 if rule.times is not None:
                     rule.times -= 1
                     if rule.times == 0:
@@ -234,7 +237,7 @@ class Faults:
         """Return the response of a fault, None if it only delays the normal one. Raises Hangup."""
         if fault.hangs:
             while not is_over():
-                if not self.holds(fault):
+                if not self.is_active(fault):
                     return None
                 await asyncio.sleep(0.05)
         if fault.hangs or fault.resets:
@@ -259,9 +262,9 @@ class Faults:
         self, fault: Fault, reply: Reply | Stream, is_over: Callable[[], bool]
     ) -> Reply | Stream:
         """Return the response of a request that was processed, with the fault. Raises Hangup."""
-        while fault.is_held and self.holds(fault) and not is_over():
+        while fault.is_held and self.is_active(fault) and not is_over():
             await asyncio.sleep(0.05)
-        return fault.end(reply)
+        return fault.apply_to(reply)
 
 
 def _with_duplicates(body: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -106,8 +107,7 @@ def pytest_xdist_make_scheduler(
 
 def _join_threads(executor: InterruptibleThreadPoolExecutor) -> None:
     """Wait for the threads of an executor."""
-    for thread in executor._threads:  # noqa: SLF001
-        thread.join()
+    ThreadPoolExecutor.shutdown(executor)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -262,8 +262,8 @@ async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
 @pytest.fixture
 def device() -> Device:
     """Return the recorded device, with a network card whose maker assigned the address."""
-    made_up = ("CA:9F:9A:26:3D:08", "EA:89:F6:11:4B:00")
-    return Device(mac_addresses=("DC:A6:32:00:00:01", *made_up))
+    generated = ("CA:9F:9A:26:3D:08", "EA:89:F6:11:4B:00")
+    return Device(mac_addresses=("DC:A6:32:00:00:01", *generated))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 import gc
 import logging
 from typing import Any
@@ -32,6 +33,7 @@ from simulator import (
     App,
     CloudDevice,
     CloudServer,
+    Device,
     Fault,
     Fleet,
     Release,
@@ -718,6 +720,27 @@ async def test_fleet_is_gone_and_back(
     assert not issue_registry.issues
 
 
+async def test_missing_fleet_is_not_chosen_any_more(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """The repair issue of a missing fleet disappears when the person chooses another fleet."""
+    other = cloud.add_fleet("gateways")
+    cloud.tokens[token].fleet_ids = {other.id}
+    for _ in range(3):
+        await pass_time(hass, freezer, MINUTE)
+    assert len(issue_registry.issues) == 1
+    options = {**account.options, "fleets": [other.id]}
+    hass.config_entries.async_update_entry(account, options=options)
+    await hass.config_entries.async_reload(account.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not issue_registry.issues
+
+
 OUTAGES = {
     "500": (Fault.status(500, "oops"), "reported an error"),
     "502": (Fault.status(502, "<html>", "text/html"), "reported an error"),
@@ -1121,6 +1144,48 @@ async def test_removal_by_hand(
         answer = await client.remove_device(device_id)
         assert answer["success"]
         assert device_registry.async_get(device_id) is None
+
+
+@pytest.mark.expects_log("could not reach holy-wildflower")
+@pytest.mark.expects_log("rejected by integration")
+async def test_remove_service_of_an_offline_device(
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    freezer: FrozenDateTimeFactory,
+    loaded: MockConfigEntry,
+    device: Device,
+    service_id: str,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A service of an offline device may still exist, so the user cannot remove it."""
+    assert await async_setup_component(hass, "config", {})
+    client = await hass_ws_client(hass)
+    await device.power_off()
+    await pass_time(hass, freezer)
+    answer = await client.remove_device(service_id)
+    assert not answer["success"]
+    assert device_registry.async_get(service_id) is not None
+
+
+@pytest.mark.expects_log("Unexpected error updating listener")
+async def test_listener_fails(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A listener that fails does not keep the others from being called."""
+
+    def fail() -> None:
+        raise ValueError
+
+    device = next(iter(account.runtime_data.devices.values()))
+    device.coordinator.async_add_listener(fail)
+    called: list[bool] = []
+    device.coordinator.async_add_listener(partial(called.append, True))
+    await cloud_device.device.power_off()
+    await pass_time(hass, freezer, MINUTE)
+    assert called
 
 
 # Robustness

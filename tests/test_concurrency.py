@@ -327,11 +327,9 @@ class TestPolls:
         cloud.faults.add("GET", "/v7/device", Fault.hold())
         freezer.tick(61)
         async_fire_time_changed(hass)
-        await run_due_tasks()
-        assert cloud.under_way
+        await wait_until(lambda: cloud.under_way)
         await switch_off(hass)
-        await run_due_tasks()
-        assert states == ["off"]
+        await wait_until(lambda: states == ["off"])
         freezer.tick(seconds)
         cloud.faults.clear()
         await pass_time(hass, freezer, 1)

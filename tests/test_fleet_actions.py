@@ -14,7 +14,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.balena_supervisor.const import (
-    CONF_DETAILS,
+    CONF_ENTITY_LEVEL,
     CONF_SERVICES,
     DOMAIN,
     EVENT_ACTION,
@@ -46,7 +46,7 @@ async def devices(
         account_entry,
         options={
             **account_entry.options,
-            CONF_DETAILS: EntityLevel.ESSENTIAL,
+            CONF_ENTITY_LEVEL: EntityLevel.ESSENTIAL,
             CONF_SERVICES: False,
         },
     )

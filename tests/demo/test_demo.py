@@ -141,6 +141,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, _Run]:
     folder = tmp_path_factory.mktemp("demo")
     port, other_port = free_device_port(), free_device_port()
     fleet = ("--scenario", "fleet")
+    kiosks = ("--scenario", "kiosks")
     three = ("--devices", "3", "--scenario", "two-apps")
     one = ("--devices", "1", "--scenario", "calm")
     runs = {}
@@ -148,6 +149,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, _Run]:
         ("account", fleet, port, _reboot, signal.SIGTERM),
         ("account again", fleet, port, _only_look, signal.SIGTERM),
         ("account on another port", fleet, other_port, _only_look, signal.SIGTERM),
+        ("kiosks", kiosks, port, _only_look, signal.SIGTERM),
         ("device", (), port, _stop_exposing, signal.SIGINT),
         ("three devices", three, port, _only_look, signal.SIGTERM),
         ("one device", one, port, _only_look, signal.SIGTERM),
@@ -218,6 +220,15 @@ def test_shows_an_account(runs: dict[str, _Run]) -> None:
     assert states["sensor.kiosk_reception_overall_status"] == "operational"
     assert states["binary_sensor.kiosk_warehouse_update_failed"] in ("on", "off")
     assert "12 balena devices in 2 fleets" in account.demo.output
+
+
+def test_shows_two_kiosks(runs: dict[str, _Run]) -> None:
+    """The demo shows two kiosks with services that have real names."""
+    kiosks = runs["kiosks"]
+    assert kiosks.entries.keys() == {"kiosk-lobby", "kiosk-shop"}
+    assert kiosks.states["sensor.kiosk_lobby_browser_status"] == "running"
+    assert kiosks.states["sensor.kiosk_shop_mqtt_status"] == "running"
+    assert "2 balena devices" in kiosks.demo.output
 
 
 def test_reboots_a_device_of_an_account(runs: dict[str, _Run]) -> None:

@@ -16,7 +16,11 @@ from custom_components.balena_supervisor.const import DOMAIN
 from custom_components.balena_supervisor.exceptions import result_of
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers import (
+    device_registry as dr,
+    entity_registry as er,
+    restore_state as rs,
+)
 from simulator import (
     App,
     CloudDevice,
@@ -89,7 +93,7 @@ def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
         ("sensor", "fleet"): device.fleet.name,
         ("sensor", "ip_address"): " ".join(device.device.ip_addresses),
     }
-    told: dict[tuple[str, str], str | None] = {
+    reported: dict[tuple[str, str], str | None] = {
         ("binary_sensor", "vpn"): _flag(device.is_connected_to_vpn),
     }
     is_changing = device.device.current_update is not None
@@ -103,11 +107,11 @@ def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
             continue
         is_sure = container is not None and not is_changing
         status = container.status.lower() if container and is_sure else _ANY_STATE
-        told["sensor", f"{app.id}_{name}_status"] = status
-        told["switch", f"{app.id}_{name}_running"] = (
+        reported["sensor", f"{app.id}_{name}_status"] = status
+        reported["switch", f"{app.id}_{name}_running"] = (
             _flag(status == "running") if status else _ANY_STATE
         )
-    return shown | (told if online else dict.fromkeys(told, UNAVAILABLE))
+    return shown | (reported if online else dict.fromkeys(reported, UNAVAILABLE))
 
 
 @dataclass(slots=True)
@@ -320,10 +324,12 @@ class AccountRun:
     async def resource_usage(self) -> ResourceUsage:
         """Return the lowest resource usage over several polls, without what Home Assistant keeps.
 
-        It stores removed devices and entities as long as the entry exists.
+        It stores removed devices and entities as long as the entry exists, and the last
+        states of removed buttons and update entities until it restarts.
         """
         hass = self.home_assistant.hass
         assert hass is not None
+        rs.async_get(hass).last_states.clear()
         er.async_get(hass).deleted_entities.clear()
         dr.async_get(hass)._deleted_devices.clear()  # noqa: SLF001
         stocks = []

@@ -152,7 +152,7 @@ async def test_cancelled_download(
 
 async def test_start_of_an_update(client: Client, device: Device) -> None:
     """A new release can be listed without services for one poll."""
-    device.starts_bare = True
+    device.lists_services_late = True
     device.begin_update(RECORDED_NEXT_RELEASE)
     first = (await client.get("/v2/applications/state"))["demo-fleet"]
     assert first["commit"] == RECORDED_NEXT_RELEASE.commit
