@@ -141,7 +141,7 @@ async def test_corpus(
 
 
 @pytest.mark.parametrize("corpus", ["first", "second", "third"])
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
 @pytest.mark.expects_log("")
 async def test_sample(hass: HomeAssistant, corpus: str) -> None:
