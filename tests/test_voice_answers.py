@@ -65,7 +65,7 @@ ANSWERS: Final = {
     "is there an update for display 2": "Yes, release 2.1.0 is available for display-2, but an update lock is held.",
     "are all kiosks up to date": "No, there are updates for kiosk-cafe and kiosk-entrance.",
     "are all kiosks on the terrace up to date": "Yes, all are up to date.",
-    "are there any updates for the gateways": "There is an update for garage-gateway.",
+    "are there any updates for the gateways": "Yes, there is an update for garage-gateway.",
     "are there any updates for the kiosks on the terrace": "No, all are up to date.",
     "how many displays need an update": "2 of 3 have an update. display-1 and display-2.",
     # Locks.

@@ -143,6 +143,9 @@ def _about_group(texts: Texts, heard: Heard, split: Split, bad: str) -> str:
     if {"which", "how_many"} & heard.meanings:
         group = [*split.matching, *split.others, *split.unknown]
         text = _listed(texts, heard, group, split.matching, split.key)
+        if split.key == "group_online":
+            # A device that cannot be reached is not online for the person who asks.
+            return text
         silent = _silent(texts, split.unknown)
         has_none = not split.matching and "which" in heard.meanings
         return silent.strip() if silent and has_none else text + silent
