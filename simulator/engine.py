@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+import itertools
 from typing import Unpack, override
 
 from .apps import App, Container, Release, Service, system_apps
 from .host import Host, HostOptions
 from .journal import ENGINE_UNIT, TAG_LENGTH, JournalEntry
 from .refusals import UnknownApp, UnknownService
+from .service_logs import log_line
 from .versions import CONTAINER_NAME, REPORTS_OWN_SERVICES
 
 
@@ -36,6 +38,7 @@ class ContainerEngine(Host):
     def __init__(self, **options: Unpack[HostOptions]) -> None:
         """Create a host without apps."""
         super().__init__(**options)
+        self._log_numbers = itertools.count()
         self.apps: dict[int, App] = {}
         self.containers: dict[tuple[int, str], Container] = {}
         self.current_update: Update | None = None
@@ -165,9 +168,11 @@ class ContainerEngine(Host):
 
     @override
     def _write_log_lines(self) -> None:
+        number = next(self._log_numbers)
         for container in list(self.containers.values()):
             if self.is_powered and container.status == "Running":
-                self._log_of(container, f"hello from {container.service.name}", 6)
+                priority, message = log_line(container.service.name, number)
+                self._log_of(container, message, priority)
 
     def _log_of(
         self, container: Container, message: str | bytes, priority: int

@@ -24,6 +24,7 @@ class Fault:
     resets_after: bool = False
     truncates: bool = False
     is_huge: bool = False
+    is_bomb: bool = False
     # Seconds between two bytes of a response.
     drips: float = 0
     status_code: int | None = None
@@ -77,12 +78,7 @@ class Fault:
     @classmethod
     def bomb(cls) -> Self:
         """Send a compressed body that is huge after decompression."""
-        return cls(
-            status_code=200,
-            body=_packed(),
-            content_type="application/json",
-            headers={"Content-Encoding": "gzip"},
-        )
+        return cls(is_bomb=True)
 
     @classmethod
     def status(
@@ -250,6 +246,9 @@ class Faults:
             return Stream(_truncated(), {"Content-Length": "1000"})
         if fault.is_huge:
             return Stream(_huge(), {"Content-Type": "application/json"})
+        if fault.is_bomb:
+            headers = {"Content-Encoding": "gzip"}
+            return Reply(200, _packed(), "application/json", headers)
         if fault.drips:
             return Stream(_dripping(fault.drips), {"Content-Type": "application/json"})
         if fault.status_code is not None:
@@ -311,7 +310,7 @@ async def _dripping(seconds: float) -> AsyncGenerator[bytes]:
 
 @cache
 def _packed() -> bytes:
-    return gzip.compress(_MEGABYTE * 100)
+    return gzip.compress(_MEGABYTE * 100, compresslevel=1)
 
 
 async def _huge() -> AsyncGenerator[bytes]:

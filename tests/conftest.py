@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -42,6 +43,7 @@ from homeassistant.helpers import (
     entity_registry as er,
     issue_registry as ir,
 )
+from homeassistant.util.executor import InterruptibleThreadPoolExecutor
 from simulator import (
     CloudDevice,
     CloudServer,
@@ -103,6 +105,11 @@ def pytest_xdist_make_scheduler(
     return workers.Scheduling(config, log)
 
 
+def _join_threads(executor: InterruptibleThreadPoolExecutor) -> None:
+    """Wait for the threads of an executor."""
+    ThreadPoolExecutor.shutdown(executor)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and make every test faster."""
     # Home Assistant logs each event. Formatting and capturing these logs took almost half of the time
@@ -116,6 +123,9 @@ def pytest_configure(config: pytest.Config) -> None:
     hassil.intents.parse_sentence = lambda *args, **kwargs: replace(
         parse_once(*args, **kwargs)
     )
+    # On a busy machine, Home Assistant interrupts threads that are about to end, and some of
+    # these never end.
+    InterruptibleThreadPoolExecutor.join_threads_or_timeout = _join_threads
     config.addinivalue_line(
         "markers",
         "expects_log(text): a warning or an error that must be logged",

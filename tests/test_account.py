@@ -43,6 +43,7 @@ from simulator import (
 from simulator.hostile import rows_without
 
 from . import pass_time, service_name, state_of
+from .waiting import wait_until
 
 CLOUD = "custom_components.balena_supervisor.client.cloud"
 MINUTE = 61
@@ -997,9 +998,13 @@ async def test_limit_of_concurrent_supervisor_polls(
     hanging = Fault.hang()
     cloud.faults.add("POST", "/supervisor/*", hanging)
     await hass.config_entries.async_setup(account_entry.entry_id)
+
+    def requests() -> int:
+        return sum(path.startswith("/supervisor/") for path in paths(cloud))
+
+    await wait_until(requests)
     await asyncio.sleep(0.2)
-    requests = [path for path in paths(cloud) if path.startswith("/supervisor/")]
-    assert 1 <= len(requests) <= 4
+    assert requests() <= 4
     cloud.faults.clear()
     await hass.async_block_till_done(wait_background_tasks=True)
     asked = [item for item in cloud.devices.values() if item.supervisor.requests]
@@ -1073,8 +1078,9 @@ async def test_reload_during_a_poll(
 ) -> None:
     """An account that is reloaded during a poll recovers."""
     cloud.faults.add("GET", "/v7/device", Fault.hang(), times=1)
+    cloud.requests.clear()
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=MINUTE))
-    await asyncio.sleep(0.05)
+    await wait_until(lambda: "/v7/device" in paths(cloud))
     await hass.config_entries.async_reload(account.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
@@ -1396,7 +1402,7 @@ async def test_command_outlives_its_entry(
             blocking=True,
         )
     )
-    await asyncio.sleep(0.1)
+    await wait_until(lambda: restart in paths(cloud))
     await hass.config_entries.async_unload(account.entry_id)
     cloud.requests.clear()
     cloud.faults.clear()
@@ -1474,8 +1480,7 @@ async def test_hanging_device_does_not_delay_others(
     await hass.config_entries.async_setup(account_entry.entry_id)
     switch = {"entity_id": f"switch.{NAME}_browser_running"}
     await hass.services.async_call("switch", "turn_off", switch, blocking=True)
-    await asyncio.sleep(0.3)
-    assert state_of(hass, f"switch.{NAME}_browser_running") == "off"
+    await wait_until(lambda: state_of(hass, f"switch.{NAME}_browser_running") == "off")
     hanging.supervisor.faults.clear()
     await hass.async_block_till_done(wait_background_tasks=True)
 

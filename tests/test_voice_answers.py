@@ -36,7 +36,7 @@ ANSWERS: Final = {
     # Connection.
     "is kiosk lobby online or offline": "kiosk-lobby is online.",
     "is any gateway offline": "Yes, garden-gateway is offline.",
-    "are the displays in the shop online": "Yes, all 2 are online.",
+    "are the displays in the shop online": "Yes, both are online.",
     "is every balena device in the lobby online": "Yes, it is online.",
     "which kiosks are online": "kiosk-cafe-terrace, kiosk-entrance and kiosk-lobby are online.",
     "which displays in the shop are offline": "None is offline.",
@@ -44,7 +44,6 @@ ANSWERS: Final = {
     "how many devices are offline": f"3 of 15 are offline. display-12, garden-gateway and kiosk-cafe. {VANS}",
     "are the vans online": VANS,
     "which vans are offline": VANS,
-    "is everything online in the shop": "Yes, everything is running.",
     # Status.
     "what is the status of kiosk cafe": "kiosk-cafe has been offline for 3 hours.",
     "how is kiosk entrance doing": "kiosk-entrance is online. Release 4.3.0 is available.",
@@ -52,7 +51,7 @@ ANSWERS: Final = {
     "how is display 2 doing": "display-2 is online. Release 2.1.0 is available. An update lock is held.",
     "how are the gateways doing": "garden-gateway is offline. bridge on roof-gateway has stopped.",
     "how are the kiosks on the terrace doing": "Everything is fine.",
-    "are there any problems": f"Yes, {OFFLINE}. {STOPPED}. an update lock is held on display-2. {VANS}",
+    "are there any problems": f"Yes, {OFFLINE}. {STOPPED}. An update lock is held on display-2. {VANS}",
     "are there any problems in the basement": "No, I see no problems.",
     # Since when.
     "how long has display twelve been offline": "display-12 has been offline for 6 days.",
@@ -66,8 +65,8 @@ ANSWERS: Final = {
     "is there an update for display 2": "Yes, release 2.1.0 is available for display-2, but an update lock is held.",
     "are all kiosks up to date": "No, there are updates for kiosk-cafe and kiosk-entrance.",
     "are all kiosks on the terrace up to date": "Yes, all are up to date.",
-    "are there any updates for the gateways": "Yes, there is an update for garage-gateway.",
-    "are there any updates for the kiosks on the terrace": "There are no updates.",
+    "are there any updates for the gateways": "There is an update for garage-gateway.",
+    "are there any updates for the kiosks on the terrace": "No, all are up to date.",
     "how many displays need an update": "2 of 3 have an update. display-1 and display-2.",
     # Locks.
     "who holds the update lock on display 2": "The service player holds an update lock on display-2.",
@@ -175,8 +174,8 @@ async def test_problems(
     crashing.device.container_exit("signage")
     await pass_time(hass, freezer, 61)
     assert await ask(hass, "are there any problems") == (
-        "Yes, signage on cabin has stopped. the update of barn failed."
-        " the power supply of attic is too weak."
+        "Yes, signage on cabin has stopped. The update of barn failed."
+        " The power supply of attic is too weak."
     )
 
 

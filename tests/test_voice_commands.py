@@ -44,7 +44,7 @@ COMMANDS: Final[list[tuple[str, str, list[Command]]]] = [
     ("reboot van north", "van-north cannot be reached at the moment.", []),
     ("reboot display 12", "display-12 is offline. Try again when it is back.", []),
     ("reboot display 2", "The service player on display-2 holds an update lock.", []),
-    ("stop the app on kiosk lobby", "Devices are not shut down by voice.", []),
+    ("stop the app on kiosk lobby", "By voice, only one service is started or", []),
     # Groups.
     (
         "reboot all four kiosks",
@@ -75,6 +75,8 @@ COMMANDS: Final[list[tuple[str, str, list[Command]]]] = [
         "I have not done anything.",
         [],
     ),
+    ("reboot a kiosk", "Which one do you mean: kiosk-cafe, ", []),
+    ("reboot a kiosk in the garage", "I do not know any kiosk", []),
     # Services.
     (
         "restart mqtt in the garage",

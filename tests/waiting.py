@@ -23,9 +23,9 @@ async def wait_until(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0)
 
 
-async def run_due_tasks() -> None:
-    """Run all tasks that wait neither for a time nor for a connection."""
-    for _ in range(20):
+async def run_due_tasks(rounds: int = 1000) -> None:
+    """Run all tasks that wait for no time. Connections within this process take none."""
+    for _ in range(rounds):
         await asyncio.sleep(0)
 
 
@@ -44,7 +44,7 @@ async def advancing() -> AsyncGenerator[Advance]:
         nonlocal ahead
         for _ in range(seconds):
             ahead += 1
-            await run_due_tasks()
+            await run_due_tasks(50)
 
     with patch.object(loop, "time", lambda: time() + ahead):
         yield advance

@@ -89,9 +89,7 @@ class BalenaEntityDescription(EntityDescription):
         return self.is_essential or (level is EntityLevel.STANDARD and is_standard)
 
     def exists(self, device: BalenaDevice) -> bool:
-        """Return whether a device has the entity."""
-        if not self.is_part_of(device.coordinator.entity_level):
-            return False
+        """Return whether a device has the entity if its level has it."""
         supervisor = device.coordinator.supervisor
         if self.endpoint and supervisor.endpoint_for(self.endpoint) is None:
             return False
@@ -118,8 +116,9 @@ class BalenaServiceEntityDescription(EntityDescription):
 
     def exists(self, device: BalenaDevice, key: ServiceKey) -> bool:
         """Return whether a service has the entity."""
-        can_command = _can_command(device, key)
-        return (can_command or not self.is_command) and self.is_part_of(device, key)
+        if self.is_command and not _can_command(device, key):
+            return False
+        return self.is_part_of(device, key)
 
     def is_part_of(self, device: BalenaDevice, key: ServiceKey) -> bool:
         """Return whether the entity is part of the entity level of a device.
@@ -405,24 +404,33 @@ def _is_user_option(options: Mapping[str, Any]) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
 class DeviceEntityFinder[DescriptionT: BalenaEntityDescription]:
     """Finds the entities of a device, without those of its services."""
 
-    entity: Callable[[BalenaDevice, DescriptionT], _BalenaDeviceEntity]
-    descriptions: Sequence[DescriptionT]
+    def __init__(
+        self,
+        entity: Callable[[BalenaDevice, DescriptionT], _BalenaDeviceEntity],
+        descriptions: Sequence[DescriptionT],
+    ) -> None:
+        """Sort the descriptions by level: each update looks for new entities."""
+        self._descriptions = descriptions
+        self._entity = entity
+        self._of_level = {
+            level: [item for item in descriptions if item.is_part_of(level)]
+            for level in EntityLevel
+        }
 
     def new(self, device: BalenaDevice) -> NewEntities:
         """Yield the entities that the device has and that were not added yet, by key."""
         known = device.entities.by_key
-        for description in self.descriptions:
+        for description in self._of_level[device.coordinator.entity_level]:
             if description.key not in known and description.exists(device):
-                yield description.key, self.entity(device, description)
+                yield description.key, self._entity(device, description)
 
     def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
         """Yield the unique ids of entities that the entity level of the device excludes."""
         level = device.coordinator.entity_level
-        for description in self.descriptions:
+        for description in self._descriptions:
             if not description.is_part_of(level):
                 yield f"{device.device_id}_{description.key}"
 
@@ -482,8 +490,9 @@ class _PlatformEntities:
 
     def _create_new(self, device: BalenaDevice) -> list[_BalenaDeviceEntity]:
         new = [entity for finder in self.finders for entity in finder.new(device)]
-        # A disabled entity is known, too. An enabled one follows the device once it is added.
-        device.entities.by_key.update(dict.fromkeys(key for key, _ in new))
+        if new:
+            # A disabled entity is known, too. An enabled one follows the device once it is added.
+            device.entities.by_key.update(dict.fromkeys(key for key, _ in new))
         return [entity for _, entity in new]
 
 

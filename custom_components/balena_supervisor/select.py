@@ -177,7 +177,7 @@ class BalenaFleetReleaseSelect(BalenaFleetEntity, SelectEntity):
         """Pin the fleet to a release, or let it track its latest one. Only for administrators."""
         release = None if option == _TRACK_LATEST else self._releases[option]
         await async_require_admin(self.hass, self.action_context)
-        await self.coordinator.pins.pin(self._fleet_id, release)
+        await self.coordinator.fleet_pins.pin(self._fleet_id, release)
 
     @property
     def _releases(self) -> Mapping[str, Release]:

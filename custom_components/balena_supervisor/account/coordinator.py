@@ -94,7 +94,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         )
         self._reauthentication = Reauthentication(hass, entry)
         self.token = TokenChecker(entry, cloud, self._reauthentication)
-        self.pins = FleetPins(
+        self.fleet_pins = FleetPins(
             cloud, self.fleets, self.token.async_check, self._refresh_with_fleets
         )
         self.background_reads = BackgroundReads(self)

@@ -40,7 +40,7 @@ from .supervisor_report import SupervisorReport
 from .tags import AccountTags, CloudTags
 from .token import TokenChecker
 
-# Rows contain what these endpoints answer.
+# Rows contain what these endpoints return.
 _IN_ROWS: Final = frozenset(
     {Endpoint.DEVICE_INFO, Endpoint.DEVICE_NAME, Endpoint.VERSION}
 )

@@ -1,9 +1,8 @@
 """BalenaCloud: client of the balena API, for balenaCloud and openBalena."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import blake2b
 from http import HTTPStatus
 from itertools import batched, count
 import logging
@@ -156,7 +155,7 @@ class BalenaCloud:
             ),
             _DeviceFields(_DEVICE_FIELDS),
         )
-        self.releases = CloudReleases(self._query, self._command)
+        self.releases = CloudReleases(self._query_items, self._command)
         self.log_http = HttpClient(
             base_url,
             stream_session or session,
@@ -165,8 +164,8 @@ class BalenaCloud:
             max_response_size=MAX_RESPONSE_SIZE,
         )
         self.request_log = RequestLog()
-        # Rows of the last query by their JSON.
-        self._row_cache: Mapping[bytes, DeviceRow] = {}
+        # Rows of the last query by the hash of their JSON.
+        self._row_cache: Mapping[int, DeviceRow] = {}
         self._has_warned_of_repetition = False
         # False if the last list of devices is known to lack some.
         self.is_list_complete = True
@@ -192,17 +191,19 @@ class BalenaCloud:
             InvalidResponse: The server is not the balena API.
         """
         try:
-            value = await self._get("/actor/v1/whoami", timeout=READ_TIMEOUT)
+            actor = await self._get(
+                "/actor/v1/whoami", None, READ_TIMEOUT, Actor.from_json
+            )
         except TokenRefused as err:
             try:
-                await self._query("application", {"$select": "id", "$top": "1"})
+                await self._query_items("application", {"$select": "id", "$top": "1"})
             except _SupervisorRefusal as refusal:
                 raise InvalidResponse("A Supervisor answered") from refusal
             except TokenRefused:
                 # The token of an ended session cannot list public fleets.
                 pass
             raise AuthenticationFailed("The token is invalid") from err
-        if (actor := Actor.from_json(value)) is None:
+        if actor is None:
             raise InvalidResponse("The response is not from the balena API")
         return actor
 
@@ -211,7 +212,7 @@ class BalenaCloud:
 
         With an invalid token, the result is empty.
         """
-        return tuple(parse_fleets(await self._query("application", _FLEET_QUERY)))
+        return tuple(parse_fleets(await self._query_items("application", _FLEET_QUERY)))
 
     async def devices(
         self, fleet_ids: Iterable[int], *, with_images: bool
@@ -226,7 +227,7 @@ class BalenaCloud:
             InvalidResponse: The response is not from the balena API, or the list of devices does not end.
         """
         chosen = set(fleet_ids)
-        cache: dict[bytes, DeviceRow] = {}
+        cache: dict[int, DeviceRow] = {}
         rows: dict[str, DeviceRow] = {}
         deadline = monotonic() + PAGING_TIMEOUT
         pages = 0
@@ -240,11 +241,7 @@ class BalenaCloud:
                 )
                 pages += 1
                 known = len(rows)
-                async for data in iterate_cooperatively(page):
-                    key = _fingerprint(data)
-                    row = self._row_cache.get(key) or DeviceRow.from_json(
-                        parse_object(data)
-                    )
+                for key, row in page:
                     if row is None:
                         is_complete = False
                     else:
@@ -286,7 +283,7 @@ class BalenaCloud:
                     "$top": str(PAGE_SIZE),
                     "$skip": str(skip),
                 }
-                page = await self._query("device_tag", query)
+                page = await self._query_items("device_tag", query)
                 async for row in iterate_cooperatively(page):
                     if (uuid := parse_tagged_uuid(row)) is not None:
                         rows.setdefault(uuid, []).append(row)
@@ -306,7 +303,7 @@ class BalenaCloud:
     async def tags(self, device_id: int) -> Mapping[str, str]:
         """Return the tags of a device by name. GET /v7/device_tag."""
         query = {"$select": "tag_key,value", "$filter": f"device eq {device_id}"}
-        return parse_tag_rows(await self._query("device_tag", query))
+        return parse_tag_rows(await self._query_items("device_tag", query))
 
     async def set_tags(self, device_id: int, tags: Mapping[str, str]) -> None:
         """Set tags of a device, and keep its other tags. POST and PATCH /v7/device_tag.
@@ -331,7 +328,7 @@ class BalenaCloud:
         """Return the names of services by id, at most 200. GET /v7/service."""
         ids = ",".join(map(str, sorted(service_ids)[:SERVICES_PER_QUERY]))
         query = {"$select": "id,service_name", "$filter": f"id in ({ids})"}
-        return parse_service_names(await self._query("service", query))
+        return parse_service_names(await self._query_items("service", query))
 
     async def _command(self, method: str, resource: str, json: JsonObject) -> None:
         response = await self._http.request(
@@ -353,8 +350,8 @@ class BalenaCloud:
         *,
         with_images: bool,
         size: int,
-    ) -> list[object]:
-        """Return a page of devices with as many fields as the API has."""
+    ) -> list[tuple[int, DeviceRow | None]]:
+        """Return a page of devices with as many fields as the API has. Each row has its fingerprint."""
         expansions = (
             f"{_DEVICE_EXPANSIONS},{_IMAGE_EXPANSION}"
             if with_images
@@ -386,29 +383,47 @@ class BalenaCloud:
 
     async def _query_fields(
         self, fields: _DeviceFields, query: Mapping[str, str]
-    ) -> list[object]:
+    ) -> list[tuple[int, DeviceRow | None]]:
         selection = {**query, "$select": fields.names}
         for _ in range(fields.attempts - 1):
             with suppress(_EmptyServerError):
-                return await self._query("device", selection)
-        return await self._query("device", selection)
+                return await self._query("device", selection, self._parse_rows)
+        return await self._query("device", selection, self._parse_rows)
 
-    async def _query(self, resource: str, query: Mapping[str, str]) -> list[object]:
-        value = await self._get(f"/v7/{resource}", query, timeout=QUERY_TIMEOUT)
-        items = parse_object(value).get("d")
-        if not isinstance(items, list):
-            raise InvalidResponse("The response is not from the balena API")
-        if len(items) > MAX_ROWS:
-            raise InvalidResponse("The response has too many rows")
-        return items
+    def _parse_rows(self, value: object) -> list[tuple[int, DeviceRow | None]]:
+        """Parse a page of devices in a thread if it is large. Only rows that have changed are created."""
+        return [
+            (
+                key := _fingerprint(data),
+                self._row_cache.get(key) or DeviceRow.from_json(parse_object(data)),
+            )
+            for data in _parse_items(value)
+        ]
 
-    async def _get(
-        self, path: str, query: Mapping[str, str] | None = None, *, timeout: float
-    ) -> object:
+    async def _query_items(
+        self, resource: str, query: Mapping[str, str]
+    ) -> list[object]:
+        return await self._query(resource, query, _parse_items)
+
+    async def _query[ResultT](
+        self,
+        resource: str,
+        query: Mapping[str, str],
+        parse: Callable[[object], ResultT],
+    ) -> ResultT:
+        return await self._get(f"/v7/{resource}", query, QUERY_TIMEOUT, parse)
+
+    async def _get[ResultT](
+        self,
+        path: str,
+        query: Mapping[str, str] | None,
+        timeout: float,
+        parse: Callable[[object], ResultT],
+    ) -> ResultT:
         response = await self.request_log.record(
             f"GET {path}", self._read(path, query, timeout)
         )
-        return await response.parse(lambda value: value)
+        return await response.parse(parse)
 
     async def _read(
         self, path: str, query: Mapping[str, str] | None, timeout: float
@@ -424,14 +439,26 @@ class BalenaCloud:
         return response
 
 
-def _fingerprint(data: object) -> bytes:
-    """Return a hash of a value: the values themselves would need much memory."""
+def _parse_items(value: object) -> list[object]:
+    """Return the items of a response. Raises InvalidResponse."""
+    items = parse_object(value).get("d")
+    if not isinstance(items, list):
+        raise InvalidResponse("The response is not from the balena API")
+    if len(items) > MAX_ROWS:
+        raise InvalidResponse("The response has too many rows")
+    return items
+
+
+def _fingerprint(data: object) -> int:
+    """Return a hash of a value: the values themselves would need much memory.
+
+    Two rows of 25,000 have the same 64 bits once in 60 billion polls.
+    """
     try:
-        text = orjson.dumps(data)
+        return hash(orjson.dumps(data))
     except TypeError:
         # orjson reads deeper nesting than it writes.
-        text = repr(data).encode()
-    return blake2b(text, digest_size=16).digest()
+        return hash(repr(data))
 
 
 @dataclass(slots=True)

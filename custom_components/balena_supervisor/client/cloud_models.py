@@ -310,8 +310,11 @@ def _parse_location(data: Mapping[str, object]) -> Location | None:
 
 def _parse_degrees(value: object, limit: int) -> float | None:
     """Return a coordinate, which the API has as text, or None if it is out of range."""
+    text = parse_text(value)
+    if text is None:
+        return None
     try:
-        degrees = float(parse_text(value) or "")
+        degrees = float(text)
     except ValueError:
         return None
     return degrees if -limit <= degrees <= limit else None

@@ -84,7 +84,10 @@ def parse_words(value: object) -> tuple[str, ...]:
 def _parse_text(value: object, max_length: int) -> str | None:
     if not isinstance(value, str):
         return None
-    return _UNSAFE_CHARACTERS.sub("", value[:max_length]) or None
+    text = value[:max_length]
+    if not text.isprintable():
+        text = _UNSAFE_CHARACTERS.sub("", text)
+    return text or None
 
 
 def parse_bool(value: object) -> bool | None:

@@ -120,7 +120,7 @@ class Account(Protocol):
         ...
 
     @property
-    def pins(self) -> FleetPinner:
+    def fleet_pins(self) -> FleetPinner:
         """Pins the fleets."""
         ...
 

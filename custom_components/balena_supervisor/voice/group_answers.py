@@ -112,13 +112,13 @@ def _is_true(heard: Heard, split: Split) -> bool | None:
     if (heard.is_negated and not heard.is_none) or "only" in heard.meanings:
         return None
     results = {
-        _holds(heard, count, total)
+        _holds(heard, split.key, count, total)
         for count in (len(split.matching), len(split.matching) + len(split.unknown))
     }
     return results.pop() if len(results) == 1 else None
 
 
-def _holds(heard: Heard, count: int, total: int) -> bool | None:
+def _holds(heard: Heard, key: str, count: int, total: int) -> bool | None:
     """Return whether as many devices match as a question says."""
     if heard.is_none:
         return count == 0
@@ -129,9 +129,13 @@ def _holds(heard: Heard, count: int, total: int) -> bool | None:
         return count == total if is_whole else None
     if heard.number is not None:
         return count == heard.number if count <= heard.number else None
-    if count in (0, total):
+    if key == "group_update":
+        # "Are there updates for the kiosks".
         return count > 0
-    return None
+    if key == "group_offline" and 0 < count < total:
+        # "Are the kiosks offline": only some are.
+        return None
+    return count == total
 
 
 def _about_group(texts: Texts, heard: Heard, split: Split, bad: str) -> str:

@@ -10,6 +10,8 @@ from .vocabulary import NameType
 _QUANTITIES: Final = frozenset({"all", "any", "both", "none", "which", "how_many"})
 _DEVICES: Final = frozenset({"devices_noun", "device_noun"})
 _GROUP_WORDS: Final = _DEVICES | {"fleet_noun", "group_noun", "balena"}
+# Stands for a word that another one replaces.
+_NOTHING: Final = "-"
 _KINDS: Final = (NameType.PLACE, NameType.NOUN, NameType.PLURAL)
 
 
@@ -43,6 +45,7 @@ def group_text(claims: Claims, text: str) -> str:
         found.get(place) or originals.get(token, token)
         for place, token in enumerate(claims.tokens)
         if first <= place <= last
+        and found.get(place) != _NOTHING
         and (place in found or not (token.isdigit() or place in skipped))
     ]
     while said and said[0] in words.articles:
@@ -50,9 +53,20 @@ def group_text(claims: Claims, text: str) -> str:
     return " ".join(said if has_noun else [words.devices, *said])
 
 
+def said_group(claims: Claims) -> str:
+    """Return the words from the first to the last that name a group."""
+    places = [place for place, _ in _group_words(claims)]
+    return " ".join(claims.tokens[min(places) : max(places) + 1]) if places else ""
+
+
 def _group_words(claims: Claims) -> Iterator[tuple[int, str]]:
     """Yield the places of the words of a group, and the plural that stands for a singular."""
     words = claims.vocabulary.words
+    ends_of_nouns = {
+        mention.start + len(words.tokens(mention.text))
+        for mention in claims.mentions
+        if mention.kind is NameType.NOUN
+    }
     for mention in claims.mentions:
         if mention.kind not in _KINDS:
             continue
@@ -61,6 +75,10 @@ def _group_words(claims: Claims) -> Iterator[tuple[int, str]]:
             yield mention.start + offset, words.plural_of(mention.text) * is_noun
     for place, phrase in claims.claimed:
         if not phrase.meanings & _GROUP_WORDS or len(phrase.parts) > 1:
+            continue
+        if place in ends_of_nouns:
+            # "Gateway-Geräte".
+            yield place + phrase.length - 1, _NOTHING
             continue
         last = place + phrase.length - 1
         is_plural = claims.tokens[last] in words.texts["devices_noun"]

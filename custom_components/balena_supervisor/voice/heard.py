@@ -24,6 +24,8 @@ class Heard:
     misheard: str = ""
     # The words that name a group of devices, such as "kiosks in the shop".
     group: str = ""
+    # The same words as they were said.
+    said_group: str = ""
     wants_all: bool = False
     is_plural: bool = False
     # Whether a question asks for the opposite: offline, stopped.

@@ -3,7 +3,7 @@
 from typing import Final
 
 from .claims import Claims, Mention
-from .group_text import group_text
+from .group_text import group_text, said_group
 from .heard import Heard
 from .kind_rules import find_kind
 from .kinds import Kind
@@ -22,24 +22,11 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
     tokens = words.tokens(text)
     alone = _alone(tokens, words)
     claims = Claims(tokens, vocabulary)
-    claims.claim_names(NameType, 2)
+    claims.claim_names(2)
     claims.claim_phrases(words, 2, _MAX_PHRASE)
-    claims.claim_names(
-        (
-            NameType.DEVICE,
-            NameType.SERVICE,
-            NameType.PLACE,
-            NameType.NOUN,
-            NameType.PLURAL,
-        )
-    )
+    claims.claim_names()
     claims.claim_phrases(words, 1, 1)
-    meanings = frozenset(
-        meaning for _, phrase in claims.claimed for meaning in phrase.meanings
-    )
-    meanings |= {_SAME[meaning] for meaning in meanings & _SAME.keys()}
-    if "device_noun" in meanings and meanings & {"all", "hottest"}:
-        meanings |= {"devices_noun"}
+    meanings = _meanings(claims)
     quantity = find_quantity(claims, meanings)
     if "device_noun" in meanings and (quantity.is_indefinite or quantity.is_none):
         meanings |= {"devices_noun"}
@@ -72,12 +59,24 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
         is_none=quantity.is_none,
     )
     heard.group = group_text(claims, text)
+    heard.said_group = said_group(claims)
     heard.misheard = _misheard_text(claims)
     if alone is not None:
         heard.kind = Kind(alone)
         return heard
     heard.kind = find_kind(heard, claims)
     return heard
+
+
+def _meanings(claims: Claims) -> frozenset[str]:
+    """Return the meanings of all phrases."""
+    meanings = frozenset(
+        meaning for _, phrase in claims.claimed for meaning in phrase.meanings
+    )
+    meanings |= {_SAME[meaning] for meaning in meanings & _SAME.keys()}
+    if "device_noun" in meanings and meanings & {"all", "hottest"}:
+        meanings |= {"devices_noun"}
+    return meanings
 
 
 def _alone(tokens: list[str], words: LanguageWords) -> str | None:

@@ -101,7 +101,10 @@ class Selection:
         if not candidates:
             if heard.role is NumberRole.NAME:
                 self._refuse_unknown(f"{heard.nouns[-1].text} {heard.number}")
-            raise Refusal(self.texts.get("no_devices", group=heard.group))
+            if set(heard.said_group.split()) & self.vocabulary.words.fillers:
+                # "The device in the kitchen" is no name.
+                raise Refusal(self.texts.get("no_devices", group=heard.group))
+            self._refuse_unknown(heard.said_group)
         return self.one_of(candidates)
 
     def _has_number(self, device_id: str, number: int) -> bool:

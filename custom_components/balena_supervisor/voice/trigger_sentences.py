@@ -84,7 +84,7 @@ _SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
 _SENTENCES: Final = (
     (
         # The first word of ours and the first name decide, so that a text matches in one way only.
-        "<lead_run>({ours}<word_run>{named}<words>|{named}<lead>{ours}<words>)"
+        "<lead_run>({ours}<word_run>[{any_service}<word_run>]{named}<words>|{named}<lead>{ours}<words>)"
     ),
     # "Is the kiosk in the lobby okay".
     ("<fillers>{ask}<lead_run>{named}<lead_run>{fine}<lead_run>"),
@@ -151,7 +151,7 @@ _WITH_NAMES: Final = {
 }
 # Each of these rules matches at most this many words. Without a limit, hassil would need
 # minutes for a long text, and Home Assistant would wait for it.
-_MAX_REPEATED: Final = 14
+_MAX_REPEATED: Final = 20
 _WORD_RULES: Final = (
     "word",
     "lead_word",
@@ -226,6 +226,13 @@ def _keywords(vocabulary: Vocabulary) -> set[str]:
     def rarest(own: list[str]) -> str:
         return max(own, key=lambda part: (part not in usual, len(part)))
 
+    if words.compound:
+        # "Gateway-Geräte".
+        found |= {
+            f"{noun}-{devices.casefold()}"
+            for noun in texts.get(NameType.NOUN, ())
+            for devices in (words.devices, words.devices_after_on)
+        }
     for kind in (NameType.DEVICE, NameType.SERVICE):
         for text in texts.get(kind, ()):
             own = text.split()

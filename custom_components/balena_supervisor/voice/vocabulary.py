@@ -108,9 +108,15 @@ def _names(target: VoiceTarget, kinds: Iterable[EntityKind]) -> set[str]:
 class Vocabulary:
     """The names of one language. `names` maps the words of a name to what it stands for."""
 
-    def __init__(self, inventory: Inventory, words: LanguageWords) -> None:
-        """Collect the names."""
+    def __init__(
+        self,
+        inventory: Inventory,
+        words: LanguageWords,
+        others: Iterable[LanguageWords] = (),
+    ) -> None:
+        """Collect the names. `others` are the words of the other languages in use."""
         self.words = words
+        self._languages = (words, *others)
         self.names: dict[Tokens, dict[NameType, frozenset[str]]] = {}
         self.texts: dict[NameType, frozenset[str]] = {}
         self.devices = {device.id: device for device in inventory.devices}
@@ -125,7 +131,7 @@ class Vocabulary:
                     self._add(NameType.DEVICE, form, [device.id])
             for service_id, names in device.services.items():
                 for name in names:
-                    if not words.is_grammatical(name):
+                    if not any(item.is_grammatical(name) for item in self._languages):
                         self._add(NameType.SERVICE, name, [f"{device.id} {service_id}"])
             for group in device.groups:
                 self._add_group(group, device.id)
@@ -138,9 +144,13 @@ class Vocabulary:
         self._add_compounds(inventory)
         self._index()
 
+    def _is_ordinary(self, name: str) -> bool:
+        """Return whether a name is an ordinary word in a language in use."""
+        return any(item.is_ordinary(name) for item in self._languages)
+
     def _said_names(self, name: str) -> list[str]:
         """Return a name, after "device" if it is an ordinary word such as "timer"."""
-        if not self.words.is_ordinary(name):
+        if not self._is_ordinary(name):
             return [name]
         return [f"{noun} {name}" for noun in self.words.texts["device_noun"]]
 
@@ -166,7 +176,7 @@ class Vocabulary:
                 self._found[NameType.PLURAL, form].add(device_id)
 
     def _add(self, kind: NameType, name: str, ids: Iterable[str]) -> None:
-        if kind is NameType.PLACE and self.words.is_ordinary(name):
+        if kind is NameType.PLACE and self._is_ordinary(name):
             # A label "offline" would change what "which kiosks are offline" means.
             return
         if self.words.tokens(name):
@@ -229,7 +239,7 @@ class Vocabulary:
                 len(tokens) > 1
                 and turned not in full
                 and tokens[-1].isalpha()
-                and not self.words.is_ordinary(device.name)
+                and not self._is_ordinary(device.name)
             ):
                 self._found[NameType.DEVICE, " ".join(turned)].add(device.id)
 
