@@ -18,8 +18,12 @@ STATUS = "sensor.holy_wildflower_status"
 
 
 def title(page: Page, text: str | re.Pattern[str]) -> Locator:
-    """Return the visible title of a section."""
-    return page.get_by_role("heading", name=text, exact=True).filter(visible=True)
+    """Return the visible title of a section. Before 2026.10, it has the role of a paragraph."""
+    return (
+        page.locator("hui-heading-card")
+        .get_by_text(text, exact=True)
+        .filter(visible=True)
+    )
 
 
 def device_card(page: Page) -> Locator:
