@@ -314,6 +314,8 @@ class AccountRun:
             move(device, fleets[0])
             device.device.name = f"kiosk-{POOL.index(device.device.uuid)}"
             device.device.vpn_connected = True
+            # A service of another release would have entities, too.
+            device.device.containers.clear()
             device.device.run_app(
                 App(device.fleet.id, device.fleet.name, fleets[0].release)
             )
