@@ -246,7 +246,7 @@ async def _peer(home: Installation, devices: int) -> Figures:
 
 
 async def _idle(devices: Mapping[Connection, int]) -> Figures:
-    async with home_assistant() as hass, AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack, home_assistant() as hass:
         alone = await share_of_core(_IDLE_ALONE)
         for connection, count in devices.items():
             home = await stack.enter_async_context(attach(hass, connection, count))
