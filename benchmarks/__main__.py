@@ -32,7 +32,7 @@ _DEVICES: Final = {
 }
 # Tracing the allocations of more devices takes minutes.
 _DEVICES_OF_MEMORY: Final = {**_DEVICES, Connection.DIRECT: (1, 10, 100)}
-_DASHBOARD_DEVICES: Final = (12, 100, 500, 2000)
+_DASHBOARD_DEVICES: Final = (12, 251, 716, 2000)
 # What the summary shows.
 _INSTALLATIONS: Final = (
     (Connection.DIRECT, 1),
@@ -96,7 +96,7 @@ def _measure_dashboard(options: argparse.Namespace) -> Iterator[tuple[str, str]]
     """Yield the table of the dashboard."""
     counts = options.devices or _DASHBOARD_DEVICES
     figures = {count: dashboard.dashboard(count) for count in counts}
-    figures[min(figures)] |= dashboard.log_cards()
+    figures[min(figures)] |= dashboard.log_cards() | dashboard.outage()
     yield "dashboard", report.dashboard(DASHBOARD, figures)
 
 

@@ -5,7 +5,7 @@ and its main thread is idle.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 import shutil
 from typing import Any, Final, Self
@@ -18,6 +18,8 @@ SLOWDOWN: Final = 4
 _LOOK: Final = 0.025
 _QUIET: Final = 1.0
 _LIMIT: Final = 120.0
+# Microseconds between two samples of a profile.
+_SAMPLING: Final = 200
 # Nodes that a page may add, and the busy share of the main thread, when it is idle.
 _FEW_NODES: Final = 10
 _BUSY: Final = 0.5
@@ -34,6 +36,20 @@ _ALL_NODES: Final = """
 _NAVIGATE: Final = """path => {
     history.pushState(null, "", path);
     window.dispatchEvent(new CustomEvent("location-changed", { detail: { replace: false } }));
+}"""
+# Few elements are looked at, so that this takes no time of the page.
+_WATCH: Final = """text => {
+    ALL_NODES
+    const headings = [...allNodes()].filter((node) => node.localName === "h2");
+    const isShown = () => headings.some((heading) => heading.textContent === text);
+    if (isShown()) throw new Error(`"${text}" is shown before it is true`);
+    const began = performance.now();
+    window.shownAfter = undefined;
+    const look = () => {
+        if (isShown()) window.shownAfter = (performance.now() - began) / 1000;
+        else setTimeout(look, 20);
+    };
+    look();
 }"""
 _FRAME_TIMES: Final = """seconds => new Promise((resolve) => {
     const times = [];
@@ -105,6 +121,32 @@ class MeasuredPage:
         """Return the times between frames for some seconds."""
         times: list[float] = await self.page.evaluate(_FRAME_TIMES, seconds)
         return times
+
+    async def profile(self, part: str, work: Awaitable[None]) -> float:
+        """Wait for some work. Returns the seconds that functions of URLs with a part took meanwhile."""
+        await self._cdp.send("Profiler.enable")
+        await self._cdp.send("Profiler.setSamplingInterval", {"interval": _SAMPLING})
+        await self._cdp.send("Profiler.start")
+        await work
+        profile = (await self._cdp.send("Profiler.stop"))["profile"]
+        # A function counts with all that it calls.
+        own: set[int] = set()
+        for node in profile["nodes"]:
+            if node["id"] in own or part in node["callFrame"]["url"]:
+                own |= {node["id"], *node.get("children", ())}
+        samples = zip(profile["samples"], profile["timeDeltas"], strict=True)
+        seconds: float = sum(delta for node, delta in samples if node in own) / 1e6
+        return seconds
+
+    async def time_until(self, heading: str, work: Awaitable[None]) -> float:
+        """Start some work. Returns the seconds until a heading of the page has a text."""
+        await self.page.evaluate(_WATCH.replace("ALL_NODES", _ALL_NODES), heading)
+        await work
+        shown = await self.page.wait_for_function(
+            "window.shownAfter", polling=100, timeout=1000 * _LIMIT
+        )
+        seconds: float = await shown.json_value()
+        return seconds
 
     async def _metrics(self) -> dict[str, float]:
         answer = await self._cdp.send("Performance.getMetrics")

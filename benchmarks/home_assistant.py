@@ -19,7 +19,7 @@ from custom_components.balena_supervisor.account.coordinator import AccountCoord
 from custom_components.balena_supervisor.const import (
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
-    CONF_DETAILS,
+    CONF_ENTITY_LEVEL,
     CONF_FLEETS,
     CONF_MAC_ADDRESSES,
     CONF_SERVICES,
@@ -227,7 +227,7 @@ class _Account(Installation):
             options={
                 CONF_FLEETS: about["fleet_ids"],
                 CONF_SERVICES: False,
-                CONF_DETAILS: self.level,
+                CONF_ENTITY_LEVEL: self.level,
             },
         )
 

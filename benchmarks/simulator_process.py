@@ -13,11 +13,11 @@ import sys
 from typing import Any, Final, override
 
 from simulator import CloudServer, SupervisorServer
-from simulator.__main__ import make_device
 from simulator.apps import RECORDED_NEXT_RELEASE, App, recorded_app
 from simulator.device import Device, Timings
 from simulator.faults import Fault
-from simulator.fleets import make_fleets
+from simulator.fleets import SERVICES, make_fleets
+from simulator.local_devices import make_device
 from simulator.server import HttpServer
 
 from .connection import Connection
@@ -50,14 +50,15 @@ class SimulatorProcess:
 
 @asynccontextmanager
 async def run_simulator(
-    connection: Connection, devices: int, keep_alive: float
+    connection: Connection, devices: int, keep_alive: float, services: int = 2
 ) -> AsyncGenerator[SimulatorProcess]:
-    """Run a simulator of idle devices.
+    """Run a simulator of idle devices. Those of an account have some `services`.
 
     It closes connections that are idle for `keep_alive` seconds.
     """
+    numbers = map(str, (devices, keep_alive, services))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", __name__, connection, str(devices), str(keep_alive)),
+        *(sys.executable, "-m", __name__, connection, *numbers),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**24,
@@ -80,6 +81,8 @@ class _Servers:
         self.commands: dict[str, Callable[[], Any]] = {
             "change": self._change,
             "change some": self._change_some,
+            "connect": self._connect,
+            "disconnect": self._disconnect,
             "fail": self._fail,
             "join": self._join,
             "leave": self._leave,
@@ -97,6 +100,14 @@ class _Servers:
 
     def _change_some(self) -> None:
         """Change one value of every tenth device. Only an account supports this."""
+        raise NotImplementedError
+
+    def _connect(self) -> None:
+        """Let all devices of an account be online. Only an account supports this."""
+        raise NotImplementedError
+
+    def _disconnect(self) -> None:
+        """Let all devices of an account be offline. Only an account supports this."""
         raise NotImplementedError
 
     def _join(self) -> None:
@@ -209,6 +220,18 @@ class _Account(_Servers):
             device.heartbeat = "online" if device.heartbeat == "timeout" else "timeout"
 
     @override
+    def _connect(self) -> None:
+        for device in self._cloud.devices.values():
+            device.device.vpn_connected = True
+            device.heartbeat = None
+
+    @override
+    def _disconnect(self) -> None:
+        for device in self._cloud.devices.values():
+            device.device.vpn_connected = False
+            device.heartbeat = "offline"
+
+    @override
     def _join(self) -> None:
         fleets = list(self._cloud.fleets.values())
         for number in range(CHURN):
@@ -245,7 +268,7 @@ class _Account(_Servers):
 
 
 async def _serve_devices(
-    stack: AsyncExitStack, count: int, keep_alive: float
+    stack: AsyncExitStack, count: int, keep_alive: float, _: int
 ) -> _Servers:
     servers = []
     for index in range(count):
@@ -262,19 +285,21 @@ def _app() -> App:
 
 
 async def _serve_account(
-    stack: AsyncExitStack, count: int, keep_alive: float
+    stack: AsyncExitStack, count: int, keep_alive: float, services: int
 ) -> _Servers:
     cloud = CloudServer()
     cloud.keep_alive = keep_alive
     await stack.enter_async_context(cloud)
-    make_fleets(cloud, _FLEETS, count)
+    make_fleets(cloud, _FLEETS, count, SERVICES[:services])
     return _Account(cloud)
 
 
 _SERVE: Final = {Connection.DIRECT: _serve_devices, Connection.ACCOUNT: _serve_account}
 
 
-async def _serve(connection: Connection, devices: int, keep_alive: float) -> None:
+async def _serve(
+    connection: Connection, devices: int, keep_alive: float, services: int
+) -> None:
     """Serve until the input ends."""
     raise_file_limit()
     reader = asyncio.StreamReader()
@@ -282,7 +307,7 @@ async def _serve(connection: Connection, devices: int, keep_alive: float) -> Non
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
     async with AsyncExitStack() as stack:
-        servers = await _SERVE[connection](stack, devices, keep_alive)
+        servers = await _SERVE[connection](stack, devices, keep_alive, services)
         async for line in reader:
             command = line.decode().strip()
             print(json.dumps(servers.commands[command]()), flush=True)
@@ -293,4 +318,5 @@ if __name__ == "__main__":
     parser.add_argument("connection", type=Connection)
     parser.add_argument("devices", type=int)
     parser.add_argument("keep_alive", type=float)
+    parser.add_argument("services", type=int)
     asyncio.run(_serve(**vars(parser.parse_args())))

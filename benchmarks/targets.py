@@ -542,6 +542,20 @@ DASHBOARD: Final = (
         limit=_at_most(2, devices=(12,)),
     ),
     Measure(
+        name="Own time of an update of another state",
+        figure="own time of an update",
+        unit=MILLISECONDS,
+        target="≤ 2 ms",
+        limit=_at_most(0.002),
+    ),
+    Measure(
+        name="150 devices with 3 services go offline or return in one poll: until it is shown",
+        figure="outage",
+        unit=SECONDS,
+        target="≤ 2 s",
+        limit=_at_most(2, devices=(12,)),
+    ),
+    Measure(
         name="Three log cards with 100 lines/s each: main thread",
         figure="log cards busy",
         unit=PERCENT,

@@ -29,13 +29,13 @@ pytestmark = pytest.mark.benchmark
 DEVICES: Final = 100
 
 
-class Memory:
+class CachedTransport:
     """A transport that returns the first response of a simulated device for each request, without delay."""
 
     def __init__(self) -> None:
         """Store the device, without responses yet."""
         self._server = SupervisorServer(Device())
-        self._answers: dict[str, Response] = {}
+        self._responses: dict[str, Response] = {}
 
     async def request(
         self,
@@ -47,17 +47,17 @@ class Memory:
         is_command: bool,
     ) -> Response:
         """Return the response to a read."""
-        answer = self._answers.get(path)
-        if answer is None:
+        response = self._responses.get(path)
+        if response is None:
             key = self._server.device.api_key
             headers = {"Authorization": f"Bearer {key}"}
             reply = await self._server.answer(Request(method, path, {}, headers, b""))
             assert isinstance(reply, Reply)
-            answer = Response(reply.status, reply.content_type or "", reply.body)
-            self._answers[path] = answer
-        if error := error_from_response(answer, is_command=is_command):
+            response = Response(reply.status, reply.content_type or "", reply.body)
+            self._responses[path] = response
+        if error := error_from_response(response, is_command=is_command):
             raise error
-        return answer
+        return response
 
     def stream(
         self, method: str, path: str, *, json: Mapping[str, Any] | None = None
@@ -143,10 +143,10 @@ def test_account(benchmark: BenchmarkFixture) -> None:
 
 def test_first_poll(benchmark: BenchmarkFixture, runner: asyncio.Runner) -> None:
     """Create the state of a new device from its responses."""
-    memory = Memory()
+    transport = CachedTransport()
 
     def read() -> int:
-        reader = SupervisorReader(Supervisor(memory), "device")
+        reader = SupervisorReader(Supervisor(transport), "device")
         return len(runner.run(reader.read()).services)
 
     assert benchmark(read) == 2
@@ -154,7 +154,10 @@ def test_first_poll(benchmark: BenchmarkFixture, runner: asyncio.Runner) -> None
 
 def test_unchanged_poll(benchmark: BenchmarkFixture, runner: asyncio.Runner) -> None:
     """Process responses of many devices that have not changed."""
-    readers = [SupervisorReader(Supervisor(Memory()), "device") for _ in range(DEVICES)]
+    readers = [
+        SupervisorReader(Supervisor(CachedTransport()), "device")
+        for _ in range(DEVICES)
+    ]
     first = [runner.run(reader.read()) for reader in readers]
 
     async def read() -> list[object]:

@@ -13,10 +13,10 @@ from time import monotonic
 import aiohttp
 
 from . import dashboard, voice
-from .home_assistant import HomeAssistant, prepare, running, wait_until_up
+from .home_assistant import HomeAssistant, prepare, run_home_assistant, wait_until_up
 from .options import parse_options
 from .registration import register
-from .simulated import DESCRIPTIONS, ports, simulate
+from .simulation import DESCRIPTIONS, ports, simulate
 
 
 def _say(text: str) -> None:
@@ -60,7 +60,7 @@ async def _run(options: argparse.Namespace) -> int:
             + ("; the first start takes longest" if is_new else "")
         )
         task = await stack.enter_async_context(
-            running(options.folder, verbose=options.verbose)
+            run_home_assistant(options.folder, verbose=options.verbose)
         )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         await wait_until_up(url, session, task)

@@ -146,8 +146,10 @@ class HomeAssistant:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, verbose: bool) -> AsyncIterator[asyncio.Task[int]]:
-    """Run Home Assistant. Yields the task that ends with its exit code."""
+async def run_home_assistant(
+    folder: Path, *, verbose: bool
+) -> AsyncIterator[asyncio.Task[int]]:
+    """Run Home Assistant. Yields a task whose result is the exit code."""
     task = asyncio.create_task(_run(folder, verbose=verbose))
     try:
         yield task

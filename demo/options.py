@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, NoReturn, override
 
 from .home_assistant import ROOT
-from .simulated import DESCRIPTIONS, FLEET, ports
+from .simulation import DESCRIPTIONS, OWN_DEVICES, ports
 
 _MAX_PORT: Final = 65535
 
@@ -80,9 +80,9 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--verbose", action="store_true", help="show the whole log of Home Assistant"
     )
     options = parser.parse_args(arguments)
-    if options.scenario == FLEET and options.devices is not None:
+    if options.scenario in OWN_DEVICES and options.devices is not None:
         parser.error(
-            f"--devices does not apply to --scenario {FLEET}: its account already has devices"
+            f"--devices does not apply to --scenario {options.scenario}, which has its own devices"
         )
     options.devices = options.devices or 1
     taken = ports(options)

@@ -7,8 +7,8 @@ from typing import Final
 from .home_assistant import HomeAssistant
 
 _DOMAIN: Final = "balena_supervisor"
-# The unique id endings of the entities to expose.
-_SPOKEN_OF: Final = (
+# Endings of the unique ids of the entities to expose.
+_EXPOSED_ENDINGS: Final = (
     "_identify",
     "_online",
     "_reboot",
@@ -29,17 +29,17 @@ async def expose(home_assistant: HomeAssistant, folder: Path) -> None:
     store = folder / ".exposed.json"
     exposed = set(json.loads(store.read_text())) if store.exists() else set()
     entities = await home_assistant.command("config/entity_registry/list")
-    spoken_of = {
+    to_expose = {
         entity["unique_id"]: entity["entity_id"]
         for entity in entities
         if entity["platform"] == _DOMAIN
-        and entity["unique_id"].endswith(_SPOKEN_OF)
+        and entity["unique_id"].endswith(_EXPOSED_ENDINGS)
         and entity["unique_id"] not in exposed
     }
     await home_assistant.command(
         "homeassistant/expose_entity",
         assistants=["conversation"],
-        entity_ids=list(spoken_of.values()),
+        entity_ids=list(to_expose.values()),
         should_expose=True,
     )
-    store.write_text(json.dumps(sorted(exposed | spoken_of.keys())))
+    store.write_text(json.dumps(sorted(exposed | to_expose.keys())))

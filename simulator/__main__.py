@@ -2,46 +2,19 @@
 
 import argparse
 import asyncio
-from collections.abc import Iterable
 import contextlib
 import signal
 import sys
-import uuid as uuid_module
 
 from aiohttp import web
 
-from .apps import App
 from .cloud import CloudServer
 from .control import control
-from .device import Device, Timings
+from .device import Timings
 from .fleets import demo_account, make_fleets
+from .local_devices import make_device
 from .scenarios import SCENARIOS
 from .supervisor import SupervisorServer
-
-_NAMES = ("holy-wildflower", "silent-river", "bold-meadow", "quiet-harbour", "red-lake")
-
-
-def make_device(
-    index: int, version: str, key: str | None, apps: Iterable[App] | None = None
-) -> Device:
-    """Return a device. The same index always gives the same device."""
-    if index == 0:
-        return Device(
-            supervisor_version=version, api_key=key, apps=apps, timings=Timings()
-        )
-    identity = uuid_module.uuid5(uuid_module.NAMESPACE_OID, str(index)).hex
-    octets = ":".join(identity[place : place + 2].upper() for place in range(0, 10, 2))
-    name = _NAMES[index % len(_NAMES)]
-    return Device(
-        name=name if index < len(_NAMES) else f"{name}-{index}",
-        uuid=identity,
-        supervisor_version=version,
-        api_key=key,
-        mac_addresses=(f"DC:{octets}",),
-        ip_addresses=(f"192.0.2.{index % 250 + 3}",),
-        apps=apps,
-        timings=Timings(),
-    )
 
 
 async def run_devices(
@@ -54,7 +27,7 @@ async def run_devices(
         port = options.port + index if options.port else 0
         server = SupervisorServer(device, options.host, port, front=options.front)
         await stack.enter_async_context(server)
-        device.spawn(SCENARIOS[options.scenario].live(device))
+        device.spawn(SCENARIOS[options.scenario].run(device))
         servers.append(server)
     return control(servers), [
         f"{server.device.name} {server.url} {server.device.api_key}"

@@ -4,24 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 import contextlib
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 import json
 from math import ceil
-import random
 import re
 import ssl as tls
-import string
 from time import monotonic
 from typing import Any, Final, override
 from urllib.parse import unquote
-import uuid as uuid_module
 
 import orjson
 
 from . import cloud_logs, odata, proxy, writes
-from .account import CloudDevice, Fleet, Token, TokenKind
-from .apps import App, Release
-from .device import Device
+from .account import CloudDevice, Token, TokenKind
+from .database import Database
 from .replies import JSON, Reply, Stream
 from .resources import ROOTS, Viewer, schema
 from .server import HttpServer, Request
@@ -69,7 +64,7 @@ class _RateLimit:
         return ceil(self._paused_until - now)
 
 
-class CloudServer(HttpServer):
+class CloudServer(HttpServer, Database):
     """The balena API on one port, with any number of simulated devices."""
 
     def __init__(
@@ -86,8 +81,8 @@ class CloudServer(HttpServer):
 
         Servers with different seeds have different tokens, fleets and devices.
         """
-        super().__init__(host, port, ssl)
-        self._seed = seed
+        HttpServer.__init__(self, host, port, ssl)
+        Database.__init__(self, seed)
         self.api_version = api_version
         self.is_balena_cloud = is_balena_cloud
         # Names of fields that this API does not have.
@@ -98,25 +93,12 @@ class CloudServer(HttpServer):
         self.extra_headers: dict[str, str] = {}
         # Seconds between two empty lines of a log stream.
         self.log_heartbeat = 58.0
-        self.fleets: dict[int, Fleet] = {}
-        self.devices: dict[str, CloudDevice] = {}
-        self.tokens: dict[str, Token] = {}
         # In seconds: the timeout for a device, and the delay between two devices.
         self.proxy_timeout: float = 50
         self.proxy_stagger: float = 0
-        self._public_fleet = Fleet(
-            1_999_999,
-            self._identity("public fleet"),
-            "public-fleet",
-            organization="balenalabs",
-            is_public=True,
-        )
         # Unfinished requests to devices. The client may already have a response.
-        self._asked: set[asyncio.Future[Reply]] = set()
-        self._added_devices = 0
-        self._added_fleets = 0
+        self._forwarding: set[asyncio.Future[Reply]] = set()
         self._limit: _RateLimit | None = None
-        self._database_up_at: datetime | None = None
         self._routes: tuple[tuple[str, str, _Handler], ...] = (
             ("GET", r"/actor/v1/whoami", self._whoami),
             ("GET", r"/user/v1/whoami", self._user_whoami),
@@ -128,110 +110,6 @@ class CloudServer(HttpServer):
             ("GET", r"/device/v2/[^/]+/logs", self._logs),
         )
 
-    # Accounts, fleets and devices
-
-    def add_token(
-        self,
-        kind: TokenKind = TokenKind.USER,
-        *,
-        actor: int | None = None,
-        username: str = "demo",
-        fleet_ids: set[int] | None = None,
-        is_session: bool = False,
-    ) -> str:
-        """Return a new token, an API key unless it is of a session.
-
-        The actor is that of a new account unless given.
-        """
-        number = len(self.tokens)
-        chance = random.Random(f"{self._seed}token {number}")
-        token = "".join(chance.choices(string.ascii_letters + string.digits, k=32))
-        if is_session:
-            token = f"eyJhbGciOiJIUzI1NiJ9.{token}.{token[::-1]}"
-        actor = 500_001 + number if actor is None else actor
-        self.tokens[token] = Token(kind, actor, username, fleet_ids, is_session)
-        return token
-
-    def add_fleet(
-        self,
-        name: str,
-        *,
-        organization: str = "demo",
-        release: Release | None = None,
-        device_type: str = "raspberrypi4-64",
-    ) -> Fleet:
-        """Return a new fleet without devices."""
-        self._added_fleets += 1
-        fleet = Fleet(
-            2_000_000 + self._added_fleets,
-            self._identity(f"fleet {self._added_fleets}"),
-            name,
-            organization=organization,
-            release=release,
-            device_type=device_type,
-        )
-        self.fleets[fleet.id] = fleet
-        return fleet
-
-    def add_device(self, fleet: Fleet, device: Device) -> CloudDevice:
-        """Add a device to a fleet. This does not change what the device runs."""
-        self._added_devices += 1
-        cloud_device = CloudDevice(9_000_000 + self._added_devices, device, fleet)
-        self.devices[device.uuid] = cloud_device
-        fleet.devices.append(cloud_device)
-        return cloud_device
-
-    def make_device(
-        self, fleet: Fleet, name: str, *, uuid: str | None = None, **arguments: Any
-    ) -> CloudDevice:
-        """Return a new device that runs the release of its fleet.
-
-        `arguments` are passed to Device.
-        """
-        number = self._added_devices + 1
-        identity = uuid or self._identity(f"device {number}")
-        octets = self._identity(f"address {number}").upper()
-        address = ":".join(octets[place : place + 2] for place in range(0, 10, 2))
-        apps = [App(fleet.id, fleet.name, fleet.release)] if fleet.release else []
-        made = {
-            "device_type": fleet.device_type,
-            "arch": "aarch64" if "raspberrypi" in fleet.device_type else "amd64",
-            "mac_addresses": (f"DC:{address}",),
-            "ip_addresses": (f"192.0.2.{number % 250 + 3}",),
-            "apps": apps,
-        }
-        device = Device(name=name, uuid=identity, **(made | arguments))
-        return self.add_device(fleet, device)
-
-    def remove_device(self, uuid: str) -> None:
-        """Remove a device from the account."""
-        cloud_device = self.devices.pop(uuid)
-        cloud_device.fleet.devices.remove(cloud_device)
-        cloud_device.device.cancel()
-
-    def remove_fleet(self, fleet: Fleet) -> None:
-        """Remove a fleet and its devices."""
-        for device in list(fleet.devices):
-            self.remove_device(device.device.uuid)
-        del self.fleets[fleet.id]
-
-    def move_device(self, uuid: str, fleet: Fleet) -> None:
-        """Move a device to another fleet. It keeps its UUID."""
-        self.devices[uuid].move(fleet)
-
-    def release(self, fleet: Fleet, release: Release, *, start: bool = True) -> None:
-        """Add a release to a fleet. A fleet that tracks the latest release targets it.
-
-        Devices that poll and are not pinned start to update.
-        """
-        fleet.add_release(release)
-        if not fleet.tracks_latest:
-            return
-        fleet.release = release
-        for device in fleet.devices if start else ():
-            if device.pinned is None:
-                device.start_update()
-
     def limit(self, requests: int, retry_after: int) -> None:
         """Allow a number of further requests, then respond 429 for `retry_after` seconds, and so on."""
         self._limit = _RateLimit(requests, retry_after)
@@ -239,27 +117,6 @@ class CloudServer(HttpServer):
     def unlimit(self) -> None:
         """Remove the limit of requests."""
         self._limit = None
-
-    def lose_database(self, seconds: float | None = None) -> None:
-        """Take the database of the API down, for some seconds or until it is restored.
-
-        Meanwhile, the API recognizes no API key and treats each request as a guest's.
-        """
-        for_good = datetime.max.replace(tzinfo=UTC)
-        now = datetime.now(UTC)
-        self._database_up_at = (
-            for_good if seconds is None else now + timedelta(seconds=seconds)
-        )
-
-    def restore_database(self) -> None:
-        """Restore the database of the API."""
-        self._database_up_at = None
-
-    @property
-    def is_database_down(self) -> bool:
-        """Whether the API cannot reach its database."""
-        back = self._database_up_at
-        return back is not None and datetime.now(UTC) < back
 
     # Requests
 
@@ -271,7 +128,7 @@ class CloudServer(HttpServer):
         if self._limit and (seconds := self._limit.count_request()) is not None:
             return Reply(429, headers={"Retry-After": str(seconds)})
         fault = self.faults.take(request.method, request.path)
-        if fault is not None and not fault.is_of_answer:
+        if fault is not None and not fault.changes_response:
             replaced = await self.faults.replace_response(fault, is_over)
             if replaced is not None:
                 return replaced
@@ -284,17 +141,13 @@ class CloudServer(HttpServer):
             return await self.faults.change_response(fault, reply, is_over)
         return reply
 
-    def _identity(self, name: str) -> str:
-        """Return a UUID. The same seed always gives the same UUID."""
-        return uuid_module.uuid5(uuid_module.NAMESPACE_OID, self._seed + name).hex
-
     @override
-    async def _end(self) -> None:
+    async def _on_stop(self) -> None:
         devices = [item.device for item in self.devices.values()]
-        asked = list(self._asked)
-        for task in asked:
+        tasks = list(self._forwarding)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         # Log streams end at the next line or heartbeat.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
@@ -305,10 +158,10 @@ class CloudServer(HttpServer):
     async def _reply(self, request: Request) -> Reply | Stream:
         try:
             token = self._token(request)
-            for method, pattern, answer in self._routes:
+            for method, pattern, handle in self._routes:
                 found = re.fullmatch(pattern, request.path, re.DOTALL)
                 if found and method == request.method:
-                    reply = answer(request, token)
+                    reply = handle(request, token)
                     return reply if isinstance(reply, Reply | Stream) else await reply
         except proxy.Refused as err:
             return err.reply
@@ -336,17 +189,17 @@ class CloudServer(HttpServer):
 
     def _whoami(self, request: Request, token: Token | None) -> Reply:
         """Respond to GET /actor/v1/whoami, for any token."""
-        answer = self._actor(token) if token else None
-        return Reply(401) if answer is None else _json(answer)
+        body = self._actor(token) if token else None
+        return Reply(401) if body is None else _json(body)
 
     def _user_whoami(self, request: Request, token: Token | None) -> Reply:
         """Respond to GET /user/v1/whoami, only for tokens of users."""
-        answer = self._user(token) if token else None
-        return Reply(401) if answer is None else _json(answer)
+        body = self._user(token) if token else None
+        return Reply(401) if body is None else _json(body)
 
     def _viewer(self, token: Token | None) -> Viewer:
         """Return the view of a token on the data."""
-        public = (self._public_fleet,)
+        public = (self.public_fleet,)
         if token is None or token.kind not in _READERS:
             return Viewer(token, (), (), public)
         if token.kind is TokenKind.DEVICE:
@@ -390,7 +243,7 @@ class CloudServer(HttpServer):
 
     def _query(self, request: Request, token: Token | None) -> Reply:
         """Respond to queries such as GET /v7/device?$select=id."""
-        query = self._parsed(request)
+        query = self._parse_query(request)
         if query.resource not in ROOTS:
             return Reply(404)
         is_open, rows = ROOTS[query.resource]
@@ -408,7 +261,7 @@ class CloudServer(HttpServer):
             return Reply(500)
         return _json({"d": found})
 
-    def _parsed(self, request: Request) -> odata.Query:
+    def _parse_query(self, request: Request) -> odata.Query:
         """Return the query of a request. Raises Refused."""
         if self.api_version < _V7:
             raise proxy.Refused(404)
@@ -433,7 +286,7 @@ class CloudServer(HttpServer):
 
     def _patch(self, request: Request, token: Token | None) -> Reply:
         """Respond to PATCH /v7/device(uuid='X') and PATCH /v7/application(1)."""
-        query = self._parsed(request)
+        query = self._parse_query(request)
         if token is None or token.kind not in _WRITERS_OF[query.resource]:
             return Reply(401)
         viewer = self._viewer(token)
@@ -506,12 +359,12 @@ class CloudServer(HttpServer):
         command = proxy.read_command(request.path.removeprefix("/supervisor"), request)
         devices = self._target_devices(command, token)
         try:
-            replies = await self._ask_all(command, devices)
+            replies = await self._forward_to_all(command, devices)
         except proxy.Unreachable as err:
             return err.reply
         if len(replies) == 1:
-            return proxy.translated(replies[0])
-        return proxy.collected(replies, parses=command.data is not None)
+            return proxy.translate_reply(replies[0])
+        return proxy.combine_replies(replies, parse_json=command.data is not None)
 
     def _target_devices(
         self, command: proxy.Command, token: Token | None
@@ -520,35 +373,35 @@ class CloudServer(HttpServer):
         if token is None or token.kind not in _READERS:
             raise proxy.Refused(401)
         devices = [
-            device for device in self._viewer(token).devices if command.concerns(device)
+            device for device in self._viewer(token).devices if command.matches(device)
         ]
         if not devices:
             raise proxy.Refused(404, "No online device(s) found")
-        if not command.reads and token.kind not in _WRITERS:
+        if not command.is_read and token.kind not in _WRITERS:
             raise proxy.Refused(401)
         return [device for device in devices if device.has_vpn_instance]
 
-    async def _ask_all(
+    async def _forward_to_all(
         self, command: proxy.Command, devices: Sequence[CloudDevice]
     ) -> list[Reply]:
         """Return the responses of devices. Raises Unreachable as soon as one device fails."""
-        asked = [
+        tasks = [
             asyncio.ensure_future(
-                self._ask(command, device, number * self.proxy_stagger)
+                self._forward(command, device, number * self.proxy_stagger)
             )
             for number, device in enumerate(devices)
         ]
-        for task in asked:
-            self._asked.add(task)
-            task.add_done_callback(self._asked.discard)
-        return await asyncio.gather(*asked)
+        for task in tasks:
+            self._forwarding.add(task)
+            task.add_done_callback(self._forwarding.discard)
+        return await asyncio.gather(*tasks)
 
-    async def _ask(
+    async def _forward(
         self, command: proxy.Command, device: CloudDevice, delay: float
     ) -> Reply:
         if delay:
             await asyncio.sleep(delay)
-        return await proxy.ask(command, device, self.proxy_timeout)
+        return await proxy.forward(command, device, self.proxy_timeout)
 
 
 def _object(request: Request) -> dict[str, Any]:

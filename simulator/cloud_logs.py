@@ -48,21 +48,21 @@ async def _follow(
     is_over: Callable[[], bool],
 ) -> AsyncGenerator[bytes]:
     time = asyncio.get_running_loop().time
-    beaten = time()
+    last_heartbeat = time()
     async with contextlib.aclosing(device.device.follow_journal()) as new:
         # The API follows the device before it reads the history, so that no line is lost in between.
         await anext(new)
-        yield _written(_history(device, query, streams=True))
+        yield _to_ndjson(_history(device, query, streams=True))
         async for entries in new:
             if is_over():
                 return
-            yield _written(_limit_backlog(_lines(device, entries)))
-            if time() - beaten >= heartbeat:
-                beaten = time()
+            yield _to_ndjson(_limit_backlog(_lines(device, entries)))
+            if time() - last_heartbeat >= heartbeat:
+                last_heartbeat = time()
                 yield b"\n"
 
 
-def _written(lines: Iterable[_Line]) -> bytes:
+def _to_ndjson(lines: Iterable[_Line]) -> bytes:
     return b"".join(orjson.dumps(line) + b"\n" for line in lines)
 
 
@@ -112,7 +112,7 @@ def _lines(device: CloudDevice, entries: Iterable[JournalEntry]) -> list[_Line]:
 
 def _line(entry: JournalEntry, service_id: int | None) -> _Line:
     message = entry.message
-    line = _made(
+    line = _create_line(
         message if isinstance(message, str) else message.decode(errors="replace"),
         int(entry.time.timestamp() * 1000),
         is_system=service_id is None,
@@ -121,7 +121,7 @@ def _line(entry: JournalEntry, service_id: int | None) -> _Line:
     return line if service_id is None else line | {"serviceId": service_id}
 
 
-def _made(message: str, time: int, *, is_system: bool, is_error: bool) -> _Line:
+def _create_line(message: str, time: int, *, is_system: bool, is_error: bool) -> _Line:
     return {
         "message": message,
         "timestamp": time,
@@ -137,4 +137,4 @@ def _limit_backlog(lines: list[_Line]) -> list[_Line]:
         return lines
     text = f"Warning: Suppressed {len(lines) - _BACKLOG} message(s) due to slow reading"
     time = int(str(lines[-1]["timestamp"]))
-    return [*lines[:_BACKLOG], _made(text, time, is_system=True, is_error=True)]
+    return [*lines[:_BACKLOG], _create_line(text, time, is_system=True, is_error=True)]

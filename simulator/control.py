@@ -9,9 +9,10 @@ from aiohttp import web
 from .account import OMIT, CloudDevice, Fleet, TokenKind
 from .apps import App, Release, Service
 from .cloud import CloudServer
-from .device import Device, Refusal, Timings
+from .device import Device, Timings
 from .faults import Fault, Faults
 from .hostile import HOSTILE_FAULTS
+from .refusals import Refusal
 from .scenarios import next_release, release_after
 
 
@@ -70,7 +71,7 @@ DEVICE_EVENTS: Final[dict[str, DeviceEvent]] = {
     "fail-update": lambda item, arguments: item.device.fail_update(**arguments),
     "lock": lambda item, arguments: item.device.lock(**arguments),
     "unlock": lambda item, arguments: item.device.unlock(**arguments),
-    "reboot": lambda item, arguments: item.device.leave("reboot", **arguments),
+    "reboot": lambda item, arguments: item.device.go_down("reboot", **arguments),
     "crash": lambda item, _: item.device.spawn(item.device.crash()),
     "off": lambda item, _: item.device.power_off(),
     "on": lambda item, _: item.device.power_on(),
@@ -82,7 +83,7 @@ DEVICE_EVENTS: Final[dict[str, DeviceEvent]] = {
     "engine-failing": _set("engine_failing"),
     "dbus-failing": _set("dbus_failing"),
     "override-lock": _set("override_lock"),
-    "starts-bare": _set("starts_bare"),
+    "lists-services-late": _set("lists_services_late"),
     "stop-times": _set("stop_times"),
     "system-apps": lambda item, _: item.device.run_system_apps(),
     "version": _set("supervisor_version"),

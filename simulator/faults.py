@@ -24,6 +24,7 @@ class Fault:
     resets_after: bool = False
     truncates: bool = False
     is_huge: bool = False
+    is_bomb: bool = False
     # Seconds between two bytes of a response.
     drips: float = 0
     status_code: int | None = None
@@ -77,12 +78,7 @@ class Fault:
     @classmethod
     def bomb(cls) -> Self:
         """Send a compressed body that is huge after decompression."""
-        return cls(
-            status_code=200,
-            body=_packed(),
-            content_type="application/json",
-            headers={"Content-Encoding": "gzip"},
-        )
+        return cls(is_bomb=True)
 
     @classmethod
     def status(
@@ -163,11 +159,11 @@ class Fault:
         )
 
     @property
-    def is_of_answer(self) -> bool:
+    def changes_response(self) -> bool:
         """Whether the request is processed, so that only the response has the fault."""
         return self.is_held or self.resets_after or self.rewrites is not None
 
-    def end(self, reply: Reply | Stream) -> Reply | Stream:
+    def apply_to(self, reply: Reply | Stream) -> Reply | Stream:
         """Return the response with the fault. Raises Hangup."""
         if self.resets_after:
             raise Hangup
@@ -187,13 +183,16 @@ class Fault:
 
 @dataclass(slots=True)
 class _Rule:
+    """A fault, the requests that it matches, and how many of them are left."""
+
     method: str
     path: str
     fault: Fault
     times: int | None
     is_used_up: bool = False
 
-    def concerns(self, path: str) -> bool:
+    def matches(self, path: str) -> bool:
+        """Return whether a path matches."""
         if self.path.endswith("*"):
             return path.startswith(self.path[:-1])
         return path == self.path
@@ -215,7 +214,7 @@ class Faults:
         """Remove all faults."""
         self.rules.clear()
 
-    def holds(self, fault: Fault) -> bool:
+    def is_active(self, fault: Fault) -> bool:
         """Return whether a fault is still active."""
         return any(rule.fault is fault for rule in self.rules)
 
@@ -224,7 +223,7 @@ class Faults:
         for rule in self.rules:
             if rule.is_used_up:
                 continue
-            if rule.method in ("*", method) and rule.concerns(path.lower()):
+            if rule.method in ("*", method) and rule.matches(path.lower()):
                 if rule.times is not None:
                     rule.times -= 1
                     if rule.times == 0:
@@ -238,7 +237,7 @@ class Faults:
         """Return the response of a fault, None if it only delays the normal one. Raises Hangup."""
         if fault.hangs:
             while not is_over():
-                if not self.holds(fault):
+                if not self.is_active(fault):
                     return None
                 await asyncio.sleep(0.05)
         if fault.hangs or fault.resets:
@@ -247,6 +246,9 @@ class Faults:
             return Stream(_truncated(), {"Content-Length": "1000"})
         if fault.is_huge:
             return Stream(_huge(), {"Content-Type": "application/json"})
+        if fault.is_bomb:
+            headers = {"Content-Encoding": "gzip"}
+            return Reply(200, _packed(), "application/json", headers)
         if fault.drips:
             return Stream(_dripping(fault.drips), {"Content-Type": "application/json"})
         if fault.status_code is not None:
@@ -260,9 +262,9 @@ class Faults:
         self, fault: Fault, reply: Reply | Stream, is_over: Callable[[], bool]
     ) -> Reply | Stream:
         """Return the response of a request that was processed, with the fault. Raises Hangup."""
-        while fault.is_held and self.holds(fault) and not is_over():
+        while fault.is_held and self.is_active(fault) and not is_over():
             await asyncio.sleep(0.05)
-        return fault.end(reply)
+        return fault.apply_to(reply)
 
 
 def _with_duplicates(body: bytes) -> bytes:
@@ -308,7 +310,7 @@ async def _dripping(seconds: float) -> AsyncGenerator[bytes]:
 
 @cache
 def _packed() -> bytes:
-    return gzip.compress(_MEGABYTE * 100)
+    return gzip.compress(_MEGABYTE * 100, compresslevel=1)
 
 
 async def _huge() -> AsyncGenerator[bytes]:

@@ -1,7 +1,7 @@
 """Accounts with devices: the account of the demo, and large accounts of identical devices."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 import itertools
 import random
@@ -18,6 +18,8 @@ _REPORTS: Final = 20
 # The notes of the releases that the fleets run, and when the ones before were made.
 _NOTES: Final = "- **Faster start** after a reboot\n- Fixes the clock in winter"
 _LONG_AGO: Final = "2026-01-15T09:30:00.000Z"
+# The services of identical devices.
+SERVICES: Final = ("main", "sensor", "web")
 # How long devices have been offline at the start, in seconds.
 _OFFLINE_SECONDS: Final = 86400
 
@@ -50,42 +52,42 @@ class _DemoDevice:
     """A device of the demo account, and its scenario."""
 
     name: str
-    live: Callable[[Device], Coroutine[Any, Any, None]] = SCENARIOS["calm"].live
+    scenario: Callable[[Device], Coroutine[Any, Any, None]] = SCENARIOS["calm"].run
     is_pinned: bool = False
     # In °C and percent.
     temperature: int = 46
     load: int = 12
     is_undervolted: bool = False
-    is_long_gone: bool = False
+    was_offline_long: bool = False
 
     async def run_scenario(self, device: CloudDevice) -> None:
         """Run the scenario. A device that is offline from the start has been offline for long."""
-        await self.live(device.device)
-        if self.is_long_gone:
+        await self.scenario(device.device)
+        if self.was_offline_long:
             device.connection.backdate(_OFFLINE_SECONDS)
 
 
 _KIOSKS: Final = (
-    _DemoDevice("kiosk-lobby", SCENARIOS["everyday"].live, load=21),
-    _DemoDevice("kiosk-canteen", SCENARIOS["update"].live, load=34),
+    _DemoDevice("kiosk-lobby", SCENARIOS["everyday"].run, load=21),
+    _DemoDevice("kiosk-canteen", SCENARIOS["update"].run, load=34),
     _DemoDevice("kiosk-entrance", is_pinned=True),
     _DemoDevice("kiosk-reception"),
-    _DemoDevice("kiosk-warehouse", SCENARIOS["failing"].live),
-    _DemoDevice("kiosk-showroom", _switch_off, is_long_gone=True),
-    _DemoDevice("kiosk-meeting-room", SCENARIOS["locked"].live),
+    _DemoDevice("kiosk-warehouse", SCENARIOS["failing"].run),
+    _DemoDevice("kiosk-showroom", _switch_off, was_offline_long=True),
+    _DemoDevice("kiosk-meeting-room", SCENARIOS["locked"].run),
 )
 _GATEWAYS: Final = (
-    _DemoDevice("gateway-roof", SCENARIOS["offline"].live, is_long_gone=True),
+    _DemoDevice("gateway-roof", SCENARIOS["offline"].run, was_offline_long=True),
     _DemoDevice("gateway-boiler-room", temperature=83, load=91, is_undervolted=True),
-    _DemoDevice("gateway-garage", SCENARIOS["restarting"].live),
-    _DemoDevice("gateway-garden", SCENARIOS["everyday"].live, temperature=39),
-    _DemoDevice("gateway-hall", SCENARIOS["old"].live),
+    _DemoDevice("gateway-garage", SCENARIOS["restarting"].run),
+    _DemoDevice("gateway-garden", SCENARIOS["everyday"].run, temperature=39),
+    _DemoDevice("gateway-hall", SCENARIOS["old"].run),
 )
 
 
 def demo_account(cloud: CloudServer, timings: Timings) -> None:
     """Add two fleets of devices with scenarios to an account."""
-    for name, before, device_type, lives in (
+    for name, before, device_type, demo_devices in (
         ("kiosks", KIOSK_RELEASE, "raspberrypi4-64", _KIOSKS),
         ("gateways", GATEWAY_RELEASE, "genericx86-64-ext", _GATEWAYS),
     ):
@@ -96,20 +98,28 @@ def demo_account(cloud: CloudServer, timings: Timings) -> None:
             listed.note = _NOTES
         older = fleet.add_release(before)
         older.created_at = _LONG_AGO
-        for life in lives:
+        for demo_device in demo_devices:
             arguments: dict[str, Any] = {"timings": timings}
-            if life.is_pinned:
+            if demo_device.is_pinned:
                 arguments["apps"] = [App(fleet.id, fleet.name, before)]
-            device = cloud.make_device(fleet, life.name, **arguments)
-            if life.is_pinned:
+            device = cloud.make_device(fleet, demo_device.name, **arguments)
+            if demo_device.is_pinned:
                 device.pinned = before
-            device.cpu_temp, device.cpu_usage = life.temperature, life.load
-            device.is_undervolted = life.is_undervolted
-            device.device.spawn(life.run_scenario(device))
+            device.cpu_temp, device.cpu_usage = (
+                demo_device.temperature,
+                demo_device.load,
+            )
+            device.is_undervolted = demo_device.is_undervolted
+            device.device.spawn(demo_device.run_scenario(device))
             device.device.spawn(_measure(device))
 
 
-def make_fleets(cloud: CloudServer, fleets: int = 2, devices: int = 10) -> None:
+def make_fleets(
+    cloud: CloudServer,
+    fleets: int = 2,
+    devices: int = 10,
+    services: Sequence[str] = SERVICES[:2],
+) -> None:
     """Add fleets of devices to an account. The devices do not change."""
     made = [
         cloud.add_fleet(
@@ -118,7 +128,7 @@ def make_fleets(cloud: CloudServer, fleets: int = 2, devices: int = 10) -> None:
                 600_000 + number * 1000,
                 f"{random.Random(number).getrandbits(128):032x}",
                 "1.0.0",
-                ("main", "sensor"),
+                tuple(services),
             ),
         )
         for number in range(1, fleets + 1)

@@ -123,7 +123,7 @@ def find(
     ]
 
 
-def moment(text: object) -> datetime | None:
+def parse_time(text: object) -> datetime | None:
     """Parse a time as journalctl does. Returns None for None. Raises InvalidOption."""
     if text is None:
         return None

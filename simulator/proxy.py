@@ -64,11 +64,11 @@ class Command:
     fleet_id: int | None
 
     @property
-    def reads(self) -> bool:
+    def is_read(self) -> bool:
         """Whether read permission is sufficient."""
         return self.method in _READING
 
-    def concerns(self, device: CloudDevice) -> bool:
+    def matches(self, device: CloudDevice) -> bool:
         """Return whether the filter matches a device."""
         return (
             self.uuid in (None, device.device.uuid)
@@ -132,7 +132,7 @@ def _id(body: dict[str, Any], name: str, words: str) -> int | None:
     return int(value)
 
 
-def forwarded(command: Command, device: CloudDevice) -> Request:
+def device_request(command: Command, device: CloudDevice) -> Request:
     """Return the request that the device receives."""
     secret = device.device.api_key if device.api_secret_known else "0" * 32
     # A query string in the path becomes part of the API key, as in the real proxy.
@@ -146,7 +146,7 @@ def forwarded(command: Command, device: CloudDevice) -> Request:
     return Request(command.method, path, parameters, headers, body, query)
 
 
-async def ask(command: Command, device: CloudDevice, seconds: float) -> Reply:
+async def forward(command: Command, device: CloudDevice, seconds: float) -> Reply:
     """Return the response of a device. Raises Unreachable.
 
     After a timeout, the device continues to execute the command.
@@ -155,8 +155,8 @@ async def ask(command: Command, device: CloudDevice, seconds: float) -> Reply:
         raise Unreachable(TUNNEL_ERRORS[device.tunnel_error])
     if not device.device.is_on:
         raise Unreachable(TUNNEL_ERRORS["unanswered"])
-    given_up = asyncio.Event()
-    answer = asyncio.ensure_future(_whole(command, device, given_up))
+    has_given_up = asyncio.Event()
+    answer = asyncio.ensure_future(_read_reply(command, device, has_given_up))
     try:
         done, _ = await asyncio.wait({answer}, timeout=seconds)
     except asyncio.CancelledError:
@@ -164,12 +164,12 @@ async def ask(command: Command, device: CloudDevice, seconds: float) -> Reply:
         raise
     if done:
         return answer.result()
-    given_up.set()
-    _keep(answer, device)
+    has_given_up.set()
+    _finish_in_background(answer, device)
     raise Unreachable(TUNNEL_ERRORS["silent"])
 
 
-def _keep(answer: asyncio.Future[Reply], device: CloudDevice) -> None:
+def _finish_in_background(answer: asyncio.Future[Reply], device: CloudDevice) -> None:
     """Let the device finish in the background until it is torn down."""
 
     async def finish() -> None:
@@ -181,35 +181,35 @@ def _keep(answer: asyncio.Future[Reply], device: CloudDevice) -> None:
     device.device.spawn(finish())
 
 
-async def _whole(
-    command: Command, device: CloudDevice, given_up: asyncio.Event
+async def _read_reply(
+    command: Command, device: CloudDevice, has_given_up: asyncio.Event
 ) -> Reply:
     """Return the response with its whole body."""
     try:
         reply = await device.supervisor.answer(
-            forwarded(command, device), given_up.is_set
+            device_request(command, device), has_given_up.is_set
         )
         if isinstance(reply, Reply):
             body = b"" if command.method == "HEAD" else reply.body
             return Reply(reply.status, body, reply.content_type)
-        return await _drained(reply, device, given_up)
+        return await _read_stream(reply, device, has_given_up)
     except Hangup:
         raise Unreachable("socket hang up") from None
 
 
-async def _drained(
-    stream: Stream, device: CloudDevice, given_up: asyncio.Event
+async def _read_stream(
+    stream: Stream, device: CloudDevice, has_given_up: asyncio.Event
 ) -> Reply:
     body = bytearray()
     async with contextlib.aclosing(stream.chunks) as chunks:
         async for chunk in chunks:
             body += chunk
-            if given_up.is_set() or not device.device.is_on:
+            if has_given_up.is_set() or not device.device.is_on:
                 raise Hangup
     return Reply(200, bytes(body), stream.headers.get("Content-Type"))
 
 
-def translated(reply: Reply) -> Reply:
+def translate_reply(reply: Reply) -> Reply:
     """Return the response that the client receives for the response of one device."""
     kind = (reply.content_type or "").lower()
     if not kind:
@@ -226,17 +226,17 @@ def translated(reply: Reply) -> Reply:
     return _BAD_RESPONSE
 
 
-def collected(replies: Sequence[Reply], *, parses: bool) -> Reply:
+def combine_replies(replies: Sequence[Reply], *, parse_json: bool) -> Reply:
     """Return the response that the client receives for the responses of no or several devices."""
     items = [
-        {"statusCode": reply.status, "body": _item(reply, parses=parses)}
+        {"statusCode": reply.status, "body": _item(reply, parse_json=parse_json)}
         for reply in replies
     ]
     return Reply(207, orjson.dumps(items), JSON)
 
 
-def _item(reply: Reply, *, parses: bool) -> object:
-    if parses:
+def _item(reply: Reply, *, parse_json: bool) -> object:
+    if parse_json:
         try:
             return orjson.loads(reply.body)
         except orjson.JSONDecodeError:

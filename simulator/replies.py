@@ -35,25 +35,25 @@ class Hangup(Exception):
     """Close the connection without a response."""
 
 
-def sent(text: str, status: int = 200) -> Reply:
+def sentence(text: str, status: int = 200) -> Reply:
     """Respond with a sentence. Express declares it as HTML."""
     return Reply(status, text.encode(), HTML)
 
 
-def plain(text: str, status: int = 200) -> Reply:
+def plain_text(text: str, status: int = 200) -> Reply:
     """Respond with the standard text of a status."""
     return Reply(status, text.encode(), PLAIN)
 
 
-def data(value: object, status: int = 200) -> Reply:
+def json_data(value: object, status: int = 200) -> Reply:
     """Respond with JSON."""
     body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
     return Reply(status, body, JSON)
 
 
-def failed(message: str, status: int = 503) -> Reply:
+def json_error(message: str, status: int = 503) -> Reply:
     """Respond with a JSON error."""
-    return data({"status": "failed", "message": message}, status)
+    return json_data({"status": "failed", "message": message}, status)
 
 
 class NoAnswer(Exception):
@@ -67,7 +67,7 @@ def unknown_path(method: str, path: str) -> Reply:
 
 def error_page(text: str, status: int = 500) -> Reply:
     """Respond with the HTML error page of Express."""
-    return sent(
+    return sentence(
         "<!DOCTYPE html>\n"
         '<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n'
         f"</head>\n<body>\n<pre>{escape(text)}</pre>\n</body>\n</html>\n",

@@ -16,7 +16,7 @@ class Scenario:
     """A scenario: its description, and the coroutine that runs it."""
 
     description: str
-    live: Callable[[Device], Coroutine[Any, Any, None]]
+    run: Callable[[Device], Coroutine[Any, Any, None]]
 
 
 def release_after(release: Release) -> Release:

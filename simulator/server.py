@@ -93,7 +93,7 @@ class HttpServer:
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._runner.setup()
         try:
-            await self._begin()
+            await self._on_start()
         except OSError:
             await self.stop()
             raise
@@ -104,7 +104,7 @@ class HttpServer:
             return
         runner, self._runner, self._site = self._runner, None, None
         self._stopping.set()
-        await self._end()
+        await self._on_stop()
         await runner.cleanup()
         # aiohttp closes connections in the next iterations of the event loop.
         for _ in range(3):
@@ -120,14 +120,14 @@ class HttpServer:
         await self.stop()
 
     @property
-    def _is_up(self) -> bool:
+    def _can_respond(self) -> bool:
         """Whether the server answers requests."""
         return True
 
-    async def _begin(self) -> None:
+    async def _on_start(self) -> None:
         await self._listen()
 
-    async def _end(self) -> None:
+    async def _on_stop(self) -> None:
         """Stop the background tasks of the server."""
 
     async def _listen(self) -> None:
@@ -144,7 +144,7 @@ class HttpServer:
         self._site = site
         self.port = self._runner.addresses[0][1]
 
-    async def _ignore(self) -> None:
+    async def _stop_listening(self) -> None:
         """Refuse connections."""
         if self._site is not None:
             await self._site.stop()
@@ -178,10 +178,10 @@ class HttpServer:
         if isinstance(reply, Stream):
             return await self._stream(raw, reply)
         if reply.body or reply.status != 200 or reply.content_type:
-            return self._whole(reply)
+            return self._to_response(reply)
         return await self._stream(raw, Stream(_nothing()))
 
-    def _whole(self, reply: Reply) -> web.Response:
+    def _to_response(self, reply: Reply) -> web.Response:
         headers = {}
         if reply.content_type:
             headers["Content-Type"] = reply.content_type
@@ -203,7 +203,7 @@ class HttpServer:
                 try:
                     async for chunk in chunks:
                         self.bytes_sent += len(chunk)
-                        if not self._is_up or _is_gone(raw):
+                        if not self._can_respond or _is_gone(raw):
                             return _hang_up(raw)
                         await response.write(chunk)
                 except Hangup:

@@ -14,18 +14,19 @@ from urllib.parse import parse_qs, parse_qsl
 
 from . import journal, versions
 from .apps import App, Release, Service
-from .device import Device, Locked, NoImage, Refusal, UnknownApp, UnknownService
+from .device import Device
 from .journal import JournalEntry
+from .refusals import Locked, NoImage, Refusal, UnknownApp, UnknownService
 from .replies import (
     Hangup,
     NoAnswer,
     Reply,
     Stream,
-    data,
     error_page,
-    failed,
-    plain,
-    sent,
+    json_data,
+    json_error,
+    plain_text,
+    sentence,
     unknown_path,
 )
 from .server import MAX_BODY, HttpServer, Request
@@ -33,7 +34,7 @@ from .versions import BackendFailure, HostConfigCheck, LockAnswer, Locking
 
 _TRUE: Final = {"1", "true", "on"}
 _FRONT_METHODS: Final = {"/ping": {"GET", "HEAD"}, "/v1/update": {"POST"}}
-_FRONT_ONLY: Final = (
+_FRONT_ERROR: Final = (
     "Target connection failed: error sending request for url"
     " (http://10.114.104.1:48480{path})"
 )
@@ -49,7 +50,7 @@ class _Call:
     scope: set[int]
     arguments: dict[str, str] = field(default_factory=dict)
     payload: object = None
-    looks_at_locks: bool = True
+    checks_locks: bool = True
 
     @property
     def body(self) -> dict[str, Any]:
@@ -61,7 +62,7 @@ class _Call:
         """Whether the body contains a value for `force` that the Supervisor accepts."""
         return str(self.body.get("force", "")).lower() in _TRUE
 
-    def may(self, app_id: int) -> bool:
+    def can_access(self, app_id: int) -> bool:
         """Return whether the key can access an app."""
         return self.is_global or app_id in self.scope
 
@@ -102,65 +103,65 @@ class Route:
 
 
 def _ping(device: Device, call: _Call) -> Reply:
-    return sent("OK")
+    return sentence("OK")
 
 
 def _healthy(device: Device, call: _Call) -> Reply:
     if device.healthy:
-        return plain("OK")
+        return plain_text("OK")
     complaint = versions.UNHEALTHY.at(device.version)
     if complaint is None:
         raise NoAnswer
-    return sent(complaint, 500)
+    return sentence(complaint, 500)
 
 
 def _blink(device: Device, call: _Call) -> Reply:
     device.blink()
-    return plain("OK")
+    return plain_text("OK")
 
 
 def _update(device: Device, call: _Call) -> Reply:
     if not device.instant_update_trigger and not call.force:
-        return plain("Accepted", 202)
+        return plain_text("Accepted", 202)
     cancel = str(call.body.get("cancel", "")).lower() in _TRUE
     device.check_for_update(force=call.force, cancel=cancel)
     return Reply(204)
 
 
-def _leave(command: str) -> Handler:
-    def leave(device: Device, call: _Call) -> Reply:
-        device.leave(command, force=call.force, looks_at_locks=call.looks_at_locks)
-        return data({"Data": "OK", "Error": None}, 202)
+def _go_down(command: str) -> Handler:
+    def go_down(device: Device, call: _Call) -> Reply:
+        device.go_down(command, force=call.force, checks_locks=call.checks_locks)
+        return json_data({"Data": "OK", "Error": None}, 202)
 
-    return leave
+    return go_down
 
 
 async def _v1_restart(device: Device, call: _Call) -> Reply:
     app_id = _app_id(call.body.get("appId"))
     if app_id is None:
-        return sent("Missing app id", 400)
-    if not call.may(app_id):
-        return failed("Unauthorized", 401)
-    await device.restart(app_id, force=call.force, looks_at_locks=call.looks_at_locks)
-    return sent("OK")
+        return sentence("Missing app id", 400)
+    if not call.can_access(app_id):
+        return json_error("Unauthorized", 401)
+    await device.restart(app_id, force=call.force, checks_locks=call.checks_locks)
+    return sentence("OK")
 
 
 async def _v1_purge(device: Device, call: _Call) -> Reply:
     app_id = _app_id(call.body.get("appId"))
     if app_id is None:
-        return sent("Invalid or missing appId", 400)
-    if not call.may(app_id):
-        return failed("Unauthorized", 401)
-    await device.purge(app_id, force=call.force, looks_at_locks=call.looks_at_locks)
-    return data({"Data": "OK", "Error": ""})
+        return sentence("Invalid or missing appId", 400)
+    if not call.can_access(app_id):
+        return json_error("Unauthorized", 401)
+    await device.purge(app_id, force=call.force, checks_locks=call.checks_locks)
+    return json_data({"Data": "OK", "Error": ""})
 
 
 def _regenerate(device: Device, call: _Call) -> Reply:
     if call.key is None:
-        return failed("")
+        return json_error("")
     if versions.REGENERATION_FAILS.at(device.version):
         return error_page("Internal Server Error")
-    return sent(device.regenerate_key(call.key))
+    return sentence(device.regenerate_key(call.key))
 
 
 def _device(device: Device, call: _Call) -> Reply:
@@ -184,24 +185,26 @@ def _device(device: Device, call: _Call) -> Reply:
         status = container.status if container else "Downloaded"
         report["status"] = "Idle" if status == "Running" else status
         report["download_progress"] = None
-    return data(report)
+    return json_data(report)
 
 
 def _app(device: Device, call: _Call) -> Reply:
     app_id = _app_id(call.arguments["app_id"])
     if app_id is None:
-        return sent("Missing app id", 400)
+        return sentence("Missing app id", 400)
     app = device.apps.get(app_id)
     if app is None and call.is_global:
-        return sent("App not found", 400)
-    if app is None or not call.may(app_id):
-        return failed("Application is not available", 401)
+        return sentence("App not found", 400)
+    if app is None or not call.can_access(app_id):
+        return json_error("Application is not available", 401)
     if len(app.release.services) != 1:
-        return sent("Some v1 endpoints are only allowed on single-container apps", 400)
+        return sentence(
+            "Some v1 endpoints are only allowed on single-container apps", 400
+        )
     service = app.release.services[0]
     container = device.containers.get((app_id, service.name))
     if container is None:
-        return sent("App not found", 400)
+        return sentence("App not found", 400)
     is_text = versions.APP_ID_IS_TEXT.at(device.version)
     image_id = versions.APP_IMAGE_ID.at(device.version)
     report: dict[str, Any] = {
@@ -214,25 +217,25 @@ def _app(device: Device, call: _Call) -> Reply:
         report["imageId"] = image_id.format(
             image=service.image, docker_id=_docker_id(service)
         )
-    return data(report | {"releaseId": app.release.id})
+    return json_data(report | {"releaseId": app.release.id})
 
 
 def _v1_run(*, stops: bool) -> Handler:
     async def run(device: Device, call: _Call) -> Reply:
         app_id = _app_id(call.arguments["app_id"])
         if app_id is None:
-            return sent("Invalid app id", 400)
-        if not call.may(app_id):
-            return sent("Unauthorized", 401)
+            return sentence("Invalid app id", 400)
+        if not call.can_access(app_id):
+            return sentence("Unauthorized", 401)
         if app_id in device.apps and len(device.apps[app_id].release.services) > 1:
-            return sent(
+            return sentence(
                 "Some v1 endpoints are only allowed on single-container apps", 400
             )
         run_service = device.stop_service if stops else device.start_service
         container_id = await run_service(
-            app_id, 0, force=call.force, looks_at_locks=call.looks_at_locks
+            app_id, 0, force=call.force, checks_locks=call.checks_locks
         )
-        return data({"containerId": container_id})
+        return json_data({"containerId": container_id})
 
     return run
 
@@ -242,29 +245,29 @@ def _host_config(device: Device, call: _Call) -> Reply:
     if device.proxy:
         exceptions = {"noProxy": device.no_proxy} if device.no_proxy else {}
         network["proxy"] = device.proxy | exceptions
-    return data({"network": network})
+    return json_data({"network": network})
 
 
 def _set_host_config(device: Device, call: _Call) -> Reply:
     check = versions.HOST_CONFIG_CHECK.at(device.version)
     problem = _host_config_problem(call.body)
     if problem and check is HostConfigCheck.FULL:
-        return sent(
+        return sentence(
             f"Could not parse host config input to a valid format:\n{problem}", 400
         )
     network = call.body.get("network")
     if not isinstance(network, dict):
         if check is HostConfigCheck.NONE:
-            return sent("OK")
+            return sentence("OK")
         message = versions.UNREADABLE.at(device.version)
         return _error(device, message.format(name="proxy", value="undefined"))
-    if call.looks_at_locks:
+    if call.checks_locks:
         device.check_locks(force=call.force)
     # A new hostname is visible only after the next boot, so it is not stored.
     if "proxy" in network:
         _set_proxy(device, network["proxy"])
     device.commands.append(("set_host_config", network))
-    return sent("OK")
+    return sentence("OK")
 
 
 def _set_proxy(device: Device, given: object) -> None:
@@ -347,7 +350,7 @@ def _apps_state(device: Device, call: _Call) -> Reply:
     answer = {}
     update = device.current_update
     for app in device.apps.values():
-        if not call.may(app.id):
+        if not call.can_access(app.id):
             continue
         release, phase, services = _service_reports(device, app)
         report: dict[str, Any] = {"appId": app.id}
@@ -356,23 +359,23 @@ def _apps_state(device: Device, call: _Call) -> Reply:
         report["commit"] = release.commit
         if versions.REPORTS_UPDATE_STATUS.at(device.version):
             report["updateStatus"] = phase
-        if update is not None and update.is_bare and update.app_id == app.id:
-            services, update.is_bare = {}, False
+        if update is not None and update.hides_services and update.app_id == app.id:
+            services, update.hides_services = {}, False
         answer[app.name] = report | {"services": services}
-    return data(answer)
+    return json_data(answer)
 
 
 def _app_state(device: Device, call: _Call) -> Reply:
     text = call.arguments["app_id"]
     app_id = _app_id(text)
-    apps = [app for app in device.apps.values() if call.may(app.id)]
+    apps = [app for app in device.apps.values() if call.can_access(app.id)]
     asked = [app for app in apps if app.id == app_id]
     if not asked and versions.STATE_TAKES_ANY_ID.at(device.version):
         asked = apps
     elif app_id is None:
-        return failed(f"Invalid application ID: {text}", 400)
+        return json_error(f"Invalid application ID: {text}", 400)
     elif not asked:
-        return failed(f"Application ID does not exist: {app_id}", 409)
+        return json_error(f"Application ID does not exist: {app_id}", 409)
     local = {}
     for app in asked:
         release, _, reports = _service_reports(device, app)
@@ -388,15 +391,17 @@ def _app_state(device: Device, call: _Call) -> Reply:
     answer: dict[str, Any] = {"local": local}
     if device.settled and asked:
         answer["commit"] = asked[0].release.commit
-    return data(answer)
+    return json_data(answer)
 
 
 def _state_status(device: Device, call: _Call) -> Reply:
     update = device.current_update
-    containers = [item for item in device.containers.values() if call.may(item.app_id)]
+    containers = [
+        item for item in device.containers.values() if call.can_access(item.app_id)
+    ]
     # The response contains only one app.
     app_id = containers[0].app_id if containers else min(device.apps, default=None)
-    app = None if app_id is None or not call.may(app_id) else device.apps[app_id]
+    app = None if app_id is None or not call.can_access(app_id) else device.apps[app_id]
     images = []
     if app is not None:
         release, _, reports = _service_reports(device, app)
@@ -438,32 +443,30 @@ def _state_status(device: Device, call: _Call) -> Reply:
     }
     if app is not None:
         answer["release"] = app.release.commit
-    return data(answer)
+    return json_data(answer)
 
 
 def _service_action(action: str) -> Handler:
     async def act(device: Device, call: _Call) -> Reply:
         app_id = _app_id(call.arguments["app_id"])
         if app_id is None:
-            return failed("Invalid app id", 400)
-        if not call.may(app_id):
-            return failed("Unauthorized", 401)
+            return json_error("Invalid app id", 400)
+        if not call.can_access(app_id):
+            return json_error("Unauthorized", 401)
         name, image = call.body.get("serviceName"), call.body.get("imageId")
         if not versions.SERVICES_BY_NAME.at(device.version):
             name = None
         service = name if isinstance(name, str) else _app_id(image)
         if service is None:
             status, text = versions.NO_SERVICE_GIVEN.at(device.version)
-            return _error(device, text) if status == 503 else sent(text, status)
+            return _error(device, text) if status == 503 else sentence(text, status)
         act_on = {
             "restart": device.restart_service,
             "start": device.start_service,
             "stop": device.stop_service,
         }[action]
-        await act_on(
-            app_id, service, force=call.force, looks_at_locks=call.looks_at_locks
-        )
-        return sent("OK")
+        await act_on(app_id, service, force=call.force, checks_locks=call.checks_locks)
+        return sentence("OK")
 
     return act
 
@@ -472,33 +475,33 @@ def _app_action(action: str) -> Handler:
     async def act(device: Device, call: _Call) -> Reply:
         app_id = _app_id(call.arguments["app_id"])
         if app_id is None:
-            return failed("Missing app id", 400)
-        if not call.may(app_id):
-            return failed("Unauthorized", 401)
+            return json_error("Missing app id", 400)
+        if not call.can_access(app_id):
+            return json_error("Unauthorized", 401)
         do = device.restart if action == "restart" else device.purge
-        await do(app_id, force=call.force, looks_at_locks=call.looks_at_locks)
-        return sent("OK")
+        await do(app_id, force=call.force, checks_locks=call.checks_locks)
+        return sentence("OK")
 
     return act
 
 
 def _version(device: Device, call: _Call) -> Reply:
-    return data({"status": "success", "version": device.supervisor_version})
+    return json_data({"status": "success", "version": device.supervisor_version})
 
 
 def _container_id(device: Device, call: _Call) -> Reply:
     ids = {
         container.service.name: container.id
         for container in device.containers.values()
-        if call.may(container.app_id)
+        if call.can_access(container.app_id)
     }
     query = call.request.query
     name = query.get("service", query.get("serviceName"))
     if name is None:
-        return data({"status": "success", "services": ids})
+        return json_data({"status": "success", "services": ids})
     if name not in ids:
-        return failed("Could not find service with that name")
-    return data({"status": "success", "containerId": ids[name]})
+        return json_error("Could not find service with that name")
+    return json_data({"status": "success", "containerId": ids[name]})
 
 
 _CONFIG: Final = {
@@ -525,7 +528,7 @@ _CONFIG: Final = {
 
 def _target_state(device: Device, call: _Call) -> Reply:
     if versions.TARGET_STATE_IS_LOCAL.at(device.version) and not device.local_mode:
-        return failed("Target state can only be retrieved when in local mode", 400)
+        return json_error("Target state can only be retrieved when in local mode", 400)
     apps = {
         str(app.id): {
             "appId": app.id,
@@ -555,26 +558,26 @@ def _target_state(device: Device, call: _Call) -> Reply:
         "SUPERVISOR_OVERRIDE_LOCK": str(device.override_lock).lower(),
     }
     local = {"name": device.name, "config": config, "apps": apps}
-    return data({"status": "success", "state": {"local": local}})
+    return json_data({"status": "success", "state": {"local": local}})
 
 
 def _set_target_state(device: Device, call: _Call) -> Reply:
     if not device.local_mode:
-        return failed("Target state can only set when device is in local mode", 400)
+        return json_error("Target state can only set when device is in local mode", 400)
     apps = []
     try:
         for app_id, app in call.body.get("local", {}).get("apps", {}).items():
             if not isinstance(app.get("name"), str):
-                return failed(
+                return json_error(
                     f"Invalid target state.\nExpecting ShortString at {device.uuid}.apps"
                     f".{app_id}.0.name but instead got: {app.get('name')}",
                     400,
                 )
             apps.append(_local_app(app_id, app))
     except (AttributeError, KeyError, TypeError, ValueError) as err:
-        return failed(f"Invalid target state.\n{err}", 400)
+        return json_error(f"Invalid target state.\n{err}", 400)
     device.run_local_apps(apps)
-    return data({"status": "success", "message": "OK"})
+    return json_data({"status": "success", "message": "OK"})
 
 
 def _local_app(app_id: str, app: dict[str, Any]) -> App:
@@ -588,21 +591,21 @@ def _local_app(app_id: str, app: dict[str, Any]) -> App:
 
 def _device_info(device: Device, call: _Call) -> Reply:
     info = {"arch": device.arch, "deviceType": device.device_type}
-    return data({"status": "success", "info": info})
+    return json_data({"status": "success", "info": info})
 
 
 def _name(device: Device, call: _Call) -> Reply:
-    return data({"status": "success", "deviceName": device.name})
+    return json_data({"status": "success", "deviceName": device.name})
 
 
 def _tags(device: Device, call: _Call) -> Reply:
     if not device.internet:
-        return failed("fetch failed", 500)
+        return json_error("fetch failed", 500)
     tags = [
         {"id": number, "name": name, "value": value}
         for number, (name, value) in device.tags.items()
     ]
-    return data({"status": "success", "tags": tags})
+    return json_data({"status": "success", "tags": tags})
 
 
 def _set_tags(device: Device, call: _Call) -> Reply:
@@ -610,12 +613,12 @@ def _set_tags(device: Device, call: _Call) -> Reply:
     if not isinstance(tags, dict) or not all(
         isinstance(value, str) for value in tags.values()
     ):
-        return failed(
+        return json_error(
             "Invalid tags body, must be an object like `{[tagKey: string]: string}`",
             400,
         )
     if any(re.search(r"\s", name) for name in tags):
-        return failed("Tag keys cannot contain whitespace", 400)
+        return json_error("Tag keys cannot contain whitespace", 400)
     if tags:
         device.commands.append(("set_tags", tags))
     for name, value in tags.items():
@@ -624,17 +627,17 @@ def _set_tags(device: Device, call: _Call) -> Reply:
             name,
             value,
         )
-    return data({"status": "success"}, 202)
+    return json_data({"status": "success"}, 202)
 
 
 def _vpn(device: Device, call: _Call) -> Reply:
     vpn = {"enabled": device.vpn_enabled, "connected": device.vpn_connected}
-    return data({"status": "success", "vpn": vpn})
+    return json_data({"status": "success", "vpn": vpn})
 
 
 def _cleanup_volumes(device: Device, call: _Call) -> Reply:
     device.commands.append(("cleanup_volumes", {}))
-    return data({"status": "success"})
+    return json_data({"status": "success"})
 
 
 def _local_logs(device: Device, call: _Call) -> Stream:
@@ -672,7 +675,7 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
     if versions.JOURNAL_FORMAT.at(device.version):
         output = options.get("format") or output
     times = options if versions.JOURNAL_TIMES.at(device.version) else {}
-    tells_container = versions.JOURNAL_CONTAINER.at(device.version)
+    filters_containers = versions.JOURNAL_CONTAINER.at(device.version)
     shows_all, follows = (
         str(options.get(name, "")).lower() in _TRUE for name in ("all", "follow")
     )
@@ -681,12 +684,12 @@ def _journal_logs(device: Device, call: _Call) -> Reply | Stream:
     if count is None and follows:
         count = 10
     try:
-        until = journal.moment(times.get("until"))
+        until = journal.parse_time(times.get("until"))
         find = partial(
             journal.find,
             unit=options.get("unit"),
-            identifier=options.get("containerId") if tells_container else None,
-            since=journal.moment(times.get("since")),
+            identifier=options.get("containerId") if filters_containers else None,
+            since=journal.parse_time(times.get("since")),
             until=until,
         )
         printer = journal.FORMATTERS[output]
@@ -718,8 +721,8 @@ ROUTES: Final = (
     Route("GET", "/v1/healthy", (6, 5), _healthy, is_open=True),
     Route("POST", "/v1/blink", (1, 1), _blink, reads_body=False),
     Route("POST", "/v1/update", (1, 1), _update),
-    Route("POST", "/v1/reboot", (1, 1), _leave("reboot"), Locking.POWER),
-    Route("POST", "/v1/shutdown", (1, 1), _leave("shutdown"), Locking.POWER),
+    Route("POST", "/v1/reboot", (1, 1), _go_down("reboot"), Locking.POWER),
+    Route("POST", "/v1/shutdown", (1, 1), _go_down("shutdown"), Locking.POWER),
     Route("POST", "/v1/purge", (1, 1), _v1_purge, Locking.PURGE),
     Route("POST", "/v1/restart", (1, 1), _v1_restart, Locking.RESTART),
     Route("POST", "/v1/regenerate-api-key", (1, 1), _regenerate),
@@ -803,8 +806,8 @@ ROUTES: Final = (
 def _error(device: Device, message: str) -> Reply:
     """Respond with an error in the format of the version."""
     if versions.ERRORS_ARE_JSON.at(device.version):
-        return failed(message)
-    return sent(message, 503)
+        return json_error(message)
+    return sentence(message, 503)
 
 
 def _backend_failure(device: Device, route: Route) -> Reply | None:
@@ -823,9 +826,9 @@ def _backend_failure(device: Device, route: Route) -> Reply | None:
         case BackendFailure.NONE:
             raise NoAnswer
         case BackendFailure.ENVELOPE_500:
-            return data({"Data": "", "Error": _NO_ENGINE}, 500)
+            return json_data({"Data": "", "Error": _NO_ENGINE}, 500)
         case BackendFailure.JSON_500:
-            return failed(_NO_ENGINE, 500)
+            return json_error(_NO_ENGINE, 500)
         case BackendFailure.ERROR:
             return _error(device, _NO_ENGINE)
         case BackendFailure.IGNORED:
@@ -837,15 +840,15 @@ def _locked(device: Device, message: str, answer: LockAnswer) -> Reply:
     match answer:
         case LockAnswer.TEXT_503 | LockAnswer.UNLOCKED:
             # Without locks, another operation can still block the command.
-            return sent(message, 503)
+            return sentence(message, 503)
         case LockAnswer.TEXT_423:
-            return sent(message, 423)
+            return sentence(message, 423)
         case LockAnswer.JSON_503:
-            return failed(message)
+            return json_error(message)
         case LockAnswer.JSON_423:
-            return failed(message, 423)
+            return json_error(message, 423)
         case LockAnswer.ENVELOPE_423:
-            return data({"Data": "", "Error": message}, 423)
+            return json_data({"Data": "", "Error": message}, 423)
         case LockAnswer.NONE:
             raise NoAnswer
 
@@ -930,18 +933,18 @@ class SupervisorServer(HttpServer):
     async def _answer(
         self, request: Request, is_over: Callable[[], bool]
     ) -> Reply | Stream:
-        if not self._is_up:
+        if not self._can_respond:
             # The connection is older than the shutdown of the device.
             raise Hangup
         fault = self.faults.take(request.method, request.path)
-        if fault is not None and not fault.is_of_answer:
+        if fault is not None and not fault.changes_response:
             replaced = await self.faults.replace_response(fault, is_over)
             if replaced is not None:
                 return replaced
         try:
             reply = self._front_reply(request) or await self._reply(request)
         except NoAnswer:
-            while self._is_up and not is_over():
+            while self._can_respond and not is_over():
                 await asyncio.sleep(0.05)
             raise Hangup from None
         except Hangup:
@@ -954,24 +957,24 @@ class SupervisorServer(HttpServer):
 
     @property
     @override
-    def _is_up(self) -> bool:
+    def _can_respond(self) -> bool:
         return self.device.is_on or self._front
 
     @override
-    async def _begin(self) -> None:
+    async def _on_start(self) -> None:
         self.device.on_power.append(self._switch)
-        if self._is_up:
+        if self._can_respond:
             await self._listen()
 
     @override
-    async def _end(self) -> None:
+    async def _on_stop(self) -> None:
         self.device.on_power.remove(self._switch)
         await self.device.tear_down()
 
     async def _switch(self, is_on: bool) -> None:
         """Follow the power of the device. The front process keeps listening."""
         if not self._front:
-            await (self._listen() if is_on else self._ignore())
+            await (self._listen() if is_on else self._stop_listening())
 
     def _front_reply(self, request: Request) -> Reply | None:
         """Return the response of the front process, None if it forwards the request."""
@@ -981,12 +984,12 @@ class SupervisorServer(HttpServer):
             if request.method not in _FRONT_METHODS[request.path]:
                 return Reply(405)
             if request.path == "/ping":
-                return plain("OK")
+                return plain_text("OK")
         if request.header("User-Agent").startswith("Supervisor/"):
             # Helios forwards requests of this agent to the balena API.
             return Reply(404, b'{"message":"not found"}', "application/json")
         if not self.device.is_on:
-            return plain(_FRONT_ONLY.format(path=request.path_qs), 502)
+            return plain_text(_FRONT_ERROR.format(path=request.path_qs), 502)
         if request.path != "/v1/update":
             return None
         # The front process accepts any body and ignores what it cannot parse.
@@ -1016,26 +1019,26 @@ class SupervisorServer(HttpServer):
         if path == "/ping" and versions.PING_NEEDS_KEY.at(device.version):
             is_open = False
         if scope is None and not is_open:
-            return plain("Unauthorized", 401)
+            return plain_text("Unauthorized", 401)
         if found is None:
             return unknown_path(request.method, request.path)
         is_global = key == device.api_key or device.local_mode or not device.managed
         call = _Call(request, key, is_global, scope or set(), found[1])
         if found[0].reads_body:
             if len(request.body) > MAX_BODY:
-                return failed("request entity too large")
+                return json_error("request entity too large")
             problem = _parse_body(request, call)
             if problem:
-                return failed(problem)
+                return json_error(problem)
         return await self._execute(found[0], call)
 
     async def _execute(self, route: Route, call: _Call) -> Reply | Stream:
         device = self.device
-        if trouble := _backend_failure(device, route):
-            return trouble
+        if failure := _backend_failure(device, route):
+            return failure
         locking = route.locking or Locking.RESTART
         lock_answer = versions.LOCKED[locking].at(device.version)
-        call.looks_at_locks = lock_answer is not LockAnswer.UNLOCKED
+        call.checks_locks = lock_answer is not LockAnswer.UNLOCKED
         try:
             reply = route.handler(device, call)
             return reply if isinstance(reply, Reply | Stream) else await reply
@@ -1044,16 +1047,16 @@ class SupervisorServer(HttpServer):
         except NoImage:
             return Reply(404)
         except UnknownService:
-            return sent(versions.SERVICE_NOT_FOUND, 404)
+            return sentence(versions.SERVICE_NOT_FOUND, 404)
         except UnknownApp:
             status, text = versions.UNKNOWN_APP[locking].at(device.version)
-            text = text.format(app_id=_named_app(call))
-            return _error(device, text) if status == 503 else sent(text, status)
+            text = text.format(app_id=_requested_app_id(call))
+            return _error(device, text) if status == 503 else sentence(text, status)
         except Refusal as err:
             return _error(device, str(err))
 
 
-def _named_app(call: _Call) -> object:
+def _requested_app_id(call: _Call) -> object:
     """Return the app id in the path or in the body of a request."""
     return call.arguments.get("app_id", call.body.get("appId"))
 

@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
 import gc
 from inspect import currentframe
 import logging
@@ -13,6 +16,8 @@ from unittest.mock import PropertyMock, patch
 
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory, real_monotonic
+import hassil.intents
+from hassil.parse_expression import parse_sentence
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from xdist.remote import Producer
@@ -38,6 +43,7 @@ from homeassistant.helpers import (
     entity_registry as er,
     issue_registry as ir,
 )
+from homeassistant.util.executor import InterruptibleThreadPoolExecutor
 from simulator import (
     CloudDevice,
     CloudServer,
@@ -99,6 +105,11 @@ def pytest_xdist_make_scheduler(
     return workers.Scheduling(config, log)
 
 
+def _join_threads(executor: InterruptibleThreadPoolExecutor) -> None:
+    """Wait for the threads of an executor."""
+    ThreadPoolExecutor.shutdown(executor)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and make every test faster."""
     # Home Assistant logs each event. Formatting and capturing these logs took almost half of the time
@@ -107,6 +118,14 @@ def pytest_configure(config: pytest.Config) -> None:
     # By default, Python looks for garbage several times per test. The test helpers collect
     # it after each file.
     gc.set_threshold(50_000)
+    # Each Home Assistant parses the same sentences. A copy does not share what depends on others.
+    parse_once = lru_cache(20_000)(parse_sentence)
+    hassil.intents.parse_sentence = lambda *args, **kwargs: replace(
+        parse_once(*args, **kwargs)
+    )
+    # On a busy machine, Home Assistant interrupts threads that are about to end, and some of
+    # these never end.
+    InterruptibleThreadPoolExecutor.join_threads_or_timeout = _join_threads
     config.addinivalue_line(
         "markers",
         "expects_log(text): a warning or an error that must be logged",
@@ -243,8 +262,8 @@ async def clock() -> AsyncGenerator[FrozenDateTimeFactory]:
 @pytest.fixture
 def device() -> Device:
     """Return the recorded device, with a network card whose maker assigned the address."""
-    made_up = ("CA:9F:9A:26:3D:08", "EA:89:F6:11:4B:00")
-    return Device(mac_addresses=("DC:A6:32:00:00:01", *made_up))
+    generated = ("CA:9F:9A:26:3D:08", "EA:89:F6:11:4B:00")
+    return Device(mac_addresses=("DC:A6:32:00:00:01", *generated))
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """A client of the WebSocket commands for logs."""
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from pytest_homeassistant_custom_component.typing import MockHAClientWebSocket
@@ -33,8 +31,7 @@ class Browser:
 
     async def event(self) -> dict[str, Any]:
         """Return the next event."""
-        async with asyncio.timeout(5):
-            answer = await self.websocket.receive_json()
+        answer = await self.websocket.receive_json()
         assert (answer["id"], answer["type"]) == (self.subscription, "event")
         return dict(answer["event"])
 
@@ -50,10 +47,3 @@ class Browser:
         while not (event := await self.event()).get("ended"):
             pass
         return event
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Return when something is the case."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 import gc
 import logging
 from typing import Any
@@ -32,6 +33,7 @@ from simulator import (
     App,
     CloudDevice,
     CloudServer,
+    Device,
     Fault,
     Fleet,
     Release,
@@ -41,6 +43,7 @@ from simulator import (
 from simulator.hostile import rows_without
 
 from . import pass_time, service_name, state_of
+from .waiting import wait_until
 
 CLOUD = "custom_components.balena_supervisor.client.cloud"
 MINUTE = 61
@@ -717,6 +720,27 @@ async def test_fleet_is_gone_and_back(
     assert not issue_registry.issues
 
 
+async def test_missing_fleet_is_not_chosen_any_more(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    """The repair issue of a missing fleet disappears when the person chooses another fleet."""
+    other = cloud.add_fleet("gateways")
+    cloud.tokens[token].fleet_ids = {other.id}
+    for _ in range(3):
+        await pass_time(hass, freezer, MINUTE)
+    assert len(issue_registry.issues) == 1
+    options = {**account.options, "fleets": [other.id]}
+    hass.config_entries.async_update_entry(account, options=options)
+    await hass.config_entries.async_reload(account.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert not issue_registry.issues
+
+
 OUTAGES = {
     "500": (Fault.status(500, "oops"), "reported an error"),
     "502": (Fault.status(502, "<html>", "text/html"), "reported an error"),
@@ -974,9 +998,13 @@ async def test_limit_of_concurrent_supervisor_polls(
     hanging = Fault.hang()
     cloud.faults.add("POST", "/supervisor/*", hanging)
     await hass.config_entries.async_setup(account_entry.entry_id)
+
+    def requests() -> int:
+        return sum(path.startswith("/supervisor/") for path in paths(cloud))
+
+    await wait_until(requests)
     await asyncio.sleep(0.2)
-    requests = [path for path in paths(cloud) if path.startswith("/supervisor/")]
-    assert 1 <= len(requests) <= 4
+    assert requests() <= 4
     cloud.faults.clear()
     await hass.async_block_till_done(wait_background_tasks=True)
     asked = [item for item in cloud.devices.values() if item.supervisor.requests]
@@ -1050,8 +1078,9 @@ async def test_reload_during_a_poll(
 ) -> None:
     """An account that is reloaded during a poll recovers."""
     cloud.faults.add("GET", "/v7/device", Fault.hang(), times=1)
+    cloud.requests.clear()
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=MINUTE))
-    await asyncio.sleep(0.05)
+    await wait_until(lambda: "/v7/device" in paths(cloud))
     await hass.config_entries.async_reload(account.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert state_of(hass, f"binary_sensor.{NAME}_online") == "on"
@@ -1115,6 +1144,48 @@ async def test_removal_by_hand(
         answer = await client.remove_device(device_id)
         assert answer["success"]
         assert device_registry.async_get(device_id) is None
+
+
+@pytest.mark.expects_log("could not reach holy-wildflower")
+@pytest.mark.expects_log("rejected by integration")
+async def test_remove_service_of_an_offline_device(
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    freezer: FrozenDateTimeFactory,
+    loaded: MockConfigEntry,
+    device: Device,
+    service_id: str,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A service of an offline device may still exist, so the user cannot remove it."""
+    assert await async_setup_component(hass, "config", {})
+    client = await hass_ws_client(hass)
+    await device.power_off()
+    await pass_time(hass, freezer)
+    answer = await client.remove_device(service_id)
+    assert not answer["success"]
+    assert device_registry.async_get(service_id) is not None
+
+
+@pytest.mark.expects_log("Unexpected error updating listener")
+async def test_listener_fails(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """A listener that fails does not keep the others from being called."""
+
+    def fail() -> None:
+        raise ValueError
+
+    device = next(iter(account.runtime_data.devices.values()))
+    device.coordinator.async_add_listener(fail)
+    called: list[bool] = []
+    device.coordinator.async_add_listener(partial(called.append, True))
+    await cloud_device.device.power_off()
+    await pass_time(hass, freezer, MINUTE)
+    assert called
 
 
 # Robustness
@@ -1331,7 +1402,7 @@ async def test_command_outlives_its_entry(
             blocking=True,
         )
     )
-    await asyncio.sleep(0.1)
+    await wait_until(lambda: restart in paths(cloud))
     await hass.config_entries.async_unload(account.entry_id)
     cloud.requests.clear()
     cloud.faults.clear()
@@ -1409,8 +1480,7 @@ async def test_hanging_device_does_not_delay_others(
     await hass.config_entries.async_setup(account_entry.entry_id)
     switch = {"entity_id": f"switch.{NAME}_browser_running"}
     await hass.services.async_call("switch", "turn_off", switch, blocking=True)
-    await asyncio.sleep(0.3)
-    assert state_of(hass, f"switch.{NAME}_browser_running") == "off"
+    await wait_until(lambda: state_of(hass, f"switch.{NAME}_browser_running") == "off")
     hanging.supervisor.faults.clear()
     await hass.async_block_till_done(wait_background_tasks=True)
 

@@ -133,7 +133,8 @@ async def test_host_config(hass: HomeAssistant, device: Device, device_id: str) 
             },
         ),
         (
-            PROXY | {"proxy_ip": "proxy.example", "proxy_dns": True},
+            # An automation can only send the texts of a template.
+            PROXY | {"proxy_ip": "proxy.example", "proxy_dns": "True"},
             {
                 "proxy": {
                     "type": "socks5",

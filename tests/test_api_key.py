@@ -22,6 +22,7 @@ from homeassistant.util import dt as dt_util
 from simulator import CloudDevice, Device, Fault, SupervisorServer
 
 from . import pass_time, state_of
+from .waiting import wait_until
 
 ONLINE = "binary_sensor.holy_wildflower_online"
 
@@ -214,8 +215,11 @@ async def test_polls_wait_for_the_new_key(
 ) -> None:
     """A poll waits while the key changes, and starts no reauthentication."""
     server.faults.add("POST", "/v1/regenerate-api-key", Fault.hang())
+    server.requests.clear()
     changing = hass.async_create_task(regenerate(hass, loaded))
-    await asyncio.sleep(0.05)
+    await wait_until(
+        lambda: any(item.path == REGENERATE[1] for item in server.requests)
+    )
     server.requests.clear()
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=16))
     await asyncio.sleep(0.05)
@@ -442,9 +446,7 @@ async def changing(
     """Return a running action on a device that has a new key but has not responded yet."""
     server.faults.add(*REGENERATE, Fault.hold())
     changing = hass.async_create_background_task(regenerate(hass, loaded), "browser")
-    async with asyncio.timeout(5):
-        while not device.commands:
-            await asyncio.sleep(0.01)
+    await wait_until(lambda: device.commands)
     return changing
 
 

@@ -1,6 +1,5 @@
 """Each blueprint results in an automation that does what its name says."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -28,6 +27,7 @@ from homeassistant.util.yaml import parse_yaml
 from simulator import RECORDED_NEXT_RELEASE, Device
 
 from . import fail_at_lock, pass_time, read_everything, service_name, state_of
+from .waiting import wait_until
 
 BLUEPRINTS: Final = Path(__file__).parent.parent / "blueprints/automation"
 
@@ -37,15 +37,6 @@ def config_folder(hass: HomeAssistant, tmp_path: Path) -> None:
     """Copy the blueprints into the folder of Home Assistant."""
     hass.config.config_dir = str(tmp_path)
     shutil.copytree(BLUEPRINTS, tmp_path / "blueprints/automation/balena")
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    """Wait for an automation that is still running. Time can be frozen."""
-    for _ in range(100_000):
-        if is_so():
-            return
-        await asyncio.sleep(0)
-    pytest.fail("It did not happen")
 
 
 async def use(hass: HomeAssistant, name: str, **inputs: Any) -> None:
@@ -404,13 +395,13 @@ async def test_find_device(
     caplog.set_level("DEBUG", "homeassistant.components.automation")
     for blinks in range(1, 5):
         # The automation waits again after the device has answered.
-        await until(
+        await wait_until(
             lambda number=blinks: caplog.text.count("wait for trigger") == number
         )
         assert device.commands == [("blink", {})] * blinks
         freezer.tick(16)
         async_fire_time_changed(hass)
-    await until(lambda: state_of(hass, search) == "off")
+    await wait_until(lambda: state_of(hass, search) == "off")
     assert device.commands == [("blink", {})] * 4
 
 
@@ -423,7 +414,7 @@ async def test_found_device(
     """A device stops blinking when the toggle is turned off."""
     caplog.set_level("DEBUG", "homeassistant.components.automation")
     # If the toggle is turned off before the automation waits for it, the automation waits 15 seconds.
-    await until(lambda: "wait for trigger" in caplog.text)
+    await wait_until(lambda: "wait for trigger" in caplog.text)
     target = {"entity_id": search}
     await hass.services.async_call("input_boolean", "turn_off", target, blocking=True)
     await hass.async_block_till_done(wait_background_tasks=True)

@@ -9,7 +9,11 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.balena_supervisor.const import CONF_DETAILS, DOMAIN, EntityLevel
+from custom_components.balena_supervisor.const import (
+    CONF_ENTITY_LEVEL,
+    DOMAIN,
+    EntityLevel,
+)
 from custom_components.balena_supervisor.device.entry import BalenaDevice
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -44,7 +48,7 @@ async def account(
     """Return the entry of an account without details, after its setup."""
     hass.config_entries.async_update_entry(
         account_entry,
-        options={**account_entry.options, CONF_DETAILS: EntityLevel.ESSENTIAL},
+        options={**account_entry.options, CONF_ENTITY_LEVEL: EntityLevel.ESSENTIAL},
     )
     await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)

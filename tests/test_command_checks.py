@@ -29,9 +29,11 @@ from simulator import (
 )
 
 from . import fail_at_lock
+from .waiting import run_due_tasks, wait_until
 
 APP_ID: Final = 1658654
 NAME: Final = "holy_wildflower"
+STATE: Final = "/v2/applications/state"
 TARGET: Final = RECORDED_NEXT_RELEASE.commit
 # A release with another image of main.
 _, REDIS, _ = RECORDED_NEXT_RELEASE.services
@@ -60,9 +62,7 @@ async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> str:
 
 async def until_applied(device: Device) -> None:
     """Wait until the device runs the new release."""
-    async with asyncio.timeout(5):
-        while device.first_app.release.commit != TARGET:
-            await asyncio.sleep(0.01)
+    await wait_until(lambda: device.first_app.release.commit == TARGET)
 
 
 class TestUpdate:
@@ -237,12 +237,10 @@ async def test_entry_that_is_unloaded_during_a_check(
     server: SupervisorServer,
 ) -> None:
     """A command is not sent if its entry is unloaded during the check."""
-    server.faults.add("GET", "/v2/applications/state", Fault.hang())
+    server.faults.add("GET", STATE, Fault.hang())
     server.requests.clear()
     calling = asyncio.create_task(call(hass, "restart", device_id=device_id))
-    async with asyncio.timeout(5):
-        while "/v2/applications/state" not in {item.path for item in server.requests}:
-            await asyncio.sleep(0.01)
+    await wait_until(lambda: STATE in {item.path for item in server.requests})
     await hass.config_entries.async_unload(loaded.entry_id)
     server.faults.clear()
     with pytest.raises(ServiceValidationError, match="nothing was sent"):
@@ -264,7 +262,6 @@ class TestStopAndStart:
     ) -> None:
         """A start waits until the container has stopped, and is not lost."""
         await call(hass, "stop_service", device_id=device_id, service="main")
-        assert device.containers[APP_ID, "main"].status == "Stopping"
         await call(hass, "start_service", device_id=device_id, service="main")
         assert device.containers[APP_ID, "main"].status == "Running"
 
@@ -278,15 +275,21 @@ class TestStopAndStart:
         assert device.containers[APP_ID, "main"].status == "Running"
 
     async def test_container_that_does_not_stop(
-        self, hass: HomeAssistant, device: Device, device_id: str
+        self,
+        hass: HomeAssistant,
+        device: Device,
+        device_id: str,
+        server: SupervisorServer,
     ) -> None:
         """The wait has a timeout, which is reported."""
         device.stop_times["main"] = 3600
         await call(hass, "stop_service", device_id=device_id, service="main")
+        server.requests.clear()
         start = hass.async_create_task(
             call(hass, "start_service", device_id=device_id, service="main")
         )
-        await asyncio.sleep(0.1)
+        await wait_until(lambda: server.requests)
+        await run_due_tasks()
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=121))
         with pytest.raises(ServiceValidationError, match="main .* has not stopped yet"):
             await start

@@ -26,6 +26,8 @@ from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
 from simulator import App, Device, Fault, Release, Service, SupervisorServer
 
+from .waiting import run_due_tasks, wait_until
+
 APP_ID: Final = 1658654
 RESTART: Final = ("restart", {"app_id": APP_ID, "force": False})
 RESTART_PATH: Final = f"/v2/applications/{APP_ID}/restart"
@@ -38,18 +40,9 @@ async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
     return await hass.services.async_call(DOMAIN, action, data, blocking=True)
 
 
-async def run_due_tasks() -> None:
-    """Let all due tasks run."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-    await asyncio.sleep(0.05)
-
-
 async def until_sent(server: SupervisorServer, path: str) -> None:
     """Wait until a command has reached the device."""
-    async with asyncio.timeout(5):
-        while path not in {request.path for request in server.requests}:
-            await asyncio.sleep(0.01)
+    await wait_until(lambda: path in {request.path for request in server.requests})
 
 
 async def expire_timers(hass: HomeAssistant, seconds: float) -> None:
@@ -399,7 +392,7 @@ async def test_blinks_have_their_own_queue(
         for _ in range(300):
             calls.add("blink")
         await until_sent(server, "/v1/blink")
-        await asyncio.wait_for(calls.add("restart"), 5)
+        await calls.add("restart")
         assert not any(task.done() for task in calls.tasks[:300])
     assert set(await calls.outcomes()) == {"ok"}
     assert [name for name, _ in device.commands].count("blink") == 2

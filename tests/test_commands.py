@@ -14,6 +14,7 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er
 from simulator import App, Device, Fault, Release, Service, SupervisorServer, Timings
 
 from . import pass_time, state_of
+from .waiting import wait_until
 
 NAME = "holy_wildflower"
 APP_ID = 1658654
@@ -29,13 +30,6 @@ async def press(hass: HomeAssistant, button: str) -> None:
 async def call(hass: HomeAssistant, action: str, **data: Any) -> Any:
     """Call an action without asking for a response."""
     return await hass.services.async_call(DOMAIN, action, data, blocking=True)
-
-
-async def until_commanded(device: Device) -> None:
-    """Wait until the device executes a command."""
-    async with asyncio.timeout(5):
-        while not device.commands:
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(
@@ -432,7 +426,7 @@ async def test_command_outlives_its_entry(
     """An entry that is unloaded during a command leaves nothing behind."""
     device.timings = Timings(restart=0.1)
     restart = hass.async_create_task(call(hass, "restart", device_id=device_id))
-    await until_commanded(device)
+    await wait_until(lambda: device.commands)
     assert await hass.config_entries.async_unload(loaded.entry_id)
     await restart
     assert device.commands == [("restart", {"app_id": APP_ID, "force": False})]
@@ -444,7 +438,7 @@ async def test_cancelled_command_keeps_the_next_one_waiting(
     """After a script is cancelled, the next command waits until the device has executed the first one."""
     device.timings = Timings(restart=0.1)
     first = hass.async_create_task(call(hass, "restart", device_id=device_id))
-    await until_commanded(device)
+    await wait_until(lambda: device.commands)
     first.cancel()
     await call(hass, "restart_service", device_id=device_id, service="main")
     assert [name for name, _ in device.commands] == ["restart", "restart_service"]

@@ -34,6 +34,7 @@ from homeassistant.util import dt as dt_util
 from simulator import CloudDevice, CloudServer, Fault, Fleet, Timings
 
 from . import pass_time, state_of
+from .waiting import run_due_tasks, wait_until
 
 type Interruption = Callable[[HomeAssistant, MockConfigEntry], Awaitable[None]]
 
@@ -72,13 +73,6 @@ COMMANDS: Final[tuple[tuple[str, dict[str, Any], dict[str, Any]], ...]] = (
     ("blink", {}, {}),
 )
 PASS_LOCKS: Final = {"start_service", "update", "cleanup_volumes", "blink"}
-
-
-async def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition is true."""
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def direct_entry(cloud_device: CloudDevice) -> MockConfigEntry:
@@ -224,7 +218,7 @@ class TestManyAtOnce:
         for device in devices[1:]:
             assert sorted(device.device.commands, key=repr) == sorted(wanted, key=repr)
         assert {item.supervisor.most_commands_at_once for item in devices} == {1}
-        assert running_tasks() <= before
+        await wait_until(lambda: running_tasks() <= before)
         assert not any(item.supervisor.under_way for item in devices)
 
     async def test_devices_do_not_wait_for_each_other(
@@ -265,12 +259,6 @@ def track_states(hass: HomeAssistant, entity_id: str) -> list[str]:
 
     async_track_state_change_event(hass, entity_id, note)
     return states
-
-
-async def run_due_tasks(number: int = 1000) -> None:
-    """Let all due tasks run, even while time is frozen."""
-    for _ in range(number):
-        await asyncio.sleep(0)
 
 
 SWITCH: Final = "switch.kiosk_lobby_browser_running"
@@ -339,11 +327,9 @@ class TestPolls:
         cloud.faults.add("GET", "/v7/device", Fault.hold())
         freezer.tick(61)
         async_fire_time_changed(hass)
-        await run_due_tasks()
-        assert cloud.under_way
+        await wait_until(lambda: cloud.under_way)
         await switch_off(hass)
-        await run_due_tasks()
-        assert states == ["off"]
+        await wait_until(lambda: states == ["off"])
         freezer.tick(seconds)
         cloud.faults.clear()
         await pass_time(hass, freezer, 1)
@@ -393,8 +379,7 @@ class Browser:
     async def answer(self, number: int) -> dict[str, Any]:
         """Return the next message for a request."""
         while not self._received.get(number):
-            async with asyncio.timeout(10):
-                message = await self._websocket.receive_json()
+            message = await self._websocket.receive_json()
             self._received.setdefault(message["id"], []).append(message)
         return self._received[number].pop(0)
 
@@ -483,7 +468,7 @@ class TestInterruptedEntry(_AnyConnection):
         sent = await browser.call("update", device_id=registry_id)
         await wait_until(lambda: local_device.device.commands == [UPDATE])
         waiting = await browser.call("restart", device_id=registry_id)
-        await asyncio.sleep(0.05)
+        await run_due_tasks()
         await interrupt(hass, entry)
         local_device.faults.clear()
         assert (await browser.answer(sent))["success"]
@@ -492,7 +477,7 @@ class TestInterruptedEntry(_AnyConnection):
         assert "nothing was sent" in error["message"]
         await hass.async_block_till_done(wait_background_tasks=True)
         assert local_device.device.commands == [UPDATE]
-        assert running_tasks() <= before
+        await wait_until(lambda: running_tasks() <= before)
         assert not local_device.supervisor.under_way
         assert not hass.config_entries.flow.async_progress()
 
@@ -567,7 +552,7 @@ class TestInterruptedLogs:
         assert event["translation_key"] == "logs_unloaded"
         await wait_until(lambda: not local_device.supervisor.under_way)
         assert not local_device.device.followers
-        assert running_tasks() <= before
+        await wait_until(lambda: running_tasks() <= before)
 
     @pytest.mark.parametrize("interrupt", INTERRUPTIONS)
     async def test_read(
@@ -592,7 +577,7 @@ class TestInterruptedLogs:
         assert "browser is ready" in answer["logs"]["text"]
         await hass.async_block_till_done(wait_background_tasks=True)
         assert not local_device.supervisor.under_way
-        assert running_tasks() <= before
+        await wait_until(lambda: running_tasks() <= before)
 
 
 class TestStop(_AnyConnection):
@@ -630,7 +615,7 @@ class TestStop(_AnyConnection):
         waiting = asyncio.create_task(
             call(hass, "restart_service", device_id=registry_id, service="browser")
         )
-        await asyncio.sleep(0.05)
+        await run_due_tasks()
         await hass.async_stop(force=True)
         with pytest.raises(ServiceValidationError, match="sent nothing"):
             await waiting

@@ -358,39 +358,29 @@ async def test_service_that_is_away(
     assert entity_registry.async_get(sensor_id) is None
 
 
+@pytest.mark.parametrize(
+    ("while_disabled", "after"),
+    [(["standard", "all"], []), (["standard"], ["all"])],
+    ids=["enabled last", "enabled between two changes"],
+)
 async def test_details_of_a_disabled_device(
     hass: HomeAssistant,
     account: MockConfigEntry,
     member_id: str,
     device_registry: dr.DeviceRegistry,
     entity_registry: er.EntityRegistry,
+    while_disabled: list[str],
+    after: list[str],
 ) -> None:
-    """Details of a device that was disabled meanwhile come back when it is enabled."""
+    """A device that is disabled while the option changes gets all details when it is enabled."""
     disabler = dr.DeviceEntryDisabler.USER
     device_registry.async_update_device(member_id, disabled_by=disabler)
     await hass.async_block_till_done()
-    await choose(hass, account, "standard")
-    await choose(hass, account, "all")
+    for level in while_disabled:
+        await choose(hass, account, level)
     device_registry.async_update_device(member_id, disabled_by=None)
     await hass.async_block_till_done()
-    entities = entities_of(device_registry, entity_registry, account)
-    assert ids(entities) == STANDARD | DETAILS
-
-
-async def test_details_of_a_device_that_is_enabled_later(
-    hass: HomeAssistant,
-    account: MockConfigEntry,
-    member_id: str,
-    device_registry: dr.DeviceRegistry,
-    entity_registry: er.EntityRegistry,
-) -> None:
-    """A device that is enabled between two changes of the option gets all details, too."""
-    disabler = dr.DeviceEntryDisabler.USER
-    device_registry.async_update_device(member_id, disabled_by=disabler)
-    await hass.async_block_till_done()
-    await choose(hass, account, "standard")
-    device_registry.async_update_device(member_id, disabled_by=None)
-    await hass.async_block_till_done()
-    await choose(hass, account, "all")
+    for level in after:
+        await choose(hass, account, level)
     entities = entities_of(device_registry, entity_registry, account)
     assert ids(entities) == STANDARD | DETAILS

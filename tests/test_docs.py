@@ -26,7 +26,8 @@ from homeassistant.helpers import (
     label_registry as lr,
 )
 from homeassistant.setup import async_setup_component
-from simulator import CloudDevice, Device, SupervisorServer
+from simulator import CloudDevice, Device, SupervisorServer, Timings
+from simulator.kiosks import KIOSKS
 
 from .translations import FOLDER, TRANSLATIONS
 
@@ -54,6 +55,13 @@ EXAMPLES: Final[dict[str, Any]] = {
     for name, (language, text) in BLOCKS.items()
     if language == "yaml"
 }
+
+
+@pytest.fixture
+def device() -> Device:
+    """Return the local device of the examples, which is a kiosk of the demo."""
+    (kiosk,) = (kiosk for kiosk in KIOSKS if kiosk.name == "kiosk-shop")
+    return kiosk.make(Timings.instant())
 
 
 def _with(key: str) -> dict[str, Any]:
@@ -149,7 +157,7 @@ async def test_entities_exist(
     """Every entity of the examples exists on the devices of the tests."""
     named = set(
         re.findall(
-            r"\b(?:binary_sensor|button|sensor|switch|update)\.(?:holy|kiosk)\w+",
+            r"\b(?:binary_sensor|button|sensor|switch|update)\.kiosk\w+",
             str(EXAMPLES),
         )
     )
@@ -246,6 +254,14 @@ def test_links(page: str) -> None:
     for path, anchor in _inner_links(page):
         assert (ROOT / path).exists(), path
         assert not anchor or anchor in _anchors(path), f"{path}#{anchor}"
+
+
+def test_pictures_are_shown_and_small() -> None:
+    """A page shows each picture, and all of them together are small enough to clone."""
+    pictures = {path.name: path for path in (ROOT / "docs/images").glob("*.png")}
+    linked = {Path(link).name for page in PAGES for link in _links(page)}
+    assert set(pictures) <= linked
+    assert sum(path.stat().st_size for path in pictures.values()) < 2_500_000
 
 
 def test_every_page_is_reachable() -> None:

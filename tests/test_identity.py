@@ -1,6 +1,5 @@
 """The identity of a device: commands and keys reach no other device."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -21,6 +20,7 @@ from homeassistant.helpers.service_info.dhcp import DhcpServiceInfo
 from simulator import CloudDevice, CloudServer, Device, Fault, Fleet, SupervisorServer
 
 from . import pass_time, state_of
+from .waiting import wait_until
 
 HERE, THERE = "127.0.0.1", "127.0.0.9"
 LOBBY_MAC, ENTRANCE_MAC = "dc:a6:32:00:00:0a", "dc:a6:32:00:00:0b"
@@ -403,15 +403,13 @@ async def test_modem_like_that_of_a_device_of_an_account(
     hold = Fault.hold()
     site.servers["lobby"].faults.add("POST", "/v1/reboot", hold)
     rebooting = hass.async_create_task(site.call("reboot", "lobby"))
-    async with asyncio.timeout(5):
-        while not site.lobby.commands:
-            await asyncio.sleep(0.01)
-        await hass.services.async_call(
-            "button",
-            "press",
-            {"entity_id": "button.kiosk_remote_reboot"},
-            blocking=True,
-        )
+    await wait_until(lambda: site.lobby.commands)
+    await hass.services.async_call(
+        "button",
+        "press",
+        {"entity_id": "button.kiosk_remote_reboot"},
+        blocking=True,
+    )
     assert not rebooting.done()
     assert remote.device.commands == [("reboot", {"force": False})]
     site.servers["lobby"].faults.clear()

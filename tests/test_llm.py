@@ -2,11 +2,13 @@
 
 from typing import Any, Final
 
+from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.voice.tools import PAGE_SIZE
+from custom_components.balena_supervisor.voice import execution
+from custom_components.balena_supervisor.voice.tools import PAGE_SIZE, RebootTool
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.helpers import (
@@ -16,7 +18,18 @@ from homeassistant.helpers import (
     llm,
 )
 from homeassistant.setup import async_setup_component
-from simulator import RECORDED_NEXT_RELEASE, CloudServer, Device, Fleet
+from simulator import (
+    RECORDED_NEXT_RELEASE,
+    App,
+    CloudServer,
+    Device,
+    Fault,
+    Fleet,
+    Release,
+    Service,
+)
+
+from . import pass_time
 
 REBOOT: Final = "button.holy_wildflower_reboot"
 ONLINE: Final = "binary_sensor.holy_wildflower_online"
@@ -118,6 +131,21 @@ async def test_nothing_exposed(hass: HomeAssistant, loaded: MockConfigEntry) -> 
     expose_all(hass, loaded, value=False)
     assert not await tools(hass)
     assert "holy-wildflower" not in (await api(hass)).api_prompt
+
+
+async def test_no_assistant(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
+    """A request without an assistant gets no tools: nothing can be exposed to it."""
+    expose_all(hass, loaded)
+    context = llm.LLMContext(
+        platform="test",
+        context=Context(),
+        language="*",
+        assistant=None,
+        device_id=None,
+    )
+    instance = await llm.async_get_api(hass, llm.LLM_API_ASSIST, context)
+    assert not [tool for tool in instance.tools if tool.name.startswith(DOMAIN)]
+    assert "holy-wildflower" not in instance.api_prompt
 
 
 async def test_options_do_not_concern_language_models(
@@ -355,6 +383,41 @@ async def test_problem_that_is_not_exposed(
     assert (await call(hass, "BalenaGetProblems"))["problems"] == []
 
 
+@pytest.mark.parametrize(
+    ("is_exposed", "services"), [(True, ["redis"]), (False, [])], ids=str
+)
+async def test_stopped_service(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    loaded: MockConfigEntry,
+    device: Device,
+    is_exposed: bool,
+    services: list[str],
+) -> None:
+    """A service that stopped by itself is a problem, if it is exposed."""
+    expose_all(hass, loaded, value=False)
+    expose(hass, ONLINE)
+    redis = "switch.holy_wildflower_redis_running"
+    async_expose_entity(hass, "conversation", redis, is_exposed)
+    device.container_exit("redis")
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 61)
+    problems = (await call(hass, "BalenaGetProblems"))["problems"]
+    assert [problem["service"] for problem in problems] == services
+
+
+async def test_device_off_since_the_start(
+    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+) -> None:
+    """Nothing is known of a device that was off when Home Assistant started, except that it exists."""
+    expose_all(hass, loaded)
+    await device.power_off()
+    await hass.config_entries.async_reload(loaded.entry_id)
+    assert (await call(hass, "BalenaGetDevices"))["counts"]["unknown"] == 1
+    facts = await call(hass, "BalenaGetDevice", device="holy wildflower")
+    assert (facts["online"], facts["problems"]) == (None, [])
+
+
 @pytest.mark.expects_log("Error fetching")
 async def test_unreachable_account(
     hass: HomeAssistant, kiosks: MockConfigEntry, cloud: CloudServer
@@ -407,6 +470,28 @@ async def test_unknown_fleet(hass: HomeAssistant, kiosks: MockConfigEntry) -> No
     assert (error["error"], error["fleets"]) == ("unknown_fleet", ["kiosks"])
 
 
+async def test_unknown_area(hass: HomeAssistant, kiosks: MockConfigEntry) -> None:
+    """An area without an exposed device is not an empty result."""
+    error = await call(hass, "BalenaGetDevices", area="attic")
+    assert error["error"] == "unknown_area"
+
+
+async def test_several_services(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """A name that matches services of two apps gets their full names, and nothing happens."""
+    release = Release("c0ffee", services=(Service("main"),))
+    device.run_app(App(1_000_002, "addons", release))
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    expose_all(hass, entry)
+    arguments = {"device": "holy-wildflower", "service": "main"}
+    error = await call(hass, "BalenaRestartService", **arguments)
+    assert error["error"] == "several_services"
+    assert error["services"] == ["addons main", "demo-fleet main"]
+    assert not device.commands
+
+
 async def test_command(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device
 ) -> None:
@@ -448,6 +533,54 @@ async def test_nothing_to_install(
     result = await call(hass, "BalenaInstallUpdate", device="holy-wildflower")
     assert result["reason"] == "up_to_date"
     assert not device.commands
+
+
+async def test_action_that_is_not_exposed(
+    hass: HomeAssistant, loaded: MockConfigEntry, device: Device
+) -> None:
+    """An exposed device does not accept an action whose entity is not exposed."""
+    expose_all(hass, loaded, value=False)
+    expose(hass, ONLINE)
+    instance = await api(hass)
+    tool = RebootTool()
+    result = await tool.async_call(
+        hass,
+        llm.ToolInput(tool.name, {"device": "holy-wildflower"}),
+        instance.llm_context,
+    )
+    data: Any = getattr(result, "data", result)
+    assert data["error"] == "not_exposed"
+    assert not device.commands
+
+
+async def test_update_that_is_being_installed(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    kiosks: MockConfigEntry,
+    fleet: Fleet,
+) -> None:
+    """An update that is being installed is not sent again."""
+    spare = fleet.devices[2].device
+    spare.begin_update(RECORDED_NEXT_RELEASE)
+    spare.download(40)
+    await pass_time(hass, freezer, 61)
+    result = await call(hass, "BalenaInstallUpdate", device="spare")
+    assert result["reason"] == "already_installing"
+    assert not spare.commands
+
+
+async def test_slow_command(
+    hass: HomeAssistant,
+    kiosks: MockConfigEntry,
+    cloud: CloudServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A command that takes long continues after the result."""
+    monkeypatch.setattr(execution, "RESPONSE_TIMEOUT", 0.05)
+    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
+    result = await call(hass, "BalenaReboot", device="kiosk-1")
+    assert result == {"device": "kiosk-1", "result": "no_answer_yet"}
+    await hass.async_block_till_done(wait_background_tasks=True)
 
 
 async def test_command_for_offline_device(

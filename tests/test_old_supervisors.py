@@ -30,6 +30,7 @@ from simulator import (
 from . import pass_time, state_of
 from .faults.fault_injection import poll
 from .translations import TRANSLATIONS
+from .waiting import wait_until
 
 NAME: Final = "holy_wildflower"
 APP_ID: Final = 1658654
@@ -59,7 +60,7 @@ def _on_the_device(monkeypatch: pytest.MonkeyPatch, server: SupervisorServer) ->
 def _short_patience() -> Generator[None]:
     """Shorten the timeout for a response that never arrives."""
     with patch(
-        "custom_components.balena_supervisor.client.supervisor.SILENT_LOCK_TIMEOUT", 0.2
+        "custom_components.balena_supervisor.client.supervisor.SILENT_LOCK_TIMEOUT", 1.0
     ):
         yield
 
@@ -96,12 +97,11 @@ async def test_silent_lock(
 ) -> None:
     """A command without a response because of a lock is reported as probably locked, and the next one is sent."""
     device.lock()
-    async with asyncio.timeout(5):
-        with pytest.raises(HomeAssistantError, match="use an action with force") as err:
-            await call(hass, action, device_id, **MAIN)
-        assert err.value.translation_key == "probably_locked"
-        device.unlock()
-        await call(hass, "restart", device_id, app_id=APP_ID)
+    with pytest.raises(HomeAssistantError, match="use an action with force") as err:
+        await call(hass, action, device_id, **MAIN)
+    assert err.value.translation_key == "probably_locked"
+    device.unlock()
+    await call(hass, "restart", device_id, app_id=APP_ID)
     assert [name for name, _ in device.commands] == ["restart"]
 
 
@@ -112,12 +112,11 @@ async def test_queue_goes_on_after_a_silent_lock(
 ) -> None:
     """A command that waits behind such a command is sent after the timeout."""
     device.lock()
-    async with asyncio.timeout(5):
-        first, second = await asyncio.gather(
-            call(hass, "stop_service", device_id, **MAIN),
-            call(hass, "restart_service", device_id, **MAIN, force=True),
-            return_exceptions=True,
-        )
+    first, second = await asyncio.gather(
+        call(hass, "stop_service", device_id, **MAIN),
+        call(hass, "restart_service", device_id, **MAIN, force=True),
+        return_exceptions=True,
+    )
     assert isinstance(first, HomeAssistantError)
     assert second is None
     assert [name for name, _ in device.commands] == ["restart_service"]
@@ -136,13 +135,11 @@ async def test_queue_goes_on_after_a_reload(
     device.lock()
     path = f"/v2/applications/{APP_ID}/stop-service"
     first = hass.async_create_task(call(hass, "stop_service", device_id, **MAIN))
-    async with asyncio.timeout(5):
-        while not count(server, path):
-            await asyncio.sleep(0)
-        assert await hass.config_entries.async_reload(loaded.entry_id)
-        await call(hass, "restart_service", device_id, **MAIN, force=True)
-        with pytest.raises(HomeAssistantError):
-            await first
+    await wait_until(lambda: count(server, path))
+    assert await hass.config_entries.async_reload(loaded.entry_id)
+    await call(hass, "restart_service", device_id, **MAIN, force=True)
+    with pytest.raises(HomeAssistantError):
+        await first
     assert [name for name, _ in device.commands] == ["restart_service"]
 
 
@@ -281,7 +278,7 @@ async def test_unhealthy_device_of_an_account(
     """A device of an account that does not respond to a health check has a problem, too."""
     device = cloud.make_device(fleet, "kiosk-old", supervisor_version="10.8.0")
     device.device.healthy = False
-    cloud.proxy_timeout = 0.2
+    cloud.proxy_timeout = 1.0
     assert await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     assert state_of(hass, "binary_sensor.kiosk_old_supervisor") == "on"

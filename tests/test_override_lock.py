@@ -171,15 +171,24 @@ async def test_person_who_repeats_a_reboot(
     assert device.commands == [("reboot", {"force": True})]
 
 
-async def test_update_that_fails(
+@pytest.fixture
+async def update_at_lock(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
     device: Device,
     freezer: FrozenDateTimeFactory,
 ) -> None:
-    """While an update fails, the button applies it and overrides the lock."""
+    """Let a lock hold back an update."""
     fail_at_lock(device)
     await pass_time(hass, freezer)
+
+
+async def test_update_that_fails(
+    hass: HomeAssistant,
+    device: Device,
+    update_at_lock: None,
+) -> None:
+    """While an update fails, the button applies it and overrides the lock."""
     assert state_of(hass, BUTTON) != "unavailable"
     await press(hass)
     assert device.commands == [("update", {"force": True, "cancel": True})]
@@ -196,15 +205,13 @@ async def test_install_that_fails_again(
     hass: HomeAssistant,
     device: Device,
     device_id: str,
-    freezer: FrozenDateTimeFactory,
+    update_at_lock: None,
     domain: str,
     action: str,
     entity_id: str,
     seconds: list[Callable[[], object]],
 ) -> None:
     """Who installs an update that a lock holds back gets a message that offers the button."""
-    fail_at_lock(device)
-    await pass_time(hass, freezer)
     await is_refused(hass, device_id, "reboot")
     with pytest.raises(HomeAssistantError, match=OFFER):
         await hass.services.async_call(
@@ -223,14 +230,11 @@ async def install(hass: HomeAssistant) -> None:
 
 async def test_install_after_a_failure(
     hass: HomeAssistant,
-    loaded: MockConfigEntry,
     device: Device,
-    freezer: FrozenDateTimeFactory,
+    update_at_lock: None,
     seconds: list[Callable[[], object]],
 ) -> None:
     """An update that failed and that nothing holds back any more is applied without a message."""
-    fail_at_lock(device)
-    await pass_time(hass, freezer)
     seconds += [device.unlock, device.apply]
     await install(hass)
     assert device.commands == [("update", {"force": False, "cancel": True})]
@@ -249,15 +253,12 @@ async def test_install_after_a_failure(
 )
 async def test_install_that_makes_progress(
     hass: HomeAssistant,
-    loaded: MockConfigEntry,
     device: Device,
-    freezer: FrozenDateTimeFactory,
+    update_at_lock: None,
     seconds: list[Callable[[], object]],
     progress: Callable[[Device], object],
 ) -> None:
     """A download and a restart of the device are no failures."""
-    fail_at_lock(device)
-    await pass_time(hass, freezer)
     seconds += [partial(progress, device)]
     await install(hass)
     assert not seconds
@@ -265,14 +266,11 @@ async def test_install_that_makes_progress(
 
 async def test_install_that_starts_before_it_fails_again(
     hass: HomeAssistant,
-    loaded: MockConfigEntry,
     device: Device,
-    freezer: FrozenDateTimeFactory,
+    update_at_lock: None,
     seconds: list[Callable[[], object]],
 ) -> None:
     """A device that checks its images again before the lock refuses the update gives a message, too."""
-    fail_at_lock(device)
-    await pass_time(hass, freezer)
     seconds += [partial(device.begin_update, RECORDED_NEXT_RELEASE), device.apply]
     with pytest.raises(HomeAssistantError, match=OFFER):
         await install(hass)
@@ -282,13 +280,10 @@ async def test_install_that_starts_before_it_fails_again(
 async def test_unload_during_an_installation(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
-    device: Device,
-    freezer: FrozenDateTimeFactory,
+    update_at_lock: None,
     seconds: list[Callable[[], object]],
 ) -> None:
     """Nobody waits for the installation of a device that was unloaded."""
-    fail_at_lock(device)
-    await pass_time(hass, freezer)
     coordinator = loaded.runtime_data.devices[str(loaded.unique_id)].coordinator
     seconds += [partial(hass.async_create_task, coordinator.async_shutdown())]
     await install(hass)

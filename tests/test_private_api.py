@@ -227,6 +227,9 @@ async def test_change_from_unavailable(
     [
         ("_excluded_from_states", "automation.py"),
         ("_primary_entities_only", "automation.py"),
+        ("_schedule_refresh", "device/coordinator.py"),
+        ("_shutdown_requested", "device/coordinator.py"),
+        ("_async_refresh_finished", "account/coordinator.py"),
         ("METADATA_CUSTOM_SENTENCE", "voice/assist.py"),
         ("async_handle_intents", "voice/assist.py"),
         ("async_recognize_sentence_trigger", "voice/assist.py"),

@@ -339,6 +339,33 @@ async def test_action_on_fleet_tracks_latest(
     assert fleet.tracks_latest
 
 
+async def test_fleet_of_an_account_that_is_down(
+    hass: HomeAssistant, account: MockConfigEntry, cloud: CloudServer, fleet: Fleet
+) -> None:
+    """Without an answer of the balena API, the error names the fleet."""
+    fleet_id = device_id(hass, account, "kiosks")
+    await cloud.stop()
+    with pytest.raises(HomeAssistantError, match="kiosks"):
+        await pin(hass, fleet_id, "2.0.0")
+    assert fleet.tracks_latest
+
+
+async def test_fleet_with_a_refused_token(
+    hass: HomeAssistant,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    token: str,
+    fleet: Fleet,
+) -> None:
+    """A token that is refused pins no fleet."""
+    fleet_id = device_id(hass, account, "kiosks")
+    cloud.tokens[token].kind = TokenKind.EXPIRED
+    with pytest.raises(HomeAssistantError) as error:
+        await pin(hass, fleet_id, "2.0.0")
+    assert token not in str(error.value)
+    assert fleet.tracks_latest
+
+
 @pytest.mark.parametrize("target", ["kiosks", "kiosk-lobby"])
 async def test_unknown_release(
     hass: HomeAssistant, account: MockConfigEntry, target: str

@@ -1,11 +1,12 @@
 """The states that result from responses of Supervisors and rows of the balena API."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from custom_components.balena_supervisor.account.state import state_from_account
-from custom_components.balena_supervisor.client import DeviceRow, models
+from custom_components.balena_supervisor.client import DeviceRow, InstalledImage, models
 from custom_components.balena_supervisor.device.state import (
     short_commit,
     state_from_supervisor,
@@ -330,3 +331,25 @@ def test_online_without_vpn(values: dict[str, object], is_online: bool) -> None:
     """Without VPN, the heartbeat decides as soon as it would show a power cut."""
     found = row(**{"api_heartbeat_state": "online", **values})
     assert state_from_account(found, "fleet", now=NOW).online is is_online
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        (("Running", "Downloading"), "running"),
+        (("exited", "Downloaded"), "exited"),
+        (("Running", "exited"), "running"),
+        (("exited", None), "exited"),
+    ],
+)
+def test_images_of_two_releases(
+    statuses: tuple[str | None, ...], expected: str, order: int
+) -> None:
+    """While an update downloads, a service has two images. The one with a running container counts."""
+    images = tuple(
+        InstalledImage(service="web", app_id=1, status=status) for status in statuses
+    )
+    found = replace(row(), images=images[::order])
+    state = state_from_account(found, "fleet", now=NOW)
+    assert state.services[1, "web"].status == expected

@@ -15,7 +15,7 @@ from pytest_homeassistant_custom_component.common import (
 import yaml
 
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.voice import commands as voice_commands
+from custom_components.balena_supervisor.voice import execution
 from custom_components.balena_supervisor.voice.sentence_files.templates import (
     FOLDER as RESPONSES,
 )
@@ -1023,7 +1023,7 @@ async def test_slow_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A command that takes long goes on while the person is told so."""
-    monkeypatch.setattr(voice_commands, "RESPONSE_TIMEOUT", 0.05)
+    monkeypatch.setattr(execution, "RESPONSE_TIMEOUT", 0.05)
     cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
     assert await answer(hass, "restart the kiosk lobby") == (
         "kiosk-lobby has the command, but has not answered yet."
@@ -1032,7 +1032,9 @@ async def test_slow_command(
     assert state_of(hass, "binary_sensor.kiosk_lobby_online") == "on"
 
 
-@pytest.mark.expects_log("A spoken command failed: Home Assistant sent a command to")
+@pytest.mark.expects_log(
+    "A command that took long failed: Home Assistant sent a command to"
+)
 async def test_slow_command_fails(
     hass: HomeAssistant,
     lobby: MockConfigEntry,
@@ -1040,7 +1042,7 @@ async def test_slow_command_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One that fails after that is logged."""
-    monkeypatch.setattr(voice_commands, "RESPONSE_TIMEOUT", 0.0)
+    monkeypatch.setattr(execution, "RESPONSE_TIMEOUT", 0.0)
     cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.reset_after())
     await answer(hass, "restart the kiosk lobby")
     await hass.async_block_till_done(wait_background_tasks=True)

@@ -21,7 +21,7 @@ from .const import (
     BALENA_CLOUD_URL,
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
-    CONF_DETAILS,
+    CONF_ENTITY_LEVEL,
     CONF_FLEETS,
     CONF_SERVICES,
     CONNECTION_ACCOUNT,
@@ -131,7 +131,7 @@ class AccountFlow(BaseFlow):
             or {
                 CONF_FLEETS: [str(fleet.id) for fleet in account.fleets],
                 CONF_SERVICES: devices < _MANY_DEVICES,
-                CONF_DETAILS: _entity_level(devices),
+                CONF_ENTITY_LEVEL: _entity_level(devices),
             },
         )
 

@@ -402,7 +402,7 @@ ACTIONS: Final = {
     "pin_release": Action(
         lambda device: device.cloud_settings.pin_release,
         {vol.Required("release"): _release_name},
-        fleet_handler=lambda account: account.pins.pin_release,
+        fleet_handler=lambda account: account.fleet_pins.pin_release,
     ),
     "purge": Action(
         lambda device: device.commands.purge, _APP | _FORCE, is_admin_only=True

@@ -65,7 +65,7 @@ class UnresolvedTarget:
     error: HomeAssistantError
 
 
-def named_devices(fields: Mapping[str, Any]) -> list[str]:
+def named_device_ids(fields: Mapping[str, Any]) -> list[str]:
     """Return the ids of the devices that a call names."""
     named = fields.get(ATTR_DEVICE_ID, ENTITY_MATCH_NONE)
     return [] if named == ENTITY_MATCH_NONE else list(named)
@@ -101,7 +101,7 @@ def _references(
     """Yield the registry id, the name and the resolver of each reference in a target."""
     resolve_device = partial(_resolve_device, hass, action, fields)
     excluded = _excluded_devices(hass, fields)
-    for device_id in named_devices(fields):
+    for device_id in named_device_ids(fields):
         if device_id not in excluded:
             yield device_id, device_id, partial(resolve_device, device_id)
     others = {key: value for key, value in fields.items() if key != ATTR_DEVICE_ID}

@@ -13,8 +13,16 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import ATTR_LOCKING_APP, ATTR_LOCKING_SERVICE, ATTR_REFUSED_AT, ATTR_TAGS
+from .const import (
+    ATTR_LOCKING_APP,
+    ATTR_LOCKING_SERVICE,
+    ATTR_PROBLEMS,
+    ATTR_REFUSED_AT,
+    ATTR_STATUS,
+    ATTR_TAGS,
+)
 from .device.entry import BalenaConfigEntry
+from .device.problems import EXPECTED_OFFLINE, ProblemKind, find_problems
 from .device.state import DeviceState
 from .device.tags import bounded_tags
 from .entity import (
@@ -162,10 +170,11 @@ class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
 class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
     """Whether a device is online. Unlike other entities, it is available for an offline device.
 
-    It also has the tags, because it is enabled everywhere.
+    It also has what the dashboard needs of each device, because it is enabled everywhere: the
+    tags, the problems, and why a device is expected to be away.
     """
 
-    _unrecorded_attributes = frozenset({ATTR_TAGS})
+    _unrecorded_attributes = frozenset({ATTR_PROBLEMS, ATTR_STATUS, ATTR_TAGS})
 
     @property
     @override
@@ -182,9 +191,33 @@ class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
     @property
     @override
     def extra_state_attributes(self) -> dict[str, Any]:
-        """The tags of the device."""
-        return {ATTR_TAGS: bounded_tags(self.device.state.metadata.tags or {})}
+        """The tags; the problems and the status of a device that leaves only if there are any.
+
+        That keeps thousands of states small.
+        """
+        attributes: dict[str, Any] = {
+            ATTR_TAGS: bounded_tags(self.device.state.metadata.tags or {})
+        }
+        if problems := self._problems:
+            attributes[ATTR_PROBLEMS] = problems
+        if (status := self._status) is not None:
+            attributes[ATTR_STATUS] = status
+        return attributes
+
+    @property
+    def _problems(self) -> list[ProblemKind]:
+        """The kinds of problems. The state shows whether the device is offline."""
+        problems = find_problems(self.device.state, is_online=self.is_on)
+        kinds = dict.fromkeys(problem.kind for problem in problems)
+        return [kind for kind in kinds if kind is not ProblemKind.OFFLINE]
+
+    @property
+    def _status(self) -> str | None:
+        """The status of a device that is about to leave, or away for a known reason."""
+        status = self.device.state.status
+        return status if status in EXPECTED_OFFLINE else None
 
     @override
     def _state_values(self) -> object:
-        return self.is_on, self.device.state.metadata.tags
+        tags = self.device.state.metadata.tags
+        return self.is_on, tags, self._problems, self._status

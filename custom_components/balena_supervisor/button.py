@@ -186,7 +186,7 @@ class OverrideLockButton(BalenaButton):
             Unauthorized: The user is no administrator.
         """
         if self._refused is not None and ACTIONS[self._refused.action].is_admin_only:
-            await async_require_admin(self.hass, self._context)
+            await async_require_admin(self.hass, self.action_context)
         await super().async_press()
 
     @property

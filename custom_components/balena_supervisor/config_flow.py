@@ -13,7 +13,7 @@ from homeassistant.config_entries import (
     ConfigFlowResult,
     OptionsFlow,
 )
-from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_URL, CONF_VERIFY_SSL
+from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
 from homeassistant.core import HassJob, callback
 from homeassistant.helpers import device_registry as dr, discovery_flow
 from homeassistant.helpers.event import async_call_later
@@ -38,7 +38,7 @@ from .device.announcement import (
     async_is_ignored,
     short_uuid,
 )
-from .device.entry import BalenaConfigEntry
+from .device.entry import BalenaConfigEntry, local_device_url
 from .device.entry_lookup import (
     async_is_own_announcement,
     async_poll,
@@ -123,8 +123,8 @@ class BalenaConfigFlow(LocalFlow, AccountFlow, domain=DOMAIN):
         mac_address = dr.format_mac(discovery_info.macaddress)
         for entry in self._async_current_entries(include_ignore=False):
             is_own = mac_address in entry.data.get(CONF_MAC_ADDRESSES, ())
-            url = URL(entry.data.get(CONF_URL, ""))
-            if is_own or url.host == discovery_info.ip:
+            host = local_device_url(entry).host
+            if is_own or host == discovery_info.ip:
                 await async_poll(self.hass, entry)
         return self.async_abort(reason="already_configured")
 

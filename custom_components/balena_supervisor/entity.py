@@ -61,7 +61,7 @@ class EntityFinder(Protocol):
         ...
 
     def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
-        """Yield the unique ids of entities that the device does not have with the option."""
+        """Yield the unique ids of entities that the entity level of the device excludes."""
         ...
 
 
@@ -69,10 +69,11 @@ class EntityFinder(Protocol):
 class BalenaEntityDescription(EntityDescription):
     """Describes an entity of a device.
 
-    The entity exists if the Supervisor supports its `endpoint`, or a fallback of it.
-    `enabled_in_fleet` is whether it is enabled by default for a device of an account. If None, it
-    is a detail: it exists only with the option of the entry, enabled as for a local device. An
-    entity that `is_essential` exists with each value of the option.
+    The entity exists if the Supervisor supports its `endpoint`, or a fallback of it, and if the
+    entity level of the device includes it. An entity that `is_essential` is part of each level,
+    and one with `enabled_in_fleet` part of STANDARD. `enabled_in_fleet` is whether the entity is
+    enabled by default for a device of an account. If None, that is the same as for a local
+    device.
     """
 
     endpoint: Endpoint | None = None
@@ -81,11 +82,11 @@ class BalenaEntityDescription(EntityDescription):
     is_essential: bool = False
 
     def is_part_of(self, level: EntityLevel) -> bool:
-        """Return whether a device has the entity if it has those of a level."""
+        """Return whether the entity is part of a level."""
         if level is EntityLevel.ALL:
             return True
-        is_detail = self.enabled_in_fleet is None
-        return self.is_essential or (level is EntityLevel.STANDARD and not is_detail)
+        is_standard = self.enabled_in_fleet is not None
+        return self.is_essential or (level is EntityLevel.STANDARD and is_standard)
 
     def exists(self, device: BalenaDevice) -> bool:
         """Return whether a device has the entity if its level has it."""
@@ -107,7 +108,7 @@ class BalenaServiceEntityDescription(EntityDescription):
     """Describes an entity of a service.
 
     An entity with `is_command` exists only if the Supervisor can command single services. An
-    entity that `is_essential` exists with each value of the option of an account.
+    entity that `is_essential` is part of each entity level.
     """
 
     is_command: bool = False
@@ -120,9 +121,9 @@ class BalenaServiceEntityDescription(EntityDescription):
         return self.is_part_of(device, key)
 
     def is_part_of(self, device: BalenaDevice, key: ServiceKey) -> bool:
-        """Return whether a service has the entity with the option.
+        """Return whether the entity is part of the entity level of a device.
 
-        A service that cannot be commanded has no other entity.
+        A service that cannot be commanded keeps all: it has no essential entity.
         """
         is_limited = device.coordinator.entity_level is EntityLevel.ESSENTIAL
         return self.is_essential or not is_limited or not _can_command(device, key)
@@ -141,6 +142,8 @@ class _BalenaEntity(Entity):
 
     _attr_has_entity_name = True
     _attr_should_poll = False
+    # That of the last action call.
+    action_context: Context | None = None
     _last_values: object = None
 
     @property
@@ -163,8 +166,12 @@ class _BalenaEntity(Entity):
     @callback
     @override
     def async_set_context(self, context: Context) -> None:
-        """Remember the action call, so that its commands to many entities share one place in the queue."""
+        """Remember the action call.
+
+        Its commands to many entities share one place in the queue of a device.
+        """
         super().async_set_context(context)
+        self.action_context = context
         async_set_action_call(context.id)
 
     @callback
@@ -217,7 +224,7 @@ class _BalenaDeviceEntity(_BalenaEntity):
 
     @override
     async def async_will_remove_from_hass(self) -> None:
-        """Stop to follow the updates of the device."""
+        """Stop following the updates of the device."""
         await super().async_will_remove_from_hass()
         entities = self.device.entities.by_key
         if self._key in entities:
@@ -352,7 +359,7 @@ class BalenaFleetEntity(_BalenaEntity, CoordinatorEntity[AccountCoordinator]):
 
 @callback
 def _async_remove_unwanted(platform: EntityPlatform, unique_ids: Iterable[str]) -> None:
-    """Remove entities from the registry that a device does not have with the option.
+    """Remove entities from the registry that the entity level of a device excludes.
 
     The registry remembers what the user changed. A disabled entity that the user changed
     stays. So do the entities of a disabled device: if the registry restored them later, they
@@ -421,7 +428,7 @@ class DeviceEntityFinder[DescriptionT: BalenaEntityDescription]:
                 yield description.key, self._entity(device, description)
 
     def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
-        """Yield the unique ids of entities that the device does not have with the option."""
+        """Yield the unique ids of entities that the entity level of the device excludes."""
         level = device.coordinator.entity_level
         for description in self._descriptions:
             if not description.is_part_of(level):
@@ -445,7 +452,7 @@ class ServiceEntityFinder[DescriptionT: BalenaServiceEntityDescription]:
                     yield key, self.entity(device, description, service_key)
 
     def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
-        """Yield the unique ids of entities that the services do not have with the option."""
+        """Yield the unique ids of entities that the entity level of the device excludes."""
         registry = device.coordinator.registry
         # During an update, the state may lack services that are registered.
         for service_key in registry.service_keys() | device.state.services.keys():

@@ -12,7 +12,7 @@ from homeassistant.helpers.recorder import DATA_INSTANCE
 from .client import iterate_cooperatively
 from .const import (
     CONF_CONNECTION,
-    CONF_DETAILS,
+    CONF_ENTITY_LEVEL,
     CONNECTION_ACCOUNT,
     DOMAIN,
     EntityLevel,
@@ -74,8 +74,10 @@ async def async_migrate_to_1_2(hass: HomeAssistant, entry: BalenaConfigEntry) ->
     if entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT:
         registry = er.async_get(hass)
         details = list(_entities(hass, entry, _DETAILS))
-        options[CONF_DETAILS] = any(map(_is_in_use, (entity for entity, _ in details)))
-        if not options[CONF_DETAILS]:
+        options[CONF_ENTITY_LEVEL] = any(
+            map(_is_in_use, (entity for entity, _ in details))
+        )
+        if not options[CONF_ENTITY_LEVEL]:
             async for entity, is_enabled in iterate_cooperatively(details):
                 if _is_disabled_by_integration(entity) and not is_customized(entity):
                     # The registry remembers this for when the user turns the option on.
@@ -94,8 +96,8 @@ async def async_migrate_to_1_2(hass: HomeAssistant, entry: BalenaConfigEntry) ->
 def async_migrate_to_1_3(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Offer a third choice of entities. The devices keep those that they have."""
     options = dict(entry.options)
-    if CONF_DETAILS in options:
-        options[CONF_DETAILS] = EntityLevel(options[CONF_DETAILS]).value
+    if CONF_ENTITY_LEVEL in options:
+        options[CONF_ENTITY_LEVEL] = EntityLevel(options[CONF_ENTITY_LEVEL]).value
     hass.config_entries.async_update_entry(entry, options=options, minor_version=3)
 
 

@@ -20,11 +20,12 @@ from homeassistant.helpers.selector import (
     TextSelector,
 )
 
+from .account.fleet import registered_fleet_name
 from .client import Fleet
 from .const import (
     CONF_AREA_TAG,
     CONF_CONNECTION,
-    CONF_DETAILS,
+    CONF_ENTITY_LEVEL,
     CONF_FLEETS,
     CONF_ONE_SHOT_SERVICES,
     CONF_SERVICES,
@@ -33,7 +34,7 @@ from .const import (
     CONNECTION_ACCOUNT,
     EntityLevel,
 )
-from .device.entry import BalenaConfigEntry, fleet_identifier
+from .device.entry import BalenaConfigEntry
 from .flow_helpers import Errors, ProbedAccount, async_validate_account
 
 _VOICE_OPTIONS: Final = (CONF_VOICE_QUESTIONS, CONF_VOICE_COMMANDS)
@@ -73,7 +74,7 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
                 or {
                     CONF_FLEETS: list(map(str, entry.options[CONF_FLEETS])),
                     CONF_SERVICES: entry.options[CONF_SERVICES],
-                    CONF_DETAILS: EntityLevel(entry.options[CONF_DETAILS]),
+                    CONF_ENTITY_LEVEL: EntityLevel(entry.options[CONF_ENTITY_LEVEL]),
                     CONF_AREA_TAG: entry.options.get(CONF_AREA_TAG, ""),
                     CONF_ONE_SHOT_SERVICES: self._one_shot_services,
                 },
@@ -134,14 +135,10 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
         entry: BalenaConfigEntry = self.config_entry
         existing = {fleet.id for fleet in account.fleets}
         registry = dr.async_get(self.hass)
-        names = {}
-        for fleet_id in set(entry.options[CONF_FLEETS]) - existing:
-            device = registry.async_get_device_by_identifier(
-                fleet_identifier(entry, fleet_id), entry.entry_id
-            )
-            name = device and (device.name_by_user or device.name)
-            names[fleet_id] = name or str(fleet_id)
-        return names
+        return {
+            fleet_id: registered_fleet_name(registry, entry, fleet_id)
+            for fleet_id in set(entry.options[CONF_FLEETS]) - existing
+        }
 
 
 def fleets_schema(
@@ -163,7 +160,9 @@ def fleets_schema(
                 )
             ),
             vol.Required(CONF_SERVICES, default=True): BooleanSelector(),
-            vol.Required(CONF_DETAILS, default=EntityLevel.ALL.value): SelectSelector(
+            vol.Required(
+                CONF_ENTITY_LEVEL, default=EntityLevel.ALL.value
+            ): SelectSelector(
                 SelectSelectorConfig(
                     options=[level.value for level in EntityLevel],
                     mode=SelectSelectorMode.LIST,
@@ -186,7 +185,7 @@ def fleet_options(user_input: Mapping[str, Any]) -> dict[str, Any]:
     return {
         CONF_FLEETS: sorted(map(int, user_input[CONF_FLEETS])),
         CONF_SERVICES: user_input[CONF_SERVICES],
-        CONF_DETAILS: user_input[CONF_DETAILS],
+        CONF_ENTITY_LEVEL: user_input[CONF_ENTITY_LEVEL],
         **({CONF_AREA_TAG: tag} if tag else {}),
     }
 

@@ -29,8 +29,8 @@ from .entity import (
 PARALLEL_UPDATES = 0
 
 # Options that are not releases.
-TRACK_FLEET: Final = "track_fleet"
-TRACK_LATEST: Final = "track_latest"
+_TRACK_FLEET: Final = "track_fleet"
+_TRACK_LATEST: Final = "track_latest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,14 +124,14 @@ class BalenaReleaseSelect(BalenaStoredEntity, SelectEntity):
     @override
     def options(self) -> list[str]:
         """The last releases of the fleet, and the one that the device is pinned to."""
-        return [TRACK_FLEET, *self._releases]
+        return [_TRACK_FLEET, *self._releases]
 
     @property
     @override
     def current_option(self) -> str | None:
         """The release that the device is pinned to, unknown if the API does not return it."""
         if not self.device.state.is_pinned:
-            return TRACK_FLEET
+            return _TRACK_FLEET
         store = self.coordinator.releases
         pinned = store.pinned if store else None
         return _name_of(pinned, self._releases) if pinned else None
@@ -139,7 +139,7 @@ class BalenaReleaseSelect(BalenaStoredEntity, SelectEntity):
     @override
     async def async_select_option(self, option: str) -> None:
         """Pin the device to a release, or let it track its fleet."""
-        release = None if option == TRACK_FLEET else self._releases[option]
+        release = None if option == _TRACK_FLEET else self._releases[option]
         await self.device.cloud_settings.pin(release)
 
     @property
@@ -161,7 +161,7 @@ class BalenaFleetReleaseSelect(BalenaFleetEntity, SelectEntity):
     @override
     def options(self) -> list[str]:
         """The last final releases of the fleet, and the one that it is pinned to."""
-        return [TRACK_LATEST, *self._releases]
+        return [_TRACK_LATEST, *self._releases]
 
     @property
     @override
@@ -169,15 +169,15 @@ class BalenaFleetReleaseSelect(BalenaFleetEntity, SelectEntity):
         """The release that the fleet is pinned to."""
         fleet = self.fleet
         if fleet.tracks_latest:
-            return TRACK_LATEST
+            return _TRACK_LATEST
         return _name_of(fleet.target, self._releases) if fleet.target else None
 
     @override
     async def async_select_option(self, option: str) -> None:
         """Pin the fleet to a release, or let it track its latest one. Only for administrators."""
-        release = None if option == TRACK_LATEST else self._releases[option]
-        await async_require_admin(self.hass, self._context)
-        await self.coordinator.pins.pin(self._fleet_id, release)
+        release = None if option == _TRACK_LATEST else self._releases[option]
+        await async_require_admin(self.hass, self.action_context)
+        await self.coordinator.fleet_pins.pin(self._fleet_id, release)
 
     @property
     def _releases(self) -> Mapping[str, Release]:

@@ -28,7 +28,12 @@ from .action_fan_out import ActionBackoff, Call, async_run_all
 from .action_fleets import FleetTarget, async_split_fleets
 from .action_progress import ActionProgress, async_track_progress
 from .action_schemas import ACTIONS, ATTR_APP_ID, ATTR_SERVICE, Action, FieldError
-from .action_targets import TARGET_FIELDS, Target, async_resolve_targets, named_devices
+from .action_targets import (
+    TARGET_FIELDS,
+    Target,
+    async_resolve_targets,
+    named_device_ids,
+)
 from .admin import async_require_admin
 from .const import (
     ATTR_ACTION,
@@ -117,7 +122,9 @@ async def _async_handle(action: Action, call: ServiceCall) -> ServiceResponse:
         name: value for name, value in call.data.items() if name not in TARGET_FIELDS
     }
     arguments = _build_arguments(action, fields)
-    fleets, device_ids = async_split_fleets(call.hass, action, named_devices(call.data))
+    fleets, device_ids = async_split_fleets(
+        call.hass, action, named_device_ids(call.data)
+    )
     targets, refused = async_resolve_targets(
         call.hass, action, {**call.data, ATTR_DEVICE_ID: device_ids}
     )

@@ -1,4 +1,4 @@
-"""WebSocket commands of the log card: list the devices with logs, and subscribe to log lines."""
+"""WebSocket commands of the cards: devices with logs, log lines, and why devices cannot be read."""
 
 import asyncio
 from collections import deque
@@ -9,6 +9,7 @@ import voluptuous as vol
 
 from homeassistant.components import websocket_api
 from homeassistant.components.websocket_api import ActiveConnection
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import ATTR_DEVICE_ID
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
@@ -31,12 +32,15 @@ _MAX_BATCH_SIZE: Final = 64 * 1024
 _BATCH_INTERVAL: Final = 0.25
 # Results of errors that persist when the client subscribes again.
 _FINAL_RESULTS: Final = frozenset({"device_gone", "unsupported"})
+# Results of a local device that only say that it is offline, as its state does.
+_OFFLINE_RESULTS: Final = frozenset({"cannot_connect", "timeout"})
 
 
 @callback
 def async_setup_websocket_api(hass: HomeAssistant) -> None:
     """Register the WebSocket commands."""
     websocket_api.async_register_command(hass, handle_devices)
+    websocket_api.async_register_command(hass, handle_failures)
     websocket_api.async_register_command(hass, handle_subscribe)
 
 
@@ -88,6 +92,42 @@ def handle_devices(
 def _source(entry: BalenaConfigEntry) -> str:
     """Return where the logs of an entry come from: its device, or the balena API of an account."""
     return "local" if entry.runtime_data.account is None else "account"
+
+
+@websocket_api.websocket_command({"type": f"{DOMAIN}/failures"})
+@callback
+def handle_failures(
+    hass: HomeAssistant, connection: ActiveConnection, msg: dict[str, Any]
+) -> None:
+    """Send why entries cannot read their devices, from the first failed poll on.
+
+    The reauthentication of a refused key, which has a repair issue, begins a minute later.
+    """
+    failures = []
+    for entry in hass.config_entries.async_entries(DOMAIN):
+        if entry.state is ConfigEntryState.LOADED:
+            if (error := _poll_error(entry)) is not None:
+                failures.append({"entry_id": entry.entry_id} | _describe(error))
+        elif (key := entry.error_reason_translation_key) is not None:
+            failures.append(
+                {
+                    "entry_id": entry.entry_id,
+                    "message": entry.reason,
+                    "translation_key": key,
+                    "translation_placeholders": entry.error_reason_translation_placeholders,
+                }
+            )
+    connection.send_result(msg["id"], failures)
+
+
+def _poll_error(entry: BalenaConfigEntry) -> HomeAssistantError | None:
+    """Return why the last poll of an entry failed, or None if its devices show all of it."""
+    if (account := entry.runtime_data.account) is not None:
+        return account.poll_error
+    (device,) = entry.runtime_data.devices.values()
+    error = device.coordinator.poll_error
+    is_offline = error is not None and result_of(error) in _OFFLINE_RESULTS
+    return None if is_offline else error
 
 
 @websocket_api.websocket_command(

@@ -3,6 +3,7 @@
 All tests share one Home Assistant and one browser. Each test has new simulated devices.
 """
 
+from base64 import b64decode
 from collections.abc import Callable, Generator
 from io import BytesIO
 import shutil
@@ -25,6 +26,9 @@ import pytest_socket
 from tests.demo.process import ROOT, DemoProcess, run_demo
 
 from .demo import Demo, set_up
+
+# Pixels of a picture per pixel of the page.
+_SCALE: Final = 1.5
 
 type Picture = Callable[[str, Page | Locator], None]
 
@@ -59,7 +63,14 @@ def picture(request: pytest.FixtureRequest) -> Picture:
         # Wait for animations, and move the pointer away from what it highlights.
         page.mouse.move(0, 0)
         page.wait_for_timeout(2000)
-        image = Image.open(BytesIO(subject.screenshot())).convert("RGB")
+        box = {"x": 0, "y": 0, **(page.viewport_size or {})}
+        if isinstance(subject, Locator):
+            box |= subject.bounding_box() or {}
+        # Playwright only scales the pages of a whole context.
+        result = page.context.new_cdp_session(page).send(
+            "Page.captureScreenshot", {"clip": {**box, "scale": _SCALE}}
+        )
+        image = Image.open(BytesIO(b64decode(result["data"]))).convert("RGB")
         small = image.quantize(256, dither=Image.Dither.NONE)
         small.save(ROOT / f"docs/images/{name}.png", "PNG", optimize=True)
 

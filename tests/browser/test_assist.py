@@ -4,13 +4,12 @@ from playwright.sync_api import Page, expect
 import pytest
 
 from . import ATTACKED, MARKDOWN_ATTACK, open_start_page, refresh
-from .conftest import Picture
 from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
 
 
-def test_ask_assist(demo: Demo, page: Page, picture: Picture) -> None:
+def test_ask_assist(demo: Demo, page: Page) -> None:
     """Assist answers whether a device is online."""
     open_start_page(demo, page)
     page.keyboard.press("a")
@@ -23,7 +22,6 @@ def test_ask_assist(demo: Demo, page: Page, picture: Picture) -> None:
         box.fill(question)
         box.press("Enter")
         expect(page.get_by_text(answer).first).to_be_visible()
-    picture("assist", page)
 
 
 def test_names_in_answers_are_text(demo: Demo, page: Page) -> None:

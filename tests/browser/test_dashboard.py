@@ -9,7 +9,6 @@ import pytest
 
 from . import ATTACKED, MARKDOWN_ATTACK, command, device_ids, open_start_page, refresh
 from .accessibility import COLORS, use_colors, violations, weak_borders
-from .conftest import Picture
 from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
@@ -135,9 +134,7 @@ def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
     expect(problem).to_have_count(0)
 
 
-def test_an_update_that_waits_at_a_lock(
-    demo: Demo, page: Page, picture: Picture
-) -> None:
+def test_an_update_that_waits_at_a_lock(demo: Demo, page: Page) -> None:
     """The card shows the progress of an update and what is wrong, and offers to try again."""
     page.set_viewport_size({"width": 1300, "height": 900})
     open_start_page(demo, page)
@@ -149,7 +146,6 @@ def test_an_update_that_waits_at_a_lock(
     demo.simulate("download", percent=45)
     refresh(page, STATUS)
     expect(progress).to_have_attribute("value", "45")
-    picture("dashboard", page)
 
     for step in ("finish-download", "apply"):
         demo.simulate(step)
@@ -163,7 +159,6 @@ def test_an_update_that_waits_at_a_lock(
         [re.compile("Update failed"), re.compile("Update locked")]
     )
     expect(card.locator(".panel.warning")).to_be_visible()
-    picture("dashboard-trouble", page)
 
     demo.simulate("unlock")
     card.get_by_role("button", name="Install the update on holy-wildflower").click()
@@ -173,9 +168,7 @@ def test_an_update_that_waits_at_a_lock(
 
 
 @fleet
-def test_fleets_and_what_needs_attention(
-    demo: Demo, page: Page, picture: Picture
-) -> None:
+def test_fleets_and_what_needs_attention(demo: Demo, page: Page) -> None:
     """The overview shows who needs attention and why, then all devices by fleet."""
     open_start_page(demo, page)
     attention = devices_card(page, re.compile("^Needs attention"))
@@ -210,7 +203,6 @@ def test_fleets_and_what_needs_attention(
     expect(tile(attention, "kiosk-reception")).to_be_visible()
     expect(reception).to_be_focused()
     assert page.evaluate("window.tiles") == 0
-    picture("fleet", page)
 
     page.keyboard.press("Enter")
     card = device_card(page)

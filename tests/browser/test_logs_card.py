@@ -8,7 +8,6 @@ import pytest
 
 from . import ATTACKED, MARKDOWN_ATTACK, command, device_ids, open_start_page, refresh
 from .accessibility import COLORS, use_colors, violations, weak_borders
-from .conftest import Picture
 from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
@@ -117,7 +116,7 @@ def lines(card: Locator, text: str = "") -> Locator:
     return card.locator(".line:visible").filter(has_text=text)
 
 
-def test_lines_are_shown_and_filtered(demo: Demo, page: Page, picture: Picture) -> None:
+def test_lines_are_shown_and_filtered(demo: Demo, page: Page) -> None:
     """New lines appear. The card can select a service and a level, filter by text, pause and clear."""
     card = show(demo, page)
     expect(card.get_by_role("heading", name="Kiosk")).to_be_visible()
@@ -127,7 +126,6 @@ def test_lines_are_shown_and_filtered(demo: Demo, page: Page, picture: Picture) 
     for priority, message in enumerate(("it broke", "odd", "fine"), 3):
         demo.simulate("log", source="main", message=message, priority=priority)
     expect(lines(card, "it broke")).to_have_class(re.compile("error"))
-    picture("logs-card", card)
 
     filter_box = card.get_by_role("searchbox", name="Filter")
     filter_box.fill("IT BROKE")

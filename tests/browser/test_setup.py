@@ -35,7 +35,7 @@ def finish(page: Page) -> None:
 def test_a_device_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     """The flow reports an address without a server, and adds a device with the correct address and key."""
     remove_entries(demo, page)
-    page.set_viewport_size({"width": 1300, "height": 700})
+    page.set_viewport_size({"width": 1100, "height": 700})
     begin_registration(page, "Local device")
     form = page.locator("step-flow-form")
     form.locator("input[name=host]").fill("192.168.1.20")
@@ -57,7 +57,7 @@ def test_a_device_is_added(demo: Demo, page: Page, picture: Picture) -> None:
 def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     """The flow reports a wrong key. With the correct key, the user deselects a fleet."""
     remove_entries(demo, page)
-    page.set_viewport_size({"width": 1300, "height": 700})
+    page.set_viewport_size({"width": 1100, "height": 700})
     begin_registration(page, "balenaCloud or openBalena")
     form = page.locator("step-flow-form")
     form.locator("input[name=token]").wait_for()

@@ -884,7 +884,7 @@ async def test_logs(
         message="hello",
         is_stderr=True,
         service_id=7,
-        timestamp=datetime(2026, 11, 23, 9, 30, 45, 363000, tzinfo=UTC),
+        time=datetime(2026, 11, 23, 9, 30, 45, 363000, tzinfo=UTC),
     )
     assert cloud.requests[-1].query == {"count": "1"}
 

@@ -78,9 +78,9 @@ async def test_find_in_another_fleet(
 async def test_note(account: BalenaCloud, fleet: simulator.Fleet) -> None:
     """The notes of a release are its Markdown text, or None."""
     fleet.releases[OLD.id].note = "**Fixes** the clock"
-    assert await account.releases.note(OLD.id) == "**Fixes** the clock"
-    assert await account.releases.note(OTHER.id) is None
-    assert await account.releases.note(1) is None
+    assert await account.releases.notes(OLD.id) == "**Fixes** the clock"
+    assert await account.releases.notes(OTHER.id) is None
+    assert await account.releases.notes(1) is None
 
 
 async def test_pin_device(

@@ -154,10 +154,10 @@ async def test_large_error(cloud: CloudServer, session: ClientSession) -> None:
     cloud.faults.add("GET", "/broken", error_page())
     http = HttpClient(cloud.url, session)
     started = perf_counter()
-    response = await http.request("GET", "/broken", timeout=10, is_command=False)
+    response = await http.request("GET", "/broken", timeout=60, is_command=False)
     assert response.status == 500
     assert len(response.body) == MAX_ERROR_SIZE
-    assert perf_counter() - started < 5
+    assert perf_counter() - started < 30
 
 
 async def test_large_error_of_a_device(

@@ -9,6 +9,7 @@ import json
 import traceback
 
 from aiohttp import ClientSession
+from freezegun.api import FrozenDateTimeFactory
 import pytest
 
 from custom_components.balena_supervisor.client import (
@@ -41,6 +42,7 @@ from custom_components.balena_supervisor.client.http import HttpClient
 from custom_components.balena_supervisor.client.proxy import Throttle
 from simulator import CloudDevice, CloudServer, Device, Fault, Fleet, TokenKind
 
+from ..waiting import wait_until
 from .test_supervisor import APP_ID, COMMANDS, Method
 
 HTML = "text/html"
@@ -79,9 +81,7 @@ async def reboot(supervisor: Supervisor) -> object:
 
 async def wait_for_requests(cloud: CloudServer, count: int) -> None:
     """Wait until the API has received a number of requests, and for any further ones."""
-    async with asyncio.timeout(5):
-        while len(cloud.requests) < count:
-            await asyncio.sleep(0.01)
+    await wait_until(lambda: len(cloud.requests) >= count)
     await asyncio.sleep(0.05)
 
 
@@ -580,17 +580,19 @@ async def test_no_backoff(
     assert await read(supervisor)
 
 
-async def test_end_of_backoff(cloud: CloudServer, token: str, device: Device) -> None:
+async def test_end_of_backoff(
+    cloud: CloudServer, token: str, device: Device, clock: FrozenDateTimeFactory
+) -> None:
     """Reads are sent again after the backoff."""
     async with ClientSession() as session:
         throttle = Throttle()
         http = HttpClient(cloud.url, session, token)
         supervisor = Supervisor(ProxyTransport(http, device.uuid, throttle))
-        throttle.back_off(0.2)
+        throttle.back_off(60.0)
         throttle.back_off(0.0)
         with pytest.raises(RateLimited):
             await read(supervisor)
-        await asyncio.sleep(0.21)
+        clock.tick(61)
         assert await read(supervisor)
 
 

@@ -346,7 +346,7 @@ async def test_malformed_log_lines(
     server.faults.add("GET", "/v2/local/logs", Fault.status(200, body))
     lines = [line async for line in supervisor.local_logs()]
     assert [len(line.message) for line in lines] == [7, 4, 64 * 1024]
-    assert lines[1].timestamp is None
+    assert lines[1].time is None
 
 
 async def test_log_line_timestamp(
@@ -356,7 +356,7 @@ async def test_log_line_timestamp(
     body = '{"message":"hello","timestamp":1795426245363,"serviceName":"one"}\n'
     server.faults.add("GET", "/v2/local/logs", Fault.status(200, body))
     (line,) = [line async for line in supervisor.local_logs()]
-    assert line.timestamp == datetime(2026, 11, 23, 9, 30, 45, 363000, tzinfo=UTC)
+    assert line.time == datetime(2026, 11, 23, 9, 30, 45, 363000, tzinfo=UTC)
 
 
 async def test_journal(supervisor: Supervisor, device: Device) -> None:

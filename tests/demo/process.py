@@ -12,7 +12,7 @@ import sys
 from threading import Timer
 
 ROOT = Path(__file__).parent.parent.parent
-START_LIMIT = 60
+START_LIMIT = 150
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class DemoProcess:
     def stop(self, number: signal.Signals) -> int:
         """Send a signal, wait for the process, and return its exit code."""
         self.process.send_signal(number)
-        self.output += self.process.communicate(timeout=30)[0]
+        self.output += self.process.communicate(timeout=60)[0]
         return self.process.returncode
 
 

@@ -57,6 +57,10 @@ pytestmark = pytest.mark.timeout(180)
             "--port 5002 --device-port 5000 --devices 3",
             "choose another --port: the simulation needs the ports 4999 to 5002",
         ),
+        (
+            "--scenario kiosks --devices 3",
+            "--devices does not apply to --scenario kiosks, which has its own devices",
+        ),
         ("--wrong", "unrecognized arguments: --wrong"),
     ],
 )

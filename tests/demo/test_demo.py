@@ -141,6 +141,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, _Run]:
     folder = tmp_path_factory.mktemp("demo")
     port, other_port = free_device_port(), free_device_port()
     fleet = ("--scenario", "fleet")
+    kiosks = ("--scenario", "kiosks")
     three = ("--devices", "3", "--scenario", "two-apps")
     one = ("--devices", "1", "--scenario", "calm")
     runs = {}
@@ -148,6 +149,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, _Run]:
         ("account", fleet, port, _reboot, signal.SIGTERM),
         ("account again", fleet, port, _only_look, signal.SIGTERM),
         ("account on another port", fleet, other_port, _only_look, signal.SIGTERM),
+        ("kiosks", kiosks, port, _only_look, signal.SIGTERM),
         ("device", (), port, _stop_exposing, signal.SIGINT),
         ("three devices", three, port, _only_look, signal.SIGTERM),
         ("one device", one, port, _only_look, signal.SIGTERM),
@@ -220,6 +222,15 @@ def test_shows_an_account(runs: dict[str, _Run]) -> None:
     assert "12 balena devices in 2 fleets" in account.demo.output
 
 
+def test_shows_two_kiosks(runs: dict[str, _Run]) -> None:
+    """The demo shows two kiosks with services that have real names."""
+    kiosks = runs["kiosks"]
+    assert kiosks.entries.keys() == {"kiosk-lobby", "kiosk-shop"}
+    assert kiosks.states["sensor.kiosk_lobby_browser_status"] == "running"
+    assert kiosks.states["sensor.kiosk_shop_mqtt_status"] == "running"
+    assert "2 balena devices" in kiosks.demo.output
+
+
 def test_reboots_a_device_of_an_account(runs: dict[str, _Run]) -> None:
     """A button reboots a device, and no other one."""
     commands = dict(runs["account"].commands)
@@ -251,7 +262,7 @@ def test_an_account_has_its_own_devices(tmp_path: Path) -> None:
     """The demo rejects a number of devices for an account, and leaves no files."""
     options = ("--scenario", "fleet", "--devices", "5")
     with start_demo(tmp_path / "demo", 1, 1, *options) as process:
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "--devices does not apply to --scenario fleet" in output
     assert not (tmp_path / "demo").exists()
@@ -264,7 +275,7 @@ def test_names_a_port_that_is_taken(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", port))
         other.listen()
         with start_demo(tmp_path / "demo", port, free_device_port()) as process:
-            output, _ = process.communicate(timeout=30)
+            output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert f"Port {port} is taken" in output
     assert "--port" in output

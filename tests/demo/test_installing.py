@@ -90,7 +90,7 @@ def test_ctrl_c_ends_it(project: Path) -> None:
         while not (project / "installing").exists():
             sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "done" not in errors
     assert not (project / ".venv/.requirements.sha256").exists()

@@ -11,7 +11,7 @@ import pytest
 
 from simulator import Device
 
-from .cases import Case
+from .cases import Case, Matrix
 from .report import Report
 
 # Expected log messages. Each test may log one of them, once.
@@ -27,7 +27,8 @@ type Note = Callable[[Case, str, str | None], None]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect the notes of tests in the main process."""
+    """Choose the tests, and collect the notes of tests in the main process."""
+    Matrix.is_whole = "sample" not in config.option.markexpr
     if "FAULTS_REPORT" in os.environ and not hasattr(config, "workerinput"):
         config.stash[_REPORT] = report = Report()
         config.pluginmanager.register(report)

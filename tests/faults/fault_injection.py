@@ -23,7 +23,7 @@ from simulator.server import HttpServer
 from .cases import Case, Command, States
 
 # The timeout of requests in seconds, instead of 10 to 900.
-SHORT_TIMEOUT: Final = 0.3
+SHORT_TIMEOUT: Final = 1.0
 
 
 @asynccontextmanager

@@ -85,6 +85,30 @@ for (const [key, kind] of Object.entries(PROBLEMS)) {
   });
 }
 
+// With fewer entities, only *Online* tells the problems.
+for (const kind of Object.values(PROBLEMS)) {
+  test(`${kind} that Online lists is a problem`, () => {
+    const states = { problems: [kind], "sensor.overall_status": "operational" };
+    const { level, problems } = condition(new Home().device("one", states));
+    assert.deepEqual([level, problems], ["warning", [{ kind }]]);
+  });
+}
+
+test("a problem that Online and a sensor tell is one problem", () => {
+  const states = { problems: ["undervoltage"], "binary_sensor.undervoltage": "on" };
+  assert.deepEqual(kinds(condition(new Home().device("one", states))), ["undervoltage"]);
+});
+
+test("Online lists a stopped service whose entities are disabled", () => {
+  const home = new Home().device("one", { problems: ["service_stopped"] });
+  assert.deepEqual(kinds(condition(home)), ["a_service_stopped"]);
+  const stopped = { status: "exited", stoppedByItself: true };
+  home.service("one", "web", stopped);
+  const named = home.hass({ entities: { ...home.entities } });
+  const [device] = data.inventory(named).devices;
+  assert.deepEqual(kinds(data.conditionOf(device, home.states)), ["service_stopped"]);
+});
+
 test("a service that stopped by itself is a problem", () => {
   const stopped = { status: "exited", stoppedByItself: true };
   const { level, problems } = condition(new Home().device("one").service("one", "web", stopped));
@@ -115,11 +139,16 @@ test("an offline device has no other problem", () => {
 });
 
 for (const status of ["rebooting", "shutting_down", "updating"]) {
-  test(`a device that is offline while ${status} is busy`, () => {
-    const states = { online: "off", "sensor.status": status };
-    const { entity, level, problems } = condition(new Home().device("one", states));
-    assert.deepEqual([level, problems, entity], ["busy", [], "sensor.one_status"]);
-  });
+  // An account has the sensor only with all entities.
+  for (const known of [{ status }, { "sensor.status": status }]) {
+    for (const online of ["off", "on"]) {
+      test(`Online ${online} with ${JSON.stringify(known)} is busy`, () => {
+        const states = { online, "sensor.overall_status": "operational", ...known };
+        const { level, problems, status: shown } = condition(new Home().device("one", states));
+        assert.deepEqual([level, problems, shown], ["busy", [], status]);
+      });
+    }
+  }
 }
 
 for (const [online, status, level] of [
@@ -202,16 +231,30 @@ const taken = (entry) => ({
   translation_key: "address_taken",
 });
 
+const failure = (entry) => ({ entry_id: entry, translation_key: "account_token_refused" });
+
+/** Return the notices of a Home Assistant with issues and failures. */
+function notices(issues, failures = []) {
+  const answers = { "repairs/list_issues": { issues }, "balena_supervisor/failures": failures };
+  return data.loadNotices({ callWS: async ({ type }) => answers[type] });
+}
+
 test("refused keys and other repairs of ours are found", async () => {
   const issues = [REFUSED, { ...REFUSED, issue_domain: "hue" }, OLD, { ...OLD, ignored: true }];
-  const hass = { callWS: async () => ({ issues }) };
-  assert.deepEqual(await data.loadNotices(hass), { refused: [REFUSED], repairs: [OLD] });
+  const expected = { refused: [REFUSED], repairs: [OLD], failures: [] };
+  assert.deepEqual(await notices(issues), expected);
 });
 
 test("a refused key is not told a second time as another device at its address", async () => {
-  const issues = [REFUSED, taken(1), taken(2)];
-  const hass = { callWS: async () => ({ issues }) };
-  assert.deepEqual(await data.loadNotices(hass), { refused: [REFUSED], repairs: [taken(2)] });
+  const { refused, repairs } = await notices([REFUSED, taken(1), taken(2)]);
+  assert.deepEqual([refused, repairs], [[REFUSED], [taken(2)]]);
+});
+
+test("a failure is told until a repair explains it", async () => {
+  const all = [failure("1"), failure("2")];
+  assert.deepEqual((await notices([], all)).failures, all);
+  assert.deepEqual((await notices([REFUSED], all)).failures, [failure("2")]);
+  assert.deepEqual((await notices([OLD, taken(2)], all)).failures, [failure("1")]);
 });
 
 for (const [issue, device, expected] of [
@@ -220,8 +263,10 @@ for (const [issue, device, expected] of [
   [OLD, "garage", true],
   [OLD, "roof", false],
   [taken(2), "lobby", false],
+  [failure("1"), "lobby", true],
+  [failure("2"), "lobby", false],
 ]) {
-  test(`${issue.issue_id} is ${expected ? "" : "not "}about ${device}`, () => {
+  test(`${issue.issue_id ?? "a failure"} is ${expected ? "" : "not "}about ${device}`, () => {
     const home = new Home().device("lobby").device("garage").device("roof");
     const hass = home.hass();
     for (const known of Object.values(home.devices)) {

@@ -12,10 +12,10 @@ export class Home {
     return this;
   }
 
-  /** Add a device with *Online*. `states` has more states by "domain.translation_key". */
-  device(name, { fleet, online = "on", tags = {}, ...states } = {}) {
+  /** Add a device with *Online* and its attributes. `states` has more states by "domain.translation_key". */
+  device(name, { fleet, online = "on", tags = {}, problems, status, ...states } = {}) {
     this.devices[name] = { id: name, name, entry_type: null, via_device_id: fleet };
-    this.entity("binary_sensor", "online", name, online, { tags });
+    this.entity("binary_sensor", "online", name, online, { tags, problems, status });
     for (const [key, state] of Object.entries(states)) {
       this.entity(...key.split("."), name, ...[state].flat());
     }

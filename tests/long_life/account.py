@@ -93,7 +93,7 @@ def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
         ("sensor", "fleet"): device.fleet.name,
         ("sensor", "ip_address"): " ".join(device.device.ip_addresses),
     }
-    told: dict[tuple[str, str], str | None] = {
+    reported: dict[tuple[str, str], str | None] = {
         ("binary_sensor", "vpn"): _flag(device.is_connected_to_vpn),
     }
     is_changing = device.device.current_update is not None
@@ -107,11 +107,11 @@ def _of_device(device: CloudDevice) -> dict[tuple[str, str], str | None]:
             continue
         is_sure = container is not None and not is_changing
         status = container.status.lower() if container and is_sure else _ANY_STATE
-        told["sensor", f"{app.id}_{name}_status"] = status
-        told["switch", f"{app.id}_{name}_running"] = (
+        reported["sensor", f"{app.id}_{name}_status"] = status
+        reported["switch", f"{app.id}_{name}_running"] = (
             _flag(status == "running") if status else _ANY_STATE
         )
-    return shown | (told if online else dict.fromkeys(told, UNAVAILABLE))
+    return shown | (reported if online else dict.fromkeys(reported, UNAVAILABLE))
 
 
 @dataclass(slots=True)

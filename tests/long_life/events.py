@@ -9,7 +9,7 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 from simulator import Service
-from simulator.device import Locked
+from simulator.refusals import Locked
 from simulator.scenarios import next_release
 
 from .long_run import EXTRA_SERVICES, LongRun
@@ -56,7 +56,7 @@ async def _unlock(run: LongRun) -> None:
 async def _reboot(run: LongRun) -> None:
     if run.device.is_on:
         try:
-            run.device.leave("reboot")
+            run.device.go_down("reboot")
         except Locked:
             run.count("reboots refused")
 

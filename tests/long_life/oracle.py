@@ -194,12 +194,14 @@ class Oracle:
         return [shown for moment, shown in self._lately if moment >= first]
 
     def _shown(self, now: float) -> Shown:
-        told = {name: frozenset({state}) for name, state in states(self.device).items()}
-        told[LOCKED] = frozenset(map(_flag, self.may_be_locked))
-        shown = told
+        reported = {
+            name: frozenset({state}) for name, state in states(self.device).items()
+        }
+        reported[LOCKED] = frozenset(map(_flag, self.may_be_locked))
+        shown = reported
         if not self.device.is_on or self.is_locked_out:
             # Home Assistant does not know services that were added meanwhile.
-            shown = {name: frozenset({UNAVAILABLE, ABSENT}) for name in told}
+            shown = {name: frozenset({UNAVAILABLE, ABSENT}) for name in reported}
             shown |= {
                 name: frozenset({UNAVAILABLE}) for name in (STATUS, RELEASE, LOCKED)
             }

@@ -11,6 +11,8 @@ import pytest
 from simulator import CloudDevice, CloudServer, Fleet, SupervisorServer
 from simulator.apps import RECORDED_RELEASE
 
+from ..waiting import Advance, advancing
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -58,8 +60,15 @@ class Client:
 @pytest.fixture
 async def client(server: SupervisorServer) -> AsyncGenerator[Client]:
     """Return a client of the server of the device."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(5)) as session:
+    async with aiohttp.ClientSession() as session:
         yield Client(server, session)
+
+
+@pytest.fixture
+async def advance() -> AsyncGenerator[Advance]:
+    """Return a function that advances the clock of the event loop."""
+    async with advancing() as advance:
+        yield advance
 
 
 @dataclass(slots=True)
@@ -122,5 +131,5 @@ def lobby(cloud: CloudServer, fleet: Fleet) -> CloudDevice:
 @pytest.fixture
 async def caller(cloud: CloudServer) -> AsyncGenerator[Caller]:
     """Return a client of the balena API."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(5)) as session:
+    async with aiohttp.ClientSession() as session:
         yield Caller(cloud, session, cloud.add_token())

@@ -1,8 +1,8 @@
 """Logs of devices through the balena API: history and streams."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 import json
 from typing import Any
@@ -13,9 +13,17 @@ from simulator import CloudDevice, CloudServer, Timings, TokenKind
 from simulator.apps import RECORDED_SERVICES
 from simulator.journal import SUPERVISOR_UNIT, JournalEntry
 
+from ..waiting import wait_until
 from .conftest import Answer, Caller
 
 MAIN, REDIS = RECORDED_SERVICES
+
+
+@pytest.fixture
+def lobby(lobby: CloudDevice) -> CloudDevice:
+    """Return a device whose services write no log lines by themselves."""
+    lobby.device.timings = replace(Timings.instant(), log=3600)
+    return lobby
 
 
 async def _ask(
@@ -151,8 +159,7 @@ async def test_stream(caller: Caller, lobby: CloudDevice) -> None:
     lobby.device.log("main", "before")
     async with _stream(caller, lobby, "count=1") as lines:
         assert (await anext(lines))["message"] == "before"
-        while not lobby.device.followers:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: lobby.device.followers)
         lobby.device.log("main", "after")
         while (await anext(lines))["message"] != "after":
             pass
@@ -162,8 +169,7 @@ async def test_stream_of_an_api_that_stops(caller: Caller, lobby: CloudDevice) -
     """An API that stops closes all streams, even those without lines."""
     lobby.device.timings = Timings()
     async with _stream(caller, lobby):
-        while not lobby.device.followers:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: lobby.device.followers)
         await caller.cloud.stop()
         assert not lobby.device.followers
 
@@ -172,8 +178,7 @@ async def test_stream_without_history(caller: Caller, lobby: CloudDevice) -> Non
     """Without a count, a stream has only new lines."""
     lobby.device.log("main", "before")
     async with _stream(caller, lobby) as lines:
-        while not lobby.device.followers:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: lobby.device.followers)
         lobby.device.log("main", "after")
         assert (await anext(lines))["message"] == "after"
 
@@ -190,8 +195,7 @@ async def test_stream_outlasts_its_device(caller: Caller, lobby: CloudDevice) ->
     """A stream stays open after its device stops."""
     caller.cloud.log_heartbeat = 0.05
     async with _stream(caller, lobby) as lines:
-        while not lobby.device.followers:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: lobby.device.followers)
         await lobby.device.power_off()
         while await anext(lines) is not None:
             pass
@@ -200,18 +204,14 @@ async def test_stream_outlasts_its_device(caller: Caller, lobby: CloudDevice) ->
 async def test_stream_after_disconnect(caller: Caller, lobby: CloudDevice) -> None:
     """The API stops to follow a device after the client disconnects."""
     async with _stream(caller, lobby, "count=all"):
-        while not lobby.device.followers:
-            await asyncio.sleep(0.01)
-    async with asyncio.timeout(5):
-        while lobby.device.followers:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: lobby.device.followers)
+    await wait_until(lambda: not lobby.device.followers)
 
 
 async def test_slow_reader(caller: Caller, lobby: CloudDevice) -> None:
     """A slow client gets the number of dropped lines."""
     async with _stream(caller, lobby) as lines:
-        while not lobby.device.followers:
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: lobby.device.followers)
         for number in range(600):
             lobby.device.log("main", str(number))
         received = [await anext(lines) for _ in range(501)]

@@ -180,7 +180,7 @@ async def test_reboot(caller: Caller, lobby: CloudDevice) -> None:
     before = await _events(caller)
     lobby.device.timings = Timings(boot=0.01, settle=0)
     lobby.connection.backdate(60)
-    lobby.device.leave("reboot")
+    lobby.device.go_down("reboot")
     while await _state(caller) != ALIVE or not lobby.device.commands:
         pass
     after = await _events(caller)

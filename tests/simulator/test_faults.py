@@ -7,6 +7,7 @@ import pytest
 
 from simulator import Device, Fault, SupervisorServer
 
+from ..waiting import Advance, wait_until
 from .conftest import Client
 
 
@@ -127,14 +128,16 @@ async def test_slow(client: Client) -> None:
     assert asyncio.get_running_loop().time() - begun >= 0.19
 
 
-async def test_dripping(client: Client) -> None:
+async def test_dripping(client: Client, advance: Advance) -> None:
     """A body can arrive byte by byte, without an end."""
-    client.server.faults.add("GET", "/v1/device", Fault.drip(0.02))
+    client.server.faults.add("GET", "/v1/device", Fault.drip(60))
     asking = asyncio.create_task(client.ask("GET", "/v1/device"))
-    await asyncio.sleep(0.2)
+    await wait_until(lambda: client.server.bytes_sent == 1)
+    await advance(60)
+    assert client.server.bytes_sent == 2
     assert not asking.done()
-    assert 2 <= client.server.bytes_sent <= 11
     asking.cancel()
+    await advance(60)
 
 
 async def test_bomb(client: Client) -> None:
@@ -160,12 +163,10 @@ async def test_hanging_until_the_client_goes_away(client: Client) -> None:
     client.server.faults.add("POST", "/v1/blink", Fault.hang())
     before = asyncio.all_tasks()
     asking = asyncio.create_task(client.ask("POST", "/v1/blink"))
-    await asyncio.sleep(0.1)
+    await wait_until(lambda: client.server.requests)
     assert len(asyncio.all_tasks() - before) > 1
     asking.cancel()
-    async with asyncio.timeout(10):
-        while not asyncio.all_tasks() <= before:
-            await asyncio.sleep(0.02)
+    await wait_until(lambda: asyncio.all_tasks() <= before)
     assert not client.server.device.commands
 
 
@@ -173,7 +174,7 @@ async def test_answer_is_held_back(client: Client) -> None:
     """A request is processed at once, and its response is sent later."""
     client.server.faults.add("GET", "/v2/device/name", Fault.hold())
     asking = asyncio.create_task(client.ask("GET", "/v2/device/name"))
-    await asyncio.sleep(0.1)
+    await wait_until(lambda: client.server.requests)
     client.server.device.name = "another"
     assert not asking.done()
     client.server.faults.clear()
@@ -194,7 +195,7 @@ async def test_counts_commands_at_once(client: Client) -> None:
             ("GET", "/v2/version"),
         )
     ]
-    await asyncio.sleep(0.1)
+    await wait_until(lambda: len(server.requests) == 4)
     assert server.commands_at_once == 2
     server.faults.clear()
     await asyncio.gather(*asking)
@@ -227,7 +228,7 @@ async def test_stopping_leaves_nothing_behind(fault: Fault | None) -> None:
         server.faults.add("GET", "/v2/local/logs", fault)
     async with aiohttp.ClientSession(headers=headers) as session:
         request = asyncio.ensure_future(_read(session, f"{server.url}/v2/local/logs"))
-        await asyncio.sleep(0.1)
+        await wait_until(lambda: server.requests)
         await server.stop()
         await server.stop()
         request.cancel()
@@ -242,16 +243,15 @@ async def test_idle_device_has_no_task() -> None:
         assert asyncio.all_tasks() == before
 
 
-async def test_a_thousand_devices_start_quickly() -> None:
-    """A thousand devices start and stop within seconds, and have no tasks."""
+async def test_a_thousand_devices() -> None:
+    """A thousand devices start and stop, each on its own port, and have no tasks."""
     before = asyncio.all_tasks()
     servers = [
         SupervisorServer(Device(name=f"device-{number}")) for number in range(1000)
     ]
-    async with asyncio.timeout(10):
-        for server in servers:
-            await server.start()
-        assert len({server.port for server in servers}) == 1000
-        assert asyncio.all_tasks() == before
-        await asyncio.gather(*(server.stop() for server in servers))
+    for server in servers:
+        await server.start()
+    assert len({server.port for server in servers}) == 1000
+    assert asyncio.all_tasks() == before
+    await asyncio.gather(*(server.stop() for server in servers))
     assert asyncio.all_tasks() == before

@@ -16,6 +16,7 @@ from simulator import (
     Timings,
 )
 
+from ..waiting import Advance, run_due_tasks, wait_until
 from .conftest import Client
 
 APP = "/v2/applications/1658654"
@@ -53,32 +54,33 @@ async def test_locked_update(client: Client, device: Device) -> None:
     device.set_target(RECORDED_NEXT_RELEASE)
     device.lock()
     assert (await client.ask("POST", "/v1/update")).status == 204
-    await asyncio.sleep(0.01)
+    await run_due_tasks()
     report = await client.get("/v1/device")
     assert report["update_pending"] and report["update_failed"]
     assert report["update_downloaded"]
     assert "commit" not in report
     await client.ask("POST", "/v1/update", {"force": True, "cancel": True})
-    await asyncio.sleep(0.01)
+    await run_due_tasks()
     report = await client.get("/v1/device")
     assert report["commit"] == RECORDED_NEXT_RELEASE.commit
     assert not device.locks
 
 
-async def test_update_in_real_time(client: Client, device: Device) -> None:
+async def test_update_takes_time(
+    client: Client, device: Device, advance: Advance
+) -> None:
     """Another check during an update neither restarts nor duplicates it. A cancellation restarts it."""
-    device.timings = replace(Timings.instant(), download=0.2)
+    device.timings = replace(Timings.instant(), download=60)
     device.set_target(RECORDED_NEXT_RELEASE)
     await client.ask("POST", "/v1/update")
-    await asyncio.sleep(0.1)
+    await advance(30)
     begun = device.current_update
     await client.ask("POST", "/v1/update")
     assert device.current_update is begun
     await client.ask("POST", "/v1/update", {"cancel": True})
     assert device.current_update is not begun
-    async with asyncio.timeout(10):
-        while not device.settled:
-            await asyncio.sleep(0.01)
+    await advance(70)
+    assert device.settled
     assert device.apps[1658654].release == RECORDED_NEXT_RELEASE
 
 
@@ -94,18 +96,21 @@ async def test_no_update_without_cloud(client: Client, device: Device) -> None:
     assert (answer.status, answer.text) == (500, "Unhealthy")
 
 
-async def test_two_restarts_at_once(client: Client, device: Device) -> None:
+async def test_two_restarts_at_once(
+    client: Client, device: Device, advance: Advance
+) -> None:
     """The second of two restarts fails, though both are executed. A stop finds the locks taken."""
-    device.timings = replace(Timings.instant(), restart=0.2)
+    device.timings = replace(Timings.instant(), restart=60)
     before = (await client.get("/v2/containerId"))["services"]
     first = asyncio.create_task(client.ask("POST", f"{APP}/restart"))
-    await asyncio.sleep(0.05)
+    await wait_until(lambda: device.commands)
     assert "commit" not in await client.get("/v1/device")
     second = await client.ask("POST", f"{APP}/restart")
     assert second.status == 503
     assert second.json["message"] == "Cannot read properties of null (reading 'local')"
     stop = await client.ask("POST", f"{APP}/stop-service", {"serviceName": "main"})
     assert stop.status == 423
+    await advance(60)
     assert (await first).status == 200
     after = (await client.get("/v2/containerId"))["services"]
     assert not set(before.values()) & set(after.values())
@@ -114,28 +119,34 @@ async def test_two_restarts_at_once(client: Client, device: Device) -> None:
     assert device.commands == [restart, restart]
 
 
-async def test_waiting_for_locks(client: Client, device: Device) -> None:
+async def test_waiting_for_locks(
+    client: Client, device: Device, server: SupervisorServer, advance: Advance
+) -> None:
     """A stop waits for the operation that holds the locks of the app."""
-    device.timings = replace(Timings.instant(), restart=0.2, lock_wait=5)
+    device.timings = replace(Timings.instant(), restart=60, lock_wait=120)
     first = asyncio.create_task(client.ask("POST", f"{APP}/restart"))
-    await asyncio.sleep(0.05)
-    stop = await client.ask("POST", f"{APP}/stop-service", {"serviceName": "main"})
-    assert stop.status == 200
+    await wait_until(lambda: device.commands)
+    stop = asyncio.create_task(
+        client.ask("POST", f"{APP}/stop-service", {"serviceName": "main"})
+    )
+    await wait_until(lambda: len(server.requests) == 2)
+    await advance(60)
+    assert (await stop).status == 200
     assert (await first).status == 200
     assert [name for name, _ in device.commands] == ["restart", "stop_service"]
 
 
-async def test_crash(client: Client, device: Device) -> None:
+async def test_crash(client: Client, device: Device, advance: Advance) -> None:
     """A failing engine crashes the Supervisor, which restarts with the locks of the apps."""
-    device.timings = replace(Timings.instant(), crash=0.2)
+    device.timings = replace(Timings.instant(), crash=60)
     device.lock()
     device.engine_failing = True
     with pytest.raises(aiohttp.ClientError):
         await client.get("/v2/state/status")
-    await asyncio.sleep(0.05)
+    await wait_until(lambda: device.is_crashed)
     with pytest.raises(aiohttp.ClientError):
         await client.get("/v1/device")
-    await asyncio.sleep(0.3)
+    await advance(61)
     device.engine_failing = False
     assert (await client.get("/v1/device"))["commit"]
     assert device.locks
@@ -155,16 +166,18 @@ async def test_engine_fails(
     assert answer.json["status"] == "failed"
 
 
-async def test_nothing_goes_on_while_off(client: Client, device: Device) -> None:
+async def test_nothing_goes_on_while_off(
+    client: Client, device: Device, advance: Advance
+) -> None:
     """An update pauses while the device is off, and continues afterwards."""
-    device.timings = replace(Timings.instant(), download=0.2)
+    device.timings = replace(Timings.instant(), download=60)
     device.set_target(RECORDED_NEXT_RELEASE)
     await client.ask("POST", "/v1/update")
     await device.power_off()
-    await asyncio.sleep(0.4)
+    await advance(70)
     assert device.apps[1658654].release != RECORDED_NEXT_RELEASE
     await device.power_on()
-    await asyncio.sleep(0.4)
+    await advance(70)
     assert device.apps[1658654].release == RECORDED_NEXT_RELEASE
 
 
@@ -204,15 +217,17 @@ async def test_power(client: Client, device: Device, server: SupervisorServer) -
     assert not device.locks
 
 
-async def test_reboot_comes_back_and_settles(client: Client, device: Device) -> None:
+async def test_reboot_comes_back_and_settles(
+    client: Client, device: Device, advance: Advance
+) -> None:
     """A reboot takes time, and some more until the commit is known."""
-    device.timings = replace(Timings.instant(), boot=0.1, settle=0.2)
+    device.timings = replace(Timings.instant(), boot=30, settle=30)
     assert (await client.ask("POST", "/v1/reboot")).status == 202
     with pytest.raises(aiohttp.ClientError):
         await client.get("/v1/device")
-    await asyncio.sleep(0.2)
+    await advance(31)
     assert "commit" not in await client.get("/v1/device")
-    await asyncio.sleep(0.3)
+    await advance(31)
     assert "commit" in await client.get("/v1/device")
 
 
@@ -232,7 +247,7 @@ async def test_added_service_stays(client: Client, device: Device) -> None:
     device.add_service(Service("extra"))
     device.remove_service("worker")
     assert (await client.ask("POST", "/v1/update")).status == 204
-    await asyncio.sleep(0.01)
+    await run_due_tasks()
     assert set((await client.get("/v2/containerId"))["services"]) == {
         "main",
         "redis",

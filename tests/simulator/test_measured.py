@@ -17,6 +17,7 @@ from simulator import (
 )
 from simulator.scenarios import next_release
 
+from ..waiting import Advance, run_due_tasks, wait_until
 from .conftest import Client
 
 APP_ID = 1658654
@@ -50,9 +51,9 @@ async def services(client: Client) -> dict[str, str]:
 
 
 async def update(client: Client, **body: bool) -> None:
-    """Let the device check for an update, and wait a moment."""
+    """Let the device check for an update, and start it."""
     await client.ask("POST", "/v1/update", body)
-    await asyncio.sleep(0.02)
+    await run_due_tasks()
 
 
 # Updates that wait for a lock
@@ -122,17 +123,18 @@ async def test_older_supervisors_do_not_wait(client: Client, device: Device) -> 
     assert device.current_update is None
 
 
-async def test_automatic_retries(client: Client, device: Device) -> None:
+async def test_automatic_retries(
+    client: Client, device: Device, advance: Advance
+) -> None:
     """An update that waits for a lock is retried automatically."""
-    device.timings = replace(Timings.instant(), backoff=0.02)
+    device.timings = replace(Timings.instant(), backoff=60)
     device.set_target(RECORDED_NEXT_RELEASE)
     device.lock()
     await update(client)
     assert device.current_update is not None
     device.unlock()
-    async with asyncio.timeout(10):
-        while device.current_update is not None:
-            await asyncio.sleep(0.01)
+    await advance(60)
+    assert device.current_update is None
 
 
 @pytest.mark.parametrize(("percent", "kept"), [(10, 0), (30, 21), (99, 84)])
@@ -150,7 +152,7 @@ async def test_cancelled_download(
 
 async def test_start_of_an_update(client: Client, device: Device) -> None:
     """A new release can be listed without services for one poll."""
-    device.starts_bare = True
+    device.lists_services_late = True
     device.begin_update(RECORDED_NEXT_RELEASE)
     first = (await client.get("/v2/applications/state"))["demo-fleet"]
     assert first["commit"] == RECORDED_NEXT_RELEASE.commit
@@ -194,66 +196,81 @@ async def test_stop_during_a_download(client: Client, device: Device) -> None:
 # Containers that stop slowly
 
 
-async def test_stop_does_not_wait(client: Client, device: Device) -> None:
+async def test_stop_does_not_wait(
+    client: Client, device: Device, advance: Advance
+) -> None:
     """A stop is answered at once, and no update is reported as being applied."""
-    device.stop_times["main"] = 0.2
+    device.stop_times["main"] = 60
     assert await act(client, "stop-service") == (200, "OK")
     assert (await services(client))["main"] == "Stopping"
     assert "commit" in await client.get("/v1/device")
-    await asyncio.sleep(0.3)
+    await advance(60)
     assert (await services(client))["main"] == "exited"
 
 
-async def test_start_while_it_stops(client: Client, device: Device) -> None:
+async def test_start_while_it_stops(
+    client: Client, device: Device, advance: Advance
+) -> None:
     """A start returns OK while the container stops, but has no effect."""
-    device.stop_times["main"] = 0.2
+    device.stop_times["main"] = 60
     await act(client, "stop-service")
     assert await act(client, "start-service") == (200, "OK")
-    await asyncio.sleep(0.3)
+    await advance(60)
     assert (await services(client))["main"] == "exited"
 
 
-async def test_restart_while_it_stops(client: Client, device: Device) -> None:
+async def test_restart_while_it_stops(
+    client: Client, device: Device, advance: Advance
+) -> None:
     """A restart creates a new container even while the old one stops."""
-    device.stop_times["main"] = 0.1
+    device.stop_times["main"] = 60
     await act(client, "stop-service")
-    assert await act(client, "restart-service") == (200, "OK")
-    await asyncio.sleep(0.2)
+    restart = asyncio.create_task(act(client, "restart-service"))
+    await wait_until(lambda: len(device.commands) == 2)
+    await advance(60)
+    assert await restart == (200, "OK")
     assert (await services(client))["main"] == "Running"
 
 
 async def test_restart_takes_as_long_as_the_stop(
-    client: Client, device: Device
+    client: Client, device: Device, advance: Advance
 ) -> None:
     """A restart waits for the old container, and no update is pending meanwhile."""
-    device.stop_times["main"] = 0.3
+    device.stop_times["main"] = 60
     restart = asyncio.create_task(act(client, "restart-service"))
-    await asyncio.sleep(0.1)
+    await wait_until(lambda: device.commands)
     app = (await client.get("/v2/applications/state"))["demo-fleet"]
     assert app["updateStatus"] == "done"
     assert app["services"]["main"]["status"] == "Stopping"
     assert (await client.get("/v2/state/status"))["appState"] == "applied"
     assert "commit" in await client.get("/v1/device")
+    await advance(60)
     assert await restart == (200, "OK")
 
 
 # Concurrent commands
 
 
-async def test_second_restart_of_a_service(client: Client, device: Device) -> None:
+async def test_second_restart_of_a_service(
+    client: Client, device: Device, advance: Advance
+) -> None:
     """A second restart waits for the locks of the app, and times out."""
-    device.timings = replace(Timings.instant(), restart=0.4, lock_wait=0.1)
+    device.timings = replace(Timings.instant(), restart=60, lock_wait=30)
     first = asyncio.create_task(act(client, "restart-service"))
-    await asyncio.sleep(0.05)
-    status, text = await act(client, "restart-service", "redis")
+    await wait_until(lambda: device.commands)
+    second = asyncio.create_task(act(client, "restart-service", "redis"))
+    await wait_until(lambda: len(client.server.requests) == 2)
+    await advance(30)
+    status, text = await second
     assert status == 423
     assert "are being held by another supervisor operation" in text
+    await advance(30)
     assert await first == (200, "OK")
 
 
 async def test_restarts_of_services_in_a_row(client: Client, device: Device) -> None:
     """A second restart that waits long enough is executed."""
-    device.timings = replace(Timings.instant(), restart=0.1, lock_wait=5)
+    device.timings = replace(Timings.instant(), restart=0.1, lock_wait=60)
     answers = await asyncio.gather(
         act(client, "restart-service"), act(client, "restart-service", "redis")
     )
@@ -293,16 +310,18 @@ async def test_parts_of_a_proxy(
     assert (await client.get(path))["network"]["proxy"] == expected
 
 
-async def test_vpn_kills_the_supervisor(client: Client, device: Device) -> None:
+async def test_vpn_kills_the_supervisor(
+    client: Client, device: Device, advance: Advance
+) -> None:
     """A read of the VPN crashes the Supervisor if systemd does not respond."""
-    device.timings = replace(Timings.instant(), crash=0.2)
+    device.timings = replace(Timings.instant(), crash=60)
     device.dbus_failing = True
     with pytest.raises(aiohttp.ClientError):
         await client.get("/v2/device/vpn")
-    await asyncio.sleep(0.05)
+    await wait_until(lambda: device.is_crashed)
     with pytest.raises(aiohttp.ClientError):
         await client.get("/v1/device")
-    await asyncio.sleep(0.3)
+    await advance(61)
     assert (await client.get("/v1/device"))["api_port"] == 48484
 
 

@@ -19,6 +19,7 @@ from simulator import (
     TokenKind,
 )
 
+from ..waiting import Advance, wait_until
 from .conftest import Caller
 
 BAD_RESPONSE = '{"error":"Bad API response from supervisor"}'
@@ -447,29 +448,36 @@ async def test_no_answer_although_it_was_done(
 
 
 async def test_device_that_takes_its_time(
-    caller: Caller, cloud: CloudServer, lobby: CloudDevice
+    caller: Caller, cloud: CloudServer, lobby: CloudDevice, advance: Advance
 ) -> None:
     """The proxy times out before the device, which continues."""
-    cloud.proxy_timeout = 0.1
-    lobby.device.timings = replace(Timings.instant(), restart=0.3)
+    cloud.proxy_timeout = 30
+    lobby.device.timings = replace(Timings.instant(), restart=60)
     before = {item.id for item in lobby.device.containers.values()}
-    answer = await caller.command(
-        "/v1/restart", uuid=lobby.device.uuid, data={"appId": lobby.fleet.id}
+    asking = asyncio.create_task(
+        caller.command(
+            "/v1/restart", uuid=lobby.device.uuid, data={"appId": lobby.fleet.id}
+        )
     )
+    await wait_until(lambda: lobby.device.commands)
+    await advance(30)
+    answer = await asking
     assert (answer.status, answer.text) == (502, "ESOCKETTIMEDOUT")
-    await asyncio.sleep(0.4)
+    await advance(30)
     assert not before & {item.id for item in lobby.device.containers.values()}
 
 
-async def test_crashed_supervisor(caller: Caller, lobby: CloudDevice) -> None:
+async def test_crashed_supervisor(
+    caller: Caller, lobby: CloudDevice, advance: Advance
+) -> None:
     """The VPN stays connected while only the Supervisor is down."""
-    lobby.device.timings = replace(Timings.instant(), crash=0.2)
+    lobby.device.timings = replace(Timings.instant(), crash=60)
     lobby.device.engine_failing = True
     call = {"uuid": lobby.device.uuid, "method": "GET"}
     first = await caller.command("/v2/state/status", **call)
-    await asyncio.sleep(0.05)
+    await wait_until(lambda: lobby.device.is_crashed)
     second = await caller.command("/ping", **call)
-    await asyncio.sleep(0.3)
+    await advance(61)
     third = await caller.command("/ping", **call)
     assert [first.status, second.status, third.status] == [502, 502, 200]
     assert second.text.startswith("tunneling socket could not be established, ")
@@ -542,13 +550,18 @@ async def test_no_vpn_server(caller: Caller, lobby: CloudDevice) -> None:
 
 
 async def test_stagger(
-    caller: Caller, cloud: CloudServer, lobby: CloudDevice, canteen: CloudDevice
+    caller: Caller,
+    cloud: CloudServer,
+    lobby: CloudDevice,
+    canteen: CloudDevice,
+    advance: Advance,
 ) -> None:
     """The devices get the request one after the other, with a delay."""
-    cloud.proxy_stagger = 0.2
+    cloud.proxy_stagger = 60
     asking = asyncio.create_task(caller.command("/v1/blink", appId=lobby.fleet.id))
-    await asyncio.sleep(0.1)
+    await wait_until(lambda: lobby.device.commands)
     assert (len(lobby.device.commands), len(canteen.device.commands)) == (1, 0)
+    await advance(60)
     assert (await asking).status == 207
 
 
@@ -567,7 +580,7 @@ async def test_stopping_leaves_nothing_behind(fault: Fault) -> None:
         caller = Caller(cloud, session, cloud.add_token())
         assert (await caller.command("/v1/blink", appId=fleet.id)).status == 502
         hanging = asyncio.create_task(caller.command("/v1/blink", appId=fleet.id))
-        await asyncio.sleep(0.05)
+        await wait_until(lambda: len(cloud.requests) == 2)
         await cloud.stop()
         await asyncio.gather(hanging, return_exceptions=True)
     assert asyncio.all_tasks() == before

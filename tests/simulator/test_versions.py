@@ -12,6 +12,7 @@ import pytest
 from simulator import RECORDED_NEXT_RELEASE, Device, SupervisorServer
 from simulator.apps import recorded_app
 
+from ..waiting import Advance, wait_until
 from .conftest import Client
 
 
@@ -270,15 +271,18 @@ async def test_state_of_any_app(client: Client, app_id: object) -> None:
         ("14.0.0", "Cannot read properties of null (reading 'local')"),
     ],
 )
-async def test_messages_of_node(client: Client, version: str, words: str) -> None:
+async def test_messages_of_node(
+    client: Client, version: str, words: str, advance: Advance
+) -> None:
     """A newer Node.js has other error messages."""
     device = client.server.device
     device.supervisor_version = version
-    device.timings = replace(device.timings, restart=0.2)
+    device.timings = replace(device.timings, restart=60)
     async with asyncio.TaskGroup() as group:
         group.create_task(client.ask(*RESTART))
-        await asyncio.sleep(0.05)
+        await wait_until(lambda: device.commands)
         assert (await client.ask(*RESTART)).json["message"] == words
+        await advance(60)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Writes through the API: tags, devices and fleets, and rejected values."""
 
-import asyncio
-
 import pytest
 
 from simulator import (
@@ -14,6 +12,7 @@ from simulator import (
 )
 from simulator.apps import RECORDED_RELEASE
 
+from ..waiting import run_due_tasks
 from .conftest import Answer, Caller
 
 
@@ -100,13 +99,13 @@ async def test_pin(caller: Caller, fleet: Fleet, lobby: CloudDevice) -> None:
     path = f"/v7/device(uuid='{lobby.device.uuid}')"
     answer = await caller.ask("PATCH", path, body)
     assert (answer.status, answer.text) == (200, "")
-    await asyncio.sleep(0.01)
+    await run_due_tasks()
     assert (lobby.pinned, lobby.running_release) == (
         RECORDED_NEXT_RELEASE,
         RECORDED_NEXT_RELEASE,
     )
     await _patch(caller, lobby, {"is_pinned_on__release": None})
-    await asyncio.sleep(0.01)
+    await run_due_tasks()
     assert (lobby.pinned, lobby.running_release) == (None, RECORDED_RELEASE)
 
 
@@ -117,7 +116,7 @@ async def test_pin_of_a_device_that_is_away(
     fleet.add_release(RECORDED_NEXT_RELEASE)
     await lobby.device.power_off()
     await _patch(caller, lobby, {"is_pinned_on__release": RECORDED_NEXT_RELEASE.id})
-    await asyncio.sleep(0.01)
+    await run_due_tasks()
     assert (lobby.target_release, lobby.running_release) == (
         RECORDED_NEXT_RELEASE,
         RECORDED_RELEASE,
@@ -252,7 +251,7 @@ async def test_pin_of_a_fleet(caller: Caller, fleet: Fleet, lobby: CloudDevice) 
         "should_track_latest_release": False,
     }
     assert (await _patch(caller, fleet, body)).status == 200
-    await asyncio.sleep(0.01)
+    await run_due_tasks()
     assert lobby.running_release == RECORDED_NEXT_RELEASE
     caller.cloud.release(fleet, Release("d" * 40))
     assert fleet.release == RECORDED_NEXT_RELEASE

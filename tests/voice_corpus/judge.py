@@ -6,65 +6,19 @@ from enum import StrEnum
 import re
 from typing import Any, Final
 
+_ENGLISH_NUMBERS: Final = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen "
+    "fourteen fifteen sixteen seventeen eighteen nineteen twenty"
+)
+_GERMAN_NUMBERS: Final = (
+    "null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn "
+    "vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn zwanzig"
+)
 _NUMBERS: Final = {
-    **{
-        word: str(number)
-        for number, word in enumerate(
-            [
-                "zero",
-                "one",
-                "two",
-                "three",
-                "four",
-                "five",
-                "six",
-                "seven",
-                "eight",
-                "nine",
-                "ten",
-                "eleven",
-                "twelve",
-                "thirteen",
-                "fourteen",
-                "fifteen",
-                "sixteen",
-                "seventeen",
-                "eighteen",
-                "nineteen",
-                "twenty",
-            ]
-        )
-    },
-    **{
-        word: str(number)
-        for number, word in enumerate(
-            [
-                "null",
-                "eins",
-                "zwei",
-                "drei",
-                "vier",
-                "fünf",
-                "sechs",
-                "sieben",
-                "acht",
-                "neun",
-                "zehn",
-                "elf",
-                "zwölf",
-                "dreizehn",
-                "vierzehn",
-                "fünfzehn",
-                "sechzehn",
-                "siebzehn",
-                "achtzehn",
-                "neunzehn",
-                "zwanzig",
-            ]
-        )
-    },
-    **dict.fromkeys(("ein", "eine", "einen", "einem", "einer"), "1"),
-}
+    word: str(number)
+    for words in (_ENGLISH_NUMBERS, _GERMAN_NUMBERS)
+    for number, word in enumerate(words.split())
+} | dict.fromkeys(("ein", "eine", "einen", "einem", "einer"), "1")
 # The commands that an action of the corpus means.
 _COMMANDS: Final = {
     "reboot": "reboot",

@@ -24,8 +24,8 @@ SHOWS_FAILURES: Final = bool(os.environ.get("VOICE_FAILURES"))
 ONLY: Final = os.environ.get("VOICE_ONLY", "")
 # Says only every so many sentences.
 STEP: Final = int(os.environ.get("VOICE_STEP", "1"))
-# The sample has about 60 sentences.
-SAMPLE_STEP: Final = 4
+# At least 60 sentences of each language.
+SAMPLE_STEP: Final = 7
 SEVERE: Final = {Verdict.WRONG_ACTION, Verdict.FALSE_ANSWER, Verdict.TAKEN}
 
 
@@ -141,7 +141,7 @@ async def test_corpus(
 
 
 @pytest.mark.parametrize("corpus", ["first", "second", "third"])
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("entity_registry_enabled_by_default")
 @pytest.mark.expects_log("")
 async def test_sample(hass: HomeAssistant, corpus: str) -> None:

@@ -82,16 +82,16 @@ class CorpusDevice(Device):
     """A device that accepts commands and does not change, so that no sentence affects the next."""
 
     @override
-    def leave(
-        self, command: str, *, force: bool = False, looks_at_locks: bool = True
+    def go_down(
+        self, command: str, *, force: bool = False, checks_locks: bool = True
     ) -> None:
-        if looks_at_locks:
+        if checks_locks:
             self.check_locks(force=force)
         self.commands.append((command, {}))
 
     @override
     async def _recreate_containers(
-        self, command: str, app_id: int, force: bool, looks_at_locks: bool
+        self, command: str, app_id: int, force: bool, checks_locks: bool
     ) -> None:
         self.check_locks(app_id, force=force)
         self.commands.append((command, {}))

@@ -1,11 +1,8 @@
 """Open the balena API of an account."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 import ssl
 from typing import Any
-
-import jwt
 
 from homeassistant.const import CONF_TOKEN, CONF_URL, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
@@ -34,22 +31,6 @@ async def async_open_account(
         ssl=context,
         stream_session=async_get_stream_session(hass, verify_ssl),
     )
-
-
-def token_expiry(token: str) -> datetime | None:
-    """Return the expiry time of a session token, or None if the token has none."""
-    try:
-        claims = jwt.decode(token, options={"verify_signature": False})
-        return datetime.fromtimestamp(claims["exp"], UTC)
-    except (
-        jwt.InvalidTokenError,
-        KeyError,
-        OSError,
-        OverflowError,
-        TypeError,
-        ValueError,
-    ):
-        return None
 
 
 def _create_ssl_context(authority: str) -> ssl.SSLContext:

@@ -94,7 +94,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
         )
         self._reauthentication = Reauthentication(hass, entry)
         self.token = TokenChecker(entry, cloud, self._reauthentication)
-        self.pins = FleetPins(
+        self.fleet_pins = FleetPins(
             cloud, self.fleets, self.token.async_check, self._refresh_with_fleets
         )
         self.background_reads = BackgroundReads(self)
@@ -138,9 +138,8 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
     def async_poll_soon(self) -> None:
         """Poll sooner because of a command, unless the last poll failed."""
         is_idle = self.update_interval == ACCOUNT_INTERVAL and self.last_update_success
-        if is_idle and not self._shutdown_requested:
-            self.update_interval = ACCOUNT_BUSY_INTERVAL
-            self._schedule_refresh()
+        if is_idle and not self.is_shut_down:
+            self.async_poll_at_interval(ACCOUNT_BUSY_INTERVAL)
 
     @callback
     def async_schedule_recount(self) -> None:
@@ -194,13 +193,13 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             )
             has_new_fleets = await self._refresh_fleets(rows)
         except BalenaError as err:
-            if self._shutdown_requested:
+            if self.is_shut_down:
                 return self.data
             self.update_interval = ACCOUNT_INTERVAL
             failure = await self._failure(err)
             await self.devices.set_unavailable()
             raise failure from err
-        if self._shutdown_requested:
+        if self.is_shut_down:
             return self.data
         self._reauthentication.async_accepted()
         self._issues.async_set_right_lost(is_lost=False)

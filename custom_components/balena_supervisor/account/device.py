@@ -21,7 +21,7 @@ from ..client import (
     TokenRefused,
     parse_version,
 )
-from ..const import CONF_AREA_TAG, CONF_DETAILS, DOMAIN, LOGGER, EntityLevel
+from ..const import CONF_AREA_TAG, CONF_ENTITY_LEVEL, DOMAIN, LOGGER, EntityLevel
 from ..device.coordinator import DeviceCoordinator
 from ..device.entry import BalenaConfigEntry
 from ..device.environment import Environment
@@ -40,7 +40,7 @@ from .supervisor_report import SupervisorReport
 from .tags import AccountTags, CloudTags
 from .token import TokenChecker
 
-# Rows contain what these endpoints answer.
+# Rows contain what these endpoints return.
 _IN_ROWS: Final = frozenset(
     {Endpoint.DEVICE_INFO, Endpoint.DEVICE_NAME, Endpoint.VERSION}
 )
@@ -115,7 +115,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
         self.last_update_success = True
         self.name = row.name or row.uuid
         self._account = account
-        self.entity_level = EntityLevel(account.entry.options[CONF_DETAILS])
+        self.entity_level = EntityLevel(account.entry.options[CONF_ENTITY_LEVEL])
         self.tags = CloudTags(account.cloud, self, account.background_reads.tags)
         self.public_url = CloudPublicUrl(account.cloud, self)
         self.releases = AccountDeviceReleases(

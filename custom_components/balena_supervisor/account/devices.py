@@ -15,6 +15,7 @@ from ..device.entry import BalenaConfigEntry, BalenaDevice
 from ..device.history import async_delete_history
 from ..device.logs import DeviceLogs
 from .device import AccountDeviceCoordinator
+from .held_updates import HeldUpdates
 
 # Devices whose entities are added before the event loop runs something else.
 _BATCH: Final = 3
@@ -48,6 +49,7 @@ class AccountDevices:
         self._create_logs = create_logs
         self._entry = entry
         self._hass = hass
+        self._held_updates = HeldUpdates(hass, entry)
         self._is_first_update = True
 
     @property
@@ -81,9 +83,16 @@ class AccountDevices:
                 device = BalenaDevice(coordinator, logs)
                 self.by_id[device.device_id] = device
                 new.append(device)
-            if is_full_update or not coordinator.is_current(row, requested_at):
                 coordinator.async_update_row(row, requested_at)
-            coordinator.async_set_available(is_available=True)
+                continue
+            is_current = coordinator.is_current(row, requested_at)
+            if is_current and not is_full_update and coordinator.last_update_success:
+                continue
+            with self._held_updates.holding(self.by_id[coordinator.device_id]):
+                if is_full_update or not is_current:
+                    coordinator.async_update_row(row, requested_at)
+                coordinator.async_set_available(is_available=True)
+        self._held_updates.async_release()
         is_complete = len(seen) == len(self._by_uuid) and not self.missing
         may_have_left = self._is_first_update or not is_complete
         if may_have_left:
@@ -98,7 +107,9 @@ class AccountDevices:
     async def set_unavailable(self) -> None:
         """Mark all devices as unavailable."""
         async for coordinator in iterate_cooperatively(list(self._by_uuid.values())):
-            coordinator.async_set_available(is_available=False)
+            with self._held_updates.holding(self.by_id[coordinator.device_id]):
+                coordinator.async_set_available(is_available=False)
+        self._held_updates.async_release()
 
     @callback
     def async_shut_down(self) -> None:

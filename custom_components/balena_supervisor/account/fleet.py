@@ -68,6 +68,17 @@ def _has_stopped_service(state: DeviceState) -> bool:
     return any(service.stopped_by_itself for service in state.services.values())
 
 
+def registered_fleet_name(
+    registry: dr.DeviceRegistry, entry: BalenaConfigEntry, fleet_id: int
+) -> str:
+    """Return the name of a fleet in the registry, or its id if it is not registered."""
+    device = registry.async_get_device_by_identifier(
+        fleet_identifier(entry, fleet_id), entry.entry_id
+    )
+    name = device and (device.name_by_user or device.name)
+    return name or str(fleet_id)
+
+
 class FleetRegistry:
     """The fleets of an account, and their devices in the registry."""
 
@@ -88,11 +99,7 @@ class FleetRegistry:
 
     def registered_name(self, fleet_id: int) -> str:
         """Return the name of a fleet in the registry, also if the fleet is gone."""
-        device = self._registry.async_get_device_by_identifier(
-            fleet_identifier(self._entry, fleet_id), self._entry.entry_id
-        )
-        name = device and (device.name_by_user or device.name)
-        return name or str(fleet_id)
+        return registered_fleet_name(self._registry, self._entry, fleet_id)
 
     def registry_id(self, fleet_id: int) -> str | None:
         """Return the id of a fleet in the device registry, or None."""

@@ -10,7 +10,7 @@ from homeassistant.util import dt as dt_util
 from ..const import DOMAIN
 from ..device.entry import BalenaConfigEntry
 from ..markdown import escape_markdown
-from .connection import token_expiry
+from .token import token_expiry
 
 
 class AccountIssues:

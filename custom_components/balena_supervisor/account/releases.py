@@ -98,7 +98,7 @@ class AccountDeviceReleases:
     async def notes(self) -> str | None:
         """Return the notes of the target release. Raises BalenaError."""
         target = self._device.row.target_release
-        return await self._cloud.releases.note(target.id) if target else None
+        return await self._cloud.releases.notes(target.id) if target else None
 
     async def pin(self, release: Release | None) -> None:
         """Pin the device to a release, or let it track its fleet. Raises BalenaError."""

@@ -45,7 +45,6 @@ def state_from_account(
     pending = _is_pending(row)
     update_status = _update_status(row, pending, reported)
     is_online = is_device_online(row, now)
-    overall_status = state_key(row.overall_status) if row.overall_status else None
     state = DeviceState(
         online=is_online,
         apps=_apps(row.fleet_id, fleet),
@@ -72,11 +71,7 @@ def state_from_account(
         os_variant=row.os_variant,
         os_version=row.os_version,
         overall_progress=row.overall_progress,
-        overall_status=(
-            OVERALL_STATUSES.get(overall_status, overall_status)
-            if overall_status
-            else None
-        ),
+        overall_status=_overall_status(row),
         public_address=row.public_address,
         public_url_enabled=row.is_web_accessible,
         release=row.running_release.commit if row.running_release else None,
@@ -94,21 +89,21 @@ def state_from_account(
         update_failed=_update_failed(row, pending, update_status, reported),
         update_pending=pending,
         update_status=update_status,
-        vpn=Vpn(
-            enabled=(
-                False
-                if is_vpn_disabled(row)
-                else reported.vpn.enabled
-                if reported and reported.vpn
-                else None
-            ),
-            connected=row.is_connected_to_vpn,
-        ),
+        vpn=_vpn(row, reported),
     )
     if reported is None or not is_fresh or not is_online:
         return state
-    # The row still decides which release should run, and which services exist.
-    update_status = _fresh_update_status(update_status, pending, reported)
+    return _with_fresh_report(state, reported)
+
+
+def _with_fresh_report(state: DeviceState, reported: DeviceState) -> DeviceState:
+    """Return a state in which a fresh report of the Supervisor wins over the row.
+
+    The row still decides which release should run, and which services exist.
+    """
+    update_status = _fresh_update_status(
+        state.update_status, state.update_pending, reported
+    )
     state = replace(
         state,
         services={
@@ -123,6 +118,22 @@ def state_from_account(
         return state
     return replace(
         state, download_progress=reported.download_progress, status=reported.status
+    )
+
+
+def _overall_status(row: DeviceRow) -> str | None:
+    if row.overall_status is None:
+        return None
+    status = state_key(row.overall_status)
+    return OVERALL_STATUSES.get(status, status) or None
+
+
+def _vpn(row: DeviceRow, reported: DeviceState | None) -> Vpn:
+    """Return the VPN of a device. Only its Supervisor reports that the VPN is enabled."""
+    is_enabled = reported.vpn.enabled if reported and reported.vpn else None
+    return Vpn(
+        enabled=False if is_vpn_disabled(row) else is_enabled,
+        connected=row.is_connected_to_vpn,
     )
 
 
@@ -170,8 +181,8 @@ def _update_status(
     """
     text = state_key(row.update_status) if row.update_status else None
     stage = UPDATE_STATUSES.get(text, text) if text else None
-    words = (row.status, *(image.status for image in row.images or ()))
-    if stage is None and Status.DOWNLOADING in map(state_key, filter(None, words)):
+    statuses = (row.status, *(image.status for image in row.images or ()))
+    if stage is None and Status.DOWNLOADING in map(state_key, filter(None, statuses)):
         stage = UpdateStatus.DOWNLOADING
     if stage == UpdateStatus.DOWNLOADING:
         return stage

@@ -1,7 +1,10 @@
-"""Check whether the token of an account is still valid."""
+"""Check whether the token of an account is still valid, and when it expires."""
 
 import asyncio
+from datetime import UTC, datetime
 from time import monotonic
+
+import jwt
 
 from homeassistant.exceptions import HomeAssistantError
 
@@ -10,6 +13,22 @@ from ..const import ACCOUNT_INTERVAL
 from ..device.entry import BalenaConfigEntry
 from ..device.reauthentication import Reauthentication
 from ..exceptions import translate_account_error, translate_error
+
+
+def token_expiry(token: str) -> datetime | None:
+    """Return the expiry time of a session token, or None if the token has none."""
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return datetime.fromtimestamp(claims["exp"], UTC)
+    except (
+        jwt.InvalidTokenError,
+        KeyError,
+        OSError,
+        OverflowError,
+        TypeError,
+        ValueError,
+    ):
+        return None
 
 
 class TokenChecker:

@@ -69,7 +69,7 @@ class CloudReleases:
             key=lambda release: (release.version != text, str(release.id) != text),
         )
 
-    async def note(self, release_id: int) -> str | None:
+    async def notes(self, release_id: int) -> str | None:
         """Return the notes of a release, in Markdown, or None. GET /v7/release."""
         query = {"$select": "note", "$filter": f"id eq {release_id}"}
         for row in await self._query("release", query):

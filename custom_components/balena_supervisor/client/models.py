@@ -353,7 +353,7 @@ class LogLine:
     is_system: bool = False
     service: str | None = None
     service_id: int | None = None
-    timestamp: datetime | None = None
+    time: datetime | None = None
 
     @classmethod
     def from_json(cls, value: object) -> Self:
@@ -367,9 +367,7 @@ class LogLine:
             is_system=parse_bool(data.get("isSystem")) or False,
             service=parse_text(data.get("serviceName")),
             service_id=parse_int(data.get("serviceId")),
-            timestamp=time_since_epoch(
-                parse_number(data.get("timestamp")), _MILLISECOND
-            ),
+            time=time_since_epoch(parse_number(data.get("timestamp")), _MILLISECOND),
         )
 
 

@@ -39,7 +39,7 @@ _DEVICE_OFFLINE: Final = "No online device"
 _RESPONSE_NOT_FORWARDED: Final = "Bad API response"
 _NO_RESPONSE_IN_TIME: Final = b"ESOCKETTIMEDOUT"
 
-# The answer of balena's VPN to the API.
+# The response of balena's VPN to the API.
 _TUNNEL_REFUSED: Final = "tunneling socket could not be established, statusCode=503"
 
 # A Supervisor reports failures with one of these, and always with a message.

@@ -1,13 +1,11 @@
 """Follow a local device to a new IP address."""
 
-from yarl import URL
-
 from homeassistant.const import CONF_URL, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 from homeassistant.util.network import is_ip_address
 
 from ..client import BalenaError
-from .entry import BalenaConfigEntry
+from .entry import BalenaConfigEntry, local_device_url
 from .identity import Match
 from .lease import leased_addresses
 from .probe import async_confirm_device
@@ -33,9 +31,8 @@ async def async_try_address(
     function does not look for a device with a host name, or with https without verification:
     the key could reach another device.
     """
-    data = entry.data
-    url = URL(data.get(CONF_URL, ""))
-    is_safe = url.scheme == "http" or data.get(CONF_VERIFY_SSL)
+    url = local_device_url(entry)
+    is_safe = url.scheme == "http" or entry.data.get(CONF_VERIFY_SSL)
     if not is_safe or not is_ip_address(url.host or ""):
         return False
     new_url = url.with_host(ip_address)

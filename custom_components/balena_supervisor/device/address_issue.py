@@ -2,9 +2,6 @@
 
 from typing import Final
 
-from yarl import URL
-
-from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.util.hass_dict import HassKey
@@ -12,7 +9,7 @@ from homeassistant.util.network import is_ip_address
 
 from ..const import DOMAIN
 from ..markdown import escape_markdown
-from .entry import BalenaConfigEntry
+from .entry import BalenaConfigEntry, local_device_url
 
 # A device that moves is often found before its second poll.
 _MIN_POLLS: Final = 2
@@ -30,7 +27,7 @@ class AddressIssue:
         """Prepare for the first poll."""
         self._entry = entry
         self._hass = hass
-        self._host = URL(entry.data.get(CONF_URL, "")).host or ""
+        self._host = local_device_url(entry).host or ""
         self._issue_id = f"address_taken_{entry.entry_id}"
         self._polls = hass.data.setdefault(_SUSPICIOUS_POLLS, {})
 

@@ -100,10 +100,10 @@ class ApiKeyManager:
                     translation_key="key_not_kept",
                     translation_placeholders={"device": device_name},
                 )
-            old = async_replace_key(self._hass, self._entry, key)
+            old = _async_replace_key(self._hass, self._entry, key)
             self._supervisor.set_api_key(key)
             self._changed_at = monotonic()
-            await async_persist_replaced_key(self._hass, self._entry, old, key)
+            await _async_persist_replaced_key(self._hass, self._entry, old, key)
 
     @asynccontextmanager
     async def _delay_shutdown(self) -> AsyncIterator[None]:
@@ -124,7 +124,7 @@ class ApiKeyManager:
 
 
 @callback
-def async_replace_key(hass: HomeAssistant, entry: BalenaConfigEntry, key: str) -> str:
+def _async_replace_key(hass: HomeAssistant, entry: BalenaConfigEntry, key: str) -> str:
     """Store a new key in an entry. Returns the old key."""
     old: str = entry.data[CONF_API_KEY]
     hass.config_entries.async_update_entry(
@@ -133,7 +133,7 @@ def async_replace_key(hass: HomeAssistant, entry: BalenaConfigEntry, key: str) -
     return old
 
 
-async def async_persist_replaced_key(
+async def _async_persist_replaced_key(
     hass: HomeAssistant, entry: BalenaConfigEntry, old: str, key: str
 ) -> None:
     """Persist the replaced API key immediately.
@@ -165,7 +165,7 @@ async def async_recover_key(hass: HomeAssistant, entry: BalenaConfigEntry) -> No
             return
         key = entry.data.get(CONF_API_KEY)
         if key in record[_OLD]:
-            async_replace_key(hass, entry, record[_NEW])
+            _async_replace_key(hass, entry, record[_NEW])
         elif not hass.is_running:
             del records[entry.entry_id]
             await store.save(records)

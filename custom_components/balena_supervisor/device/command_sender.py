@@ -21,9 +21,9 @@ type Command[ResultT] = partial[Coroutine[Any, Any, ResultT]]
 class Effect:
     """The expected effect of a command.
 
-    `restarted_services` are the services that stop or restart. `offline_status` is the status to show while
-    the device is away. A command that `proves_unlocked` fails while an update lock is held.
-    A command that does not change the state waits only for others of its kind.
+    `restarted_services` are the services that stop or restart. `offline_status` is the status
+    to show while the device is away. A command that `proves_unlocked` fails while an update
+    lock is held. A command without `changes_state` waits only for others of its kind.
     """
 
     restarted_services: Iterable[ServiceKey] = ()
@@ -38,7 +38,7 @@ def _name(command: Command[Any]) -> str:
 
 
 @dataclass(slots=True)
-class _Sending:
+class _QueuedCommand:
     """A command that waits or runs, and how many callers wait for its outcome."""
 
     command: Command[Any]
@@ -63,7 +63,7 @@ class CommandSender:
         """Send to the device of a coordinator."""
         self._coordinator = coordinator
         # The command that was queued last.
-        self._last: _Sending | None = None
+        self._last: _QueuedCommand | None = None
 
     @callback
     def async_expect_stop(self, service: ServiceKey) -> None:
@@ -83,20 +83,20 @@ class CommandSender:
         """
         if (blocker := self._coordinator.command_blocker) is not None:
             raise blocker
-        sending = self._enqueue(command, effect)
-        sending.callers += 1
+        queued = self._enqueue(command, effect)
+        queued.callers += 1
         try:
             # If the caller is cancelled, the device still executes a command that was sent.
-            await asyncio.wait({sending.task})
+            await asyncio.wait({queued.task})
         finally:
-            sending.callers -= 1
-            if not sending.callers and sending.turn.is_waiting:
-                sending.task.cancel()
-        result: ResultT = sending.task.result()
+            queued.callers -= 1
+            if not queued.callers and queued.turn.is_waiting:
+                queued.task.cancel()
+        result: ResultT = queued.task.result()
         return result
 
     @callback
-    def _enqueue(self, command: Command[Any], effect: Effect) -> _Sending:
+    def _enqueue(self, command: Command[Any], effect: Effect) -> _QueuedCommand:
         """Return an equal command that is the last one in the queue, or queue the command."""
         coordinator = self._coordinator
         keys = coordinator.keys
@@ -114,13 +114,13 @@ class CommandSender:
                 "busy", waiting=str(MAX_WAITING_CALLS)
             ) from err
         task = coordinator.hass.async_create_background_task(
-            self._run(command, effect, turn), f"{coordinator.name} command"
+            self._send_in_turn(command, effect, turn), f"{coordinator.name} command"
         )
         task.add_done_callback(_retrieve_exception)
-        self._last = _Sending(command, turn, task)
+        self._last = _QueuedCommand(command, turn, task)
         return self._last
 
-    async def _run[ResultT](
+    async def _send_in_turn[ResultT](
         self, command: Command[ResultT], effect: Effect, turn: Turn
     ) -> ResultT:
         """Send a command when its turn has come, and read the device again."""
@@ -129,7 +129,7 @@ class CommandSender:
         try:
             async with coordinator.command_queue.take(turn):
                 has_turn = True
-                result = await self._send(command, effect)
+                result = await self._send_now(command, effect)
         except WaitExpired as err:
             minutes = f"{MAX_WAIT.total_seconds() / 60:.0f}"
             raise coordinator.validation_error(
@@ -147,7 +147,7 @@ class CommandSender:
             coordinator.async_set_lock(None)
         return result
 
-    async def _send[ResultT](
+    async def _send_now[ResultT](
         self, command: Command[ResultT], effect: Effect
     ) -> ResultT:
         coordinator = self._coordinator

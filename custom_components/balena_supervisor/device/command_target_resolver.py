@@ -37,19 +37,19 @@ class CommandTargetResolver:
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
-            raise self._coordinator.validation_error(
+            raise coordinator.validation_error(
                 "several_apps", apps=", ".join(map(str, candidates))
             )
         if service is not None and coordinator.data.apps:
             if not coordinator.reports_services and len(coordinator.data.apps) == 1:
                 return next(iter(coordinator.data.apps))
-            raise self._coordinator.validation_error("unknown_service", service=service)
+            raise coordinator.validation_error("unknown_service", service=service)
         # A Supervisor before 7.12 does not report its app.
         own_app_id = coordinator.environment.app_id
         reports_apps = coordinator.supervisor.supports(Endpoint.APPS_STATE)
         if not reports_apps and coordinator.is_own_device and own_app_id is not None:
             return own_app_id
-        raise self._coordinator.validation_error("no_app")
+        raise coordinator.validation_error("no_app")
 
     def service_keys(self, app_id: int | None = None) -> list[ServiceKey]:
         """Return the services of an app, or of the device."""
@@ -72,21 +72,22 @@ class CommandTargetResolver:
             return False
         services = coordinator.data.services
         if services and (app_id, service) not in services:
-            raise self._coordinator.validation_error("unknown_service", service=service)
+            raise coordinator.validation_error("unknown_service", service=service)
         return self._has_one_service(app_id)
 
     def refuse_own_app(self, app_id: int) -> None:
         """Raise ServiceValidationError if Home Assistant belongs to the app."""
         coordinator = self._coordinator
         if coordinator.is_own_device and app_id == coordinator.environment.app_id:
-            raise self._coordinator.validation_error("own_app")
+            raise coordinator.validation_error("own_app")
 
     def refuse_own_service(self, app_id: int, service: str) -> None:
         """Raise ServiceValidationError if Home Assistant is the service."""
-        environment = self._coordinator.environment
+        coordinator = self._coordinator
+        environment = coordinator.environment
         own = (environment.app_id, environment.service)
-        if self._coordinator.is_own_device and (app_id, service) == own:
-            raise self._coordinator.validation_error("own_service", service=service)
+        if coordinator.is_own_device and (app_id, service) == own:
+            raise coordinator.validation_error("own_service", service=service)
 
     def _has_one_service(self, app_id: int) -> bool:
         """Return whether an app has exactly one service, also after an update."""

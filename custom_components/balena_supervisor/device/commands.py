@@ -26,7 +26,7 @@ from .update_attempt import async_update_fails_again
 
 
 def _remember_refused(
-    coordinator: DeviceCoordinator, action: str, *args: Any, **kwargs: Any
+    coordinator: DeviceCoordinator, action: str, *args: object, **kwargs: object
 ) -> None:
     """Remember a command that an update lock refused, by the name of its action."""
     override = methodcaller(action, *args, **kwargs | {"force": True})

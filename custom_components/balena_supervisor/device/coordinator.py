@@ -67,10 +67,22 @@ class BalenaCoordinator[StateT](DataUpdateCoordinator[StateT]):
         """Call a listener with each update until the shutdown."""
         self._remove_listeners.append(self.async_add_listener(listener))
 
+    @callback
+    def async_poll_at_interval(self, interval: timedelta) -> None:
+        """Poll at another interval from now on, instead of after the next poll."""
+        self.update_interval = interval
+        self._schedule_refresh()
+
     @property
     def is_shut_down(self) -> bool:
         """Whether the entry was unloaded, or what is polled no longer exists."""
         return self._shutdown_requested
+
+    @property
+    def poll_error(self) -> HomeAssistantError | None:
+        """Why the last poll failed, or None if it is unknown or did not fail."""
+        error = None if self.last_update_success else self.last_exception
+        return error if isinstance(error, HomeAssistantError) else None
 
     @override
     async def async_shutdown(self) -> None:
@@ -269,7 +281,7 @@ class DeviceCoordinator(UpdateSource):
         """Return a state with facts from earlier polls: locks and unexpected stops."""
         if self.data is None or state.mac_addresses != self.data.mac_addresses:
             self.history.keys = self.interfaces.queue_keys(state.mac_addresses)
-        # Without the answer about apps it is unknown whether an update is done.
+        # Without the response about apps it is unknown whether an update is done.
         is_complete = state.apps is not None or not self.supervisor.supports(
             Endpoint.APPS_STATE
         )

@@ -17,7 +17,7 @@ from .address_change import async_follow_address
 from .address_issue import AddressIssue
 from .api_key import ApiKeyManager
 from .coordinator import BalenaCoordinator, DeviceCoordinator
-from .entry import BalenaConfigEntry, find_dashboard_page
+from .entry import BalenaConfigEntry, find_dashboard_page, local_device_id
 from .environment import Environment
 from .identity import is_maker_assigned, is_own_device, normalize_mac
 from .identity_guard import IdentityGuard
@@ -43,7 +43,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         environment: Environment,
     ) -> None:
         """Prepare to poll."""
-        device_id = entry.unique_id or entry.entry_id
+        device_id = local_device_id(entry)
         # A new key does not change this.
         is_own = is_own_device(
             environment,
@@ -92,12 +92,6 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
 
     @property
     @override
-    def poll_error(self) -> HomeAssistantError | None:
-        error = None if self.last_update_success else self.last_exception
-        return error if isinstance(error, HomeAssistantError) else None
-
-    @property
-    @override
     def command_blocker(self) -> HomeAssistantError | None:
         if self._identity.is_another_device:
             return self._identity.error(ServiceValidationError)
@@ -138,11 +132,10 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
     @override
     def async_poll_often(self) -> None:
         # A command may end after its entry was unloaded.
-        if self._shutdown_requested:
+        if self.is_shut_down:
             return
         super().async_poll_often()
-        self.update_interval = BUSY_INTERVAL
-        self._schedule_refresh()
+        self.async_poll_at_interval(BUSY_INTERVAL)
 
     @override
     async def _async_update_data(self) -> DeviceState:
@@ -158,7 +151,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
                 )
                 self._is_requested = False
                 state = await self.reader.read(is_complete=is_complete)
-            if self._shutdown_requested:
+            if self.is_shut_down:
                 return self.data
             await self._check_identity(state)
         except AuthenticationFailed as err:
@@ -213,6 +206,9 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         status = self.expected_outage.update(is_reachable=False)
         if status is not None:
             return replace(self.data, online=False, status=status)
+        if self.data is not None:
+            # A status of an earlier poll would explain the outage.
+            self.data = replace(self.data, status=None)
         self.history.services.reset_running()
         self.update_interval = POLL_INTERVAL
         failure = translate_error(UpdateFailed, err, self.device_name)

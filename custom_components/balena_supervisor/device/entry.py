@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+from yarl import URL
+
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
+from homeassistant.const import CONF_URL
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 
 from ..client import RequestLog
@@ -18,7 +22,7 @@ from .entities import DeviceEntities
 from .logs import DeviceLogs
 from .on_demand_reads import OnDemandReader
 from .poll_statistics import PollStatistics
-from .state import DeviceState
+from .state import DeviceState, ServiceState
 
 
 class BalenaDevice:
@@ -76,6 +80,18 @@ class BalenaDevice:
         state = coordinator.data if coordinator.last_update_success else None
         return coordinator.registry.identifiers(state)
 
+    def find_service(self, identifier: str) -> ServiceState | None:
+        """Return the service that has an identifier in the device registry, or None."""
+        registry = self.coordinator.registry
+        return next(
+            (
+                service
+                for key, service in self.state.services.items()
+                if registry.service_identifier(key)[1] == identifier
+            ),
+            None,
+        )
+
 
 class FleetPinner(Protocol):
     """Pins the fleets of an account to releases."""
@@ -94,12 +110,17 @@ class Account(Protocol):
         ...
 
     @property
+    def poll_error(self) -> HomeAssistantError | None:
+        """Why the last poll failed, or None if it is unknown or did not fail."""
+        ...
+
+    @property
     def request_log(self) -> RequestLog:
         """The log of the requests to the balena API."""
         ...
 
     @property
-    def pins(self) -> FleetPinner:
+    def fleet_pins(self) -> FleetPinner:
         """Pins the fleets."""
         ...
 
@@ -125,6 +146,19 @@ class BalenaData:
 
 
 type BalenaConfigEntry = ConfigEntry[BalenaData]
+
+
+def local_device_id(entry: BalenaConfigEntry) -> str:
+    """Return the id of the device of an entry that is not an account.
+
+    The device ids of an account begin with the unique id of its entry instead.
+    """
+    return entry.unique_id or entry.entry_id
+
+
+def local_device_url(entry: BalenaConfigEntry) -> URL:
+    """Return the URL of the local device of an entry, an empty one for other connections."""
+    return URL(entry.data.get(CONF_URL, ""))
 
 
 def find_device(

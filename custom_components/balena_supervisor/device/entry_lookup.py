@@ -1,7 +1,5 @@
 """Find the entry of a device that announced itself, and poll or retry it."""
 
-from yarl import URL
-
 from homeassistant.components import network
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_URL
@@ -11,7 +9,7 @@ from ..const import CONF_CONNECTION, CONNECTION_ACCOUNT, CONNECTION_DIRECT, DOMA
 from .address_change import async_try_address
 from .announcement import Announcement
 from .direct import DirectCoordinator
-from .entry import BalenaConfigEntry, BalenaDevice
+from .entry import BalenaConfigEntry, BalenaDevice, local_device_id, local_device_url
 from .environment import Environment
 from .identity import DeviceIdentity, Match, is_own_device
 from .probe import ProbedDevice
@@ -46,7 +44,7 @@ def has_own_device(hass: HomeAssistant, environment: Environment) -> bool:
             connection=entry.data[CONF_CONNECTION],
             url=entry.data.get(CONF_URL),
             api_key=entry.data.get(CONF_API_KEY),
-            device_id=entry.unique_id or entry.entry_id,
+            device_id=local_device_id(entry),
         )
         or any(device.coordinator.is_own_device for device in _devices(entry))
         for entry in hass.config_entries.async_entries(DOMAIN, include_ignore=False)
@@ -117,7 +115,7 @@ def _is_of_device(
     device: ProbedDevice | None,
 ) -> bool:
     """Return whether an entry of a local device is of the device that announced itself."""
-    is_at_address = announcement.is_at(URL(entry.data.get(CONF_URL, "")))
+    is_at_address = announcement.is_at(local_device_url(entry))
     if device is not None:
         return device.is_registered_as(hass, entry) or (
             is_at_address and device.compare(hass, entry) is not Match.DIFFERENT

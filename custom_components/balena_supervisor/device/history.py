@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util.hass_dict import HassKey
@@ -21,7 +21,7 @@ class RefusedCommand:
     """
 
     action: str
-    override: Callable[[Any], Awaitable[None]]
+    override: Callable[[object], Awaitable[None]]
 
 
 @dataclass(slots=True)

@@ -1,8 +1,6 @@
 """Make sure that the device at the address of an entry is the device of the entry."""
 
-from yarl import URL
-
-from homeassistant.const import CONF_API_KEY, CONF_URL
+from homeassistant.const import CONF_API_KEY
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers.update_coordinator import UpdateFailed
@@ -10,7 +8,7 @@ from homeassistant.util.network import is_ip_address
 
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
 from .address_change import async_follow_address
-from .entry import BalenaConfigEntry
+from .entry import BalenaConfigEntry, local_device_url
 from .identity import Match, is_maker_assigned, normalize_mac
 from .lease import is_leased_to_another
 from .probe import async_confirm_device
@@ -29,7 +27,7 @@ class IdentityGuard:
         self._entry = entry
         self._hass = hass
         self._is_own_device = is_own_device
-        self._url = URL(entry.data.get(CONF_URL, ""))
+        self._url = local_device_url(entry)
 
     def error[ErrorT: HomeAssistantError](self, kind: type[ErrorT]) -> ErrorT:
         """Return the error that another device answers."""

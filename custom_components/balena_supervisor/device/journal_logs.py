@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, override
+from typing import Final, TypedDict, Unpack, override
 
 from ..client import (
     ENGINE_UNIT,
@@ -15,8 +15,13 @@ from ..client import (
     short_container_id,
 )
 from .coordinator import DeviceCoordinator
-from .log_containers import ContainerReader, container_tag, newest, of_selection
-from .log_entry import LogEntry, clean
+from .log_containers import (
+    ContainerReader,
+    container_tag,
+    newest_by_app,
+    select_containers,
+)
+from .log_entry import LogEntry, sanitize_text
 from .log_streams import OVERLAP, LogStreams, OnStreamEntry
 from .logs import MAX_LINES, DeviceLogs, LastEntries, LogSelection
 
@@ -25,6 +30,15 @@ _MAX_READ_TIME: Final = 30.0
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _GREETING: Final = "Streaming logs"
+
+
+class _JournalOptions(TypedDict, total=False):
+    """Options of `Supervisor.journal_logs` that do not change the form of the lines."""
+
+    count: int | None
+    unit: str | None
+    since: datetime | None
+    until: datetime | None
 
 
 class JournalLogs(DeviceLogs):
@@ -112,8 +126,8 @@ class JournalLogs(DeviceLogs):
     ) -> list[LogEntry]:
         """Return the last entries of the current containers of a service."""
         history: list[LogEntry] = []
-        containers = await self._containers.of_service(selection)
-        for container_id in newest(containers, selection).values():
+        containers = await self._containers.read_of_service(selection)
+        for container_id in newest_by_app(containers, selection).values():
             of_container = LogSelection(container_id=container_id)
             history += (await self._read(of_container, lines)).entries
         history.sort(key=lambda entry: entry.time or _EPOCH)
@@ -144,9 +158,9 @@ class JournalLogs(DeviceLogs):
         The lines of all containers are lines of the engine. The container id shows the service
         and its app.
         """
-        containers = await self._containers.of_service(selection)
+        containers = await self._containers.read_of_service(selection)
         is_selected = dict.fromkeys(
-            map(container_tag, of_selection(containers, selection)), True
+            map(container_tag, select_containers(containers, selection)), True
         )
         journal = self._journal(follow=True, count=OVERLAP, unit=ENGINE_UNIT)
         async with aclosing(journal):
@@ -195,33 +209,40 @@ class JournalLogs(DeviceLogs):
         return self._supervisor.supports(Capability.JOURNAL_FORMAT)
 
     def _journal(
-        self, *, show_all: bool = False, **options: Any
+        self,
+        *,
+        container_id: str | None = None,
+        follow: bool = False,
+        show_all: bool = False,
+        **options: Unpack[_JournalOptions],
     ) -> AsyncGenerator[str]:
         """Return the lines of the journal, in JSON if the Supervisor supports it."""
-        has_container = options.get("container_id") is not None
-        if has_container and not self._supervisor.supports(
+        supervisor = self._supervisor
+        if container_id is not None and not supervisor.supports(
             Capability.JOURNAL_OF_CONTAINER
         ):
-            return self._journal_of_container(**options)
-        if not self._is_json:
-            return self._supervisor.journal_logs(show_all=show_all, **options)
-        # Without `show_all` the journal leaves out long messages.
-        return self._supervisor.journal_logs(
-            show_all=True, output_format="json", **options
+            return self._journal_of_container(container_id, follow=follow, **options)
+        return supervisor.journal_logs(
+            container_id=container_id,
+            follow=follow,
+            output_format="json" if self._is_json else None,
+            # Without `show_all` the journal in JSON leaves out long messages.
+            show_all=show_all or self._is_json,
+            **options,
         )
 
     async def _journal_of_container(
-        self, *, container_id: str, follow: bool = False, **options: Any
+        self, container_id: str, *, follow: bool, **options: Unpack[_JournalOptions]
     ) -> AsyncGenerator[str]:
         """Yield the lines of a container that the Supervisor cannot select.
 
         Only JSON lines contain their container.
         """
         self._supervisor.require(Capability.JOURNAL_FORMAT)
-        options |= {"unit": ENGINE_UNIT}
+        options["unit"] = ENGINE_UNIT
         if not follow:
             # The last lines of the engine can all be of other containers.
-            options |= {"count": MAX_LINES}
+            options["count"] = MAX_LINES
         journal = self._journal(follow=follow, **options)
         async with aclosing(journal):
             async for line in journal:
@@ -233,7 +254,7 @@ class JournalLogs(DeviceLogs):
         self, line: str, selection: LogSelection, *, show_all: bool = False
     ) -> LogEntry:
         if not self._is_json:
-            return LogEntry(None, selection.service, clean(line))
+            return LogEntry(None, selection.service, sanitize_text(line))
         return LogEntry.from_journal(JournalEntry.from_line(line), show_all=show_all)
 
     async def _container_id(self, selection: LogSelection) -> str | None:
@@ -248,7 +269,9 @@ class JournalLogs(DeviceLogs):
             raise self._coordinator.validation_error(
                 "several_apps", apps=", ".join(map(str, apps))
             )
-        found = newest(await self._containers.of_service(selection), selection)
+        found = newest_by_app(
+            await self._containers.read_of_service(selection), selection
+        )
         if not found:
             self._require_service(selection)
             raise self._coordinator.validation_error(

@@ -20,7 +20,7 @@ class ContainerReader:
         """Read from a Supervisor."""
         self._supervisor = supervisor
 
-    async def of_service(self, selection: LogSelection) -> list[Container]:
+    async def read_of_service(self, selection: LogSelection) -> list[Container]:
         """Return the containers of the selected service in all apps."""
         status = await self._status()
         own = [
@@ -28,7 +28,7 @@ class ContainerReader:
             for container in status.containers
             if container.service == selection.service
         ]
-        if of_selection(own, selection):
+        if select_containers(own, selection):
             return own
         # The status is about one app. The ids by name are of all apps.
         if not self._supervisor.supports(Endpoint.CONTAINER_ID):
@@ -48,7 +48,7 @@ class ContainerReader:
         self, selection: LogSelection
     ) -> dict[int | None, int | None]:
         """Return the app ids of the services with the selected name, by service id."""
-        containers = await self.of_service(selection)
+        containers = await self.read_of_service(selection)
         return {container.service_id: container.app_id for container in containers}
 
     async def selected_tags(
@@ -62,7 +62,7 @@ class ContainerReader:
         status = await self._status()
         is_listed = selection.app_id is not None and status.is_about(selection.app_id)
         by_name = entry.service == selection.service and not is_listed
-        selected = of_selection(status.containers, selection)
+        selected = select_containers(status.containers, selection)
         return (
             {short_container_id(entry.container_id or ""): by_name}
             | dict.fromkeys(map(container_tag, status.containers), False)
@@ -75,10 +75,10 @@ class ContainerReader:
         return await self._supervisor.state_status()
 
 
-def of_selection(
+def select_containers(
     containers: Iterable[Container], selection: LogSelection
 ) -> list[Container]:
-    """Return the containers of the selected service and app."""
+    """Return those of the containers that belong to the selected service and app."""
     return [
         container
         for container in containers
@@ -88,13 +88,13 @@ def of_selection(
     ]
 
 
-def newest(
+def newest_by_app(
     containers: Iterable[Container], selection: LogSelection
 ) -> dict[int | None, str]:
     """Return the ids of the selected containers by app, the newest of each app."""
     return {
         container.app_id: container.container_id or ""
-        for container in of_selection(containers, selection)
+        for container in select_containers(containers, selection)
     }
 
 

@@ -77,9 +77,9 @@ class LogEntry:
     def from_line(cls, line: LogLine, service: str | None) -> Self:
         """Return a line of a service, or of the Supervisor if it is a system line."""
         return cls(
-            line.timestamp,
+            line.time,
             service or ("Supervisor" if line.is_system else None),
-            clean(line.message),
+            sanitize_text(line.message),
             LogLevel.ERROR if line.is_stderr else LogLevel.INFO,
             service,
             line.is_stderr,
@@ -115,7 +115,7 @@ class LogEntry:
         return f"{head}: {self.message}" if head else self.message
 
 
-def clean(text: str) -> str:
+def sanitize_text(text: str) -> str:
     """Return a text without control characters and API keys, cut to a maximum length."""
     text = _KEY.sub(r"\1***", _CONTROL.sub("", text)).rstrip("\n")
     return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"
@@ -131,10 +131,10 @@ def _message(message: str | bytes | None, *, show_all: bool) -> str:
     if message is None:
         return "[a message that is too long]"
     if isinstance(message, str):
-        return clean(message)
+        return sanitize_text(message)
     try:
-        return clean(message.decode())
+        return sanitize_text(message.decode())
     except UnicodeDecodeError:
         if show_all:
-            return clean(message.decode(errors="replace"))
+            return sanitize_text(message.decode(errors="replace"))
         return f"[{len(message)} bytes that are no text]"

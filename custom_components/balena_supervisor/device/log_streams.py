@@ -38,6 +38,7 @@ type _AnyEntry = ConfigEntry[Any]
 
 # The id of a device and its source.
 type StreamKey = tuple[str, Hashable]
+# Called with None when the stream is open.
 type OnStreamEntry = Callable[[LogEntry | None], None]
 type OnEntry = Callable[[LogEntry], None]
 # Called with an error when the stream is interrupted, and with None when it continues.

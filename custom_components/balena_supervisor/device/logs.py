@@ -105,12 +105,15 @@ class DeviceLogs(ABC):
                 partial(self._read, selection, lines, since, until, show_all=show_all)
             )
         entries = kept.entries
-        answer: dict[str, Any] = {"lines": len(entries), "truncated": kept.is_truncated}
+        response: dict[str, Any] = {
+            "lines": len(entries),
+            "truncated": kept.is_truncated,
+        }
         if as_entries:
-            answer["entries"] = [entry.as_dict() for entry in entries]
+            response["entries"] = [entry.as_dict() for entry in entries]
         else:
-            answer["text"] = "\n".join(entry.as_text() for entry in entries)
-        return answer
+            response["text"] = "\n".join(entry.as_text() for entry in entries)
+        return response
 
     async def follow(
         self,

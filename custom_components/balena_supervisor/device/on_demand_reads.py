@@ -41,9 +41,9 @@ class OnDemandReader:
     async def host_config(self) -> dict[str, Any]:
         """Return hostname and proxy of the host, with the password redacted. GET /v1/device/host-config."""
         config = await self._call(self._supervisor.host_config)
-        answer: dict[str, Any] = {"hostname": config.hostname, "proxy": None}
+        response: dict[str, Any] = {"hostname": config.hostname, "proxy": None}
         if (proxy := config.proxy) is not None:
-            answer["proxy"] = {
+            response["proxy"] = {
                 "type": proxy.type,
                 "ip": proxy.ip,
                 "port": proxy.port,
@@ -52,7 +52,7 @@ class OnDemandReader:
                 "no_proxy": list(proxy.no_proxy),
                 "dns": proxy.dns,
             }
-        return answer
+        return response
 
     async def state(self) -> dict[str, Any]:
         """Return versions, releases, apps with their services, and tags.
@@ -66,17 +66,17 @@ class OnDemandReader:
         # This can crash a Supervisor that cannot read the apps.
         status = StateStatus()
         if apps is not None and supervisor.supports(Endpoint.APPS_STATE):
-            status = await self._optional(
+            status = await self._read_optional(
                 Endpoint.STATE_STATUS, supervisor.state_status, status
             )
         ids = await self._container_ids()
-        info = await self._optional(
+        info = await self._read_optional(
             Endpoint.DEVICE_INFO, supervisor.device_info, DeviceInfo()
         )
-        host = await self._optional(
+        host = await self._read_optional(
             Endpoint.HOST_CONFIG, supervisor.host_config, HostConfig()
         )
-        tags = await self._optional(None, self._coordinator.tags.read, None)
+        tags = await self._read_optional(None, self._coordinator.tags.read, None)
         coordinator, state = self._coordinator, self._coordinator.data
         is_about_apps = apps is not None and status.app_id in apps
         release = status.release if is_about_apps else state.release
@@ -115,16 +115,18 @@ class OnDemandReader:
     async def _running_commit(self, app_id: int) -> str | None:
         """Return the commit of the release that an app runs, or None during an update."""
         read = partial(self._supervisor.running_commit, app_id)
-        return await self._optional(Endpoint.APP_STATE, read, None)
+        return await self._read_optional(Endpoint.APP_STATE, read, None)
 
     async def _container_ids(self) -> Mapping[str, str]:
         """Return the container ids by service if the containers do not report them."""
         supervisor = self._supervisor
         if supervisor.endpoint_for(Endpoint.STATE_STATUS) is not Endpoint.CONTAINER_ID:
             return {}
-        return await self._optional(Endpoint.CONTAINER_ID, supervisor.container_ids, {})
+        return await self._read_optional(
+            Endpoint.CONTAINER_ID, supervisor.container_ids, {}
+        )
 
-    async def _optional[ResponseT, DefaultT](
+    async def _read_optional[ResponseT, DefaultT](
         self,
         endpoint: Endpoint | None,
         read: Callable[[], Awaitable[ResponseT]],

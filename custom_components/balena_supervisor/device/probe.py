@@ -24,7 +24,7 @@ from .stored_identity import compare_mac_addresses
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbedDevice:
-    """The answer of a device: its name and its MAC addresses.
+    """What a device reports: its name and its MAC addresses.
 
     `checks_key` is whether the device refuses requests without a key, and accepted the key.
     """

@@ -43,8 +43,8 @@ type _Read = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Answers:
-    """The last responses of the endpoints that are read in turn, or None."""
+class _TurnResponses:
+    """The last response of each endpoint that is read in turn, or None."""
 
     containers: StateStatus | None = None
     healthy: bool | None = None
@@ -77,7 +77,7 @@ class SupervisorReader:
         # When to read an endpoint again that may have crashed the Supervisor.
         self._crash_pauses: dict[Endpoint, float] = {}
         self._metadata_due = 0.0
-        self._answers = _Answers()
+        self._turn_responses = _TurnResponses()
         # The last responses, and the state that they resulted in.
         self._last: tuple[object, DeviceState] | None = None
         # The responses that every poll reads, from the last poll.
@@ -86,7 +86,7 @@ class SupervisorReader:
         self._in_turn = (self._read_health, self._read_containers, self._read_vpn)
         self._turns = cycle(self._in_turn)
         # The values before the last read.
-        self._before = self.metadata, copy(self._user_apps)
+        self._values_before = self.metadata, copy(self._user_apps)
         # A Supervisor that did not answer counts as unhealthy until then.
         self._unhealthy_until = 0.0
         self._unsupported: set[Endpoint] = set()
@@ -114,7 +114,7 @@ class SupervisorReader:
 
     def discard(self) -> None:
         """Forget the last read: another device answered."""
-        self.metadata, self._user_apps = self._before
+        self.metadata, self._user_apps = self._values_before
         self._last = None
         self._reports = None, None
         self._unsupported.clear()
@@ -122,7 +122,7 @@ class SupervisorReader:
 
     async def _read(self, *, is_complete: bool) -> DeviceState:
         supervisor = self._supervisor
-        self._before = self.metadata, copy(self._user_apps)
+        self._values_before = self.metadata, copy(self._user_apps)
         previous = supervisor.version
         if monotonic() >= self._metadata_due:
             # A proxy may have answered for the Supervisor while it was away.
@@ -131,7 +131,9 @@ class SupervisorReader:
         first = await supervisor.device() if previous is None else None
         async with asyncio.TaskGroup() as tasks:
             device = tasks.create_task(self._device_report(first))
-            apps = tasks.create_task(self._ask(Endpoint.APPS_STATE, supervisor.apps))
+            apps = tasks.create_task(
+                self._read_optional(Endpoint.APPS_STATE, supervisor.apps)
+            )
         if supervisor.version != previous:
             self._unhealthy_until = 0.0
             self._unsupported.clear()
@@ -145,7 +147,7 @@ class SupervisorReader:
         self._reports = reports
         # Some of these can crash an unhealthy Supervisor. Read them last.
         async with asyncio.TaskGroup() as tasks:
-            for read in self._due(is_complete=is_complete):
+            for read in self._due_reads(is_complete=is_complete):
                 tasks.create_task(read())
         selected = self._user_apps.select(apps.result())
         report = report_of_apps(device.result(), apps.result(), selected)
@@ -153,20 +155,28 @@ class SupervisorReader:
             selected = await self._read_single_app(device.result())
         return self._state(report, selected)
 
-    def _due(self, *, is_complete: bool) -> list[_Read]:
-        """Return the reads of this poll: the next one in turn, and those whose response is missing or unhealthy."""
+    def _due_reads(self, *, is_complete: bool) -> list[_Read]:
+        """Return the reads of this poll.
+
+        They are the next one in turn, and those whose last response is missing or unhealthy.
+        """
         turn = next(self._turns)
-        answers = self._answers
-        last = (answers.healthy, answers.containers, answers.vpn)
+        last = self._turn_responses
+        responses = (last.healthy, last.containers, last.vpn)
         return [
             read
-            for read, answer in zip(self._in_turn, last, strict=True)
-            if is_complete or not answer or read == turn
+            for read, response in zip(self._in_turn, responses, strict=True)
+            if is_complete or not response or read == turn
         ]
 
     async def _read_health(self) -> None:
-        healthy = await self._ask_health()
-        self._answers = replace(self._answers, healthy=healthy)
+        """Read whether the Supervisor is healthy, unless it counts as unhealthy for a while."""
+        healthy = (
+            False
+            if monotonic() < self._unhealthy_until
+            else await self._read_optional(Endpoint.HEALTHY, self._is_healthy)
+        )
+        self._turn_responses = replace(self._turn_responses, healthy=healthy)
 
     async def _read_containers(self) -> None:
         """Read the containers, unless the apps are missing: the engine may fail."""
@@ -174,26 +184,28 @@ class SupervisorReader:
         containers = (
             None
             if apps is None
-            else await self._ask(Endpoint.STATE_STATUS, self._supervisor.state_status)
+            else await self._read_optional(
+                Endpoint.STATE_STATUS, self._supervisor.state_status
+            )
         )
-        self._answers = replace(self._answers, containers=containers)
+        self._turn_responses = replace(self._turn_responses, containers=containers)
 
     async def _read_vpn(self) -> None:
-        vpn = await self._ask(Endpoint.VPN, self._supervisor.vpn)
-        self._answers = replace(self._answers, vpn=vpn)
+        vpn = await self._read_optional(Endpoint.VPN, self._supervisor.vpn)
+        self._turn_responses = replace(self._turn_responses, vpn=vpn)
 
     def _state(self, device: DeviceReport, apps: AppReports | None) -> DeviceState:
         """Return the state of the device, the same object while the responses are equal."""
-        answers = self._answers
-        responses = (device, apps, answers, self.metadata)
+        in_turn = self._turn_responses
+        responses = (device, apps, in_turn, self.metadata)
         if self._last is None or self._last[0] != responses:
             state = state_from_supervisor(
                 device,
                 apps=apps,
-                containers=answers.containers,
+                containers=in_turn.containers,
                 metadata=self.metadata,
-                healthy=answers.healthy,
-                vpn=answers.vpn,
+                healthy=in_turn.healthy,
+                vpn=in_turn.vpn,
             )
             self._last = responses, state
         return self._last[1]
@@ -204,11 +216,11 @@ class SupervisorReader:
 
     async def refresh_tags(self) -> None:
         """Read the tags. The device requests them from the balena API, which may take up to a minute."""
-        tags = await self._ask(Endpoint.TAGS, self._supervisor.tags)
+        tags = await self._read_optional(Endpoint.TAGS, self._supervisor.tags)
         if tags is not None and tags != self.metadata.tags:
             self.metadata = replace(self.metadata, tags=tags)
 
-    async def _ask[ResponseT](
+    async def _read_optional[ResponseT](
         self, endpoint: Endpoint, read: Callable[[], Awaitable[ResponseT]]
     ) -> ResponseT | None:
         """Return an optional response, or None without one."""
@@ -232,12 +244,6 @@ class SupervisorReader:
                 self._crash_pauses[endpoint] = monotonic() + pause
         return None
 
-    async def _ask_health(self) -> bool | None:
-        """Return whether the Supervisor is healthy, or None without an answer."""
-        if monotonic() < self._unhealthy_until:
-            return False
-        return await self._ask(Endpoint.HEALTHY, self._is_healthy)
-
     async def _is_healthy(self) -> bool:
         """Return whether the Supervisor is healthy. An unhealthy old one may never answer."""
         try:
@@ -255,7 +261,7 @@ class SupervisorReader:
 
     async def read_apps(self, device: DeviceReport) -> AppReports | None:
         """Return the apps of a device with this report, or None if it does not report them."""
-        apps = await self._ask(Endpoint.APPS_STATE, self._supervisor.apps)
+        apps = await self._read_optional(Endpoint.APPS_STATE, self._supervisor.apps)
         if apps is None:
             return await self._read_single_app(device)
         return self._user_apps.select_same(apps)
@@ -265,7 +271,9 @@ class SupervisorReader:
         endpoint = self._supervisor.endpoint_for(Endpoint.APPS_STATE)
         if endpoint is not Endpoint.APP or self._app_id is None:
             return None
-        app = await self._ask(endpoint, partial(self._supervisor.app, self._app_id))
+        app = await self._read_optional(
+            endpoint, partial(self._supervisor.app, self._app_id)
+        )
         has_stopped = self._supervisor.supports(Capability.STOPPED_STATUS)
         if device.status == "Stopping" and not has_stopped:
             device = replace(device, status="exited")
@@ -276,16 +284,16 @@ class SupervisorReader:
         supervisor = self._supervisor
         async with asyncio.TaskGroup() as tasks:
             info = tasks.create_task(
-                self._ask(Endpoint.DEVICE_INFO, supervisor.device_info)
+                self._read_optional(Endpoint.DEVICE_INFO, supervisor.device_info)
             )
             host = tasks.create_task(
-                self._ask(Endpoint.HOST_CONFIG, supervisor.host_config)
+                self._read_optional(Endpoint.HOST_CONFIG, supervisor.host_config)
             )
             name = tasks.create_task(
-                self._ask(Endpoint.DEVICE_NAME, supervisor.device_name)
+                self._read_optional(Endpoint.DEVICE_NAME, supervisor.device_name)
             )
             version = tasks.create_task(
-                self._ask(Endpoint.VERSION, supervisor.supervisor_version)
+                self._read_optional(Endpoint.VERSION, supervisor.supervisor_version)
             )
         before = self.metadata
         device_info = info.result() or DeviceInfo()

@@ -35,7 +35,7 @@ class EntityOwner:
 
 
 def async_find_owner(hass: HomeAssistant, entity_id: str) -> EntityOwner | None:
-    """Return the owner of an entity of a device or a service, with the names that the user gave them."""
+    """Return the names of the device and the service of an entity, as the user sees them."""
     registry = dr.async_get(hass)
     entity = er.async_get(hass).async_get(entity_id)
     owner = (

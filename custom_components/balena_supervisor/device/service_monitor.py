@@ -72,7 +72,7 @@ class ServiceMonitor:
             if service.is_running:
                 self._stopped_since.pop(key, None)
                 self._stopped_by_themselves.discard(key)
-                # The answer may be older than the effect of a command.
+                # The response may be older than the effect of a command.
                 if not (is_busy or is_commanded):
                     self._expected_to_run.add(key)
             elif service.is_running is False and key in self._expected_to_run:
@@ -95,7 +95,7 @@ class ServiceMonitor:
         if not state.is_settled:
             if service.status in _REPLACED:
                 return
-            # The update status may be one answer older than the status of the service.
+            # The update status may be one response older than the status of the service.
             is_explained = is_explained or is_first_poll
         if not is_explained or now - since >= BUSY_LIMIT.total_seconds():
             self._stopped_by_themselves.add(key)

@@ -80,6 +80,7 @@ class Connectivity(StrEnum):
     DISCONNECTED = "disconnected"
 
 
+# App id and name of a service.
 type ServiceKey = tuple[int, str]
 
 # A service runs while its container runs, also in a transitional status.
@@ -110,6 +111,11 @@ UPDATE_STATUSES: Final = {
     "applying_changes": UpdateStatus.APPLYING,
 }
 ACTIVE_UPDATE_STATUSES: Final = {UpdateStatus.DOWNLOADING, UpdateStatus.APPLYING}
+FAILED_UPDATE_STATUSES: Final = {
+    UpdateStatus.REJECTED,
+    UpdateStatus.ABORTED,
+    UpdateStatus.FAILED,
+}
 # Summaries of older versions of the balena API.
 OVERALL_STATUSES: Final = {
     "idle": OverallStatus.OPERATIONAL,
@@ -118,11 +124,6 @@ OVERALL_STATUSES: Final = {
 # Commits are hexadecimal. In local mode the release is called "localrelease".
 _COMMIT: Final = re.compile(r"[0-9a-f]{8,}")
 _SHORT_COMMIT_LENGTH: Final = 7
-FAILED_UPDATE_STATUSES: Final = {
-    UpdateStatus.REJECTED,
-    UpdateStatus.ABORTED,
-    UpdateStatus.FAILED,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +175,10 @@ class DeviceState:
     `lock` is the update lock that refused the last command, None after a success.
     `download_progress` is in percent, None while nothing downloads.
 
-    Only an account reports `connectivity` and when it changed, `is_pinned`, `location`, `note`, `os_variant`,
-    `overall_status` and its progress in percent, `public_address`, `public_url_enabled`,
-    `target_release_id`, undervoltage, the temperature in °C, and the usage of CPU, memory and storage in percent.
+    Only an account reports `connectivity` and when it changed, `is_pinned`, `location`, `note`,
+    `os_variant`, `overall_status` and its progress in percent, `public_address`,
+    `public_url_enabled`, `target_release_id`, undervoltage, the temperature in °C, and the usage
+    of CPU, memory and storage in percent.
     """
 
     online: bool = True
@@ -357,8 +359,10 @@ def _update_status(
     device: DeviceReport, apps: AppReports | None, containers: StateStatus | None
 ) -> str | None:
     """Return the stage of the update, from the flags of the device and the stages of all apps."""
-    words = [state_key(app.update_status) for app in _apps(apps) if app.update_status]
-    stages = {UPDATE_STATUSES.get(text, text) for text in words}
+    reported = [
+        state_key(app.update_status) for app in _apps(apps) if app.update_status
+    ]
+    stages = {UPDATE_STATUSES.get(status, status) for status in reported}
     services = [
         state_key(service.status) for service in _services(apps) if service.status
     ]
@@ -399,7 +403,7 @@ def _update_status(
             if device.update_downloaded
             else UpdateStatus.PENDING
         )
-    if device.update_pending is None and not words:
+    if device.update_pending is None and not reported:
         return None
     return UpdateStatus.UP_TO_DATE
 

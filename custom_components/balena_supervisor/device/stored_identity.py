@@ -12,7 +12,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.singleton import singleton
 
 from ..const import CONF_MAC_ADDRESSES, DOMAIN
-from .entry import BalenaConfigEntry
+from .entry import BalenaConfigEntry, local_device_id
 from .identity import DeviceIdentity, Match
 from .network_interfaces import KnownInterfaces, async_known_interfaces
 
@@ -45,8 +45,8 @@ def shared_mac_addresses(
     """
     own = _all_interfaces(entry)
     stored = _async_stored_interfaces(hass).shared(entry.entry_id, own)
-    device_id = entry.unique_id or entry.entry_id
-    return frozenset(stored).union(async_known_interfaces(hass).shared(device_id, own))
+    known = async_known_interfaces(hass).shared(local_device_id(entry), own)
+    return frozenset(stored).union(known)
 
 
 def reported_and_stored_identity(

@@ -21,11 +21,12 @@ _SUPERVISOR_UUIDS: Final = frozenset(
 class UserAppFilter:
     """Selects the user's running apps from all that a Supervisor lists.
 
-    Current Supervisors also list the app of the host OS, which has no services, and their own app. In local
-    mode, the app of the fleet stays listed next to the local app, but does not run.
+    Current Supervisors also list the app of the host OS, which has no services, and their own
+    app. In local mode, the app of the fleet stays listed next to the local app, but does not run.
 
-    An app or its services that are missing once are kept: the Supervisor may list none for a moment. An app
-    whose new release downloads is also kept, because the Supervisor then reports only the status of its images.
+    An app or its services that are missing once are kept: the Supervisor may list none for a
+    moment. An app whose new release downloads is also kept, because the Supervisor then reports
+    only the status of its images.
     """
 
     def __init__(self) -> None:
@@ -110,5 +111,5 @@ def _is_of_balena(app: AppReport, *, is_known: bool) -> bool:
 
 def _runs(app: AppReport) -> bool:
     """Return whether an app has a container."""
-    words = (service.status for service in app.services.values())
-    return any(word and state_key(word) not in IMAGE_STATUSES for word in words)
+    statuses = (service.status for service in app.services.values())
+    return any(item and state_key(item) not in IMAGE_STATUSES for item in statuses)

@@ -23,7 +23,7 @@ const IN_TROUBLE = ["error", "warning"];
 
 // Statuses of a device that is offline for a known reason.
 const EXPECTED_OFFLINE = ["rebooting", "shutting_down", "updating"];
-// The same problems as in device/problems.py, by the sensors that are on.
+// The problems that *Online* lists, as in device/problems.py, and the sensors that tell them if it is hidden.
 const PROBLEM_SENSORS = {
   update_failed: "binary_sensor.update_failed",
   update_locked: "binary_sensor.update_locked",
@@ -158,6 +158,7 @@ export function grouped(found) {
 // What is wrong with whom
 
 const stateOf = (states, { entities }, key) => states[entities[key]]?.state;
+const attributesOf = (states, { entities }, key) => states[entities[key]]?.attributes ?? {};
 
 /** Return how a device is connected: "online", "offline", "unavailable" or "unknown". */
 function connectionOf(device, states) {
@@ -189,8 +190,8 @@ export function serviceStatus(service, states) {
 }
 
 /**
- * Return how a device is: its connection, its level, its problems, and the entity whose state describes it if there
- * is no problem. A problem has a `kind`, and the `service` that stopped.
+ * Return how a device is: its connection, its level, its problems, and what describes it if there is no problem:
+ * the `status` of a device that leaves, or the state of an `entity`. A problem has a `kind`, and the `service` that stopped.
  *
  * A device that is offline has no other problem, because its state is outdated.
  */
@@ -199,8 +200,23 @@ export function conditionOf(device, states) {
   return { connection, ...judge(device, states, connection) };
 }
 
+/** Return the problems of a device that is online. */
+function problemsOf(device, states) {
+  const { problems: listed = [] } = attributesOf(states, device, ONLINE);
+  const kinds = Object.entries(PROBLEM_SENSORS)
+    .filter(([kind, key]) => listed.includes(kind) || stateOf(states, device, key) === "on")
+    .map(([kind]) => ({ kind }));
+  const services = device.services
+    .filter((service) => isStopped(service, states))
+    .map((service) => ({ kind: "service_stopped", service }));
+  // The entities that tell which service it is may be disabled.
+  const isUnnamed = listed.includes("service_stopped") && !services.length;
+  return [...kinds, ...services, ...(isUnnamed ? [{ kind: "a_service_stopped" }] : [])];
+}
+
 function judge(device, states, connection) {
-  const status = stateOf(states, device, STATUS);
+  // An account has the sensor only with all entities. *Online* has the statuses of a device that leaves.
+  const { status = stateOf(states, device, STATUS) } = attributesOf(states, device, ONLINE);
   const telling = [OVERALL_STATUS, STATUS].find(
     (key) => !NO_STATE.includes(stateOf(states, device, key)),
   );
@@ -210,25 +226,18 @@ function judge(device, states, connection) {
   }
   if (connection === "offline") {
     return EXPECTED_OFFLINE.includes(status)
-      ? { level: "busy", problems: [], entity: device.entities[STATUS] }
+      ? { level: "busy", problems: [], status }
       : { level: "error", problems: [{ kind: "offline" }] };
   }
   if (connection === "unknown") {
     return { level: "unknown", problems: [] };
   }
-  const problems = [
-    ...Object.entries(PROBLEM_SENSORS)
-      .filter(([, key]) => stateOf(states, device, key) === "on")
-      .map(([kind]) => ({ kind })),
-    ...device.services
-      .filter((service) => isStopped(service, states))
-      .map((service) => ({ kind: "service_stopped", service })),
-  ];
+  const problems = problemsOf(device, states);
   if (problems.length) {
     return { level: "warning", problems, entity };
   }
   if (EXPECTED_OFFLINE.includes(status)) {
-    return { level: "busy", problems, entity: device.entities[STATUS] };
+    return { level: "busy", problems, status };
   }
   const level = entity ? (STATUS_LEVELS[states[entity].state] ?? "busy") : "ok";
   return { level, problems, entity };
@@ -260,7 +269,7 @@ export function updateOf(device, states) {
 
 /** Return the tags of a device as `name: value`. */
 export function tagsOf(device, states) {
-  const tags = states[device.entities[ONLINE]]?.attributes?.tags ?? {};
+  const { tags = {} } = attributesOf(states, device, ONLINE);
   return Object.entries(tags).map(([name, value]) => (value ? `${name}: ${value}` : name));
 }
 
@@ -292,9 +301,18 @@ export function isChanged(entityIds, before, states) {
 
 // What keeps the integration from working
 
-/** Return the repairs of refused keys, and the other repairs. */
+// Repairs that say why an entry cannot read its devices.
+const EXPLAIN = ["address_taken", "right_lost"];
+
+/**
+ * Return the repairs of refused keys, the other repairs, and the failures of entries. Those begin with the first
+ * failed poll; Home Assistant asks for a key only a minute later.
+ */
 export async function loadNotices(hass) {
-  const { issues } = await hass.callWS({ type: "repairs/list_issues" });
+  const [{ issues }, failures] = await Promise.all([
+    hass.callWS({ type: "repairs/list_issues" }),
+    hass.callWS({ type: `${DOMAIN}/failures` }),
+  ]);
   const ours = issues.filter(
     ({ domain, issue_domain: about, ignored }) => !ignored && [domain, about].includes(DOMAIN),
   );
@@ -304,11 +322,21 @@ export async function loadNotices(hass) {
   const isKnown = ({ issue_id: id, translation_key: key }) =>
     key === "address_taken" &&
     refused.some((issue) => issue.issue_id.endsWith(id.slice(key.length)));
-  return { refused, repairs: ours.filter((issue) => !isRefused(issue) && !isKnown(issue)) };
+  const explained = ours.filter(
+    (issue) => isRefused(issue) || EXPLAIN.includes(issue.translation_key),
+  );
+  return {
+    refused,
+    repairs: ours.filter((issue) => !isRefused(issue) && !isKnown(issue)),
+    failures: failures.filter(
+      ({ entry_id: entry }) => !explained.some((issue) => issue.issue_id.includes(entry)),
+    ),
+  };
 }
 
-/** Return whether a repair is about a device or its whole account. */
-export function isAbout({ issue_id: id, translation_placeholders: values }, hass, device) {
+/** Return whether a repair or a failure is about a device or its whole account. */
+export function isAbout(notice, hass, device) {
+  const { entry_id: about, issue_id: id = about, translation_placeholders: values } = notice;
   const { config_entry_id: entry, primary_config_entry: earlier } = hass.devices[device.id];
   // An invisible character keeps names from being Markdown.
   const names = values?.devices?.replaceAll("\u2060", "");

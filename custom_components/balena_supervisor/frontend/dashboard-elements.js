@@ -1,12 +1,13 @@
 /* What the cards of the dashboard share: how they follow Home Assistant, and small elements. */
 
 const { search } = new URL(import.meta.url);
-const [{ make }, { DOMAIN, isAbout, isChanged, loadNotices }, { repairTextsOf, textsOf }] =
+const [{ make }, data, { errorTextsOf, repairTextsOf, textsOf }, { toSentence }] =
   await Promise.all(
-    ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js"].map(
+    ["logs-elements.js", "dashboard-data.js", "dashboard-texts.js", "logs-texts.js"].map(
       (name) => import(`./${name}${search}`),
     ),
   );
+const { DOMAIN, isAbout, isChanged, loadNotices } = data;
 
 // Milliseconds in which changes of states are shown at once. With thousands of entities, a card
 // looks less often, so that it needs a hundredth of the time at most.
@@ -36,6 +37,7 @@ export class LiveCard extends HTMLElement {
   #views;
   #language;
   #delay = COLLECT;
+  #looked = -MAX_COLLECT;
   #timer;
   #ticker;
 
@@ -48,7 +50,7 @@ export class LiveCard extends HTMLElement {
   set hass(hass) {
     this.hassNow = hass;
     if (this.#language === hass.language) {
-      this.#plan(this.#delay);
+      this.#plan();
     } else {
       this.#language = hass.language;
       this.#loadTexts();
@@ -84,11 +86,17 @@ export class LiveCard extends HTMLElement {
     queueMicrotask(() => this.update());
   }
 
-  #plan(delay) {
+  /** Look now, or when the delay since the last look has passed. A busy page would run a timer late. */
+  #plan() {
+    const wait = this.#looked + this.#delay - performance.now();
+    if (wait <= 0) {
+      queueMicrotask(() => this.update());
+      return;
+    }
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
       this.update();
-    }, delay);
+    }, wait);
   }
 
   /** Show what changed since the last time. */
@@ -98,6 +106,7 @@ export class LiveCard extends HTMLElement {
     if (!this.text || !this.config || !this.isConnected) {
       return;
     }
+    this.#looked = performance.now();
     const isOther =
       !before ||
       before.entities !== hass.entities ||
@@ -251,9 +260,11 @@ export class Notices {
   #card;
   #connection;
   #device;
+  #away;
   #isAsked = false;
-  #notices = { refused: [], repairs: [] };
+  #notices = { refused: [], repairs: [], failures: [] };
   #repairText;
+  #errorText;
   #unsubscribe;
   #show = keyed(this.element, {
     create: () => {
@@ -274,10 +285,17 @@ export class Notices {
     this.#card = card;
   }
 
-  /** Follow the repairs from now on, and show the notices. */
-  follow(device) {
+  /**
+   * Follow the repairs from now on, and show the notices. `away` changes when devices leave or come back: then an
+   * entry may have begun or ceased to fail.
+   */
+  follow(away, device) {
     const { connection } = this.#card.hassNow;
     this.#device = device;
+    if (this.#away !== away) {
+      this.#away = away;
+      this.#ask();
+    }
     if (this.#connection !== connection) {
       this.leave();
       this.#connection = connection;
@@ -305,9 +323,10 @@ export class Notices {
     this.#isAsked = false;
     try {
       const { hassNow: hass } = this.#card;
-      [this.#notices, this.#repairText] = await Promise.all([
+      [this.#notices, this.#repairText, this.#errorText] = await Promise.all([
         loadNotices(hass),
         repairTextsOf(hass),
+        errorTextsOf(hass),
       ]);
       this.#render();
     } catch {
@@ -321,12 +340,19 @@ export class Notices {
     const isShown = (issue) => !this.#device || isAbout(issue, hass, this.#device);
     const refused = this.#notices.refused.filter(isShown);
     const repairs = this.#notices.repairs.filter(isShown);
+    const failures = this.#notices.failures.filter(isShown);
+    const page = isAdmin && `/config/integrations/integration/${DOMAIN}`;
     const items = refused.map(({ issue_id: key, translation_placeholders: values }) => ({
       key,
       text: text(isAdmin ? "key_refused" : "key_refused_ask", { name: values?.name ?? "balena" }),
       label: text("fix"),
-      href: isAdmin && `/config/integrations/integration/${DOMAIN}`,
+      href: page,
     }));
+    for (const failure of failures) {
+      const { entry_id: key, message, translation_key: name, translation_placeholders } = failure;
+      const reason = this.#errorText(`${name}.message`, translation_placeholders) || message;
+      items.push({ key, text: toSentence(reason), label: text("show"), href: page });
+    }
     if (repairs.length && isAdmin) {
       const [{ translation_key: key, translation_placeholders: values }] = repairs;
       items.push({

@@ -14,6 +14,7 @@ export const PROBLEM_ICONS = {
   supervisor_problem: "mdi:shield-alert-outline",
   undervoltage: "mdi:flash-alert",
   service_stopped: "mdi:stop-circle-outline",
+  a_service_stopped: "mdi:stop-circle-outline",
 };
 
 export const iconOf = ({ level, problems: [problem] }) =>

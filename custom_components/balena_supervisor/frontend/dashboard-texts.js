@@ -2,6 +2,7 @@
 
 const DOMAIN = "balena_supervisor";
 const PREFIX = `component.${DOMAIN}.config_panel.dashboard`;
+const STATUS_PREFIX = `component.${DOMAIN}.entity.sensor.status.state`;
 
 // Milliseconds between two looks for texts that another card loads, and in total.
 const TEXT_WAIT = 50;
@@ -15,6 +16,10 @@ export const textsOf = (hass) => shared(hass, "config_panel", PREFIX, "devices")
 /** Return the function that returns the texts of repairs. */
 export const repairTextsOf = (hass) =>
   shared(hass, "issues", `component.${DOMAIN}.issues`, "update_fails.fix_flow.step.init.title");
+
+/** Return the function that returns the texts of errors. */
+export const errorTextsOf = (hass) =>
+  shared(hass, "exceptions", `component.${DOMAIN}.exceptions`, "nothing_to_change.message");
 
 function shared(hass, category, prefix, known) {
   const key = `${hass.language} ${category}`;
@@ -44,9 +49,12 @@ async function loadTexts(hass, category, prefix, known) {
 }
 
 /** Return the words for how a device is. */
-export function describe({ level, problems, entity }, hass, text) {
+export function describe({ level, problems, entity, status }, hass, text) {
   if (problems.length) {
     return problemTexts(problems, text).join(", ");
+  }
+  if (status) {
+    return hass.localize(`${STATUS_PREFIX}.${status}`);
   }
   if (entity) {
     return hass.formatEntityState(hass.states[entity]);

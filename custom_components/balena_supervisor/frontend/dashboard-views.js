@@ -40,6 +40,11 @@ const DETAILS = [
 ];
 const HISTORY = ["sensor.overall_status", "sensor.status", "binary_sensor.online"];
 const HOURS = 24;
+// The height of cards in rows of Home Assistant. On a phone, the controls of the log card need more of them.
+const ACTIVITY_ROWS = 5;
+const LOG_ROWS = { narrow: 9, wide: 7 };
+// The height of a row of the list of details, in these rows.
+const DETAIL_ROW = 0.75;
 
 const grid = (cards, more = {}) => ({ type: "grid", cards, ...more });
 const heading = (text, icon, more = {}) => ({ type: "heading", heading: text, icon, ...more });
@@ -152,13 +157,14 @@ export async function deviceView({ device_id: id }, hass) {
     grid_options: { columns: "full" },
   };
   const facts = [...metrics(device, text), ...details(device, text)];
+  const rows = Math.max(ACTIVITY_ROWS, factRows(device));
   const sections = [
     grid([card]),
-    ...wide(logs(device, hass)),
+    ...wide(logs(device, hass), LOG_ROWS),
     grid(facts),
     // Without metrics and details beside it, the activity has the whole width.
     ...(facts.length
-      ? wide(activity(device, hass, text))
+      ? wide(activity(device, hass, text), { narrow: ACTIVITY_ROWS, wide: rows })
       : [grid(activity(device, hass, text), { column_span: COLUMNS })]),
   ];
   return {
@@ -170,17 +176,29 @@ export async function deviceView({ device_id: id }, hass) {
 }
 
 /**
- * Return a section that has two of three columns, or one of two.
+ * Return a section that has two of three columns, or one of two, and the height of its card in both cases.
  *
  * Home Assistant would give it both of two columns. Cards that are not visible do nothing.
  */
-function wide(cards) {
-  const when = (limit) =>
-    cards.map((card) => ({ ...card, visibility: [{ condition: "view_columns", ...limit }] }));
+function wide(cards, rows) {
+  const when = (limit, height) =>
+    cards.map((card) => ({
+      ...card,
+      ...(card.grid_options?.rows && { grid_options: { ...card.grid_options, rows: height } }),
+      visibility: [{ condition: "view_columns", ...limit }],
+    }));
   return [
-    grid(when({ max: COLUMNS - 1 })),
-    grid(when({ min: COLUMNS }), { column_span: COLUMNS - 1 }),
+    grid(when({ max: COLUMNS - 1 }, rows.narrow)),
+    grid(when({ min: COLUMNS }, rows.wide), { column_span: COLUMNS - 1 }),
   ];
+}
+
+/** Return the height of the metrics and details, so that what is beside them leaves no hole. */
+function factRows({ entities }) {
+  const tiles = Object.keys(METRICS).filter((key) => entities[key]).length;
+  const rows = DETAILS.filter((key) => entities[key]).length;
+  const isBoth = tiles && rows ? 1 : 0;
+  return Math.round(2 * Math.ceil(tiles / 2) + isBoth + (rows + 1) * DETAIL_ROW);
 }
 
 /** Return the log card, which is for administrators only. */
@@ -188,7 +206,7 @@ function logs({ id }, hass) {
   const card = {
     type: "custom:balena-logs-card",
     device_id: id,
-    grid_options: { columns: "full", rows: 7 },
+    grid_options: { columns: "full", rows: LOG_ROWS.wide },
   };
   return isAdmin(hass) ? [card] : [];
 }
@@ -228,7 +246,7 @@ function activity({ id, entities, services }, hass, text) {
     entity: entities[key],
     name: { type: "entity" },
   }));
-  const grid_options = { columns: "full", rows: 5 };
+  const grid_options = { columns: "full", rows: ACTIVITY_ROWS };
   const cards = [];
   if (has("logbook")) {
     const target = { device_id: [id, ...services.map((service) => service.id)] };

@@ -78,7 +78,7 @@ class BalenaDeviceCard extends LiveCard {
       ? data.conditionOf(device, this.hassNow.states)
       : { level: "unknown", problems: [] };
     set(panel, { className: `panel ${condition.level}` });
-    this.notices.follow(device);
+    this.notices.follow(condition.connection, device);
     if (device) {
       this.#showTitle(device, condition);
       this.#showProblems(device, condition);

@@ -110,7 +110,8 @@ class BalenaDevicesCard extends LiveCard {
     set(head, { hidden: this.config.title === "" });
     this.#link(head, found);
     if (isAttention) {
-      this.notices.follow();
+      const { offline: isAway } = data.STATUS_FILTERS;
+      this.notices.follow(rows.filter(({ condition }) => isAway(condition)).length);
     }
     if (this.#shows === "fleets") {
       set(this.#parts.tools, { hidden: true });

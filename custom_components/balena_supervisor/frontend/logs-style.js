@@ -13,7 +13,12 @@ export const STYLE = `
     font-weight: var(--ha-font-weight-medium, 500); overflow-wrap: anywhere;
   }
   ha-card.compact { min-height: 0; padding: 0; border: 0; background: none; box-shadow: none; }
-  .compact .lines { border-radius: var(--ha-card-border-radius, var(--ha-border-radius-lg, 12px)); }
+  /* The lines are all of a compact card, so they look like a card. */
+  .compact .lines {
+    border: var(--ha-card-border-width, 1px) solid var(--ha-card-border-color, var(--divider-color));
+    border-radius: var(--ha-card-border-radius, var(--ha-border-radius-lg, 12px));
+    background: var(--ha-card-background, var(--card-background-color));
+  }
   .compact .status { padding-inline: var(--ha-space-3, 12px); }
   .bar { display: flex; flex-direction: column; gap: var(--ha-space-2, 8px); }
   .tools, .buttons, .choices { display: flex; flex-wrap: wrap; gap: var(--ha-space-1, 4px); }

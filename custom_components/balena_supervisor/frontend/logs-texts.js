@@ -106,7 +106,7 @@ export class Texts {
 }
 
 /** Add the full stop that Home Assistant removes from the end of an error. */
-function toSentence(text) {
+export function toSentence(text) {
   return /[.!?。]$/u.test(text) ? text : `${text}.`;
 }
 

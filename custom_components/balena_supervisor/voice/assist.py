@@ -130,17 +130,17 @@ def _registered_triggers(hass: HomeAssistant) -> dict[str, Any]:
 
 
 async def async_handle_other_intents(
-    hass: HomeAssistant, user_input: ConversationInput
+    hass: HomeAssistant, user_input: ConversationInput, *, is_any: bool = False
 ) -> str | None:
     """Let Home Assistant handle a sentence that matches its own intents.
 
-    These are the user's custom sentences, and sentences that name an entity.
-    Returns the response, or None if no such sentence matches.
+    These are the user's custom sentences, and sentences that name an entity, or all of
+    them. Returns the response, or None if no such sentence matches.
     """
     if (chat_log := current_chat_log.get()) is None:
         return None
     response = await async_handle_intents(
-        hass, user_input, chat_log, intent_filter=_is_excluded
+        hass, user_input, chat_log, intent_filter=None if is_any else _is_excluded
     )
     if response is None:
         return None

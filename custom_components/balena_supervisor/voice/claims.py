@@ -35,7 +35,7 @@ class Claims:
         self.mentions: list[Mention] = []
         self.claimed: list[tuple[int, Phrase]] = []
 
-    def claim_names(self, kinds: Collection[NameType], min_length: int = 1) -> None:
+    def claim_names(self, min_length: int = 1) -> None:
         """Claim the longest names first."""
         count = len(self.tokens)
         for length in range(min(_MAX_NAME, count), min_length - 1, -1):
@@ -43,19 +43,17 @@ class Claims:
                 if not all(self.free[start : start + length]):
                     continue
                 key = tuple(self.tokens[start : start + length])
-                self._claim_name(key, start, kinds)
+                self._claim_name(key, start)
 
-    def _claim_name(self, key: Tokens, start: int, kinds: Collection[NameType]) -> None:
+    def _claim_name(self, key: Tokens, start: int) -> None:
         found = self.vocabulary.names.get(key)
         genitive = self.vocabulary.words.genitive
         if found is None and key[-1].endswith(genitive):
             bare = (*key[:-1], key[-1].removesuffix(genitive))
             found = self.vocabulary.names.get(bare)
-        kind = next(
-            (kind for kind in NameType if kind in (found or ()) and kind in kinds), None
-        )
-        if found is None or kind is None:
+        if found is None:
             return
+        kind = next(kind for kind in NameType if kind in found)
         text = " ".join(key).removesuffix("'s")
         self.mentions.append(Mention(kind, text, start, found[kind]))
         self._take(range(start, start + len(key)))

@@ -1,30 +1,32 @@
 """Carries out spoken commands."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
+from homeassistant.auth.permissions.const import POLICY_CONTROL
 from homeassistant.components.button import SERVICE_PRESS
 from homeassistant.components.update import SERVICE_INSTALL
 from homeassistant.const import ATTR_ENTITY_ID, SERVICE_TURN_OFF, SERVICE_TURN_ON
-from homeassistant.core import Context
+from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, Unauthorized
-from homeassistant.helpers.translation import async_get_translations
+from homeassistant.helpers import entity_registry as er
 
-from ..const import DOMAIN, LOGGER
+from ..device.commands import DeviceCommands
 from .access import enabled_entity, may_act
 from .entities import ENTITIES
+from .execution import async_execute, async_translate_error
 from .kinds import SERVICE_COMMANDS, Kind
 from .known_device import Known, look_up
 from .selection import Refusal, Selection
 from .targets import EntityKind, VoiceTarget
 
-# In seconds. A command that takes longer continues in the background.
-RESPONSE_TIMEOUT: Final = 15.0
 # Errors longer than this are not read aloud.
 _MAX_SPOKEN: Final = 200
 
 
+# Commands that are said of a service "on all kiosks".
+_ON: Final = SERVICE_COMMANDS | {Kind.RESTART_ALL}
 # The action of each command, on the entity of entities.ENTITIES.
 ACTIONS: Final = {
     Kind.REBOOT: SERVICE_PRESS,
@@ -36,6 +38,17 @@ ACTIONS: Final = {
     Kind.START_SERVICE: SERVICE_TURN_ON,
     Kind.STOP_SERVICE: SERVICE_TURN_OFF,
 }
+# The same commands for devices whose entity is disabled.
+_COMMANDS: Final[dict[Kind, Callable[..., Awaitable[None]]]] = {
+    Kind.REBOOT: DeviceCommands.reboot,
+    Kind.IDENTIFY: DeviceCommands.blink,
+    Kind.RESTART_ALL: DeviceCommands.restart_all,
+    Kind.CHECK_UPDATES: DeviceCommands.install,
+    Kind.INSTALL_UPDATE: DeviceCommands.install,
+    Kind.RESTART_SERVICE: DeviceCommands.restart_service,
+    Kind.START_SERVICE: DeviceCommands.start_service,
+    Kind.STOP_SERVICE: DeviceCommands.stop_service,
+}
 
 
 async def async_carry_out(selection: Selection, context: Context, language: str) -> str:
@@ -45,12 +58,26 @@ async def async_carry_out(selection: Selection, context: Context, language: str)
         Refusal: The command is not carried out.
     """
     heard = selection.heard
+    if heard.is_indefinite and not heard.devices:
+        raise _which(selection)
     if heard.is_group or (heard.number is not None and heard.wants_all):
         return await _async_for_group(selection, context, language)
     if heard.kind in SERVICE_COMMANDS:
         target, service = selection.service()
         return await _async_run(selection, target, service, context, language)
     return await _async_run(selection, selection.device(), None, context, language)
+
+
+def _which(selection: Selection) -> Refusal:
+    """Return the refusal of a command for any device of a group."""
+    names = {target.name for target, _ in _members(selection)}
+    texts = selection.texts
+    if not names:
+        group = selection.heard.group or texts.get("devices")
+        return Refusal(texts.get("no_devices", group=group))
+    if len(names) == 1:
+        return Refusal(texts.get("say_name", devices=texts.join(names)))
+    return Refusal(texts.get("which", devices=texts.join(names, "or")))
 
 
 def _members(selection: Selection) -> list[tuple[VoiceTarget, VoiceTarget | None]]:
@@ -80,10 +107,11 @@ async def _async_for_group(
         raise Refusal(texts.get("no_devices", group=group))
     count = len(members)
     if heard.number != count or heard.unknown:
+        is_after_on = heard.kind in _ON
         say = texts.get(
             f"say_{heard.kind}",
-            count=texts.number(count),
-            group=group,
+            count=texts.all_of(count, is_after_on=is_after_on),
+            group=selection.vocabulary.words.in_case(group, is_after_on=is_after_on),
             service=members[0][1].name if members[0][1] else "",
         )
         names = texts.join(target.name for target, _ in members)
@@ -104,7 +132,7 @@ async def _async_for_group(
         elif isinstance(result, BaseException):
             raise result
     done = count - len(failed)
-    text = texts.get("group_done", done=texts.number(done), total=texts.number(count))
+    text = texts.get("group_done", done=done, total=count)
     return " ".join([text, *failed])
 
 
@@ -121,7 +149,10 @@ async def _async_run(
     acts_on = service or target
     names = {"device": target.name, "service": service.name if service else ""}
     if not may_act(selection.hass, acts_on, entity_kind, selection.assistant):
-        raise Refusal(texts.get(_reason(acts_on, entity_kind), **names))
+        reason = _reason(acts_on, entity_kind)
+        if reason == "not_exposed" and service is not None:
+            reason = "not_exposed_service"
+        raise Refusal(texts.get(reason, **names))
     known = look_up(selection, target)
     if known.state is None:
         raise Refusal(texts.get("unreachable", **names))
@@ -132,21 +163,18 @@ async def _async_run(
             raise Refusal(texts.get("already_updating", **names))
         if not known.has_update:
             raise Refusal(texts.get("no_update", **names))
-    entity = enabled_entity(acts_on, entity_kind)
-    command: Coroutine[Any, Any, object] | Awaitable[object]
-    if entity is not None:
-        command = selection.hass.services.async_call(
-            entity_kind.platform,
-            ACTIONS[heard.kind],
-            {ATTR_ENTITY_ID: entity.entity_id},
-            blocking=True,
-            context=context,
+    try:
+        is_done = await async_execute(
+            _async_call_entity(selection, entity, context)
+            if (entity := enabled_entity(acts_on, entity_kind)) is not None
+            else _async_call_device(selection, known, service, context)
         )
-    else:
-        command = _direct(known, heard.kind, names["service"])()
-    is_done = await _async_wait(selection, command, names["device"], language)
-    key = f"done_{heard.kind}" if is_done else "slow"
-    return texts.get(key, **names)
+    except Unauthorized as error:
+        raise Refusal(texts.get("forbidden", **names)) from error
+    except HomeAssistantError as error:
+        text = await _async_error_text(selection, error, target.name, language)
+        raise Refusal(text) from error
+    return texts.get(f"done_{heard.kind}" if is_done else "slow", **names)
 
 
 def _reason(target: VoiceTarget, kind: EntityKind) -> str:
@@ -157,65 +185,55 @@ def _reason(target: VoiceTarget, kind: EntityKind) -> str:
     return "disabled" if all(item.disabled for item in entities) else "not_exposed"
 
 
-def _direct(
-    known: Known, kind: Kind, service: str
-) -> Callable[[], Coroutine[Any, Any, None]]:
-    """Return a command whose entity is disabled."""
+async def _async_call_entity(
+    selection: Selection, entity: er.RegistryEntry, context: Context
+) -> None:
+    """Call the action of a command on its entity."""
+    await selection.hass.services.async_call(
+        entity.domain,
+        ACTIONS[selection.heard.kind],
+        {ATTR_ENTITY_ID: entity.entity_id},
+        blocking=True,
+        context=context,
+    )
+
+
+async def _async_call_device(
+    selection: Selection, known: Known, target: VoiceTarget | None, context: Context
+) -> None:
+    """Send a command whose entity is disabled."""
+    await _async_check_user(selection.hass, context)
     assert known.device is not None
-    commands = known.device.commands
-    return {
-        Kind.REBOOT: commands.reboot,
-        Kind.IDENTIFY: commands.blink,
-        Kind.RESTART_ALL: commands.restart_all,
-        Kind.CHECK_UPDATES: commands.update,
-        Kind.INSTALL_UPDATE: commands.update,
-        Kind.RESTART_SERVICE: lambda: commands.restart_service(service),
-        Kind.START_SERVICE: lambda: commands.start_service(service),
-        Kind.STOP_SERVICE: lambda: commands.stop_service(service),
-    }[kind]
+    arguments: tuple[str, int] | tuple[()] = ()
+    if target is not None:
+        service = known.device.find_service(target.identifier)
+        if service is None:
+            raise Refusal(selection.texts.get("no_data", device=known.name))
+        arguments = (service.name, service.app_id)
+    command = _COMMANDS[selection.heard.kind]
+    await command(known.device.commands, *arguments)
 
 
-async def _async_wait(
-    selection: Selection, command: Any, device: str, language: str
-) -> bool:
-    """Wait for a command, and return whether it ended in time.
+async def _async_check_user(hass: HomeAssistant, context: Context) -> None:
+    """Check that the user may control all entities. A command without an entity needs that.
 
     Raises:
-        Refusal: The command failed in time. A later failure is logged.
+        Unauthorized: The user lacks the permission, or does not exist any more.
     """
-    task = asyncio.ensure_future(command)
-    done, _ = await asyncio.wait({task}, timeout=RESPONSE_TIMEOUT)
-    if not done:
-        task.add_done_callback(_log_failure)
-        return False
-    error = task.exception()
-    if error is None:
-        return True
-    if not isinstance(error, HomeAssistantError):
-        raise error
-    if isinstance(error, Unauthorized):
-        raise Refusal(selection.texts.get("forbidden", device=device)) from error
-    text = await _async_translate(selection, error, language)
+    if context.user_id is None:
+        return
+    user = await hass.auth.async_get_user(context.user_id)
+    if user is None or not user.permissions.access_all_entities(POLICY_CONTROL):
+        raise Unauthorized(
+            context=context, user_id=context.user_id, permission=POLICY_CONTROL
+        )
+
+
+async def _async_error_text(
+    selection: Selection, error: HomeAssistantError, device: str, language: str
+) -> str:
+    """Return what to say about an error. Long and technical messages are not read aloud."""
+    text = await async_translate_error(selection.hass, error, language)
     if text is None or len(text) > _MAX_SPOKEN or "{" in text:
-        text = selection.texts.get("failed", device=device)
-    raise Refusal(text) from error
-
-
-async def _async_translate(
-    selection: Selection, error: HomeAssistantError, language: str
-) -> str | None:
-    """Return the message of an error in the language of the person, or None."""
-    domain, key = error.translation_domain, error.translation_key
-    if domain != DOMAIN or key is None:
-        return None
-    found = await async_get_translations(
-        selection.hass, language, "exceptions", {DOMAIN}
-    )
-    text = found.get(f"component.{DOMAIN}.exceptions.{key}.message")
-    return text.format(**(error.translation_placeholders or {})) if text else None
-
-
-def _log_failure(task: asyncio.Future[object]) -> None:
-    """Log the failure of a command that continued in the background."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        LOGGER.warning("A spoken command failed: %s", error)
+        return selection.texts.get("failed", device=device)
+    return text

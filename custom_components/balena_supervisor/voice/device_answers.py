@@ -44,9 +44,17 @@ def answer_about_device(texts: Texts, heard: Heard, known: Known) -> str:
     Raises:
         Refusal: The question cannot be answered.
     """
-    if known.state is None:
+    # Where a device is, Home Assistant knows itself.
+    if known.state is None and heard.kind is not Kind.LOCATION:
         raise Refusal(texts.get("unreachable", device=known.name))
     return _ANSWERS.get(heard.kind, _fact)(texts, heard, known)
+
+
+def told(texts: Texts, heard: Heard, is_true: bool, sentence: str, *names: str) -> str:
+    """Return a sentence after yes or no. After a question with "not", either would be ambiguous."""
+    if heard.is_negated or "only" in heard.meanings:
+        return texts.whole(sentence, names)
+    return texts.yes_no(is_true, sentence)
 
 
 def _online(texts: Texts, heard: Heard, known: Known) -> str:
@@ -55,7 +63,7 @@ def _online(texts: Texts, heard: Heard, known: Known) -> str:
     both = {"online", "offline"} <= heard.meanings
     if both:
         return texts.get("plain", sentence=sentence)
-    return texts.yes_no(is_online != heard.is_negative, sentence)
+    return told(texts, heard, is_online != heard.is_negative, sentence, known.name)
 
 
 def _status(texts: Texts, heard: Heard, known: Known) -> str:
@@ -133,7 +141,7 @@ def _vpn(texts: Texts, heard: Heard, known: Known) -> str:
     is_connected = vpn.connected and bool(known.is_online)
     key = "vpn_connected" if is_connected else "vpn_disconnected"
     sentence = texts.get(key, device=known.name)
-    return texts.yes_no(is_connected != heard.is_negative, sentence)
+    return told(texts, heard, is_connected != heard.is_negative, sentence)
 
 
 def _update(texts: Texts, heard: Heard, known: Known) -> str:
@@ -148,9 +156,9 @@ def _update(texts: Texts, heard: Heard, known: Known) -> str:
         if state.update_locked:
             key = "update_available_locked"
         sentence = texts.get(key, device=known.name, release=label)
-        return texts.yes_no(not asks_current, sentence)
+        return told(texts, heard, not asks_current, sentence)
     sentence = texts.get("up_to_date", device=known.name)
-    return texts.yes_no(asks_current, sentence)
+    return told(texts, heard, asks_current, sentence, known.name)
 
 
 def _fleet(texts: Texts, heard: Heard, known: Known) -> str:
@@ -182,10 +190,10 @@ def _services(texts: Texts, heard: Heard, known: Known) -> str:
         raise Refusal(texts.get("offline_refused", device=known.name))
     running = known.running()
     stopped = known.stopped()
-    asks_all = "what" not in heard.meanings and bool(
-        {"all", "both", "everything"} & heard.meanings
-    )
-    if asks_all or heard.kind is Kind.EVERYTHING_RUNNING:
+    asks_all = bool({"all", "both", "everything"} & heard.meanings)
+    if (asks_all or heard.kind is Kind.EVERYTHING_RUNNING) and not (
+        "what" in heard.meanings or heard.is_negated or heard.is_negative
+    ):
         if stopped:
             text = texts.counted(
                 "not_running",

@@ -9,7 +9,7 @@ from homeassistant.components.homeassistant.exposed_entities import async_should
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers import entity_registry as er
 from homeassistant.util.json import JsonObjectType, JsonValueType
 
 from ..device.entry import BalenaDevice
@@ -187,12 +187,7 @@ class ExposedDevice:
     @property
     def fleet(self) -> str | None:
         """The name of the fleet, None for a local device."""
-        entry = self.target.registry_entry
-        registry = dr.async_get(self.target.hass)
-        if not isinstance(entry, dr.DeviceEntry) or entry.via_device_id is None:
-            return None
-        fleet = registry.async_get(entry.via_device_id)
-        return (fleet.name_by_user or fleet.name) if fleet else None
+        return self.target.fleet_name
 
     @property
     def place(self) -> JsonObjectType:
@@ -286,15 +281,7 @@ class ExposedDevice:
         """Return the state of a service, None while the device is offline."""
         if self.device is None or not self._is_online:
             return None
-        registry = self.device.coordinator.registry
-        return next(
-            (
-                service
-                for key, service in self.device.state.services.items()
-                if registry.service_identifier(key)[1] == target.identifier
-            ),
-            None,
-        )
+        return self.device.find_service(target.identifier)
 
 
 def exposed_devices(hass: HomeAssistant, assistant: str) -> list[ExposedDevice]:

@@ -1,16 +1,20 @@
 """Answers questions about several devices."""
 
 from collections import defaultdict
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Self
 
 from ..device.problems import ProblemKind
-from .device_answers import FACTS, answer_about_device
+from .device_answers import FACTS, answer_about_device, told
 from .heard import Heard
 from .kinds import Kind
 from .known_device import Known
 from .selection import Refusal, Selection
 from .texts import Texts
+
+# Questions that are answered for each device.
+_OF_EACH: Final = frozenset({Kind.SINCE, Kind.FLEET, Kind.LOCATION, Kind.SERVICES})
 
 
 def answer_about_group(selection: Selection, group: list[Known]) -> str:
@@ -19,7 +23,7 @@ def answer_about_group(selection: Selection, group: list[Known]) -> str:
     if all(known.state is None for known in group):
         names = texts.join(known.name for known in group)
         raise Refusal(texts.counted("unreachable_group", len(group), devices=names))
-    if heard.kind in FACTS or heard.kind in (Kind.SINCE, Kind.FLEET, Kind.LOCATION):
+    if heard.kind in FACTS or heard.kind in _OF_EACH:
         return _facts_of_group(texts, heard, group)
     handler = GROUP_ANSWERS.get(heard.kind)
     if handler is None:
@@ -28,15 +32,14 @@ def answer_about_group(selection: Selection, group: list[Known]) -> str:
 
 
 def _facts_of_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
-    answers = []
+    """Return what is known of each device, or why nothing is."""
+    answers, refusals = [], []
     for known in group:
         try:
             answers.append(answer_about_device(texts, heard, known))
-        except Refusal:
-            continue
-    if not answers:
-        raise Refusal(texts.get("unclear_group"))
-    return " ".join(answers)
+        except Refusal as refusal:
+            refusals.append(str(refusal))
+    return " ".join(answers or refusals)
 
 
 def _silent(texts: Texts, group: list[Known]) -> str:
@@ -70,46 +73,138 @@ def _listed(
 _OWN_LISTS: Final = frozenset({"group_update", "group_locked"})
 
 
-def _online_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
-    online = [known for known in group if known.is_online]
-    offline = [known for known in group if known.is_online is False]
-    if "which" in heard.meanings or "how_many" in heard.meanings:
-        text = (
-            _listed(texts, heard, group, offline, "group_offline")
-            if heard.is_negative
-            else _listed(texts, heard, group, online, "group_online")
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A group, divided by what is asked: "offline" or "up to date"."""
+
+    matching: list[Known]
+    others: list[Known]
+    # Devices whose account cannot be reached.
+    unknown: list[Known]
+    # The texts about devices that match and about others.
+    key: str
+    other_key: str
+
+    @classmethod
+    def by(
+        cls,
+        group: list[Known],
+        matches: Callable[[Known], bool],
+        *,
+        keys: tuple[str, str],
+        is_opposite: bool,
+    ) -> Self:
+        """Divide a group. `is_opposite` swaps the devices that match and the others."""
+        known = [item for item in group if item.state is not None]
+        parts = (
+            [item for item in known if matches(item)],
+            [item for item in known if not matches(item)],
         )
-        if not heard.is_negative:
-            return text
-        silent = _silent(texts, group)
-        return text + silent if offline or not silent else silent.strip()
-    silent = _silent(texts, group)
-    if not offline and not silent:
-        text = texts.counted("all_online", len(group))
-        return texts.get("no" if heard.is_negative else "yes", sentence=text)
-    if not offline:
-        return silent.strip()
-    names = texts.join(known.name for known in offline)
-    sentence = texts.counted("group_offline", len(offline), devices=names)
-    return texts.get("yes" if heard.is_negative else "no", sentence=sentence) + silent
+        first, second = parts[::-1] if is_opposite else parts
+        key, other_key = keys[::-1] if is_opposite else keys
+        unknown = [item for item in group if item.state is None]
+        return cls(first, second, unknown, key, other_key)
+
+
+def _is_true(heard: Heard, split: Split) -> bool | None:
+    """Return whether what a question says about a group is true, None if that is not certain."""
+    total = len(split.matching) + len(split.others) + len(split.unknown)
+    if (heard.is_negated and not heard.is_none) or "only" in heard.meanings:
+        return None
+    results = {
+        _holds(heard, split.key, count, total)
+        for count in (len(split.matching), len(split.matching) + len(split.unknown))
+    }
+    return results.pop() if len(results) == 1 else None
+
+
+def _holds(heard: Heard, key: str, count: int, total: int) -> bool | None:
+    """Return whether as many devices match as a question says."""
+    if heard.is_none:
+        return count == 0
+    if heard.is_indefinite:
+        return count > 0
+    if heard.wants_all:
+        is_whole = heard.number is None or heard.number == total
+        return count == total if is_whole else None
+    if heard.number is not None:
+        return count == heard.number if count <= heard.number else None
+    if key == "group_update":
+        # "Are there updates for the kiosks".
+        return count > 0
+    if key == "group_offline" and 0 < count < total:
+        # "Are the kiosks offline": only some are.
+        return None
+    return count == total
+
+
+def _about_group(texts: Texts, heard: Heard, split: Split, bad: str) -> str:
+    """Return whether something is true of a group, and of which devices. `bad` is said of the rest."""
+    if {"which", "how_many"} & heard.meanings:
+        group = [*split.matching, *split.others, *split.unknown]
+        text = _listed(texts, heard, group, split.matching, split.key)
+        silent = _silent(texts, split.unknown)
+        has_none = not split.matching and "which" in heard.meanings
+        return silent.strip() if silent and has_none else text + silent
+    is_true = _is_true(heard, split)
+    sentence = _sentence(texts, heard, split, bad)
+    if sentence is None:
+        return _silent(texts, split.unknown).strip()
+    if is_true is None:
+        names = [known.name for known in (*split.matching, *split.others)]
+        text = texts.whole(sentence, names)
+    else:
+        text = texts.yes_no(is_true, sentence)
+    return text + _silent(texts, split.unknown)
+
+
+def _sentence(texts: Texts, heard: Heard, split: Split, bad: str) -> str | None:
+    """Return which devices of a group match, or those that do not if these tell more."""
+    shown = split.matching, split.key
+    is_mixed = bool(split.matching and split.others)
+    tells_others = heard.wants_all or not (
+        heard.is_none or heard.is_indefinite or heard.number or split.key == bad
+    )
+    if not split.matching or (is_mixed and tells_others):
+        shown = split.others, split.other_key
+    found, key = shown
+    if not found:
+        return None
+    if len(found) == len(split.matching) + len(split.others) + len(split.unknown):
+        if key == "group_online":
+            form = "one" if len(found) == 1 else "many"
+            return texts.get(f"all_online_{form}", count=texts.all_of(len(found)))
+        if key == "group_current":
+            return texts.get("all_current")
+    names = texts.join(known.name for known in found)
+    return texts.counted(key, len(found), devices=names)
+
+
+def _online_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
+    split = Split.by(
+        group,
+        lambda known: bool(known.is_online),
+        keys=("group_online", "group_offline"),
+        is_opposite=_asks_opposite(heard, is_negative=heard.is_negative),
+    )
+    return _about_group(texts, heard, split, "group_offline")
 
 
 def _updates_of_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
-    found = [known for known in group if known.has_update]
-    if "how_many" in heard.meanings or "which" in heard.meanings:
-        return _listed(texts, heard, group, found, "group_update") + _silent(
-            texts, group
-        )
     asks_current = "current" in heard.meanings
-    if not found:
-        text = texts.get("group_update_none")
-        if asks_current:
-            text = texts.get("yes", sentence=texts.get("all_current"))
-        return text + _silent(texts, group)
-    names = texts.join(known.name for known in found)
-    sentence = texts.counted("group_update", len(found), devices=names)
-    key = "no" if asks_current else "yes"
-    return texts.get(key, sentence=sentence) + _silent(texts, group)
+    split = Split.by(
+        group,
+        lambda known: known.has_update,
+        keys=("group_update", "group_current"),
+        is_opposite=_asks_opposite(heard, is_negative=asks_current),
+    )
+    return _about_group(texts, heard, split, "group_update")
+
+
+def _asks_opposite(heard: Heard, *, is_negative: bool) -> bool:
+    """Return whether a question is about the opposite: "which kiosks are not online"."""
+    is_list = bool({"which", "how_many"} & heard.meanings)
+    return is_negative != (is_list and heard.is_negated)
 
 
 # The texts of problems, in the order in which they are said.
@@ -131,31 +226,26 @@ def _problems(texts: Texts, heard: Heard, group: list[Known]) -> str:
                 found[problem.kind].append(known.name)
         # A person who asks wants to hear of all services that do not run.
         found[ProblemKind.SERVICE_STOPPED] += _stopped_services(texts, known)
-    sentences = [
-        _counted(texts, key, found[kind])
-        for kind, key in _PROBLEMS.items()
-        if found[kind]
-    ]
-    asks_problems = "problems" in heard.meanings
+    # "Do all kiosks have problems": which ones do is true, whatever is asked.
+    asks_any = "problems" in heard.meanings and not (
+        heard.is_negated or heard.wants_all or heard.number
+    )
     return _report(
         texts,
         group,
-        sentences,
-        "yes" if asks_problems else "plain",
-        texts.get("no_problems") if asks_problems else texts.get("all_fine"),
+        {key: found[kind] for kind, key in _PROBLEMS.items()},
+        "yes" if asks_any else "plain",
+        texts.get("no_problems") if asks_any else texts.get("all_fine"),
     )
 
 
 def _everything_running(texts: Texts, heard: Heard, group: list[Known]) -> str:
     offline = [known.name for known in group if known.is_online is False]
     stopped = [name for known in group for name in _stopped_services(texts, known)]
-    sentences = [
-        _counted(texts, key, names)
-        for key, names in (("group_offline", offline), ("stopped_part", stopped))
-        if names
-    ]
-    everything = texts.yes_no(True, texts.get("everything_runs"))
-    return _report(texts, group, sentences, "no", everything)
+    found = {"group_offline": offline, "stopped_part": stopped}
+    everything = told(texts, heard, True, texts.get("everything_runs"))
+    key = "plain" if heard.is_negated else "no"
+    return _report(texts, group, found, key, everything)
 
 
 def _stopped_services(texts: Texts, known: Known) -> list[str]:
@@ -172,15 +262,24 @@ def _counted(texts: Texts, key: str, names: list[str]) -> str:
 
 
 def _report(
-    texts: Texts, group: list[Known], sentences: list[str], key: str, good: str
+    texts: Texts,
+    group: list[Known],
+    found: Mapping[str, list[str]],
+    key: str,
+    good: str,
 ) -> str:
-    """Return sentences about what is wrong, the first one after `key`, or that all is good."""
+    """Return sentences about what is wrong, the first one after `key`, or that all is good.
+
+    `found` has the names of devices or services by the key of the text about them.
+    """
     silent = _silent(texts, group)
+    names = [name for some in found.values() for name in some]
+    sentences = [_counted(texts, text, some) for text, some in found.items() if some]
     if not sentences:
         return silent.strip() or good
-    first, *rest = sentences
-    parts = [texts.get(key, sentence=first)]
-    parts += [texts.get("plain", sentence=part) for part in rest]
+    parts = [texts.whole(sentence, names) for sentence in sentences]
+    if key != "plain":
+        parts[0] = texts.get(key, sentence=sentences[0])
     return " ".join(parts) + silent
 
 
@@ -191,7 +290,7 @@ def _hottest(texts: Texts, heard: Heard, group: list[Known]) -> str:
         if known.is_online and known.state and known.state.cpu_temperature is not None
     ]
     if not warm:
-        raise Refusal(texts.get("unclear_group"))
+        raise Refusal(texts.get("no_temperatures"))
     value, name = max(warm)
     return texts.get("hottest", device=name, value=round(value))
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from .claims import Mention
 from .kinds import Kind
+from .quantity import NumberRole
 
 
 @dataclass(slots=True)
@@ -23,10 +24,20 @@ class Heard:
     misheard: str = ""
     # The words that name a group of devices, such as "kiosks in the shop".
     group: str = ""
+    # The same words as they were said.
+    said_group: str = ""
     wants_all: bool = False
     is_plural: bool = False
-    # Whether a question asks for the opposite: offline, stopped, outdated.
+    # Whether a question asks for the opposite: offline, stopped.
     is_negative: bool = False
+    # Whether "not" or "no" is in a sentence. "Yes" and "no" would be ambiguous then.
+    is_negated: bool = False
+    # Whether a group means any of its devices: "a kiosk", "one of the kiosks".
+    is_indefinite: bool = False
+    # Whether it is about none of them: "no kiosk".
+    is_none: bool = False
+    # What the number means.
+    role: NumberRole | None = None
 
     @property
     def is_group(self) -> bool:

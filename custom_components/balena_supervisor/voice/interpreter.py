@@ -3,9 +3,11 @@
 from typing import Final
 
 from .claims import Claims, Mention
+from .group_text import group_text, said_group
 from .heard import Heard
 from .kind_rules import find_kind
 from .kinds import Kind
+from .quantity import NumberRole, find_quantity
 from .vocabulary import NameType, Vocabulary
 from .words import LanguageWords
 
@@ -20,31 +22,17 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
     tokens = words.tokens(text)
     alone = _alone(tokens, words)
     claims = Claims(tokens, vocabulary)
-    claims.claim_names(NameType, 2)
+    claims.claim_names(2)
     claims.claim_phrases(words, 2, _MAX_PHRASE)
-    claims.claim_names(
-        (
-            NameType.DEVICE,
-            NameType.SERVICE,
-            NameType.PLACE,
-            NameType.NOUN,
-            NameType.PLURAL,
-        )
-    )
+    claims.claim_names()
     claims.claim_phrases(words, 1, 1)
-    numbers: list[int] = []
-    for place, token in enumerate(tokens):
-        if claims.free[place] and token.isdigit():
-            numbers.append(int(token))
-            claims.free[place] = False
-        elif claims.free[place] and token in words.fillers:
-            claims.free[place] = False
-    meanings = frozenset(
-        meaning for _, phrase in claims.claimed for meaning in phrase.meanings
-    )
-    meanings |= {_SAME[meaning] for meaning in meanings & _SAME.keys()}
-    if "device_noun" in meanings and meanings & {"all", "hottest"}:
+    meanings = _meanings(claims)
+    quantity = find_quantity(claims, meanings)
+    if "device_noun" in meanings and (quantity.is_indefinite or quantity.is_none):
         meanings |= {"devices_noun"}
+    for place, token in enumerate(tokens):
+        if token.isdigit() or token in words.fillers:
+            claims.free[place] = False
     heard = Heard(
         Kind.UNCLEAR,
         meanings,
@@ -52,32 +40,43 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
         services=_of(claims, NameType.SERVICE),
         places=_of(claims, NameType.PLACE),
         nouns=_of(claims, NameType.NOUN) + _of(claims, NameType.PLURAL),
-        number=(
-            2
-            if "both" in meanings and not numbers
-            else numbers[0]
-            if len(numbers) == 1
-            else -1
-            if numbers
-            else None
-        ),
+        number=quantity.number,
+        role=quantity.role,
         unknown=list(claims.unknown()),
         wants_all=any(
             phrase.meanings & {"all", "both", "everything"}
             and "services" not in phrase.meanings
             for _, phrase in claims.claimed
         ),
-        is_plural=any(mention.kind is NameType.PLURAL for mention in claims.mentions),
-        is_negative=bool({"offline", "stopped", "negation", "negated"} & meanings),
+        is_plural=any(mention.kind is NameType.PLURAL for mention in claims.mentions)
+        or quantity.is_indefinite
+        or quantity.is_none
+        or quantity.role is NumberRole.COUNT
+        or _any_of(claims),
+        is_negative=bool({"offline", "stopped"} & meanings),
+        is_negated=bool({"none", "negation", "negated"} & meanings) or quantity.is_none,
+        is_indefinite=quantity.is_indefinite,
+        is_none=quantity.is_none,
     )
-    heard.is_plural |= _any_of(claims)
-    heard.group = _group_text(claims)
+    heard.group = group_text(claims, text)
+    heard.said_group = said_group(claims)
     heard.misheard = _misheard_text(claims)
     if alone is not None:
         heard.kind = Kind(alone)
         return heard
     heard.kind = find_kind(heard, claims)
     return heard
+
+
+def _meanings(claims: Claims) -> frozenset[str]:
+    """Return the meanings of all phrases."""
+    meanings = frozenset(
+        meaning for _, phrase in claims.claimed for meaning in phrase.meanings
+    )
+    meanings |= {_SAME[meaning] for meaning in meanings & _SAME.keys()}
+    if "device_noun" in meanings and meanings & {"all", "hottest"}:
+        meanings |= {"devices_noun"}
+    return meanings
 
 
 def _alone(tokens: list[str], words: LanguageWords) -> str | None:
@@ -110,29 +109,6 @@ def _any_of(claims: Claims) -> bool:
         mention.kind is NameType.NOUN and mention.start in places
         for mention in claims.mentions
     )
-
-
-def _group_text(claims: Claims) -> str:
-    """Return the words from the first to the last that name a group."""
-    group_words = {"devices_noun", "fleet_noun", "balena"}
-    places = [
-        place
-        for mention in claims.mentions
-        if mention.kind in (NameType.PLACE, NameType.NOUN, NameType.PLURAL)
-        for place in range(
-            mention.start,
-            mention.start + len(claims.vocabulary.words.tokens(mention.text)),
-        )
-    ]
-    places += [
-        place + offset
-        for place, phrase in claims.claimed
-        if phrase.meanings & group_words
-        for offset in range(phrase.length)
-    ]
-    if not places:
-        return ""
-    return " ".join(claims.tokens[min(places) : max(places) + 1])
 
 
 def _misheard_text(claims: Claims) -> str:

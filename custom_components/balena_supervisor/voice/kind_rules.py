@@ -5,6 +5,7 @@ from typing import Final
 from .claims import Claims
 from .heard import Heard
 from .kinds import Kind
+from .quantity import NumberRole
 
 _ORDERS: Final = frozenset(
     [
@@ -35,19 +36,30 @@ _FACTS: Final = (
     ("vpn", Kind.VPN),
     ("fleet_of", Kind.FLEET),
     ("current", Kind.UPDATE),
+    ("outdated", Kind.UPDATE),
     ("release", Kind.RELEASE),
     ("update", Kind.UPDATE),
     ("install", Kind.UPDATE),
 )
 # "Update" with one of these is a noun.
 _NO_ORDER: Final = frozenset(
-    {"status", "progress", "release", "lock", "available", "current", "since", "usage"}
+    {
+        *("status", "progress", "release", "lock", "available", "current", "outdated"),
+        *("since", "usage"),
+    }
 )
 _QUESTIONS: Final = {"ask", "which", "how_many", "which_run", "location"}
 # Meanings that select some devices of a group: "reboot all kiosks that are offline".
 _CONDITIONS: Final = {"online", "offline", "running", "stopped", "problems"}
 # What a sentence with "find" or "identify" can ask for: "find the IP address of kiosk lobby".
 _FOUND: Final = {meaning for meaning, _ in _FACTS} | {"problems", "status", "os"}
+_SWITCHED: Final = {"start", "turn_on", "stop", "turn_off", "shutdown"}
+# What cannot be started or stopped, without the name of a service.
+_NOT_SWITCHED: Final = (
+    ("services", Kind.NO_ALL_SERVICES),
+    ("app", Kind.NO_ALL_SERVICES),
+    ("service_noun", Kind.NO_ALL_SERVICES),
+)
 # Orders that are refused, by their meaning.
 _REFUSED: Final = (
     ("purge", Kind.NO_PURGE),
@@ -88,8 +100,7 @@ def find_kind(heard: Heard, claims: Claims) -> Kind:
         return Kind.NO_VPN
     if not is_question and meanings & (_ORDERS | {"blink"}):
         # "Reboot it at six": a number that belongs to no name may be a time.
-        is_later = heard.number is not None and not heard.is_group and not heard.nouns
-        if "negation" in meanings or is_later:
+        if heard.is_negated or heard.role is NumberRole.OTHER:
             return Kind.NOT_NOW
         if heard.is_group and meanings & _CONDITIONS:
             return Kind.NOT_NOW
@@ -166,15 +177,20 @@ def _order(heard: Heard, claims: Claims) -> Kind | None:
         if heard.services or (heard.unknown and heard.devices):
             return Kind.RESTART_SERVICE
         if meanings & {"services", "app"} or (
-            "everything" in meanings and heard.devices
+            "everything" in meanings and (heard.devices or heard.nouns)
         ):
             return Kind.RESTART_ALL
+        if "service_noun" in meanings:
+            # "Restart a service on kiosk lobby".
+            return Kind.RESTART_SERVICE
         return Kind.REBOOT
     if (meanings & {"install", "updating_to"} or _begins_with(claims, "update")) and (
         heard.services or meanings & {"os", "problems"}
     ):
         # Only the release of a device can be installed, not a service or balenaOS.
         return None
+    if meanings & {"stop", "turn_off"} and meanings & {"update", "updating"}:
+        return Kind.NO_CANCEL
     if meanings & {"install", "updating_to"}:
         return Kind.INSTALL_UPDATE
     if heard.services or (heard.unknown and heard.devices):
@@ -184,8 +200,12 @@ def _order(heard: Heard, claims: Claims) -> Kind | None:
             "stopped" in meanings and "want" in meanings
         ):
             return Kind.STOP_SERVICE
-    elif meanings & {"stop", "turn_off", "shutdown"}:
-        return Kind.NO_SHUTDOWN
+    elif meanings & _SWITCHED:
+        for meaning, kind in _NOT_SWITCHED:
+            if meaning in meanings:
+                return kind
+        if meanings & {"stop", "turn_off", "shutdown"}:
+            return Kind.NO_SHUTDOWN
     if (
         "update" in meanings
         and not meanings & _NO_ORDER
@@ -263,8 +283,6 @@ def _question(heard: Heard) -> Kind:
         return Kind.PROBLEMS if not heard.devices else Kind.STATUS
     if "status" in meanings:
         return Kind.PROBLEMS if heard.is_group else Kind.STATUS
-    if "location" in meanings:
-        return Kind.LOCATION
     if meanings & {"how_many", "which", "all"} or (
         "what" in meanings and heard.is_plural
     ):

@@ -46,6 +46,8 @@ class Kind(StrEnum):
     NO_LOGS = "no_logs"
     NO_VARIABLES = "no_variables"
     NO_VPN = "no_vpn"
+    NO_CANCEL = "no_cancel"
+    NO_ALL_SERVICES = "no_all_services"
     # A command that is not to be carried out, or not now.
     NOT_NOW = "not_now"
     UNCLEAR = "unclear"

@@ -14,11 +14,13 @@ from .targets import VoiceTarget
 from .texts import async_get_texts
 from .vocabulary import Vocabulary
 
-# What is not done by voice.
-_NEVER: Final = frozenset(
-    {Kind.NO_PURGE, Kind.NO_SHUTDOWN, Kind.NO_LOGS, Kind.NO_VARIABLES, Kind.NO_VPN}
+# Refusals that name no device.
+_WITHOUT_NAME: Final = frozenset(
+    {
+        *(Kind.NO_PURGE, Kind.NO_SHUTDOWN, Kind.NO_LOGS, Kind.NO_VARIABLES),
+        *(Kind.NO_VPN, Kind.NO_CANCEL, Kind.NO_ALL_SERVICES, Kind.NOT_NOW),
+    }
 )
-_WITHOUT_NAME: Final = frozenset({*_NEVER, Kind.NOT_NOW})
 
 
 async def async_respond(

@@ -11,6 +11,7 @@ from .access import may_act, may_ask
 from .entities import ENTITIES
 from .heard import Heard
 from .kinds import COMMANDS, Kind
+from .quantity import NumberRole
 from .targets import VoiceTarget
 from .texts import Texts
 from .vocabulary import Vocabulary
@@ -94,14 +95,16 @@ class Selection:
         ids = set(self.targets)
         for mention in (*heard.nouns, *heard.places):
             ids &= mention.ids
-        if heard.number is not None:
+        if heard.number is not None and heard.role is NumberRole.NAME:
             ids = {item for item in ids if self._has_number(item, heard.number)}
         candidates = self.visible(ids)
         if not candidates:
-            named = heard.group.split()
-            if heard.number is not None and str(heard.number) not in named:
-                named.append(str(heard.number))
-            self._refuse_unknown(" ".join(named))
+            if heard.role is NumberRole.NAME:
+                self._refuse_unknown(f"{heard.nouns[-1].text} {heard.number}")
+            if set(heard.said_group.split()) & self.vocabulary.words.fillers:
+                # "The device in the kitchen" is no name.
+                raise Refusal(self.texts.get("no_devices", group=heard.group))
+            self._refuse_unknown(heard.said_group)
         return self.one_of(candidates)
 
     def _has_number(self, device_id: str, number: int) -> bool:
@@ -147,18 +150,37 @@ class Selection:
             candidates = here or candidates
         if len(candidates) == 1:
             return candidates[0]
+        raise Refusal(self._which(candidates))
+
+    def _unclear(self) -> str:
+        """Return that a sentence is not understood, with the device that is."""
+        if not self.heard.devices:
+            return self.texts.get("unclear_group")
+        return self.texts.get("unclear", device=self._named_device().name)
+
+    def _which(self, candidates: list[VoiceTarget]) -> str:
+        """Return the question which one of several devices is meant."""
         names = [
             self.texts.get("in_area", device=target.name, area=target.area.name)
             if target.area and [item.name for item in candidates].count(target.name) > 1
             else target.name
             for target in candidates
         ]
-        raise Refusal(self.texts.get("which", devices=self.texts.join(names, "or")))
+        return self.texts.get("which", devices=self.texts.join(names, "or"))
 
     def _refuse_unknown(self, name: str) -> None:
         """Refuse a name that no device has, and suggest the most similar one."""
         heard = self.heard
-        tokens = self.vocabulary.words.tokens
+        words = self.vocabulary.words
+        tokens = words.tokens
+        said = set(tokens(name))
+        if said & words.indefinite and heard.nouns:
+            # "The other kiosk".
+            ids = set.intersection(*(set(mention.ids) for mention in heard.nouns))
+            raise Refusal(self._which(self.visible(ids)))
+        if not name or said & (words.known | words.common):
+            # These words are no name.
+            raise Refusal(self._unclear())
         asked = heard.misheard or name
         visible = self.visible(self.targets)
         known = {" ".join(tokens(target.name)): target.name for target in visible}
@@ -177,19 +199,27 @@ class Selection:
         raise Refusal(self.texts.get("unknown", name=asked))
 
     def services(self) -> list[tuple[VoiceTarget, VoiceTarget]]:
+        """Return the devices and services that a person may ask about."""
+        return [
+            pair
+            for pair in self._named_services()
+            if self.may_ask(pair[1]) and self.visible([pair[0].registry_entry.id])
+        ]
+
+    def _named_services(self) -> list[tuple[VoiceTarget, VoiceTarget]]:
         """Return the devices and services that a sentence can be about."""
         heard = self.heard
         ids = set[str]()
         for mention in heard.services[-1:]:
             ids |= mention.ids
-        pairs = [tuple(item.split(" ", 1)) for item in ids]
         found = []
-        for device_id, service_id in pairs:
-            for target in self.visible([device_id]):
+        for item in ids:
+            device_id, service_id = item.split(" ", 1)
+            if (target := self.targets.get(device_id)) is not None:
                 found += [
                     (target, service)
                     for service in target.services
-                    if service.registry_entry.id == service_id and self.may_ask(service)
+                    if service.registry_entry.id == service_id
                 ]
         return sorted(found, key=lambda pair: (pair[0].name, pair[1].name))
 
@@ -202,11 +232,7 @@ class Selection:
         heard = self.heard
         name = heard.services[-1].text if heard.services else " ".join(heard.unknown)
         if not heard.services:
-            heard.unknown = []
-            device = self.device()
-            raise Refusal(
-                self.texts.get("no_service", device=device.name, service=name)
-            )
+            raise Refusal(self._no_such_service(name))
         if len({mention.ids for mention in heard.services}) > 1:
             names = self.texts.join({item.text for item in heard.services}, "or")
             raise Refusal(self.texts.get("which", devices=names))
@@ -224,17 +250,43 @@ class Selection:
                 if pair[0].registry_entry.id == device.registry_entry.id
             ]
             if not own:
-                raise Refusal(
-                    self.texts.get("no_service", device=device.name, service=name)
-                )
+                raise Refusal(self._no_service_of(device, name))
             return self._one_service(own, name)
         for mention in heard.places:
             pairs = [pair for pair in pairs if pair[0].registry_entry.id in mention.ids]
+        if not pairs and self._named_services():
+            raise Refusal(self.texts.get("not_exposed", device=name))
         if not pairs:
             raise Refusal(self.texts.get("no_device_with", service=name))
         device = self.one_of(list({pair[0].name: pair[0] for pair in pairs}.values()))
         own = [pair for pair in pairs if pair[0].name == device.name]
         return self._one_service(own, name)
+
+    def _no_such_service(self, name: str) -> str:
+        """Return that no device has a service, or ask which one is meant."""
+        words = self.vocabulary.words
+        self.heard.unknown = []
+        device = self.device()
+        if not name:
+            names = [item.name for item in device.services if self.may_ask(item)]
+            return self.texts.get(
+                "which_service",
+                device=device.name,
+                services=self.texts.join(names, "or"),
+            )
+        if set(words.tokens(name)) & (words.known | words.common):
+            # "Is music running on the kiosk": these words are no name.
+            return self._unclear()
+        return self.texts.get("no_service", device=device.name, service=name)
+
+    def _no_service_of(self, device: VoiceTarget, name: str) -> str:
+        """Return why a device has no service of a name that others have, or that is not exposed."""
+        is_hidden = any(
+            target.registry_entry.id == device.registry_entry.id
+            for target, _ in self._named_services()
+        )
+        key = "not_exposed_service" if is_hidden else "no_service"
+        return self.texts.get(key, device=device.name, service=name)
 
     def _one_service(
         self, pairs: list[tuple[VoiceTarget, VoiceTarget]], name: str

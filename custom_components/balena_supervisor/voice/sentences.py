@@ -55,6 +55,8 @@ from .words import LanguageWords, load_words
 
 _ASSIST: Final = "conversation"
 _COOLDOWN: Final = 1.0
+# Nobody says a longer sentence about devices.
+_MAX_LENGTH: Final = 300
 _NAME_FIELDS: Final = {"area_id", "labels", "name", "name_by_user"}
 
 
@@ -193,6 +195,11 @@ class SentenceManager:
         if not self._vocabularies:
             return None
         vocabulary, heard = self._understand(user_input)
+        if heard.kind is Kind.UNCLEAR or heard.unknown:
+            # Home Assistant may understand more of it.
+            other = await async_handle_other_intents(hass, user_input, is_any=True)
+            if other is not None:
+                return other
         return await async_respond(
             hass,
             heard,
@@ -209,6 +216,8 @@ class SentenceManager:
         preferred = response_language(
             self._hass, user_input.language, self._vocabularies
         )
+        if len(user_input.text) > _MAX_LENGTH:
+            return next(iter(self._vocabularies.values())), Heard(Kind.UNCLEAR)
         heard = {
             language: interpret(user_input.text, vocabulary)
             for language, vocabulary in self._vocabularies.items()
@@ -265,7 +274,12 @@ def _build(
     inventory: Inventory, languages: list[LanguageWords]
 ) -> tuple[dict[str, Vocabulary], list[dict[str, Any]]]:
     """Return the names and the sentences of each language. This takes long with many devices."""
-    vocabularies = {words.language: Vocabulary(inventory, words) for words in languages}
+    vocabularies = {
+        words.language: Vocabulary(
+            inventory, words, (other for other in languages if other is not words)
+        )
+        for words in languages
+    }
     return vocabularies, [build_sentences(item) for item in vocabularies.values()]
 
 

@@ -1,17 +1,15 @@
 """Answers questions about services."""
 
 from ..device.state import ServiceState
+from .device_answers import told
 from .known_device import Known, look_up
 from .selection import Refusal, Selection
 from .targets import VoiceTarget
 
 
 def _state_of_service(known: Known, service: VoiceTarget) -> ServiceState | None:
-    """Return the state of a service."""
-    state = known.state
-    names = {service.name, *service.other_names}
-    found = state.services.values() if state else ()
-    return next((item for item in found if item.name in names), None)
+    """Return the state of a service of a device that is online."""
+    return known.device.find_service(service.identifier) if known.device else None
 
 
 def answer_running(selection: Selection) -> str:
@@ -31,7 +29,7 @@ def answer_running(selection: Selection) -> str:
     asks_stopped = heard.is_negative or "stop" in heard.meanings
     if "status" in heard.meanings and "running" not in heard.meanings:
         return texts.get("plain", sentence=sentence)
-    return texts.yes_no(state.is_running != asks_stopped, sentence)
+    return told(texts, heard, state.is_running != asks_stopped, sentence, service.name)
 
 
 def answer_which_run(selection: Selection) -> str:
@@ -45,7 +43,7 @@ def answer_which_run(selection: Selection) -> str:
     ]
     if not pairs:
         raise Refusal(texts.get("no_device_with", service=heard.services[-1].text))
-    wanted = not heard.is_negative
+    wanted = heard.is_negative == heard.is_negated
     found = [
         known.name
         for known, service in pairs

@@ -48,6 +48,19 @@ class Texts:
         """Return a small number as a word."""
         return self.messages.get(f"voice_number_{count}", str(count))
 
+    def whole(self, sentence: str, names: Iterable[str]) -> str:
+        """Return a whole sentence. A name at its beginning keeps its case."""
+        if not any(sentence.startswith(self.join([name])) for name in names):
+            sentence = sentence[0].upper() + sentence[1:]
+        return self.get("plain", sentence=sentence)
+
+    def all_of(self, count: int, *, is_after_on: bool = False) -> str:
+        """Return "both" or "all three"."""
+        key = "on_all" if is_after_on else "all"
+        if count == 2:
+            return self.get(f"{key}_2")
+        return self.get(f"{key}_many", count=self.number(count))
+
     def join(self, names: Iterable[str], conjunction: str = "and") -> str:
         """Return sorted names as one phrase. Names over the limit are only counted."""
         items = sorted(names)

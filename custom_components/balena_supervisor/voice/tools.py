@@ -1,7 +1,6 @@
 """Tools for language models. They read and act on what is exposed, and return data."""
 
 from abc import abstractmethod
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,11 +20,11 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import config_validation as cv, llm
 from homeassistant.helpers.llm import LLMContext, Tool, ToolInput
-from homeassistant.helpers.translation import async_get_translations
 from homeassistant.util.json import JsonObjectType, JsonValueType
 
-from ..const import DOMAIN, LOGGER
+from ..const import DOMAIN
 from .entities import IDENTIFY, ONLINE, REBOOT, RESTART_SERVICE, RUNNING, UPDATE
+from .execution import async_execute, async_translate_error
 from .exposed import ExposedDevice, exposed_devices
 from .names import normalize_name
 from .sentence_files.templates import async_get_templates
@@ -38,8 +37,6 @@ PAGE_SIZE: Final = 50
 # An error lists at most this many names.
 _MAX_NAMES: Final = 10
 _MAX_NAME_LENGTH: Final = 64
-# In seconds. A command that takes longer continues in the background.
-RESPONSE_TIMEOUT: Final = 15.0
 # Words that a model may add before a name.
 _ARTICLES: Final = frozenset({"the"})
 
@@ -534,44 +531,20 @@ async def _async_act(call: ToolCall, domain: str, action: str, entity_id: str) -
     """Call an action, and return whether the device accepted it in time.
 
     Raises:
-        ToolError: The action failed in time. A later failure is logged.
+        ToolError: The action failed in time.
     """
-    task: asyncio.Future[object] = asyncio.ensure_future(
-        call.hass.services.async_call(
-            domain,
-            action,
-            {ATTR_ENTITY_ID: entity_id},
-            blocking=True,
-            context=call.context.context,
+    hass, context = call.hass, call.context
+    try:
+        return await async_execute(
+            hass.services.async_call(
+                domain,
+                action,
+                {ATTR_ENTITY_ID: entity_id},
+                blocking=True,
+                context=context.context,
+            )
         )
-    )
-    done, _ = await asyncio.wait({task}, timeout=RESPONSE_TIMEOUT)
-    if not done:
-        task.add_done_callback(_log_failure)
-        return False
-    if (error := task.exception()) is None:
-        return True
-    if not isinstance(error, HomeAssistantError):
-        raise error
-    raise ToolError("failed", await _async_translate(call, error)) from error
-
-
-def _log_failure(task: asyncio.Future[object]) -> None:
-    """Log the failure of a command that continued in the background."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        LOGGER.warning("A command of a language model failed: %s", error)
-
-
-async def _async_translate(call: ToolCall, error: HomeAssistantError) -> str:
-    """Return the message of an error in the language of the call."""
-    domain, key = error.translation_domain, error.translation_key
-    if domain is None or key is None:
-        return str(error)
-    templates = await async_get_templates(call.hass, call.context.language or MATCH_ALL)
-    translations = await async_get_translations(
-        call.hass, templates.language, "exceptions", {domain}
-    )
-    text = translations.get(f"component.{domain}.exceptions.{key}.message")
-    if text is None:
-        return str(error)
-    return text.format(**(error.translation_placeholders or {}))
+    except HomeAssistantError as error:
+        templates = await async_get_templates(hass, context.language or MATCH_ALL)
+        text = await async_translate_error(hass, error, templates.language)
+        raise ToolError("failed", text or str(error)) from error

@@ -8,7 +8,8 @@ hassil searches lists quickly, so words and names are entries of lists. Each ent
 space, so that it does not match the beginning of a longer word.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 import re
 from typing import Any, Final
@@ -26,18 +27,49 @@ _IS_TEMPLATE: Final = re.compile(r"[(){}<>\[\]|@]")
 # Meanings that make a sentence with the name of a device ours.
 _OF_DEVICE: Final = (
     *("reboot", "restart", "shutdown", "purge", "logs", "variables", "blink"),
-    *("install", "updating_to", "update", "current", "online", "offline", "running"),
-    *("stopped", "status", "problems", "release", "os", "ip", "temperature", "hottest"),
+    *("install", "updating_to", "update", "current", "outdated", "online", "offline"),
+    *(
+        "running",
+        "stopped",
+        "status",
+        "problems",
+        "release",
+        "os",
+        "ip",
+        "temperature",
+        "hottest",
+    ),
     *("cpu", "memory", "since", "progress", "lock", "vpn", "fleet_of", "services"),
     *("location", "app", "listing", "balena", "which_run", "fleet_noun"),
 )
 # The same with "devices", which can be other things than ours.
 _OF_DEVICES: Final = (
     *("reboot", "restart", "blink", "install", "updating_to", "update", "current"),
-    *("online", "offline", "running", "status", "problems", "release", "os", "ip"),
-    *("hottest", "cpu", "memory", "progress", "vpn", "services", "listing", "balena"),
+    *(
+        "outdated",
+        "online",
+        "offline",
+        "running",
+        "status",
+        "problems",
+        "release",
+        "os",
+    ),
+    *(
+        "ip",
+        "hottest",
+        "cpu",
+        "memory",
+        "progress",
+        "vpn",
+        "services",
+        "listing",
+        "balena",
+    ),
     *("fleet_noun", "fleet_of", "temperature"),
 )
+# The same with "everything".
+_OF_EVERYTHING: Final = ("reboot", "restart", "blink", "running", "services")
 # Meanings that make a sentence with the name of a service, without a device, ours.
 _OF_SERVICE: Final = (
     *("reboot", "restart", "start", "turn_on", "stop", "turn_off", "running"),
@@ -51,22 +83,24 @@ _SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
 # Alternatives with the same beginning are one sentence, so that it is matched once.
 _SENTENCES: Final = (
     (
-        "<lead>("
-        "{ours}<words>{named}<words>"
-        "|{named}<lead>{ours}<words>"
-        # "Is the kiosk in the lobby okay".
-        "|{ask}<lead>{named}<lead>{fine}<lead>)"
+        # The first word of ours and the first name decide, so that a text matches in one way only.
+        "<lead_run>({ours}<word_run>[{any_service}<word_run>]{named}<words>|{named}<lead>{ours}<words>)"
     ),
+    # "Is the kiosk in the lobby okay".
+    ("<fillers>{ask}<lead_run>{named}<lead_run>{fine}<lead_run>"),
     # "Turn off all devices" and "shut everything down" are about other things.
     (
-        "<plain>("
-        "{of_devices}<plain>({devices}|{place}<fillers>{fleet_noun})<plain>"
-        "|({devices}|{place}<fillers>{fleet_noun})<plain>{of_devices}<plain>)"
+        "<free_run>("
+        "{of_devices}<plain_run>({devices}|{place}<fillers>{fleet_noun})<plain>"
+        "|({devices}|{place}<fillers>{fleet_noun})<plain_run>{of_devices}<plain>"
+        # "Is everything okay" can be about anything, "is everything running" is about services.
+        "|{of_everything}<plain_run>{everything}<plain_run>"
+        "|{everything}<plain_run>{of_everything}<plain_run>)"
     ),
     (
         "<start>("
         "[{place}<near>]({of_service}<near>({service}|{any_service}{service_noun})|{service}<near>{of_service})<lead>"
-        "|{problems}<near>{place}<lead>"
+        "|{problems}<near>{own_place}<lead>"
         "|{which}<near>{group}<lead>"
         "|{what}<near>{plural}<lead>"
         # "Is the balena device lobbi online".
@@ -101,14 +135,15 @@ _KEYWORDS: Final = (
 # which doubles with every value. So words that repeat are in rules, not in lists, and only a few
 # names can be between them.
 _REPEATED: Final = {
-    "word_run": "<word>",
-    "lead_run": "<lead_word>",
-    "plain_run": "<plain_word>",
+    "word_run": "<word>|{digits}",
+    "lead_run": "<lead_word>|{digits}",
+    "plain_run": "<plain_word>|{digits}",
+    "free_run": "<free_word>|{digits}",
     "start": "<start_word>",
     "near": "<near_word>",
     "fillers": "<filler>",
 }
-_MAX_NAMES: Final = 3
+_MAX_NAMES: Final = 2
 _WITH_NAMES: Final = {
     "words": ("<word_run>", "({named}|{any_service})"),
     "lead": ("<lead_run>", "{named}"),
@@ -121,6 +156,7 @@ _WORD_RULES: Final = (
     "word",
     "lead_word",
     "plain_word",
+    "free_word",
     "start_word",
     "near_word",
     "filler",
@@ -180,13 +216,28 @@ def _keywords(vocabulary: Vocabulary) -> set[str]:
     nouns = texts.get(NameType.NOUN, frozenset()) | texts.get(
         NameType.PLURAL, frozenset()
     )
-    parts = {part for noun in nouns for part in noun.split()}
+    parts = {part for noun in nouns for part in noun.split() if len(part) > 1}
     found = set(parts)
+    # Words that other sentences have, too.
+    usual = words.known | {
+        part for place in texts.get(NameType.PLACE, ()) for part in place.split()
+    }
+
+    def rarest(own: list[str]) -> str:
+        return max(own, key=lambda part: (part not in usual, len(part)))
+
+    if words.compound:
+        # "Gateway-Geräte".
+        found |= {
+            f"{noun}-{devices.casefold()}"
+            for noun in texts.get(NameType.NOUN, ())
+            for devices in (words.devices, words.devices_after_on)
+        }
     for kind in (NameType.DEVICE, NameType.SERVICE):
         for text in texts.get(kind, ()):
             own = text.split()
             # The noun of a name is enough: "kiosk" of "kiosk kitchen".
-            found |= set(own) & parts or {max(own, key=len)}
+            found |= set(own) & parts or {rarest(own)}
             found |= {"-".join(own), "_".join(own)}
     for meaning in _KEYWORDS:
         for text in words.texts[meaning]:
@@ -206,102 +257,127 @@ def _cased(word: str) -> str:
     return "-".join([first, *(part.capitalize() for part in rest)])
 
 
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The phrases and names of a language."""
+
+    vocabulary: Vocabulary
+
+    def names(self, *kinds: NameType) -> set[str]:
+        """Return the names of some types."""
+        return {text for kind in kinds for text in self.vocabulary.texts.get(kind, ())}
+
+    def phrases(self, *meanings: str) -> set[str]:
+        """Return the phrases without a gap of some meanings."""
+        return {parts[0] for parts in self._split(meanings) if len(parts) == 1}
+
+    def part(self, place: int, *meanings: str) -> set[str]:
+        """Return the first or the last parts of the phrases with a gap."""
+        return {parts[place] for parts in self._split(meanings) if len(parts) > 1}
+
+    def beginnings(self, *meanings: str) -> set[str]:
+        """Return the phrases of some meanings up to their gap."""
+        return {parts[0] for parts in self._split(meanings) if parts}
+
+    def _split(self, meanings: Iterable[str]) -> Iterator[list[str]]:
+        texts = self.vocabulary.words.texts
+        for meaning in meanings:
+            yield from map(_parts, texts.get(meaning, ()))
+
+
 def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
     """Return the words and names of each list."""
-    words, texts = vocabulary.words, vocabulary.texts
-
-    def names(*kinds: NameType) -> set[str]:
-        return {text for kind in kinds for text in texts.get(kind, ())}
-
-    def of(*meanings: str) -> set[str]:
-        """Return the phrases without a gap of some meanings."""
-        return {
-            text
-            for meaning in meanings
-            for text in words.texts.get(meaning, ())
-            if len(_parts(text)) == 1
-        }
-
-    def part(place: int, *meanings: str) -> set[str]:
-        """Return the first or the last parts of the phrases with a gap."""
-        return {
-            parts[place]
-            for meaning in meanings
-            for text in words.texts.get(meaning, ())
-            if len(parts := _parts(text)) > 1
-        }
-
-    fillers = set(words.fillers)
-    numbers = {str(number) for number in range(_MAX_NUMBER + 1)} | set(words.numbers)
-    others = {
-        *fillers,
-        *numbers,
-        *names(NameType.PLACE),
-        *(
-            part
-            for meaning, phrases in words.texts.items()
-            if meaning != "alone"
-            for text in phrases
-            for part in _parts(text)
-        ),
-    }
-    devices = names(NameType.DEVICE, NameType.NOUN, NameType.PLURAL)
-    services = names(NameType.SERVICE)
-    ends = part(-1, *_OF_DEVICE) - part(-1, *_SWITCHING) - fillers
+    words, texts = vocabulary.words, _Texts(vocabulary)
+    of = texts.phrases
+    devices = texts.names(NameType.DEVICE, NameType.NOUN, NameType.PLURAL)
+    services = texts.names(NameType.SERVICE)
+    ends = texts.part(-1, *_OF_DEVICE) - texts.part(-1, *_SWITCHING) - words.fillers
     ours = services | of(*_OF_DEVICE) | ends
-    return {
-        "word": others,
-        "lead_word": others - ours,
-        "plain_word": others
-        - of("shutdown", "turn_on", "turn_off")
-        - part(0, "shutdown", "turn_on", "turn_off"),
-        "filler": fillers,
-        "start_word": {
-            *fillers,
-            *of("ask", "all", "which", "wish", "want"),
-            *part(0, *_ENDING, *_SWITCHING),
-        },
-        "near_word": {
-            *fillers,
-            *of("ask", "service_noun", "device_noun"),
-            *part(0, *_ENDING, *_SWITCHING),
-            *names(NameType.PLACE),
-        },
-        "named": {*devices, *(f"{name}{words.genitive}" for name in devices)},
-        "devices": of("devices_noun", "everything"),
-        "of_devices": services
+    ends_of_devices = texts.part(-1, *_OF_DEVICES) - texts.part(-1, *_SWITCHING)
+    of_devices = (
+        services
         | of(*_OF_DEVICES)
-        | (part(-1, *_OF_DEVICES) - part(-1, *_SWITCHING) - fillers)
-        | {text for text in of("lock") if "update" in text},
+        | (ends_of_devices - words.fillers)
+        | {text for text in of("lock") if "update" in text}
+    )
+    of_everything = of(*_OF_EVERYTHING) | (
+        texts.part(-1, "restart", "reboot") - words.fillers
+    )
+    repeated = _repeated_lists(vocabulary, ours)
+    return {
+        **repeated,
+        "free_word": repeated["plain_word"]
+        - of_devices
+        - of_everything
+        - of("devices_noun", "everything"),
+        "named": {*devices, *(f"{name}{words.genitive}" for name in devices)},
+        "devices": of("devices_noun"),
+        "digits": {str(number) for number in range(_MAX_NUMBER + 1)},
+        "everything": of("everything"),
+        "of_everything": of_everything,
+        "own_place": {
+            text
+            for text in texts.names(NameType.PLACE)
+            if any(vocabulary.names[tuple(words.tokens(text))].get(NameType.PLACE, ()))
+        },
+        "of_devices": of_devices,
         "fleet_noun": of("fleet_noun"),
         "ours": ours,
-        "of_service": of(*_OF_SERVICE) | part(-1, *_ENDING, *_SWITCHING),
+        "of_service": of(*_OF_SERVICE) | texts.part(-1, *_ENDING, *_SWITCHING),
         "service": services - words.common,
         "any_service": services,
         "problems": of("problems"),
-        "place": names(NameType.PLACE),
+        "place": texts.names(NameType.PLACE),
         "which": of("which", "how_many"),
-        "group": names(NameType.NOUN, NameType.PLURAL),
-        "noun": names(NameType.NOUN),
+        "group": texts.names(NameType.NOUN, NameType.PLURAL),
+        "noun": texts.names(NameType.NOUN),
         "alone": of("alone"),
         "balena": of("balena"),
         "device_noun": of("device_noun"),
         "service_noun": of("service_noun"),
         "variables": of("variables"),
-        "verb": {
-            parts[0]
-            for meaning in ("restart", *_SWITCHING)
-            for text in words.texts[meaning]
-            if (parts := _parts(text))
-        },
+        "verb": texts.beginnings("restart", *_SWITCHING),
         "again": of("restart", "reboot"),
         "asks": of("running", "stopped"),
         "ask": of("ask"),
         "what": of("what"),
-        "plural": names(NameType.PLURAL),
-        "fine": part(-1, "status"),
+        "plural": texts.names(NameType.PLURAL),
+        "fine": texts.part(-1, "status"),
         "on": set(words.prepositions),
-        "end": part(-1, "restart"),
+        "end": texts.part(-1, "restart"),
+    }
+
+
+def _repeated_lists(vocabulary: Vocabulary, ours: set[str]) -> dict[str, set[str]]:
+    """Return the words of the lists that become rules: those that repeat."""
+    words, texts = vocabulary.words, _Texts(vocabulary)
+    places = texts.names(NameType.PLACE)
+    parts = {
+        part
+        for meaning, phrases in words.texts.items()
+        if meaning != "alone"
+        for text in phrases
+        for part in _parts(text)
+    }
+    others = {*words.fillers, *words.numbers, *places, *parts}
+    beginnings = texts.part(0, *_ENDING, *_SWITCHING)
+    switching = ("shutdown", "turn_on", "turn_off")
+    return {
+        "word": others,
+        "lead_word": others - ours,
+        "plain_word": others - texts.phrases(*switching) - texts.part(0, *switching),
+        "filler": set(words.fillers),
+        "start_word": {
+            *words.fillers,
+            *texts.phrases("ask", "all", "which", "wish", "want"),
+            *beginnings,
+        },
+        "near_word": {
+            *words.fillers,
+            *texts.phrases("ask", "service_noun", "device_noun"),
+            *beginnings,
+            *places,
+        },
     }
 
 
@@ -321,7 +397,7 @@ def _grouped(texts: Iterable[str], size: int = 1) -> str:
 
 
 def _group(prefix: str, texts: list[str]) -> str:
-    if len(texts) == 1 or not prefix.isalpha():
+    if len(texts) == 1 or not prefix.isalnum():
         return "|".join(f"{_SYNTAX.sub(r'\\\1', text)} " for text in texts)
     if len(texts) > _MAX_GROUP and len(prefix) == 1:
         longer = [text[1:] for text in texts if len(text) > 1]

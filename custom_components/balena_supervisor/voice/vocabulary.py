@@ -108,9 +108,15 @@ def _names(target: VoiceTarget, kinds: Iterable[EntityKind]) -> set[str]:
 class Vocabulary:
     """The names of one language. `names` maps the words of a name to what it stands for."""
 
-    def __init__(self, inventory: Inventory, words: LanguageWords) -> None:
-        """Collect the names."""
+    def __init__(
+        self,
+        inventory: Inventory,
+        words: LanguageWords,
+        others: Iterable[LanguageWords] = (),
+    ) -> None:
+        """Collect the names. `others` are the words of the other languages in use."""
         self.words = words
+        self._languages = (words, *others)
         self.names: dict[Tokens, dict[NameType, frozenset[str]]] = {}
         self.texts: dict[NameType, frozenset[str]] = {}
         self.devices = {device.id: device for device in inventory.devices}
@@ -121,10 +127,12 @@ class Vocabulary:
                 self._add(NameType.PLACE, form, ())
         for device in inventory.devices:
             for name in device.names:
-                self._add(NameType.DEVICE, name, [device.id])
+                for form in self._said_names(name):
+                    self._add(NameType.DEVICE, form, [device.id])
             for service_id, names in device.services.items():
                 for name in names:
-                    self._add(NameType.SERVICE, name, [f"{device.id} {service_id}"])
+                    if not any(item.is_grammatical(name) for item in self._languages):
+                        self._add(NameType.SERVICE, name, [f"{device.id} {service_id}"])
             for group in device.groups:
                 self._add_group(group, device.id)
             for place in device.places:
@@ -135,6 +143,16 @@ class Vocabulary:
         self._add_turned_names(inventory)
         self._add_compounds(inventory)
         self._index()
+
+    def _is_ordinary(self, name: str) -> bool:
+        """Return whether a name is an ordinary word in a language in use."""
+        return any(item.is_ordinary(name) for item in self._languages)
+
+    def _said_names(self, name: str) -> list[str]:
+        """Return a name, after "device" if it is an ordinary word such as "timer"."""
+        if not self._is_ordinary(name):
+            return [name]
+        return [f"{noun} {name}" for noun in self.words.texts["device_noun"]]
 
     def _place_forms(self, place: str) -> list[str]:
         """Return singular forms of a label, and a fleet's name with its noun."""
@@ -158,6 +176,9 @@ class Vocabulary:
                 self._found[NameType.PLURAL, form].add(device_id)
 
     def _add(self, kind: NameType, name: str, ids: Iterable[str]) -> None:
+        if kind is NameType.PLACE and self._is_ordinary(name):
+            # A label "offline" would change what "which kiosks are offline" means.
+            return
         if self.words.tokens(name):
             self._found[kind, name].update(ids)
 
@@ -190,7 +211,7 @@ class Vocabulary:
                 not is_noun
                 or not (is_shared or token in last)
                 or (token,) in places
-                or token in self.words.known
+                or token in self.words.known | self.words.common
             ):
                 continue
             whole = self._ids_with_suffix(token, inventory)
@@ -214,7 +235,12 @@ class Vocabulary:
         for device in inventory.devices:
             tokens = self.words.tokens(device.name)
             turned = (*tokens[1:], *tokens[:1])
-            if len(tokens) > 1 and turned not in full and tokens[-1].isalpha():
+            if (
+                len(tokens) > 1
+                and turned not in full
+                and tokens[-1].isalpha()
+                and not self._is_ordinary(device.name)
+            ):
                 self._found[NameType.DEVICE, " ".join(turned)].add(device.id)
 
     def _add_compounds(self, inventory: Inventory) -> None:

@@ -1,6 +1,6 @@
 """Load the words of a language: the meanings of phrases, and how people say the name of a device."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,11 @@ _GAP: Final = "..."
 _MAX_NUMBER: Final = 99
 _TOKEN: Final = re.compile(r"\d+|[^\W\d_]+(?:'[^\W\d_]+)*")
 _SPELLED: Final = 6
+# Words with these meanings are no names, apart from the nouns among them.
+_GRAMMATICAL: Final = frozenset(
+    {"all", "any", "both", "none", "everything", "anything", "which", "devices_noun"}
+)
+_NOUNS: Final = frozenset({"device_noun", "services", "service_noun"})
 _MIN_PART: Final = 3
 
 type Tokens = tuple[str, ...]
@@ -60,8 +65,33 @@ class LanguageWords:
     modals: frozenset[str] = frozenset()
     # What can stand between such a verb and a name.
     articles: frozenset[str] = frozenset()
+    # Words that mean any device, or none, if they stand before a noun: "reboot a kiosk".
+    indefinite: frozenset[str] = frozenset()
+    negative: frozenset[str] = frozenset()
+    # How a group is called that is only named by a place: "devices in the lobby".
+    devices: str = ""
+    devices_after_on: str = ""
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
+    # Those that are a phrase alone, and those that cannot be the whole name of
+    # anything: "everything", "the one".
+    single_words: frozenset[str] = frozenset()
+    grammatical: frozenset[str] = frozenset()
+
+    def is_ordinary(self, name: str) -> bool:
+        """Return whether a name is said so often that a sentence with it can be about anything."""
+        tokens = self.tokens(name)
+        return (
+            self.is_grammatical(name)
+            or name.casefold() in self.common
+            or (len(tokens) == 1 and tokens[0] in self.single_words)
+        )
+
+    def is_grammatical(self, name: str) -> bool:
+        """Return whether a name consists of words such as "all", "it" and "one" only."""
+        return all(
+            token.isdigit() or token in self.grammatical for token in self.tokens(name)
+        )
 
     def tokens(self, text: str) -> list[str]:
         """Return the words of a text. Numbers are digits, and spelled letters are joined."""
@@ -89,8 +119,6 @@ class LanguageWords:
     def spoken(self, name: str) -> Iterator[str]:
         """Yield the forms of a name that speech-to-text can write."""
         tokens = self.tokens(name)
-        if not tokens:
-            return
         yield " ".join(tokens)
         joined = " ".join(re.findall(r"[\w']+", name.casefold().replace("_", " ")))
         yield joined
@@ -116,6 +144,20 @@ class LanguageWords:
         if name.isalpha() and len(name) >= 2 * _MIN_PART:
             for place in range(_MIN_PART, len(name) - _MIN_PART + 1):
                 yield f"{name[:place]} {name[place:]}".casefold()
+
+    def in_case(self, group: str, *, is_after_on: bool) -> str:
+        """Return the words for a group with the noun in the case of the suggested sentence."""
+        forms = (self.devices, self.devices_after_on)
+        wanted = forms[is_after_on]
+        pattern = rf"\b({'|'.join(sorted(forms, key=len, reverse=True))})\b"
+        return re.sub(pattern, wanted, group, flags=re.IGNORECASE)
+
+    def plural_of(self, noun: str) -> str:
+        """Return the plural that is said to a person, in German with a noun whose plural is known."""
+        if self.compound:
+            return f"{noun.capitalize()}-{self.devices}"
+        is_sibilant = noun.endswith(("s", "x", "ch", "sh"))
+        return self.plurals_of(noun)[-1 if is_sibilant else 0]
 
     def plurals_of(self, word: str) -> list[str]:
         """Return the plurals of a noun."""
@@ -191,10 +233,27 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         numbers,
         frozenset(data["modals"]),
         frozenset(data["articles"]),
+        frozenset(data["indefinite"]),
+        frozenset(data["negative"]),
+        str(data["devices"]),
+        str(data["devices_after_on"]),
         texts,
         fillers
         | {token for phrase in phrases for part in phrase.parts for token in part},
+        fillers | {phrase.parts[0][0] for phrase in phrases if phrase.length == 1},
+        fillers | (_tokens_of(phrases, _GRAMMATICAL) - _tokens_of(phrases, _NOUNS)),
     )
+
+
+def _tokens_of(phrases: Iterable[Phrase], meanings: frozenset[str]) -> set[str]:
+    """Return the words of the phrases with some meanings."""
+    return {
+        token
+        for phrase in phrases
+        if phrase.meanings & meanings
+        for part in phrase.parts
+        for token in part
+    }
 
 
 def load_words() -> dict[str, LanguageWords]:

@@ -1,23 +1,18 @@
 """Intent handler of commands."""
 
-import asyncio
 from collections.abc import Coroutine
-from typing import Any, Final, override
+from typing import Any, override
 
 from homeassistant.const import ATTR_ENTITY_ID
 from homeassistant.core import State
 from homeassistant.exceptions import HomeAssistantError, Unauthorized
 from homeassistant.helpers import intent
-from homeassistant.helpers.translation import async_get_translations
 
-from ...const import LOGGER
+from ..execution import async_execute, async_translate_error
 from ..targets import EntityKind
 from .handler import BalenaIntentHandler, response_key
 from .request import VoiceError, VoiceRequest
 from .resolver import resolve_state
-
-# In seconds. A command that takes longer continues in the background.
-RESPONSE_TIMEOUT: Final = 15.0
 
 
 class CommandHandler(BalenaIntentHandler):
@@ -65,45 +60,20 @@ async def _async_run(
     """Run a command, and return the key of the response.
 
     Raises:
-        VoiceError: The command failed before the timeout. A later failure is logged.
+        VoiceError: The command failed before the timeout.
     """
-    task = asyncio.ensure_future(command)
-    done, _ = await asyncio.wait({task}, timeout=RESPONSE_TIMEOUT)
-    if not done:
-        task.add_done_callback(_log_failure)
-        return "balena_slow"
-    if (error := task.exception()) is None:
-        return "default"
-    if not isinstance(error, HomeAssistantError):
-        raise error
-    if isinstance(error, Unauthorized):
+    try:
+        is_done = await async_execute(command)
+    except Unauthorized as error:
         raise VoiceError(
             "balena_forbidden", code=intent.IntentResponseErrorCode.FAILED_TO_HANDLE
         ) from error
-    raise VoiceError(
-        "balena_failed",
-        code=intent.IntentResponseErrorCode.FAILED_TO_HANDLE,
-        text=await _async_translate_error(request, error),
-    ) from error
-
-
-def _log_failure(task: asyncio.Future[object]) -> None:
-    """Log the failure of a command that continued in the background."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        LOGGER.warning("A spoken command failed: %s", error)
-
-
-async def _async_translate_error(
-    request: VoiceRequest, error: HomeAssistantError
-) -> str:
-    """Return the message of an error in the language of the request."""
-    domain, key = error.translation_domain, error.translation_key
-    if domain is None or key is None:
-        return str(error)
-    translations = await async_get_translations(
-        request.hass, request.templates.language, "exceptions", {domain}
-    )
-    text = translations.get(f"component.{domain}.exceptions.{key}.message")
-    if text is None:
-        return str(error)
-    return text.format(**(error.translation_placeholders or {}))
+    except HomeAssistantError as error:
+        language = request.templates.language
+        raise VoiceError(
+            "balena_failed",
+            code=intent.IntentResponseErrorCode.FAILED_TO_HANDLE,
+            text=await async_translate_error(request.hass, error, language)
+            or str(error),
+        ) from error
+    return "default" if is_done else "balena_slow"

@@ -1,6 +1,7 @@
-"""Start the simulation: local devices, or an account with two fleets."""
+"""Start the simulation: local devices, two kiosks, or an account with two fleets."""
 
 import argparse
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -8,19 +9,26 @@ from typing import Final
 from aiohttp import web
 
 from simulator import CloudServer, SupervisorServer
-from simulator.__main__ import make_device
 from simulator.control import control
-from simulator.device import Timings
+from simulator.device import Device, Timings
 from simulator.fleets import demo_account
-from simulator.scenarios import SCENARIOS
+from simulator.kiosks import KIOSKS
+from simulator.local_devices import make_device
+from simulator.scenarios import SCENARIOS, Scenario
 
 from .registration import Registration
 
 FLEET: Final = "fleet"
+TWO_KIOSKS: Final = "kiosks"
+# The scenarios that have devices of their own, by the number of servers.
+OWN_DEVICES: Final = {FLEET: 1, TWO_KIOSKS: len(KIOSKS)}
 # The description of each scenario in the command-line help.
 DESCRIPTIONS: Final = {
     name: scenario.description for name, scenario in SCENARIOS.items()
-} | {FLEET: "an account with two fleets, whose devices have different scenarios"}
+} | {
+    FLEET: "an account with two fleets, whose devices have different scenarios",
+    TWO_KIOSKS: "two kiosks with real services, one in trouble",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Simulation:
 
 def ports(options: argparse.Namespace) -> range:
     """Return the ports in use. The first one is the port of the control API."""
-    servers = 1 if options.scenario == FLEET else options.devices
+    servers = OWN_DEVICES.get(options.scenario, options.devices)
     return range(options.device_port - 1, options.device_port + servers)
 
 
@@ -50,15 +58,24 @@ async def simulate(options: argparse.Namespace, stack: AsyncExitStack) -> Simula
     return simulation
 
 
+def _local_devices(options: argparse.Namespace) -> Iterator[tuple[Device, Scenario]]:
+    """Yield the local devices, each with its scenario."""
+    if options.scenario == TWO_KIOSKS:
+        for kiosk in KIOSKS:
+            yield kiosk.make(Timings()), kiosk.scenario
+        return
+    for index in range(options.devices):
+        yield make_device(index, "19.0.5", None), SCENARIOS[options.scenario]
+
+
 async def _start_devices(
     options: argparse.Namespace, stack: AsyncExitStack
 ) -> Simulation:
     servers = []
-    for index in range(options.devices):
-        device = make_device(index, "19.0.5", None)
+    for index, (device, scenario) in enumerate(_local_devices(options)):
         server = SupervisorServer(device, port=options.device_port + index)
         await stack.enter_async_context(server)
-        device.spawn(SCENARIOS[options.scenario].live(device))
+        device.spawn(scenario.run(device))
         servers.append(server)
     registrations = [
         Registration.of_device(server.device.name, server.url, server.device.api_key)

@@ -1,0 +1,315 @@
+"""Assist carries out commands, or says why not."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from homeassistant.auth.const import GROUP_ID_READ_ONLY, GROUP_ID_USER
+from homeassistant.components import conversation
+from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
+from homeassistant.core import Context, HomeAssistant
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.setup import async_setup_component
+from simulator import App, Device, Fault, Release, Service, SupervisorServer
+
+from .voice_corpus.world import World, add_devices, build_home
+
+# Home Assistant parses all sentences first, which takes long beside other workers.
+pytestmark = pytest.mark.timeout(120)
+
+# The world of a corpus: see its file for what each device is like.
+WORLD: Final = Path(__file__).parent / "voice_corpus/third"
+type Command = tuple[str, str, str | None]
+# What a person says, how the answer begins, and the commands that devices receive.
+COMMANDS: Final[list[tuple[str, str, list[Command]]]] = [
+    (
+        "check for updates on kiosk lobby",
+        "kiosk-lobby is checking for updates.",
+        [("kiosk-lobby", "update", None)],
+    ),
+    (
+        "restart all services on kiosk lobby",
+        "Restarted all services of kiosk-lobby.",
+        [("kiosk-lobby", "restart", None)],
+    ),
+    ("install the update on kiosk lobby", "kiosk-lobby is already up to date.", []),
+    (
+        "install the update on weather station",
+        "weather-station is already updating.",
+        [],
+    ),
+    ("reboot van north", "van-north cannot be reached at the moment.", []),
+    ("reboot display 12", "display-12 is offline. Try again when it is back.", []),
+    ("reboot display 2", "The service player on display-2 holds an update lock.", []),
+    ("stop the app on kiosk lobby", "By voice, only one service is started or", []),
+    # Groups.
+    (
+        "reboot all four kiosks",
+        "Done for ",
+        [
+            ("kiosk-lobby", "reboot", None),
+            ("kiosk-entrance", "reboot", None),
+            ("kiosk-cafe-terrace", "reboot", None),
+        ],
+    ),
+    (
+        "restart mqtt on all three gateways",
+        "Done for ",
+        [
+            ("garage-gateway", "restart_service", "mqtt"),
+            ("roof-gateway", "restart_service", "mqtt"),
+        ],
+    ),
+    ("update all kiosks on the terrace", "There are no updates.", []),
+    ("update all kiosks", "That is 2 devices: kiosk-cafe and kiosk-entrance.", []),
+    (
+        "reboot all kiosks in the lobby",
+        "That is only 1 device: kiosk-lobby. Say its name.",
+        [],
+    ),
+    (
+        "reboot all three displays and kiosk lobby",
+        "I have not done anything.",
+        [],
+    ),
+    ("reboot a kiosk", "Which one do you mean: kiosk-cafe, ", []),
+    ("reboot a kiosk in the garage", "I do not know any kiosk", []),
+    # Services.
+    (
+        "restart mqtt in the garage",
+        "Restarted mqtt on garage-gateway.",
+        [("garage-gateway", "restart_service", "mqtt")],
+    ),
+    (
+        "restart mqtt on the gateway in the garden",
+        "garden-gateway is offline. Try again when it is back.",
+        [],
+    ),
+    ("restart grafana on kiosk lobby", "kiosk-lobby has no service called", []),
+]
+
+
+@pytest.fixture
+async def world(
+    hass: HomeAssistant, entity_registry_enabled_by_default: None
+) -> AsyncGenerator[World]:
+    """Return a Home Assistant with many different devices."""
+    world = await build_home(hass, WORLD)
+    async with add_devices(world):
+        yield world
+        world.cancel_timers()
+
+
+# display-2 has refused a command because of its lock.
+@pytest.mark.expects_log("")
+async def test_commands(world: World, subtests: pytest.Subtests) -> None:
+    """A command reaches the devices that it names, and no others."""
+    for said, expected, commands in COMMANDS:
+        with subtests.test(said):
+            assert (await world.say(said, "en")).startswith(expected)
+            assert world.take_commands() == commands
+
+
+# display-2 has refused a command because of its lock.
+@pytest.mark.expects_log("")
+async def test_group_reports_failures(world: World) -> None:
+    """A command for a group names the devices that did not carry it out."""
+    answer = await world.say("reboot all four kiosks", "en")
+    assert answer.endswith("kiosk-cafe is offline. Try again when it is back.")
+
+
+# Commands whose entity is disabled, of an entry that allows voice commands
+
+
+async def say(hass: HomeAssistant, said: str, user_id: str | None = None) -> str:
+    """Return what Assist answers to a person."""
+    result = await conversation.async_converse(
+        hass, said, None, Context(user_id=user_id), language="en"
+    )
+    return str(result.response.speech["plain"]["speech"])
+
+
+def disable(hass: HomeAssistant, *entity_ids: str) -> None:
+    """Disable entities."""
+    registry = er.async_get(hass)
+    for entity_id in entity_ids:
+        registry.async_update_entity(
+            entity_id, disabled_by=er.RegistryEntryDisabler.USER
+        )
+
+
+async def start(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Set up Assist and an entry that allows all commands, of which nothing is exposed."""
+    for component in ("homeassistant", "conversation"):
+        assert await async_setup_component(hass, component, {})
+    options = {**entry.options, "voice_commands": True}
+    hass.config_entries.async_update_entry(entry, options=options)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
+        async_expose_entity(hass, "conversation", entity.entity_id, False)
+
+
+@pytest.fixture
+async def allowed(hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry:
+    """Return the entry of a local device that carries out all commands."""
+    await start(hass, entry)
+    return entry
+
+
+async def test_disabled_entities(
+    hass: HomeAssistant,
+    subtests: pytest.Subtests,
+    allowed: MockConfigEntry,
+    device: Device,
+) -> None:
+    """A command does not need its entity, if the option allows all commands."""
+    disable(
+        hass,
+        "button.holy_wildflower_identify",
+        "button.holy_wildflower_reboot",
+        "button.holy_wildflower_redis_restart",
+        "switch.holy_wildflower_redis_running",
+    )
+    for said, expected, command in (
+        ("blink holy wildflower", "holy-wildflower is blinking.", "blink"),
+        (
+            "check for updates on holy wildflower",
+            "holy-wildflower is checking for updates.",
+            "update",
+        ),
+        (
+            "restart redis on holy wildflower",
+            "Restarted redis on holy-wildflower.",
+            "restart_service",
+        ),
+        (
+            "stop redis on holy wildflower",
+            "Stopped redis on holy-wildflower.",
+            "stop_service",
+        ),
+        (
+            "start redis on holy wildflower",
+            "Started redis on holy-wildflower.",
+            "start_service",
+        ),
+        ("reboot holy wildflower", "holy-wildflower is rebooting.", "reboot"),
+    ):
+        with subtests.test(said):
+            assert await say(hass, said) == expected
+            assert [name for name, _ in device.commands] == [command]
+        device.commands.clear()
+
+
+@pytest.mark.parametrize(
+    ("group", "expected", "commands"),
+    [
+        (
+            GROUP_ID_READ_ONLY,
+            "You do not have the right to control holy-wildflower.",
+            [],
+        ),
+        (GROUP_ID_USER, "holy-wildflower is blinking.", [("blink", {})]),
+    ],
+)
+async def test_rights_without_an_entity(
+    hass: HomeAssistant,
+    allowed: MockConfigEntry,
+    device: Device,
+    group: str,
+    expected: str,
+    commands: list[tuple[str, dict[str, object]]],
+) -> None:
+    """The option does not give a person rights that the person lacks."""
+    disable(hass, "button.holy_wildflower_identify")
+    await hass.auth.async_create_user("Owner")
+    user = await hass.auth.async_create_user("Guest", group_ids=[group])
+    assert await say(hass, "blink holy wildflower", user.id) == expected
+    assert device.commands == commands
+
+
+async def test_renamed_service(
+    hass: HomeAssistant,
+    allowed: MockConfigEntry,
+    device: Device,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """A service with a disabled button is commanded by its own name, not that of the person."""
+    entity = entity_registry.async_get("button.holy_wildflower_redis_restart")
+    assert entity is not None
+    device_registry.async_update_child_device(
+        entity.device_id or "", name_by_user="database"
+    )
+    disable(hass, entity.entity_id)
+    assert await say(hass, "restart redis on holy wildflower") == (
+        "Restarted database on holy-wildflower."
+    )
+    assert [options["service"] for _, options in device.commands] == ["redis"]
+
+
+async def test_service_of_second_app(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """Of two services of one name, the command reaches and the answer is about the right one."""
+    release = Release("c0ffee", services=(Service("main"),))
+    app = App(1_000_002, "addons", release)
+    device.run_app(app)
+    await start(hass, entry)
+    disable(hass, "switch.holy_wildflower_addons_main_running")
+    assert await say(hass, "stop addons main on holy wildflower") == (
+        "Stopped addons main on holy-wildflower."
+    )
+    stopped = [
+        key for key, found in device.containers.items() if found.status != "Running"
+    ]
+    assert stopped == [(app.id, "main")]
+    await hass.async_block_till_done(wait_background_tasks=True)
+    options = {**entry.options, "voice_questions": True}
+    hass.config_entries.async_update_entry(entry, options=options)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert await say(hass, "is addons main running on holy wildflower") == (
+        "No, addons main is not running on holy-wildflower."
+    )
+    assert await say(hass, "is demo fleet main running on holy wildflower") == (
+        "Yes, demo-fleet main is running on holy-wildflower."
+    )
+
+
+async def test_missing_entity(
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+) -> None:
+    """Without the option, a command needs an entity, which some devices do not have."""
+    device.supervisor_version = "7.0.0"
+    for component in ("homeassistant", "conversation"):
+        assert await async_setup_component(hass, component, {})
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    async_expose_entity(
+        hass, "conversation", "binary_sensor.holy_wildflower_online", True
+    )
+    assert await say(hass, "restart all services on holy wildflower") == (
+        "holy-wildflower has no entity for that which you could expose."
+        " You can allow voice commands in the options of its entry."
+    )
+    assert not device.commands
+
+
+async def test_long_error(
+    hass: HomeAssistant,
+    allowed: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """A message that is too long to listen to is not read aloud."""
+    reason = (
+        "The value of the parameter is not one of those that are allowed here. " * 3
+    )
+    server.faults.add("POST", "/v1/blink", Fault.status(400, reason))
+    assert await say(hass, "blink holy wildflower") == (
+        "holy-wildflower could not do that. The log of Home Assistant may say why."
+    )
+    assert not device.commands
