@@ -51,8 +51,8 @@ def answer_about_device(texts: Texts, heard: Heard, known: Known) -> str:
 
 
 def told(texts: Texts, heard: Heard, is_true: bool, sentence: str, *names: str) -> str:
-    """Return a sentence after yes or no. After a question with "not", either would be ambiguous."""
-    if heard.is_negated or "only" in heard.meanings:
+    """Return a sentence after yes or no. After "not" or "why", either would be wrong."""
+    if heard.is_negated or {"only", "why"} & heard.meanings:
         return texts.whole(sentence, names)
     return texts.yes_no(is_true, sentence)
 

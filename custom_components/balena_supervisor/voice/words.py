@@ -68,6 +68,10 @@ class LanguageWords:
     # Words that mean any device, or none, if they stand before a noun: "reboot a kiosk".
     indefinite: frozenset[str] = frozenset()
     negative: frozenset[str] = frozenset()
+    # Words that mean the area of the voice satellite.
+    here: frozenset[str] = frozenset()
+    # What stands before the name of an area: "in the kitchen".
+    inside: frozenset[str] = frozenset()
     # How a group is called that is only named by a place: "devices in the lobby".
     devices: str = ""
     devices_after_on: str = ""
@@ -235,6 +239,8 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         frozenset(data["articles"]),
         frozenset(data["indefinite"]),
         frozenset(data["negative"]),
+        frozenset(data["here"]),
+        frozenset(data["inside"]),
         str(data["devices"]),
         str(data["devices_after_on"]),
         texts,
