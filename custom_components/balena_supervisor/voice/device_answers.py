@@ -192,7 +192,9 @@ def _services(texts: Texts, heard: Heard, known: Known) -> str:
     stopped = known.stopped()
     asks_all = bool({"all", "both", "everything"} & heard.meanings)
     if (asks_all or heard.kind is Kind.EVERYTHING_RUNNING) and not (
-        "what" in heard.meanings or heard.is_negated or heard.is_negative
+        {"what", "which", "how_many"} & heard.meanings
+        or heard.is_negated
+        or heard.is_negative
     ):
         if stopped:
             text = texts.counted(

@@ -104,8 +104,8 @@ def find_kind(heard: Heard, claims: Claims) -> Kind:
             return Kind.NOT_NOW
         if heard.is_group and meanings & _CONDITIONS:
             return Kind.NOT_NOW
-        # "Reboot all three displays and kiosk lobby": the count is of a part only.
-        if heard.devices and heard.is_plural and heard.number is not None:
+        # "Reboot all displays and kiosk lobby".
+        if heard.devices and heard.is_plural:
             return Kind.NOT_NOW
     if meanings & {"restart", "reboot"} and meanings & {"stop", "start"}:
         # "Stop the reboot of the kiosk".
@@ -277,7 +277,11 @@ def _question(heard: Heard) -> Kind:
         if "stopped" in meanings and not (heard.devices or heard.nouns):
             return Kind.WHICH_STOPPED
         return Kind.SERVICES
-    if {"what", "running"} <= meanings and (heard.devices or heard.nouns):
+    if (
+        "what" in meanings
+        and meanings & {"running", "stopped"}
+        and (heard.devices or heard.nouns)
+    ):
         # "What is running on kiosk lobby".
         return Kind.SERVICES
     if "which_run" in meanings:

@@ -75,6 +75,8 @@ class LanguageWords:
     # How a group is called that is only named by a place: "devices in the lobby".
     devices: str = ""
     devices_after_on: str = ""
+    # What stands between that word and the name of a fleet.
+    of_fleet: str = ""
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
     # Those that are a phrase alone, and those that cannot be the whole name of
@@ -243,6 +245,7 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         frozenset(data["inside"]),
         str(data["devices"]),
         str(data["devices_after_on"]),
+        str(data["of_fleet"]),
         texts,
         fillers
         | {token for phrase in phrases for part in phrase.parts for token in part},
