@@ -234,6 +234,20 @@ async def test_offline_is_no_failure(
     assert await failures(hass, hass_ws_client) == []
 
 
+async def test_offline_at_the_start_is_no_failure(
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    entry: MockConfigEntry,
+    device: Device,
+    server: SupervisorServer,
+) -> None:
+    """Many local devices may be off when Home Assistant starts."""
+    await device.power_off()
+    await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.error_reason_translation_key == "cannot_connect"
+    assert await failures(hass, hass_ws_client) == []
+
+
 @pytest.mark.expects_log("reported an error")
 async def test_account_is_away(
     hass: HomeAssistant,

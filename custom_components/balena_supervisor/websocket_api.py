@@ -32,8 +32,8 @@ _MAX_BATCH_SIZE: Final = 64 * 1024
 _BATCH_INTERVAL: Final = 0.25
 # Results of errors that persist when the client subscribes again.
 _FINAL_RESULTS: Final = frozenset({"device_gone", "unsupported"})
-# Results of a local device that only say that it is offline, as its state does.
-_OFFLINE_RESULTS: Final = frozenset({"cannot_connect", "timeout"})
+# Failures without a reason, and those that only say that a local device is offline, as its tile does.
+_OFFLINE_KEYS: Final = frozenset({None, "cannot_connect", "timeout"})
 
 
 @callback
@@ -103,31 +103,29 @@ def handle_failures(
 
     The reauthentication of a refused key, which has a repair issue, begins a minute later.
     """
-    failures = []
-    for entry in hass.config_entries.async_entries(DOMAIN):
-        if entry.state is ConfigEntryState.LOADED:
-            if (error := _poll_error(entry)) is not None:
-                failures.append({"entry_id": entry.entry_id} | _describe(error))
-        elif (key := entry.error_reason_translation_key) is not None:
-            failures.append(
-                {
-                    "entry_id": entry.entry_id,
-                    "message": entry.reason,
-                    "translation_key": key,
-                    "translation_placeholders": entry.error_reason_translation_placeholders,
-                }
-            )
+    entries: list[BalenaConfigEntry] = hass.config_entries.async_entries(DOMAIN)
+    failures = [
+        {"entry_id": entry.entry_id} | failure
+        for entry in entries
+        if (failure := _failure(entry))
+        and failure["translation_key"] not in _OFFLINE_KEYS
+    ]
     connection.send_result(msg["id"], failures)
 
 
-def _poll_error(entry: BalenaConfigEntry) -> HomeAssistantError | None:
-    """Return why the last poll of an entry failed, or None if its devices show all of it."""
-    if (account := entry.runtime_data.account) is not None:
-        return account.poll_error
-    (device,) = entry.runtime_data.devices.values()
-    error = device.coordinator.poll_error
-    is_offline = error is not None and result_of(error) in _OFFLINE_RESULTS
-    return None if is_offline else error
+def _failure(entry: BalenaConfigEntry) -> dict[str, Any] | None:
+    """Return why an entry cannot be set up, or why its last poll failed."""
+    if entry.state is ConfigEntryState.LOADED:
+        data = entry.runtime_data
+        # A local entry has one device.
+        devices = iter(data.devices.values())
+        poller = data.account or next(devices).coordinator
+        return _describe(poller.poll_error) if poller.poll_error else None
+    return {
+        "message": entry.reason,
+        "translation_key": entry.error_reason_translation_key,
+        "translation_placeholders": entry.error_reason_translation_placeholders,
+    }
 
 
 @websocket_api.websocket_command(

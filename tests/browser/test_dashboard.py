@@ -18,8 +18,12 @@ STATUS = "sensor.holy_wildflower_status"
 
 
 def title(page: Page, text: str | re.Pattern[str]) -> Locator:
-    """Return the visible title of a section."""
-    return page.get_by_role("heading", name=text, exact=True).filter(visible=True)
+    """Return the visible title of a section. Before 2026.10, it has the role of a paragraph."""
+    return (
+        page.locator("hui-heading-card")
+        .get_by_text(text, exact=True)
+        .filter(visible=True)
+    )
 
 
 def device_card(page: Page) -> Locator:
@@ -466,14 +470,15 @@ def test_cards_are_offered_with_a_preview(demo: Demo, page: Page) -> None:
     expect(device_card(page).get_by_role("button", name="Identify")).to_be_visible()
 
 
-def show_issues(page: Page, *issues: dict[str, Any]) -> Locator:
+def show_issues(page: Page, *issues: dict[str, Any], failure: str = "") -> Locator:
     """Show the card of the device as if Home Assistant had these issues. Returns its notices.
 
     Home Assistant creates most issues when a problem has lasted for a minute or longer. An id
-    that ends with "_" gets the id of the entry of the device.
+    that ends with "_" gets the id of the entry of the device. `failure` is the translation key
+    of the reason why the entry cannot read its device.
     """
     page.evaluate(
-        """issues => {
+        """([issues, failure]) => {
             const {hass} = document.querySelector("home-assistant");
             const device = Object.values(hass.devices).find(({name}) => name === "holy-wildflower");
             for (const issue of issues.filter(({issue_id: id}) => id.endsWith("_"))) {
@@ -481,10 +486,19 @@ def show_issues(page: Page, *issues: dict[str, Any]) -> Locator:
             }
             const card = document.createElement("balena-device-card");
             card.setConfig({});
-            card.hass = {...hass, callWS: async () => ({issues})};
+            const failed = {
+                entry_id: device.config_entry_id ?? device.primary_config_entry,
+                translation_key: failure,
+                translation_placeholders: {device: device.name},
+            };
+            const answers = {
+                "repairs/list_issues": {issues},
+                "balena_supervisor/failures": [failed].slice(failure ? 0 : 1),
+            };
+            card.hass = {...hass, callWS: async ({type}) => answers[type]};
             document.querySelector("home-assistant").replaceWith(card);
         }""",
-        issues,
+        [issues, failure],
     )
     return page.get_by_role("alert")
 
@@ -510,6 +524,15 @@ def test_a_refused_key(demo: Demo, page: Page) -> None:
     link = notice.get_by_role("link", name="Enter a new key")
     path = "/config/integrations/integration/balena_supervisor"
     expect(link).to_have_attribute("href", path)
+
+
+def test_a_failure(demo: Demo, page: Page) -> None:
+    """Before Home Assistant asks for a key, the card already says why the device is offline."""
+    open_start_page(demo, page)
+    notice = show_issues(page, failure="authentication_failed")
+    expect(notice).to_contain_text("holy-wildflower refused the API key. Enter the")
+    path = "/config/integrations/integration/balena_supervisor"
+    expect(notice.get_by_role("link", name="Show")).to_have_attribute("href", path)
 
 
 def test_the_only_repair(demo: Demo, page: Page) -> None:

@@ -198,6 +198,20 @@ test("only changes of what is shown count", () => {
   assert.equal(changed("switch.one_web_running"), true);
 });
 
+test("cards with the same devices compare their states once", () => {
+  const home = new Home().device("one").device("two");
+  const { devices } = found(home);
+  const ids = data.allWatched(devices);
+  assert.equal(data.allWatched(devices), ids);
+  let reads = 0;
+  const states = new Proxy({ ...home.states }, { get: (target, id) => ((reads += 1), target[id]) });
+  assert.equal(data.isAnyChanged(ids, home.states, states), false);
+  assert.equal(data.isAnyChanged(ids, home.states, states), false);
+  assert.equal(reads, ids.length);
+  const later = { ...home.states, [ids[0]]: {} };
+  assert.equal(data.isAnyChanged(ids, home.states, later), true);
+});
+
 for (const [states, expected] of [
   [{ sensor: "exited", switch: "off" }, "exited"],
   [{ switch: "on" }, "running"],

@@ -294,6 +294,28 @@ function findWatched(device) {
   ].filter(Boolean);
 }
 
+// The entities of lists of devices. The cards of a page mostly have the same list.
+const watchedOfAll = new WeakMap();
+
+/** Return the entities that decide what is shown of some devices. */
+export function allWatched(devices) {
+  if (!watchedOfAll.has(devices)) {
+    watchedOfAll.set(devices, devices.flatMap(watched));
+  }
+  return watchedOfAll.get(devices);
+}
+
+let comparison = {};
+
+/** Return what `isChanged` does. The cards of a page ask the same, so the last answer is kept. */
+export function isAnyChanged(entityIds, before, states) {
+  const { entityIds: ids, before: since, states: until } = comparison;
+  if (ids !== entityIds || since !== before || until !== states) {
+    comparison = { entityIds, before, states, answer: isChanged(entityIds, before, states) };
+  }
+  return comparison.answer;
+}
+
 /** Return whether one of the entities changed between two states of Home Assistant. */
 export function isChanged(entityIds, before, states) {
   return before !== states && entityIds.some((id) => before[id] !== states[id]);

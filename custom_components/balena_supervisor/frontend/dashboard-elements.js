@@ -7,7 +7,7 @@ const [{ make }, data, { errorTextsOf, repairTextsOf, textsOf }, { toSentence }]
       (name) => import(`./${name}${search}`),
     ),
   );
-const { DOMAIN, isAbout, isChanged, loadNotices } = data;
+const { DOMAIN, isAbout, isAnyChanged, loadNotices } = data;
 
 // Milliseconds in which changes of states are shown at once. With thousands of entities, a card
 // looks less often, so that it needs a hundredth of the time at most.
@@ -115,12 +115,14 @@ export class LiveCard extends HTMLElement {
       before.user !== hass.user;
     if (isOther || this.#hasChanges(before.states, hass.states)) {
       this.refresh();
+    } else {
+      this.#shown = hass;
     }
   }
 
   #hasChanges(before, states) {
     const begin = performance.now();
-    const hasChanges = isChanged(this.#followed, before, states);
+    const hasChanges = isAnyChanged(this.#followed, before, states);
     const taken = performance.now() - begin;
     this.#delay = Math.min(MAX_COLLECT, Math.max(COLLECT, taken * SHARE));
     return hasChanges;

@@ -94,7 +94,7 @@ class BalenaDevicesCard extends LiveCard {
   }
 
   follow() {
-    return this.#devices().devices.flatMap((device) => data.watched(device));
+    return data.allWatched(this.#devices().devices);
   }
 
   show() {
