@@ -101,7 +101,7 @@ ANSWERS: Final = {
     "is mqtt running on the gateway in the garage": "Yes, mqtt is running on garage-gateway.",
     "where does mqtt run": "mqtt is running on garage-gateway and roof-gateway.",
     "where does tracker run": "tracker is running on no device.",
-    "which gateways do not run mqtt": "mqtt is running wherever a device is online.",
+    "which gateways do not run mqtt": "mqtt is running on every device that has it and is online.",
     "which gateways are not running bridge": "bridge is not running on roof-gateway.",
     "how many devices run mqtt": "mqtt is running on 2.",
     # Names.

@@ -89,6 +89,18 @@ COMMANDS: Final[list[tuple[str, str, list[Command]]]] = [
         [],
     ),
     ("restart grafana on kiosk lobby", "kiosk-lobby has no service called", []),
+    (
+        "restart grafana on all kiosks",
+        "None of these devices has a service called grafana.",
+        [],
+    ),
+    (
+        "reboot the signage fleet",
+        "That is 3 devices: display-1, display-12 and display-2. To do it, say: reboot all "
+        "three devices in the signage fleet.",
+        [],
+    ),
+    ("reboot the garage gateway kiosk", "Which one do you mean: garage-gateway,", []),
 ]
 
 
