@@ -18,16 +18,7 @@ from homeassistant.helpers import (
     llm,
 )
 from homeassistant.setup import async_setup_component
-from simulator import (
-    RECORDED_NEXT_RELEASE,
-    App,
-    CloudServer,
-    Device,
-    Fault,
-    Fleet,
-    Release,
-    Service,
-)
+from simulator import RECORDED_NEXT_RELEASE, App, CloudServer, Device, Fault, Fleet
 
 from . import pass_time
 
@@ -477,11 +468,9 @@ async def test_unknown_area(hass: HomeAssistant, kiosks: MockConfigEntry) -> Non
 
 
 async def test_several_services(
-    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device, second_app: App
 ) -> None:
     """A name that matches services of two apps gets their full names, and nothing happens."""
-    release = Release("c0ffee", services=(Service("main"),))
-    device.run_app(App(1_000_002, "addons", release))
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     expose_all(hass, entry)
