@@ -27,6 +27,13 @@ async def start_with(hass: HomeAssistant, entry: MockConfigEntry, option: str) -
     await hass.async_block_till_done(wait_background_tasks=True)
 
 
+async def add_guest(hass: HomeAssistant, group: str) -> str:
+    """Add a person of a group who is not the owner, and return the id of the user."""
+    await hass.auth.async_create_user("Owner")
+    guest = await hass.auth.async_create_user("Guest", group_ids=[group])
+    return guest.id
+
+
 async def ask(
     hass: HomeAssistant,
     text: str,
@@ -79,3 +86,11 @@ def told(devices: dict[str, Device]) -> list[str]:
         for name, device in devices.items()
         for command, arguments in device.commands
     ]
+
+
+def take_commands(devices: dict[str, Device]) -> list[str]:
+    """Return the commands that devices received since the last call."""
+    taken = told(devices)
+    for device in devices.values():
+        device.commands.clear()
+    return sorted(taken)

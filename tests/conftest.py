@@ -49,6 +49,7 @@ from simulator import (
     CloudDevice,
     CloudServer,
     Device,
+    Fault,
     Fleet,
     Release,
     Service,
@@ -294,6 +295,15 @@ async def cloud() -> AsyncGenerator[CloudServer]:
 def token(cloud: CloudServer) -> str:
     """Return the token of a user of the balena API."""
     return cloud.add_token()
+
+
+@pytest.fixture
+def slow_reboot(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the response to a reboot take longer than Assist and language models wait."""
+    monkeypatch.setattr(
+        "custom_components.balena_supervisor.voice.execution.RESPONSE_TIMEOUT", 0.05
+    )
+    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.voice import execution
 from homeassistant.auth.const import GROUP_ID_READ_ONLY
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.core import HomeAssistant
@@ -17,10 +16,10 @@ from homeassistant.helpers import (
     device_registry as dr,
     entity_registry as er,
 )
-from simulator import RECORDED_NEXT_RELEASE, App, CloudServer, Device, Fault, Fleet
+from simulator import RECORDED_NEXT_RELEASE, App, CloudServer, Device, Fleet
 
 from . import pass_time
-from .assist import answer, expose, set_up_assist
+from .assist import add_guest, answer, expose, set_up_assist
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
@@ -188,23 +187,17 @@ async def test_person_without_the_right(
     hass: HomeAssistant, kiosks: dict[str, Device]
 ) -> None:
     """A person who may not control a device may not do so with a sentence of a file."""
-    await hass.auth.async_create_user("Owner")
-    user = await hass.auth.async_create_user("Guest", group_ids=[GROUP_ID_READ_ONLY])
-    assert await answer(hass, "restart kiosk lobby", user_id=user.id) == (
+    guest = await add_guest(hass, GROUP_ID_READ_ONLY)
+    assert await answer(hass, "restart kiosk lobby", user_id=guest) == (
         "You do not have the right to have kiosk-lobby do that."
     )
     assert not kiosks["kiosk-lobby"].commands
 
 
 async def test_slow_command(
-    hass: HomeAssistant,
-    kiosks: dict[str, Device],
-    cloud: CloudServer,
-    monkeypatch: pytest.MonkeyPatch,
+    hass: HomeAssistant, kiosks: dict[str, Device], slow_reboot: None
 ) -> None:
     """A command that takes long continues after the answer."""
-    monkeypatch.setattr(execution, "RESPONSE_TIMEOUT", 0.05)
-    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
     assert await answer(hass, "restart kiosk lobby") == (
         "kiosk-lobby was told, but has not answered yet."
     )

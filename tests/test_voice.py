@@ -42,7 +42,7 @@ from simulator import (
 )
 
 from . import pass_time, state_of
-from .assist import answer, ask, expose, rename_service, set_up_assist, told
+from .assist import add_guest, answer, ask, expose, rename_service, set_up_assist, told
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
@@ -960,23 +960,17 @@ async def test_person_without_the_right(
     hass: HomeAssistant, lobby: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
     """Who may not control a device by other ways may not by voice."""
-    await hass.auth.async_create_user("Owner")
-    user = await hass.auth.async_create_user("Guest", group_ids=[GROUP_ID_READ_ONLY])
-    assert await answer(hass, "restart the kiosk lobby", user_id=user.id) == (
+    guest = await add_guest(hass, GROUP_ID_READ_ONLY)
+    assert await answer(hass, "restart the kiosk lobby", user_id=guest) == (
         "You do not have the right to control kiosk-lobby."
     )
     assert not cloud_device.device.commands
 
 
 async def test_slow_command(
-    hass: HomeAssistant,
-    lobby: MockConfigEntry,
-    cloud: CloudServer,
-    monkeypatch: pytest.MonkeyPatch,
+    hass: HomeAssistant, lobby: MockConfigEntry, slow_reboot: None
 ) -> None:
     """A command that takes long goes on while the person is told so."""
-    monkeypatch.setattr(execution, "RESPONSE_TIMEOUT", 0.05)
-    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
     assert await answer(hass, "restart the kiosk lobby") == (
         "kiosk-lobby has the command, but has not answered yet."
     )

@@ -13,7 +13,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from simulator import App, Device, Fault, SupervisorServer
 
-from .assist import answer, hide, rename_service, set_up_assist, start_with
+from .assist import add_guest, answer, hide, rename_service, set_up_assist, start_with
 from .voice_corpus.world import World, complete_world
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
@@ -208,9 +208,8 @@ async def test_rights_without_an_entity(
 ) -> None:
     """The option does not give a person rights that the person lacks."""
     disable(hass, "button.holy_wildflower_identify")
-    await hass.auth.async_create_user("Owner")
-    user = await hass.auth.async_create_user("Guest", group_ids=[group])
-    assert await answer(hass, "blink holy wildflower", user_id=user.id) == expected
+    guest = await add_guest(hass, group)
+    assert await answer(hass, "blink holy wildflower", user_id=guest) == expected
     assert device.commands == commands
 
 

@@ -16,21 +16,13 @@ from homeassistant.helpers import (
 from homeassistant.setup import async_setup_component
 from simulator import RECORDED_NEXT_RELEASE, CloudServer, Device, Fleet
 
-from .assist import answer, told
+from .assist import answer, take_commands
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
 
 KIOSKS: Final = ("kiosk-cafe", "kiosk-entrance", "kiosk-lobby")
 SCREENS: Final = ("screen-1", "screen-2")
-
-
-def take_commands(devices: dict[str, Device]) -> list[str]:
-    """Return the commands that devices received since the last call."""
-    taken = told(devices)
-    for device in devices.values():
-        device.commands.clear()
-    return sorted(taken)
 
 
 @pytest.fixture
