@@ -470,6 +470,24 @@ def test_cards_are_offered_with_a_preview(demo: Demo, page: Page) -> None:
     expect(device_card(page).get_by_role("button", name="Identify")).to_be_visible()
 
 
+@fleet
+def test_the_preview_of_many_devices_is_short(demo: Demo, page: Page) -> None:
+    """The card picker shows a few devices, so that the previews of other cards are in sight."""
+    open_start_page(demo, page)
+    command(page, "lovelace/dashboards/create", url_path="card-page", title="Cards")
+    view = {"type": "sections", "sections": [{"type": "grid", "cards": []}]}
+    command(
+        page, "lovelace/config/save", url_path="card-page", config={"views": [view]}
+    )
+    page.goto(f"{demo.url}/card-page?edit=1")
+    page.get_by_role("button", name="Add card").first.click()
+    page.get_by_text("By card", exact=True).click()
+    picker = page.locator("hui-card-picker")
+    picker.locator("input").first.fill("balena")
+    expect(picker.locator("balena-devices-card a.tile")).to_have_count(3)
+    expect(picker.locator("balena-device-card .title")).to_be_in_viewport()
+
+
 def show_issues(page: Page, *issues: dict[str, Any], failure: str = "") -> Locator:
     """Show the card of the device as if Home Assistant had these issues. Returns its notices.
 
