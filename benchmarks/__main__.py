@@ -30,6 +30,8 @@ _DEVICES: Final = {
     Connection.DIRECT: (1, 10, 100, 1000),
     Connection.ACCOUNT: (1, 10, 100, 1000, 2000),
 }
+# Tracing the allocations of more devices takes minutes.
+_DEVICES_OF_MEMORY: Final = {**_DEVICES, Connection.DIRECT: (1, 10, 100)}
 _DASHBOARD_DEVICES: Final = (12, 251, 716, 2000)
 # What the summary shows.
 _INSTALLATIONS: Final = (
@@ -100,8 +102,9 @@ def _measure_dashboard(options: argparse.Namespace) -> Iterator[tuple[str, str]]
 
 def _measure_integration(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     """Yield the name and the table of each part."""
-    # Each measurement needs a new process.
-    context = get_context("spawn")
+    # Each measurement needs a new process. They share the imports.
+    context = get_context("forkserver")
+    context.set_forkserver_preload([measurements.__name__])
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
 
         def run(stage: Callable[..., Figures], *arguments: object) -> Figures:
@@ -134,7 +137,7 @@ def _measure_memory(run: Run, _: Part, options: argparse.Namespace) -> Measured:
     measured = {
         connection: {
             count: run(measurements.memory, connection, count)
-            for count in options.devices or _DEVICES[connection]
+            for count in options.devices or _DEVICES_OF_MEMORY[connection]
         }
         for connection in Connection
     }
@@ -191,6 +194,7 @@ def _totals(results: Mapping[Part, Measured]) -> Measured:
         connection: {
             count: _total(connection, count, figures | memory[count])
             for count, figures in results[part][connection].items()
+            if count in memory
         }
         for part, connection in _CONNECTIONS.items()
         if (memory := results[Part.MEMORY][connection])

@@ -45,6 +45,8 @@ async def _assist(
     for component in ("homeassistant", "conversation", "assist_pipeline"):
         assert await async_setup_component(hass, component, {})
     async_expose_entity(hass, "conversation", ONLINE, True)
+    # The change is scheduled only then.
+    await hass.async_block_till_done()
     await pass_time(hass, freezer)
 
 

@@ -314,6 +314,8 @@ class AccountRun:
             move(device, fleets[0])
             device.device.name = f"kiosk-{POOL.index(device.device.uuid)}"
             device.device.vpn_connected = True
+            # A service of another release would have entities, too.
+            device.device.containers.clear()
             device.device.run_app(
                 App(device.fleet.id, device.fleet.name, fleets[0].release)
             )
@@ -325,13 +327,17 @@ class AccountRun:
         """Return the lowest resource usage over several polls, without what Home Assistant keeps.
 
         It stores removed devices and entities as long as the entry exists, and the last
-        states of removed buttons and update entities until it restarts.
+        states of removed buttons and update entities until it restarts. The storage mock holds
+        in memory what was written, so it is written again.
         """
         hass = self.home_assistant.hass
         assert hass is not None
         rs.async_get(hass).last_states.clear()
         er.async_get(hass).deleted_entities.clear()
         dr.async_get(hass)._deleted_devices.clear()  # noqa: SLF001
+        await rs.async_get(hass).async_dump_states()
+        er.async_get(hass).async_schedule_save()
+        dr.async_get(hass).async_schedule_save()
         stocks = []
         for _ in range(70):
             await self.wait(1)

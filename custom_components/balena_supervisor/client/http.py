@@ -83,6 +83,7 @@ class HttpClient:
     ) -> None:
         """Initialize the client."""
         self._url = URL(url)
+        self._base = str(self._url).rstrip("/")
         self._session = session
         self._credential = credential or None
         self._scheme = scheme
@@ -195,7 +196,7 @@ class HttpClient:
         idle_timeout: float | None = None,
         is_command: bool = False,
     ) -> AbstractAsyncContextManager[ClientResponse]:
-        address = str(self._url).rstrip("/") + path
+        address = self._base + path
         if params:
             # The balena API does not decode "+" as a space.
             address += "?" + urlencode(params, quote_via=quote, safe="$(),;'=/")

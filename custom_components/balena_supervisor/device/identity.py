@@ -40,6 +40,13 @@ def is_maker_assigned(mac_address: str) -> bool:
     return mac_address[1:2].upper() in {"0", "4", "8", "C"}
 
 
+# Each poll compares the same addresses several times.
+@lru_cache(maxsize=1024)
+def _maker_assigned(mac_addresses: tuple[str, ...]) -> frozenset[str]:
+    """Return the normalized addresses that makers assigned."""
+    return frozenset(filter(is_maker_assigned, map(normalize_mac, mac_addresses)))
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceIdentity:
     """The evidence of the identity of a device. MAC addresses are normalized."""
@@ -60,9 +67,7 @@ class DeviceIdentity:
         `shared` are normalized addresses that several known devices report, such as the
         address that all USB modems of a series have.
         """
-        normalized = map(normalize_mac, mac_addresses)
-        evidence = frozenset(filter(is_maker_assigned, normalized)).difference(shared)
-        return cls(evidence, uuid)
+        return cls(_maker_assigned(tuple(mac_addresses)).difference(shared), uuid)
 
     def compare(self, other: Self) -> Match:
         """Return whether another identity is of the same device."""

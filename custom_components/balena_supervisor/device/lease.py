@@ -57,10 +57,11 @@ def is_leased_to_another(
     A lease to a MAC address that two devices share can belong to either.
     """
     leases = hass.data.get(_LEASES, {})
+    at_host = [mac for mac, ip in leases.items() if ip == url.host]
+    if not at_host:
+        return False
     shared = shared_mac_addresses(hass, entry)
-    holders = [
-        mac for mac, ip in leases.items() if ip == url.host and mac not in shared
-    ]
+    holders = [mac for mac in at_host if mac not in shared]
     if not holders:
         return False
     return holders[-1] not in stored_identity(hass, entry).mac_addresses
