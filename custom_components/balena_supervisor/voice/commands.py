@@ -61,6 +61,10 @@ async def async_carry_out(selection: Selection, context: Context, language: str)
     heard = selection.heard
     if heard.is_indefinite and not heard.devices:
         raise _which(selection)
+    if heard.kind is Kind.REBOOT and heard.rivals:
+        # "Restart the browser", where a device and services are called so.
+        candidates = selection.visible({*heard.rivals, *heard.devices[0].ids})
+        raise Refusal(selection.which(candidates))
     if heard.is_group or (heard.number is not None and heard.wants_all):
         return await _async_for_group(selection, context, language)
     if heard.kind in SERVICE_COMMANDS:
@@ -105,6 +109,9 @@ async def _async_for_group(
     if not members:
         if heard.kind is Kind.INSTALL_UPDATE:
             raise Refusal(texts.get("group_update_none"))
+        if heard.kind in SERVICE_COMMANDS and heard.services and selection.group():
+            service = heard.services[-1].text
+            raise Refusal(texts.get("no_service_in_group", service=service))
         raise Refusal(texts.get("no_devices", group=group))
     count = len(members)
     if heard.number != count or heard.unknown:

@@ -50,7 +50,13 @@ def group_text(claims: Claims, text: str) -> str:
     ]
     while said and said[0] in words.articles:
         del said[0]
-    return " ".join(said if has_noun else [words.devices, *said])
+    if has_noun:
+        return " ".join(said)
+    has_fleet = any("fleet_noun" in phrase.meanings for _, phrase in claims.claimed)
+    if has_fleet and said and said[0] not in words.prepositions:
+        # "Reboot the signage fleet".
+        said.insert(0, words.of_fleet)
+    return " ".join([words.devices, *said])
 
 
 def said_group(claims: Claims) -> str:

@@ -38,6 +38,12 @@ class Heard:
     is_indefinite: bool = False
     # Whether it is about none of them: "no kiosk".
     is_none: bool = False
+    # The devices with a service that is called like the only device that is named.
+    rivals: frozenset[str] = frozenset()
+    # Whether a group is one of the area of the voice satellite.
+    is_here: bool = False
+    # Whether the name of a device is also the name of an area or a floor.
+    is_place_too: bool = False
     # What the number means.
     role: NumberRole | None = None
 
