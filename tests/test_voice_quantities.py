@@ -292,6 +292,19 @@ SUGGESTIONS: Final = [
         "starte browser auf beiden Geräten im Shop neu",
         RESTARTS,
     ),
+    # The noun has another case than it was said in.
+    (
+        "de",
+        "blinke mit allen Kiosken",
+        "lass alle drei Kiosk-Geräte blinken",
+        [f"{name} blink" for name in KIOSKS[1:]],
+    ),
+    (
+        "de",
+        "starte den Browser für die Kioske neu",
+        "starte browser auf allen drei Kiosken neu",
+        [f"{name} restart_service browser" for name in KIOSKS[1:]],
+    ),
     (
         "de",
         "suche Updates für alle Screens",

@@ -16,6 +16,7 @@ from ..device.commands import DeviceCommands
 from .access import enabled_entity, may_act
 from .entities import ENTITIES
 from .execution import async_execute, async_translate_error
+from .group_text import in_case
 from .kinds import SERVICE_COMMANDS, Kind
 from .known_device import Known, look_up
 from .selection import Refusal, Selection
@@ -118,7 +119,12 @@ async def _async_for_group(
         say = texts.get(
             f"say_{heard.kind}",
             count=texts.all_of(count, is_after_on=is_after_on),
-            group=selection.vocabulary.words.in_case(group, is_after_on=is_after_on),
+            group=in_case(
+                group,
+                selection.vocabulary,
+                is_after_on=is_after_on,
+                was_after_on=heard.has_case_of_on,
+            ),
             service=members[0][1].name if members[0][1] else "",
         )
         names = texts.join(target.name for target, _ in members)

@@ -24,6 +24,8 @@ class Heard:
     misheard: str = ""
     # The words that name a group of devices, such as "kiosks in the shop".
     group: str = ""
+    # Whether its noun has the case that it has after "on".
+    has_case_of_on: bool = False
     # The same words as they were said.
     said_group: str = ""
     wants_all: bool = False

@@ -3,7 +3,7 @@
 from typing import Final
 
 from .claims import Claims, Mention
-from .group_text import group_text, said_group
+from .group_text import group_text, has_case_of_on, said_group
 from .heard import Heard
 from .kind_rules import find_kind
 from .kinds import Kind
@@ -76,6 +76,7 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
         (here,) = words.here
         heard.group += f" {here}"
     heard.said_group = said_group(claims)
+    heard.has_case_of_on = has_case_of_on(claims)
     heard.misheard = _misheard_text(claims)
     if alone is not None:
         heard.kind = Kind(alone)
