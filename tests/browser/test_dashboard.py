@@ -287,7 +287,7 @@ def test_page_stays_with_its_device(
     page.get_by_role("button", name="Cancel").click()
 
     update_device(ids["kiosk-lobby"], disabled_by="user")
-    gone = page.get_by_text("This device no longer exists").filter(visible=True)
+    gone = page.get_by_text("This device was removed or disabled").filter(visible=True)
     expect(gone.first).to_be_visible()
     expect(device_card(page).locator(".panel:visible")).to_have_count(0)
     page.reload()

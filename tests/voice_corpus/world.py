@@ -305,6 +305,15 @@ async def add_devices(world: World) -> AsyncGenerator[None]:
         yield
 
 
+@asynccontextmanager
+async def complete_world(hass: HomeAssistant, folder: Path) -> AsyncGenerator[World]:
+    """Build the world of a corpus with its devices, and stop them at the end."""
+    world = await build_home(hass, folder)
+    async with add_devices(world):
+        yield world
+        world.cancel_timers()
+
+
 def _is_local(spec: dict[str, Any]) -> bool:
     """Return whether a device is set up as a local device.
 
