@@ -89,7 +89,7 @@ ANSWERS: Final = {
     # Services of devices.
     "which services are running on kiosk lobby": "browser is running on kiosk-lobby. audio is not running on kiosk-lobby.",
     "which services are stopped on kiosk lobby": "audio is not running on kiosk-lobby.",
-    "which services are stopped on kiosk entrance": "all services of kiosk-entrance are running.",
+    "which services are stopped on kiosk entrance": "All services of kiosk-entrance are running.",
     "which services are running on the displays in the shop": "player is running on display-1. player is running on display-2.",
     "are all services running on kiosk lobby": "No, audio is not running on kiosk-lobby.",
     "which services of the devices are stopped": f"{STOPPED}.",

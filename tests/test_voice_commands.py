@@ -95,8 +95,10 @@ COMMANDS: Final[list[tuple[str, str, list[Command]]]] = [
     ),
     (
         "reboot the signage fleet",
-        "That is 3 devices: display-1, display-12 and display-2. To do it, say: reboot all "
-        "three devices in the signage fleet.",
+        (
+            "That is 3 devices: display-1, display-12 and display-2. "
+            "To do it, say: reboot all three devices in the signage fleet."
+        ),
         [],
     ),
     ("reboot the garage gateway kiosk", "Which one do you mean: garage-gateway,", []),

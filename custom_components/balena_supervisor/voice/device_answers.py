@@ -223,7 +223,7 @@ def _services(texts: Texts, heard: Heard, known: Known) -> str:
             if stopped
             else texts.get("all_running", device=known.name)
         )
-    return " ".join(texts.get("plain", sentence=part) for part in parts)
+    return " ".join(texts.whole(part, [*running, *stopped]) for part in parts)
 
 
 def _fact(texts: Texts, heard: Heard, known: Known) -> str:
