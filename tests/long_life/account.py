@@ -31,6 +31,7 @@ from simulator import (
     Service,
     Timings,
 )
+from simulator.connection import format_time
 
 from .events import Event
 from .home_assistant import RestartableHomeAssistant
@@ -43,7 +44,7 @@ POLL: Final = 60.0 + 1.0
 FRESH: Final = 12.0
 # The maximum duration of a reboot.
 REBOOT: Final = 600.0
-# The seeds of the UUIDs of devices that join and leave. A device keeps its UUID.
+# The UUIDs of devices that join and leave. A device keeps its UUID and its MAC address.
 POOL: Final = tuple(f"{number:032x}" for number in range(1, 13))
 MIN_DEVICES: Final = 3
 # After this long without VPN, a device without power has no heartbeat either.
@@ -244,8 +245,14 @@ class AccountRun:
 
     def join(self, uuid: str, fleet: Fleet) -> None:
         """Add a device to a fleet."""
-        name = f"kiosk-{POOL.index(uuid)}"
-        self.cloud.make_device(fleet, name, uuid=uuid, timings=self.timings)
+        number = POOL.index(uuid)
+        self.cloud.make_device(
+            fleet,
+            f"kiosk-{number}",
+            uuid=uuid,
+            mac_addresses=(f"DC:A6:32:00:00:{number:02X}",),
+            timings=self.timings,
+        )
 
     async def wait(self, seconds: float) -> None:
         """Advance the clock in small steps, and check the states after each."""
@@ -324,12 +331,13 @@ class AccountRun:
         self.check_registry()
 
     async def resource_usage(self) -> ResourceUsage:
-        """Return the lowest resource usage over several polls, without what Home Assistant keeps.
+        """Return the lowest resource usage over several polls, without what is kept on purpose.
 
-        It stores removed devices and entities as long as the entry exists, and the last
+        Home Assistant stores removed devices and entities as long as the entry exists, and the last
         states of removed buttons and update entities until it restarts. The storage mock holds
-        in memory what was written, so it is written again.
+        in memory what was written, so it is written again. The simulator caches formatted times.
         """
+        format_time.cache_clear()
         hass = self.home_assistant.hass
         assert hass is not None
         rs.async_get(hass).last_states.clear()
