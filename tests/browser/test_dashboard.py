@@ -381,6 +381,8 @@ def test_a_dashboard_is_made_in_the_ui(demo: Demo, page: Page) -> None:
     page.get_by_role("button", name="Create").click()
     names = page.locator("ha-data-table").get_by_text("balena", exact=True)
     expect(names).to_have_count(2)
+    # A dialog that closes leaves its page in the history, and would leave the next one.
+    expect(page.locator("ha-dialog")).to_have_count(0)
 
     page.goto(f"{demo.url}/dashboard-balena")
     expect(devices_card(page, "kiosks")).to_be_visible()

@@ -239,6 +239,7 @@ def _add_entities(world: World) -> None:
             )
             registry.async_update_entity(
                 created.entity_id,
+                name=entity["name"],
                 area_id=_area_id(world, entity.get("area")),
                 aliases=[er.COMPUTED_NAME, *entity.get("aliases", [])],
             )
