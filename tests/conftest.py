@@ -45,13 +45,16 @@ from homeassistant.helpers import (
 )
 from homeassistant.util.executor import InterruptibleThreadPoolExecutor
 from simulator import (
+    App,
     CloudDevice,
     CloudServer,
     Device,
+    Fault,
     Fleet,
     Release,
     Service,
     SupervisorServer,
+    Token,
 )
 
 from . import translations, workers
@@ -267,6 +270,14 @@ def device() -> Device:
 
 
 @pytest.fixture
+def second_app(device: Device) -> App:
+    """Run a second app on the device, which has a service of the same name as the first."""
+    app = App(1_000_002, "addons", Release("c0ffee", services=(Service("main"),)))
+    device.run_app(app)
+    return app
+
+
+@pytest.fixture
 async def server(device: Device) -> AsyncGenerator[SupervisorServer]:
     """Serve the Supervisor API of the device on loopback."""
     async with SupervisorServer(device) as server:
@@ -284,6 +295,21 @@ async def cloud() -> AsyncGenerator[CloudServer]:
 def token(cloud: CloudServer) -> str:
     """Return the token of a user of the balena API."""
     return cloud.add_token()
+
+
+@pytest.fixture
+def slow_reboot(cloud: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the response to a reboot take longer than Assist and language models wait."""
+    monkeypatch.setattr(
+        "custom_components.balena_supervisor.voice.execution.RESPONSE_TIMEOUT", 0.05
+    )
+    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
+
+
+@pytest.fixture
+def account_token(cloud: CloudServer, token: str) -> Token:
+    """Return the token as the balena API stores it."""
+    return cloud.tokens[token]
 
 
 @pytest.fixture

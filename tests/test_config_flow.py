@@ -1,6 +1,7 @@
 """Config flows of local devices: setup, reauthentication and reconfiguration."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from ssl import SSLContext
 from typing import Any
 from unittest.mock import AsyncMock, patch
 
@@ -196,15 +197,22 @@ async def test_wrong_answer(
 
 
 @pytest.mark.parametrize(
-    ("is_encrypted", "scheme", "error"),
-    [(False, "https", "tls_missing"), (True, "http", "connection_closed")],
+    ("make_tls", "scheme", "error"),
+    [
+        (lambda: None, "https", "tls_missing"),
+        (lambda: certify().of_server(), "http", "connection_closed"),
+    ],
+    ids=["unencrypted", "encrypted"],
 )
 async def test_wrong_scheme(
-    hass: HomeAssistant, device: Device, is_encrypted: bool, scheme: str, error: str
+    hass: HomeAssistant,
+    device: Device,
+    make_tls: Callable[[], SSLContext | None],
+    scheme: str,
+    error: str,
 ) -> None:
     """The error about a wrong scheme names the other one."""
-    tls = certify().of_server() if is_encrypted else None
-    async with SupervisorServer(device, ssl=tls) as server:
+    async with SupervisorServer(device, ssl=make_tls()) as server:
         url = str(URL(server.url).with_scheme(scheme))
         typed = direct(server, device, host=url)
         result = await submit(hass, await choose(hass, "direct"), **typed)

@@ -15,6 +15,7 @@ from simulator import (
     Device,
     Fault,
     SupervisorServer,
+    Token,
     TokenKind,
 )
 
@@ -68,17 +69,25 @@ async def test_undervoltage(
     assert attributes(hass, MEMBER) == {"problems": ["undervoltage"]}
 
 
-async def test_a_problem_ends(
+@pytest.fixture
+async def undervolted(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud_device: CloudDevice,
-) -> None:
-    """The next poll removes a problem that has ended."""
+) -> CloudDevice:
+    """Return a device of an account that has reported an undervoltage."""
     cloud_device.is_undervolted = True
     await pass_time(hass, freezer, MINUTE)
     assert attributes(hass, MEMBER) == {"problems": ["undervoltage"]}
-    cloud_device.is_undervolted = False
+    return cloud_device
+
+
+async def test_a_problem_ends(
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, undervolted: CloudDevice
+) -> None:
+    """The next poll removes a problem that has ended."""
+    undervolted.is_undervolted = False
     await pass_time(hass, freezer, MINUTE)
     assert attributes(hass, MEMBER) == {}
 
@@ -98,15 +107,10 @@ async def test_several_problems_of_a_local_device(
 
 
 async def test_offline(
-    hass: HomeAssistant,
-    freezer: FrozenDateTimeFactory,
-    account: MockConfigEntry,
-    cloud_device: CloudDevice,
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, undervolted: CloudDevice
 ) -> None:
     """The state of a device that is offline is outdated, so it has no problems."""
-    cloud_device.is_undervolted = True
-    await pass_time(hass, freezer, MINUTE)
-    await cloud_device.device.power_off()
+    await undervolted.device.power_off()
     await pass_time(hass, freezer, 20 * MINUTE)
     assert state_of(hass, MEMBER) == "off"
     assert attributes(hass, MEMBER) == {}
@@ -174,11 +178,10 @@ async def test_refused_token(
     hass_ws_client: WebSocketGenerator,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
-    cloud: CloudServer,
-    token: str,
+    account_token: Token,
 ) -> None:
     """The reason is known at once, before Home Assistant asks for another token."""
-    cloud.tokens[token].kind = TokenKind.EXPIRED
+    account_token.kind = TokenKind.EXPIRED
     await pass_time(hass, freezer, MINUTE)
     assert not hass.config_entries.flow.async_progress()
     (failure,) = await failures(hass, hass_ws_client)

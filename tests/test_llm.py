@@ -7,7 +7,6 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.voice import execution
 from custom_components.balena_supervisor.voice.tools import PAGE_SIZE, RebootTool
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.core import Context, HomeAssistant
@@ -18,16 +17,7 @@ from homeassistant.helpers import (
     llm,
 )
 from homeassistant.setup import async_setup_component
-from simulator import (
-    RECORDED_NEXT_RELEASE,
-    App,
-    CloudServer,
-    Device,
-    Fault,
-    Fleet,
-    Release,
-    Service,
-)
+from simulator import RECORDED_NEXT_RELEASE, App, CloudServer, Device, Fleet
 
 from . import pass_time
 
@@ -477,11 +467,9 @@ async def test_unknown_area(hass: HomeAssistant, kiosks: MockConfigEntry) -> Non
 
 
 async def test_several_services(
-    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device, second_app: App
 ) -> None:
     """A name that matches services of two apps gets their full names, and nothing happens."""
-    release = Release("c0ffee", services=(Service("main"),))
-    device.run_app(App(1_000_002, "addons", release))
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     expose_all(hass, entry)
@@ -570,14 +558,9 @@ async def test_update_that_is_being_installed(
 
 
 async def test_slow_command(
-    hass: HomeAssistant,
-    kiosks: MockConfigEntry,
-    cloud: CloudServer,
-    monkeypatch: pytest.MonkeyPatch,
+    hass: HomeAssistant, kiosks: MockConfigEntry, slow_reboot: None
 ) -> None:
     """A command that takes long continues after the result."""
-    monkeypatch.setattr(execution, "RESPONSE_TIMEOUT", 0.05)
-    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
     result = await call(hass, "BalenaReboot", device="kiosk-1")
     assert result == {"device": "kiosk-1", "result": "no_answer_yet"}
     await hass.async_block_till_done(wait_background_tasks=True)

@@ -29,14 +29,15 @@ from custom_components.balena_supervisor.voice.sentence_files.templates import (
     LanguageTemplates,
 )
 from custom_components.balena_supervisor.voice.targets import SpokenNames
-from homeassistant.components import conversation
 from homeassistant.components.conversation import ConversationInput, get_agent_manager
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.const import EntityCategory
-from homeassistant.core import Context, HomeAssistant
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
 from homeassistant.util.yaml import load_yaml_dict
+
+from .assist import answer
 
 PACKAGE: Final = Path(const.__file__).parent
 FILES: Final = Path(__file__).parent / "sentence_files"
@@ -56,14 +57,6 @@ async def assist(hass: HomeAssistant) -> None:
         assert await async_setup_component(hass, component, {})
 
 
-async def say(hass: HomeAssistant, text: str) -> str:
-    """Return the response of Assist to a sentence."""
-    result = await conversation.async_converse(
-        hass, text, None, Context(), language="en"
-    )
-    return str(result.response.speech["plain"]["speech"])
-
-
 async def respond(*_: object) -> str:
     """Respond to any sentence."""
     return "Ours."
@@ -74,9 +67,9 @@ async def test_register_sentences(hass: HomeAssistant) -> None:
     """A registered sentence gets the response of its callback until it is removed."""
     trigger = SentenceTrigger(hass, respond)
     trigger.async_register([{"sentences": ["restart [the] kiosk"]}])
-    assert await say(hass, "restart the kiosk") == "Ours.", ASSIST
+    assert await answer(hass, "restart the kiosk") == "Ours.", ASSIST
     trigger.async_unregister()
-    assert await say(hass, "restart the kiosk") != "Ours.", ASSIST
+    assert await answer(hass, "restart the kiosk") != "Ours.", ASSIST
 
 
 @pytest.mark.usefixtures("assist")
@@ -91,8 +84,8 @@ async def test_lists_and_rules(hass: HomeAssistant) -> None:
         },
     }
     SentenceTrigger(hass, respond).async_register([data])
-    assert await say(hass, "Restart the, the kiosk!") == "Ours.", ASSIST
-    assert await say(hass, "restart the kiosks") != "Ours.", ASSIST
+    assert await answer(hass, "Restart the, the kiosk!") == "Ours.", ASSIST
+    assert await answer(hass, "restart the kiosks") != "Ours.", ASSIST
 
 
 AMBIGUOUS: Final = {"sentences": ["restart [the] kiosk", "[restart] [the] kiosk"]}
@@ -108,9 +101,9 @@ async def test_other_trigger(hass: HomeAssistant) -> None:
 
     trigger = SentenceTrigger(hass, find_other)
     trigger.async_register([AMBIGUOUS])
-    await say(hass, "restart kiosk")
+    await answer(hass, "restart kiosk")
     get_agent_manager(hass).register_trigger(["restart kiosk"], respond)
-    assert await say(hass, "restart kiosk") == "Ours.", ASSIST
+    assert await answer(hass, "restart kiosk") == "Ours.", ASSIST
     assert found == [False, True], ASSIST
 
 
@@ -137,7 +130,7 @@ async def test_entity_of_other_integration(
     calls = async_mock_service(hass, "light", "turn_on")
     hass.states.async_set("light.lobby", "off", {"friendly_name": "Lobby light"})
     async_expose_entity(hass, "conversation", "light.lobby", True)
-    await say(hass, "turn on the lobby light")
+    await answer(hass, "turn on the lobby light")
     assert other_responses == ["Turned on the light"], ASSIST
     assert len(calls) == 1
 
@@ -153,7 +146,7 @@ async def test_custom_sentence(
     custom = {"sentences": ["restart the kiosk"]}
     custom |= {"metadata": {"hass_custom_sentence": True}}
     get_agent_manager(hass).update_config_intents({"Own": {"data": [custom]}})
-    await say(hass, "restart the kiosk")
+    await answer(hass, "restart the kiosk")
     assert other_responses == ["Mine."], ASSIST
 
 
@@ -161,7 +154,7 @@ async def test_sentence_without_entity(
     hass: HomeAssistant, other_responses: list[str | None]
 ) -> None:
     """Home Assistant leaves other registered sentences to the integration."""
-    await say(hass, "what time is it")
+    await answer(hass, "what time is it")
     assert other_responses == [None], ASSIST
 
 

@@ -9,7 +9,7 @@ from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
-from simulator import CloudServer, Fault, TokenKind
+from simulator import CloudServer, Fault, Token, TokenKind
 
 from . import pass_time, state_of
 
@@ -25,9 +25,9 @@ def flow_sources(hass: HomeAssistant) -> list[str]:
 
 
 @pytest.fixture
-def session(cloud: CloudServer, token: str) -> None:
+def session(account_token: Token) -> None:
     """Make the token a session token, which the API validates without its database."""
-    cloud.tokens[token].is_session = True
+    account_token.is_session = True
 
 
 # Polls
@@ -88,15 +88,14 @@ async def test_short_refusal(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
-    cloud: CloudServer,
-    token: str,
+    account_token: Token,
 ) -> None:
     """A token that all three endpoints refuse for less than a minute starts no reauthentication."""
-    cloud.tokens[token].kind = TokenKind.EXPIRED
+    account_token.kind = TokenKind.EXPIRED
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, ONLINE) == "unavailable"
     assert not flow_sources(hass)
-    cloud.tokens[token].kind = TokenKind.USER
+    account_token.kind = TokenKind.USER
     await pass_time(hass, freezer, MINUTE)
     assert state_of(hass, ONLINE) == "on"
 
@@ -108,11 +107,11 @@ async def test_bad_token(
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
     cloud: CloudServer,
-    token: str,
+    account_token: Token,
     kind: TokenKind,
 ) -> None:
     """An invalid token starts one reauthentication, and polls continue at a longer interval."""
-    cloud.tokens[token].kind = kind
+    account_token.kind = kind
     await pass_time(hass, freezer, MINUTE)
     await pass_time(hass, freezer, MINUTE)
     assert flow_sources(hass) == [SOURCE_REAUTH]
@@ -129,15 +128,14 @@ async def test_token_works_again(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
-    cloud: CloudServer,
-    token: str,
+    account_token: Token,
 ) -> None:
     """The reauthentication flow is closed when the token works again."""
-    cloud.tokens[token].kind = TokenKind.EXPIRED
+    account_token.kind = TokenKind.EXPIRED
     await pass_time(hass, freezer, MINUTE)
     await pass_time(hass, freezer, MINUTE)
     assert flow_sources(hass) == [SOURCE_REAUTH]
-    cloud.tokens[token].kind = TokenKind.USER
+    account_token.kind = TokenKind.USER
     await pass_time(hass, freezer, 301)
     assert not flow_sources(hass)
     assert state_of(hass, ONLINE) == "on"
@@ -166,17 +164,16 @@ async def test_bad_token_at_the_start(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account_entry: MockConfigEntry,
-    cloud: CloudServer,
-    token: str,
+    account_token: Token,
 ) -> None:
     """A token that is refused during the setup starts reauthentication after a minute, and can recover."""
-    cloud.tokens[token].kind = TokenKind.EXPIRED
+    account_token.kind = TokenKind.EXPIRED
     await hass.config_entries.async_setup(account_entry.entry_id)
     assert account_entry.state is ConfigEntryState.SETUP_RETRY
     assert not flow_sources(hass)
     await pass_time(hass, freezer, MINUTE)
     assert flow_sources(hass) == [SOURCE_REAUTH]
-    cloud.tokens[token].kind = TokenKind.USER
+    account_token.kind = TokenKind.USER
     await pass_time(hass, freezer, 2 * MINUTE)
     assert account_entry.state is ConfigEntryState.LOADED
     assert not flow_sources(hass)
@@ -212,11 +209,10 @@ async def test_refused_command_and_poll(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
-    cloud: CloudServer,
-    token: str,
+    account_token: Token,
 ) -> None:
     """A refused command counts as the first refusal, which the next poll confirms."""
-    cloud.tokens[token].kind = TokenKind.EXPIRED
+    account_token.kind = TokenKind.EXPIRED
     with pytest.raises(HomeAssistantError, match="has expired or was revoked"):
         await press_reboot(hass)
     assert not flow_sources(hass)

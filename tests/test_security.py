@@ -384,10 +384,10 @@ BY_HTTP: Final = {
         {"handler": DOMAIN, "issue_id": "update_fails"},
     ),
 }
-BY_WEBSOCKET: Final[dict[str, dict[str, Any]]] = {
-    f"{DOMAIN}/devices": {},
-    f"{DOMAIN}/logs/subscribe": {"device_id": ""},
-    "config/entity_registry/update": {
+BY_WEBSOCKET: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
+    f"{DOMAIN}/devices": lambda _: {},
+    f"{DOMAIN}/logs/subscribe": lambda device_id: {"device_id": device_id},
+    "config/entity_registry/update": lambda _: {
         "entity_id": "button.holy_wildflower_shut_down",
         "disabled_by": None,
     },
@@ -552,10 +552,7 @@ class TestPeople:
         """Only administrators can follow logs and enable disabled entities over WebSocket."""
         assert await async_setup_component(hass, "config", {})
         websocket = await hass_ws_client(hass, person_token)
-        fields = {
-            name: device_id if name == "device_id" else value
-            for name, value in BY_WEBSOCKET[kind].items()
-        }
+        fields = BY_WEBSOCKET[kind](device_id)
         await websocket.send_json_auto_id({"type": kind, **fields})
         answer = await websocket.receive_json()
         assert answer["error"]["code"] == "unauthorized"

@@ -8,29 +8,18 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.const import DOMAIN
-from custom_components.balena_supervisor.voice import execution
 from homeassistant.auth.const import GROUP_ID_READ_ONLY
-from homeassistant.components import conversation
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
-from homeassistant.core import Context, HomeAssistant
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers import (
     area_registry as ar,
     device_registry as dr,
     entity_registry as er,
 )
-from homeassistant.setup import async_setup_component
-from simulator import (
-    RECORDED_NEXT_RELEASE,
-    App,
-    CloudServer,
-    Device,
-    Fault,
-    Fleet,
-    Release,
-    Service,
-)
+from simulator import RECORDED_NEXT_RELEASE, App, CloudServer, Device, Fleet
 
 from . import pass_time
+from .assist import add_guest, answer, expose, set_up_assist
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
@@ -49,21 +38,6 @@ NAMES: Final = (
 )
 
 
-async def say(hass: HomeAssistant, said: str, **asked: str) -> str:
-    """Return what Assist answers."""
-    result = await conversation.async_converse(
-        hass, said, None, Context(), language="en", **asked
-    )
-    return str(result.response.speech["plain"]["speech"])
-
-
-def expose(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """Expose the entities of an entry to Assist, except those of the cellar."""
-    for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
-        is_hidden = "cellar" in entity.entity_id
-        async_expose_entity(hass, "conversation", entity.entity_id, not is_hidden)
-
-
 @pytest.fixture
 async def assist(hass: HomeAssistant, tmp_path: Path) -> None:
     """Set up Assist with the English sentence file of the first release."""
@@ -72,8 +46,7 @@ async def assist(hass: HomeAssistant, tmp_path: Path) -> None:
     folder = tmp_path / "custom_sentences/en"
     folder.mkdir(parents=True)
     (folder / f"{DOMAIN}.yaml").write_text(FILE.read_text("utf-8"), "utf-8")
-    for component in ("homeassistant", "conversation"):
-        assert await async_setup_component(hass, component, {})
+    await set_up_assist(hass)
 
 
 @pytest.fixture
@@ -91,7 +64,7 @@ async def kiosks(
     await rows["gateway"].device.power_off()
     assert await hass.config_entries.async_setup(account_entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
-    expose(hass, account_entry)
+    expose(hass, account_entry, "cellar")
     er.async_get(hass).async_update_entity(
         "button.display_1_reboot", disabled_by=er.RegistryEntryDisabler.USER
     )
@@ -123,7 +96,7 @@ async def test_answers(
     """An answer says what is in the way, and nothing is commanded."""
     for said, expected in ANSWERS.items():
         with subtests.test(said):
-            assert (await say(hass, said)).startswith(expected)
+            assert (await answer(hass, said)).startswith(expected)
     assert not [device.commands for device in kiosks.values() if device.commands]
 
 
@@ -164,9 +137,9 @@ async def test_same_names(
         (satellites[0].id, "Yes, Pi is online."),
     ):
         with subtests.test(satellite_id):
-            answer = await say(hass, "is the pi online", device_id=satellite_id)
-            assert answer == expected
-    assert await say(hass, "is the pi online") == choice
+            spoken = await answer(hass, "is the pi online", device_id=satellite_id)
+            assert spoken == expected
+    assert await answer(hass, "is the pi online") == choice
 
 
 async def test_nothing_is_exposed(
@@ -176,21 +149,23 @@ async def test_nothing_is_exposed(
     async_expose_entity(
         hass, "conversation", "binary_sensor.holy_wildflower_online", False
     )
-    assert (await say(hass, "which balena devices are offline")).startswith(
+    assert (await answer(hass, "which balena devices are offline")).startswith(
         "Whether balena devices are online is not exposed to voice assistants."
     )
 
 
 async def test_services_of_two_apps(
-    hass: HomeAssistant, assist: None, entry: MockConfigEntry, device: Device
+    hass: HomeAssistant,
+    assist: None,
+    entry: MockConfigEntry,
+    device: Device,
+    second_app: App,
 ) -> None:
     """Services of one name on a device are told apart by their apps."""
-    release = Release("c0ffee", services=(Service("main"),))
-    device.run_app(App(1_000_002, "addons", release))
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     expose(hass, entry)
-    assert await say(hass, "restart main on holy wildflower") == (
+    assert await answer(hass, "restart main on holy wildflower") == (
         "Which one do you mean: addons main or demo-fleet main?"
     )
     assert not device.commands
@@ -203,7 +178,7 @@ async def test_entity_that_does_not_exist(
     device.supervisor_version = "10.0.0"
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
-    assert (await say(hass, "is the VPN of holy wildflower connected")).startswith(
+    assert (await answer(hass, "is the VPN of holy wildflower connected")).startswith(
         "The VPN of holy-wildflower is not there"
     )
 
@@ -212,27 +187,18 @@ async def test_person_without_the_right(
     hass: HomeAssistant, kiosks: dict[str, Device]
 ) -> None:
     """A person who may not control a device may not do so with a sentence of a file."""
-    await hass.auth.async_create_user("Owner")
-    user = await hass.auth.async_create_user("Guest", group_ids=[GROUP_ID_READ_ONLY])
-    result = await conversation.async_converse(
-        hass, "restart kiosk lobby", None, Context(user_id=user.id), language="en"
-    )
-    assert result.response.speech["plain"]["speech"] == (
+    guest = await add_guest(hass, GROUP_ID_READ_ONLY)
+    assert await answer(hass, "restart kiosk lobby", user_id=guest) == (
         "You do not have the right to have kiosk-lobby do that."
     )
     assert not kiosks["kiosk-lobby"].commands
 
 
 async def test_slow_command(
-    hass: HomeAssistant,
-    kiosks: dict[str, Device],
-    cloud: CloudServer,
-    monkeypatch: pytest.MonkeyPatch,
+    hass: HomeAssistant, kiosks: dict[str, Device], slow_reboot: None
 ) -> None:
     """A command that takes long continues after the answer."""
-    monkeypatch.setattr(execution, "RESPONSE_TIMEOUT", 0.05)
-    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
-    assert await say(hass, "restart kiosk lobby") == (
+    assert await answer(hass, "restart kiosk lobby") == (
         "kiosk-lobby was told, but has not answered yet."
     )
     await hass.async_block_till_done(wait_background_tasks=True)

@@ -8,12 +8,11 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.const import DOMAIN
-from homeassistant.components import conversation
-from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
-from homeassistant.core import Context, HomeAssistant
-from homeassistant.helpers import entity_registry as er, issue_registry as ir
-from homeassistant.setup import async_setup_component
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
 from simulator import Device
+
+from .assist import answer, expose, set_up_assist
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
@@ -25,14 +24,6 @@ UNREADABLE: Final = "sentence_file_unreadable_en"
 INVALID: Final = "sentence_file_invalid_en"
 
 type Write = Callable[[str, str], Path]
-
-
-async def answer(hass: HomeAssistant, text: str, language: str = "en") -> str:
-    """Return what Assist answers."""
-    result = await conversation.async_converse(
-        hass, text, None, Context(), language=language
-    )
-    return str(result.response.speech["plain"]["speech"])
 
 
 @pytest.fixture
@@ -52,11 +43,9 @@ def write(hass: HomeAssistant, tmp_path: Path) -> Write:
 
 async def start(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Start Assist with all entities exposed."""
-    assert await async_setup_component(hass, "homeassistant", {})
-    assert await async_setup_component(hass, "conversation", {})
+    await set_up_assist(hass)
     await hass.async_block_till_done(wait_background_tasks=True)
-    for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
-        async_expose_entity(hass, "conversation", entity.entity_id, True)
+    expose(hass, entry)
 
 
 def find_issue(hass: HomeAssistant, issue_id: str) -> ir.IssueEntry | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 import shutil
-from typing import Any, Final
+from typing import Final
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
@@ -20,11 +20,10 @@ from custom_components.balena_supervisor.voice.sentence_files.templates import (
     FOLDER as RESPONSES,
 )
 from homeassistant.auth.const import GROUP_ID_READ_ONLY
-from homeassistant.components import conversation
 from homeassistant.components.conversation import get_agent_manager
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.core import Context, HomeAssistant
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers import (
     area_registry as ar,
     device_registry as dr,
@@ -40,11 +39,10 @@ from simulator import (
     Device,
     Fault,
     Fleet,
-    Release,
-    Service,
 )
 
 from . import pass_time, state_of
+from .assist import add_guest, answer, ask, expose, rename_service, set_up_assist, told
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
@@ -61,48 +59,12 @@ NAMES: Final = (
     "Tom's screen",
     "cellar",
 )
-HOW: Final = "You can expose it in the settings, under voice assistants."
-WIE: Final = "Das lässt sich in den Einstellungen unter Sprachassistenten ändern."
-
-
-async def ask(
-    hass: HomeAssistant, text: str, language: str = "en", **asked: Any
-) -> conversation.ConversationResult:
-    """Say something to Assist."""
-    return await conversation.async_converse(
-        hass, text, None, Context(), language=language, **asked
-    )
-
-
-async def answer(hass: HomeAssistant, text: str, language: str = "en") -> str:
-    """Return what Assist answers."""
-    result = await ask(hass, text, language)
-    return str(result.response.speech["plain"]["speech"])
-
-
-def expose(hass: HomeAssistant, entry: MockConfigEntry, *hidden: str) -> None:
-    """Have Assist know of all entities of an entry, but of those of some devices."""
-    entities = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
-    for entity in entities:
-        parts = entity.entity_id.split(".")[1]
-        is_hidden = any(parts.startswith(name) for name in hidden)
-        async_expose_entity(hass, "conversation", entity.entity_id, not is_hidden)
-
-
-def told(devices: dict[str, Device]) -> list[str]:
-    """Return what devices were told, by their names."""
-    return [
-        " ".join(filter(None, (name, command, arguments.get("service"))))
-        for name, device in devices.items()
-        for command, arguments in device.commands
-    ]
 
 
 @pytest.fixture
 async def assist(hass: HomeAssistant) -> None:
     """Set up Assist."""
-    assert await async_setup_component(hass, "homeassistant", {})
-    assert await async_setup_component(hass, "conversation", {})
+    await set_up_assist(hass)
 
 
 @pytest.fixture
@@ -145,7 +107,6 @@ async def kiosks(
     return account_entry
 
 
-OFFLINE: Final = "gateway"
 # What a person says, how the answer begins, and what a device is told.
 type Sentence = tuple[str, str, str]
 
@@ -779,15 +740,9 @@ async def test_service_is_renamed(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     lobby: MockConfigEntry,
-    entity_registry: er.EntityRegistry,
-    device_registry: dr.DeviceRegistry,
 ) -> None:
     """So does a service."""
-    entity = entity_registry.async_get("switch.kiosk_lobby_browser_running")
-    assert entity is not None
-    device_registry.async_update_child_device(
-        entity.device_id or "", name_by_user="Big screen"
-    )
+    rename_service(hass, "switch.kiosk_lobby_browser_running", "Big screen")
     await pass_time(hass, freezer, 2)
     expected = "Yes, Big screen is running on kiosk-lobby."
     assert await answer(hass, "is the big screen running on kiosk lobby") == expected
@@ -1005,26 +960,17 @@ async def test_person_without_the_right(
     hass: HomeAssistant, lobby: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
     """Who may not control a device by other ways may not by voice."""
-    await hass.auth.async_create_user("Owner")
-    user = await hass.auth.async_create_user("Guest", group_ids=[GROUP_ID_READ_ONLY])
-    result = await conversation.async_converse(
-        hass, "restart the kiosk lobby", None, Context(user_id=user.id), language="en"
-    )
-    assert result.response.speech["plain"]["speech"] == (
+    guest = await add_guest(hass, GROUP_ID_READ_ONLY)
+    assert await answer(hass, "restart the kiosk lobby", user_id=guest) == (
         "You do not have the right to control kiosk-lobby."
     )
     assert not cloud_device.device.commands
 
 
 async def test_slow_command(
-    hass: HomeAssistant,
-    lobby: MockConfigEntry,
-    cloud: CloudServer,
-    monkeypatch: pytest.MonkeyPatch,
+    hass: HomeAssistant, lobby: MockConfigEntry, slow_reboot: None
 ) -> None:
     """A command that takes long goes on while the person is told so."""
-    monkeypatch.setattr(execution, "RESPONSE_TIMEOUT", 0.05)
-    cloud.faults.add("POST", "/supervisor/v1/reboot", Fault.slow(0.2))
     assert await answer(hass, "restart the kiosk lobby") == (
         "kiosk-lobby has the command, but has not answered yet."
     )
@@ -1111,11 +1057,9 @@ async def test_device_off_since_the_start(
 
 
 async def test_services_of_two_apps(
-    hass: HomeAssistant, assist: None, entry: MockConfigEntry, device: Device
+    hass: HomeAssistant, assist: None, entry: MockConfigEntry, second_app: App
 ) -> None:
     """Services of the same name on one device are told apart by their apps."""
-    release = Release("c0ffee", services=(Service("main"),))
-    device.run_app(App(1_000_002, "addons", release))
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     expose(hass, entry)
@@ -1293,8 +1237,7 @@ async def test_mistake_in_own_sentences(
 ) -> None:
     """A mistake in a person's own file is told, and costs nothing else."""
     configuration("en", text)
-    assert await async_setup_component(hass, "homeassistant", {})
-    assert await async_setup_component(hass, "conversation", {})
+    await set_up_assist(hass)
     await hass.async_block_till_done(wait_background_tasks=True)
     expose(hass, account)
     shutil.rmtree(hass.config.path("custom_sentences"))

@@ -8,9 +8,7 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from homeassistant.components import conversation
-from homeassistant.core import Context, HomeAssistant
-from homeassistant.setup import async_setup_component
+from homeassistant.core import HomeAssistant
 from simulator import (
     RECORDED_NEXT_RELEASE,
     CloudServer,
@@ -21,7 +19,8 @@ from simulator import (
 )
 
 from . import pass_time, state_of
-from .voice_corpus.world import World, add_devices, build_home
+from .assist import answer, start_with
+from .voice_corpus.world import World, complete_world
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
@@ -90,7 +89,7 @@ ANSWERS: Final = {
     # Services of devices.
     "which services are running on kiosk lobby": "browser is running on kiosk-lobby. audio is not running on kiosk-lobby.",
     "which services are stopped on kiosk lobby": "audio is not running on kiosk-lobby.",
-    "which services are stopped on kiosk entrance": "all services of kiosk-entrance are running.",
+    "which services are stopped on kiosk entrance": "All services of kiosk-entrance are running.",
     "which services are running on the displays in the shop": "player is running on display-1. player is running on display-2.",
     "are all services running on kiosk lobby": "No, audio is not running on kiosk-lobby.",
     "which services of the devices are stopped": f"{STOPPED}.",
@@ -101,7 +100,7 @@ ANSWERS: Final = {
     "is mqtt running on the gateway in the garage": "Yes, mqtt is running on garage-gateway.",
     "where does mqtt run": "mqtt is running on garage-gateway and roof-gateway.",
     "where does tracker run": "tracker is running on no device.",
-    "which gateways do not run mqtt": "mqtt is running wherever a device is online.",
+    "which gateways do not run mqtt": "mqtt is running on every device that has it and is online.",
     "which gateways are not running bridge": "bridge is not running on roof-gateway.",
     "how many devices run mqtt": "mqtt is running on 2.",
     # Names.
@@ -118,10 +117,8 @@ async def world(
     hass: HomeAssistant, entity_registry_enabled_by_default: None
 ) -> AsyncGenerator[World]:
     """Return a Home Assistant with many different devices."""
-    world = await build_home(hass, WORLD)
-    async with add_devices(world):
+    async with complete_world(hass, WORLD) as world:
         yield world
-        world.cancel_timers()
 
 
 # display-2 has refused a command because of its lock.
@@ -137,22 +134,9 @@ async def test_answers(world: World, subtests: pytest.Subtests) -> None:
 # Devices of an account with something unusual
 
 
-async def ask(hass: HomeAssistant, said: str) -> str:
-    """Return what Assist answers."""
-    result = await conversation.async_converse(
-        hass, said, None, Context(), language="en"
-    )
-    return str(result.response.speech["plain"]["speech"])
-
-
 async def start(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Set up Assist and an entry that answers questions about all devices."""
-    for component in ("homeassistant", "conversation"):
-        assert await async_setup_component(hass, component, {})
-    options = {**entry.options, "voice_questions": True}
-    hass.config_entries.async_update_entry(entry, options=options)
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)
+    await start_with(hass, entry, "voice_questions")
 
 
 async def test_problems(
@@ -173,7 +157,7 @@ async def test_problems(
     await start(hass, account_entry)
     crashing.device.container_exit("signage")
     await pass_time(hass, freezer, 61)
-    assert await ask(hass, "are there any problems") == (
+    assert await answer(hass, "are there any problems") == (
         "Yes, signage on cabin has stopped. The update of barn failed."
         " The power supply of attic is too weak."
     )
@@ -189,7 +173,7 @@ async def test_connection_just_changed(
     row = cloud.make_device(fleet, "kiosk-lobby")
     row.connection.backdate(20)
     await start(hass, account_entry)
-    assert await ask(hass, "how long has kiosk lobby been online") == (
+    assert await answer(hass, "how long has kiosk lobby been online") == (
         "kiosk-lobby has been online for a moment."
     )
 
@@ -215,7 +199,7 @@ async def test_local_device(
         "which room is holy wildflower in": "holy-wildflower is in no area.",
     }.items():
         with subtests.test(said):
-            assert await ask(hass, said) == expected
+            assert await answer(hass, said) == expected
 
 
 @pytest.mark.expects_log("could not reach holy-wildflower")
@@ -228,7 +212,7 @@ async def test_local_device_is_off(
     """A local device that stops answering is offline."""
     await device.power_off()
     await pass_time(hass, freezer)
-    assert await ask(hass, "is holy wildflower online") == (
+    assert await answer(hass, "is holy wildflower online") == (
         "No, holy-wildflower is offline."
     )
 
@@ -240,14 +224,16 @@ async def test_stopped_service(
     device: Device,
 ) -> None:
     """A service that stopped by itself is told once."""
-    assert await ask(hass, "which services are stopped") == "All services are running."
+    assert (
+        await answer(hass, "which services are stopped") == "All services are running."
+    )
     device.container_exit("redis")
     await pass_time(hass, freezer)
     await pass_time(hass, freezer, 61)
     assert state_of(hass, "sensor.holy_wildflower_redis_status") == "exited"
     expected = "redis on holy-wildflower has stopped."
-    assert await ask(hass, "which services are stopped") == expected
-    assert await ask(hass, "are there any problems") == f"Yes, {expected}"
+    assert await answer(hass, "which services are stopped") == expected
+    assert await answer(hass, "are there any problems") == f"Yes, {expected}"
 
 
 async def test_update_without_progress(
@@ -260,6 +246,6 @@ async def test_update_without_progress(
     device.begin_update(RECORDED_NEXT_RELEASE)
     device.finish_download()
     await pass_time(hass, freezer)
-    assert await ask(hass, "how far is the update on holy wildflower") == (
+    assert await answer(hass, "how far is the update on holy wildflower") == (
         "holy-wildflower is still updating."
     )

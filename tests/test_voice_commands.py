@@ -8,14 +8,13 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from homeassistant.auth.const import GROUP_ID_READ_ONLY, GROUP_ID_USER
-from homeassistant.components import conversation
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
-from homeassistant.core import Context, HomeAssistant
-from homeassistant.helpers import device_registry as dr, entity_registry as er
-from homeassistant.setup import async_setup_component
-from simulator import App, Device, Fault, Release, Service, SupervisorServer
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
+from simulator import App, Device, Fault, SupervisorServer
 
-from .voice_corpus.world import World, add_devices, build_home
+from .assist import add_guest, answer, hide, rename_service, set_up_assist, start_with
+from .voice_corpus.world import World, complete_world
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
@@ -89,6 +88,20 @@ COMMANDS: Final[list[tuple[str, str, list[Command]]]] = [
         [],
     ),
     ("restart grafana on kiosk lobby", "kiosk-lobby has no service called", []),
+    (
+        "restart grafana on all kiosks",
+        "None of these devices has a service called grafana.",
+        [],
+    ),
+    (
+        "reboot the signage fleet",
+        (
+            "That is 3 devices: display-1, display-12 and display-2. "
+            "To do it, say: reboot all three devices in the signage fleet."
+        ),
+        [],
+    ),
+    ("reboot the garage gateway kiosk", "Which one do you mean: garage-gateway,", []),
 ]
 
 
@@ -97,10 +110,8 @@ async def world(
     hass: HomeAssistant, entity_registry_enabled_by_default: None
 ) -> AsyncGenerator[World]:
     """Return a Home Assistant with many different devices."""
-    world = await build_home(hass, WORLD)
-    async with add_devices(world):
+    async with complete_world(hass, WORLD) as world:
         yield world
-        world.cancel_timers()
 
 
 # display-2 has refused a command because of its lock.
@@ -117,19 +128,11 @@ async def test_commands(world: World, subtests: pytest.Subtests) -> None:
 @pytest.mark.expects_log("")
 async def test_group_reports_failures(world: World) -> None:
     """A command for a group names the devices that did not carry it out."""
-    answer = await world.say("reboot all four kiosks", "en")
-    assert answer.endswith("kiosk-cafe is offline. Try again when it is back.")
+    spoken = await world.say("reboot all four kiosks", "en")
+    assert spoken.endswith("kiosk-cafe is offline. Try again when it is back.")
 
 
 # Commands whose entity is disabled, of an entry that allows voice commands
-
-
-async def say(hass: HomeAssistant, said: str, user_id: str | None = None) -> str:
-    """Return what Assist answers to a person."""
-    result = await conversation.async_converse(
-        hass, said, None, Context(user_id=user_id), language="en"
-    )
-    return str(result.response.speech["plain"]["speech"])
 
 
 def disable(hass: HomeAssistant, *entity_ids: str) -> None:
@@ -143,14 +146,8 @@ def disable(hass: HomeAssistant, *entity_ids: str) -> None:
 
 async def start(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Set up Assist and an entry that allows all commands, of which nothing is exposed."""
-    for component in ("homeassistant", "conversation"):
-        assert await async_setup_component(hass, component, {})
-    options = {**entry.options, "voice_commands": True}
-    hass.config_entries.async_update_entry(entry, options=options)
-    assert await hass.config_entries.async_setup(entry.entry_id)
-    await hass.async_block_till_done(wait_background_tasks=True)
-    for entity in er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id):
-        async_expose_entity(hass, "conversation", entity.entity_id, False)
+    await start_with(hass, entry, "voice_commands")
+    hide(hass, entry)
 
 
 @pytest.fixture
@@ -199,7 +196,7 @@ async def test_disabled_entities(
         ("reboot holy wildflower", "holy-wildflower is rebooting.", "reboot"),
     ):
         with subtests.test(said):
-            assert await say(hass, said) == expected
+            assert await answer(hass, said) == expected
             assert [name for name, _ in device.commands] == [command]
         device.commands.clear()
 
@@ -225,9 +222,8 @@ async def test_rights_without_an_entity(
 ) -> None:
     """The option does not give a person rights that the person lacks."""
     disable(hass, "button.holy_wildflower_identify")
-    await hass.auth.async_create_user("Owner")
-    user = await hass.auth.async_create_user("Guest", group_ids=[group])
-    assert await say(hass, "blink holy wildflower", user.id) == expected
+    guest = await add_guest(hass, group)
+    assert await answer(hass, "blink holy wildflower", user_id=guest) == expected
     assert device.commands == commands
 
 
@@ -235,46 +231,38 @@ async def test_renamed_service(
     hass: HomeAssistant,
     allowed: MockConfigEntry,
     device: Device,
-    device_registry: dr.DeviceRegistry,
-    entity_registry: er.EntityRegistry,
 ) -> None:
     """A service with a disabled button is commanded by its own name, not that of the person."""
-    entity = entity_registry.async_get("button.holy_wildflower_redis_restart")
-    assert entity is not None
-    device_registry.async_update_child_device(
-        entity.device_id or "", name_by_user="database"
-    )
-    disable(hass, entity.entity_id)
-    assert await say(hass, "restart redis on holy wildflower") == (
+    button = "button.holy_wildflower_redis_restart"
+    rename_service(hass, button, "database")
+    disable(hass, button)
+    assert await answer(hass, "restart redis on holy wildflower") == (
         "Restarted database on holy-wildflower."
     )
     assert [options["service"] for _, options in device.commands] == ["redis"]
 
 
 async def test_service_of_second_app(
-    hass: HomeAssistant, entry: MockConfigEntry, device: Device
+    hass: HomeAssistant, entry: MockConfigEntry, device: Device, second_app: App
 ) -> None:
     """Of two services of one name, the command reaches and the answer is about the right one."""
-    release = Release("c0ffee", services=(Service("main"),))
-    app = App(1_000_002, "addons", release)
-    device.run_app(app)
     await start(hass, entry)
     disable(hass, "switch.holy_wildflower_addons_main_running")
-    assert await say(hass, "stop addons main on holy wildflower") == (
+    assert await answer(hass, "stop addons main on holy wildflower") == (
         "Stopped addons main on holy-wildflower."
     )
     stopped = [
         key for key, found in device.containers.items() if found.status != "Running"
     ]
-    assert stopped == [(app.id, "main")]
+    assert stopped == [(second_app.id, "main")]
     await hass.async_block_till_done(wait_background_tasks=True)
     options = {**entry.options, "voice_questions": True}
     hass.config_entries.async_update_entry(entry, options=options)
     await hass.async_block_till_done(wait_background_tasks=True)
-    assert await say(hass, "is addons main running on holy wildflower") == (
+    assert await answer(hass, "is addons main running on holy wildflower") == (
         "No, addons main is not running on holy-wildflower."
     )
-    assert await say(hass, "is demo fleet main running on holy wildflower") == (
+    assert await answer(hass, "is demo fleet main running on holy wildflower") == (
         "Yes, demo-fleet main is running on holy-wildflower."
     )
 
@@ -284,14 +272,13 @@ async def test_missing_entity(
 ) -> None:
     """Without the option, a command needs an entity, which some devices do not have."""
     device.supervisor_version = "7.0.0"
-    for component in ("homeassistant", "conversation"):
-        assert await async_setup_component(hass, component, {})
+    await set_up_assist(hass)
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done(wait_background_tasks=True)
     async_expose_entity(
         hass, "conversation", "binary_sensor.holy_wildflower_online", True
     )
-    assert await say(hass, "restart all services on holy wildflower") == (
+    assert await answer(hass, "restart all services on holy wildflower") == (
         "holy-wildflower has no entity for that which you could expose."
         " You can allow voice commands in the options of its entry."
     )
@@ -309,7 +296,7 @@ async def test_long_error(
         "The value of the parameter is not one of those that are allowed here. " * 3
     )
     server.faults.add("POST", "/v1/blink", Fault.status(400, reason))
-    assert await say(hass, "blink holy wildflower") == (
+    assert await answer(hass, "blink holy wildflower") == (
         "holy-wildflower could not do that. The log of Home Assistant may say why."
     )
     assert not device.commands

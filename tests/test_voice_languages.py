@@ -8,16 +8,16 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, mock_component
 
-from homeassistant.components import conversation
 from homeassistant.components.assist_pipeline import (
     async_get_pipeline,
     async_update_pipeline,
 )
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
-from homeassistant.core import Context, HomeAssistant
+from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
 
 from . import pass_time
+from .assist import ask
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
@@ -29,9 +29,7 @@ GERMAN: Final = "ist holy wildflower online"
 
 async def is_understood(hass: HomeAssistant, text: str, language: str) -> bool:
     """Return whether Assist answers a question."""
-    result = await conversation.async_converse(
-        hass, text, None, Context(), language=language
-    )
+    result = await ask(hass, text, language)
     return result.response.error_code is None
 
 

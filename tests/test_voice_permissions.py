@@ -7,14 +7,14 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.balena_supervisor.const import DOMAIN
 from custom_components.balena_supervisor.voice.languages import response_language
-from homeassistant.components import conversation
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
 from homeassistant.config_entries import SOURCE_USER
-from homeassistant.core import Context, HomeAssistant
+from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import entity_registry as er, intent
-from homeassistant.setup import async_setup_component
 from simulator import Device, SupervisorServer
+
+from .assist import answer, hide, set_up_assist
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
@@ -25,24 +25,12 @@ QUESTIONS: Final = {"voice_questions": True}
 COMMANDS: Final = {"voice_commands": True}
 
 
-async def answer(hass: HomeAssistant, text: str) -> str:
-    """Return what Assist answers."""
-    result = await conversation.async_converse(
-        hass, text, None, Context(), language="en"
-    )
-    return str(result.response.speech["plain"]["speech"])
-
-
 @pytest.fixture
 async def unexposed(hass: HomeAssistant, loaded: MockConfigEntry) -> MockConfigEntry:
     """Return an entry of which nothing is exposed to Assist."""
-    assert await async_setup_component(hass, "homeassistant", {})
-    assert await async_setup_component(hass, "conversation", {})
+    await set_up_assist(hass)
     await hass.async_block_till_done(wait_background_tasks=True)
-    for entity in er.async_entries_for_config_entry(
-        er.async_get(hass), loaded.entry_id
-    ):
-        async_expose_entity(hass, "conversation", entity.entity_id, False)
+    hide(hass, loaded)
     return loaded
 
 

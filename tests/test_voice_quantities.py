@@ -6,9 +6,8 @@ from typing import Final
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from homeassistant.components import conversation
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
-from homeassistant.core import Context, HomeAssistant
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers import (
     area_registry as ar,
     device_registry as dr,
@@ -17,31 +16,13 @@ from homeassistant.helpers import (
 from homeassistant.setup import async_setup_component
 from simulator import RECORDED_NEXT_RELEASE, CloudServer, Device, Fleet
 
+from .assist import answer, take_commands
+
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
 
 KIOSKS: Final = ("kiosk-cafe", "kiosk-entrance", "kiosk-lobby")
 SCREENS: Final = ("screen-1", "screen-2")
-
-
-async def answer(hass: HomeAssistant, text: str, language: str = "en") -> str:
-    """Return what Assist answers."""
-    result = await conversation.async_converse(
-        hass, text, None, Context(), language=language
-    )
-    return str(result.response.speech.get("plain", {}).get("speech"))
-
-
-def take_commands(devices: dict[str, Device]) -> list[str]:
-    """Return the commands that devices received since the last call."""
-    taken = [
-        " ".join(filter(None, (name, command, arguments.get("service"))))
-        for name, device in devices.items()
-        for command, arguments in device.commands
-    ]
-    for device in devices.values():
-        device.commands.clear()
-    return sorted(taken)
 
 
 @pytest.fixture
@@ -310,6 +291,19 @@ SUGGESTIONS: Final = [
         "starte den Browser auf allen Geräten im Shop neu",
         "starte browser auf beiden Geräten im Shop neu",
         RESTARTS,
+    ),
+    # The noun has another case than it was said in.
+    (
+        "de",
+        "blinke mit allen Kiosken",
+        "lass alle drei Kiosk-Geräte blinken",
+        [f"{name} blink" for name in KIOSKS[1:]],
+    ),
+    (
+        "de",
+        "starte den Browser für die Kioske neu",
+        "starte browser auf allen drei Kiosken neu",
+        [f"{name} restart_service browser" for name in KIOSKS[1:]],
     ),
     (
         "de",

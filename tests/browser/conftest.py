@@ -40,8 +40,10 @@ BROWSER: Final = next(
     None,
 )
 
-_HOME_ASSISTANT_SOURCE: Final = (
-    "https://raw.githubusercontent.com/home-assistant/frontend/"
+# What Home Assistant's own page requests: its source for errors, and pictures for previews of its cards.
+_OF_HOME_ASSISTANT: Final = (
+    "https://raw.githubusercontent.com/home-assistant/frontend/",
+    "https://demo.home-assistant.io/stub_config/",
 )
 
 expect.set_options(timeout=30_000)
@@ -158,15 +160,12 @@ def demo(
 
 @pytest.fixture
 def page(demo: Demo, context: BrowserContext) -> Generator[Page]:
-    """Open a page. Fail if it sends a request to the internet.
-
-    Home Assistant's page may ask for its own source: it does so when it reports an error.
-    """
+    """Open a page. Fail if our part of it sends a request to the internet."""
     foreign: list[str] = []
 
     def note(request: Request) -> None:
         is_local = urlsplit(request.url).hostname in {"127.0.0.1", None, ""}
-        if not is_local and not request.url.startswith(_HOME_ASSISTANT_SOURCE):
+        if not is_local and not request.url.startswith(_OF_HOME_ASSISTANT):
             foreign.append(request.url)
 
     with context.new_page() as page:

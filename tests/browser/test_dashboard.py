@@ -287,7 +287,7 @@ def test_page_stays_with_its_device(
     page.get_by_role("button", name="Cancel").click()
 
     update_device(ids["kiosk-lobby"], disabled_by="user")
-    gone = page.get_by_text("This device no longer exists").filter(visible=True)
+    gone = page.get_by_text("This device was removed or disabled").filter(visible=True)
     expect(gone.first).to_be_visible()
     expect(device_card(page).locator(".panel:visible")).to_have_count(0)
     page.reload()
@@ -381,6 +381,8 @@ def test_a_dashboard_is_made_in_the_ui(demo: Demo, page: Page) -> None:
     page.get_by_role("button", name="Create").click()
     names = page.locator("ha-data-table").get_by_text("balena", exact=True)
     expect(names).to_have_count(2)
+    # A dialog that closes leaves its page in the history, and would leave the next one.
+    expect(page.locator("ha-dialog")).to_have_count(0)
 
     page.goto(f"{demo.url}/dashboard-balena")
     expect(devices_card(page, "kiosks")).to_be_visible()
@@ -468,6 +470,24 @@ def test_cards_are_offered_with_a_preview(demo: Demo, page: Page) -> None:
     page.get_by_role("button", name="Save").click()
     page.get_by_role("button", name="Done").click()
     expect(device_card(page).get_by_role("button", name="Identify")).to_be_visible()
+
+
+@fleet
+def test_the_preview_of_many_devices_is_short(demo: Demo, page: Page) -> None:
+    """The card picker shows a few devices, so that the previews of other cards are in sight."""
+    open_start_page(demo, page)
+    command(page, "lovelace/dashboards/create", url_path="card-page", title="Cards")
+    view = {"type": "sections", "sections": [{"type": "grid", "cards": []}]}
+    command(
+        page, "lovelace/config/save", url_path="card-page", config={"views": [view]}
+    )
+    page.goto(f"{demo.url}/card-page?edit=1")
+    page.get_by_role("button", name="Add card").first.click()
+    page.get_by_text("By card", exact=True).click()
+    picker = page.locator("hui-card-picker")
+    picker.locator("input").first.fill("balena")
+    expect(picker.locator("balena-devices-card a.tile")).to_have_count(3)
+    expect(picker.locator("balena-device-card .title")).to_be_in_viewport()
 
 
 def show_issues(page: Page, *issues: dict[str, Any], failure: str = "") -> Locator:

@@ -602,24 +602,31 @@ async def test_set_public_url(
     assert cloud_device.is_web_accessible
 
 
-@pytest.mark.parametrize("is_balena_cloud", [False, True])
+@pytest.mark.parametrize(
+    ("is_balena_cloud", "more_fields"),
+    [
+        (False, {}),
+        (
+            True,
+            {
+                "is_web_accessible": False,
+                "location": Location(latitude=52.52, longitude=13.405),
+            },
+        ),
+    ],
+    ids=["openBalena", "balenaCloud"],
+)
 async def test_both_kinds_of_api(
     account: BalenaCloud,
     cloud: CloudServer,
     cloud_device: CloudDevice,
     is_balena_cloud: bool,
+    more_fields: dict[str, object],
 ) -> None:
     """The queries work with balenaCloud and with openBalena."""
     cloud.is_balena_cloud = is_balena_cloud
     (row,) = await account.devices([cloud_device.fleet.id], with_images=False)
-    of_balena_cloud = {
-        "is_web_accessible": False,
-        "location": Location(latitude=52.52, longitude=13.405),
-    }
-    expected = expected_fields(cloud_device) | (
-        of_balena_cloud if is_balena_cloud else {}
-    )
-    assert row == DeviceRow(**expected)
+    assert row == DeviceRow(**(expected_fields(cloud_device) | more_fields))
     assert len(await account.fleets()) == 1
 
 

@@ -176,6 +176,16 @@ test("without Online, the other status decides", () => {
   assert.deepEqual(levels, ["error", "error", "ok"]);
 });
 
+test("without Online, a device whose update is unavailable is offline", () => {
+  const states = { "sensor.overall_status": "reduced_functionality" };
+  const levels = ["unavailable", "off"].map((update) => {
+    const home = new Home().device("one", { ...states, "update.release": update });
+    delete home.entities["binary_sensor.one_online"];
+    return condition(home).level;
+  });
+  assert.deepEqual(levels, ["error", "limited"]);
+});
+
 test("the sensor knows better than Home Assistant when the connectivity changed", () => {
   const home = new Home().device("one", { "sensor.last_seen": "2026-11-01T10:00:00+00:00" });
   home.states["binary_sensor.one_online"].last_changed = "2026-11-02T10:00:00+00:00";

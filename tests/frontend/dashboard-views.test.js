@@ -148,6 +148,12 @@ test("without a device, only administrators can add one", async () => {
   assert.deepEqual(other.buttons, []);
 });
 
+test("a dashboard whose devices are gone does not offer to add the integration", async () => {
+  const { views: made } = await views.dashboard({ device_id: ["gone"] }, homeWith(2).hass());
+  const [card] = cardsOf(made[0]);
+  assert.deepEqual([card.title, card.buttons], ["none_found", []]);
+});
+
 test("all views have names, and are generated when they are opened", async () => {
   const { views: all } = await views.dashboard({}, homeWith(60, "kiosks").hass());
   assert.equal(all.length, 62);

@@ -5,6 +5,7 @@ import {
   checkConfig,
   deviceOptions,
   devicesOf,
+  labelled,
   serviceOptions,
   serviceValue,
 } from "../../custom_components/balena_supervisor/frontend/logs-sources.js";
@@ -52,6 +53,15 @@ test("a device that exists directly and through an account has two labels", () =
   const member = device("2", { name: "kiosk", via_device_id: "fleet" });
   const hass = hassWith(fleet, local, member, device("another"));
   assert.deepEqual(labels(hass), ["another", "kiosk (local)", "kiosk (kiosks)"]);
+});
+
+test("some devices are labelled as if no others existed", () => {
+  const fleet = device("fleet", { name: "kiosks", entry_type: "service" });
+  const local = device("1", { name: "kiosk" });
+  const member = device("2", { name: "kiosk", via_device_id: "fleet" });
+  const hass = hassWith(fleet, local, member);
+  const choices = labelled(hass, [member], "local");
+  assert.deepEqual(choices, [{ value: "2", label: "kiosk" }]);
 });
 
 test("devices of the same name in the same fleet show their uuids", () => {

@@ -45,15 +45,15 @@ async def answer(websocket: MockHAClientWebSocket, message: Any) -> dict[str, An
 
 # The error code of Home Assistant for invalid messages.
 @pytest.mark.expects_log("Error handling message")
-@given(fields=FIELDS, is_of_device=st.booleans())
+@given(fields=FIELDS, names=st.sampled_from(((), ("device_id",))))
 async def test_any_subscription(
     websocket: MockHAClientWebSocket,
     device_id: str,
     fields: dict[str, Any],
-    is_of_device: bool,
+    names: tuple[str, ...],
 ) -> None:
     """Any subscription starts, or is rejected with a reason."""
-    device = {"device_id": device_id} if is_of_device else {}
+    device = dict.fromkeys(names, device_id)
     result = await answer(
         websocket, {"type": f"{DOMAIN}/logs/subscribe", **fields, **device}
     )

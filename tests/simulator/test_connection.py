@@ -200,10 +200,15 @@ async def test_heartbeat_that_is_set(caller: Caller, lobby: CloudDevice) -> None
 
 
 @pytest.mark.parametrize(
-    ("heartbeat", "status"), [("online", "updating"), ("offline", "disconnected")]
+    ("heartbeat", "status", "progress"),
+    [("online", "updating", 40), ("offline", "disconnected", None)],
 )
 async def test_downloading_with_a_bad_connection(
-    caller: Caller, lobby: CloudDevice, heartbeat: str, status: str
+    caller: Caller,
+    lobby: CloudDevice,
+    heartbeat: str,
+    status: str,
+    progress: int | None,
 ) -> None:
     """A download determines the overall status while the device polls."""
     assert lobby.fleet.release is not None
@@ -211,7 +216,6 @@ async def test_downloading_with_a_bad_connection(
     lobby.device.download(40)
     lobby.device.vpn_connected = False
     lobby.heartbeat = heartbeat
-    progress = 40 if status == "updating" else None
     assert await caller.row("overall_status,overall_progress") == {
         "overall_status": status,
         "overall_progress": progress,

@@ -215,16 +215,16 @@ async def _read(session: aiohttp.ClientSession, url: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [Fault.hang(), Fault.slow(60), Fault.huge(), Fault.drip(60), None],
+    "faults",
+    [[Fault.hang()], [Fault.slow(60)], [Fault.huge()], [Fault.drip(60)], []],
 )
-async def test_stopping_leaves_nothing_behind(fault: Fault | None) -> None:
+async def test_stopping_leaves_nothing_behind(faults: list[Fault]) -> None:
     """Stopping ends the tasks of all requests."""
     before = asyncio.all_tasks()
     server = SupervisorServer(Device())
     await server.start()
     headers = {"Authorization": f"ApiKey {server.device.api_key}"}
-    if fault is not None:
+    for fault in faults:
         server.faults.add("GET", "/v2/local/logs", fault)
     async with aiohttp.ClientSession(headers=headers) as session:
         request = asyncio.ensure_future(_read(session, f"{server.url}/v2/local/logs"))

@@ -115,9 +115,7 @@ async def test_changed_detail(load: Load, change: dict[str, Any]) -> None:
     assert account(hass).options["details"] == "standard"
     entity = registered(hass, MEMORY)
     stored = {
-        "aliases_v2": [
-            None if not isinstance(alias, str) else alias for alias in entity.aliases
-        ],
+        "aliases_v2": entity.extended_dict["aliases"],
         **entity.extended_dict,
         "disabled_by": entity.disabled_by,
         "hidden_by": entity.hidden_by,

@@ -15,7 +15,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.util.yaml import load_yaml
 
 from .judge import Judge, Outcome, Verdict
-from .world import World, add_devices, build_home
+from .world import World, add_devices, build_home, complete_world
 
 CORPORA: Final = sorted(
     path.parent.name for path in Path(__file__).parent.glob("*/world.yaml")
@@ -58,7 +58,9 @@ async def say(world: World, sentence: dict[str, Any]) -> Outcome:
 def describe(
     item: dict[str, Any], outcome: Outcome, verdict: Verdict, before: str | None
 ) -> str:
-    """Return a sentence that was not answered rightly, and what came of it."""
+    """Return a sentence and what came of it, or nothing if that needs no attention."""
+    if not (verdict in SEVERE or (SHOWS_FAILURES and verdict is not Verdict.RIGHT)):
+        return ""
     area = f" in {item['area']}" if "area" in item else ""
     lines = [
         f"{item['id']} {verdict}: {item['said']!r}{area}",
@@ -67,7 +69,7 @@ def describe(
     ]
     if before is not None:
         lines.append(f"    without the integration {before!r}")
-    return "\n".join(lines)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def table(verdicts: list[tuple[dict[str, Any], Outcome, Verdict]]) -> str:
@@ -124,13 +126,11 @@ async def test_corpus(
         for item in sentences:
             outcome = await say(world, item)
             known = before.get(item["id"])
-            if outcome.answer == known:
-                outcome = replace(outcome, is_unchanged=True)
+            outcome = replace(outcome, is_unchanged=outcome.answer == known)
             verdict = judge.judge(item, outcome)
             verdicts.append((item, outcome, verdict))
-            if verdict in SEVERE or (SHOWS_FAILURES and verdict is not Verdict.RIGHT):
-                with capsys.disabled():
-                    sys.stdout.write(describe(item, outcome, verdict, known) + "\n")
+            with capsys.disabled():
+                sys.stdout.write(describe(item, outcome, verdict, known))
         seconds = time.perf_counter() - begin
         world.cancel_timers()
     with capsys.disabled():
@@ -148,13 +148,11 @@ async def test_sample(hass: HomeAssistant, corpus: str) -> None:
     """Of a sample of each corpus, nearly all is answered rightly, and nothing is severe."""
     folder = Path(__file__).parent / corpus
     sentences = await hass.async_add_executor_job(sentences_of, folder)
-    world = await build_home(hass, folder)
-    judge = Judge(world.spec["devices"])
     verdicts: dict[str, Verdict] = {}
-    async with add_devices(world):
+    async with complete_world(hass, folder) as world:
+        judge = Judge(world.spec["devices"])
         for item in sentences[::SAMPLE_STEP]:
             verdicts[item["id"]] = judge.judge(item, await say(world, item))
-        world.cancel_timers()
     assert not [name for name, verdict in verdicts.items() if verdict in SEVERE]
     wrong = [name for name, verdict in verdicts.items() if verdict is not Verdict.RIGHT]
     assert len(wrong) <= 0.05 * len(verdicts), wrong

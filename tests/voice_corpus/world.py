@@ -239,6 +239,7 @@ def _add_entities(world: World) -> None:
             )
             registry.async_update_entity(
                 created.entity_id,
+                name=entity["name"],
                 area_id=_area_id(world, entity.get("area")),
                 aliases=[er.COMPUTED_NAME, *entity.get("aliases", [])],
             )
@@ -303,6 +304,15 @@ async def add_devices(world: World) -> AsyncGenerator[None]:
         await asyncio.sleep(_COOLDOWN)
         await world.hass.async_block_till_done(wait_background_tasks=True)
         yield
+
+
+@asynccontextmanager
+async def complete_world(hass: HomeAssistant, folder: Path) -> AsyncGenerator[World]:
+    """Build the world of a corpus with its devices, and stop them at the end."""
+    world = await build_home(hass, folder)
+    async with add_devices(world):
+        yield world
+        world.cancel_timers()
 
 
 def _is_local(spec: dict[str, Any]) -> bool:

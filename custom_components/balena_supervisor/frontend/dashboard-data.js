@@ -168,7 +168,10 @@ function connectionOf(device, states) {
   if (online === "unavailable" || (online === undefined && other === "unavailable")) {
     return "unavailable";
   }
-  if (online === "off" || (online === undefined && overall === "disconnected")) {
+  // The other entities of a device that is offline are unavailable, whatever its status is.
+  const isSilent = !NO_STATE.includes(overall) && stateOf(states, device, UPDATE) === "unavailable";
+  const isAway = overall === "disconnected" || isSilent;
+  if (online === "off" || (online === undefined && isAway)) {
     return "offline";
   }
   return online === "on" || (online === undefined && other !== undefined) ? "online" : "unknown";

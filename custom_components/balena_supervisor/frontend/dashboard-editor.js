@@ -1,18 +1,33 @@
 /* The visual editors of the dashboard and of its cards, with Home Assistant's forms. */
 
 const { search } = new URL(import.meta.url);
-const [{ inventory }, { textsOf }, { make }] = await Promise.all(
-  ["dashboard-data.js", "dashboard-texts.js", "logs-elements.js"].map(
-    (name) => import(`./${name}${search}`),
-  ),
+const [{ inventory }, { textsOf }, { make }, { labelled }, { Texts }] = await Promise.all(
+  [
+    "dashboard-data.js",
+    "dashboard-texts.js",
+    "logs-elements.js",
+    "logs-sources.js",
+    "logs-texts.js",
+  ].map((name) => import(`./${name}${search}`)),
 );
 
-const named = (items) => items.map(({ id, name }) => ({ value: id, label: name }));
+/** Return the fleets and devices that can be chosen. A selected one that is gone has no name. */
+function choicesOf(hass, { fleets, devices }, selected, { gone, local }) {
+  const known = new Set([...fleets, ...devices].map(({ id }) => id));
+  const missing = selected.filter((id) => !known.has(id));
+  return {
+    fleets: fleets.map(({ id, name }) => ({ value: id, label: name })),
+    devices: [
+      ...labelled(hass, devices, local),
+      ...missing.map((id) => ({ value: id, label: gone })),
+    ],
+  };
+}
 
 // The fields of each editor, as a function of the texts and the inventory.
 
 function selectedDevices(text, { fleets, devices }) {
-  const options = [...named(fleets), ...named(devices)];
+  const options = [...fleets, ...devices];
   const selector = { select: { mode: "dropdown", multiple: true, options } };
   return { name: "device_id", help: "help_device_id", selector };
 }
@@ -38,7 +53,7 @@ const SCHEMAS = {
       name: "device_id",
       label: "device",
       required: true,
-      selector: { select: { mode: "dropdown", options: named(devices), custom_value: false } },
+      selector: { select: { mode: "dropdown", options: devices, custom_value: false } },
     },
     { name: "all_commands", selector: { boolean: {} } },
   ],
@@ -50,6 +65,7 @@ class Editor extends HTMLElement {
   #config = {};
   #form;
   #hass;
+  #logTexts = new Texts();
   #text;
   #shown;
 
@@ -63,11 +79,16 @@ class Editor extends HTMLElement {
     if (this.#text) {
       this.#update();
     } else {
-      textsOf(hass).then((text) => {
+      // The word for local devices is a text of the log card.
+      Promise.all([textsOf(hass), this.#logTexts.load(hass)]).then(([text]) => {
         this.#text = text;
         this.#update();
       });
     }
+  }
+
+  #selected() {
+    return [this.#config.device_id ?? []].flat();
   }
 
   #update() {
@@ -78,14 +99,16 @@ class Editor extends HTMLElement {
     const found = inventory(this.#hass);
     if (this.#shown !== found) {
       this.#shown = found;
-      this.#form.schema = SCHEMAS[this.constructor.kind](this.#text, found);
+      const words = { gone: this.#text("gone"), local: this.#logTexts.text("local") };
+      const choices = choicesOf(this.#hass, found, this.#selected(), words);
+      this.#form.schema = SCHEMAS[this.constructor.kind](this.#text, choices);
     }
     const names = this.#form.schema.map(({ name }) => name);
     const data = Object.fromEntries(
       names.map((name) => [name, this.#config[name] ?? DEFAULTS[name]]),
     );
     if (names.includes("layout") || names.includes("show")) {
-      data.device_id = [this.#config.device_id ?? []].flat();
+      data.device_id = this.#selected();
     }
     Object.assign(this.#form, { hass: this.#hass, data });
   }

@@ -335,6 +335,7 @@ export async function dashboard(config, hass) {
 
 async function nothing(hass) {
   const text = await textsOf(hass);
+  const isEmpty = !inventory(hass).devices.length;
   const add = {
     text: text("add"),
     appearance: "filled",
@@ -346,8 +347,9 @@ async function nothing(hass) {
     icon: "mdi:cube-off-outline",
     content_only: true,
     grid_options: { columns: 12 },
-    title: text("nothing"),
-    buttons: isAdmin(hass) ? [add] : [],
+    // Devices may exist, but none of those that were chosen.
+    title: text(isEmpty ? "nothing" : "none_found"),
+    buttons: isEmpty && isAdmin(hass) ? [add] : [],
   };
   return { type: "sections", max_columns: 1, sections: [grid([card])] };
 }

@@ -20,6 +20,8 @@ const WHOLE = 48;
 const PAGE = 24;
 // Problems per page, so that the list of devices stays in reach.
 const ATTENTION_PAGE = 12;
+// Devices in the preview of the card picker. Next to a long preview, the other ones would be out of sight.
+const PREVIEW_PAGE = 3;
 // With more devices, they can be searched.
 const SEARCHED = 10;
 const SHOWS = ["all", "attention", "fleets"];
@@ -122,6 +124,14 @@ class BalenaDevicesCard extends LiveCard {
     }
   }
 
+  #pageSize(count) {
+    if (this.getRootNode().host?.localName === "hui-card-picker") {
+      return PREVIEW_PAGE;
+    }
+    const size = count > WHOLE ? PAGE : WHOLE;
+    return this.#shows === "attention" ? ATTENTION_PAGE : size;
+  }
+
   #title({ fleets, isGone }, inTrouble) {
     const { text } = this;
     if (isGone) {
@@ -179,9 +189,12 @@ class BalenaDevicesCard extends LiveCard {
       : all;
     const hasTools = !isAttention && all.length > SEARCHED;
     const found = hasTools ? data.search(rows, this.#filters()) : rows;
-    const pageSize = found.length > WHOLE ? PAGE : WHOLE;
-    const size = isAttention ? ATTENTION_PAGE : pageSize;
-    const { begin, page, pages, rows: shown } = data.pageOf(found, session.page, size);
+    const {
+      begin,
+      page,
+      pages,
+      rows: shown,
+    } = data.pageOf(found, session.page, this.#pageSize(found.length));
     this.#showTools(hasTools, fleets, all);
     const { count, next, pager, previous, range } = this.#parts;
     set(pager, { hidden: pages < 2 });

@@ -39,21 +39,29 @@ export function devicesOf(hass) {
     .sort((one, other) => one.name.localeCompare(other.name, hass.language));
 }
 
-/** Return the options of a choice of devices. Devices of the same name show what differs. */
+/** Return the options of a choice of devices that may have logs. */
 export function deviceOptions(hass, local) {
-  const options = devicesOf(hass).map((device) => {
-    const fleet = hass.devices[device.via_device_id];
+  return labelled(hass, devicesOf(hass), local);
+}
+
+/** Return the options of a choice of devices. Devices of the same name show what differs. */
+export function labelled(hass, devices, local) {
+  const options = devices.map(({ id, name }) => {
+    const { serial_number: serial, via_device_id: via } = hass.devices[id];
+    const fleet = hass.devices[via];
     // The same device can be added directly and through an account.
     const place = fleet ? nameOf(fleet) : local;
-    const uuid = device.serial_number?.slice(0, 7);
-    const { id, name } = device;
+    const uuid = serial?.slice(0, 7);
     return { value: id, labels: [name, `${name} (${place})`, `${name} (${place}, ${uuid})`] };
   });
-  const isUnique = (label, level) =>
-    options.filter((it) => it.labels[level] === label).length === 1;
+  // How often each label occurs, by level.
+  const counts = [new Map(), new Map(), new Map()];
+  for (const { labels } of options) {
+    labels.forEach((label, level) => counts[level].set(label, (counts[level].get(label) ?? 0) + 1));
+  }
   return options.map(({ value, labels }) => ({
     value,
-    label: labels.find((label, level) => isUnique(label, level)) ?? labels.at(-1),
+    label: labels.find((label, level) => counts[level].get(label) === 1) ?? labels.at(-1),
   }));
 }
 

@@ -24,7 +24,11 @@ def answer(selection: Selection) -> str:
     no_name = not (heard.devices or heard.nouns)
     if heard.is_group or (no_name and heard.kind in GROUP_ANSWERS):
         group = [look_up(selection, target) for target in selection.group()]
-        if not group and selection.targets and not (heard.nouns or heard.places):
+        if (
+            not group
+            and selection.targets
+            and not (heard.nouns or heard.places or heard.is_here)
+        ):
             raise Refusal(texts.get("none_exposed"))
         if not group:
             raise Refusal(

@@ -4,7 +4,7 @@ Every word is claimed once: by a name, by a phrase with a meaning, or as a fille
 name or phrase comes first. What nothing claims is unknown.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,6 +107,16 @@ class Claims:
     def _take(self, places: Collection[int] | range) -> None:
         for place in places:
             self.free[place] = False
+
+    def kinds_of(self, mention: Mention) -> Mapping[NameType, frozenset[str]]:
+        """Return all that the words of a mention can stand for."""
+        return self.vocabulary.names.get(tuple(mention.text.split()), {})
+
+    def take_as(self, kind: NameType, mention: Mention) -> None:
+        """Let the words of a mention stand for something else of the same name."""
+        self.mentions.remove(mention)
+        ids = self.kinds_of(mention)[kind]
+        self.mentions.append(Mention(kind, mention.text, mention.start, ids))
 
     def unknown(self) -> Iterator[str]:
         """Yield the words that nothing claims. Neighbours are one text."""

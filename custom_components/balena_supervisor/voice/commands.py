@@ -16,6 +16,7 @@ from ..device.commands import DeviceCommands
 from .access import enabled_entity, may_act
 from .entities import ENTITIES
 from .execution import async_execute, async_translate_error
+from .group_text import in_case
 from .kinds import SERVICE_COMMANDS, Kind
 from .known_device import Known, look_up
 from .selection import Refusal, Selection
@@ -60,6 +61,10 @@ async def async_carry_out(selection: Selection, context: Context, language: str)
     heard = selection.heard
     if heard.is_indefinite and not heard.devices:
         raise _which(selection)
+    if heard.kind is Kind.REBOOT and heard.rivals:
+        # "Restart the browser", where a device and services are called so.
+        candidates = selection.visible({*heard.rivals, *heard.devices[0].ids})
+        raise Refusal(selection.which(candidates))
     if heard.is_group or (heard.number is not None and heard.wants_all):
         return await _async_for_group(selection, context, language)
     if heard.kind in SERVICE_COMMANDS:
@@ -104,6 +109,9 @@ async def _async_for_group(
     if not members:
         if heard.kind is Kind.INSTALL_UPDATE:
             raise Refusal(texts.get("group_update_none"))
+        if heard.kind in SERVICE_COMMANDS and heard.services and selection.group():
+            service = heard.services[-1].text
+            raise Refusal(texts.get("no_service_in_group", service=service))
         raise Refusal(texts.get("no_devices", group=group))
     count = len(members)
     if heard.number != count or heard.unknown:
@@ -111,7 +119,12 @@ async def _async_for_group(
         say = texts.get(
             f"say_{heard.kind}",
             count=texts.all_of(count, is_after_on=is_after_on),
-            group=selection.vocabulary.words.in_case(group, is_after_on=is_after_on),
+            group=in_case(
+                group,
+                selection.vocabulary,
+                is_after_on=is_after_on,
+                was_after_on=heard.has_case_of_on,
+            ),
             service=members[0][1].name if members[0][1] else "",
         )
         names = texts.join(target.name for target, _ in members)

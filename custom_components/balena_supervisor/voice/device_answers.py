@@ -51,8 +51,8 @@ def answer_about_device(texts: Texts, heard: Heard, known: Known) -> str:
 
 
 def told(texts: Texts, heard: Heard, is_true: bool, sentence: str, *names: str) -> str:
-    """Return a sentence after yes or no. After a question with "not", either would be ambiguous."""
-    if heard.is_negated or "only" in heard.meanings:
+    """Return a sentence after yes or no. After "not" or "why", either would be wrong."""
+    if heard.is_negated or {"only", "why"} & heard.meanings:
         return texts.whole(sentence, names)
     return texts.yes_no(is_true, sentence)
 
@@ -192,7 +192,9 @@ def _services(texts: Texts, heard: Heard, known: Known) -> str:
     stopped = known.stopped()
     asks_all = bool({"all", "both", "everything"} & heard.meanings)
     if (asks_all or heard.kind is Kind.EVERYTHING_RUNNING) and not (
-        "what" in heard.meanings or heard.is_negated or heard.is_negative
+        {"what", "which", "how_many"} & heard.meanings
+        or heard.is_negated
+        or heard.is_negative
     ):
         if stopped:
             text = texts.counted(
@@ -221,7 +223,7 @@ def _services(texts: Texts, heard: Heard, known: Known) -> str:
             if stopped
             else texts.get("all_running", device=known.name)
         )
-    return " ".join(texts.get("plain", sentence=part) for part in parts)
+    return " ".join(texts.whole(part, [*running, *stopped]) for part in parts)
 
 
 def _fact(texts: Texts, heard: Heard, known: Known) -> str:

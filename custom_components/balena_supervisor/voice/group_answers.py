@@ -109,7 +109,10 @@ class Split:
 def _is_true(heard: Heard, split: Split) -> bool | None:
     """Return whether what a question says about a group is true, None if that is not certain."""
     total = len(split.matching) + len(split.others) + len(split.unknown)
-    if (heard.is_negated and not heard.is_none) or "only" in heard.meanings:
+    if (heard.is_negated and not heard.is_none) or {
+        "only",
+        "why",
+    } & heard.meanings:
         return None
     results = {
         _holds(heard, split.key, count, total)

@@ -24,6 +24,8 @@ class Heard:
     misheard: str = ""
     # The words that name a group of devices, such as "kiosks in the shop".
     group: str = ""
+    # Whether its noun has the case that it has after "on".
+    has_case_of_on: bool = False
     # The same words as they were said.
     said_group: str = ""
     wants_all: bool = False
@@ -36,6 +38,12 @@ class Heard:
     is_indefinite: bool = False
     # Whether it is about none of them: "no kiosk".
     is_none: bool = False
+    # The devices with a service that is called like the only device that is named.
+    rivals: frozenset[str] = frozenset()
+    # Whether a group is one of the area of the voice satellite.
+    is_here: bool = False
+    # Whether the name of a device is also the name of an area or a floor.
+    is_place_too: bool = False
     # What the number means.
     role: NumberRole | None = None
 

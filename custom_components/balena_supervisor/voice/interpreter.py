@@ -3,7 +3,7 @@
 from typing import Final
 
 from .claims import Claims, Mention
-from .group_text import group_text, said_group
+from .group_text import group_text, has_case_of_on, said_group
 from .heard import Heard
 from .kind_rules import find_kind
 from .kinds import Kind
@@ -14,6 +14,10 @@ from .words import LanguageWords
 _MAX_PHRASE: Final = 8
 # "on" and "off" in a question, where they mean nothing else.
 _SAME: Final = {"is_on": "running", "is_off": "stopped"}
+# What is said of services rather than of devices.
+_OF_SERVICES: Final = {
+    *("start", "turn_on", "stop", "turn_off", "running", "stopped"),
+}
 
 
 def interpret(text: str, vocabulary: Vocabulary) -> Heard:
@@ -33,6 +37,8 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
     for place, token in enumerate(tokens):
         if token.isdigit() or token in words.fillers:
             claims.free[place] = False
+    _tell_places_from_devices(claims)
+    rivals = _tell_services_from_devices(claims, meanings)
     heard = Heard(
         Kind.UNCLEAR,
         meanings,
@@ -57,9 +63,20 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
         is_negated=bool({"none", "negation", "negated"} & meanings) or quantity.is_none,
         is_indefinite=quantity.is_indefinite,
         is_none=quantity.is_none,
+        rivals=rivals,
+        is_here=bool(words.here & set(tokens)),
+        is_place_too=any(
+            mention.kind is NameType.DEVICE
+            and NameType.PLACE in claims.kinds_of(mention)
+            for mention in claims.mentions
+        ),
     )
     heard.group = group_text(claims, text)
+    if heard.is_here and heard.group:
+        (here,) = words.here
+        heard.group += f" {here}"
     heard.said_group = said_group(claims)
+    heard.has_case_of_on = has_case_of_on(claims)
     heard.misheard = _misheard_text(claims)
     if alone is not None:
         heard.kind = Kind(alone)
@@ -77,6 +94,47 @@ def _meanings(claims: Claims) -> frozenset[str]:
     if "device_noun" in meanings and meanings & {"all", "hottest"}:
         meanings |= {"devices_noun"}
     return meanings
+
+
+def _tell_places_from_devices(claims: Claims) -> None:
+    """Let "in the kitchen" mean the area if a device has the same name."""
+    words = claims.vocabulary.words
+    for mention in _of(claims, NameType.DEVICE):
+        place = mention.start - 1
+        while place >= 0 and claims.tokens[place] in words.articles:
+            place -= 1
+        if (
+            place >= 0
+            and claims.tokens[place] in words.inside
+            and NameType.PLACE in claims.kinds_of(mention)
+        ):
+            claims.take_as(NameType.PLACE, mention)
+
+
+def _tell_services_from_devices(
+    claims: Claims, meanings: frozenset[str]
+) -> frozenset[str]:
+    """Decide whether a name that a device and a service share means the service.
+
+    Returns the devices with such a service if that is not certain.
+    """
+    devices = _of(claims, NameType.DEVICE)
+    shared = [item for item in devices if NameType.SERVICE in claims.kinds_of(item)]
+    if not shared or "device_noun" in meanings:
+        return frozenset()
+    if len(devices) > 1:
+        # "Restart the browser on kiosk lobby".
+        others = [item for item in devices if item not in shared]
+        for mention in shared if others else shared[:1]:
+            claims.take_as(NameType.SERVICE, mention)
+        return frozenset()
+    (mention,) = shared
+    services = claims.kinds_of(mention)[NameType.SERVICE]
+    having = frozenset(item.split(" ", 1)[0] for item in services)
+    is_restarted = "restart" in meanings
+    if meanings & _OF_SERVICES or (is_restarted and having <= mention.ids):
+        claims.take_as(NameType.SERVICE, mention)
+    return having if is_restarted else frozenset()
 
 
 def _alone(tokens: list[str], words: LanguageWords) -> str | None:

@@ -50,7 +50,7 @@ _NO_ORDER: Final = frozenset(
 )
 _QUESTIONS: Final = {"ask", "which", "how_many", "which_run", "location"}
 # Meanings that select some devices of a group: "reboot all kiosks that are offline".
-_CONDITIONS: Final = {"online", "offline", "running", "stopped", "problems"}
+_CONDITIONS: Final = {"online", "offline", "running", "stopped", "problems", "hottest"}
 # What a sentence with "find" or "identify" can ask for: "find the IP address of kiosk lobby".
 _FOUND: Final = {meaning for meaning, _ in _FACTS} | {"problems", "status", "os"}
 _SWITCHED: Final = {"start", "turn_on", "stop", "turn_off", "shutdown"}
@@ -104,15 +104,15 @@ def find_kind(heard: Heard, claims: Claims) -> Kind:
             return Kind.NOT_NOW
         if heard.is_group and meanings & _CONDITIONS:
             return Kind.NOT_NOW
-        # "Reboot all three displays and kiosk lobby": the count is of a part only.
-        if heard.devices and heard.is_plural and heard.number is not None:
+        # "Reboot all displays and kiosk lobby".
+        if heard.devices and heard.is_plural:
             return Kind.NOT_NOW
     if meanings & {"restart", "reboot"} and meanings & {"stop", "start"}:
         # "Stop the reboot of the kiosk".
         return Kind.NOT_NOW
     if "blink" in meanings and meanings & {"stop", "turn_off"}:
         return Kind.NOT_NOW
-    if not has_target:
+    if not has_target or "broadcast" in meanings:
         return Kind.UNCLEAR
     if "blink" in meanings and not meanings & _FOUND:
         is_told = "blinks" in meanings and not meanings & {"wish", "start", "want"}
@@ -249,7 +249,12 @@ def _question(heard: Heard) -> Kind:
     if meanings & {"restart", "reboot"}:
         # "Did it restart?"
         return Kind.UNCLEAR
-    is_plural = heard.is_plural or "devices_noun" in meanings
+    is_plural = (
+        heard.is_plural
+        or "devices_noun" in meanings
+        # "Is the browser running on every kiosk".
+        or (heard.wants_all and bool(heard.nouns))
+    )
     if heard.services:
         if (
             meanings & {"which_run", "location"}
@@ -272,7 +277,11 @@ def _question(heard: Heard) -> Kind:
         if "stopped" in meanings and not (heard.devices or heard.nouns):
             return Kind.WHICH_STOPPED
         return Kind.SERVICES
-    if {"what", "running"} <= meanings and (heard.devices or heard.nouns):
+    if (
+        "what" in meanings
+        and meanings & {"running", "stopped"}
+        and (heard.devices or heard.nouns)
+    ):
         # "What is running on kiosk lobby".
         return Kind.SERVICES
     if "which_run" in meanings:

@@ -77,7 +77,18 @@ class Selection:
         ids = set(self.targets)
         for mention in (*heard.nouns, *heard.places):
             ids &= mention.ids
-        return self.visible(ids)
+        found = self.visible(ids)
+        if heard.is_here and self.area_id is not None:
+            return self._here(found)
+        return found
+
+    def _here(self, candidates: list[VoiceTarget]) -> list[VoiceTarget]:
+        """Return the devices in the area of the satellite."""
+        return [
+            target
+            for target in candidates
+            if target.area and target.area.id == self.area_id
+        ]
 
     def device(self) -> VoiceTarget:
         """Return the only device that a sentence is about.
@@ -134,6 +145,11 @@ class Selection:
         in_place = set(ids)
         for mention in heard.places:
             in_place &= mention.ids
+        if heard.kind in COMMANDS:
+            for noun in heard.nouns:
+                if not ids & noun.ids:
+                    # "The garage gateway kiosk" can be either.
+                    raise Refusal(self.which(self.visible(ids | noun.ids)))
         candidates = self.visible(in_place or ids)
         if not candidates:
             raise Refusal(self.texts.get("not_exposed", device=heard.devices[0].text))
@@ -142,15 +158,10 @@ class Selection:
     def one_of(self, candidates: list[VoiceTarget]) -> VoiceTarget:
         """Return the only candidate, or the only one in the area of the satellite."""
         if len(candidates) > 1 and self.area_id is not None:
-            here = [
-                target
-                for target in candidates
-                if target.area and target.area.id == self.area_id
-            ]
-            candidates = here or candidates
+            candidates = self._here(candidates) or candidates
         if len(candidates) == 1:
             return candidates[0]
-        raise Refusal(self._which(candidates))
+        raise Refusal(self.which(candidates))
 
     def _unclear(self) -> str:
         """Return that a sentence is not understood, with the device that is."""
@@ -158,7 +169,7 @@ class Selection:
             return self.texts.get("unclear_group")
         return self.texts.get("unclear", device=self._named_device().name)
 
-    def _which(self, candidates: list[VoiceTarget]) -> str:
+    def which(self, candidates: list[VoiceTarget]) -> str:
         """Return the question which one of several devices is meant."""
         names = [
             self.texts.get("in_area", device=target.name, area=target.area.name)
@@ -177,7 +188,7 @@ class Selection:
         if said & words.indefinite and heard.nouns:
             # "The other kiosk".
             ids = set.intersection(*(set(mention.ids) for mention in heard.nouns))
-            raise Refusal(self._which(self.visible(ids)))
+            raise Refusal(self.which(self.visible(ids)))
         if not name or said & (words.known | words.common):
             # These words are no name.
             raise Refusal(self._unclear())

@@ -195,7 +195,7 @@ class SentenceManager:
         if not self._vocabularies:
             return None
         vocabulary, heard = self._understand(user_input)
-        if heard.kind is Kind.UNCLEAR or heard.unknown:
+        if heard.kind is Kind.UNCLEAR or heard.unknown or heard.is_place_too:
             # Home Assistant may understand more of it.
             other = await async_handle_other_intents(hass, user_input, is_any=True)
             if other is not None:

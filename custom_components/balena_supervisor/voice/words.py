@@ -68,9 +68,17 @@ class LanguageWords:
     # Words that mean any device, or none, if they stand before a noun: "reboot a kiosk".
     indefinite: frozenset[str] = frozenset()
     negative: frozenset[str] = frozenset()
+    # Words that mean the area of the voice satellite.
+    here: frozenset[str] = frozenset()
+    # What stands before the name of an area: "in the kitchen".
+    inside: frozenset[str] = frozenset()
     # How a group is called that is only named by a place: "devices in the lobby".
     devices: str = ""
     devices_after_on: str = ""
+    # What stands before a noun in the case that it has after "on".
+    before_case_of_on: frozenset[str] = frozenset()
+    # What stands between that word and the name of a fleet.
+    of_fleet: str = ""
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
     # Those that are a phrase alone, and those that cannot be the whole name of
@@ -144,13 +152,6 @@ class LanguageWords:
         if name.isalpha() and len(name) >= 2 * _MIN_PART:
             for place in range(_MIN_PART, len(name) - _MIN_PART + 1):
                 yield f"{name[:place]} {name[place:]}".casefold()
-
-    def in_case(self, group: str, *, is_after_on: bool) -> str:
-        """Return the words for a group with the noun in the case of the suggested sentence."""
-        forms = (self.devices, self.devices_after_on)
-        wanted = forms[is_after_on]
-        pattern = rf"\b({'|'.join(sorted(forms, key=len, reverse=True))})\b"
-        return re.sub(pattern, wanted, group, flags=re.IGNORECASE)
 
     def plural_of(self, noun: str) -> str:
         """Return the plural that is said to a person, in German with a noun whose plural is known."""
@@ -235,8 +236,12 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         frozenset(data["articles"]),
         frozenset(data["indefinite"]),
         frozenset(data["negative"]),
+        frozenset(data["here"]),
+        frozenset(data["inside"]),
         str(data["devices"]),
         str(data["devices_after_on"]),
+        frozenset(data["before_case_of_on"]),
+        str(data["of_fleet"]),
         texts,
         fillers
         | {token for phrase in phrases for part in phrase.parts for token in part},
