@@ -36,8 +36,8 @@ from .errors import (
 API_KEY_PATTERN: Final = r"(apikey=)[^\s&\"'()<>]+"
 _API_KEY: Final = re.compile(API_KEY_PATTERN, re.IGNORECASE)
 
-# A larger body is parsed in a thread.
-_LARGE_BODY: Final = 1024 * 1024
+# A larger body, like that of 130 devices, is parsed in a thread.
+_LARGE_BODY: Final = 128 * 1024
 _MAX_MESSAGE_LENGTH: Final = 200
 
 # The Supervisor responds 503 to most failures. Only its message identifies the cause.
