@@ -73,7 +73,7 @@ class ContainerEngine(Host):
             self._recreate(app)
 
     def run_local_apps(self, apps: Iterable[App]) -> None:
-        """Run only these apps in local mode. The apps of the fleet stay listed."""
+        """Run only these apps, as in local mode. The apps of the fleet are still listed."""
         self.containers.clear()
         self.apps = dict(self._fleet_apps)
         for app in apps:

@@ -13,7 +13,8 @@ from .versions import LOCK_MESSAGE, UPDATES_QUEUE
 
 # In percent. A download that restarts keeps complete layers.
 _LAYER: Final = 21.0
-# Delays between attempts to apply increase up to the poll interval.
+# In seconds. A device waits longer after each failed attempt to install an update, but no longer
+# than this, the interval of its polls.
 _LONGEST_BACKOFF: Final = 900.0
 
 

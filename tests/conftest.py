@@ -121,7 +121,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # By default, Python looks for garbage several times per test. The test helpers collect
     # it after each file.
     gc.set_threshold(50_000)
-    # Each Home Assistant parses the same sentences. A copy does not share what depends on others.
+    # Each Home Assistant parses the same sentences, so the parsed ones are cached. It gets a copy,
+    # because hassil stores in a sentence what depends on all sentences.
     parse_once = lru_cache(20_000)(parse_sentence)
     hassil.intents.parse_sentence = lambda *args, **kwargs: replace(
         parse_once(*args, **kwargs)

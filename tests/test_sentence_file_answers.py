@@ -186,7 +186,7 @@ async def test_entity_that_does_not_exist(
 async def test_person_without_the_right(
     hass: HomeAssistant, kiosks: dict[str, Device]
 ) -> None:
-    """A person who may not control a device may not do so with a sentence of a file."""
+    """A sentence of a file does not control a device that the person may not control."""
     guest = await add_guest(hass, GROUP_ID_READ_ONLY)
     assert await answer(hass, "restart kiosk lobby", user_id=guest) == (
         "You do not have the right to have kiosk-lobby do that."

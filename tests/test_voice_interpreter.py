@@ -175,7 +175,7 @@ def test_question_about_command(language: str, said: str) -> None:
     ],
 )
 def test_refused_command(language: str, said: str) -> None:
-    """A command that is taken back does not lead to it."""
+    """A sentence that takes its command back commands nothing."""
     assert hear(said, language).kind not in COMMANDS
 
 

@@ -68,7 +68,7 @@ def picture(request: pytest.FixtureRequest) -> Picture:
         box = {"x": 0, "y": 0, **(page.viewport_size or {})}
         if isinstance(subject, Locator):
             box |= subject.bounding_box() or {}
-        # Playwright only scales the pages of a whole context.
+        # Playwright sets the scale of a context, and not of a single page.
         result = page.context.new_cdp_session(page).send(
             "Page.captureScreenshot", {"clip": {**box, "scale": _SCALE}}
         )

@@ -1,4 +1,4 @@
-"""The pictures of README and docs. Each test checks what its picture is about.
+"""Take the pictures of README and docs. Each test also checks what its picture shows.
 
 Only --screenshots saves them. Pictures of forms are in the tests of the setup.
 """

@@ -1,4 +1,4 @@
-"""Waits for the commands of people and of language models, and translates their errors."""
+"""Waits for commands that a person or a language model gave, and translates their errors."""
 
 import asyncio
 from collections.abc import Awaitable

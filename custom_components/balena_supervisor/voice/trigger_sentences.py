@@ -193,7 +193,7 @@ def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
 
 
 def _repeated_rules() -> dict[str, str]:
-    """Return rules in which each one allows one more word than the next one."""
+    """Return the rules for words that can repeat: each rule matches one word, then the next rule."""
     rules: dict[str, str] = {}
     for name, choices in _REPEATED.items():
         names = [name, *(f"{name}_{left}" for left in range(_MAX_REPEATED - 1, 0, -1))]
