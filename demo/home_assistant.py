@@ -39,6 +39,10 @@ logger:
   logs:
     haffmpeg: critical
     homeassistant.components.camera.img_util: critical
+  filters:
+    # Home Assistant interrupts the threads that a slow machine has not ended a second after the
+    # stop. Python reports each of them with a traceback.
+    concurrent.futures: ["^Exception in worker$"]
 """
 
 
