@@ -99,7 +99,8 @@ function take(hass) {
       const { name_by_user: own, via_device_id: via } = hass.devices[id];
       const entities = byDevice.get(id) ?? {};
       const name = own || defaultName(hass, id);
-      items.set(id, { id, name, givenName: name, entities, fleet: via, services: [] });
+      const names = { name, givenName: name, hasNamesake: false };
+      items.set(id, { id, ...names, entities, fleet: via, services: [] });
     }
     return items.get(id);
   };
@@ -125,7 +126,9 @@ function take(hass) {
       item(parent).services.push(item(id));
     }
   }
-  distinguish(hass, [...devices]);
+  if (new Set([...devices].map(({ givenName }) => givenName)).size < devices.size) {
+    distinguish(hass, devices);
+  }
   const { compare } = new Intl.Collator(hass.language, { numeric: true });
   const sorted = (list) => [...list].sort((a, b) => compare(a.name, b.name));
   for (const device of devices) {
@@ -136,25 +139,28 @@ function take(hass) {
 
 /** Let devices with the same name differ: by their fleet, or by the beginning of their UUID within a fleet. */
 function distinguish(hass, devices) {
-  const placeOf = ({ givenName, fleet }) => `${givenName}\n${fleet}`;
-  const names = countBy(devices, ({ givenName }) => givenName);
-  const places = countBy(devices, placeOf);
+  const byName = new Map();
   for (const device of devices) {
-    const { serial_number: uuid } = hass.devices[device.id];
-    device.hasNamesake = names.get(device.givenName) > 1;
-    if (uuid && places.get(placeOf(device)) > 1) {
-      device.name = `${device.givenName} (${uuid.slice(0, UUID_LENGTH)})`;
+    append(byName, device.givenName, device);
+  }
+  for (const [name, namesakes] of byName) {
+    for (const device of namesakes.length > 1 ? namesakes : []) {
+      const { serial_number: uuid } = hass.devices[device.id];
+      const isAlone = namesakes.filter(({ fleet }) => fleet === device.fleet).length === 1;
+      device.hasNamesake = true;
+      device.name = isAlone || !uuid ? name : `${name} (${uuid.slice(0, UUID_LENGTH)})`;
     }
   }
 }
 
-function countBy(list, keyOf) {
-  const counts = new Map();
-  for (const item of list) {
-    const key = keyOf(item);
-    counts.set(key, (counts.get(key) ?? 0) + 1);
+/** Add a value to the list of a key. */
+function append(lists, key, value) {
+  const list = lists.get(key);
+  if (list) {
+    list.push(value);
+  } else {
+    lists.set(key, [value]);
   }
-  return counts;
 }
 
 /** Return the name of a device or a service. Before 2026.10, that of a service begins with its device. */
@@ -192,9 +198,10 @@ export function chosen(hass, { device_id: ids }) {
 
 // The devices of each fleet of a selection. The devices without a fleet are those of `undefined`.
 const groups = kept(({ fleets, devices }) => {
-  const byFleet = new Map([undefined, ...fleets.map(({ id }) => id)].map((id) => [id, []]));
+  const ids = new Set(fleets.map(({ id }) => id));
+  const byFleet = new Map();
   for (const device of devices) {
-    byFleet.get(byFleet.has(device.fleet) ? device.fleet : undefined).push(device);
+    append(byFleet, ids.has(device.fleet) ? device.fleet : undefined, device);
   }
   return byFleet;
 });
@@ -205,7 +212,13 @@ export function members(found, fleet) {
 }
 
 /** Return how many of some devices each fleet has, by its id. */
-export const countByFleet = (devices) => countBy(devices, ({ fleet }) => fleet);
+export function countByFleet(devices) {
+  const counts = new Map();
+  for (const { fleet } of devices) {
+    counts.set(fleet, (counts.get(fleet) ?? 0) + 1);
+  }
+  return counts;
+}
 
 /** Return the devices grouped by fleet, then the devices without a fleet. */
 export function grouped(found) {
@@ -482,11 +495,19 @@ export function surveyOf(devices, { language, states }) {
   const version = versionOf(entities, states);
   const survey = surveys(devices);
   if (survey.version !== version) {
-    const inTrouble = devices.filter((device) => needsAttention(conditionOf(device, states)));
+    const inTrouble = devices.filter(
+      (device) => !isFine(device, states) && needsAttention(conditionOf(device, states)),
+    );
     const tags = allTags(devices, states, language);
     Object.assign(survey, { entities, inTrouble, tags, version });
   }
   return survey;
+}
+
+/** Return whether *Online* says that a device has no problem, which is true for most. */
+function isFine({ entities }, states) {
+  const online = states[entities[ONLINE]];
+  return online?.state === "on" && !online.attributes.problems?.length;
 }
 
 /** Return all tags of some devices in alphabetical order. */
