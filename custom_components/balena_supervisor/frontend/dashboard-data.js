@@ -400,12 +400,13 @@ export function versionOf(ids, states) {
   if (known.states !== states) {
     known.states = states;
     let isChanged = false;
-    ids.forEach((id, index) => {
-      if (known.each[index] !== states[id]) {
-        known.each[index] = states[id];
+    for (let index = 0; index < ids.length; index += 1) {
+      const state = states[ids[index]];
+      if (known.each[index] !== state) {
+        known.each[index] = state;
         isChanged = true;
       }
-    });
+    }
     known.version += isChanged ? 1 : 0;
   }
   return known.version;
