@@ -238,11 +238,10 @@ class BalenaDevicesCard extends LiveCard {
         count: devices.length,
       }),
     });
-    const hasFleets = fleets.length > 1;
+    const hasFleet = ({ hasNamesake }) =>
+      fleets.length > 1 || (hasNamesake && this.config.fleet === undefined);
     this.showList(
-      items.map((device) =>
-        this.#deviceItem(data.rowOf(device, states), hasFleets || device.hasNamesake),
-      ),
+      items.map((device) => this.#deviceItem(data.rowOf(device, states), hasFleet(device))),
     );
     this.#shown = items.map(data.watched);
   }
