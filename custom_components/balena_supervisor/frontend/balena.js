@@ -37,19 +37,21 @@ function generateAgain() {
   }
 }
 
-/** Find the devices and load the texts while the page is idle, so that the dashboard opens sooner. */
+/** Look at the devices and load the texts while the page is idle, so that the dashboard opens sooner. */
 async function prepare() {
   const { hass } = document.querySelector("home-assistant") ?? {};
-  if (!hass?.entities || !hass.devices) {
+  if (!hass?.entities || !hass.devices || !hass.states) {
     setTimeout(prepare, LOOK);
     return;
   }
-  const [{ inventory }, { textsOf }] = await Promise.all(
+  const [{ inventory, surveyOf }, { textsOf }] = await Promise.all(
     ["dashboard-data.js", "dashboard-texts.js"].map((name) => import(`./${name}${search}`)),
   );
   const whenIdle = window.requestIdleCallback ?? setTimeout;
   whenIdle(() => {
-    if (inventory(hass).devices.length) {
+    const { devices } = inventory(hass);
+    if (devices.length) {
+      surveyOf(devices, hass);
       // A card that needs the texts tries again.
       textsOf(hass).catch(() => undefined);
     }
