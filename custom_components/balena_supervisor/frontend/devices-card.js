@@ -46,7 +46,7 @@ class BalenaDevicesCard extends LiveCard {
   #parts;
   #tools;
   #session;
-  // Lists of the entities that decide what is shown of the devices on the page.
+  // The entities that decide what is shown of the devices on the page.
   #shown = [];
 
   static async getConfigElement() {
@@ -99,7 +99,7 @@ class BalenaDevicesCard extends LiveCard {
 
   /** Return what decides which devices are shown, and what is shown of these. */
   follow() {
-    return [data.surveyOf(this.#devices().devices, this.hassNow).entities, ...this.#shown];
+    return [data.surveyOf(this.#devices().devices, this.hassNow).entities, this.#shown];
   }
 
   show() {
@@ -182,7 +182,7 @@ class BalenaDevicesCard extends LiveCard {
       this.#fleetItem(fleet, counts.get(fleet.id) ?? 0, bad.get(fleet.id) ?? 0),
     );
     this.showList(items);
-    this.#shown = [fleets.map(({ entities }) => entities["sensor.fleet_release"]).filter(Boolean)];
+    this.#shown = fleets.map(({ entities }) => entities["sensor.fleet_release"]).filter(Boolean);
   }
 
   /** Show the devices that need attention, the worst first. */
@@ -217,7 +217,7 @@ class BalenaDevicesCard extends LiveCard {
     this.#showPage(found, fleets);
     if (isSearch) {
       // Every device may become one that is searched for.
-      this.#shown = [data.allWatched(devices)];
+      this.#shown = data.allWatched(devices);
     }
   }
 
@@ -243,7 +243,7 @@ class BalenaDevicesCard extends LiveCard {
     this.showList(
       items.map((device) => this.#deviceItem(data.rowOf(device, states), hasFleet(device))),
     );
-    this.#shown = items.map(data.watched);
+    this.#shown = items.flatMap(data.watched);
   }
 
   #deviceItem({ device, condition }, hasFleet) {
