@@ -12,7 +12,7 @@ from .targets import VoiceTarget
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownDevice:
     """A device with its state; the state is None while nothing can be known about it."""
 
     target: VoiceTarget
@@ -83,7 +83,7 @@ class Known:
         ]
 
 
-def look_up(selection: Selection, target: VoiceTarget) -> Known:
+def look_up(selection: Selection, target: VoiceTarget) -> KnownDevice:
     """Return a device with its state."""
     entry = entry_of(selection.hass, target)
     device = find_device(entry, target.registry_entry.id) if entry else None
@@ -95,4 +95,4 @@ def look_up(selection: Selection, target: VoiceTarget) -> Known:
         )
         for name in (service.name, *service.other_names)
     }
-    return Known(target, device, frozenset(hidden))
+    return KnownDevice(target, device, frozenset(hidden))
