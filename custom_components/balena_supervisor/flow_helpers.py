@@ -17,7 +17,7 @@ from homeassistant.const import (
 )
 from homeassistant.core import HomeAssistant
 
-from .account.connection import async_open_account
+from .account.cloud_client import async_create_cloud_client
 from .client import (
     AuthenticationFailed,
     BalenaError,
@@ -158,7 +158,7 @@ async def async_validate_account(
     `options` are those of an existing entry. Returns the account, or the errors by field.
     """
     try:
-        cloud = await async_open_account(hass, data)
+        cloud = await async_create_cloud_client(hass, data)
     except ValueError:
         return None, {CONF_CA_CERTIFICATE: "invalid_authority"}
     try:
