@@ -56,7 +56,6 @@ class Grammar:
         self._lists: dict[str, Any] = templates.data["lists"]
         self._rules: dict[str, str] = templates.data["expansion_rules"]
         self._articles = templates.articles
-        self.is_of_user = templates.fallback is not None
         self._parsed = Intents.from_dict(
             {
                 "language": templates.language,
