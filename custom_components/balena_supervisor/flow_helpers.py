@@ -1,10 +1,9 @@
 """Validate the user input of flows, and assign errors to form fields."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 import ipaddress
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from yarl import URL
 
@@ -82,8 +81,7 @@ _ACCOUNT_ERRORS: Final[_ErrorTable] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbedAccount:
+class ProbedAccount(NamedTuple):
     """An account whose token is valid, with its fleets that are not archived.
 
     Servers number their users on their own. The same user of two servers is another account.

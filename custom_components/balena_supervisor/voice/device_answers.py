@@ -1,8 +1,7 @@
 """Answers questions about one device. Facts come from DeviceState, not from entities."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from homeassistant.util import dt as dt_util
 
@@ -14,8 +13,7 @@ from .selection import Refusal
 from .texts import Texts
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A value of a device. Some are unknown while the device is offline."""
 
     value: Callable[[DeviceState], object]

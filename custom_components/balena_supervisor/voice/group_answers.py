@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from ..device.problems import ProblemKind
 from .device_answers import FACTS, answer_about_device, told
@@ -77,8 +76,7 @@ def _listed(
 _OWN_LISTS: Final = frozenset({"group_update", "group_locked"})
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """A group, divided by what is asked: "offline" or "up to date"."""
 
     matching: list[KnownDevice]

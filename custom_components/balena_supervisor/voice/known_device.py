@@ -1,6 +1,6 @@
 """A device as answers need it: its state, and what a person may know of it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..device.entry import BalenaDevice, find_device
 from ..device.problems import Problem, find_problems
@@ -11,8 +11,7 @@ from .selection import Selection
 from .targets import VoiceTarget
 
 
-@dataclass(frozen=True, slots=True)
-class KnownDevice:
+class KnownDevice(NamedTuple):
     """A device with its state; the state is None while nothing can be known about it."""
 
     target: VoiceTarget
