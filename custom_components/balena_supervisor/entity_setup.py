@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import batched
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from homeassistant.core import callback
 from homeassistant.helpers import entity_registry as er
@@ -132,35 +131,39 @@ class DeviceEntityFinder[DescriptionT: BalenaEntityDescription]:
                 yield f"{device.device_id}_{description.key}"
 
 
-@dataclass(frozen=True, slots=True)
 class ServiceEntityFinder[DescriptionT: BalenaServiceEntityDescription]:
     """Finds the entities of the services of a device."""
 
-    entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], Entity]
-    descriptions: Sequence[DescriptionT]
+    def __init__(
+        self,
+        entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], Entity],
+        descriptions: Sequence[DescriptionT],
+    ) -> None:
+        """Find the entities of some descriptions."""
+        self._descriptions = descriptions
+        self._entity = entity
 
     def new(self, device: BalenaDevice) -> NewEntities:
         """Yield the entities that the services have and that were not added yet, by key."""
         known = device.entities.by_key
         for service_key in device.state.services:
-            for description in self.descriptions:
+            for description in self._descriptions:
                 key = service_key, description.key
                 if key not in known and description.exists(device, service_key):
-                    yield key, self.entity(device, description, service_key)
+                    yield key, self._entity(device, description, service_key)
 
     def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
         """Yield the unique ids of entities that the entity level of the device excludes."""
         registry = device.coordinator.registry
         # During an update, the state may lack services that are registered.
         for service_key in registry.service_keys() | device.state.services.keys():
-            for description in self.descriptions:
+            for description in self._descriptions:
                 if not description.is_part_of(device, service_key):
                     _, identifier = registry.service_identifier(service_key)
                     yield f"{identifier}_{description.key}"
 
 
-@dataclass(frozen=True, slots=True)
-class _PlatformEntities:
+class _PlatformEntities(NamedTuple):
     """Adds the entities of devices to one platform of an entry."""
 
     platform: EntityPlatform

@@ -51,7 +51,7 @@ from .device.probe import ProbedDevice, async_probe_device
 type Errors = dict[str, str]
 
 _MAX_HOST_LENGTH: Final = 253
-_HOST: Final = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
+_HOST: Final = r"(?i)([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?"
 
 # The error, the form field that shows it, and its translation key. The first match applies.
 type _ErrorTable = tuple[tuple[type[BalenaError], str, str], ...]
@@ -237,7 +237,7 @@ def _has_valid_host(url: URL) -> bool:
     try:
         ipaddress.ip_address(url.host or "")
     except ValueError:
-        return len(host) <= _MAX_HOST_LENGTH and bool(_HOST.fullmatch(host))
+        return len(host) <= _MAX_HOST_LENGTH and bool(re.fullmatch(_HOST, host))
     return True
 
 
