@@ -224,7 +224,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             device for device in coordinators if device.is_poll_urgent(device.data)
         ]
         self.update_interval = ACCOUNT_BUSY_INTERVAL if urgent else ACCOUNT_INTERVAL
-        states = self._count() if self._is_recount_due else self.data
+        states = self._recount_fleets() if self._is_recount_due else self.data
         due = [device for device in self._regularly_read if device.report.is_due]
         self.supervisor_polls.async_start_reads((*urgent, *due))
         self.background_reads.async_start_reads(states)
@@ -313,7 +313,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
                 self.entry, data={**self.entry.data, CONF_FLEET_UUIDS: uuids}
             )
 
-    def _count(self) -> Mapping[int, FleetState]:
+    def _recount_fleets(self) -> Mapping[int, FleetState]:
         """Return the states of the fleets, and choose the Supervisors that are read regularly."""
         self._is_recount_due = False
         by_fleet: defaultdict[int, list[AccountDeviceCoordinator]] = defaultdict(list)

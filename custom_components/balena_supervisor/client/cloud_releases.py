@@ -1,6 +1,7 @@
 """CloudReleases: releases of fleets, and pins of devices and fleets, through the balena API."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import batched
 import re
 from typing import Final
@@ -95,11 +96,9 @@ class CloudReleases:
         """
         fields: dict[str, object] = {"should_track_latest_release": release_id is None}
         if release_id is None:
-            try:
+            # A fleet without a final release will run its first one.
+            with suppress(NotFound):
                 release_id = (await self._find(fleet_id, "is_final eq true"))[0].id
-            except NotFound:
-                # The fleet will run its first release.
-                release_id = None
         if release_id is not None:
             fields["should_be_running__release"] = release_id
         await self._command("PATCH", f"application({fleet_id})", fields)

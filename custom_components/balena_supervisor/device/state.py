@@ -177,8 +177,8 @@ class DeviceState:
 
     Only an account reports `connectivity` and when it changed, `is_pinned`, `location`, `note`,
     `os_variant`, `overall_status` and its progress in percent, `public_address`,
-    `public_url_enabled`, `target_release_id`, undervoltage, the temperature in °C, and the usage
-    of CPU, memory and storage in percent.
+    `public_url_enabled`, undervoltage, the temperature in °C, and the usage of CPU, memory and
+    storage in percent.
     """
 
     online: bool = True
@@ -210,7 +210,6 @@ class DeviceState:
     storage_usage: float | None = None
     supervisor_version: str | None = None
     target_release: str | None = None
-    target_release_id: int | None = None
     target_version: str | None = None
     undervolted: bool | None = None
     update_downloaded: bool | None = None

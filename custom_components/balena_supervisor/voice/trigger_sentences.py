@@ -343,6 +343,11 @@ class _Texts:
         """Return the phrases of some meanings up to their gap."""
         return {parts[0] for parts in self._split(meanings) if parts}
 
+    def endings(self, *meanings: str) -> set[str]:
+        """Return the last parts of the phrases with a gap, without fillers and "on" or "off"."""
+        others = self.part(-1, *_SWITCHING) | self.vocabulary.words.fillers
+        return self.part(-1, *meanings) - others
+
     def _split(self, meanings: Iterable[str]) -> Iterator[list[str]]:
         texts = self.vocabulary.words.texts
         for meaning in meanings:
@@ -351,50 +356,54 @@ class _Texts:
 
 def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
     """Return the words and names of each list."""
-    words, texts = vocabulary.words, _Texts(vocabulary)
-    of = texts.phrases
+    texts = _Texts(vocabulary)
+    names, phrases = _lists_of_names(texts), _lists_of_phrases(texts)
+    repeated = _repeated_lists(vocabulary, phrases["ours"])
+    about_all = ("of_devices", "of_everything", "devices", "everything")
+    free = repeated["plain_word"].difference(*(phrases[name] for name in about_all))
+    return {**repeated, **names, **phrases, "free_word": free}
+
+
+def _lists_of_names(texts: _Texts) -> dict[str, set[str]]:
+    """Return the names of devices, services and places."""
+    vocabulary = texts.vocabulary
+    words = vocabulary.words
     devices = texts.names(NameType.DEVICE, NameType.NOUN, NameType.PLURAL)
     services = texts.names(NameType.SERVICE)
-    ends = texts.part(-1, *_OF_DEVICE) - texts.part(-1, *_SWITCHING) - words.fillers
-    ours = services | of(*_OF_DEVICE) | ends
-    ends_of_devices = texts.part(-1, *_OF_DEVICES) - texts.part(-1, *_SWITCHING)
-    of_devices = (
-        services
-        | of(*_OF_DEVICES)
-        | (ends_of_devices - words.fillers)
-        | {text for text in of("lock") if "update" in text}
-    )
-    of_everything = of(*_OF_EVERYTHING) | (
-        texts.part(-1, "restart", "reboot") - words.fillers
-    )
-    repeated = _repeated_lists(vocabulary, ours)
     return {
-        **repeated,
-        "free_word": repeated["plain_word"]
-        - of_devices
-        - of_everything
-        - of("devices_noun", "everything"),
         "named": {*devices, *(f"{name}{words.genitive}" for name in devices)},
-        "devices": of("devices_noun"),
-        "digits": {str(number) for number in range(_MAX_NUMBER + 1)},
-        "everything": of("everything"),
-        "of_everything": of_everything,
         "own_place": {
             text
             for text in texts.names(NameType.PLACE)
             if any(vocabulary.names[tuple(words.tokens(text))].get(NameType.PLACE, ()))
         },
-        "of_devices": of_devices,
-        "fleet_noun": of("fleet_noun"),
-        "ours": ours,
-        "of_service": of(*_OF_SERVICE) | texts.part(-1, *_ENDING, *_SWITCHING),
         "service": services - words.common,
         "any_service": services,
-        "problems": of("problems"),
         "place": texts.names(NameType.PLACE),
-        "which": of("which", "how_many"),
         "group": texts.names(NameType.NOUN, NameType.PLURAL),
         "noun": texts.names(NameType.NOUN),
+        "plural": texts.names(NameType.PLURAL),
+    }
+
+
+def _lists_of_phrases(texts: _Texts) -> dict[str, set[str]]:
+    """Return what is said about devices and services, and numbers."""
+    of = texts.phrases
+    services = texts.names(NameType.SERVICE)
+    return {
+        "ours": services | of(*_OF_DEVICE) | texts.endings(*_OF_DEVICE),
+        "of_devices": services
+        | of(*_OF_DEVICES)
+        | texts.endings(*_OF_DEVICES)
+        | {text for text in of("lock") if "update" in text},
+        "of_everything": of(*_OF_EVERYTHING) | texts.endings("restart", "reboot"),
+        "of_service": of(*_OF_SERVICE) | texts.part(-1, *_ENDING, *_SWITCHING),
+        "devices": of("devices_noun"),
+        "digits": {str(number) for number in range(_MAX_NUMBER + 1)},
+        "everything": of("everything"),
+        "fleet_noun": of("fleet_noun"),
+        "problems": of("problems"),
+        "which": of("which", "how_many"),
         "alone": of("alone"),
         "balena": of("balena"),
         "device_noun": of("device_noun"),
@@ -405,9 +414,8 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
         "asks": of("running", "stopped"),
         "ask": of("ask"),
         "what": of("what"),
-        "plural": texts.names(NameType.PLURAL),
         "fine": texts.part(-1, "status"),
-        "on": set(words.prepositions),
+        "on": set(texts.vocabulary.words.prepositions),
         "end": texts.part(-1, "restart"),
     }
 
