@@ -10,6 +10,7 @@ space, so that it does not match the beginning of a longer word.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import groupby
 import re
 from typing import Any, Final
@@ -23,6 +24,9 @@ _MAX_GROUP: Final = 12
 _SYNTAX: Final = re.compile(r"([()\[\]{}<>|\\;:@])")
 # hassil reads a value with one of these as a template.
 _IS_TEMPLATE: Final = re.compile(r"[(){}<>\[\]|@]")
+# The rules and the lists that a template uses.
+_RULE: Final = re.compile(r"<(\w+)>")
+_LIST: Final = re.compile(r"{(\w+)}")
 
 # Meanings that make a sentence with the name of a device ours.
 _OF_DEVICE: Final = (
@@ -80,35 +84,50 @@ _OF_SERVICE: Final = (
 _ENDING: Final = ("restart", "reboot", "shutdown")
 _SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
 
+
+class _Keywords(Enum):
+    """Words of which a spoken sentence has at least one. Otherwise hassil skips the sentences."""
+
+    DEVICE = auto()
+    SERVICE = auto()
+    PHRASE = auto()
+
+
 # Alternatives with the same beginning are one sentence, so that it is matched once.
-_SENTENCES: Final = (
-    (
+_SENTENCES: Final[dict[_Keywords, tuple[str, ...]]] = {
+    _Keywords.DEVICE: (
         # The first word of ours and the first name decide, so that a text matches in one way only.
-        "<lead_run>({ours}<word_run>[{any_service}<word_run>]{named}<words>|{named}<lead>{ours}<words>)"
+        "<lead_run>({ours}<word_run>[{any_service}<word_run>]{named}<words>|{named}<lead>{ours}<words>)",
+        # "Is the kiosk in the lobby okay".
+        "<fillers>{ask}<lead_run>{named}<lead_run>{fine}<lead_run>",
+        "<start>({which}<near>{group}|{what}<near>{plural})<lead_run>",
     ),
-    # "Is the kiosk in the lobby okay".
-    ("<fillers>{ask}<lead_run>{named}<lead_run>{fine}<lead_run>"),
-    # "Turn off all devices" and "shut everything down" are about other things.
-    (
-        "<free_run>("
-        "{of_devices}<plain_run>({devices}|{place}<fillers>{fleet_noun})<plain>"
-        "|({devices}|{place}<fillers>{fleet_noun})<plain_run>{of_devices}<plain>"
-        # "Is everything okay" can be about anything, "is everything running" is about services.
-        "|{of_everything}<plain_run>{everything}<plain_run>"
-        "|{everything}<plain_run>{of_everything}<plain_run>)"
+    _Keywords.SERVICE: (
+        (
+            "<start>[{place}<near>]("
+            "{of_service}<near>({service}|{any_service}{service_noun})"
+            "|{service}<near>{of_service})<lead_run>"
+        ),
     ),
-    (
-        "<start>("
-        "[{place}<near>]({of_service}<near>({service}|{any_service}{service_noun})|{service}<near>{of_service})<lead>"
-        "|{problems}<near>{own_place}<lead>"
-        "|{which}<near>{group}<lead>"
-        "|{what}<near>{plural}<lead>"
-        # "Is the balena device lobbi online".
-        "|[{verb}]<fillers>{balena}{device_noun}{unknown})"
+    _Keywords.PHRASE: (
+        # "Turn off all devices" and "shut everything down" are about other things.
+        (
+            "<free_run>("
+            "{of_devices}<plain_run>({devices}|{place}<fillers>{fleet_noun})<plain>"
+            "|({devices}|{place}<fillers>{fleet_noun})<plain_run>{of_devices}<plain>"
+            # "Is everything okay" can be about anything, "is everything running" is about services.
+            "|{of_everything}<plain_run>{everything}<plain_run>"
+            "|{everything}<plain_run>{of_everything}<plain_run>)"
+        ),
+        (
+            "<start>({problems}<near>{own_place}<lead_run>"
+            # "Is the balena device lobbi online".
+            "|[{verb}]<fillers>{balena}{device_noun}{unknown})"
+        ),
+        "<fillers>{alone}<fillers>",
     ),
-)
+}
 _AFTER_FILLERS: Final = (
-    "{alone}<fillers>",
     # "Restart the service nginx on kiosk lobby".
     "{verb}<fillers>({service_noun}{unknown}|{unknown} (service_nouns)) (on)<fillers>{named}<fillers>[{end}]",
     "{variables}{unknown} (on)<fillers>{named}<fillers>",
@@ -116,9 +135,7 @@ _AFTER_FILLERS: Final = (
     "{verb}<near>{any_service}[{service_noun}]{on}<fillers>({noun}{unknown}|{unknown} (nouns))[{end}]",
 )
 # "Starte mqtt auf dem Karagengateway neu".
-_COMPOUND: Final = (
-    "{verb}<near>{any_service}[{service_noun}]{on}<fillers>{unknown}(nouns)[{end}]"
-)
+_COMPOUND: Final = "<fillers>{verb}<near>{any_service}[{service_noun}]{on}<fillers>{unknown}(nouns)[{end}]"
 _ORDERED: Final = {
     # "Restart nginx on kiosk lobby", "is nginx running on kiosk lobby".
     "unknown_after": "{again}<fillers>{unknown} (on)<fillers>{named}<fillers>",
@@ -147,7 +164,7 @@ _MAX_NAMES: Final = 2
 _WITH_NAMES: Final = {
     "words": ("<word_run>", "({named}|{any_service})"),
     "lead": ("<lead_run>", "{named}"),
-    "plain": ("<plain_run>", "({named}|{any_service})"),
+    "plain": ("<plain_run>", "{any_service}"),
 }
 # Each of these rules matches at most this many words. Without a limit, hassil would need
 # minutes for a long text, and Home Assistant would wait for it.
@@ -163,9 +180,24 @@ _WORD_RULES: Final = (
 )
 
 
-def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
+def build_sentences(vocabulary: Vocabulary) -> list[dict[str, Any]]:
     """Return the sentences of a language, in the format of Home Assistant's intents."""
     lists = _lists(vocabulary)
+    rules = _repeated_rules() | {name: _grouped(lists[name]) for name in _WORD_RULES}
+    keywords = _keywords(vocabulary)
+    return [
+        {
+            "sentences": sentences,
+            # hassil compares a spoken sentence with these sentences only if it contains one of these words.
+            "required_keywords": sorted(keywords[kind]),
+            **_used(sentences, rules, lists),
+        }
+        for kind, sentences in _sentences(vocabulary).items()
+    ]
+
+
+def _sentences(vocabulary: Vocabulary) -> dict[_Keywords, list[str]]:
+    """Return the templates of a language."""
     words = vocabulary.words
     inline = {
         "(on)": _inline(words.prepositions),
@@ -173,21 +205,38 @@ def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
         "(service_nouns)": _inline(words.texts["service_noun"]),
         "(asks)": _inline([*words.texts["running"], *words.texts["stopped"]]),
     }
+    sentences = {kind: list(texts) for kind, texts in _SENTENCES.items()}
     beginnings = [*_AFTER_FILLERS, *(_ORDERED[name] for name in words.misheard)]
+    sentences[_Keywords.DEVICE].append(
+        _fill(f"<fillers>({'|'.join(beginnings)})", inline)
+    )
     if words.compound:
-        beginnings.append(_COMPOUND)
+        sentences[_Keywords.SERVICE].append(_fill(_COMPOUND, inline))
+    return sentences
+
+
+def _used(
+    sentences: list[str], rules: dict[str, str], lists: dict[str, set[str]]
+) -> dict[str, Any]:
+    """Return the rules and lists that sentences use, also in other rules."""
+    used: dict[str, str] = {}
+    texts = list(sentences)
+    while texts:
+        for name in _RULE.findall(texts.pop()):
+            if name not in used:
+                used[name] = rules[name]
+                texts.append(rules[name])
+    named = {
+        name for text in (*sentences, *used.values()) for name in _LIST.findall(text)
+    }
     return {
-        "sentences": [
-            *_SENTENCES,
-            _fill(f"<fillers>({'|'.join(beginnings)})", inline),
-        ],
-        "expansion_rules": _repeated_rules()
-        | {name: _grouped(lists.pop(name)) for name in _WORD_RULES},
-        # hassil compares a spoken sentence with these sentences only if it contains one of these words.
-        "required_keywords": sorted(_keywords(vocabulary)),
+        "expansion_rules": used,
         "lists": {
             "unknown": {"wildcard": True},
-            **{name: {"values": _values(texts)} for name, texts in lists.items()},
+            **{
+                name: {"values": _values(lists[name])}
+                for name in sorted(named & lists.keys())
+            },
         },
     }
 
@@ -210,44 +259,59 @@ def _repeated_rules() -> dict[str, str]:
     return rules
 
 
-def _keywords(vocabulary: Vocabulary) -> set[str]:
+def _keywords(vocabulary: Vocabulary) -> dict[_Keywords, set[str]]:
     """Return words of which each sentence has at least one, in the cases that people write."""
     words, texts = vocabulary.words, vocabulary.texts
     nouns = texts.get(NameType.NOUN, frozenset()) | texts.get(
         NameType.PLURAL, frozenset()
     )
     parts = {part for noun in nouns for part in noun.split() if len(part) > 1}
-    found = set(parts)
     # Words that other sentences have, too.
     usual = words.known | {
         part for place in texts.get(NameType.PLACE, ()) for part in place.split()
     }
 
-    def rarest(own: list[str]) -> str:
-        return max(own, key=lambda part: (part not in usual, len(part)))
-
-    if words.compound:
-        # "Gateway-Geräte".
-        found |= {
-            f"{noun}-{devices.casefold()}"
-            for noun in texts.get(NameType.NOUN, ())
-            for devices in (words.devices, words.devices_after_on)
-        }
-    for kind in (NameType.DEVICE, NameType.SERVICE):
+    def of_names(kind: NameType) -> set[str]:
+        found = set()
         for text in texts.get(kind, ()):
             own = text.split()
             # The noun of a name is enough: "kiosk" of "kiosk kitchen".
-            found |= set(own) & parts or {rarest(own)}
+            found |= set(own) & parts or {
+                max(own, key=lambda part: (part not in usual, len(part)))
+            }
             found |= {"-".join(own), "_".join(own)}
+        return found
+
+    phrases = set()
     for meaning in _KEYWORDS:
         for text in words.texts[meaning]:
             own = text.split()
-            found |= {max(own, key=len), "-".join(own)}
-    found |= {f"{word}{words.genitive}" for word in found}
+            phrases |= {max(own, key=len), "-".join(own)}
+    # "Gateway-Geräte".
+    compounds = {
+        f"{noun}-{devices.casefold()}"
+        for noun in texts.get(NameType.NOUN, ())
+        for devices in (words.devices, words.devices_after_on)
+        if words.compound
+    }
+    found = {
+        _Keywords.DEVICE: parts | compounds | of_names(NameType.DEVICE),
+        _Keywords.SERVICE: of_names(NameType.SERVICE),
+        _Keywords.PHRASE: phrases,
+    }
     return {
-        form
-        for word in found
-        for form in (word, word.upper(), word.capitalize(), word.title(), _cased(word))
+        kind: {
+            form
+            for word in (*own, *(f"{word}{words.genitive}" for word in own))
+            for form in (
+                word,
+                word.upper(),
+                word.capitalize(),
+                word.title(),
+                _cased(word),
+            )
+        }
+        for kind, own in found.items()
     }
 
 
