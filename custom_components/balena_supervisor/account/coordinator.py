@@ -203,20 +203,12 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             return self.data
         self._reauthentication.async_accepted()
         self._issues.async_set_right_lost(is_lost=False)
-        existing_fleets = {
-            self.fleets.registry_id(fleet_id)
-            for fleet_id in self.fleet_ids
-            if fleet_id in self.fleets.fleets
-            and fleet_id not in self._unconfirmed_fleets
-            # Devices that may only be missing from the list are not removed.
-            and self.cloud.is_list_complete
-        }
         await self.background_reads.read_tags_of_new_devices(rows)
         if await self.devices.update(
             rows,
             requested_at,
             is_full_update=has_new_fleets,
-            existing_fleets=existing_fleets,
+            existing_fleets=self._existing_fleets(),
         ):
             self.async_schedule_recount()
         coordinators = self.devices.coordinators.values()
@@ -312,6 +304,20 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             self.hass.config_entries.async_update_entry(
                 self.entry, data={**self.entry.data, CONF_FLEET_UUIDS: uuids}
             )
+
+    def _existing_fleets(self) -> set[str | None]:
+        """Return the registry ids of the fleets whose missing devices may be removed.
+
+        No device is removed that may only be missing from the list.
+        """
+        if not self.cloud.is_list_complete:
+            return set()
+        return {
+            self.fleets.registry_id(fleet_id)
+            for fleet_id in self.fleet_ids
+            if fleet_id in self.fleets.fleets
+            and fleet_id not in self._unconfirmed_fleets
+        }
 
     def _recount_fleets(self) -> Mapping[int, FleetState]:
         """Return the states of the fleets, and choose the Supervisors that are read regularly."""

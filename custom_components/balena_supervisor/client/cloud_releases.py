@@ -13,7 +13,7 @@ from .parsing import parse_int, parse_long_text, parse_object
 
 LISTED_RELEASES: Final = 20
 # Keeps the URL shorter than 8 kB.
-_FLEETS_PER_QUERY: Final = 500
+FLEETS_PER_QUERY: Final = 500
 _MAX_ID_LENGTH: Final = 15
 _MIN_COMMIT_LENGTH: Final = 7
 _USABLE: Final = "status eq 'success' and is_invalidated eq false"
@@ -35,7 +35,7 @@ class CloudReleases:
     ) -> Mapping[int, tuple[Release, ...]]:
         """Return the last 20 releases of each fleet, the newest first. GET /v7/application."""
         releases: dict[int, tuple[Release, ...]] = {}
-        for batch in batched(sorted(fleet_ids), _FLEETS_PER_QUERY, strict=False):
+        for batch in batched(sorted(fleet_ids), FLEETS_PER_QUERY, strict=False):
             query = {
                 "$select": "id",
                 "$expand": (

@@ -84,7 +84,7 @@ class Connectivity(StrEnum):
 type ServiceKey = tuple[int, str]
 
 # A service runs while its container runs, also in a transitional status.
-_RUNNING: Final = {
+_RUNNING: Final[Mapping[str, bool]] = {
     Status.RUNNING: True,
     # The balena API reports some running services as idle.
     Status.IDLE: True,
@@ -351,7 +351,7 @@ def release_label(commit: str | None, version: str | None) -> str | None:
 
 def is_running_status(status: str | None) -> bool | None:
     """Return whether the container of a service with this status runs, None if unknown."""
-    return _RUNNING.get(Status(status)) if status in list(Status) else None
+    return None if status is None else _RUNNING.get(status)
 
 
 def _update_status(
