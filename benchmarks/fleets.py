@@ -56,7 +56,7 @@ async def _some_changes(home: Installation, rounds: int) -> Figures:
     await home.api.send("report")
     await home.refresh()
     paths = (await home.api.send("report"))["paths"]
-    async with home.open_baseline(paths) as floor:
+    async with home.open_baseline([paths]) as floor:
         for _ in range(rounds):
             before = {state.entity_id: state for state in hass.states.async_all()}
             await home.api.send("change some")

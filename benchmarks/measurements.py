@@ -16,7 +16,7 @@ from statistics import median
 import subprocess
 import sys
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from freezegun import freeze_time
 from pytest_homeassistant_custom_component.common import async_fire_time_changed  # type: ignore[import-untyped]
@@ -35,6 +35,7 @@ from .timing import (
     Blocking,
     Figures,
     StatesWritten,
+    Work,
     compare,
     figures_of_block,
     raise_file_limit,
@@ -50,6 +51,8 @@ _POLLS_PER_ROUND: Final = 20
 _FEW_ROUNDS: Final = 5
 # Seconds after which connections are closed while memory is measured.
 _SHORT_KEEP_ALIVE: Final = 1.0
+# Seconds after which Supervisors close an idle connection.
+_REAL_KEEP_ALIVE: Final = 5.0
 # Seconds in which an account is polled once, and a local device four times.
 _IDLE: Final = 60.0
 # Seconds in which nothing happens in a Home Assistant without devices.
@@ -145,7 +148,7 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
     blocks.remove("block by registries")
     figures["own block"] = max(figures[f"uncollected {name}"] for name in blocks)
     figures["poll block"] = max(figures["block by polls"], figures["block by news"])
-    figures["poll processor"] = figures["refresh processor"] / devices
+    figures["poll per device"] = figures["poll"] / devices
     figures["setup per device"] = figures["setup"] / devices
     return figures
 
@@ -161,25 +164,44 @@ async def _polls(
     home: Installation, written: StatesWritten, rounds: int, repeats: int
 ) -> Figures:
     """Measure polls without changes, and compare them with the baseline."""
-    await home.api.send("report")
+    cycle = home.polls_per_cycle
+
+    async def report_of(poll: Work) -> dict[str, Any]:
+        await home.api.send("report")
+        await poll()
+        report: dict[str, Any] = await home.api.send("report")
+        return report
+
+    async def refresh_often() -> None:
+        for _ in range(cycle):
+            await home.refresh()
+
+    async def poll_floor_often() -> None:
+        for _ in range(cycle):
+            await floor.poll()
+
+    everything = await report_of(home.refresh_everything)
     written.clear()
-    await home.refresh()
-    report = await home.api.send("report")
-    async with home.open_baseline(report["paths"]) as floor:
-        taken = await compare(home.refresh, floor.poll, rounds, repeats)
-        floor_blocking = await watch(floor.poll, _FEW_ROUNDS)
-    requests = sum(map(len, report["paths"]))
-    return {
-        "refresh": taken.ours.clock,
-        "refresh processor": taken.ours.processor,
-        "floor": taken.baseline.clock,
-        "floor processor": taken.baseline.processor,
-        "refresh ratio": taken.ratio,
-        "processor ratio": taken.processor_ratio,
-        "requests": requests / len(report["paths"]),
-        "body bytes": report["body_bytes"],
-        "unchanged writes": written.count,
-        **figures_of_block("the floor", floor_blocking),
+    reports = [await report_of(home.refresh) for _ in range(cycle)]
+    paths = [report["paths"] for report in reports]
+    figures: Figures = {"unchanged writes": written.count}
+    async with home.open_baseline([everything["paths"]]) as floor:
+        whole = await compare(home.refresh_everything, floor.poll, rounds, repeats)
+        figures |= figures_of_block("the floor", await watch(floor.poll, _FEW_ROUNDS))
+    async with home.open_baseline(paths) as floor:
+        taken = await compare(
+            refresh_often, poll_floor_often, rounds, ceil(repeats / cycle)
+        )
+    requests = sum(len(item) for poll in paths for item in poll)
+    return figures | {
+        "refresh": whole.ours.clock,
+        "floor": whole.baseline.clock,
+        "refresh ratio": whole.ratio,
+        "poll": taken.ours.processor / cycle,
+        "poll floor": taken.baseline.processor / cycle,
+        "poll ratio": taken.processor_ratio,
+        "requests": requests / cycle / len(paths[0]),
+        "body bytes": sum(report["body_bytes"] for report in reports) / cycle,
     }
 
 
@@ -188,7 +210,7 @@ async def _change(home: Installation, written: StatesWritten) -> Figures:
     before = _shown(home.hass)
     await home.api.send("change")
     written.clear()
-    await home.refresh()
+    await home.refresh_everything()
     after = _shown(home.hass)
     changed = {
         entity_id for entity_id in after if after[entity_id] != before[entity_id]
@@ -236,7 +258,7 @@ async def _peer(home: Installation, devices: int) -> Figures:
     For an account it sends two requests, and three for each device, one after the other.
     """
     requests = 2 + 3 * devices
-    async with home.open_baseline([["/actor/v1/whoami"]]) as client:
+    async with home.open_baseline([[["/actor/v1/whoami"]]]) as client:
         taken = await time(lambda: client.request_serially(requests))
     return {
         "peer requests": requests,
@@ -249,9 +271,13 @@ async def _idle(devices: Mapping[Connection, int]) -> Figures:
     async with AsyncExitStack() as stack, home_assistant() as hass:
         alone = await share_of_core(_IDLE_ALONE)
         for connection, count in devices.items():
-            home = await stack.enter_async_context(attach(hass, connection, count))
+            home = await stack.enter_async_context(
+                attach(hass, connection, count, _REAL_KEEP_ALIVE)
+            )
             await home.set_up()
-        await hass.async_block_till_done(wait_background_tasks=True)
+            await home.settle()
+        # This belongs to the setup.
+        await home.write_registries()
         together = await share_of_core(_IDLE)
     return {
         "idle alone": alone,

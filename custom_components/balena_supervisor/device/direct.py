@@ -147,7 +147,9 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
             await self._identity.async_confirm_before_poll()
             async with self._api_key.lock:
                 is_complete = (
-                    self._is_requested or self.update_interval == BUSY_INTERVAL
+                    self._is_requested
+                    or self.update_interval == BUSY_INTERVAL
+                    or self._identity.is_another_device
                 )
                 self._is_requested = False
                 state = await self.reader.read(is_complete=is_complete)
