@@ -1,11 +1,15 @@
 """A device is polled, and its entities show its state."""
 
+import asyncio
 import json
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.balena_supervisor.device.poll_schedule import (
+    async_wait_for_start,
+)
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
@@ -667,3 +671,25 @@ async def test_requested_update_is_complete(
     )
     assert len(server.requests) == 5
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "on"
+
+
+async def test_polls_that_are_due_together_start_one_by_one(
+    hass: HomeAssistant,
+) -> None:
+    """After a long block of the event loop, each of its next iterations starts one poll."""
+    iterations = 0
+
+    async def count() -> None:
+        nonlocal iterations
+        while True:
+            await asyncio.sleep(0)
+            iterations += 1
+
+    async def start() -> int:
+        await async_wait_for_start(hass)
+        return iterations
+
+    counting = hass.async_create_background_task(count(), "count")
+    started = await asyncio.gather(start(), start(), start())
+    counting.cancel()
+    assert len(set(started)) == len(started)

@@ -22,6 +22,7 @@ from .environment import Environment
 from .identity import is_maker_assigned, is_own_device, normalize_mac
 from .identity_guard import IdentityGuard
 from .network_interfaces import DeviceInterfaces
+from .poll_schedule import async_wait_for_start
 from .poll_statistics import PollStatistics
 from .reader import SupervisorReader
 from .reauthentication import Reauthentication
@@ -139,6 +140,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
 
     @override
     async def _async_update_data(self) -> DeviceState:
+        await async_wait_for_start(self.hass)
         with self.poll_statistics.measure(self.supervisor.request_log):
             return await self._poll()
 

@@ -1,8 +1,24 @@
-"""Decide how often to poll a device."""
+"""Decide how often to poll a device, and start the polls of many devices one by one."""
 
+import asyncio
 from time import monotonic
+from typing import Final
 
-from ..const import BUSY_LIMIT, COMMAND_EFFECT_DELAY
+from homeassistant.core import HomeAssistant
+from homeassistant.util.hass_dict import HassKey
+
+from ..const import BUSY_LIMIT, COMMAND_EFFECT_DELAY, DOMAIN
+
+_STARTS: Final[HassKey[asyncio.Lock]] = HassKey(f"{DOMAIN}_poll_starts")
+
+
+async def async_wait_for_start(hass: HomeAssistant) -> None:
+    """Wait until this iteration of the event loop starts no other poll.
+
+    After a long block, the polls of hundreds of devices are due at once.
+    """
+    async with hass.data.setdefault(_STARTS, asyncio.Lock()):
+        await asyncio.sleep(0)
 
 
 class PollSchedule:
