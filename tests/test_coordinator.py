@@ -7,9 +7,7 @@ from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.balena_supervisor.device.poll_schedule import (
-    async_wait_for_start,
-)
+from custom_components.balena_supervisor.device.poll_schedule import PollQueue
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
@@ -677,6 +675,7 @@ async def test_polls_that_are_due_together_start_one_by_one(
     hass: HomeAssistant,
 ) -> None:
     """After a long block of the event loop, each of its next iterations starts one poll."""
+    queue = PollQueue()
     iterations = 0
 
     async def count() -> None:
@@ -686,7 +685,7 @@ async def test_polls_that_are_due_together_start_one_by_one(
             iterations += 1
 
     async def start() -> int:
-        await async_wait_for_start(hass)
+        await queue.wait()
         return iterations
 
     counting = hass.async_create_background_task(count(), "count")

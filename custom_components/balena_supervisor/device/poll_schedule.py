@@ -1,24 +1,27 @@
-"""Decide how often to poll a device, and start the polls of many devices one by one."""
+"""Decide when to poll a device."""
 
 import asyncio
 from time import monotonic
-from typing import Final
 
-from homeassistant.core import HomeAssistant
-from homeassistant.util.hass_dict import HassKey
-
-from ..const import BUSY_LIMIT, COMMAND_EFFECT_DELAY, DOMAIN
-
-_STARTS: Final[HassKey[asyncio.Lock]] = HassKey(f"{DOMAIN}_poll_starts")
+from ..const import BUSY_LIMIT, COMMAND_EFFECT_DELAY
 
 
-async def async_wait_for_start(hass: HomeAssistant) -> None:
-    """Wait until this iteration of the event loop starts no other poll.
+class PollQueue:
+    """Starts the polls of many devices one by one.
 
-    After a long block, the polls of hundreds of devices are due at once.
+    After a long block of the event loop, the polls of hundreds of devices are due at once.
     """
-    async with hass.data.setdefault(_STARTS, asyncio.Lock()):
-        await asyncio.sleep(0)
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        """Start without polls."""
+        self._lock = asyncio.Lock()
+
+    async def wait(self) -> None:
+        """Wait until this iteration of the event loop starts no other poll."""
+        async with self._lock:
+            await asyncio.sleep(0)
 
 
 class PollSchedule:
