@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import cycle
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..client import (
     AppReports,
@@ -53,11 +53,10 @@ _TURNS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Responses:
+class _Responses(NamedTuple):
     """The last response of each endpoint. None is a missing one."""
 
-    device: DeviceReport = field(default_factory=DeviceReport)
+    device: DeviceReport = DeviceReport()
     apps: AppReports | None = None
     containers: StateStatus | None = None
     healthy: bool | None = None
@@ -180,8 +179,8 @@ class SupervisorReader:
             apps = tasks.create_task(
                 self._read_optional(Endpoint.APPS_STATE, supervisor.apps)
             )
-        self._responses = replace(
-            self._responses, device=device.result(), apps=apps.result()
+        self._responses = self._responses._replace(
+            device=device.result(), apps=apps.result()
         )
         if supervisor.version != self._version:
             self._version = supervisor.version
@@ -198,7 +197,7 @@ class SupervisorReader:
 
     async def _read_device(self) -> None:
         device = await self._supervisor.device()
-        self._responses = replace(self._responses, device=device)
+        self._responses = self._responses._replace(device=device)
 
     async def _read_health(self) -> None:
         """Read whether the Supervisor is healthy, unless it counts as unhealthy for a while."""
@@ -207,7 +206,7 @@ class SupervisorReader:
             if monotonic() < self._unhealthy_until
             else await self._read_optional(Endpoint.HEALTHY, self._is_healthy)
         )
-        self._responses = replace(self._responses, healthy=healthy)
+        self._responses = self._responses._replace(healthy=healthy)
 
     async def _read_containers(self) -> None:
         """Read the containers, unless the apps are missing: the engine may fail."""
@@ -218,11 +217,11 @@ class SupervisorReader:
                 Endpoint.STATE_STATUS, self._supervisor.state_status
             )
         )
-        self._responses = replace(self._responses, containers=containers)
+        self._responses = self._responses._replace(containers=containers)
 
     async def _read_vpn(self) -> None:
         vpn = await self._read_optional(Endpoint.VPN, self._supervisor.vpn)
-        self._responses = replace(self._responses, vpn=vpn)
+        self._responses = self._responses._replace(vpn=vpn)
 
     async def _state(self) -> DeviceState:
         """Return the state of the device, the same object while the responses are equal."""
