@@ -295,6 +295,22 @@ def test_page_stays_with_its_device(
 
 
 @fleet
+def test_devices_of_the_same_name(
+    demo: Demo, page: Page, update_device: Callable[..., None]
+) -> None:
+    """Devices with the same name and fleet show the beginning of their UUID."""
+    open_start_page(demo, page)
+    ids = device_ids(page)
+    update_device(ids["kiosk-canteen"], name_by_user="kiosk-lobby")
+    names = [
+        f"kiosk-lobby ({demo.devices[name].device.uuid[:7]})"
+        for name in ("kiosk-canteen", "kiosk-lobby")
+    ]
+    tiles = devices_card(page, "kiosks").locator("a.tile .name")
+    expect(tiles.filter(has_text="kiosk-lobby")).to_have_text(sorted(names))
+
+
+@fleet
 def test_only_a_fleet(demo: Demo, page: Page) -> None:
     """A dashboard can be limited to selected devices. A fleet includes all of its devices."""
     open_start_page(demo, page)
