@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, Final, override
 
 from homeassistant.components.binary_sensor import (
     BinarySensorDeviceClass,
@@ -136,12 +136,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the binary sensors of an entry."""
-    await async_add_device_entities(
-        entry,
-        async_add_entities,
-        DeviceEntityFinder(BalenaOnlineSensor, (ONLINE,)),
-        DeviceEntityFinder(BalenaBinarySensor, BINARY_SENSORS),
-    )
+    await async_add_device_entities(entry, async_add_entities, _FINDERS)
 
 
 class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
@@ -221,3 +216,10 @@ class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
     def _state_values(self) -> object:
         tags = self.device.state.metadata.tags
         return self.is_on, tags, self._problems, self._status
+
+
+# All entries share them.
+_FINDERS: Final = (
+    DeviceEntityFinder(BalenaOnlineSensor, (ONLINE,)),
+    DeviceEntityFinder(BalenaBinarySensor, BINARY_SENSORS),
+)

@@ -1,5 +1,6 @@
 """Base entities of devices, services and fleets. Adds entities when they appear."""
 
+from abc import abstractmethod
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -188,13 +189,21 @@ class _BalenaEntity(Entity):
 class _BalenaDeviceEntity(_BalenaEntity):
     """An entity of a device or of one of its services."""
 
-    def __init__(
-        self, device: BalenaDevice, description: EntityDescription, owner_id: str
-    ) -> None:
-        """Attach the entity. `owner_id` is the id of the device or of its service."""
+    def __init__(self, device: BalenaDevice, description: EntityDescription) -> None:
+        """Attach the entity to its device."""
         self.device = device
         self.entity_description = description
-        self._attr_unique_id = f"{owner_id}_{description.key}"
+
+    @property
+    @override
+    def unique_id(self) -> str:
+        """The id of the device or of its service, and the key of the description."""
+        return f"{self._owner_id}_{self.entity_description.key}"
+
+    @property
+    @abstractmethod
+    def _owner_id(self) -> str:
+        """The id of the device or of its service."""
 
     @property
     def coordinator(self) -> DeviceCoordinator:
@@ -244,10 +253,15 @@ class BalenaEntity(_BalenaDeviceEntity):
         self, device: BalenaDevice, description: BalenaEntityDescription
     ) -> None:
         """Attach the entity to its device."""
-        super().__init__(device, description, device.device_id)
+        super().__init__(device, description)
         is_enabled = description.enabled_in_fleet
         if device.coordinator.is_in_fleet and is_enabled is not None:
             self._attr_entity_registry_enabled_default = is_enabled
+
+    @property
+    @override
+    def _owner_id(self) -> str:
+        return self.device.device_id
 
     @property
     @override
@@ -276,9 +290,19 @@ class BalenaServiceEntity(_BalenaDeviceEntity):
         service_key: ServiceKey,
     ) -> None:
         """Attach the entity to the child device of its service."""
-        self._identifier = device.coordinator.registry.service_identifier(service_key)
-        super().__init__(device, description, self._identifier[1])
+        super().__init__(device, description)
         self._service_key = service_key
+
+    @property
+    @override
+    def _owner_id(self) -> str:
+        _, owner_id = self._identifier
+        return owner_id
+
+    @property
+    def _identifier(self) -> tuple[str, str]:
+        """The identifier of the child device."""
+        return self.coordinator.registry.service_identifier(self._service_key)
 
     @property
     @override
@@ -499,7 +523,7 @@ class _PlatformEntities:
 async def async_add_device_entities(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    *finders: EntityFinder,
+    finders: Sequence[EntityFinder],
 ) -> None:
     """Add the entities of all devices, now and when devices or their entities appear."""
     platform = async_get_current_platform()

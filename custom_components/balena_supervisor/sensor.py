@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, override
+from typing import Any, Final, override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -360,12 +360,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the sensors of an entry."""
-    await async_add_device_entities(
-        entry,
-        async_add_entities,
-        DeviceEntityFinder(BalenaSensor, SENSORS),
-        ServiceEntityFinder(BalenaServiceSensor, SERVICE_SENSORS),
-    )
+    await async_add_device_entities(entry, async_add_entities, _FINDERS)
     async_add_fleet_entities(
         entry, async_add_entities, BalenaFleetSensor, FLEET_SENSORS
     )
@@ -397,7 +392,7 @@ class _EnumSensor(SensorEntity):
     @override
     def options(self) -> list[str] | None:
         """The known options, and the current value if it is not one of them."""
-        options = super().options
+        options = self.entity_description.options
         if options is None or not self.available:
             return options
         value = self.native_value
@@ -469,3 +464,10 @@ class BalenaFleetSensor(BalenaFleetEntity, SensorEntity):
     @override
     def _state_values(self) -> object:
         return self.native_value
+
+
+# All entries share them.
+_FINDERS: Final = (
+    DeviceEntityFinder(BalenaSensor, SENSORS),
+    ServiceEntityFinder(BalenaServiceSensor, SERVICE_SENSORS),
+)

@@ -231,7 +231,8 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         )
         if self._is_dashboard_page_due:
             self._is_dashboard_page_due = False
-            self._dashboard_page = find_dashboard_page(self.hass, self.history.keys)
+            keys = frozenset(self.history.keys)
+            self._dashboard_page = find_dashboard_page(self.hass, keys)
         # A Supervisor does not report its uuid, but an account may have the same device.
         if self._dashboard_page is not None:
             info["configuration_url"] = self._dashboard_page

@@ -67,7 +67,9 @@ class DeviceIdentity:
         `shared` are normalized addresses that several known devices report, such as the
         address that all USB modems of a series have.
         """
-        return cls(_maker_assigned(tuple(mac_addresses)).difference(shared), uuid)
+        assigned = _maker_assigned(tuple(mac_addresses))
+        # Equal sets of addresses are one object: most devices share none.
+        return cls(assigned.difference(shared) if shared else assigned, uuid)
 
     def compare(self, other: Self) -> Match:
         """Return whether another identity is of the same device."""

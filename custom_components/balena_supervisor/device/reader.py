@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import cycle
 from time import monotonic
 from typing import Any, Final
 
@@ -59,6 +58,26 @@ class SupervisorReader:
     each read of the metadata, which seldom changes.
     """
 
+    __slots__ = (
+        "_app_id",
+        "_crash_pauses",
+        "_last",
+        "_metadata_due",
+        "_name",
+        "_on_metadata",
+        "_reports",
+        "_skipped_endpoints",
+        "_supervisor",
+        "_turn",
+        "_turn_responses",
+        "_unhealthy_until",
+        "_unsupported",
+        "_user_apps",
+        "_values_before",
+        "lock",
+        "metadata",
+    )
+
     def __init__(
         self,
         supervisor: Supervisor,
@@ -82,14 +101,13 @@ class SupervisorReader:
         self._last: tuple[object, DeviceState] | None = None
         # The responses that every poll reads, from the last poll.
         self._reports: tuple[DeviceReport | None, AppReports | None] = None, None
-        # While nothing happens, a poll makes one of these reads: the values seldom change.
-        self._in_turn = (self._read_health, self._read_containers, self._read_vpn)
-        self._turns = cycle(self._in_turn)
+        # While nothing happens, a poll makes one of some reads: the values seldom change.
+        self._turn = 0
         # The values before the last read.
         self._values_before = self.metadata, copy(self._user_apps)
         # A Supervisor that did not answer counts as unhealthy until then.
         self._unhealthy_until = 0.0
-        self._unsupported: set[Endpoint] = set()
+        self._unsupported: frozenset[Endpoint] = frozenset()
         self._name = name
         self._on_metadata = on_metadata
         self._skipped_endpoints = skipped_endpoints
@@ -117,7 +135,7 @@ class SupervisorReader:
         self.metadata, self._user_apps = self._values_before
         self._last = None
         self._reports = None, None
-        self._unsupported.clear()
+        self._unsupported = frozenset()
         self.expire_metadata()
 
     async def _read(self, *, is_complete: bool) -> DeviceState:
@@ -126,7 +144,7 @@ class SupervisorReader:
         previous = supervisor.version
         if monotonic() >= self._metadata_due:
             # A proxy may have answered for the Supervisor while it was away.
-            self._unsupported.clear()
+            self._unsupported = frozenset()
         # The version decides which endpoints are read.
         first = await supervisor.device() if previous is None else None
         async with asyncio.TaskGroup() as tasks:
@@ -136,7 +154,7 @@ class SupervisorReader:
             )
         if supervisor.version != previous:
             self._unhealthy_until = 0.0
-            self._unsupported.clear()
+            self._unsupported = frozenset()
             self.expire_metadata()
         if monotonic() >= self._metadata_due:
             self._metadata_due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
@@ -160,13 +178,18 @@ class SupervisorReader:
 
         They are the next one in turn, and those whose last response is missing or unhealthy.
         """
-        turn = next(self._turns)
         last = self._turn_responses
-        responses = (last.healthy, last.containers, last.vpn)
+        reads = (
+            (self._read_health, last.healthy),
+            (self._read_containers, last.containers),
+            (self._read_vpn, last.vpn),
+        )
+        turn = self._turn
+        self._turn = (turn + 1) % len(reads)
         return [
             read
-            for read, response in zip(self._in_turn, responses, strict=True)
-            if is_complete or not response or read == turn
+            for number, (read, response) in enumerate(reads)
+            if is_complete or not response or number == turn
         ]
 
     async def _read_health(self) -> None:
@@ -234,7 +257,7 @@ class SupervisorReader:
         try:
             return await read()
         except Unsupported:
-            self._unsupported.add(endpoint)
+            self._unsupported |= {endpoint}
         except CloudRateLimited:
             raise
         except BalenaError as err:
