@@ -109,7 +109,8 @@ class BalenaServiceEntityDescription(EntityDescription):
     """Describes an entity of a service.
 
     An entity with `is_command` exists only if the Supervisor can command single services. An
-    entity that `is_essential` is part of each entity level.
+    entity that `is_essential` is part of each entity level. All entities of a service that
+    cannot be commanded are enabled by default: it has no essential entity.
     """
 
     is_command: bool = False
@@ -145,7 +146,8 @@ class _BalenaEntity(Entity):
     _attr_should_poll = False
     # That of the last action call.
     action_context: Context | None = None
-    _last_values: object = None
+    # The values of the state that was written last.
+    _last_values: object
 
     @property
     @override
@@ -193,6 +195,7 @@ class _BalenaDeviceEntity(_BalenaEntity):
         """Attach the entity to its device."""
         self.device = device
         self.entity_description = description
+        self._last_values = None
 
     @property
     @override
@@ -292,6 +295,8 @@ class BalenaServiceEntity(_BalenaDeviceEntity):
         """Attach the entity to the child device of its service."""
         super().__init__(device, description)
         self._service_key = service_key
+        if not _can_command(device, service_key):
+            self._attr_entity_registry_enabled_default = True
 
     @property
     @override
@@ -353,6 +358,7 @@ class BalenaFleetEntity(_BalenaEntity, CoordinatorEntity[AccountCoordinator]):
         super().__init__(coordinator)
         self.entity_description = description
         self._fleet_id = fleet_id
+        self._last_values = None
         identifier = fleet_identifier(coordinator.entry, fleet_id)
         self._attr_unique_id = f"{identifier[1]}_{description.key}"
         self._attr_device_info = DeviceInfo(identifiers={identifier})

@@ -289,6 +289,8 @@ SERVICE_SENSORS = (
     BalenaServiceSensorDescription(
         key="status",
         translation_key="service_status",
+        # The switch has whether the service runs, and whether it stopped by itself.
+        entity_registry_enabled_default=False,
         device_class=SensorDeviceClass.ENUM,
         options=[status.value for status in Status],
         value_fn=lambda service: service.status,

@@ -12,6 +12,7 @@ from typing import Final, Self
 from .endpoints import Version, parse_version
 from .parsing import (
     parse_bool,
+    parse_common_long_text,
     parse_common_text,
     parse_int,
     parse_long_text,
@@ -178,7 +179,7 @@ class ServiceReport:
         data = parse_object(value)
         return cls(
             status=parse_common_text(data.get("status")),
-            image=parse_long_text(data.get("image")),
+            image=parse_common_long_text(data.get("image")),
             release_id=parse_int(data.get("releaseId")),
             download_progress=parse_percentage(
                 data.get("downloadProgress", data.get("download_progress"))
@@ -263,7 +264,7 @@ class Image:
         return cls(
             app_id=parse_int(data.get("appId")),
             image_id=parse_int(data.get("imageId")),
-            name=parse_long_text(data.get("name")),
+            name=parse_common_long_text(data.get("name")),
             service=parse_common_text(data.get("serviceName")),
             status=parse_common_text(data.get("status")),
         )

@@ -110,8 +110,7 @@ class DeviceCoordinator(UpdateSource):
     releases: ReleaseStore | None = None
     # Whether the device belongs to an account.
     is_in_fleet = False
-    # The entities of the device. An account has an option for this.
-    entity_level = EntityLevel.ALL
+    entity_level: EntityLevel
     # Whether a failed poll shows that the device is offline.
     is_offline_after_failed_poll = True
 

@@ -11,7 +11,14 @@ from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC
 from homeassistant.helpers.update_coordinator import UpdateFailed
 
 from ..client import AuthenticationFailed, BalenaError, RateLimited, Supervisor
-from ..const import BUSY_INTERVAL, CONF_CONNECTION, POLL_INTERVAL, REFUSED_INTERVAL
+from ..const import (
+    BUSY_INTERVAL,
+    CONF_CONNECTION,
+    CONF_ENTITY_LEVEL,
+    POLL_INTERVAL,
+    REFUSED_INTERVAL,
+    EntityLevel,
+)
 from ..exceptions import translate_error
 from .address_change import async_follow_address
 from .address_issue import AddressIssue
@@ -67,6 +74,9 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
             options=entry.options,
             supervisor=supervisor,
             uuid=uuid,
+        )
+        self.entity_level = EntityLevel(
+            entry.options.get(CONF_ENTITY_LEVEL, EntityLevel.ALL)
         )
         self._api_key = ApiKeyManager(hass, entry, supervisor)
         self._address_issue = AddressIssue(hass, entry)

@@ -6,7 +6,7 @@ MAC addresses from Supervisor 11.8.4 on, and never the uuid. Only the environmen
 Assistant's own device contains the uuid.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
@@ -59,7 +59,7 @@ class DeviceIdentity:
         cls,
         mac_addresses: Iterable[str],
         *,
-        shared: Iterable[str] = (),
+        shared: Collection[str] = (),
         uuid: str | None = None,
     ) -> Self:
         """Return the identity of a device with these MAC addresses.

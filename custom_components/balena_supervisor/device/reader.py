@@ -107,7 +107,7 @@ class SupervisorReader:
         self._values_before = self.metadata, copy(self._user_apps)
         # A Supervisor that did not answer counts as unhealthy until then.
         self._unhealthy_until = 0.0
-        self._unsupported: frozenset[Endpoint] = frozenset()
+        self._unsupported: tuple[Endpoint, ...] = ()
         self._name = name
         self._on_metadata = on_metadata
         self._skipped_endpoints = skipped_endpoints
@@ -135,7 +135,7 @@ class SupervisorReader:
         self.metadata, self._user_apps = self._values_before
         self._last = None
         self._reports = None, None
-        self._unsupported = frozenset()
+        self._unsupported = ()
         self.expire_metadata()
 
     async def _read(self, *, is_complete: bool) -> DeviceState:
@@ -144,7 +144,7 @@ class SupervisorReader:
         previous = supervisor.version
         if monotonic() >= self._metadata_due:
             # A proxy may have answered for the Supervisor while it was away.
-            self._unsupported = frozenset()
+            self._unsupported = ()
         # The version decides which endpoints are read.
         first = await supervisor.device() if previous is None else None
         async with asyncio.TaskGroup() as tasks:
@@ -154,7 +154,7 @@ class SupervisorReader:
             )
         if supervisor.version != previous:
             self._unhealthy_until = 0.0
-            self._unsupported = frozenset()
+            self._unsupported = ()
             self.expire_metadata()
         if monotonic() >= self._metadata_due:
             self._metadata_due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
@@ -257,7 +257,7 @@ class SupervisorReader:
         try:
             return await read()
         except Unsupported:
-            self._unsupported |= {endpoint}
+            self._unsupported = (*self._unsupported, endpoint)
         except CloudRateLimited:
             raise
         except BalenaError as err:

@@ -133,10 +133,9 @@ class DeviceRegistryUpdater:
         has_entities = bool(self._registered)
         values = tuple(info.values())
         if values != self._registered:
+            info["identifiers"] = {(DOMAIN, self._device_id)}
             device = self._registry.async_get_or_create(
-                config_entry_id=self._entry_id,
-                identifiers={(DOMAIN, self._device_id)},
-                **info,
+                config_entry_id=self._entry_id, **info
             )
             self.device_entry_id = device.id
             self._registered = values

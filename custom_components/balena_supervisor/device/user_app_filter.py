@@ -65,7 +65,7 @@ class UserAppFilter:
         selected = self._with_missing(current)
         if current != self._reported:
             self._reported = current
-        self._selected = current if selected == current else selected
+        self._selected = self._reported if selected == self._reported else selected
         return self._selected
 
     def select_same(self, reports: AppReports) -> AppReports:
