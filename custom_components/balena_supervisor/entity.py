@@ -8,6 +8,7 @@ from functools import partial
 from itertools import batched
 from typing import Any, Final, Protocol, override
 
+from homeassistant.const import EntityCategory
 from homeassistant.core import Context, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
@@ -140,14 +141,71 @@ class _BalenaEntity(Entity):
     """An entity that writes its state only if it changed.
 
     The state of a device of an account changes every minute, but most entities keep theirs.
+
+    Home Assistant caches most properties as attributes. Python stores up to 30 attributes of an
+    object compactly, and needs 1 kB more for the next one. So our own attributes are slots, and
+    properties that the description has, or that are constant, are not cached.
     """
 
-    _attr_has_entity_name = True
-    _attr_should_poll = False
+    # The values of the state that was written last, and the description.
+    __slots__ = ("_last_values", "entity_description")
+
     # That of the last action call.
     action_context: Context | None = None
-    # The values of the state that was written last.
-    _last_values: object
+
+    @property
+    @override
+    def assumed_state(self) -> bool:
+        """States are read."""
+        return False
+
+    @property
+    @override
+    def device_class(self) -> Any:
+        """The device class in the description."""
+        return self.entity_description.device_class
+
+    @property
+    @override
+    def entity_category(self) -> EntityCategory | None:
+        """The category in the description."""
+        return self.entity_description.entity_category
+
+    @property
+    @override
+    def entity_registry_visible_default(self) -> bool:
+        """Whether the description shows the entity by default."""
+        return self.entity_description.entity_registry_visible_default
+
+    @property
+    @override
+    def force_update(self) -> bool:
+        """Whether the description writes states that did not change."""
+        return self.entity_description.force_update
+
+    @property
+    @override
+    def has_entity_name(self) -> bool:
+        """Names do not contain the name of the device."""
+        return True
+
+    @property
+    @override
+    def icon(self) -> str | None:
+        """The icon in the description. Those in icons.json are not attributes."""
+        return self.entity_description.icon
+
+    @property
+    @override
+    def should_poll(self) -> bool:
+        """The coordinator polls."""
+        return False
+
+    @property
+    @override
+    def translation_key(self) -> str | None:
+        """The translation key in the description."""
+        return self.entity_description.translation_key
 
     @property
     @override
@@ -190,6 +248,8 @@ class _BalenaEntity(Entity):
 
 class _BalenaDeviceEntity(_BalenaEntity):
     """An entity of a device or of one of its services."""
+
+    __slots__ = ("device",)
 
     def __init__(self, device: BalenaDevice, description: EntityDescription) -> None:
         """Attach the entity to its device."""
@@ -252,13 +312,16 @@ class _BalenaDeviceEntity(_BalenaEntity):
 class BalenaEntity(_BalenaDeviceEntity):
     """An entity of a device."""
 
+    __slots__ = ()
+
     def __init__(
         self, device: BalenaDevice, description: BalenaEntityDescription
     ) -> None:
         """Attach the entity to its device."""
         super().__init__(device, description)
         is_enabled = description.enabled_in_fleet
-        if device.coordinator.is_in_fleet and is_enabled is not None:
+        is_different = is_enabled is not description.entity_registry_enabled_default
+        if device.coordinator.is_in_fleet and is_enabled is not None and is_different:
             self._attr_entity_registry_enabled_default = is_enabled
 
     @property
@@ -276,6 +339,8 @@ class BalenaEntity(_BalenaDeviceEntity):
 class BalenaStoredEntity(BalenaEntity):
     """An entity of what the balena API stores of a device, which may be offline."""
 
+    __slots__ = ()
+
     @property
     @override
     def available(self) -> bool:
@@ -285,6 +350,8 @@ class BalenaStoredEntity(BalenaEntity):
 
 class BalenaServiceEntity(_BalenaDeviceEntity):
     """An entity of a service, which is a child device of its device."""
+
+    __slots__ = ("_service_key",)
 
     def __init__(
         self,

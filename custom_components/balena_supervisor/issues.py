@@ -6,6 +6,7 @@ Issues about the account are in account/issues.py. The texts are in translations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -94,19 +95,23 @@ def async_setup_issues(hass: HomeAssistant) -> None:
 @callback
 def async_monitor_issues(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Check an entry and its devices for issues regularly, until the entry is unloaded."""
-
-    @callback
-    def check(_: datetime | None = None) -> None:
-        for issue in DEVICE_ISSUES:
-            _update_first_seen(hass, entry, issue)
-            _update_issue(hass, entry, issue)
-        async_update_exposure_issue(hass, entry)
-        async_update_limit_issue(hass, entry)
-
+    check = partial(_async_check, hass, entry)
     check()
     entry.async_on_unload(
         async_track_time_interval(hass, check, _CHECK_INTERVAL, cancel_on_shutdown=True)
     )
+
+
+@callback
+def _async_check(
+    hass: HomeAssistant, entry: BalenaConfigEntry, _: datetime | None = None
+) -> None:
+    """Check an entry and its devices for issues."""
+    for issue in DEVICE_ISSUES:
+        _update_first_seen(hass, entry, issue)
+        _update_issue(hass, entry, issue)
+    async_update_exposure_issue(hass, entry)
+    async_update_limit_issue(hass, entry)
 
 
 @callback

@@ -392,6 +392,24 @@ class _EnumSensor(SensorEntity):
 
     @property
     @override
+    def native_unit_of_measurement(self) -> str | None:
+        """The unit in the description."""
+        return self.entity_description.native_unit_of_measurement
+
+    @property
+    @override
+    def suggested_display_precision(self) -> int | None:
+        """The precision in the description."""
+        return self.entity_description.suggested_display_precision
+
+    @property
+    @override
+    def suggested_unit_of_measurement(self) -> str | None:
+        """The suggested unit in the description."""
+        return self.entity_description.suggested_unit_of_measurement
+
+    @property
+    @override
     def options(self) -> list[str] | None:
         """The known options, and the current value if it is not one of them."""
         options = self.entity_description.options
