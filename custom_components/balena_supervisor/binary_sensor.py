@@ -194,17 +194,17 @@ class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
             ATTR_TAGS: bounded_tags(self.device.state.metadata.tags or {})
         }
         if problems := self._problems:
-            attributes[ATTR_PROBLEMS] = problems
+            attributes[ATTR_PROBLEMS] = list(problems)
         if (status := self._status) is not None:
             attributes[ATTR_STATUS] = status
         return attributes
 
     @property
-    def _problems(self) -> list[ProblemKind]:
+    def _problems(self) -> tuple[ProblemKind, ...]:
         """The kinds of problems. The state shows whether the device is offline."""
         problems = find_problems(self.device.state, is_online=self.is_on)
         kinds = dict.fromkeys(problem.kind for problem in problems)
-        return [kind for kind in kinds if kind is not ProblemKind.OFFLINE]
+        return tuple(kind for kind in kinds if kind is not ProblemKind.OFFLINE)
 
     @property
     def _status(self) -> str | None:
