@@ -48,7 +48,7 @@ def tile(card: Locator, text: str) -> Locator:
 def confirm(page: Page, question: str) -> None:
     """Expect a question, and confirm it."""
     expect(page.get_by_text(question)).to_be_visible()
-    page.get_by_role("button", name="OK").click()
+    page.get_by_role("button", name="OK", exact=True).click()
 
 
 def save_config(page: Page, **strategy: Any) -> None:
