@@ -206,7 +206,7 @@ def _total(connection: Connection, count: int, figures: Figures) -> Figures:
     pollers = count if connection is Connection.DIRECT else 1
     return {
         "memory": figures["memory per device"] * count,
-        "poll share": figures["refresh processor"] * polls / 60,
+        "poll share": figures["poll"] * polls / 60,
         "requests per minute": figures["requests"] * pollers * polls,
         "bytes per minute": figures["body bytes"] * polls,
         "setup": figures["setup"],

@@ -17,6 +17,7 @@ from pytest_homeassistant_custom_component.common import (  # type: ignore[impor
 
 from custom_components.balena_supervisor.account.coordinator import AccountCoordinator
 from custom_components.balena_supervisor.const import (
+    BUSY_INTERVAL,
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
     CONF_ENTITY_LEVEL,
@@ -70,7 +71,12 @@ class _Resolver(ThreadedResolver):
 
 
 class Installation(ABC):
-    """Home Assistant with a simulator. `set_up` sets up the entries."""
+    """Home Assistant with a simulator. `set_up` sets up the entries.
+
+    Unchanged polls send different requests. After `polls_per_cycle` of them, the same follow again.
+    """
+
+    polls_per_cycle = 1
 
     # The entities of each device, unless others are measured.
     _level: EntityLevel
@@ -124,6 +130,10 @@ class Installation(ABC):
         if not all(poller.last_update_success for poller in self.pollers):
             raise RuntimeError("Something could not be polled")
 
+    async def refresh_everything(self) -> None:
+        """Poll everything, and leave out nothing that seldom changes."""
+        await self.refresh()
+
     async def next_polls(self) -> None:
         """Run the next scheduled polls."""
         await self.poll()
@@ -148,11 +158,12 @@ class Installation(ABC):
 
     @asynccontextmanager
     async def open_baseline(
-        self, paths: Iterable[Iterable[str]]
+        self, polls: Iterable[Iterable[Iterable[str]]]
     ) -> AsyncGenerator[Baseline]:
-        """Open a baseline client that requests the given paths from each server."""
+        """Open a baseline client. Each of its polls requests the given paths from each server."""
         async with open_baseline() as client:
-            for (url, key), asked in zip(self._server_keys(), paths, strict=True):
+            by_server = zip(*polls, strict=True)
+            for (url, key), asked in zip(self._server_keys(), by_server, strict=True):
                 client.add(url, asked, key)
             yield client
 
@@ -169,6 +180,15 @@ class _Devices(Installation):
     """Home Assistant with one entry per device, as the flow creates it."""
 
     _level = EntityLevel.STANDARD
+
+    polls_per_cycle = 8
+
+    @override
+    async def refresh_everything(self) -> None:
+        for poller in self.pollers:
+            # As while something is in progress.
+            poller.update_interval = BUSY_INTERVAL
+        await self.refresh()
 
     @override
     def _entries(self) -> Iterable[MockConfigEntry]:

@@ -218,14 +218,15 @@ async def test_unhealthy_without_an_answer(
     device.healthy = False
     server.requests.clear()
     with patch.object(Endpoint.HEALTHY, "timeout", 0.1):
-        # Health is read with every third poll.
-        for _ in range(3):
+        # Health is read with every eighth poll.
+        for _ in range(8):
             await poll(hass, clock)
         for _ in range(4):
             await poll(hass, clock)
             assert state_of(hass, PROBLEM) == "on"
         assert count(server, "/v1/healthy") == 1
-        assert count(server, "/v1/device") == 7
+        # The poll that finds the change reads everything.
+        assert count(server, "/v2/applications/state") == 12 + 1
         await poll(hass, clock, 301)
     assert count(server, "/v1/healthy") == 2
     assert state_of(hass, PROBLEM) == "on"
@@ -294,8 +295,8 @@ async def test_newer_supervisor_without_an_answer(
     """The health of a newer Supervisor that does not respond is unknown."""
     server.faults.add("GET", "/v1/healthy", Fault.hang())
     with patch.object(Endpoint.HEALTHY, "timeout", 0.1):
-        # Health is read with every third poll.
-        for _ in range(3):
+        # Health is read with every eighth poll.
+        for _ in range(8):
             await poll(hass, clock)
     assert state_of(hass, PROBLEM) == "unknown"
 
