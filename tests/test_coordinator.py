@@ -62,6 +62,7 @@ async def test_unchanged_poll_is_cheap(
     assert not written
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_poll_after_a_change_is_complete(
     freezer: FrozenDateTimeFactory,
     hass: HomeAssistant,
