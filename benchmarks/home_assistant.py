@@ -78,19 +78,22 @@ class Installation(ABC):
 
     polls_per_cycle = 1
 
+    # The entities of each device, unless others are measured.
+    _level: EntityLevel
+
     def __init__(
         self,
         hass: HomeAssistant,
         api: SimulatorProcess,
         credentials: Any,
         *,
-        level: EntityLevel,
+        level: EntityLevel | None,
     ) -> None:
-        """Store Home Assistant, the simulator, its addresses, and an option of the account."""
+        """Store Home Assistant, the simulator, its addresses, and an option of the entries."""
         self.hass = hass
         self.api = api
         self.credentials = credentials
-        self.level = level
+        self.level = level or self._level
 
     @abstractmethod
     def _entries(self) -> Iterable[MockConfigEntry]:
@@ -174,7 +177,9 @@ class Installation(ABC):
 
 
 class _Devices(Installation):
-    """Home Assistant with one entry per device."""
+    """Home Assistant with one entry per device, as the flow creates it."""
+
+    _level = EntityLevel.STANDARD
 
     polls_per_cycle = 8
 
@@ -201,6 +206,7 @@ class _Devices(Installation):
                     CONF_URL: device["url"],
                     CONF_VERIFY_SSL: True,
                 },
+                options={CONF_ENTITY_LEVEL: self.level},
             )
 
     @property
@@ -228,6 +234,8 @@ class _Devices(Installation):
 
 class _Account(Installation):
     """Home Assistant with the entry of an account and all of its fleets, without services."""
+
+    _level = EntityLevel.ESSENTIAL
 
     @override
     def _entries(self) -> Iterable[MockConfigEntry]:
@@ -292,9 +300,9 @@ async def install(
     devices: int,
     keep_alive: float = _KEEP_ALIVE,
     *,
-    level: EntityLevel = EntityLevel.ESSENTIAL,
+    level: EntityLevel | None = None,
 ) -> AsyncGenerator[Installation]:
-    """Run Home Assistant with a simulator. `level` is the option of an account.
+    """Run Home Assistant with a simulator. `level` is an option of the entries.
 
     The simulator closes idle connections after `keep_alive` seconds.
     """
@@ -312,7 +320,7 @@ async def attach(
     devices: int,
     keep_alive: float = _KEEP_ALIVE,
     *,
-    level: EntityLevel = EntityLevel.ESSENTIAL,
+    level: EntityLevel | None = None,
 ) -> AsyncGenerator[Installation]:
     """Run a simulator for a Home Assistant."""
     async with run_simulator(connection, devices, keep_alive) as api:

@@ -72,9 +72,11 @@ def memory(connection: Connection, devices: int) -> Figures:
     return _run(_warm_up(connection), _memory(connection, devices))
 
 
-def memory_of_level(devices: int, level: EntityLevel) -> Figures:
-    """Measure the memory of the devices of an account with an option for more entities."""
-    return _run(_warm_up(Connection.ACCOUNT), _memory_of_level(devices, level))
+def memory_of_level(
+    connection: Connection, devices: int, level: EntityLevel
+) -> Figures:
+    """Measure the memory of devices with an option for more entities."""
+    return _run(_warm_up(connection), _memory_of_level(connection, devices, level))
 
 
 def fleets(devices: int, rounds: int) -> Figures:
@@ -316,13 +318,15 @@ def _collection() -> float:
     return perf_counter() - began
 
 
-async def _memory_of_level(devices: int, level: EntityLevel) -> Figures:
-    figures = await _memory(Connection.ACCOUNT, devices, level)
+async def _memory_of_level(
+    connection: Connection, devices: int, level: EntityLevel
+) -> Figures:
+    figures = await _memory(connection, devices, level)
     return {f"memory of {level}": figures["memory per device"]}
 
 
 async def _memory(
-    connection: Connection, devices: int, level: EntityLevel = EntityLevel.ESSENTIAL
+    connection: Connection, devices: int, level: EntityLevel | None = None
 ) -> Figures:
     async with install(
         connection, devices, _SHORT_KEEP_ALIVE, level=level

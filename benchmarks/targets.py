@@ -17,7 +17,10 @@ _ACCOUNT: Final = (Connection.ACCOUNT,)
 # Numbers of devices of an account with which they are measured together.
 TOGETHER: Final = (1000, 2000)
 # The memory of more entities is measured with so many devices: Home Assistant limits the entities of an entry.
-LEVELS: Final = (EntityLevel.STANDARD, EntityLevel.ALL)
+LEVELS: Final = {
+    Connection.DIRECT: (EntityLevel.ALL,),
+    Connection.ACCOUNT: (EntityLevel.STANDARD, EntityLevel.ALL),
+}
 DEVICES_OF_LEVELS: Final = 100
 
 
@@ -357,9 +360,8 @@ _MEMORY: Final = (
         name="Memory per device with the option All",
         figure=f"memory of {EntityLevel.ALL}",
         unit=KILOBYTES,
-        target="≤ 100 kB",
-        limit=_at_most(100e3, devices=(DEVICES_OF_LEVELS,)),
-        connections=_ACCOUNT,
+        target="≤ 100 kB by account",
+        limit=lambda connection, _: 100e3 if connection is Connection.ACCOUNT else None,
     ),
 )
 

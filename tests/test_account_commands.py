@@ -84,6 +84,7 @@ async def test_button(
     assert cloud_device.device.commands == [(command, arguments)]
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_switch(
     hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:

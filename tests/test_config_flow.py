@@ -90,6 +90,7 @@ async def test_direct(
         "url": server.url,
         "verify_ssl": True,
     }
+    assert result["options"]["details"] == "standard"
 
 
 @pytest.mark.parametrize("spelling", ["127.0.0.1:{port}", " http://127.0.0.1:{port}/ "])

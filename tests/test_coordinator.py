@@ -62,6 +62,7 @@ async def test_unchanged_poll_is_cheap(
     assert not written
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_poll_after_a_change_is_complete(
     freezer: FrozenDateTimeFactory,
     hass: HomeAssistant,
@@ -258,6 +259,7 @@ async def test_endpoint_that_crashed_is_paused(
 
 
 @pytest.mark.expects_log("The Supervisor of holy-wildflower reported an error")
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_engine_fails(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -311,6 +313,7 @@ async def test_something_else_answers(
 
 
 @pytest.mark.parametrize("value", [[1], None, 42, {"status": "ok"}])
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_something_else_answers_for_the_apps(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -348,6 +351,7 @@ async def test_wrongly_typed_fields_are_absent(
     assert state_of(hass, f"sensor.{NAME}_ip_address") == "192.0.2.9"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_unknown_status_word(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -363,6 +367,7 @@ async def test_unknown_status_word(
 
 
 @pytest.mark.expects_log("could not reach holy-wildflower")
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_away_for_an_hour(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -387,6 +392,7 @@ async def test_away_for_an_hour(
     assert state_of(hass, f"sensor.{NAME}_os_version") == "balenaOS 7.0.0"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_services_come_and_go(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -411,6 +417,7 @@ async def test_services_come_and_go(
     assert state_of(hass, f"sensor.{NAME}_worker_status") == "running"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_update_is_withdrawn(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -427,6 +434,7 @@ async def test_update_is_withdrawn(
     assert state_of(hass, f"sensor.{NAME}_main_status") == "running"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_version_that_is_wrong_once(
     hass: HomeAssistant,
     loaded: MockConfigEntry,

@@ -371,6 +371,22 @@ async def test_service_of_several(
     assert not device.commands
 
 
+@pytest.mark.parametrize("device", ["8.2.4"], indirect=True)
+async def test_status_of_several(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A service that cannot be commanded has no switch, so its status is enabled."""
+    services = (Service("main"), Service("redis"))
+    device.run_app(App(APP_ID, "demo-fleet", Release("b" * 32, 2, services)))
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await pass_time(hass, freezer)
+    assert hass.states.get("switch.holy_wildflower_redis_running") is None
+    assert state_of(hass, "sensor.holy_wildflower_redis_status") == "running"
+
+
 @pytest.mark.parametrize("device", ["6.6.11"], indirect=True)
 @pytest.mark.usefixtures("_on_the_device")
 async def test_stopped_service(

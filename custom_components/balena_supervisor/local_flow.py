@@ -14,10 +14,12 @@ from homeassistant.helpers.typing import UNDEFINED, UndefinedType
 from .base_flow import KEY_SELECTOR, BaseFlow
 from .const import (
     CONF_CONNECTION,
+    CONF_ENTITY_LEVEL,
     CONF_MAC_ADDRESSES,
     CONNECTION_DIRECT,
     CONNECTION_ENVIRONMENT,
     NEW_VOICE_OPTIONS,
+    EntityLevel,
 )
 from .device.api_key import async_delete_key_record
 from .device.entry import BalenaConfigEntry
@@ -214,7 +216,7 @@ class LocalFlow(BaseFlow):
         return self.async_create_entry(
             title=device.name,
             data={**data, CONF_MAC_ADDRESSES: device.mac_addresses},
-            options=NEW_VOICE_OPTIONS,
+            options={CONF_ENTITY_LEVEL: EntityLevel.STANDARD, **NEW_VOICE_OPTIONS},
         )
 
     async def async_update_device_entry(

@@ -48,7 +48,7 @@ def tile(card: Locator, text: str) -> Locator:
 def confirm(page: Page, question: str) -> None:
     """Expect a question, and confirm it."""
     expect(page.get_by_text(question)).to_be_visible()
-    page.get_by_role("button", name="OK").click()
+    page.get_by_role("button", name="OK", exact=True).click()
 
 
 def save_config(page: Page, **strategy: Any) -> None:
@@ -124,7 +124,7 @@ def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
     row = card.locator(".services li").filter(has_text="main")
     card.get_by_role("button", name="Stop main").click()
     confirm(page, "Stop holy-wildflower main? It stays stopped until")
-    expect(row).to_contain_text("Exited")
+    expect(row).to_contain_text("Stopped")
     expect(card.locator(".panel.warning, .problem")).to_have_count(0)
     card.get_by_role("button", name="Start main", exact=True).click()
     expect(row).to_contain_text("Running")

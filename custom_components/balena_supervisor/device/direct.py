@@ -15,9 +15,11 @@ from ..client import AuthenticationFailed, BalenaError, RateLimited, Supervisor
 from ..const import (
     BUSY_INTERVAL,
     CONF_CONNECTION,
+    CONF_ENTITY_LEVEL,
     DOMAIN,
     POLL_INTERVAL,
     REFUSED_INTERVAL,
+    EntityLevel,
 )
 from ..exceptions import translate_error
 from .address_change import async_follow_address
@@ -78,6 +80,9 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
             options=entry.options,
             supervisor=supervisor,
             uuid=uuid,
+        )
+        self.entity_level = EntityLevel(
+            entry.options.get(CONF_ENTITY_LEVEL, EntityLevel.ALL)
         )
         self._api_key = ApiKeyManager(hass, entry, supervisor)
         self._address_issue = AddressIssue(hass, entry)
@@ -246,7 +251,8 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         )
         if self._is_dashboard_page_due:
             self._is_dashboard_page_due = False
-            self._dashboard_page = find_dashboard_page(self.hass, self.history.keys)
+            keys = frozenset(self.history.keys)
+            self._dashboard_page = find_dashboard_page(self.hass, keys)
         # A Supervisor does not report its uuid, but an account may have the same device.
         if self._dashboard_page is not None:
             info["configuration_url"] = self._dashboard_page

@@ -71,6 +71,26 @@ class SupervisorReader:
     each read of the metadata, which seldom changes.
     """
 
+    __slots__ = (
+        "_app_id",
+        "_crash_pauses",
+        "_last",
+        "_metadata_due",
+        "_name",
+        "_on_metadata",
+        "_responses",
+        "_skipped_endpoints",
+        "_supervisor",
+        "_turns",
+        "_unhealthy_until",
+        "_unsupported",
+        "_user_apps",
+        "_values_before",
+        "_version",
+        "lock",
+        "metadata",
+    )
+
     def __init__(
         self,
         supervisor: Supervisor,
@@ -99,7 +119,7 @@ class SupervisorReader:
         self._values_before = self.metadata, copy(self._user_apps)
         # A Supervisor that did not answer counts as unhealthy until then.
         self._unhealthy_until = 0.0
-        self._unsupported: set[Endpoint] = set()
+        self._unsupported: tuple[Endpoint, ...] = ()
         self._name = name
         self._on_metadata = on_metadata
         self._skipped_endpoints = skipped_endpoints
@@ -129,7 +149,7 @@ class SupervisorReader:
         """Forget the last reads: another device answered."""
         self.metadata, self._user_apps = self._values_before
         self._last = None
-        self._unsupported.clear()
+        self._unsupported = ()
         self._forget_responses()
 
     def _forget_responses(self) -> None:
@@ -171,7 +191,7 @@ class SupervisorReader:
         self._values_before = self.metadata, copy(self._user_apps)
         if monotonic() >= self._metadata_due:
             # A proxy may have answered for the Supervisor while it was away.
-            self._unsupported.clear()
+            self._unsupported = ()
         # The version decides which endpoints are read.
         first = await supervisor.device() if supervisor.version is None else None
         async with asyncio.TaskGroup() as tasks:
@@ -185,7 +205,7 @@ class SupervisorReader:
         if supervisor.version != self._version:
             self._version = supervisor.version
             self._unhealthy_until = 0.0
-            self._unsupported.clear()
+            self._unsupported = ()
             self.expire_metadata()
         if monotonic() >= self._metadata_due:
             self._metadata_due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
@@ -267,7 +287,7 @@ class SupervisorReader:
         try:
             return await read()
         except Unsupported:
-            self._unsupported.add(endpoint)
+            self._unsupported = (*self._unsupported, endpoint)
         except CloudRateLimited:
             raise
         except BalenaError as err:
