@@ -11,24 +11,21 @@ from .home_assistant import HomeAssistant
 _DOMAIN = "balena_supervisor"
 _ENTRY = "config/config_entries/entry"
 _FLOW = "config/config_entries/flow"
-_OPTIONS = "config/config_entries/options/flow"
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A config entry, and the user input of its config flow and of its options flow, if any."""
+    """A config entry, and the user input of its config flow."""
 
     title: str
     url: str
     answers: tuple[dict[str, Any], ...]
-    options: dict[str, Any] | None = None
 
     @classmethod
     def of_device(cls, name: str, url: str, api_key: str) -> Self:
-        """Return the registration of a local device with all of its entities."""
+        """Return the registration of a local device."""
         device = {"host": url, "api_key": api_key, "verify_ssl": True}
-        answers = ({"next_step_id": "direct"}, device)
-        return cls(name, url, answers, {"details": "all"})
+        return cls(name, url, ({"next_step_id": "direct"}, device))
 
     @classmethod
     def of_account(
@@ -77,10 +74,3 @@ async def _add(home_assistant: HomeAssistant, registration: Registration) -> Non
         result = await home_assistant.request("POST", path, answer)
         if problem := result.get("errors") or result.get("reason"):
             raise RuntimeError(f"{registration.title}: {problem}")
-    if registration.options is not None:
-        entry_id = result["result"]["entry_id"]
-        form = await home_assistant.request("POST", _OPTIONS, {"handler": entry_id})
-        path = f"{_OPTIONS}/{form['flow_id']}"
-        await home_assistant.request("POST", path, registration.options)
-        # Wait for the entities.
-        await home_assistant.request("POST", f"{_ENTRY}/{entry_id}/reload")
