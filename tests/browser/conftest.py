@@ -1,6 +1,6 @@
 """Fixtures of the browser tests.
 
-All tests share one Home Assistant and one browser. Each test has new simulated devices.
+All tests of a worker share one Home Assistant, one browser and one tab. Each test has new simulated devices.
 """
 
 from base64 import b64decode
@@ -17,6 +17,7 @@ from playwright.sync_api import (
     Locator,
     Page,
     Request,
+    ViewportSize,
     expect,
     sync_playwright,
 )
@@ -29,6 +30,7 @@ from .demo import Demo, set_up
 
 # Pixels of a picture per pixel of the page.
 _SCALE: Final = 1.5
+_SIZE: Final[ViewportSize] = {"width": 1400, "height": 1000}
 
 type Picture = Callable[[str, Page | Locator], None]
 
@@ -84,7 +86,7 @@ def picture(request: pytest.FixtureRequest) -> Picture:
 
 
 @pytest.fixture(autouse=True)
-def _own_integration(socket_enabled: None) -> None:
+def _loopback(socket_enabled: None) -> None:
     """Allow connections to loopback. Home Assistant runs in another process."""
 
 
@@ -122,7 +124,7 @@ def context() -> Generator[BrowserContext]:
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         ) as browser,
         browser.new_context(
-            viewport={"width": 1400, "height": 1000},
+            viewport=_SIZE,
             reduced_motion="reduce",
             # A service worker would answer requests that a test wants to delay.
             service_workers="block",
@@ -158,9 +160,17 @@ def demo(
         yield demo
 
 
+@pytest.fixture(scope="package")
+def tab(context: BrowserContext) -> Generator[Page]:
+    """Open a tab. Its process keeps the compiled code of the frontend, which takes most of a page's time."""
+    with context.new_page() as tab:
+        tab.set_default_timeout(30_000)
+        yield tab
+
+
 @pytest.fixture
-def page(demo: Demo, context: BrowserContext) -> Generator[Page]:
-    """Open a page. Fail if our part of it sends a request to the internet."""
+def page(demo: Demo, tab: Page) -> Generator[Page]:
+    """Return an empty page. Fail if our part of it sends a request to the internet."""
     foreign: list[str] = []
 
     def note(request: Request) -> None:
@@ -168,9 +178,14 @@ def page(demo: Demo, context: BrowserContext) -> Generator[Page]:
         if not is_local and not request.url.startswith(_OF_HOME_ASSISTANT):
             foreign.append(request.url)
 
-    with context.new_page() as page:
-        page.set_default_timeout(30_000)
-        page.on("request", note)
-        yield page
-    context.clear_permissions()
+    tab.on("request", note)
+    yield tab
+    # Leave the page before its devices disappear, and undo what a test can change.
+    tab.goto("about:blank")
+    tab.remove_listener("request", note)
+    tab.unroute_all()
+    tab.mouse.move(0, 0)
+    tab.set_viewport_size(_SIZE)
+    tab.emulate_media(color_scheme="light")
+    tab.context.clear_permissions()
     assert not foreign

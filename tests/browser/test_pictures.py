@@ -28,8 +28,9 @@ WIDE = {"width": 1280, "height": 860}
 @pytest.fixture(autouse=True)
 def _narrow_sidebar(page: Page) -> Generator[None]:
     """Leave the pictures to the pages: the sidebar shows icons only."""
-    page.add_init_script("localStorage.dockedSidebar = JSON.stringify('auto')")
-    yield
+    script = "localStorage.dockedSidebar = JSON.stringify('auto')"
+    with page.add_init_script(script):
+        yield
     page.evaluate("localStorage.removeItem('dockedSidebar')")
 
 
