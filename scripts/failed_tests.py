@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch the workers, which do not watch themselves."""
+    """Watch the tests of all workers. A worker itself has no workers."""
     file: Path | None = config.getoption("failed_tests")
-    if file and config.pluginmanager.has_plugin("dsession"):
+    if file and config.getoption("dist") != "no":
         config.pluginmanager.register(_FailedTests(file))
