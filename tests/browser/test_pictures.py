@@ -151,7 +151,9 @@ def test_a_fleet(demo: Demo, page: Page, picture: Picture) -> None:
     page.set_viewport_size({"width": 1280, "height": 700})
     open_start_page(demo, page)
     demo.simulate("container-exit", "gateway-garden", service="mqtt")
-    refresh(page, "sensor.kiosks_devices")
+    # The first poll still waits for an explanation of the stop.
+    for _ in range(2):
+        refresh(page, "sensor.kiosks_devices")
     for problem in (
         "Offline",
         "Undervoltage",
