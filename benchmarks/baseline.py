@@ -1,4 +1,4 @@
-"""The baseline, called "floor" in the report: only the requests of a poll."""
+"""Sends only the requests of a poll, to compare the integration with."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping

@@ -227,9 +227,11 @@ async def _open(
         folder = Path(stack.enter_context(TemporaryDirectory()))
         session = await stack.enter_async_context(ClientSession())
         home_assistant = await stack.enter_async_context(_run(folder, session))
-        about = await api.send("introduce")
+        credentials = await api.send("show credentials")
         await register(
-            home_assistant, folder, _registrations(connection, about, devices, services)
+            home_assistant,
+            folder,
+            _registrations(connection, credentials, devices, services),
         )
         ids = await _wait_for_devices(home_assistant, devices)
         dashboards: dict[str, dict[str, Any]] = {
@@ -244,22 +246,22 @@ async def _open(
 
 
 def _registrations(
-    connection: Connection, about: Any, devices: int, services: int
+    connection: Connection, credentials: Any, devices: int, services: int
 ) -> list[Registration]:
     if connection is Connection.DIRECT:
         return [
             Registration.of_device(item["name"], item["url"], item["key"])
-            for item in about
+            for item in credentials
         ]
-    server = {"url": about["url"], "verify_ssl": True}
-    fleets = list(map(str, about["fleet_ids"]))
+    server = {"url": credentials["url"], "verify_ssl": True}
+    fleets = list(map(str, credentials["fleet_ids"]))
     level = next(level for fewest, level in _LEVELS.items() if devices > fewest)
     answers: tuple[dict[str, Any], ...] = (
         {"next_step_id": "account"},
-        {"token": about["token"], "server": server},
+        {"token": credentials["token"], "server": server},
         {"fleets": fleets, "services": bool(services), "details": level},
     )
-    return [Registration(about["account"], about["url"], answers)]
+    return [Registration(credentials["account"], credentials["url"], answers)]
 
 
 def _log_card_configs(device_ids: Iterable[str]) -> list[dict[str, str]]:

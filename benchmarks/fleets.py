@@ -35,33 +35,33 @@ _LOOK: Final = 0.02
 
 async def measure_fleets(devices: int, rounds: int) -> Figures:
     """Return all figures of an account with some devices."""
-    async with install(Connection.ACCOUNT, devices) as home:
-        await home.set_up()
-        await home.settle()
-        figures = await _some_changes(home, rounds)
+    async with install(Connection.ACCOUNT, devices) as installation:
+        await installation.set_up()
+        await installation.settle()
+        figures = await _some_changes(installation, rounds)
         if devices + CHURN <= _MOST_DEVICES:
-            figures |= await _churn(home)
-        figures |= await _action(home)
+            figures |= await _churn(installation)
+        figures |= await _action(installation)
     return figures
 
 
-async def _some_changes(home: Installation, rounds: int) -> Figures:
+async def _some_changes(installation: Installation, rounds: int) -> Figures:
     """Measure polls in which every tenth device changed.
 
-    The floor is the request, with its JSON parsed, and the state writes of Home Assistant.
+    The baseline is the request, with its JSON parsed, and the state writes of Home Assistant.
     """
-    hass = home.hass
+    hass = installation.hass
     written = StatesWritten(hass)
     polls, requests, writes = [], [], []
-    await home.api.send("report")
-    await home.refresh()
-    paths = (await home.api.send("report"))["paths"]
-    async with home.open_baseline(paths) as floor:
+    await installation.api.send("report")
+    await installation.refresh()
+    paths = (await installation.api.send("report"))["paths"]
+    async with installation.open_baseline(paths) as baseline:
         for _ in range(rounds):
             before = {state.entity_id: state for state in hass.states.async_all()}
-            await home.api.send("change some")
+            await installation.api.send("change some")
             written.clear()
-            polls.append((await time(home.refresh)).processor)
+            polls.append((await time(installation.refresh)).processor)
             entities = _entities(hass, written.by_entity)
             for entity in entities:
                 _restore(hass, before[entity.entity_id])
@@ -71,21 +71,21 @@ async def _some_changes(home: Installation, rounds: int) -> Figures:
                     entity.async_write_ha_state()
 
             writes.append((await time(write)).processor)
-            requests.append((await time(floor.poll)).processor)
+            requests.append((await time(baseline.poll)).processor)
 
     async def change() -> None:
-        await home.api.send("change some")
+        await installation.api.send("change some")
 
     # Looking at the event loop takes time itself.
-    blocking = await watch(home.refresh, rounds, change)
+    blocking = await watch(installation.refresh, rounds, change)
     ratios = (
         poll / (request + write)
         for poll, request, write in zip(polls, requests, writes, strict=True)
     )
     return {
         "some processor": median(polls),
-        "some request floor": median(requests),
-        "some write floor": median(writes),
+        "some request baseline": median(requests),
+        "some write baseline": median(writes),
         "some ratio": median(ratios),
         "some writes": len(entities),
         **figures_of_block("some changes", blocking),
@@ -105,18 +105,18 @@ def _restore(hass: HomeAssistant, state: State) -> None:
     hass.states.async_set(state.entity_id, state.state, state.attributes)
 
 
-async def _churn(home: Installation) -> Figures:
+async def _churn(installation: Installation) -> Figures:
     """Measure devices that join, leave and join again, and count the objects that stay."""
     before = _own_objects()
 
     async def join() -> None:
-        await home.refresh()
-        await home.hass.async_block_till_done()
+        await installation.refresh()
+        await installation.hass.async_block_till_done()
 
     async def leave() -> None:
         for _ in range(_POLLS_UNTIL_REMOVAL):
-            await home.refresh()
-        await home.hass.async_block_till_done()
+            await installation.refresh()
+        await installation.hass.async_block_till_done()
 
     steps = {
         "join": ("join", join),
@@ -126,12 +126,12 @@ async def _churn(home: Installation) -> Figures:
     }
     figures: Figures = {}
     for name, (command, work) in steps.items():
-        await home.api.send(command)
+        await installation.api.send(command)
         blocking = Blocking()
         taken = await time(watched(work, blocking))
         figures |= {name: taken.clock, **figures_of_block(name, blocking)}
     # Home Assistant writes its registries some seconds after a change.
-    writing = await watch(home.write_registries, 1)
+    writing = await watch(installation.write_registries, 1)
     figures |= figures_of_block("registries after churn", writing)
     return figures | {
         "churn": max(figures[name] for name in steps),
@@ -148,10 +148,12 @@ def _own_objects() -> int:
     )
 
 
-async def _action(home: Installation) -> Figures:
+async def _action(installation: Installation) -> Figures:
     """Measure an action on all devices."""
     device_ids = [
-        device.registry_id for data in home.loaded for device in data.devices.values()
+        device.registry_id
+        for data in installation.loaded
+        for device in data.devices.values()
     ]
     most_tasks = 0
 
@@ -164,7 +166,7 @@ async def _action(home: Installation) -> Figures:
     async def call() -> None:
         response = cast(
             dict[str, Any],
-            await home.hass.services.async_call(
+            await installation.hass.services.async_call(
                 DOMAIN,
                 "reboot",
                 {"device_id": device_ids},

@@ -76,14 +76,14 @@ class Installation(ABC):
         self,
         hass: HomeAssistant,
         api: SimulatorProcess,
-        about: Any,
+        credentials: Any,
         *,
         level: EntityLevel,
     ) -> None:
         """Store Home Assistant, the simulator, its addresses, and an option of the account."""
         self.hass = hass
         self.api = api
-        self.about = about
+        self.credentials = credentials
         self.level = level
 
     @abstractmethod
@@ -96,7 +96,7 @@ class Installation(ABC):
         """The coordinators that poll."""
 
     @abstractmethod
-    def _addresses(self) -> Iterable[tuple[str, str]]:
+    def _server_keys(self) -> Iterable[tuple[str, str]]:
         """Return the address and the key of each polled server."""
 
     async def set_up(self) -> None:
@@ -149,7 +149,7 @@ class Installation(ABC):
     ) -> AsyncGenerator[Baseline]:
         """Open a baseline client that requests the given paths from each server."""
         async with open_baseline() as client:
-            for (url, key), asked in zip(self._addresses(), paths, strict=True):
+            for (url, key), asked in zip(self._server_keys(), paths, strict=True):
                 client.add(url, asked, key)
             yield client
 
@@ -167,7 +167,7 @@ class _Devices(Installation):
 
     @override
     def _entries(self) -> Iterable[MockConfigEntry]:
-        for device in self.about:
+        for device in self.credentials:
             addresses = [format_mac(address) for address in device["addresses"]]
             yield MockConfigEntry(
                 domain=DOMAIN,
@@ -195,15 +195,15 @@ class _Devices(Installation):
 
     @override
     async def next_polls(self) -> None:
-        if len(self.about) <= _FEW:
+        if len(self.credentials) <= _FEW:
             await self.poll()
         else:
             # Each coordinator polls at its own time.
             await asyncio.sleep(_WAIT)
 
     @override
-    def _addresses(self) -> Iterable[tuple[str, str]]:
-        return [(device["url"], device["key"]) for device in self.about]
+    def _server_keys(self) -> Iterable[tuple[str, str]]:
+        return [(device["url"], device["key"]) for device in self.credentials]
 
 
 class _Account(Installation):
@@ -211,21 +211,21 @@ class _Account(Installation):
 
     @override
     def _entries(self) -> Iterable[MockConfigEntry]:
-        about = self.about
+        credentials = self.credentials
         yield MockConfigEntry(
             domain=DOMAIN,
-            title=about["account"],
+            title=credentials["account"],
             minor_version=3,
-            unique_id=f"{about['url'].removeprefix('http://')}_{about['account']}",
+            unique_id=f"{credentials['url'].removeprefix('http://')}_{credentials['account']}",
             data={
                 CONF_CONNECTION: CONNECTION_ACCOUNT,
                 CONF_CA_CERTIFICATE: None,
-                CONF_TOKEN: about["token"],
-                CONF_URL: about["url"],
+                CONF_TOKEN: credentials["token"],
+                CONF_URL: credentials["url"],
                 CONF_VERIFY_SSL: True,
             },
             options={
-                CONF_FLEETS: about["fleet_ids"],
+                CONF_FLEETS: credentials["fleet_ids"],
                 CONF_SERVICES: False,
                 CONF_ENTITY_LEVEL: self.level,
             },
@@ -241,8 +241,8 @@ class _Account(Installation):
         ]
 
     @override
-    def _addresses(self) -> Iterable[tuple[str, str]]:
-        return [(self.about["url"], self.about["token"])]
+    def _server_keys(self) -> Iterable[tuple[str, str]]:
+        return [(self.credentials["url"], self.credentials["token"])]
 
 
 _INSTALLATIONS: Final = {Connection.DIRECT: _Devices, Connection.ACCOUNT: _Account}
@@ -280,9 +280,9 @@ async def install(
     """
     async with (
         home_assistant() as hass,
-        attach(hass, connection, devices, keep_alive, level=level) as home,
+        attach(hass, connection, devices, keep_alive, level=level) as installation,
     ):
-        yield home
+        yield installation
 
 
 @asynccontextmanager
@@ -296,5 +296,5 @@ async def attach(
 ) -> AsyncGenerator[Installation]:
     """Run a simulator for a Home Assistant."""
     async with run_simulator(connection, devices, keep_alive) as api:
-        about = await api.send("introduce")
-        yield _INSTALLATIONS[connection](hass, api, about, level=level)
+        credentials = await api.send("show credentials")
+        yield _INSTALLATIONS[connection](hass, api, credentials, level=level)

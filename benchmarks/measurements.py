@@ -117,30 +117,32 @@ def _run(*work: Awaitable[Figures]) -> Figures:
 
 async def _warm_up(connection: Connection) -> Figures:
     """Import all modules."""
-    async with install(connection, 1) as home:
-        await home.set_up()
-        await home.settle()
+    async with install(connection, 1) as installation:
+        await installation.set_up()
+        await installation.settle()
     return {}
 
 
 async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
-    async with install(connection, devices) as home:
-        written = StatesWritten(home.hass)
-        figures = await _setup(home)
-        await home.settle()
-        writing = await watch(home.write_registries, 1)
+    async with install(connection, devices) as installation:
+        written = StatesWritten(installation.hass)
+        figures = await _setup(installation)
+        await installation.settle()
+        writing = await watch(installation.write_registries, 1)
         figures |= figures_of_block("registries", writing)
-        figures |= {"states": len(home.hass.states.async_all())}
-        figures |= await _polls(home, written, rounds, ceil(_POLLS_PER_ROUND / devices))
-        figures |= figures_of_block("polls", await watch(home.next_polls, 1))
-        figures |= await _change(home, written)
-        figures |= await _metric_changes(home, written)
+        figures |= {"states": len(installation.hass.states.async_all())}
+        figures |= await _polls(
+            installation, written, rounds, ceil(_POLLS_PER_ROUND / devices)
+        )
+        figures |= figures_of_block("polls", await watch(installation.next_polls, 1))
+        figures |= await _change(installation, written)
+        figures |= await _metric_changes(installation, written)
         if connection is Connection.ACCOUNT:
-            figures |= await _peer(home, devices)
-        figures |= await _outages(home)
+            figures |= await _peer(installation, devices)
+        figures |= await _outages(installation)
         figures |= {"collection": _collection()}
     blocks = {name for name in figures if name.startswith("block by ")}
-    blocks.remove("block by the floor")
+    blocks.remove("block by the baseline")
     figures["block"] = max(figures[name] for name in blocks)
     blocks.remove("block by registries")
     figures["own block"] = max(figures[f"uncollected {name}"] for name in blocks)
@@ -150,46 +152,46 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
     return figures
 
 
-async def _setup(home: Installation) -> Figures:
+async def _setup(installation: Installation) -> Figures:
     """Set up all entries."""
     blocking = Blocking()
-    taken = await time(watched(home.set_up, blocking))
+    taken = await time(watched(installation.set_up, blocking))
     return {"setup": taken.clock, **figures_of_block("setup", blocking)}
 
 
 async def _polls(
-    home: Installation, written: StatesWritten, rounds: int, repeats: int
+    installation: Installation, written: StatesWritten, rounds: int, repeats: int
 ) -> Figures:
     """Measure polls without changes, and compare them with the baseline."""
-    await home.api.send("report")
+    await installation.api.send("report")
     written.clear()
-    await home.refresh()
-    report = await home.api.send("report")
-    async with home.open_baseline(report["paths"]) as floor:
-        taken = await compare(home.refresh, floor.poll, rounds, repeats)
-        floor_blocking = await watch(floor.poll, _FEW_ROUNDS)
+    await installation.refresh()
+    report = await installation.api.send("report")
+    async with installation.open_baseline(report["paths"]) as baseline:
+        taken = await compare(installation.refresh, baseline.poll, rounds, repeats)
+        baseline_blocking = await watch(baseline.poll, _FEW_ROUNDS)
     requests = sum(map(len, report["paths"]))
     return {
         "refresh": taken.ours.clock,
         "refresh processor": taken.ours.processor,
-        "floor": taken.baseline.clock,
-        "floor processor": taken.baseline.processor,
+        "baseline": taken.baseline.clock,
+        "baseline processor": taken.baseline.processor,
         "refresh ratio": taken.ratio,
         "processor ratio": taken.processor_ratio,
         "requests": requests / len(report["paths"]),
         "body bytes": report["body_bytes"],
         "unchanged writes": written.count,
-        **figures_of_block("the floor", floor_blocking),
+        **figures_of_block("the baseline", baseline_blocking),
     }
 
 
-async def _change(home: Installation, written: StatesWritten) -> Figures:
+async def _change(installation: Installation, written: StatesWritten) -> Figures:
     """Change one value, and compare the written states with the changed states."""
-    before = _shown(home.hass)
-    await home.api.send("change")
+    before = _shown(installation.hass)
+    await installation.api.send("change")
     written.clear()
-    await home.refresh()
-    after = _shown(home.hass)
+    await installation.refresh()
+    after = _shown(installation.hass)
     changed = {
         entity_id for entity_id in after if after[entity_id] != before[entity_id]
     }
@@ -209,20 +211,22 @@ def _shown(hass: HomeAssistant) -> dict[str, tuple[str, object]]:
     }
 
 
-async def _metric_changes(home: Installation, written: StatesWritten) -> Figures:
+async def _metric_changes(
+    installation: Installation, written: StatesWritten
+) -> Figures:
     """Measure polls in which the metrics of all devices change."""
 
     async def change() -> None:
-        await home.api.send("measure")
+        await installation.api.send("measure")
 
     written.clear()
     times = []
     for _ in range(_FEW_ROUNDS):
         await change()
-        times.append((await time(home.refresh)).processor)
+        times.append((await time(installation.refresh)).processor)
     news_writes = written.count
     # Looking at the event loop takes time itself.
-    blocking = await watch(home.refresh, _FEW_ROUNDS, change)
+    blocking = await watch(installation.refresh, _FEW_ROUNDS, change)
     return {
         "news processor": median(times),
         "news writes": news_writes,
@@ -230,13 +234,13 @@ async def _metric_changes(home: Installation, written: StatesWritten) -> Figures
     }
 
 
-async def _peer(home: Installation, devices: int) -> Figures:
+async def _peer(installation: Installation, devices: int) -> Figures:
     """Measure polls like those of the only public integration with the same purpose, as a model.
 
     For an account it sends two requests, and three for each device, one after the other.
     """
     requests = 2 + 3 * devices
-    async with home.open_baseline([["/actor/v1/whoami"]]) as client:
+    async with installation.open_baseline([["/actor/v1/whoami"]]) as client:
         taken = await time(lambda: client.request_serially(requests))
     return {
         "peer requests": requests,
@@ -249,8 +253,10 @@ async def _idle(devices: Mapping[Connection, int]) -> Figures:
     async with AsyncExitStack() as stack, home_assistant() as hass:
         alone = await share_of_core(_IDLE_ALONE)
         for connection, count in devices.items():
-            home = await stack.enter_async_context(attach(hass, connection, count))
-            await home.set_up()
+            installation = await stack.enter_async_context(
+                attach(hass, connection, count)
+            )
+            await installation.set_up()
         await hass.async_block_till_done(wait_background_tasks=True)
         together = await share_of_core(_IDLE)
     return {
@@ -260,14 +266,14 @@ async def _idle(devices: Mapping[Connection, int]) -> Figures:
     }
 
 
-async def _outages(home: Installation) -> Figures:
+async def _outages(installation: Installation) -> Figures:
     """Measure how long the event loop is blocked when all polls fail, and when they succeed again."""
     # Home Assistant logs each outage.
     logging.disable(logging.ERROR)
-    await home.api.send("fail")
-    failing = await watch(home.next_polls, 1)
-    await home.api.send("recover")
-    recovering = await watch(home.next_polls, 1)
+    await installation.api.send("fail")
+    failing = await watch(installation.next_polls, 1)
+    await installation.api.send("recover")
+    recovering = await watch(installation.next_polls, 1)
     logging.disable(logging.NOTSET)
     return figures_of_block("failure", failing) | figures_of_block(
         "recovery", recovering
@@ -290,13 +296,15 @@ async def _memory_of_level(devices: int, level: EntityLevel) -> Figures:
 async def _memory(
     connection: Connection, devices: int, level: EntityLevel = EntityLevel.ESSENTIAL
 ) -> Figures:
-    async with install(connection, devices, _SHORT_KEEP_ALIVE, level=level) as home:
+    async with install(
+        connection, devices, _SHORT_KEEP_ALIVE, level=level
+    ) as installation:
         with AllocatedMemory() as held:
-            await home.set_up()
-            await home.settle()
+            await installation.set_up()
+            await installation.settle()
             # Home Assistant caches the JSON of its registries when it writes them.
-            await home.write_registries()
-            await home.refresh()
+            await installation.write_registries()
+            await installation.refresh()
             await asyncio.sleep(2 * _SHORT_KEEP_ALIVE)
             whole = held.count()
             json = held.count_of("*/homeassistant/helpers/json.py")
@@ -309,8 +317,8 @@ async def _memory(
 
 
 async def _day(connection: Connection) -> Figures:
-    async with install(connection, 1) as home:
-        hass = home.hass
+    async with install(connection, 1) as installation:
+        hass = installation.hass
         database = Path(hass.config.path("day.db"))
         async_initialize_recorder(hass)
         config = {"recorder": {"db_url": f"sqlite:///{database}"}}
@@ -319,8 +327,8 @@ async def _day(connection: Connection) -> Figures:
         recorder = get_instance(hass)
         hass.set_state(CoreState.running)
         hass.bus.async_fire(EVENT_HOMEASSISTANT_STARTED)
-        await home.set_up()
-        await home.settle()
+        await installation.set_up()
+        await installation.settle()
 
         async def rows() -> int:
             await hass.async_block_till_done()
@@ -336,7 +344,7 @@ async def _day(connection: Connection) -> Figures:
             await hass.async_block_till_done(wait_background_tasks=True)
 
             async def poll() -> None:
-                await home.api.send("measure")
+                await installation.api.send("measure")
                 frozen.tick(INTERVALS[connection] + timedelta(seconds=1))
                 async_fire_time_changed(hass)
                 await hass.async_block_till_done(wait_background_tasks=True)

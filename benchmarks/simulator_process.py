@@ -88,7 +88,7 @@ class _Servers:
             "leave": self._leave,
             "log often": self._log_often,
             "log seldom": self._log_seldom,
-            "introduce": self._addresses,
+            "show credentials": self._credentials,
             "measure": self._measure,
             "recover": self._recover,
             "report": self._report,
@@ -126,7 +126,7 @@ class _Servers:
         """Let the devices write no more log lines. Only direct devices support this."""
         raise NotImplementedError
 
-    def _addresses(self) -> Any:
+    def _credentials(self) -> Any:
         """Return the URLs and keys of the servers."""
         raise NotImplementedError
 
@@ -188,7 +188,7 @@ class _Devices(_Servers):
         device.timings = replace(device.timings, log=seconds)
 
     @override
-    def _addresses(self) -> Any:
+    def _credentials(self) -> Any:
         return [
             {
                 "name": server.device.name,
@@ -248,7 +248,7 @@ class _Account(_Servers):
             self._cloud.remove_device(f"{number:032x}")
 
     @override
-    def _addresses(self) -> Any:
+    def _credentials(self) -> Any:
         token = self._cloud.add_token()
         return {
             "url": self._cloud.url,

@@ -115,14 +115,14 @@ SUMMARY: Final = (
 # What polls and the setup cost.
 _COSTS: Final = (
     Measure(
-        name="One full refresh, by the clock, against the floor",
+        name="One full refresh, by the clock, against the baseline",
         figure="refresh ratio",
         unit=RATIO,
         target="≤ 1.5 at 1 and 10, ≤ 1.3 at 100 and more",
         limit=lambda _, count: 1.5 if count <= 10 else 1.3,
     ),
     Measure(
-        name="Processor time of an unchanged poll against the floor's",
+        name="Processor time of an unchanged poll against the baseline's",
         figure="processor ratio",
         unit=RATIO,
         target="≤ 2 direct, ≤ 3 by account",
@@ -204,11 +204,13 @@ _COSTS: Final = (
     ),
     Measure(name="States", figure="states"),
     Measure(name="Refresh", figure="refresh", unit=MILLISECONDS),
-    Measure(name="Floor", figure="floor", unit=MILLISECONDS),
+    Measure(name="Baseline", figure="baseline", unit=MILLISECONDS),
     Measure(
         name="Refresh, processor time", figure="refresh processor", unit=MILLISECONDS
     ),
-    Measure(name="Floor, processor time", figure="floor processor", unit=MILLISECONDS),
+    Measure(
+        name="Baseline, processor time", figure="baseline processor", unit=MILLISECONDS
+    ),
     Measure(
         name="Refresh, processor time per device",
         figure="poll processor",
@@ -268,13 +270,13 @@ _COSTS: Final = (
         unit=MILLISECONDS,
     ),
     Measure(
-        name="Longest block by the floor",
-        figure="block by the floor",
+        name="Longest block by the baseline",
+        figure="block by the baseline",
         unit=MILLISECONDS,
     ),
     Measure(
         name="... by the clock",
-        figure="clock of block by the floor",
+        figure="clock of block by the baseline",
         unit=MILLISECONDS,
     ),
     Measure(
@@ -365,7 +367,7 @@ _MEMORY: Final = (
 # Many devices of an account at once.
 _FLEETS: Final = (
     Measure(
-        name="Processor time of a poll in which every tenth device changed, against the floor's",
+        name="Processor time of a poll in which every tenth device changed, against the baseline's",
         figure="some ratio",
         unit=RATIO,
         target="≤ 3",
@@ -377,13 +379,13 @@ _FLEETS: Final = (
         unit=MILLISECONDS,
     ),
     Measure(
-        name="... floor of the requests",
-        figure="some request floor",
+        name="... baseline of the requests",
+        figure="some request baseline",
         unit=MILLISECONDS,
     ),
     Measure(
-        name="... floor of the state writes",
-        figure="some write floor",
+        name="... baseline of the state writes",
+        figure="some write baseline",
         unit=MILLISECONDS,
     ),
     Measure(

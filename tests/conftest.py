@@ -9,9 +9,10 @@ from functools import lru_cache
 import gc
 from inspect import currentframe
 import logging
+from pathlib import Path
 import re
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import PropertyMock, patch
 
 from freezegun import freeze_time
@@ -61,6 +62,9 @@ from simulator import (
 )
 
 from . import translations, workers
+
+if TYPE_CHECKING:
+    from .voice_corpus.world import World
 
 _VARIABLES = (
     "SUPERVISOR_ADDRESS",
@@ -487,6 +491,19 @@ def entity_registry_enabled_by_default() -> Generator[None]:
         return_value=True,
     ):
         yield
+
+
+@pytest.fixture
+async def voice_world(
+    hass: HomeAssistant, entity_registry_enabled_by_default: None
+) -> AsyncGenerator[World]:
+    """Return a Home Assistant with many different devices: see the file of the corpus."""
+    # Only tests of voice need the conversation integration.
+    from .voice_corpus.world import complete_world
+
+    folder = Path(__file__).parent / "voice_corpus/third"
+    async with complete_world(hass, folder) as world:
+        yield world
 
 
 @pytest.fixture

@@ -722,6 +722,29 @@ async def test_renamed_device(
             assert await answer(hass, f"is the {name} online") == expected
 
 
+async def test_many_entries_change(
+    hass: HomeAssistant,
+    lobby: MockConfigEntry,
+    lobby_id: str,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """When entries change one after the other, sentences are built for the first change and for the last."""
+    registered: list[int] = []
+
+    def count(_: object) -> None:
+        registered.append(len(get_agent_manager(hass).trigger_sentences))
+
+    unsubscribe = get_agent_manager(hass).subscribe_intents(count)
+    registered.clear()
+    for number in range(20):
+        device_registry.async_update_device(lobby_id, name_by_user=f"desk {number}")
+        hass.config_entries.async_update_entry(lobby, title=f"account {number}")
+    await hass.async_block_till_done(wait_background_tasks=True)
+    unsubscribe()
+    assert registered == [0, 1, 0, 1]
+    assert await answer(hass, "is desk 19 online") == "Yes, desk 19 is online."
+
+
 async def test_names_are_no_markdown(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,

@@ -1,7 +1,5 @@
 """Assist answers questions about each kind of fact, also where something is missing or unusual."""
 
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Final
 
 from freezegun.api import FrozenDateTimeFactory
@@ -20,13 +18,11 @@ from simulator import (
 
 from . import pass_time, state_of
 from .assist import answer, start_with
-from .voice_corpus.world import World, complete_world
+from .voice_corpus.world import World
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
 
-# The world of a corpus: see its file for what each device is like.
-WORLD: Final = Path(__file__).parent / "voice_corpus/third"
 VANS: Final = "van-north and van-south cannot be reached at the moment."
 OFFLINE: Final = "display-12, garden-gateway and kiosk-cafe are offline"
 STOPPED: Final = "audio on kiosk-lobby, bridge on roof-gateway and database on weather-station have stopped"
@@ -112,23 +108,14 @@ ANSWERS: Final = {
 }
 
 
-@pytest.fixture
-async def world(
-    hass: HomeAssistant, entity_registry_enabled_by_default: None
-) -> AsyncGenerator[World]:
-    """Return a Home Assistant with many different devices."""
-    async with complete_world(hass, WORLD) as world:
-        yield world
-
-
 # display-2 has refused a command because of its lock.
 @pytest.mark.expects_log("")
-async def test_answers(world: World, subtests: pytest.Subtests) -> None:
+async def test_answers(voice_world: World, subtests: pytest.Subtests) -> None:
     """A question is answered from what is known of the devices, and changes nothing."""
     for said, expected in ANSWERS.items():
         with subtests.test(said):
-            assert await world.say(said, "en") == expected
-    assert not world.take_commands()
+            assert await voice_world.say(said, "en") == expected
+    assert not voice_world.take_commands()
 
 
 # Devices of an account with something unusual

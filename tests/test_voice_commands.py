@@ -1,7 +1,5 @@
 """Assist carries out commands, or says why not."""
 
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -14,13 +12,11 @@ from homeassistant.helpers import entity_registry as er
 from simulator import App, Device, Fault, SupervisorServer
 
 from .assist import add_guest, answer, hide, rename_service, set_up_assist, start_with
-from .voice_corpus.world import World, complete_world
+from .voice_corpus.world import World
 
 # Home Assistant parses all sentences first, which takes long beside other workers.
 pytestmark = pytest.mark.timeout(120)
 
-# The world of a corpus: see its file for what each device is like.
-WORLD: Final = Path(__file__).parent / "voice_corpus/third"
 type Command = tuple[str, str, str | None]
 # What a person says, how the answer begins, and the commands that devices receive.
 COMMANDS: Final[list[tuple[str, str, list[Command]]]] = [
@@ -105,30 +101,21 @@ COMMANDS: Final[list[tuple[str, str, list[Command]]]] = [
 ]
 
 
-@pytest.fixture
-async def world(
-    hass: HomeAssistant, entity_registry_enabled_by_default: None
-) -> AsyncGenerator[World]:
-    """Return a Home Assistant with many different devices."""
-    async with complete_world(hass, WORLD) as world:
-        yield world
-
-
 # display-2 has refused a command because of its lock.
 @pytest.mark.expects_log("")
-async def test_commands(world: World, subtests: pytest.Subtests) -> None:
+async def test_commands(voice_world: World, subtests: pytest.Subtests) -> None:
     """A command reaches the devices that it names, and no others."""
     for said, expected, commands in COMMANDS:
         with subtests.test(said):
-            assert (await world.say(said, "en")).startswith(expected)
-            assert world.take_commands() == commands
+            assert (await voice_world.say(said, "en")).startswith(expected)
+            assert voice_world.take_commands() == commands
 
 
 # display-2 has refused a command because of its lock.
 @pytest.mark.expects_log("")
-async def test_group_reports_failures(world: World) -> None:
+async def test_group_reports_failures(voice_world: World) -> None:
     """A command for a group names the devices that did not carry it out."""
-    spoken = await world.say("reboot all four kiosks", "en")
+    spoken = await voice_world.say("reboot all four kiosks", "en")
     assert spoken.endswith("kiosk-cafe is offline. Try again when it is back.")
 
 

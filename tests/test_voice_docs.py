@@ -106,9 +106,7 @@ VOCABULARIES: Final = {
 def registered(language: str) -> Intents:
     """Return the sentences of a language as Home Assistant parses them."""
     data = build_sentences(VOCABULARIES[language])
-    return Intents.from_dict(
-        {"language": language, "intents": {"any": {"data": [data]}}}
-    )
+    return Intents.from_dict({"language": language, "intents": {"any": {"data": data}}})
 
 
 def test_every_kind_is_documented() -> None:

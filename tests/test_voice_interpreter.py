@@ -217,5 +217,5 @@ def test_question_with_verb_of_command(language: str, said: str, kind: Kind) -> 
 def test_long_sentence(said: str) -> None:
     """Matching a long text ends soon, without too deep a recursion."""
     data = build_sentences(VOCABULARIES["en"])
-    intents = Intents.from_dict({"language": "en", "intents": {"": {"data": [data]}}})
+    intents = Intents.from_dict({"language": "en", "intents": {"": {"data": data}}})
     assert not list(recognize_all(said, intents))

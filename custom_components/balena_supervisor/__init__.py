@@ -7,7 +7,7 @@ from homeassistant.exceptions import ConfigEntryError
 from homeassistant.helpers import config_validation as cv, device_registry as dr
 from homeassistant.helpers.typing import ConfigType
 
-from .account.connection import async_open_account
+from .account.cloud_client import async_create_cloud_client
 from .account.coordinator import AccountCoordinator
 from .client import DirectTransport, Supervisor
 from .const import CONF_CONNECTION, CONNECTION_ACCOUNT, CONNECTION_ENVIRONMENT, DOMAIN
@@ -109,7 +109,7 @@ async def _async_set_up_account(
     Raises:
         ConfigEntryNotReady: The balena API does not answer, or refuses the token.
     """
-    cloud = await async_open_account(hass, entry.data)
+    cloud = await async_create_cloud_client(hass, entry.data)
     account = AccountCoordinator(hass, entry, cloud, environment)
     await account.async_config_entry_first_refresh()
     return BalenaData(account.devices.by_id, account.poll_statistics, account)

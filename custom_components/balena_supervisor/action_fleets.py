@@ -1,8 +1,8 @@
 """Find the fleets that an action changes as a whole, not device by device."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr, service as service_helper
@@ -12,8 +12,7 @@ from .const import DOMAIN
 from .device.entry import BalenaConfigEntry
 
 
-@dataclass(frozen=True, slots=True)
-class FleetTarget:
+class FleetTarget(NamedTuple):
     """A fleet on which an action is called. `call` takes the fields of the action."""
 
     registry_id: str

@@ -1,11 +1,10 @@
 """Definitions of the actions: their handlers, fields and permissions."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import MAXYEAR, datetime
 import ipaddress
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import voluptuous as vol
 
@@ -29,8 +28,7 @@ type Fields = dict[vol.Marker, Any]
 type Handler = Callable[..., Awaitable[object]]
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """Definition of an action.
 
     Attributes:

@@ -9,9 +9,8 @@ A target contains references: ids of devices, entities, areas, floors and labels
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from homeassistant.const import ATTR_DEVICE_ID, ENTITY_MATCH_NONE
 from homeassistant.core import HomeAssistant, callback
@@ -35,8 +34,7 @@ TARGET_FIELDS = cv.TARGET_SERVICE_FIELDS
 type _TargetKey = tuple[str, int | None, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A device, or a service of it, on which an action is called."""
 
     registry_id: str
@@ -52,8 +50,7 @@ class Target:
         return 2 * is_online + (not coordinator.is_in_fleet)
 
 
-@dataclass(frozen=True, slots=True)
-class UnresolvedTarget:
+class UnresolvedTarget(NamedTuple):
     """A reference in a target that cannot be called.
 
     `registry_id` is that of the device, None if the reference is not to a device. `name` is the

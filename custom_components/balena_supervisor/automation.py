@@ -12,9 +12,8 @@ tests/test_private_api.py checks both.
 """
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Final, override
+from typing import Any, ClassVar, Final, NamedTuple, override
 
 from homeassistant.const import (
     ATTR_ENTITY_ID,
@@ -50,8 +49,7 @@ ATTR_DEVICE_NAME: Final = "device_name"
 ATTR_SERVICE_NAME: Final = "service_name"
 
 
-@dataclass(frozen=True, slots=True)
-class EntityFilter:
+class EntityFilter(NamedTuple):
     """Selects entities of this integration by platform and translation key.
 
     `is_on` is the state that state triggers and conditions compare with.

@@ -25,12 +25,8 @@ from .device.entry import BalenaConfigEntry
 from .device.problems import EXPECTED_OFFLINE, ProblemKind, find_problems
 from .device.state import DeviceState
 from .device.tags import bounded_tags
-from .entity import (
-    BalenaEntity,
-    BalenaEntityDescription,
-    DeviceEntityFinder,
-    async_add_device_entities,
-)
+from .entity import BalenaEntity, BalenaEntityDescription
+from .entity_setup import DeviceEntityFinder, async_add_device_entities
 
 PARALLEL_UPDATES = 0
 

@@ -26,6 +26,8 @@ from .entity import (
     BalenaEntityDescription,
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
+)
+from .entity_setup import (
     DeviceEntityFinder,
     ServiceEntityFinder,
     async_add_device_entities,

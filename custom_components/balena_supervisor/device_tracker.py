@@ -13,12 +13,8 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .client import Location
 from .device.entry import BalenaConfigEntry
-from .entity import (
-    BalenaEntityDescription,
-    BalenaStoredEntity,
-    DeviceEntityFinder,
-    async_add_device_entities,
-)
+from .entity import BalenaEntityDescription, BalenaStoredEntity
+from .entity_setup import DeviceEntityFinder, async_add_device_entities
 
 PARALLEL_UPDATES = 0
 

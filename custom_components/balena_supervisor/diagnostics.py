@@ -41,21 +41,19 @@ _TO_REDACT: Final = {
 }
 
 # Keys, UUIDs, MAC addresses and IP addresses, anywhere in a text.
-_PERSONAL_DATA: Final = re.compile(
-    r"[0-9a-f]{32,}"
+_PERSONAL_DATA: Final = (
+    r"(?i)[0-9a-f]{32,}"
     r"|[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}"
     r"|\d{1,3}(?:\.\d{1,3}){3}"
-    r"|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}",
-    re.IGNORECASE,
+    r"|(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{1,4}"
 )
 # Known fields of responses. Other keys can be names of apps, so they are redacted.
-_KNOWN_FIELDS: Final = re.compile(
-    r"api_port|apikey|appId|appState|arch|commit|connected|containerId|containers|createdAt"
+_KNOWN_FIELDS: Final = (
+    r"(?i)api_port|apikey|appId|appState|arch|commit|connected|containerId|containers|createdAt"
     r"|deviceType|dockerImageId|download_?progress|enabled|image(?:Id|s)?|info|ip_address"
     r"|mac_address|message|name|os_version|overallDownloadProgress|release(?:Id)?"
     r"|service(?:Id|Name|s)|status|supervisor_version|update_(?:downloaded|failed|pending)"
-    r"|version|vpn",
-    re.IGNORECASE,
+    r"|version|vpn"
 )
 # Fields whose text contains no secret or personal data.
 _SAFE_TEXT_FIELDS: Final = {
@@ -201,7 +199,7 @@ def _statistics_diagnostics(statistics: RequestStatistics) -> Mapping[str, Any]:
 
 
 def _redact_text(text: str) -> str:
-    return _PERSONAL_DATA.sub(REDACTED, text)
+    return re.sub(_PERSONAL_DATA, REDACTED, text)
 
 
 def _redact_json(value: object, field: str = "") -> object:
@@ -210,7 +208,7 @@ def _redact_json(value: object, field: str = "") -> object:
         case dict():
             return {
                 key
-                if _KNOWN_FIELDS.fullmatch(key) or field == "services"
+                if re.fullmatch(_KNOWN_FIELDS, key) or field == "services"
                 else f"{REDACTED} {number}": _redact_json(item, key)
                 for number, (key, item) in enumerate(value.items(), 1)
             }

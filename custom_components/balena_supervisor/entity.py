@@ -1,38 +1,25 @@
-"""Base entities of devices, services and fleets. Adds entities when they appear."""
+"""Base entities of devices, services and fleets, and their descriptions."""
 
-import asyncio
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import partial
-from itertools import batched
-from typing import Any, Final, Protocol, override
+from typing import Final, override
 
 from homeassistant.core import Context, callback
-from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
-from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.entity import Entity, EntityDescription
-from homeassistant.helpers.entity_platform import (
-    AddConfigEntryEntitiesCallback,
-    EntityPlatform,
-    async_get_current_platform,
-)
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .account.coordinator import AccountCoordinator
-from .account.devices import signal_new_devices
 from .account.fleet import FleetState
 from .client import Endpoint
 from .const import DOMAIN, EntityLevel
 from .device.command_queue import async_set_action_call
 from .device.command_target_resolver import CommandTargetResolver
 from .device.coordinator import DeviceCoordinator
-from .device.entry import BalenaConfigEntry, BalenaDevice, fleet_identifier
+from .device.entry import BalenaDevice, fleet_identifier
 from .device.registry import PREFIXES_PARENT_NAME
 from .device.state import DeviceState, ServiceKey, ServiceState
 
-# The number of devices to add before the event loop can run other tasks.
-_BATCH_SIZE: Final = 5
 # The values of an entity that is not available.
 _UNAVAILABLE: Final = object()
 # Entity ids contain these names, which the entities had in the first release.
@@ -43,26 +30,6 @@ _FIRST_NAMES: Final = {
     "release": "Release",
     "supervisor_problem": "Supervisor",
 }
-# Options of entities that Home Assistant stores automatically.
-_STORED_BY_HOME_ASSISTANT: Final = {
-    "refresh_initial_entity_options",
-    "should_expose",
-    "suggested_display_precision",
-    "suggested_unit_of_measurement",
-}
-type NewEntities = Iterable[tuple[Hashable, _BalenaDeviceEntity]]
-
-
-class EntityFinder(Protocol):
-    """Finds the entities of a device for a platform."""
-
-    def new(self, device: BalenaDevice) -> NewEntities:
-        """Yield the entities that the device has and that were not added yet, by key."""
-        ...
-
-    def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
-        """Yield the unique ids of entities that the entity level of the device excludes."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,196 +322,3 @@ class BalenaFleetEntity(_BalenaEntity, CoordinatorEntity[AccountCoordinator]):
         await super().async_removed_from_registry()
         if self.on_removed is not None:
             self.on_removed()
-
-
-@callback
-def _async_remove_unwanted(platform: EntityPlatform, unique_ids: Iterable[str]) -> None:
-    """Remove entities from the registry that the entity level of a device excludes.
-
-    The registry remembers what the user changed. A disabled entity that the user changed
-    stays. So do the entities of a disabled device: if the registry restored them later, they
-    would stay disabled.
-    """
-    registry = er.async_get(platform.hass)
-    for unique_id in unique_ids:
-        entity_id = registry.async_get_entity_id(platform.domain, DOMAIN, unique_id)
-        if entity_id is None:
-            continue
-        entity = registry.async_get(entity_id)
-        if entity is None or entity.disabled_by is er.RegistryEntryDisabler.DEVICE:
-            continue
-        if not (entity.disabled and is_customized(entity)):
-            registry.async_remove(entity_id)
-
-
-def is_customized(entity: er.RegistryEntry) -> bool:
-    """Return whether the user has changed anything about an entity."""
-    return (
-        entity.disabled_by is er.RegistryEntryDisabler.USER
-        or entity.hidden_by is not None
-        or any(isinstance(alias, str) for alias in entity.aliases)
-        or any(map(_is_user_option, entity.options.values()))
-        or any(
-            (
-                entity.area_id,
-                entity.categories,
-                entity.device_class,
-                entity.icon,
-                entity.labels,
-                entity.name,
-            )
-        )
-    )
-
-
-def _is_user_option(options: Mapping[str, Any]) -> bool:
-    """Return whether the user has set options. Home Assistant stores some automatically."""
-    return bool(
-        options.get("should_expose") or options.keys() - _STORED_BY_HOME_ASSISTANT
-    )
-
-
-class DeviceEntityFinder[DescriptionT: BalenaEntityDescription]:
-    """Finds the entities of a device, without those of its services."""
-
-    def __init__(
-        self,
-        entity: Callable[[BalenaDevice, DescriptionT], _BalenaDeviceEntity],
-        descriptions: Sequence[DescriptionT],
-    ) -> None:
-        """Sort the descriptions by level: each update looks for new entities."""
-        self._descriptions = descriptions
-        self._entity = entity
-        self._of_level = {
-            level: [item for item in descriptions if item.is_part_of(level)]
-            for level in EntityLevel
-        }
-
-    def new(self, device: BalenaDevice) -> NewEntities:
-        """Yield the entities that the device has and that were not added yet, by key."""
-        known = device.entities.by_key
-        for description in self._of_level[device.coordinator.entity_level]:
-            if description.key not in known and description.exists(device):
-                yield description.key, self._entity(device, description)
-
-    def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
-        """Yield the unique ids of entities that the entity level of the device excludes."""
-        level = device.coordinator.entity_level
-        for description in self._descriptions:
-            if not description.is_part_of(level):
-                yield f"{device.device_id}_{description.key}"
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceEntityFinder[DescriptionT: BalenaServiceEntityDescription]:
-    """Finds the entities of the services of a device."""
-
-    entity: Callable[[BalenaDevice, DescriptionT, ServiceKey], _BalenaDeviceEntity]
-    descriptions: Sequence[DescriptionT]
-
-    def new(self, device: BalenaDevice) -> NewEntities:
-        """Yield the entities that the services have and that were not added yet, by key."""
-        known = device.entities.by_key
-        for service_key in device.state.services:
-            for description in self.descriptions:
-                key = service_key, description.key
-                if key not in known and description.exists(device, service_key):
-                    yield key, self.entity(device, description, service_key)
-
-    def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
-        """Yield the unique ids of entities that the entity level of the device excludes."""
-        registry = device.coordinator.registry
-        # During an update, the state may lack services that are registered.
-        for service_key in registry.service_keys() | device.state.services.keys():
-            for description in self.descriptions:
-                if not description.is_part_of(device, service_key):
-                    _, identifier = registry.service_identifier(service_key)
-                    yield f"{identifier}_{description.key}"
-
-
-@dataclass(frozen=True, slots=True)
-class _PlatformEntities:
-    """Adds the entities of devices to one platform of an entry."""
-
-    platform: EntityPlatform
-    async_add_entities: AddConfigEntryEntitiesCallback
-    finders: Sequence[EntityFinder]
-
-    @callback
-    def async_add(self, devices: Iterable[BalenaDevice]) -> None:
-        """Add the entities of devices, now and when entities appear."""
-        entities: list[_BalenaDeviceEntity] = []
-        for device in devices:
-            for finder in self.finders:
-                _async_remove_unwanted(self.platform, finder.unwanted_ids(device))
-            entities += self._create_new(device)
-            device.entities.adders.append(self)
-        # Home Assistant starts a task for each call, so add several devices at once.
-        self.async_add_entities(entities)
-
-    @callback
-    def async_add_new(self, device: BalenaDevice) -> None:
-        """Add the entities of a device that have appeared."""
-        if entities := self._create_new(device):
-            self.async_add_entities(entities)
-
-    def _create_new(self, device: BalenaDevice) -> list[_BalenaDeviceEntity]:
-        new = [entity for finder in self.finders for entity in finder.new(device)]
-        if new:
-            # A disabled entity is known, too. An enabled one follows the device once it is added.
-            device.entities.by_key.update(dict.fromkeys(key for key, _ in new))
-        return [entity for _, entity in new]
-
-
-async def async_add_device_entities(
-    entry: BalenaConfigEntry,
-    async_add_entities: AddConfigEntryEntitiesCallback,
-    *finders: EntityFinder,
-) -> None:
-    """Add the entities of all devices, now and when devices or their entities appear."""
-    platform = async_get_current_platform()
-    entities = _PlatformEntities(platform, async_add_entities, finders)
-    for devices in batched(
-        list(entry.runtime_data.devices.values()), _BATCH_SIZE, strict=False
-    ):
-        entities.async_add(devices)
-        await asyncio.sleep(0)
-    account = entry.runtime_data.account
-    if isinstance(account, AccountCoordinator):
-        signal = signal_new_devices(entry)
-        entry.async_on_unload(
-            async_dispatcher_connect(account.hass, signal, entities.async_add)
-        )
-
-
-@callback
-def async_add_fleet_entities[DescriptionT: BalenaFleetEntityDescription](
-    entry: BalenaConfigEntry,
-    async_add_entities: AddConfigEntryEntitiesCallback,
-    entity: Callable[[AccountCoordinator, DescriptionT, int], BalenaFleetEntity],
-    descriptions: Sequence[DescriptionT],
-) -> None:
-    """Add the entities of the fleets of an account, now and when a fleet reappears."""
-    account = entry.runtime_data.account
-    if not isinstance(account, AccountCoordinator):
-        return
-    known: set[tuple[int, str]] = set()
-
-    @callback
-    def add_new() -> None:
-        entities = []
-        for fleet_id, fleet in account.data.items():
-            if fleet.devices is None:
-                continue
-            for description in descriptions:
-                key = fleet_id, description.key
-                if key in known or not description.exists_fn(fleet):
-                    continue
-                known.add(key)
-                entities.append(new := entity(account, description, fleet_id))
-                new.on_removed = partial(known.discard, key)
-        if entities:
-            async_add_entities(entities)
-
-    add_new()
-    account.async_listen(add_new)

@@ -1,10 +1,9 @@
 """Validate the user input of flows, and assign errors to form fields."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 import ipaddress
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from yarl import URL
 
@@ -17,7 +16,7 @@ from homeassistant.const import (
 )
 from homeassistant.core import HomeAssistant
 
-from .account.connection import async_open_account
+from .account.cloud_client import async_create_cloud_client
 from .client import (
     AuthenticationFailed,
     BalenaError,
@@ -52,7 +51,7 @@ from .device.probe import ProbedDevice, async_probe_device
 type Errors = dict[str, str]
 
 _MAX_HOST_LENGTH: Final = 253
-_HOST: Final = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
+_HOST: Final = r"(?i)([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?"
 
 # The error, the form field that shows it, and its translation key. The first match applies.
 type _ErrorTable = tuple[tuple[type[BalenaError], str, str], ...]
@@ -82,8 +81,7 @@ _ACCOUNT_ERRORS: Final[_ErrorTable] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbedAccount:
+class ProbedAccount(NamedTuple):
     """An account whose token is valid, with its fleets that are not archived.
 
     Servers number their users on their own. The same user of two servers is another account.
@@ -158,7 +156,7 @@ async def async_validate_account(
     `options` are those of an existing entry. Returns the account, or the errors by field.
     """
     try:
-        cloud = await async_open_account(hass, data)
+        cloud = await async_create_cloud_client(hass, data)
     except ValueError:
         return None, {CONF_CA_CERTIFICATE: "invalid_authority"}
     try:
@@ -239,7 +237,7 @@ def _has_valid_host(url: URL) -> bool:
     try:
         ipaddress.ip_address(url.host or "")
     except ValueError:
-        return len(host) <= _MAX_HOST_LENGTH and bool(_HOST.fullmatch(host))
+        return len(host) <= _MAX_HOST_LENGTH and bool(re.fullmatch(_HOST, host))
     return True
 
 

@@ -4,10 +4,9 @@ Issues about the account are in account/issues.py. The texts are in translations
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from homeassistant.config_entries import SIGNAL_CONFIG_ENTRY_CHANGED, ConfigEntryChange
 from homeassistant.core import HomeAssistant, callback
@@ -37,8 +36,7 @@ _FIRST_SEEN: Final[HassKey[dict[str, dict[str, _FirstSeen]]]] = HassKey(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceIssue:
+class DeviceIssue(NamedTuple):
     """A repair issue for devices that are affected for longer than `delay`."""
 
     key: str

@@ -18,7 +18,7 @@ from .const import (
     EntityLevel,
 )
 from .device.entry import BalenaConfigEntry
-from .entity import is_customized
+from .entity_setup import is_customized
 
 # Entities that the first release disabled in an account. True: enabled with the option.
 _DETAILS: Final = {

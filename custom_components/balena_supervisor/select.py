@@ -20,6 +20,8 @@ from .entity import (
     BalenaFleetEntity,
     BalenaFleetEntityDescription,
     BalenaStoredEntity,
+)
+from .entity_setup import (
     DeviceEntityFinder,
     async_add_device_entities,
     async_add_fleet_entities,

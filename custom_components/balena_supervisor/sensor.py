@@ -40,6 +40,8 @@ from .entity import (
     BalenaFleetEntityDescription,
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
+)
+from .entity_setup import (
     DeviceEntityFinder,
     ServiceEntityFinder,
     async_add_device_entities,

@@ -1,9 +1,8 @@
 """Register the actions, call their targets and collect the outcomes."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import voluptuous as vol
 
@@ -69,8 +68,7 @@ def async_setup_services(hass: HomeAssistant) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The outcome of an action on one target: the returned data, or an error.
 
     `registry_id` is that of the target, None if the call names something that is no device.

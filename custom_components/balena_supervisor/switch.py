@@ -15,6 +15,8 @@ from .entity import (
     BalenaServiceEntity,
     BalenaServiceEntityDescription,
     BalenaStoredEntity,
+)
+from .entity_setup import (
     DeviceEntityFinder,
     ServiceEntityFinder,
     async_add_device_entities,

@@ -14,12 +14,8 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .client import Endpoint
 from .device.entry import BalenaConfigEntry
 from .device.state import Status, release_label
-from .entity import (
-    BalenaEntity,
-    BalenaEntityDescription,
-    DeviceEntityFinder,
-    async_add_device_entities,
-)
+from .entity import BalenaEntity, BalenaEntityDescription
+from .entity_setup import DeviceEntityFinder, async_add_device_entities
 from .markdown import without_images
 
 # Each device has its own command queue, so the platform needs no limit.

@@ -121,12 +121,10 @@ def differences(one: object, other: object, at: str = "") -> Iterator[str]:
     """Yield the paths of the differences between two models."""
     if type(one) is not type(other):
         yield at
-    elif is_dataclass(one) and not isinstance(one, type):
-        for field in fields(one):
+    elif names := _field_names(one):
+        for name in names:
             yield from differences(
-                getattr(one, field.name),
-                getattr(other, field.name),
-                f"{at}.{field.name}",
+                getattr(one, name), getattr(other, name), f"{at}.{name}"
             )
     elif isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in {*one, *other}:
@@ -140,9 +138,17 @@ def differences(one: object, other: object, at: str = "") -> Iterator[str]:
         yield at
 
 
+def _field_names(value: object) -> tuple[str, ...]:
+    """Return the names of the fields of a model: a dataclass or a named tuple."""
+    if is_dataclass(value):
+        return tuple(field.name for field in fields(value))
+    names: tuple[str, ...] = getattr(value, "_fields", ())
+    return names
+
+
 def _are_models(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
     """Return whether two tuples contain the same number of models."""
-    return len(one) == len(other) and all(map(is_dataclass, one))
+    return len(one) == len(other) and all(map(_field_names, one))
 
 
 def wrong_types(value: object, hint: Any, at: str = "state") -> Iterator[str]:

@@ -65,7 +65,11 @@ def test_speed(count: int, capsys: pytest.CaptureFixture[str]) -> None:
     """Print the times with two languages."""
     names, words = inventory(count), load_words()
     begin = time.process_time()
-    data = [build_sentences(Vocabulary(names, own)) for own in words.values()]
+    data = [
+        block
+        for own in words.values()
+        for block in build_sentences(Vocabulary(names, own))
+    ]
     built = time.process_time() - begin
     begin = time.process_time()
     intents = parse(data)

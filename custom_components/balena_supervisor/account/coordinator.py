@@ -203,20 +203,12 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             return self.data
         self._reauthentication.async_accepted()
         self._issues.async_set_right_lost(is_lost=False)
-        existing_fleets = {
-            self.fleets.registry_id(fleet_id)
-            for fleet_id in self.fleet_ids
-            if fleet_id in self.fleets.fleets
-            and fleet_id not in self._unconfirmed_fleets
-            # Devices that may only be missing from the list are not removed.
-            and self.cloud.is_list_complete
-        }
         await self.background_reads.read_tags_of_new_devices(rows)
         if await self.devices.update(
             rows,
             requested_at,
             is_full_update=has_new_fleets,
-            existing_fleets=existing_fleets,
+            existing_fleets=self._existing_fleets(),
         ):
             self.async_schedule_recount()
         coordinators = self.devices.coordinators.values()
@@ -224,7 +216,7 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
             device for device in coordinators if device.is_poll_urgent(device.data)
         ]
         self.update_interval = ACCOUNT_BUSY_INTERVAL if urgent else ACCOUNT_INTERVAL
-        states = self._count() if self._is_recount_due else self.data
+        states = self._recount_fleets() if self._is_recount_due else self.data
         due = [device for device in self._regularly_read if device.report.is_due]
         self.supervisor_polls.async_start_reads((*urgent, *due))
         self.background_reads.async_start_reads(states)
@@ -313,7 +305,21 @@ class AccountCoordinator(BalenaCoordinator[Mapping[int, FleetState]]):
                 self.entry, data={**self.entry.data, CONF_FLEET_UUIDS: uuids}
             )
 
-    def _count(self) -> Mapping[int, FleetState]:
+    def _existing_fleets(self) -> set[str | None]:
+        """Return the registry ids of the fleets whose missing devices may be removed.
+
+        No device is removed that may only be missing from the list.
+        """
+        if not self.cloud.is_list_complete:
+            return set()
+        return {
+            self.fleets.registry_id(fleet_id)
+            for fleet_id in self.fleet_ids
+            if fleet_id in self.fleets.fleets
+            and fleet_id not in self._unconfirmed_fleets
+        }
+
+    def _recount_fleets(self) -> Mapping[int, FleetState]:
         """Return the states of the fleets, and choose the Supervisors that are read regularly."""
         self._is_recount_due = False
         by_fleet: defaultdict[int, list[AccountDeviceCoordinator]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""State of a device of an account: its row and the report of its Supervisor."""
+"""Coordinator of a device of an account: combines its row and the report of its Supervisor."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -184,7 +184,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
 
     @callback
     def async_update_row(self, row: DeviceRow, requested_at: float) -> None:
-        """Update the state from a new row. `requested_at` is when the row was requested."""
+        """Update the state from a new row. `requested_at` is when the row was requested, by `monotonic()`."""
         was_reachable = self.is_reachable
         if self.data is None or row.mac_addresses != self.data.mac_addresses:
             self.interfaces.async_learn(row.mac_addresses)
@@ -282,7 +282,7 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
             self.report.state_at(requested_at),
             now=now,
             is_fresh=self.report.is_fresh_at(requested_at),
-            tags=self._account.background_reads.tags.of(self.uuid),
+            tags=self._account.background_reads.tags.of_device(self.uuid),
         )
         status = self.expected_outage.update(is_reachable=self.is_reachable)
         if status is not None:

@@ -82,7 +82,6 @@ def state_from_account(
         storage_usage=_percentage(row.storage_usage, row.storage_total),
         supervisor_version=row.supervisor_version,
         target_release=row.target_release.commit if row.target_release else None,
-        target_release_id=row.target_release.id if row.target_release else None,
         target_version=row.target_release.version if row.target_release else None,
         undervolted=row.is_undervolted,
         update_downloaded=_update_downloaded(row, update_status, reported),

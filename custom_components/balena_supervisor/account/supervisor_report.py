@@ -7,9 +7,9 @@ from typing import Final
 from ..const import SLOW_POLL_INTERVAL
 from ..device.state import DeviceState
 
-# A change reaches the balena API some seconds after it happened.
+# In seconds. A change reaches the balena API some seconds after it happened.
 _FRESH_TIME: Final = 12.0
-# A report of a Supervisor is not shown for longer than this.
+# In seconds. A report of a Supervisor is not shown for longer than this.
 _VALID_TIME: Final = 2 * SLOW_POLL_INTERVAL.total_seconds()
 
 
@@ -17,7 +17,7 @@ class SupervisorReport:
     """The last report of a Supervisor, and when to read it again.
 
     For some seconds it is fresher than the row of the balena API. Later it is used only
-    for what the row does not contain.
+    for what the row does not contain. Moments are times of `monotonic()`.
     """
 
     __slots__ = ("_due", "_fresh_until", "_valid_until", "state")
@@ -62,6 +62,6 @@ class SupervisorReport:
         return moment < self._fresh_until
 
     def next_change(self, moment: float) -> float:
-        """Return when the report becomes outdated or invalid."""
+        """Return when the report becomes outdated or invalid, infinity if it already is."""
         ends = (self._fresh_until, self._valid_until)
         return min((end for end in ends if moment < end), default=inf)

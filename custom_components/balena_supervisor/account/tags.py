@@ -26,7 +26,7 @@ class AccountTags:
         """Read the tags with the next poll."""
         self._due = 0.0
 
-    def of(self, uuid: str) -> Mapping[str, str] | None:
+    def of_device(self, uuid: str) -> Mapping[str, str] | None:
         """Return the tags of a device, or None if none are known."""
         return self._tags.get(uuid)
 

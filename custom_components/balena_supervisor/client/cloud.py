@@ -24,7 +24,7 @@ from .cloud_models import (
     parse_tag_rows,
     parse_tagged_uuid,
 )
-from .cloud_releases import CloudReleases
+from .cloud_releases import FLEETS_PER_QUERY, CloudReleases
 from .errors import (
     AuthenticationFailed,
     BadRequest,
@@ -45,6 +45,7 @@ from .request_log import RequestLog
 from .responses import Response
 from .supervisor import Supervisor
 
+# In seconds.
 READ_TIMEOUT: Final = 30.0
 # The API cancels a database query after 60 s.
 QUERY_TIMEOUT: Final = 65.0
@@ -57,8 +58,6 @@ MAX_PAGES: Final = 100
 MAX_ROWS: Final = 25_000
 # In seconds. No page is requested after this time.
 PAGING_TIMEOUT: Final = 120.0
-# Keeps the URL shorter than 8 kB.
-_FLEETS_PER_QUERY: Final = 500
 SERVICES_PER_QUERY: Final = 200
 # In seconds. An openBalena that lacks optional fields may be updated meanwhile.
 _OPTIONAL_FIELDS_RETRY_INTERVAL: Final = 600.0
@@ -232,7 +231,7 @@ class BalenaCloud:
         deadline = monotonic() + PAGING_TIMEOUT
         pages = 0
         is_complete = True
-        for batch in batched(sorted(chosen), _FLEETS_PER_QUERY, strict=False):
+        for batch in batched(sorted(chosen), FLEETS_PER_QUERY, strict=False):
             for skip in count(0, PAGE_SIZE):
                 if pages == MAX_PAGES or len(rows) > MAX_ROWS or monotonic() > deadline:
                     raise InvalidResponse("The list of devices does not end")
@@ -260,7 +259,7 @@ class BalenaCloud:
         self, fleet_ids: Iterable[int], *, with_images: bool
     ) -> None:
         """Check that the devices of the fleets can be listed: `devices()` with one row."""
-        batch = tuple(sorted(fleet_ids)[:_FLEETS_PER_QUERY])
+        batch = tuple(sorted(fleet_ids)[:FLEETS_PER_QUERY])
         if batch:
             await self._page(batch, 0, with_images=with_images, size=1)
 
@@ -272,7 +271,7 @@ class BalenaCloud:
         A device without tags is omitted. One request is enough for 1000 tags.
         """
         rows: dict[str, list[object]] = {}
-        for batch in batched(sorted(fleet_ids), _FLEETS_PER_QUERY, strict=False):
+        for batch in batched(sorted(fleet_ids), FLEETS_PER_QUERY, strict=False):
             fleets = ",".join(map(str, batch))
             for skip in range(0, MAX_ROWS, PAGE_SIZE):
                 query = {

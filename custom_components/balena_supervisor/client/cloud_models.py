@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Self
+from typing import NamedTuple, Self
 
 from .parsing import (
     parse_bool,
@@ -35,8 +35,7 @@ def _navigation_id(value: object) -> int | None:
     return parse_int(parse_object(value).get("__id", _expanded_object(value).get("id")))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
+class Actor(NamedTuple):
     """Owner of a token: GET /actor/v1/whoami.
 
     `kind` is "user", "device" or "application" (a fleet). Only a user has a `name`.
@@ -109,8 +108,7 @@ class Location:
     longitude: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fleet:
+class Fleet(NamedTuple):
     """Fleet of the account: GET /v7/application.
 
     `release` is its target release: the latest final one if it `tracks_latest`, else a pinned one.

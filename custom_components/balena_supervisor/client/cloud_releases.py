@@ -1,6 +1,7 @@
 """CloudReleases: releases of fleets, and pins of devices and fleets, through the balena API."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import batched
 import re
 from typing import Final
@@ -12,7 +13,7 @@ from .parsing import parse_int, parse_long_text, parse_object
 
 LISTED_RELEASES: Final = 20
 # Keeps the URL shorter than 8 kB.
-_FLEETS_PER_QUERY: Final = 500
+FLEETS_PER_QUERY: Final = 500
 _MAX_ID_LENGTH: Final = 15
 _MIN_COMMIT_LENGTH: Final = 7
 _USABLE: Final = "status eq 'success' and is_invalidated eq false"
@@ -34,7 +35,7 @@ class CloudReleases:
     ) -> Mapping[int, tuple[Release, ...]]:
         """Return the last 20 releases of each fleet, the newest first. GET /v7/application."""
         releases: dict[int, tuple[Release, ...]] = {}
-        for batch in batched(sorted(fleet_ids), _FLEETS_PER_QUERY, strict=False):
+        for batch in batched(sorted(fleet_ids), FLEETS_PER_QUERY, strict=False):
             query = {
                 "$select": "id",
                 "$expand": (
@@ -95,11 +96,9 @@ class CloudReleases:
         """
         fields: dict[str, object] = {"should_track_latest_release": release_id is None}
         if release_id is None:
-            try:
+            # A fleet without a final release will run its first one.
+            with suppress(NotFound):
                 release_id = (await self._find(fleet_id, "is_final eq true"))[0].id
-            except NotFound:
-                # The fleet will run its first release.
-                release_id = None
         if release_id is not None:
             fields["should_be_running__release"] = release_id
         await self._command("PATCH", f"application({fleet_id})", fields)

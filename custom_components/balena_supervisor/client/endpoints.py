@@ -8,6 +8,7 @@ from typing import Final
 
 type Version = tuple[int, ...]
 
+# In seconds.
 READ_TIMEOUT: Final = 10.0
 # The Supervisor itself waits up to 10 s for its locks.
 COMMAND_TIMEOUT: Final = 60.0

@@ -47,6 +47,7 @@ USER_AGENT: Final = "HomeAssistant-balena"
 MAX_RESPONSE_SIZE: Final = 10 * 1024 * 1024
 # Enough for the message of an error. The rest is not read.
 MAX_ERROR_SIZE: Final = 64 * 1024
+# In seconds.
 CONNECT_TIMEOUT: Final = 10.0
 
 _API_KEY_IN_BODY: Final = re.compile(API_KEY_PATTERN.encode(), re.IGNORECASE)

@@ -1,10 +1,9 @@
 """Entries of the host's journal, in the JSON format of journalctl."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 import re
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import orjson
 
@@ -21,8 +20,7 @@ _CONTAINER_NAME: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalEntry:
+class JournalEntry(NamedTuple):
     """Entry of the journal: POST /v2/journal-logs with format "json".
 
     `message` is bytes if it contains control characters, such as terminal colours. It is None if journalctl

@@ -7,7 +7,7 @@ omitted from its collection.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from .endpoints import Version, parse_version
 from .parsing import (
@@ -141,8 +141,7 @@ class HostProxy:
         return {name: value for name, value in values.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostConfig:
+class HostConfig(NamedTuple):
     """Network settings of the host: GET /v1/device/host-config."""
 
     hostname: str | None = None
@@ -159,8 +158,7 @@ class HostConfig:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceReport:
+class ServiceReport(NamedTuple):
     """Service of the target release.
 
     While its image downloads, `status` is that of the image, even if an older container runs.
@@ -220,8 +218,7 @@ def parse_apps(value: object) -> AppReports:
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
+class Container(NamedTuple):
     """Container on the device, of any release: an item of GET /v2/state/status."""
 
     app_id: int | None = None
@@ -245,8 +242,7 @@ class Container:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(NamedTuple):
     """Image on the device, or being downloaded: an item of GET /v2/state/status."""
 
     app_id: int | None = None
@@ -268,8 +264,7 @@ class Image:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateStatus:
+class StateStatus(NamedTuple):
     """Containers, images and download progress of one app: GET /v2/state/status.
 
     `app_state` is "applying" or "applied". `release` is the last commit that was applied completely.
@@ -310,8 +305,7 @@ class StateStatus:
         yield from (image.app_id for image in self.images)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceInfo:
+class DeviceInfo(NamedTuple):
     """Architecture and device type: GET /v2/local/device-info."""
 
     arch: str | None = None
@@ -344,8 +338,7 @@ class Vpn:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
+class LogLine(NamedTuple):
     """Log line of a service or of the Supervisor: GET /v2/local/logs."""
 
     message: str

@@ -52,18 +52,17 @@ _NOT_FOUND_MESSAGES: Final = {
     "Service not found": Reason.UNKNOWN_SERVICE,
 }
 # A Supervisor that asks balena responds with this message of its HTTP client if it cannot reach it.
-_NO_INTERNET: Final = re.compile(r"fetch failed|ENOTFOUND|EAI_AGAIN|ENETUNREACH")
+_NO_INTERNET: Final = r"fetch failed|ENOTFOUND|EAI_AGAIN|ENETUNREACH"
 
 # An escape of JSON. A surrogate that is not part of a pair has 6 characters.
-_ESCAPE: Final = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)",
-    re.DOTALL,
+_ESCAPE: Final = (
+    rb"(?s)\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)"
 )
 _LONE_SURROGATE_LENGTH: Final = 6
 
 # nginx and Go respond so to an http request at a port for https.
-_TLS_EXPECTED: Final = re.compile(rb"HTTP request .{1,20} HTTPS (port|server)")
+_TLS_EXPECTED: Final = rb"HTTP request .{1,20} HTTPS (port|server)"
 
 # Supervisors before 12.2.11 respond 503 if an update lock stops a command.
 _LOCK_MESSAGE: Final = "Updates are locked"
@@ -72,7 +71,7 @@ _LOCK_HOLDERS: Final = {
     "another supervisor operation": LockHolder.SUPERVISOR,
 }
 # Which service of which app holds a lock.
-_LOCKING_SERVICE: Final = re.compile(r"appId: (\d{1,18}), service: ([\w.-]+) }")
+_LOCKING_SERVICE: Final = r"appId: (\d{1,18}), service: ([\w.-]+) }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,8 @@ def _replace_invalid_characters(body: bytes) -> bytes:
     Devices write names and messages that are not valid Unicode. One of them must not make the whole response invalid.
     """
     text = body.decode(errors="replace").encode()
-    return _ESCAPE.sub(
+    return re.sub(
+        _ESCAPE,
         lambda escape: (
             rb"\ufffd" if len(escape[0]) == _LONE_SURROGATE_LENGTH else escape[0]
         ),
@@ -199,7 +199,7 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
     if 300 <= status < 400:
         return InvalidResponse("The response is a redirect")
     match status:
-        case HTTPStatus.BAD_REQUEST if _TLS_EXPECTED.search(response.body):
+        case HTTPStatus.BAD_REQUEST if re.search(_TLS_EXPECTED, response.body):
             return TlsExpected("The server accepts https only")
         case HTTPStatus.BAD_REQUEST if message.startswith("App not found"):
             return NotFound(message, Reason.UNKNOWN_APP)
@@ -239,7 +239,7 @@ def error_from_response(response: Response, *, is_command: bool) -> BalenaError 
             return _update_locked(message)
         case HTTPStatus.SERVICE_UNAVAILABLE if reason := not_found_reason(message):
             return NotFound(message, reason)
-    has_no_internet = _NO_INTERNET.search(message)
+    has_no_internet = re.search(_NO_INTERNET, message)
     return SupervisorError(message, Reason.NO_INTERNET if has_no_internet else None)
 
 
@@ -254,7 +254,7 @@ def not_found_reason(message: str) -> Reason | None:
 def _update_locked(message: str) -> UpdateLocked:
     holders = (holder for part, holder in _LOCK_HOLDERS.items() if part in message)
     holder = next(holders, LockHolder.APP)
-    match = _LOCKING_SERVICE.search(message)
+    match = re.search(_LOCKING_SERVICE, message)
     if match is None:
         return UpdateLocked(message, holder)
     return UpdateLocked(message, holder, match[2], int(match[1]))

@@ -49,7 +49,7 @@ from .responses import Response
 from .transport import Transport
 
 # Rejects responses such as "null" and "OK".
-_API_KEY: Final = re.compile(r"\w{32,}", re.ASCII)
+_API_KEY: Final = r"(?a)\w{32,}"
 
 
 class Supervisor:
@@ -184,7 +184,7 @@ class Supervisor:
             OutcomeUnknown: The response does not contain a key.
         """
         response = await self._request(Endpoint.REGENERATE_API_KEY)
-        if not _API_KEY.fullmatch(api_key := response.text.strip()):
+        if not re.fullmatch(_API_KEY, api_key := response.text.strip()):
             raise OutcomeUnknown("The response does not contain a key")
         return api_key
 

@@ -5,10 +5,9 @@ computers announce the same service on other ports. An announcement is a hint, n
 anybody can announce any name and any address.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_network
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from yarl import URL
 
@@ -43,8 +42,7 @@ _MAX_IGNORED_NAMES: Final = 256
 _IGNORED_NAMES: Final[HassKey[dict[str, datetime]]] = HassKey(f"{DOMAIN}_ignored_names")
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(NamedTuple):
     """The host name of a device, and the IP addresses to look for it, IPv4 first."""
 
     hostname: str

@@ -19,9 +19,9 @@ from .entry import BalenaConfigEntry
 
 _OLD: Final = "old"
 _NEW: Final = "new"
-# Home Assistant waits at most twice as long when it stops, and logs a warning.
+# In seconds. Home Assistant waits at most twice as long when it stops, and logs a warning.
 _MAX_SHUTDOWN_DELAY: Final = 10.0
-# Requests with the old key are answered by then.
+# In seconds. Requests with the old key are answered by then.
 _OLD_KEY_TIMEOUT: Final = 60.0
 
 

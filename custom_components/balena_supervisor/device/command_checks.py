@@ -12,6 +12,7 @@ from .state import FAILED_UPDATE_STATUSES, Status, UpdateStatus, state_key
 _UPDATES_QUEUE_SINCE: Final[Version] = (17, 5)
 # Containers have ten seconds to stop, unless their service takes more.
 _STOP_LIMIT: Final = timedelta(minutes=2)
+# In seconds.
 _STOP_POLL_INTERVAL: Final = 1.0
 
 

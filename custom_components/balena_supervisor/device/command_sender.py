@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from homeassistant.core import callback
 
@@ -17,8 +17,7 @@ from .state import ServiceKey, Status
 type Command[ResultT] = partial[Coroutine[Any, Any, ResultT]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+class Effect(NamedTuple):
     """The expected effect of a command.
 
     `restarted_services` are the services that stop or restart. `offline_status` is the status

@@ -7,7 +7,7 @@ from typing import Final
 from ..const import BUSY_LIMIT
 from .state import DeviceState, Status, UpdateStatus
 
-# A device that still answers this long after it accepted a reboot does not reboot.
+# In seconds. A device that still answers this long after it accepted a reboot does not reboot.
 _DEPARTURE_LIMIT: Final = 90.0
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.util.hass_dict import HassKey
@@ -12,8 +12,7 @@ from .service_monitor import ServiceMonitor
 from .state import DeviceState, UpdateLock, UpdateStatus
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedCommand:
+class RefusedCommand(NamedTuple):
     """A command that an update lock refused.
 
     `action` is the name of its action. `override` repeats it with the commands of the device,

@@ -7,11 +7,10 @@ Assistant's own device contains the uuid.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 import re
-from typing import Self
+from typing import NamedTuple, Self
 
 from ..const import CONNECTION_ENVIRONMENT
 from .environment import Environment
@@ -47,8 +46,7 @@ def _maker_assigned(mac_addresses: tuple[str, ...]) -> frozenset[str]:
     return frozenset(filter(is_maker_assigned, map(normalize_mac, mac_addresses)))
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceIdentity:
+class DeviceIdentity(NamedTuple):
     """The evidence of the identity of a device. MAC addresses are normalized."""
 
     mac_addresses: frozenset[str] = frozenset()

@@ -1,10 +1,9 @@
 """Lines of a log as Home Assistant shows them."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 import re
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from homeassistant.util import dt as dt_util
 
@@ -39,8 +38,7 @@ _LEVELS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """An entry of a log, of one line or more.
 
     Attributes:

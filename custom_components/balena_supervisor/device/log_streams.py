@@ -4,11 +4,10 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 import random
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
@@ -45,8 +44,7 @@ type OnEntry = Callable[[LogEntry], None]
 type OnInterruption = Callable[[HomeAssistantError | None], None]
 
 
-@dataclass(frozen=True, slots=True)
-class LogSource:
+class LogSource(NamedTuple):
     """Lines of one device that can be followed.
 
     Attributes:

@@ -4,10 +4,9 @@ from abc import ABC, abstractmethod
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from homeassistant.core import callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
@@ -33,8 +32,7 @@ _MAX_READ: Final = 64 * 1024 * 1024
 _MAX_KEPT: Final = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogSelection:
+class LogSelection(NamedTuple):
     """The source of the lines: one of these, or everything. `app_id` is the app of `service`."""
 
     service: str | None = None

@@ -1,6 +1,6 @@
 """Identify the device at an address, and compare it with the device of an entry."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from yarl import URL
 
@@ -22,8 +22,7 @@ from .lease import is_leased_to_another
 from .stored_identity import compare_mac_addresses
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbedDevice:
+class ProbedDevice(NamedTuple):
     """What a device reports: its name and its MAC addresses.
 
     `checks_key` is whether the device refuses requests without a key, and accepted the key.

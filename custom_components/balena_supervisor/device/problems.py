@@ -1,9 +1,8 @@
 """Problems of a device, as the dashboard, voice and language models report them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from .state import DeviceState, ServiceState, Status
 
@@ -19,8 +18,7 @@ class ProblemKind(StrEnum):
     UPDATE_LOCKED = "update_locked"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A problem of a device. `service` is the service that stopped unexpectedly."""
 
     kind: ProblemKind

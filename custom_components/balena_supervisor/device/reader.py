@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import cycle
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..client import (
     AppReports,
@@ -42,8 +42,7 @@ _CRASH_ERRORS: Final = (ConnectionFailed, DeviceOffline)
 type _Read = Callable[[], Coroutine[Any, Any, None]]
 
 
-@dataclass(frozen=True, slots=True)
-class _TurnResponses:
+class _TurnResponses(NamedTuple):
     """The last response of each endpoint that is read in turn, or None."""
 
     containers: StateStatus | None = None
@@ -176,7 +175,7 @@ class SupervisorReader:
             if monotonic() < self._unhealthy_until
             else await self._read_optional(Endpoint.HEALTHY, self._is_healthy)
         )
-        self._turn_responses = replace(self._turn_responses, healthy=healthy)
+        self._turn_responses = self._turn_responses._replace(healthy=healthy)
 
     async def _read_containers(self) -> None:
         """Read the containers, unless the apps are missing: the engine may fail."""
@@ -188,11 +187,11 @@ class SupervisorReader:
                 Endpoint.STATE_STATUS, self._supervisor.state_status
             )
         )
-        self._turn_responses = replace(self._turn_responses, containers=containers)
+        self._turn_responses = self._turn_responses._replace(containers=containers)
 
     async def _read_vpn(self) -> None:
         vpn = await self._read_optional(Endpoint.VPN, self._supervisor.vpn)
-        self._turn_responses = replace(self._turn_responses, vpn=vpn)
+        self._turn_responses = self._turn_responses._replace(vpn=vpn)
 
     def _state(self, device: DeviceReport, apps: AppReports | None) -> DeviceState:
         """Return the state of the device, the same object while the responses are equal."""

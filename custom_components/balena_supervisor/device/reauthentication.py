@@ -10,8 +10,8 @@ from homeassistant.util.hass_dict import HassKey
 from ..const import DOMAIN
 from .entry import BalenaConfigEntry
 
-# A server refuses a valid key while its database is down, and another device at the same
-# address refuses any key. Both usually end within this time.
+# In seconds. A server refuses a valid key while its database is down, and another device at the
+# same address refuses any key. Both usually end within this time.
 CONFIRMATION_TIME: Final = 60.0
 
 # When each entry was first refused. A reload does not restart the time.

@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Container
-from dataclasses import dataclass
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -26,8 +25,7 @@ def default_service_name(
     return name if PREFIXES_PARENT_NAME else name.removeprefix(f"{device.name} ")
 
 
-@dataclass(frozen=True, slots=True)
-class EntityOwner:
+class EntityOwner(NamedTuple):
     """The names of the device and of the service that an entity belongs to."""
 
     device: str

@@ -84,7 +84,7 @@ class Connectivity(StrEnum):
 type ServiceKey = tuple[int, str]
 
 # A service runs while its container runs, also in a transitional status.
-_RUNNING: Final = {
+_RUNNING: Final[Mapping[str, bool]] = {
     Status.RUNNING: True,
     # The balena API reports some running services as idle.
     Status.IDLE: True,
@@ -177,8 +177,8 @@ class DeviceState:
 
     Only an account reports `connectivity` and when it changed, `is_pinned`, `location`, `note`,
     `os_variant`, `overall_status` and its progress in percent, `public_address`,
-    `public_url_enabled`, `target_release_id`, undervoltage, the temperature in °C, and the usage
-    of CPU, memory and storage in percent.
+    `public_url_enabled`, undervoltage, the temperature in °C, and the usage of CPU, memory and
+    storage in percent.
     """
 
     online: bool = True
@@ -210,7 +210,6 @@ class DeviceState:
     storage_usage: float | None = None
     supervisor_version: str | None = None
     target_release: str | None = None
-    target_release_id: int | None = None
     target_version: str | None = None
     undervolted: bool | None = None
     update_downloaded: bool | None = None
@@ -352,7 +351,7 @@ def release_label(commit: str | None, version: str | None) -> str | None:
 
 def is_running_status(status: str | None) -> bool | None:
     """Return whether the container of a service with this status runs, None if unknown."""
-    return _RUNNING.get(Status(status)) if status in list(Status) else None
+    return None if status is None else _RUNNING.get(status)
 
 
 def _update_status(

@@ -5,8 +5,7 @@ name or phrase comes first. What nothing claims is unknown.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .vocabulary import NameType, Vocabulary
 from .words import LanguageWords, Phrase, Tokens
@@ -14,8 +13,7 @@ from .words import LanguageWords, Phrase, Tokens
 _MAX_NAME: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
+class Mention(NamedTuple):
     """A name in a sentence: its words, their place, and the ids that it stands for."""
 
     kind: NameType

@@ -18,7 +18,7 @@ from .entities import ENTITIES
 from .execution import async_execute, async_translate_error
 from .group_text import in_case
 from .kinds import SERVICE_COMMANDS, Kind
-from .known_device import Known, look_up
+from .known_device import KnownDevice, look_up
 from .selection import Refusal, Selection
 from .targets import EntityKind, VoiceTarget
 
@@ -212,7 +212,10 @@ async def _async_call_entity(
 
 
 async def _async_call_device(
-    selection: Selection, known: Known, target: VoiceTarget | None, context: Context
+    selection: Selection,
+    known: KnownDevice,
+    target: VoiceTarget | None,
+    context: Context,
 ) -> None:
     """Send a command whose entity is disabled."""
     await _async_check_user(selection.hass, context)

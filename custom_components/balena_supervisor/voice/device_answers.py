@@ -1,21 +1,19 @@
 """Answers questions about one device. Facts come from DeviceState, not from entities."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from homeassistant.util import dt as dt_util
 
 from ..device.state import DeviceState, release_label
 from .heard import Heard
 from .kinds import Kind
-from .known_device import Known
+from .known_device import KnownDevice
 from .selection import Refusal
 from .texts import Texts
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A value of a device. Some are unknown while the device is offline."""
 
     value: Callable[[DeviceState], object]
@@ -38,7 +36,7 @@ FACTS: Final = {
 }
 
 
-def answer_about_device(texts: Texts, heard: Heard, known: Known) -> str:
+def answer_about_device(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     """Return the answer about one device.
 
     Raises:
@@ -57,7 +55,7 @@ def told(texts: Texts, heard: Heard, is_true: bool, sentence: str, *names: str) 
     return texts.yes_no(is_true, sentence)
 
 
-def _online(texts: Texts, heard: Heard, known: Known) -> str:
+def _online(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     is_online = bool(known.is_online)
     sentence = texts.get("online" if is_online else "offline", device=known.name)
     both = {"online", "offline"} <= heard.meanings
@@ -66,7 +64,7 @@ def _online(texts: Texts, heard: Heard, known: Known) -> str:
     return told(texts, heard, is_online != heard.is_negative, sentence, known.name)
 
 
-def _status(texts: Texts, heard: Heard, known: Known) -> str:
+def _status(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     state = known.state
     assert state is not None
     if not known.is_online:
@@ -101,7 +99,7 @@ def _since_text(texts: Texts, state: DeviceState) -> str | None:
     return texts.duration(dt_util.utcnow() - moment) if moment else None
 
 
-def _since(texts: Texts, heard: Heard, known: Known) -> str:
+def _since(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     assert known.state is not None
     duration = _since_text(texts, known.state)
     if duration is None:
@@ -110,7 +108,7 @@ def _since(texts: Texts, heard: Heard, known: Known) -> str:
     return texts.get(key, device=known.name, duration=duration)
 
 
-def _progress(texts: Texts, heard: Heard, known: Known) -> str:
+def _progress(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     state = known.state
     assert state is not None
     if not state.is_updating:
@@ -123,7 +121,7 @@ def _progress(texts: Texts, heard: Heard, known: Known) -> str:
     return texts.get("updating_percent", device=known.name, percent=round(progress))
 
 
-def _lock(texts: Texts, heard: Heard, known: Known) -> str:
+def _lock(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     assert known.state is not None
     if not known.state.update_locked:
         return texts.get("no_lock", device=known.name)
@@ -133,7 +131,7 @@ def _lock(texts: Texts, heard: Heard, known: Known) -> str:
     return texts.get("lock", device=known.name)
 
 
-def _vpn(texts: Texts, heard: Heard, known: Known) -> str:
+def _vpn(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     assert known.state is not None
     vpn = known.state.vpn
     if vpn is None or vpn.connected is None:
@@ -144,7 +142,7 @@ def _vpn(texts: Texts, heard: Heard, known: Known) -> str:
     return told(texts, heard, is_connected != heard.is_negative, sentence)
 
 
-def _update(texts: Texts, heard: Heard, known: Known) -> str:
+def _update(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     state = known.state
     assert state is not None
     if state.is_updating:
@@ -161,14 +159,14 @@ def _update(texts: Texts, heard: Heard, known: Known) -> str:
     return told(texts, heard, asks_current, sentence, known.name)
 
 
-def _fleet(texts: Texts, heard: Heard, known: Known) -> str:
+def _fleet(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     fleet = fleet_of(known)
     if fleet is None:
         raise Refusal(texts.get("no_data", device=known.name))
     return texts.get("fleet", device=known.name, fleet=fleet)
 
 
-def fleet_of(known: Known) -> str | None:
+def fleet_of(known: KnownDevice) -> str | None:
     """Return the fleet of a device."""
     apps = known.state.apps if known.state else None
     return known.target.fleet_name or (
@@ -176,14 +174,14 @@ def fleet_of(known: Known) -> str | None:
     )
 
 
-def _location(texts: Texts, heard: Heard, known: Known) -> str:
+def _location(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     area = known.target.area
     if area is None:
         return texts.get("no_area", device=known.name)
     return texts.get("area", device=known.name, area=area.name)
 
 
-def _services(texts: Texts, heard: Heard, known: Known) -> str:
+def _services(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     state = known.state
     assert state is not None
     if not known.is_online:
@@ -226,7 +224,7 @@ def _services(texts: Texts, heard: Heard, known: Known) -> str:
     return " ".join(texts.whole(part, [*running, *stopped]) for part in parts)
 
 
-def _fact(texts: Texts, heard: Heard, known: Known) -> str:
+def _fact(texts: Texts, heard: Heard, known: KnownDevice) -> str:
     fact = FACTS.get(heard.kind)
     if fact is None:
         raise Refusal(texts.get("unclear", device=known.name))
@@ -239,7 +237,7 @@ def _fact(texts: Texts, heard: Heard, known: Known) -> str:
     return texts.get(f"fact_{heard.kind}", device=known.name, value=value)
 
 
-_ANSWERS: Final[dict[Kind, Callable[[Texts, Heard, Known], str]]] = {
+_ANSWERS: Final[dict[Kind, Callable[[Texts, Heard, KnownDevice], str]]] = {
     Kind.ONLINE: _online,
     Kind.STATUS: _status,
     Kind.PROBLEMS: _status,

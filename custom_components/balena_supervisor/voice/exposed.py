@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from homeassistant.components.homeassistant.exposed_entities import async_should_expose
 from homeassistant.config_entries import ConfigEntryState
@@ -49,8 +49,7 @@ def _lock(state: DeviceState) -> JsonObjectType | None:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A fact about a device, and the entities that show it. One of them must be exposed.
 
     A live fact says nothing while the device is offline.
@@ -135,8 +134,7 @@ _PROBLEMS: Final[Mapping[ProblemKind, tuple[EntityKind, ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ExposedEntities:
+class ExposedEntities(NamedTuple):
     """The enabled entities of an entry that are exposed to an assistant."""
 
     # Platforms with unique ids.

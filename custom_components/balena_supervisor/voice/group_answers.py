@@ -2,14 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from ..device.problems import ProblemKind
 from .device_answers import FACTS, answer_about_device, told
 from .heard import Heard
 from .kinds import Kind
-from .known_device import Known
+from .known_device import KnownDevice
 from .selection import Refusal, Selection
 from .texts import Texts
 
@@ -17,7 +16,7 @@ from .texts import Texts
 _OF_EACH: Final = frozenset({Kind.SINCE, Kind.FLEET, Kind.LOCATION, Kind.SERVICES})
 
 
-def answer_about_group(selection: Selection, group: list[Known]) -> str:
+def answer_about_group(selection: Selection, group: list[KnownDevice]) -> str:
     """Return the answer about several devices."""
     heard, texts = selection.heard, selection.texts
     if all(known.state is None for known in group):
@@ -31,7 +30,7 @@ def answer_about_group(selection: Selection, group: list[Known]) -> str:
     return handler(texts, heard, group)
 
 
-def _facts_of_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
+def _facts_of_group(texts: Texts, heard: Heard, group: list[KnownDevice]) -> str:
     """Return what is known of each device, or why nothing is."""
     answers, refusals = [], []
     for known in group:
@@ -42,7 +41,7 @@ def _facts_of_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
     return " ".join(answers or refusals)
 
 
-def _silent(texts: Texts, group: list[Known]) -> str:
+def _silent(texts: Texts, group: list[KnownDevice]) -> str:
     """Return the sentence about devices whose account cannot be reached, or nothing."""
     silent = [known.name for known in group if known.state is None]
     if not silent:
@@ -53,7 +52,11 @@ def _silent(texts: Texts, group: list[Known]) -> str:
 
 
 def _listed(
-    texts: Texts, heard: Heard, group: list[Known], found: list[Known], key: str
+    texts: Texts,
+    heard: Heard,
+    group: list[KnownDevice],
+    found: list[KnownDevice],
+    key: str,
 ) -> str:
     """Return which devices of a group something applies to, or how many."""
     names = texts.join(known.name for known in found)
@@ -73,14 +76,13 @@ def _listed(
 _OWN_LISTS: Final = frozenset({"group_update", "group_locked"})
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """A group, divided by what is asked: "offline" or "up to date"."""
 
-    matching: list[Known]
-    others: list[Known]
+    matching: list[KnownDevice]
+    others: list[KnownDevice]
     # Devices whose account cannot be reached.
-    unknown: list[Known]
+    unknown: list[KnownDevice]
     # The texts about devices that match and about others.
     key: str
     other_key: str
@@ -88,8 +90,8 @@ class Split:
     @classmethod
     def by(
         cls,
-        group: list[Known],
-        matches: Callable[[Known], bool],
+        group: list[KnownDevice],
+        matches: Callable[[KnownDevice], bool],
         *,
         keys: tuple[str, str],
         is_opposite: bool,
@@ -186,7 +188,7 @@ def _sentence(texts: Texts, heard: Heard, split: Split, bad: str) -> str | None:
     return texts.counted(key, len(found), devices=names)
 
 
-def _online_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
+def _online_group(texts: Texts, heard: Heard, group: list[KnownDevice]) -> str:
     split = Split.by(
         group,
         lambda known: bool(known.is_online),
@@ -196,7 +198,7 @@ def _online_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
     return _about_group(texts, heard, split, "group_offline")
 
 
-def _updates_of_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
+def _updates_of_group(texts: Texts, heard: Heard, group: list[KnownDevice]) -> str:
     asks_current = "current" in heard.meanings
     split = Split.by(
         group,
@@ -224,7 +226,7 @@ _PROBLEMS: Final = {
 }
 
 
-def _problems(texts: Texts, heard: Heard, group: list[Known]) -> str:
+def _problems(texts: Texts, heard: Heard, group: list[KnownDevice]) -> str:
     found: defaultdict[ProblemKind, list[str]] = defaultdict(list)
     for known in group:
         for problem in known.problems():
@@ -245,7 +247,7 @@ def _problems(texts: Texts, heard: Heard, group: list[Known]) -> str:
     )
 
 
-def _everything_running(texts: Texts, heard: Heard, group: list[Known]) -> str:
+def _everything_running(texts: Texts, heard: Heard, group: list[KnownDevice]) -> str:
     offline = [known.name for known in group if known.is_online is False]
     stopped = [name for known in group for name in _stopped_services(texts, known)]
     found = {"group_offline": offline, "stopped_part": stopped}
@@ -254,7 +256,7 @@ def _everything_running(texts: Texts, heard: Heard, group: list[Known]) -> str:
     return _report(texts, group, found, key, everything)
 
 
-def _stopped_services(texts: Texts, known: Known) -> list[str]:
+def _stopped_services(texts: Texts, known: KnownDevice) -> list[str]:
     return [
         texts.get("service_at", service=service, device=known.name)
         for service in known.stopped()
@@ -269,7 +271,7 @@ def _counted(texts: Texts, key: str, names: list[str]) -> str:
 
 def _report(
     texts: Texts,
-    group: list[Known],
+    group: list[KnownDevice],
     found: Mapping[str, list[str]],
     key: str,
     good: str,
@@ -289,7 +291,7 @@ def _report(
     return " ".join(parts) + silent
 
 
-def _hottest(texts: Texts, heard: Heard, group: list[Known]) -> str:
+def _hottest(texts: Texts, heard: Heard, group: list[KnownDevice]) -> str:
     warm = [
         (known.state.cpu_temperature, known.name)
         for known in group
@@ -301,22 +303,22 @@ def _hottest(texts: Texts, heard: Heard, group: list[Known]) -> str:
     return texts.get("hottest", device=name, value=round(value))
 
 
-def _updating_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
+def _updating_group(texts: Texts, heard: Heard, group: list[KnownDevice]) -> str:
     found = [known for known in group if known.state and known.state.is_updating]
     return _listed(texts, heard, group, found, "group_updating")
 
 
-def _locked_group(texts: Texts, heard: Heard, group: list[Known]) -> str:
+def _locked_group(texts: Texts, heard: Heard, group: list[KnownDevice]) -> str:
     found = [known for known in group if known.state and known.state.update_locked]
     return _listed(texts, heard, group, found, "group_locked")
 
 
-def _list(texts: Texts, heard: Heard, group: list[Known]) -> str:
+def _list(texts: Texts, heard: Heard, group: list[KnownDevice]) -> str:
     names = texts.join(known.name for known in group)
     return texts.counted("list", len(group), devices=names)
 
 
-GROUP_ANSWERS: Final[dict[Kind, Callable[[Texts, Heard, list[Known]], str]]] = {
+GROUP_ANSWERS: Final[dict[Kind, Callable[[Texts, Heard, list[KnownDevice]], str]]] = {
     Kind.ONLINE: _online_group,
     Kind.STATUS: _problems,
     Kind.PROBLEMS: _problems,

@@ -7,7 +7,7 @@ from .group_text import group_text, has_case_of_on, said_group
 from .heard import Heard
 from .kind_rules import find_kind
 from .kinds import Kind
-from .quantity import NumberRole, find_quantity
+from .quantity import NumberRole, Quantity, find_quantity
 from .vocabulary import NameType, Vocabulary
 from .words import LanguageWords
 
@@ -23,23 +23,44 @@ _OF_SERVICES: Final = {
 def interpret(text: str, vocabulary: Vocabulary) -> Heard:
     """Return what a sentence means."""
     words = vocabulary.words
-    tokens = words.tokens(text)
-    alone = _alone(tokens, words)
-    claims = Claims(tokens, vocabulary)
-    claims.claim_names(2)
-    claims.claim_phrases(words, 2, _MAX_PHRASE)
-    claims.claim_names()
-    claims.claim_phrases(words, 1, 1)
+    claims = _claim_words(words.tokens(text), vocabulary)
     meanings = _meanings(claims)
     quantity = find_quantity(claims, meanings)
     if "device_noun" in meanings and (quantity.is_indefinite or quantity.is_none):
         meanings |= {"devices_noun"}
-    for place, token in enumerate(tokens):
-        if token.isdigit() or token in words.fillers:
+    _claim_fillers(claims)
+    _distinguish_places_from_devices(claims)
+    rivals = _distinguish_services_from_devices(claims, meanings)
+    heard = _facts_of(claims, meanings, quantity)
+    heard.rivals = rivals
+    _add_texts(heard, claims, text)
+    alone = _alone(claims.tokens, words)
+    heard.kind = find_kind(heard, claims) if alone is None else Kind(alone)
+    return heard
+
+
+def _claim_words(tokens: list[str], vocabulary: Vocabulary) -> Claims:
+    """Let names and phrases claim the words, those of several words first."""
+    claims = Claims(tokens, vocabulary)
+    claims.claim_names(2)
+    claims.claim_phrases(vocabulary.words, 2, _MAX_PHRASE)
+    claims.claim_names()
+    claims.claim_phrases(vocabulary.words, 1, 1)
+    return claims
+
+
+def _claim_fillers(claims: Claims) -> None:
+    """Claim numbers and fillers: they are no part of an unknown name."""
+    fillers = claims.vocabulary.words.fillers
+    for place, token in enumerate(claims.tokens):
+        if token.isdigit() or token in fillers:
             claims.free[place] = False
-    _tell_places_from_devices(claims)
-    rivals = _tell_services_from_devices(claims, meanings)
-    heard = Heard(
+
+
+def _facts_of(claims: Claims, meanings: frozenset[str], quantity: Quantity) -> Heard:
+    """Return what the names, phrases and numbers of a sentence say. Its kind is not known yet."""
+    mentions = claims.mentions
+    return Heard(
         Kind.UNCLEAR,
         meanings,
         devices=_of(claims, NameType.DEVICE),
@@ -54,7 +75,7 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
             and "services" not in phrase.meanings
             for _, phrase in claims.claimed
         ),
-        is_plural=any(mention.kind is NameType.PLURAL for mention in claims.mentions)
+        is_plural=any(mention.kind is NameType.PLURAL for mention in mentions)
         or quantity.is_indefinite
         or quantity.is_none
         or quantity.role is NumberRole.COUNT
@@ -63,26 +84,24 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
         is_negated=bool({"none", "negation", "negated"} & meanings) or quantity.is_none,
         is_indefinite=quantity.is_indefinite,
         is_none=quantity.is_none,
-        rivals=rivals,
-        is_here=bool(words.here & set(tokens)),
+        is_here=bool(claims.vocabulary.words.here & set(claims.tokens)),
         is_place_too=any(
             mention.kind is NameType.DEVICE
             and NameType.PLACE in claims.kinds_of(mention)
-            for mention in claims.mentions
+            for mention in mentions
         ),
     )
+
+
+def _add_texts(heard: Heard, claims: Claims, text: str) -> None:
+    """Add the words with which answers repeat what was said."""
     heard.group = group_text(claims, text)
     if heard.is_here and heard.group:
-        (here,) = words.here
+        (here,) = claims.vocabulary.words.here
         heard.group += f" {here}"
     heard.said_group = said_group(claims)
     heard.has_case_of_on = has_case_of_on(claims)
     heard.misheard = _misheard_text(claims)
-    if alone is not None:
-        heard.kind = Kind(alone)
-        return heard
-    heard.kind = find_kind(heard, claims)
-    return heard
 
 
 def _meanings(claims: Claims) -> frozenset[str]:
@@ -96,7 +115,7 @@ def _meanings(claims: Claims) -> frozenset[str]:
     return meanings
 
 
-def _tell_places_from_devices(claims: Claims) -> None:
+def _distinguish_places_from_devices(claims: Claims) -> None:
     """Let "in the kitchen" mean the area if a device has the same name."""
     words = claims.vocabulary.words
     for mention in _of(claims, NameType.DEVICE):
@@ -111,7 +130,7 @@ def _tell_places_from_devices(claims: Claims) -> None:
             claims.take_as(NameType.PLACE, mention)
 
 
-def _tell_services_from_devices(
+def _distinguish_services_from_devices(
     claims: Claims, meanings: frozenset[str]
 ) -> frozenset[str]:
     """Decide whether a name that a device and a service share means the service.

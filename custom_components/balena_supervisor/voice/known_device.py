@@ -1,6 +1,6 @@
 """A device as answers need it: its state, and what a person may know of it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..device.entry import BalenaDevice, find_device
 from ..device.problems import Problem, find_problems
@@ -11,8 +11,7 @@ from .selection import Selection
 from .targets import VoiceTarget
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class KnownDevice(NamedTuple):
     """A device with its state; the state is None while nothing can be known about it."""
 
     target: VoiceTarget
@@ -83,7 +82,7 @@ class Known:
         ]
 
 
-def look_up(selection: Selection, target: VoiceTarget) -> Known:
+def look_up(selection: Selection, target: VoiceTarget) -> KnownDevice:
     """Return a device with its state."""
     entry = entry_of(selection.hass, target)
     device = find_device(entry, target.registry_entry.id) if entry else None
@@ -95,4 +94,4 @@ def look_up(selection: Selection, target: VoiceTarget) -> Known:
         )
         for name in (service.name, *service.other_names)
     }
-    return Known(target, device, frozenset(hidden))
+    return KnownDevice(target, device, frozenset(hidden))

@@ -1,9 +1,8 @@
 """Finds how many devices a sentence is about, and what its numbers mean."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from .claims import Claims
 from .vocabulary import NameType
@@ -25,8 +24,7 @@ class NumberRole(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(NamedTuple):
     """How many devices a sentence is about."""
 
     number: int | None = None

@@ -74,6 +74,8 @@ class SentenceManager:
         self._inventory: tuple[Inventory | None, frozenset[str]] | None = None
         self._trigger = SentenceTrigger(hass, self._async_respond)
         self._lock = asyncio.Lock()
+        # Many entries can change while sentences are built. One refresh after that is enough.
+        self._refresh_waits = False
 
     async def async_start(self) -> None:
         """Register the sentences, and listen for changes until Home Assistant stops."""
@@ -94,6 +96,7 @@ class SentenceManager:
 
         @callback
         def stop(_: Event) -> None:
+            stop_listening()
             debouncer.async_shutdown()
 
         @callback
@@ -102,10 +105,14 @@ class SentenceManager:
                 return
             if not entries_in_use(hass):
                 self._async_unregister()
-            hass.async_create_task(self._async_refresh(), "balena sentences")
+            if not self._refresh_waits:
+                self._refresh_waits = True
+                hass.async_create_task(self._async_refresh(), "balena sentences")
 
         listen = hass.bus.async_listen
-        async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, entry_changed)
+        stop_listening = async_dispatcher_connect(
+            hass, SIGNAL_CONFIG_ENTRY_CHANGED, entry_changed
+        )
         listen(ar.EVENT_AREA_REGISTRY_UPDATED, schedule_refresh)
         listen(fr.EVENT_FLOOR_REGISTRY_UPDATED, schedule_refresh)
         listen(lr.EVENT_LABEL_REGISTRY_UPDATED, schedule_refresh)
@@ -140,6 +147,7 @@ class SentenceManager:
     async def _async_refresh(self) -> None:
         """Replace the registered sentences if they changed."""
         async with self._lock:
+            self._refresh_waits = False
             hass = self._hass
             devices = all_devices(hass) if entries_in_use(hass) else []
             kinds = set(KIND_BY_INTENT.values())
@@ -280,7 +288,9 @@ def _build(
         )
         for words in languages
     }
-    return vocabularies, [build_sentences(item) for item in vocabularies.values()]
+    return vocabularies, [
+        block for item in vocabularies.values() for block in build_sentences(item)
+    ]
 
 
 def _parse_grammars(

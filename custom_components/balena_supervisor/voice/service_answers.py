@@ -2,12 +2,12 @@
 
 from ..device.state import ServiceState
 from .device_answers import told
-from .known_device import Known, look_up
+from .known_device import KnownDevice, look_up
 from .selection import Refusal, Selection
 from .targets import VoiceTarget
 
 
-def _state_of_service(known: Known, service: VoiceTarget) -> ServiceState | None:
+def _state_of_service(known: KnownDevice, service: VoiceTarget) -> ServiceState | None:
     """Return the state of a service of a device that is online."""
     return known.device.find_service(service.identifier) if known.device else None
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import NamedTuple, Self
 
 from homeassistant.components.homeassistant.exposed_entities import async_should_expose
 from homeassistant.config_entries import ConfigEntryState
@@ -21,8 +21,7 @@ from ..device.registry import default_service_name
 from .names import normalize_name
 
 
-@dataclass(frozen=True, slots=True)
-class EntityKind:
+class EntityKind(NamedTuple):
     """The entities that a sentence is about. `keys` are the ends of their unique ids.
 
     If a device has entities for several keys, the first key takes precedence.
@@ -140,8 +139,7 @@ class VoiceTarget:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class TargetMatches:
+class TargetMatches(NamedTuple):
     """The targets that a name matches."""
 
     exact: list[VoiceTarget]
@@ -149,8 +147,7 @@ class TargetMatches:
     by_prefix: list[VoiceTarget]
 
 
-@dataclass(frozen=True, slots=True)
-class SpokenNames:
+class SpokenNames(NamedTuple):
     """All names that a sentence about one kind of entities can contain."""
 
     devices: frozenset[str]

@@ -3,9 +3,8 @@
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, ClassVar, Final, override
+from typing import Any, ClassVar, Final, NamedTuple, override
 
 import voluptuous as vol
 
@@ -107,8 +106,7 @@ class BalenaTool(Tool):
         return bool(devices)
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(NamedTuple):
     """A call of a tool, with the devices that it may use."""
 
     hass: HomeAssistant

@@ -10,6 +10,7 @@ space, so that it does not match the beginning of a longer word.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import groupby
 import re
 from typing import Any, Final
@@ -23,6 +24,9 @@ _MAX_GROUP: Final = 12
 _SYNTAX: Final = re.compile(r"([()\[\]{}<>|\\;:@])")
 # hassil reads a value with one of these as a template.
 _IS_TEMPLATE: Final = re.compile(r"[(){}<>\[\]|@]")
+# The rules and the lists that a template uses.
+_RULE: Final = re.compile(r"<(\w+)>")
+_LIST: Final = re.compile(r"{(\w+)}")
 
 # Meanings that make a sentence with the name of a device ours.
 _OF_DEVICE: Final = (
@@ -80,35 +84,50 @@ _OF_SERVICE: Final = (
 _ENDING: Final = ("restart", "reboot", "shutdown")
 _SWITCHING: Final = ("start", "turn_on", "stop", "turn_off")
 
+
+class _Keywords(Enum):
+    """Words of which a spoken sentence has at least one. Otherwise hassil skips the sentences."""
+
+    DEVICE = auto()
+    SERVICE = auto()
+    PHRASE = auto()
+
+
 # Alternatives with the same beginning are one sentence, so that it is matched once.
-_SENTENCES: Final = (
-    (
+_SENTENCES: Final[dict[_Keywords, tuple[str, ...]]] = {
+    _Keywords.DEVICE: (
         # The first word of ours and the first name decide, so that a text matches in one way only.
-        "<lead_run>({ours}<word_run>[{any_service}<word_run>]{named}<words>|{named}<lead>{ours}<words>)"
+        "<lead_run>({ours}<word_run>[{any_service}<word_run>]{named}<words>|{named}<lead>{ours}<words>)",
+        # "Is the kiosk in the lobby okay".
+        "<fillers>{ask}<lead_run>{named}<lead_run>{fine}<lead_run>",
+        "<start>({which}<near>{group}|{what}<near>{plural})<lead_run>",
     ),
-    # "Is the kiosk in the lobby okay".
-    ("<fillers>{ask}<lead_run>{named}<lead_run>{fine}<lead_run>"),
-    # "Turn off all devices" and "shut everything down" are about other things.
-    (
-        "<free_run>("
-        "{of_devices}<plain_run>({devices}|{place}<fillers>{fleet_noun})<plain>"
-        "|({devices}|{place}<fillers>{fleet_noun})<plain_run>{of_devices}<plain>"
-        # "Is everything okay" can be about anything, "is everything running" is about services.
-        "|{of_everything}<plain_run>{everything}<plain_run>"
-        "|{everything}<plain_run>{of_everything}<plain_run>)"
+    _Keywords.SERVICE: (
+        (
+            "<start>[{place}<near>]("
+            "{of_service}<near>({service}|{any_service}{service_noun})"
+            "|{service}<near>{of_service})<lead_run>"
+        ),
     ),
-    (
-        "<start>("
-        "[{place}<near>]({of_service}<near>({service}|{any_service}{service_noun})|{service}<near>{of_service})<lead>"
-        "|{problems}<near>{own_place}<lead>"
-        "|{which}<near>{group}<lead>"
-        "|{what}<near>{plural}<lead>"
-        # "Is the balena device lobbi online".
-        "|[{verb}]<fillers>{balena}{device_noun}{unknown})"
+    _Keywords.PHRASE: (
+        # "Turn off all devices" and "shut everything down" are about other things.
+        (
+            "<free_run>("
+            "{of_devices}<plain_run>({devices}|{place}<fillers>{fleet_noun})<plain>"
+            "|({devices}|{place}<fillers>{fleet_noun})<plain_run>{of_devices}<plain>"
+            # "Is everything okay" can be about anything, "is everything running" is about services.
+            "|{of_everything}<plain_run>{everything}<plain_run>"
+            "|{everything}<plain_run>{of_everything}<plain_run>)"
+        ),
+        (
+            "<start>({problems}<near>{own_place}<lead_run>"
+            # "Is the balena device lobbi online".
+            "|[{verb}]<fillers>{balena}{device_noun}{unknown})"
+        ),
+        "<fillers>{alone}<fillers>",
     ),
-)
+}
 _AFTER_FILLERS: Final = (
-    "{alone}<fillers>",
     # "Restart the service nginx on kiosk lobby".
     "{verb}<fillers>({service_noun}{unknown}|{unknown} (service_nouns)) (on)<fillers>{named}<fillers>[{end}]",
     "{variables}{unknown} (on)<fillers>{named}<fillers>",
@@ -116,9 +135,7 @@ _AFTER_FILLERS: Final = (
     "{verb}<near>{any_service}[{service_noun}]{on}<fillers>({noun}{unknown}|{unknown} (nouns))[{end}]",
 )
 # "Starte mqtt auf dem Karagengateway neu".
-_COMPOUND: Final = (
-    "{verb}<near>{any_service}[{service_noun}]{on}<fillers>{unknown}(nouns)[{end}]"
-)
+_COMPOUND: Final = "<fillers>{verb}<near>{any_service}[{service_noun}]{on}<fillers>{unknown}(nouns)[{end}]"
 _ORDERED: Final = {
     # "Restart nginx on kiosk lobby", "is nginx running on kiosk lobby".
     "unknown_after": "{again}<fillers>{unknown} (on)<fillers>{named}<fillers>",
@@ -147,7 +164,7 @@ _MAX_NAMES: Final = 2
 _WITH_NAMES: Final = {
     "words": ("<word_run>", "({named}|{any_service})"),
     "lead": ("<lead_run>", "{named}"),
-    "plain": ("<plain_run>", "({named}|{any_service})"),
+    "plain": ("<plain_run>", "{any_service}"),
 }
 # Each of these rules matches at most this many words. Without a limit, hassil would need
 # minutes for a long text, and Home Assistant would wait for it.
@@ -163,9 +180,24 @@ _WORD_RULES: Final = (
 )
 
 
-def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
+def build_sentences(vocabulary: Vocabulary) -> list[dict[str, Any]]:
     """Return the sentences of a language, in the format of Home Assistant's intents."""
     lists = _lists(vocabulary)
+    rules = _repeated_rules() | {name: _grouped(lists[name]) for name in _WORD_RULES}
+    keywords = _keywords(vocabulary)
+    return [
+        {
+            "sentences": sentences,
+            # hassil compares a spoken sentence with these sentences only if it contains one of these words.
+            "required_keywords": sorted(keywords[kind]),
+            **_used(sentences, rules, lists),
+        }
+        for kind, sentences in _sentences(vocabulary).items()
+    ]
+
+
+def _sentences(vocabulary: Vocabulary) -> dict[_Keywords, list[str]]:
+    """Return the templates of a language."""
     words = vocabulary.words
     inline = {
         "(on)": _inline(words.prepositions),
@@ -173,21 +205,38 @@ def build_sentences(vocabulary: Vocabulary) -> dict[str, Any]:
         "(service_nouns)": _inline(words.texts["service_noun"]),
         "(asks)": _inline([*words.texts["running"], *words.texts["stopped"]]),
     }
+    sentences = {kind: list(texts) for kind, texts in _SENTENCES.items()}
     beginnings = [*_AFTER_FILLERS, *(_ORDERED[name] for name in words.misheard)]
+    sentences[_Keywords.DEVICE].append(
+        _fill(f"<fillers>({'|'.join(beginnings)})", inline)
+    )
     if words.compound:
-        beginnings.append(_COMPOUND)
+        sentences[_Keywords.SERVICE].append(_fill(_COMPOUND, inline))
+    return sentences
+
+
+def _used(
+    sentences: list[str], rules: dict[str, str], lists: dict[str, set[str]]
+) -> dict[str, Any]:
+    """Return the rules and lists that sentences use, also in other rules."""
+    used: dict[str, str] = {}
+    texts = list(sentences)
+    while texts:
+        for name in _RULE.findall(texts.pop()):
+            if name not in used:
+                used[name] = rules[name]
+                texts.append(rules[name])
+    named = {
+        name for text in (*sentences, *used.values()) for name in _LIST.findall(text)
+    }
     return {
-        "sentences": [
-            *_SENTENCES,
-            _fill(f"<fillers>({'|'.join(beginnings)})", inline),
-        ],
-        "expansion_rules": _repeated_rules()
-        | {name: _grouped(lists.pop(name)) for name in _WORD_RULES},
-        # hassil compares a spoken sentence with these sentences only if it contains one of these words.
-        "required_keywords": sorted(_keywords(vocabulary)),
+        "expansion_rules": used,
         "lists": {
             "unknown": {"wildcard": True},
-            **{name: {"values": _values(texts)} for name, texts in lists.items()},
+            **{
+                name: {"values": _values(lists[name])}
+                for name in sorted(named & lists.keys())
+            },
         },
     }
 
@@ -210,44 +259,59 @@ def _repeated_rules() -> dict[str, str]:
     return rules
 
 
-def _keywords(vocabulary: Vocabulary) -> set[str]:
+def _keywords(vocabulary: Vocabulary) -> dict[_Keywords, set[str]]:
     """Return words of which each sentence has at least one, in the cases that people write."""
     words, texts = vocabulary.words, vocabulary.texts
     nouns = texts.get(NameType.NOUN, frozenset()) | texts.get(
         NameType.PLURAL, frozenset()
     )
     parts = {part for noun in nouns for part in noun.split() if len(part) > 1}
-    found = set(parts)
     # Words that other sentences have, too.
     usual = words.known | {
         part for place in texts.get(NameType.PLACE, ()) for part in place.split()
     }
 
-    def rarest(own: list[str]) -> str:
-        return max(own, key=lambda part: (part not in usual, len(part)))
-
-    if words.compound:
-        # "Gateway-Geräte".
-        found |= {
-            f"{noun}-{devices.casefold()}"
-            for noun in texts.get(NameType.NOUN, ())
-            for devices in (words.devices, words.devices_after_on)
-        }
-    for kind in (NameType.DEVICE, NameType.SERVICE):
+    def of_names(kind: NameType) -> set[str]:
+        found = set()
         for text in texts.get(kind, ()):
             own = text.split()
             # The noun of a name is enough: "kiosk" of "kiosk kitchen".
-            found |= set(own) & parts or {rarest(own)}
+            found |= set(own) & parts or {
+                max(own, key=lambda part: (part not in usual, len(part)))
+            }
             found |= {"-".join(own), "_".join(own)}
+        return found
+
+    phrases = set()
     for meaning in _KEYWORDS:
         for text in words.texts[meaning]:
             own = text.split()
-            found |= {max(own, key=len), "-".join(own)}
-    found |= {f"{word}{words.genitive}" for word in found}
+            phrases |= {max(own, key=len), "-".join(own)}
+    # "Gateway-Geräte".
+    compounds = {
+        f"{noun}-{devices.casefold()}"
+        for noun in texts.get(NameType.NOUN, ())
+        for devices in (words.devices, words.devices_after_on)
+        if words.compound
+    }
+    found = {
+        _Keywords.DEVICE: parts | compounds | of_names(NameType.DEVICE),
+        _Keywords.SERVICE: of_names(NameType.SERVICE),
+        _Keywords.PHRASE: phrases,
+    }
     return {
-        form
-        for word in found
-        for form in (word, word.upper(), word.capitalize(), word.title(), _cased(word))
+        kind: {
+            form
+            for word in (*own, *(f"{word}{words.genitive}" for word in own))
+            for form in (
+                word,
+                word.upper(),
+                word.capitalize(),
+                word.title(),
+                _cased(word),
+            )
+        }
+        for kind, own in found.items()
     }
 
 
@@ -279,6 +343,11 @@ class _Texts:
         """Return the phrases of some meanings up to their gap."""
         return {parts[0] for parts in self._split(meanings) if parts}
 
+    def endings(self, *meanings: str) -> set[str]:
+        """Return the last parts of the phrases with a gap, without fillers and "on" or "off"."""
+        others = self.part(-1, *_SWITCHING) | self.vocabulary.words.fillers
+        return self.part(-1, *meanings) - others
+
     def _split(self, meanings: Iterable[str]) -> Iterator[list[str]]:
         texts = self.vocabulary.words.texts
         for meaning in meanings:
@@ -287,50 +356,54 @@ class _Texts:
 
 def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
     """Return the words and names of each list."""
-    words, texts = vocabulary.words, _Texts(vocabulary)
-    of = texts.phrases
+    texts = _Texts(vocabulary)
+    names, phrases = _lists_of_names(texts), _lists_of_phrases(texts)
+    repeated = _repeated_lists(vocabulary, phrases["ours"])
+    about_all = ("of_devices", "of_everything", "devices", "everything")
+    free = repeated["plain_word"].difference(*(phrases[name] for name in about_all))
+    return {**repeated, **names, **phrases, "free_word": free}
+
+
+def _lists_of_names(texts: _Texts) -> dict[str, set[str]]:
+    """Return the names of devices, services and places."""
+    vocabulary = texts.vocabulary
+    words = vocabulary.words
     devices = texts.names(NameType.DEVICE, NameType.NOUN, NameType.PLURAL)
     services = texts.names(NameType.SERVICE)
-    ends = texts.part(-1, *_OF_DEVICE) - texts.part(-1, *_SWITCHING) - words.fillers
-    ours = services | of(*_OF_DEVICE) | ends
-    ends_of_devices = texts.part(-1, *_OF_DEVICES) - texts.part(-1, *_SWITCHING)
-    of_devices = (
-        services
-        | of(*_OF_DEVICES)
-        | (ends_of_devices - words.fillers)
-        | {text for text in of("lock") if "update" in text}
-    )
-    of_everything = of(*_OF_EVERYTHING) | (
-        texts.part(-1, "restart", "reboot") - words.fillers
-    )
-    repeated = _repeated_lists(vocabulary, ours)
     return {
-        **repeated,
-        "free_word": repeated["plain_word"]
-        - of_devices
-        - of_everything
-        - of("devices_noun", "everything"),
         "named": {*devices, *(f"{name}{words.genitive}" for name in devices)},
-        "devices": of("devices_noun"),
-        "digits": {str(number) for number in range(_MAX_NUMBER + 1)},
-        "everything": of("everything"),
-        "of_everything": of_everything,
         "own_place": {
             text
             for text in texts.names(NameType.PLACE)
             if any(vocabulary.names[tuple(words.tokens(text))].get(NameType.PLACE, ()))
         },
-        "of_devices": of_devices,
-        "fleet_noun": of("fleet_noun"),
-        "ours": ours,
-        "of_service": of(*_OF_SERVICE) | texts.part(-1, *_ENDING, *_SWITCHING),
         "service": services - words.common,
         "any_service": services,
-        "problems": of("problems"),
         "place": texts.names(NameType.PLACE),
-        "which": of("which", "how_many"),
         "group": texts.names(NameType.NOUN, NameType.PLURAL),
         "noun": texts.names(NameType.NOUN),
+        "plural": texts.names(NameType.PLURAL),
+    }
+
+
+def _lists_of_phrases(texts: _Texts) -> dict[str, set[str]]:
+    """Return what is said about devices and services, and numbers."""
+    of = texts.phrases
+    services = texts.names(NameType.SERVICE)
+    return {
+        "ours": services | of(*_OF_DEVICE) | texts.endings(*_OF_DEVICE),
+        "of_devices": services
+        | of(*_OF_DEVICES)
+        | texts.endings(*_OF_DEVICES)
+        | {text for text in of("lock") if "update" in text},
+        "of_everything": of(*_OF_EVERYTHING) | texts.endings("restart", "reboot"),
+        "of_service": of(*_OF_SERVICE) | texts.part(-1, *_ENDING, *_SWITCHING),
+        "devices": of("devices_noun"),
+        "digits": {str(number) for number in range(_MAX_NUMBER + 1)},
+        "everything": of("everything"),
+        "fleet_noun": of("fleet_noun"),
+        "problems": of("problems"),
+        "which": of("which", "how_many"),
         "alone": of("alone"),
         "balena": of("balena"),
         "device_noun": of("device_noun"),
@@ -341,9 +414,8 @@ def _lists(vocabulary: Vocabulary) -> dict[str, set[str]]:
         "asks": of("running", "stopped"),
         "ask": of("ask"),
         "what": of("what"),
-        "plural": texts.names(NameType.PLURAL),
         "fine": texts.part(-1, "status"),
-        "on": set(words.prepositions),
+        "on": set(texts.vocabulary.words.prepositions),
         "end": texts.part(-1, "restart"),
     }
 

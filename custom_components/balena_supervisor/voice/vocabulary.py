@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import (
@@ -29,8 +28,7 @@ class NameType(StrEnum):
     NOUN = "noun"
 
 
-@dataclass(frozen=True, slots=True)
-class NamedDevice:
+class NamedDevice(NamedTuple):
     """A device with the names of what it has and where it is, without Home Assistant."""
 
     id: str
@@ -44,8 +42,7 @@ class NamedDevice:
     groups: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(NamedTuple):
     """All devices with their names, and the names of all places."""
 
     devices: tuple[NamedDevice, ...]

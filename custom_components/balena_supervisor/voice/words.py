@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hassil.numbers import get_rbnf_engine
 
@@ -27,8 +27,7 @@ _MIN_PART: Final = 3
 type Tokens = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Phrase:
+class Phrase(NamedTuple):
     """A phrase in parts, between which other words may stand, and its meanings."""
 
     parts: tuple[Tokens, ...]
@@ -193,37 +192,25 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         for word, digits in _number_words(language).items()
         if word not in fillers
     }
-    plain = LanguageWords(
+    # Splits texts into words, which depends on the language and its numbers only.
+    splitter = LanguageWords(
         language, fillers, (), {}, frozenset(), frozenset(), "", (), (), {}, (), numbers
     )
-
-    def split(text: str) -> tuple[Tokens, ...]:
-        return tuple(
-            tuple(plain.tokens(part)) for part in text.split(_GAP) if part.strip()
-        )
-
-    meanings: dict[tuple[Tokens, ...], set[str]] = {}
-    texts: dict[str, tuple[str, ...]] = {}
-    for meaning, phrases in data["phrases"].items():
-        texts[meaning] = tuple(map(str, phrases))
-        for phrase in phrases:
-            meanings.setdefault(split(str(phrase)), set()).add(meaning)
-    phrases = tuple(
-        Phrase(parts, frozenset(found)) for parts, found in meanings.items() if parts
-    )
+    phrases = _parse_phrases(data["phrases"], splitter)
     alone = {
-        tuple(plain.tokens(text)): kind
+        text: kind
         for kind, texts_of_kind in data["alone"].items()
         for text in texts_of_kind
     }
-    texts["alone"] = tuple(
-        text for texts_of_kind in data["alone"].values() for text in texts_of_kind
-    )
+    texts = {
+        meaning: tuple(map(str, texts_of_meaning))
+        for meaning, texts_of_meaning in data["phrases"].items()
+    }
     return LanguageWords(
         language,
         fillers,
-        tuple(sorted(phrases, key=lambda phrase: (-phrase.length, len(phrase.parts)))),
-        alone,
+        phrases,
+        {tuple(splitter.tokens(text)): kind for text, kind in alone.items()},
         frozenset(data["prepositions"]),
         frozenset(data["common"]),
         str(data["genitive"]),
@@ -242,11 +229,32 @@ def parse_words(data: Mapping[str, Any]) -> LanguageWords:
         str(data["devices_after_on"]),
         frozenset(data["before_case_of_on"]),
         str(data["of_fleet"]),
-        texts,
+        texts | {"alone": tuple(alone)},
         fillers
         | {token for phrase in phrases for part in phrase.parts for token in part},
         fillers | {phrase.parts[0][0] for phrase in phrases if phrase.length == 1},
         fillers | (_tokens_of(phrases, _GRAMMATICAL) - _tokens_of(phrases, _NOUNS)),
+    )
+
+
+def _parse_phrases(
+    texts: Mapping[str, Iterable[str]], splitter: LanguageWords
+) -> tuple[Phrase, ...]:
+    """Return the phrases with all meanings of each, the longest first."""
+    meanings: dict[tuple[Tokens, ...], set[str]] = {}
+    for meaning, texts_of_meaning in texts.items():
+        for text in texts_of_meaning:
+            parts = tuple(
+                tuple(splitter.tokens(part))
+                for part in str(text).split(_GAP)
+                if part.strip()
+            )
+            meanings.setdefault(parts, set()).add(meaning)
+    phrases = [
+        Phrase(parts, frozenset(found)) for parts, found in meanings.items() if parts
+    ]
+    return tuple(
+        sorted(phrases, key=lambda phrase: (-phrase.length, len(phrase.parts)))
     )
 
 

@@ -8,9 +8,8 @@ tests/test_private_api.py checks them.
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hassil.intents import Intents, SlotList, TextSlotList
 from hassil.parse_expression import parse_sentence
@@ -35,8 +34,7 @@ _SYNTAX: Final = re.compile(r"([()\[\]{}<>|\\;:@])")
 _PLAIN_NAME: Final = re.compile(r"[\w\s-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class RecognizedIntent:
+class RecognizedIntent(NamedTuple):
     """The intent of a sentence, and the values of its slots."""
 
     intent_type: str
@@ -56,7 +54,6 @@ class Grammar:
         self._lists: dict[str, Any] = templates.data["lists"]
         self._rules: dict[str, str] = templates.data["expansion_rules"]
         self._articles = templates.articles
-        self.is_of_user = templates.fallback is not None
         self._parsed = Intents.from_dict(
             {
                 "language": templates.language,

@@ -1,9 +1,8 @@
 """Sentence and response templates of each language. They come from YAML files."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -21,8 +20,7 @@ CUSTOM_FILE: Final = f"{DOMAIN}.yaml"
 _MAX_NAMES: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageTemplates:
+class LanguageTemplates(NamedTuple):
     """Templates of one language, in the format of Home Assistant's custom sentences."""
 
     language: str

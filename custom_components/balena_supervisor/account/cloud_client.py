@@ -1,4 +1,4 @@
-"""Open the balena API of an account."""
+"""Create the client of the balena API that an account uses."""
 
 from collections.abc import Mapping
 import ssl
@@ -12,10 +12,10 @@ from ..const import CONF_CA_CERTIFICATE
 from ..session import async_get_session, async_get_stream_session
 
 
-async def async_open_account(
+async def async_create_cloud_client(
     hass: HomeAssistant, data: Mapping[str, Any]
 ) -> BalenaCloud:
-    """Return the API of an account from the data of an entry, without a request.
+    """Return a client for the account of an entry with this data. Nothing is sent yet.
 
     Raises ValueError if the certificate authority is not valid.
     """
