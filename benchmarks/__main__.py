@@ -141,11 +141,11 @@ def _measure_memory(run: Run, _: Part, options: argparse.Namespace) -> Measured:
         }
         for connection in Connection
     }
-    by_count = measured[Connection.ACCOUNT]
-    for level in LEVELS if DEVICES_OF_LEVELS in by_count else ():
-        by_count[DEVICES_OF_LEVELS] |= run(
-            measurements.memory_of_level, DEVICES_OF_LEVELS, level
-        )
+    for connection, by_count in measured.items():
+        for level in LEVELS[connection] if DEVICES_OF_LEVELS in by_count else ():
+            by_count[DEVICES_OF_LEVELS] |= run(
+                measurements.memory_of_level, connection, DEVICES_OF_LEVELS, level
+            )
     return {
         connection: _with_growth(figures) for connection, figures in measured.items()
     }
@@ -206,7 +206,7 @@ def _total(connection: Connection, count: int, figures: Figures) -> Figures:
     pollers = count if connection is Connection.DIRECT else 1
     return {
         "memory": figures["memory per device"] * count,
-        "poll share": figures["refresh processor"] * polls / 60,
+        "poll share": figures["poll"] * polls / 60,
         "requests per minute": figures["requests"] * pollers * polls,
         "bytes per minute": figures["body bytes"] * polls,
         "setup": figures["setup"],

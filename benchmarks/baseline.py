@@ -15,30 +15,34 @@ CONCURRENCY: Final = 100
 
 
 class Baseline:
-    """Sends the requests of a poll, and parses the JSON without using it."""
+    """Sends the requests of polls in turn, and parses the JSON without using it."""
 
     def __init__(self, session: ClientSession) -> None:
         """Store the session."""
+        self._count = 0
         self._session = session
-        self._servers: list[tuple[list[URL], Mapping[str, str]]] = []
+        self._servers: list[tuple[list[list[URL]], Mapping[str, str]]] = []
 
-    def add(self, url: str, paths: Iterable[str], key: str) -> None:
-        """Add requests to a server."""
+    def add(self, url: str, polls: Iterable[Iterable[str]], key: str) -> None:
+        """Add a server with the paths that each poll requests."""
         headers = {"Authorization": f"Bearer {key}"}
-        urls = [URL(f"{url}{path}", encoded=True) for path in paths]
+        urls = [
+            [URL(f"{url}{path}", encoded=True) for path in paths] for paths in polls
+        ]
         self._servers.append((urls, headers))
 
     async def poll(self) -> None:
-        """Send all requests, to several servers concurrently."""
+        """Send the requests of the next poll, to several servers concurrently."""
         for servers in batched(self._servers, CONCURRENCY, strict=False):
             async with asyncio.TaskGroup() as tasks:
-                for urls, headers in servers:
-                    for url in urls:
+                for polls, headers in servers:
+                    for url in polls[self._count % len(polls)]:
                         tasks.create_task(self._get(url, headers))
+        self._count += 1
 
     async def request_serially(self, count: int) -> None:
         """Send a request to the first server again and again, each after the response to the last."""
-        (url, *_), headers = self._servers[0]
+        ((url, *_), *_), headers = self._servers[0]
         for _ in range(count):
             await self._get(url, headers)
 

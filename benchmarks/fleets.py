@@ -56,7 +56,7 @@ async def _some_changes(installation: Installation, rounds: int) -> Figures:
     await installation.api.send("report")
     await installation.refresh()
     paths = (await installation.api.send("report"))["paths"]
-    async with installation.open_baseline(paths) as baseline:
+    async with installation.open_baseline([paths]) as baseline:
         for _ in range(rounds):
             before = {state.entity_id: state for state in hass.states.async_all()}
             await installation.api.send("change some")

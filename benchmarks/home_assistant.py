@@ -17,6 +17,7 @@ from pytest_homeassistant_custom_component.common import (  # type: ignore[impor
 
 from custom_components.balena_supervisor.account.coordinator import AccountCoordinator
 from custom_components.balena_supervisor.const import (
+    BUSY_INTERVAL,
     CONF_CA_CERTIFICATE,
     CONF_CONNECTION,
     CONF_ENTITY_LEVEL,
@@ -70,7 +71,15 @@ class _Resolver(ThreadedResolver):
 
 
 class Installation(ABC):
-    """Home Assistant with a simulator. `set_up` sets up the entries."""
+    """Home Assistant with a simulator. `set_up` sets up the entries.
+
+    Unchanged polls send different requests. After `polls_per_cycle` of them, the same follow again.
+    """
+
+    polls_per_cycle = 1
+
+    # The entities of each device, unless others are measured.
+    _level: EntityLevel
 
     def __init__(
         self,
@@ -78,13 +87,13 @@ class Installation(ABC):
         api: SimulatorProcess,
         credentials: Any,
         *,
-        level: EntityLevel,
+        level: EntityLevel | None,
     ) -> None:
-        """Store Home Assistant, the simulator, its addresses, and an option of the account."""
+        """Store Home Assistant, the simulator, its addresses, and an option of the entries."""
         self.hass = hass
         self.api = api
         self.credentials = credentials
-        self.level = level
+        self.level = level or self._level
 
     @abstractmethod
     def _entries(self) -> Iterable[MockConfigEntry]:
@@ -121,6 +130,10 @@ class Installation(ABC):
         if not all(poller.last_update_success for poller in self.pollers):
             raise RuntimeError("Something could not be polled")
 
+    async def refresh_everything(self) -> None:
+        """Poll everything, and leave out nothing that seldom changes."""
+        await self.refresh()
+
     async def next_polls(self) -> None:
         """Run the next scheduled polls."""
         await self.poll()
@@ -145,11 +158,12 @@ class Installation(ABC):
 
     @asynccontextmanager
     async def open_baseline(
-        self, paths: Iterable[Iterable[str]]
+        self, polls: Iterable[Iterable[Iterable[str]]]
     ) -> AsyncGenerator[Baseline]:
-        """Open a baseline client that requests the given paths from each server."""
+        """Open a baseline client. Each of its polls requests the given paths from each server."""
         async with open_baseline() as client:
-            for (url, key), asked in zip(self._server_keys(), paths, strict=True):
+            by_server = zip(*polls, strict=True)
+            for (url, key), asked in zip(self._server_keys(), by_server, strict=True):
                 client.add(url, asked, key)
             yield client
 
@@ -163,7 +177,18 @@ class Installation(ABC):
 
 
 class _Devices(Installation):
-    """Home Assistant with one entry per device."""
+    """Home Assistant with one entry per device, as the flow creates it."""
+
+    _level = EntityLevel.STANDARD
+
+    polls_per_cycle = 8
+
+    @override
+    async def refresh_everything(self) -> None:
+        for poller in self.pollers:
+            # As while something is in progress.
+            poller.update_interval = BUSY_INTERVAL
+        await self.refresh()
 
     @override
     def _entries(self) -> Iterable[MockConfigEntry]:
@@ -181,6 +206,7 @@ class _Devices(Installation):
                     CONF_URL: device["url"],
                     CONF_VERIFY_SSL: True,
                 },
+                options={CONF_ENTITY_LEVEL: self.level},
             )
 
     @property
@@ -208,6 +234,8 @@ class _Devices(Installation):
 
 class _Account(Installation):
     """Home Assistant with the entry of an account and all of its fleets, without services."""
+
+    _level = EntityLevel.ESSENTIAL
 
     @override
     def _entries(self) -> Iterable[MockConfigEntry]:
@@ -272,9 +300,9 @@ async def install(
     devices: int,
     keep_alive: float = _KEEP_ALIVE,
     *,
-    level: EntityLevel = EntityLevel.ESSENTIAL,
+    level: EntityLevel | None = None,
 ) -> AsyncGenerator[Installation]:
-    """Run Home Assistant with a simulator. `level` is the option of an account.
+    """Run Home Assistant with a simulator. `level` is an option of the entries.
 
     The simulator closes idle connections after `keep_alive` seconds.
     """
@@ -292,7 +320,7 @@ async def attach(
     devices: int,
     keep_alive: float = _KEEP_ALIVE,
     *,
-    level: EntityLevel = EntityLevel.ESSENTIAL,
+    level: EntityLevel | None = None,
 ) -> AsyncGenerator[Installation]:
     """Run a simulator for a Home Assistant."""
     async with run_simulator(connection, devices, keep_alive) as api:

@@ -16,7 +16,7 @@ from statistics import median
 import subprocess
 import sys
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from freezegun import freeze_time
 from pytest_homeassistant_custom_component.common import async_fire_time_changed  # type: ignore[import-untyped]
@@ -35,6 +35,7 @@ from .timing import (
     Blocking,
     Figures,
     StatesWritten,
+    Work,
     compare,
     figures_of_block,
     raise_file_limit,
@@ -50,6 +51,8 @@ _POLLS_PER_ROUND: Final = 20
 _FEW_ROUNDS: Final = 5
 # Seconds after which connections are closed while memory is measured.
 _SHORT_KEEP_ALIVE: Final = 1.0
+# Seconds after which Supervisors close an idle connection.
+_REAL_KEEP_ALIVE: Final = 5.0
 # Seconds in which an account is polled once, and a local device four times.
 _IDLE: Final = 60.0
 # Seconds in which nothing happens in a Home Assistant without devices.
@@ -69,9 +72,11 @@ def memory(connection: Connection, devices: int) -> Figures:
     return _run(_warm_up(connection), _memory(connection, devices))
 
 
-def memory_of_level(devices: int, level: EntityLevel) -> Figures:
-    """Measure the memory of the devices of an account with an option for more entities."""
-    return _run(_warm_up(Connection.ACCOUNT), _memory_of_level(devices, level))
+def memory_of_level(
+    connection: Connection, devices: int, level: EntityLevel
+) -> Figures:
+    """Measure the memory of devices with an option for more entities."""
+    return _run(_warm_up(connection), _memory_of_level(connection, devices, level))
 
 
 def fleets(devices: int, rounds: int) -> Figures:
@@ -147,7 +152,7 @@ async def _costs(connection: Connection, devices: int, rounds: int) -> Figures:
     blocks.remove("block by registries")
     figures["own block"] = max(figures[f"uncollected {name}"] for name in blocks)
     figures["poll block"] = max(figures["block by polls"], figures["block by news"])
-    figures["poll processor"] = figures["refresh processor"] / devices
+    figures["poll per device"] = figures["poll"] / devices
     figures["setup per device"] = figures["setup"] / devices
     return figures
 
@@ -163,25 +168,48 @@ async def _polls(
     installation: Installation, written: StatesWritten, rounds: int, repeats: int
 ) -> Figures:
     """Measure polls without changes, and compare them with the baseline."""
-    await installation.api.send("report")
+    cycle = installation.polls_per_cycle
+
+    async def report_of(poll: Work) -> dict[str, Any]:
+        await installation.api.send("report")
+        await poll()
+        report: dict[str, Any] = await installation.api.send("report")
+        return report
+
+    async def refresh_often() -> None:
+        for _ in range(cycle):
+            await installation.refresh()
+
+    async def poll_baseline_often() -> None:
+        for _ in range(cycle):
+            await baseline.poll()
+
+    everything = await report_of(installation.refresh_everything)
     written.clear()
-    await installation.refresh()
-    report = await installation.api.send("report")
-    async with installation.open_baseline(report["paths"]) as baseline:
-        taken = await compare(installation.refresh, baseline.poll, rounds, repeats)
-        baseline_blocking = await watch(baseline.poll, _FEW_ROUNDS)
-    requests = sum(map(len, report["paths"]))
-    return {
-        "refresh": taken.ours.clock,
-        "refresh processor": taken.ours.processor,
-        "baseline": taken.baseline.clock,
-        "baseline processor": taken.baseline.processor,
-        "refresh ratio": taken.ratio,
-        "processor ratio": taken.processor_ratio,
-        "requests": requests / len(report["paths"]),
-        "body bytes": report["body_bytes"],
-        "unchanged writes": written.count,
-        **figures_of_block("the baseline", baseline_blocking),
+    reports = [await report_of(installation.refresh) for _ in range(cycle)]
+    paths = [report["paths"] for report in reports]
+    figures: Figures = {"unchanged writes": written.count}
+    async with installation.open_baseline([everything["paths"]]) as baseline:
+        whole = await compare(
+            installation.refresh_everything, baseline.poll, rounds, repeats
+        )
+        figures |= figures_of_block(
+            "the baseline", await watch(baseline.poll, _FEW_ROUNDS)
+        )
+    async with installation.open_baseline(paths) as baseline:
+        taken = await compare(
+            refresh_often, poll_baseline_often, rounds, ceil(repeats / cycle)
+        )
+    requests = sum(len(item) for poll in paths for item in poll)
+    return figures | {
+        "refresh": whole.ours.clock,
+        "baseline": whole.baseline.clock,
+        "refresh ratio": whole.ratio,
+        "poll": taken.ours.processor / cycle,
+        "poll baseline": taken.baseline.processor / cycle,
+        "poll ratio": taken.processor_ratio,
+        "requests": requests / cycle / len(paths[0]),
+        "body bytes": sum(report["body_bytes"] for report in reports) / cycle,
     }
 
 
@@ -190,7 +218,7 @@ async def _change(installation: Installation, written: StatesWritten) -> Figures
     before = _shown(installation.hass)
     await installation.api.send("change")
     written.clear()
-    await installation.refresh()
+    await installation.refresh_everything()
     after = _shown(installation.hass)
     changed = {
         entity_id for entity_id in after if after[entity_id] != before[entity_id]
@@ -240,7 +268,7 @@ async def _peer(installation: Installation, devices: int) -> Figures:
     For an account it sends two requests, and three for each device, one after the other.
     """
     requests = 2 + 3 * devices
-    async with installation.open_baseline([["/actor/v1/whoami"]]) as client:
+    async with installation.open_baseline([[["/actor/v1/whoami"]]]) as client:
         taken = await time(lambda: client.request_serially(requests))
     return {
         "peer requests": requests,
@@ -254,10 +282,12 @@ async def _idle(devices: Mapping[Connection, int]) -> Figures:
         alone = await share_of_core(_IDLE_ALONE)
         for connection, count in devices.items():
             installation = await stack.enter_async_context(
-                attach(hass, connection, count)
+                attach(hass, connection, count, _REAL_KEEP_ALIVE)
             )
             await installation.set_up()
-        await hass.async_block_till_done(wait_background_tasks=True)
+            await installation.settle()
+        # This belongs to the setup.
+        await installation.write_registries()
         together = await share_of_core(_IDLE)
     return {
         "idle alone": alone,
@@ -288,13 +318,15 @@ def _collection() -> float:
     return perf_counter() - began
 
 
-async def _memory_of_level(devices: int, level: EntityLevel) -> Figures:
-    figures = await _memory(Connection.ACCOUNT, devices, level)
+async def _memory_of_level(
+    connection: Connection, devices: int, level: EntityLevel
+) -> Figures:
+    figures = await _memory(connection, devices, level)
     return {f"memory of {level}": figures["memory per device"]}
 
 
 async def _memory(
-    connection: Connection, devices: int, level: EntityLevel = EntityLevel.ESSENTIAL
+    connection: Connection, devices: int, level: EntityLevel | None = None
 ) -> Figures:
     async with install(
         connection, devices, _SHORT_KEEP_ALIVE, level=level

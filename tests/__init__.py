@@ -30,8 +30,8 @@ async def pass_time(
 
 
 async def read_everything(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
-    """Advance the clock until each endpoint of a local device was read: some take turns."""
-    for _ in range(3):
+    """Advance the clock until each endpoint of a local device was read: most take turns."""
+    for _ in range(8):
         await pass_time(hass, freezer)
 
 

@@ -11,6 +11,7 @@ from custom_components.balena_supervisor.const import DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.event import async_track_state_change_event
 from simulator import CloudDevice, CloudServer, Fault, Fleet, TokenKind
 
 from . import pass_time, service_name, state_of
@@ -83,6 +84,7 @@ async def test_button(
     assert cloud_device.device.commands == [(command, arguments)]
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_switch(
     hass: HomeAssistant, account: MockConfigEntry, cloud_device: CloudDevice
 ) -> None:
@@ -128,6 +130,30 @@ async def test_reboot_shows_in_the_status(
     await cloud_device.device.power_on()
     await pass_time(hass, freezer, 16)
     assert state_of(hass, f"sensor.{NAME}_status") == "idle"
+
+
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_reboot_between_two_polls(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud_device: CloudDevice,
+) -> None:
+    """The status "rebooting" ends with the first poll after a quick reboot, and the device is never offline."""
+    states = []
+    async_track_state_change_event(
+        hass,
+        [f"binary_sensor.{NAME}_online"],
+        lambda event: states.append(event.data["new_state"].state),
+    )
+    await press(hass, "reboot")
+    await hass.async_block_till_done(wait_background_tasks=True)
+    freezer.tick(5)
+    await cloud_device.device.power_on()
+    assert state_of(hass, f"sensor.{NAME}_status") == "rebooting"
+    await pass_time(hass, freezer, 16)
+    assert state_of(hass, f"sensor.{NAME}_status") == "idle"
+    assert "off" not in states
 
 
 async def test_offline_device(

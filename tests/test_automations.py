@@ -581,19 +581,19 @@ async def test_trigger_after_a_while(
         triggers={
             "trigger": f"{DOMAIN}.vpn_lost",
             "target": {"entity_id": "binary_sensor.holy_wildflower_vpn"},
-            "options": {"for": "00:01:00"},
+            "options": {"for": "00:10:00"},
         },
     )
     await vpn_lost(device)
     await read_everything(hass, freezer)
     await vpn_restored(device)
     await read_everything(hass, freezer)
-    await pass_time(hass, freezer, 61)
+    await pass_time(hass, freezer, 601)
     assert not fired
     await vpn_lost(device)
     await read_everything(hass, freezer)
     assert not fired
-    await pass_time(hass, freezer, 61)
+    await pass_time(hass, freezer, 601)
     assert len(fired) == 1
 
 

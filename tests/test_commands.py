@@ -60,6 +60,7 @@ async def test_button(
     assert device.commands == [command]
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_switch(
     hass: HomeAssistant, loaded: MockConfigEntry, device: Device
 ) -> None:
@@ -322,6 +323,7 @@ class TestSeveralApps:
         release = Release("c0ffee", 1, (Service("main"),))
         return Device(apps=[App(1, "one", release), App(2, "two", release)])
 
+    @pytest.mark.usefixtures("entity_registry_enabled_by_default")
     async def test_services_of_two_apps_have_different_names(
         self, hass: HomeAssistant, loaded: MockConfigEntry
     ) -> None:

@@ -315,6 +315,7 @@ class TestPolls:
         assert states == ["off"]
 
     @pytest.mark.parametrize("seconds", [1, 30])
+    @pytest.mark.usefixtures("entity_registry_enabled_by_default")
     async def test_older_row(
         self,
         hass: HomeAssistant,
@@ -338,6 +339,7 @@ class TestPolls:
         assert state_of(hass, "sensor.kiosk_lobby_browser_status") == "exited"
         assert states == ["off"]
 
+    @pytest.mark.usefixtures("entity_registry_enabled_by_default")
     async def test_poll_during_a_command(
         self, hass: HomeAssistant, local_device: CloudDevice
     ) -> None:

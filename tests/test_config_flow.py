@@ -90,6 +90,22 @@ async def test_direct(
         "url": server.url,
         "verify_ssl": True,
     }
+    assert result["options"]["details"] == "all"
+
+
+async def test_one_of_many_devices(
+    hass: HomeAssistant, device: Device, server: SupervisorServer
+) -> None:
+    """After 25 local devices, a new one has fewer entities."""
+    for number in range(25):
+        known = {
+            "connection": "direct",
+            "mac_addresses": [f"dc:a6:32:00:01:{number:02}"],
+        }
+        MockConfigEntry(domain=DOMAIN, data=known).add_to_hass(hass)
+    result = await submit(hass, await begin(hass), next_step_id="direct")
+    result = await submit(hass, result, **direct(server, device))
+    assert result["options"]["details"] == "standard"
 
 
 @pytest.mark.parametrize("spelling", ["127.0.0.1:{port}", " http://127.0.0.1:{port}/ "])

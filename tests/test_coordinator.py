@@ -1,11 +1,13 @@
 """A device is polled, and its entities show its state."""
 
+import asyncio
 import json
 
 from freezegun.api import FrozenDateTimeFactory
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.balena_supervisor.device.poll_schedule import PollQueue
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
@@ -20,9 +22,17 @@ from simulator import (
     SupervisorServer,
 )
 
-from . import pass_time, service_name, state_of
+from . import fail_at_lock, pass_time, service_name, state_of
 
 NAME = "holy_wildflower"
+# What a complete poll requests.
+EVERYTHING = [
+    "/v1/device",
+    "/v1/healthy",
+    "/v2/applications/state",
+    "/v2/device/vpn",
+    "/v2/state/status",
+]
 
 
 async def test_unchanged_poll_is_cheap(
@@ -31,31 +41,28 @@ async def test_unchanged_poll_is_cheap(
     loaded: MockConfigEntry,
     server: SupervisorServer,
 ) -> None:
-    """Polls without changes send three requests each, and write no state.
-
-    Each of three endpoints is read with every third poll.
-    """
+    """Polls without changes read the apps only, and every second poll one thing more."""
     written: list[Event] = []
     hass.bus.async_listen(EVENT_STATE_CHANGED, written.append)
     hass.bus.async_listen(
         EVENT_STATE_REPORTED, written.append, callback(lambda _: True)
     )
     polls = []
-    for _ in range(3):
+    for _ in range(8):
         server.requests.clear()
         await pass_time(hass, freezer)
-        polls.append({request.path for request in server.requests})
-    always = {"/v1/device", "/v2/applications/state"}
-    in_turn = [poll - always for poll in polls]
-    assert sorted(in_turn, key=min) == [
-        {"/v1/healthy"},
-        {"/v2/device/vpn"},
-        {"/v2/state/status"},
+        polls.append([request.path for request in server.requests])
+    assert sorted(polls) == [
+        *[["/v2/applications/state"]] * 4,
+        ["/v2/applications/state", "/v1/device"],
+        ["/v2/applications/state", "/v1/healthy"],
+        ["/v2/applications/state", "/v2/device/vpn"],
+        ["/v2/applications/state", "/v2/state/status"],
     ]
-    assert all(always <= poll for poll in polls)
     assert not written
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_poll_after_a_change_is_complete(
     freezer: FrozenDateTimeFactory,
     hass: HomeAssistant,
@@ -64,16 +71,48 @@ async def test_poll_after_a_change_is_complete(
     device: Device,
 ) -> None:
     """A poll that finds a change reads everything."""
-    device.ip_addresses = ["192.0.2.7"]
+    device.container_status("main", "exited")
     server.requests.clear()
     await pass_time(hass, freezer)
-    assert sorted(request.path for request in server.requests) == [
-        "/v1/device",
-        "/v1/healthy",
-        "/v2/applications/state",
-        "/v2/device/vpn",
-        "/v2/state/status",
-    ]
+    short, *complete = [request.path for request in server.requests]
+    assert short == "/v2/applications/state"
+    assert sorted(complete) == EVERYTHING
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "exited"
+
+
+async def test_update_that_is_not_done_is_read_completely(
+    freezer: FrozenDateTimeFactory,
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    device: Device,
+) -> None:
+    """While a lock blocks an update, each poll shows containers, and not only images."""
+    fail_at_lock(device)
+    await pass_time(hass, freezer)
+    await pass_time(hass, freezer, 601)
+    server.requests.clear()
+    await pass_time(hass, freezer)
+    assert sorted(request.path for request in server.requests) == EVERYTHING
+
+
+@pytest.mark.expects_log("could not reach holy-wildflower")
+async def test_poll_after_an_outage_is_complete(
+    freezer: FrozenDateTimeFactory,
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    server: SupervisorServer,
+    device: Device,
+) -> None:
+    """A device that does not answer is offline after one poll. When it is back, everything is read."""
+    await pass_time(hass, freezer)
+    await device.power_off()
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"binary_sensor.{NAME}_online") == "off"
+    await device.power_on()
+    server.requests.clear()
+    await pass_time(hass, freezer)
+    assert set(EVERYTHING) <= {request.path for request in server.requests}
 
 
 async def test_keys_travel_in_the_header_only(
@@ -220,6 +259,7 @@ async def test_endpoint_that_crashed_is_paused(
 
 
 @pytest.mark.expects_log("The Supervisor of holy-wildflower reported an error")
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_engine_fails(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -273,6 +313,7 @@ async def test_something_else_answers(
 
 
 @pytest.mark.parametrize("value", [[1], None, 42, {"status": "ok"}])
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_something_else_answers_for_the_apps(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -310,6 +351,7 @@ async def test_wrongly_typed_fields_are_absent(
     assert state_of(hass, f"sensor.{NAME}_ip_address") == "192.0.2.9"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_unknown_status_word(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -325,6 +367,7 @@ async def test_unknown_status_word(
 
 
 @pytest.mark.expects_log("could not reach holy-wildflower")
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_away_for_an_hour(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -349,6 +392,7 @@ async def test_away_for_an_hour(
     assert state_of(hass, f"sensor.{NAME}_os_version") == "balenaOS 7.0.0"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_services_come_and_go(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -373,6 +417,7 @@ async def test_services_come_and_go(
     assert state_of(hass, f"sensor.{NAME}_worker_status") == "running"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_update_is_withdrawn(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -389,6 +434,7 @@ async def test_update_is_withdrawn(
     assert state_of(hass, f"sensor.{NAME}_main_status") == "running"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_version_that_is_wrong_once(
     hass: HomeAssistant,
     loaded: MockConfigEntry,
@@ -631,3 +677,26 @@ async def test_requested_update_is_complete(
     )
     assert len(server.requests) == 5
     assert state_of(hass, f"binary_sensor.{NAME}_supervisor") == "on"
+
+
+async def test_polls_that_are_due_together_start_one_by_one(
+    hass: HomeAssistant,
+) -> None:
+    """After a long block of the event loop, each of its next iterations starts one poll."""
+    queue = PollQueue()
+    iterations = 0
+
+    async def count() -> None:
+        nonlocal iterations
+        while True:
+            await asyncio.sleep(0)
+            iterations += 1
+
+    async def start() -> int:
+        await queue.wait()
+        return iterations
+
+    counting = hass.async_create_background_task(count(), "count")
+    started = await asyncio.gather(start(), start(), start())
+    counting.cancel()
+    assert len(set(started)) == len(started)

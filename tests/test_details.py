@@ -1,4 +1,4 @@
-"""Tests of the option "Entities of each device" of an account."""
+"""Tests of the option for the entities of each device of an account, or of a local device."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -47,6 +47,27 @@ STANDARD = {
     f"select.{NAME}_release",
     f"update.{NAME}_release",
 }
+LOCAL_NAME = "holy_wildflower"
+LOCAL_STANDARD = {
+    f"binary_sensor.{LOCAL_NAME}_online",
+    f"binary_sensor.{LOCAL_NAME}_update_failed",
+    f"binary_sensor.{LOCAL_NAME}_update_locked",
+    f"binary_sensor.{LOCAL_NAME}_update_pending",
+    f"binary_sensor.{LOCAL_NAME}_vpn",
+    f"button.{LOCAL_NAME}_override_update_lock",
+    f"button.{LOCAL_NAME}_reboot",
+    f"sensor.{LOCAL_NAME}_status",
+    f"update.{LOCAL_NAME}_release",
+}
+LOCAL_DETAILS = {
+    f"binary_sensor.{LOCAL_NAME}_supervisor",
+    f"button.{LOCAL_NAME}_check_for_updates",
+    f"button.{LOCAL_NAME}_identify",
+    f"button.{LOCAL_NAME}_restart_services",
+    f"sensor.{LOCAL_NAME}_fleet",
+    f"sensor.{LOCAL_NAME}_ip_address",
+    f"sensor.{LOCAL_NAME}_os_version",
+}
 DETAILS = {
     f"binary_sensor.{NAME}_supervisor",
     f"binary_sensor.{NAME}_undervoltage",
@@ -69,12 +90,13 @@ def entities_of(
     device_registry: dr.DeviceRegistry,
     entity_registry: er.EntityRegistry,
     entry: MockConfigEntry,
+    name: str = "kiosk-lobby",
 ) -> list[er.RegistryEntry]:
-    """Return the entities of the device, disabled ones included."""
+    """Return the entities of a device, disabled ones included."""
     (device,) = (
         device
         for device in dr.async_entries_for_config_entry(device_registry, entry.entry_id)
-        if device.name == "kiosk-lobby"
+        if device.name == name
     )
     return er.async_entries_for_device(
         entity_registry, device.id, include_disabled_entities=True
@@ -174,6 +196,70 @@ async def test_essential_services(
     assert of_browser() == {switch_id}
     await choose(hass, account, "standard")
     assert of_browser() == {button_id, sensor_id, switch_id}
+
+
+async def test_service(
+    account: MockConfigEntry, entity_registry: er.EntityRegistry
+) -> None:
+    """The switch of a service shows whether it runs, so its status is disabled."""
+    entities = er.async_entries_for_config_entry(entity_registry, account.entry_id)
+    of_browser = [item for item in entities if f".{NAME}_browser_" in item.entity_id]
+    assert ids(of_browser) == {
+        f"button.{NAME}_browser_restart",
+        f"switch.{NAME}_browser_running",
+    }
+
+
+async def test_local_standard(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """With the standard entities, details of a local device are not registered at all."""
+    await set_up(hass, entry, details="standard")
+    entities = entities_of(device_registry, entity_registry, entry, "holy-wildflower")
+    assert ids(entities) == LOCAL_STANDARD
+    disabled = {entity.entity_id for entity in entities if entity.disabled}
+    assert disabled == {f"sensor.{LOCAL_NAME}_release"}
+
+
+async def test_local_device_of_an_earlier_release(
+    loaded: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """A local device without the option keeps all entities."""
+    entities = entities_of(device_registry, entity_registry, loaded, "holy-wildflower")
+    assert ids(entities) == LOCAL_STANDARD | LOCAL_DETAILS
+
+
+async def test_local_device_gets_all(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    """The options of a local device add the other entities."""
+    await set_up(hass, entry, details="standard")
+    flows = hass.config_entries.options
+    form: Any = await flows.async_init(entry.entry_id)
+    await flows.async_configure(form["flow_id"], {"details": "all"})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    entities = entities_of(device_registry, entity_registry, entry, "holy-wildflower")
+    assert ids(entities) == LOCAL_STANDARD | LOCAL_DETAILS
+
+
+@pytest.mark.parametrize("details", [{}, {"details": "standard"}])
+async def test_local_choice_stays(
+    hass: HomeAssistant, entry: MockConfigEntry, details: dict[str, str]
+) -> None:
+    """The options suggest the entities that a local device has."""
+    await set_up(hass, entry, **details)
+    flows = hass.config_entries.options
+    form: Any = await flows.async_init(entry.entry_id)
+    await flows.async_configure(form["flow_id"], {})
+    assert entry.options["details"] == details.get("details", "all")
 
 
 @pytest.mark.parametrize(("before", "after"), [(True, "all"), (False, "standard")])

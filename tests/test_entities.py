@@ -11,7 +11,7 @@ from homeassistant.helpers.entity_registry import RegistryEntryDisabler
 from homeassistant.helpers.event import async_track_state_change_event
 from simulator import CloudDevice, CloudServer, Device, Fleet
 
-from . import pass_time, state_of
+from . import pass_time, read_everything, state_of
 
 MINUTE = 61
 
@@ -72,7 +72,7 @@ async def test_local_device(
     assert state_of(hass, "sensor.holy_wildflower_os_version") == "balenaOS 9.9.9"
     broken.clear()
     device.ip_addresses = ["192.0.2.8"]
-    await pass_time(hass, freezer)
+    await read_everything(hass, freezer)
     assert state_of(hass, "sensor.holy_wildflower_ip_address") == "192.0.2.8"
 
 

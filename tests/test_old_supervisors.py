@@ -218,14 +218,15 @@ async def test_unhealthy_without_an_answer(
     device.healthy = False
     server.requests.clear()
     with patch.object(Endpoint.HEALTHY, "timeout", 0.1):
-        # Health is read with every third poll.
-        for _ in range(3):
+        # Health is read with every eighth poll.
+        for _ in range(8):
             await poll(hass, clock)
         for _ in range(4):
             await poll(hass, clock)
             assert state_of(hass, PROBLEM) == "on"
         assert count(server, "/v1/healthy") == 1
-        assert count(server, "/v1/device") == 7
+        # The poll that finds the change reads everything.
+        assert count(server, "/v2/applications/state") == 12 + 1
         await poll(hass, clock, 301)
     assert count(server, "/v1/healthy") == 2
     assert state_of(hass, PROBLEM) == "on"
@@ -294,8 +295,8 @@ async def test_newer_supervisor_without_an_answer(
     """The health of a newer Supervisor that does not respond is unknown."""
     server.faults.add("GET", "/v1/healthy", Fault.hang())
     with patch.object(Endpoint.HEALTHY, "timeout", 0.1):
-        # Health is read with every third poll.
-        for _ in range(3):
+        # Health is read with every eighth poll.
+        for _ in range(8):
             await poll(hass, clock)
     assert state_of(hass, PROBLEM) == "unknown"
 
@@ -368,6 +369,22 @@ async def test_service_of_several(
     with pytest.raises(ServiceValidationError, match=r"needs Supervisor 8\.3"):
         await call(hass, "stop_service", device_id, **MAIN)
     assert not device.commands
+
+
+@pytest.mark.parametrize("device", ["8.2.4"], indirect=True)
+async def test_status_of_several(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    device: Device,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    """A service that cannot be commanded has no switch, so its status is enabled."""
+    services = (Service("main"), Service("redis"))
+    device.run_app(App(APP_ID, "demo-fleet", Release("b" * 32, 2, services)))
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await pass_time(hass, freezer)
+    assert hass.states.get("switch.holy_wildflower_redis_running") is None
+    assert state_of(hass, "sensor.holy_wildflower_redis_status") == "running"
 
 
 @pytest.mark.parametrize("device", ["6.6.11"], indirect=True)

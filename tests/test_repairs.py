@@ -593,7 +593,7 @@ async def test_many_entities(
         "account": "demo",
         "count": str(entities),
         "limit": str(int(limit * entities)),
-        "services": "6",
+        "services": "4",
     }
 
 

@@ -204,6 +204,7 @@ async def test_local_device_is_off(
     )
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
 async def test_stopped_service(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,

@@ -32,12 +32,12 @@ CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 PLATFORMS = [
     Platform.BINARY_SENSOR,
     Platform.BUTTON,
-    Platform.DEVICE_TRACKER,
-    Platform.SELECT,
     Platform.SENSOR,
     Platform.SWITCH,
     Platform.UPDATE,
 ]
+# The balena API pins releases and finds locations.
+ACCOUNT_PLATFORMS = [*PLATFORMS, Platform.DEVICE_TRACKER, Platform.SELECT]
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
@@ -58,7 +58,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bo
         entry.runtime_data = await _async_set_up_account(hass, entry, environment)
     else:
         entry.runtime_data = await _async_set_up_device(hass, entry, environment)
-    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    await hass.config_entries.async_forward_entry_setups(entry, _platforms_of(entry))
     async_monitor_issues(hass, entry)
     return True
 
@@ -74,7 +74,7 @@ async def async_migrate_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> 
 
 async def async_unload_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> bool:
     """Unload a local device or an account."""
-    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+    return await hass.config_entries.async_unload_platforms(entry, _platforms_of(entry))
 
 
 async def async_remove_config_entry_device(
@@ -99,6 +99,12 @@ async def async_remove_entry(hass: HomeAssistant, entry: BalenaConfigEntry) -> N
     async_delete_histories(hass, entry.unique_id or entry.entry_id)
     async_delete_issues(hass, entry)
     await async_delete_key_record(hass, entry)
+
+
+def _platforms_of(entry: BalenaConfigEntry) -> list[Platform]:
+    """Return the platforms of an entry. Each needs memory, also without entities."""
+    is_account = entry.data[CONF_CONNECTION] == CONNECTION_ACCOUNT
+    return ACCOUNT_PLATFORMS if is_account else PLATFORMS
 
 
 async def _async_set_up_account(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, Final, override
 
 from homeassistant.components.binary_sensor import (
     BinarySensorDeviceClass,
@@ -132,12 +132,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the binary sensors of an entry."""
-    await async_add_device_entities(
-        entry,
-        async_add_entities,
-        DeviceEntityFinder(BalenaOnlineSensor, (ONLINE,)),
-        DeviceEntityFinder(BalenaBinarySensor, BINARY_SENSORS),
-    )
+    await async_add_device_entities(entry, async_add_entities, _FINDERS)
 
 
 class BalenaBinarySensor(BalenaEntity, BinarySensorEntity):
@@ -195,17 +190,17 @@ class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
             ATTR_TAGS: bounded_tags(self.device.state.metadata.tags or {})
         }
         if problems := self._problems:
-            attributes[ATTR_PROBLEMS] = problems
+            attributes[ATTR_PROBLEMS] = list(problems)
         if (status := self._status) is not None:
             attributes[ATTR_STATUS] = status
         return attributes
 
     @property
-    def _problems(self) -> list[ProblemKind]:
+    def _problems(self) -> tuple[ProblemKind, ...]:
         """The kinds of problems. The state shows whether the device is offline."""
         problems = find_problems(self.device.state, is_online=self.is_on)
         kinds = dict.fromkeys(problem.kind for problem in problems)
-        return [kind for kind in kinds if kind is not ProblemKind.OFFLINE]
+        return tuple(kind for kind in kinds if kind is not ProblemKind.OFFLINE)
 
     @property
     def _status(self) -> str | None:
@@ -217,3 +212,10 @@ class BalenaOnlineSensor(BalenaEntity, BinarySensorEntity):
     def _state_values(self) -> object:
         tags = self.device.state.metadata.tags
         return self.is_on, tags, self._problems, self._status
+
+
+# All entries share them.
+_FINDERS: Final = (
+    DeviceEntityFinder(BalenaOnlineSensor, (ONLINE,)),
+    DeviceEntityFinder(BalenaBinarySensor, BINARY_SENSORS),
+)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, Final, override
 
 from homeassistant.components.button import (
     ButtonDeviceClass,
@@ -142,13 +142,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the buttons of an entry."""
-    await async_add_device_entities(
-        entry,
-        async_add_entities,
-        DeviceEntityFinder(BalenaButton, BUTTONS),
-        DeviceEntityFinder(OverrideLockButton, [OVERRIDE_LOCK]),
-        ServiceEntityFinder(BalenaServiceButton, SERVICE_BUTTONS),
-    )
+    await async_add_device_entities(entry, async_add_entities, _FINDERS)
 
 
 class BalenaButton(BalenaEntity, ButtonEntity):
@@ -209,3 +203,11 @@ class BalenaServiceButton(BalenaServiceEntity, ButtonEntity):
     async def async_press(self) -> None:
         """Send the command for the service to the device."""
         await self.entity_description.press_fn(self.device.commands, self.service)
+
+
+# All entries share them.
+_FINDERS: Final = (
+    DeviceEntityFinder(BalenaButton, BUTTONS),
+    DeviceEntityFinder(OverrideLockButton, (OVERRIDE_LOCK,)),
+    ServiceEntityFinder(BalenaServiceButton, SERVICE_BUTTONS),
+)

@@ -84,7 +84,10 @@ SMALL_FLEET: Final = 25
 
 
 class EntityLevel(StrEnum):
-    """The entities that each device of an account has, by an option of its entry."""
+    """The entities that each device has, by an option of its entry.
+
+    A local device that an earlier release added has no option, and all entities.
+    """
 
     ESSENTIAL = "essential"
     STANDARD = "standard"

@@ -1,7 +1,7 @@
 """Locations of balena devices."""
 
 from dataclasses import dataclass
-from typing import override
+from typing import Final, override
 
 from homeassistant.components.device_tracker import (
     SourceType,
@@ -41,9 +41,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the trackers of an entry."""
-    await async_add_device_entities(
-        entry, async_add_entities, DeviceEntityFinder(BalenaTracker, TRACKERS)
-    )
+    await async_add_device_entities(entry, async_add_entities, _FINDERS)
 
 
 class BalenaTracker(BalenaStoredEntity, TrackerEntity):
@@ -70,3 +68,7 @@ class BalenaTracker(BalenaStoredEntity, TrackerEntity):
     @override
     def _state_values(self) -> object:
         return self._location
+
+
+# All entries share them.
+_FINDERS: Final = (DeviceEntityFinder(BalenaTracker, TRACKERS),)

@@ -1,9 +1,11 @@
 """Base entities of devices, services and fleets, and their descriptions."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Final, override
+from typing import Any, Final, override
 
+from homeassistant.const import EntityCategory
 from homeassistant.core import Context, callback
 from homeassistant.helpers.device_registry import ChildDeviceInfo, DeviceInfo
 from homeassistant.helpers.entity import Entity, EntityDescription
@@ -75,7 +77,8 @@ class BalenaServiceEntityDescription(EntityDescription):
     """Describes an entity of a service.
 
     An entity with `is_command` exists only if the Supervisor can command single services. An
-    entity that `is_essential` is part of each entity level.
+    entity that `is_essential` is part of each entity level. All entities of a service that
+    cannot be commanded are enabled by default: it has no essential entity.
     """
 
     is_command: bool = False
@@ -105,13 +108,71 @@ class _BalenaEntity(Entity):
     """An entity that writes its state only if it changed.
 
     The state of a device of an account changes every minute, but most entities keep theirs.
+
+    Home Assistant caches most properties as attributes. Python stores up to 30 attributes of an
+    object compactly, and needs 1 kB more for the next one. So our own attributes are slots, and
+    properties that the description has, or that are constant, are not cached.
     """
 
-    _attr_has_entity_name = True
-    _attr_should_poll = False
+    # The values of the state that was written last, and the description.
+    __slots__ = ("_last_values", "entity_description")
+
     # That of the last action call.
     action_context: Context | None = None
-    _last_values: object = None
+
+    @property
+    @override
+    def assumed_state(self) -> bool:
+        """States are read."""
+        return False
+
+    @property
+    @override
+    def device_class(self) -> Any:
+        """The device class in the description."""
+        return self.entity_description.device_class
+
+    @property
+    @override
+    def entity_category(self) -> EntityCategory | None:
+        """The category in the description."""
+        return self.entity_description.entity_category
+
+    @property
+    @override
+    def entity_registry_visible_default(self) -> bool:
+        """Whether the description shows the entity by default."""
+        return self.entity_description.entity_registry_visible_default
+
+    @property
+    @override
+    def force_update(self) -> bool:
+        """Whether the description writes states that did not change."""
+        return self.entity_description.force_update
+
+    @property
+    @override
+    def has_entity_name(self) -> bool:
+        """Names do not contain the name of the device."""
+        return True
+
+    @property
+    @override
+    def icon(self) -> str | None:
+        """The icon in the description. Those in icons.json are not attributes."""
+        return self.entity_description.icon
+
+    @property
+    @override
+    def should_poll(self) -> bool:
+        """The coordinator polls."""
+        return False
+
+    @property
+    @override
+    def translation_key(self) -> str | None:
+        """The translation key in the description."""
+        return self.entity_description.translation_key
 
     @property
     @override
@@ -155,13 +216,24 @@ class _BalenaEntity(Entity):
 class _BalenaDeviceEntity(_BalenaEntity):
     """An entity of a device or of one of its services."""
 
-    def __init__(
-        self, device: BalenaDevice, description: EntityDescription, owner_id: str
-    ) -> None:
-        """Attach the entity. `owner_id` is the id of the device or of its service."""
+    __slots__ = ("device",)
+
+    def __init__(self, device: BalenaDevice, description: EntityDescription) -> None:
+        """Attach the entity to its device."""
         self.device = device
         self.entity_description = description
-        self._attr_unique_id = f"{owner_id}_{description.key}"
+        self._last_values = None
+
+    @property
+    @override
+    def unique_id(self) -> str:
+        """The id of the device or of its service, and the key of the description."""
+        return f"{self._owner_id}_{self.entity_description.key}"
+
+    @property
+    @abstractmethod
+    def _owner_id(self) -> str:
+        """The id of the device or of its service."""
 
     @property
     def coordinator(self) -> DeviceCoordinator:
@@ -207,14 +279,22 @@ class _BalenaDeviceEntity(_BalenaEntity):
 class BalenaEntity(_BalenaDeviceEntity):
     """An entity of a device."""
 
+    __slots__ = ()
+
     def __init__(
         self, device: BalenaDevice, description: BalenaEntityDescription
     ) -> None:
         """Attach the entity to its device."""
-        super().__init__(device, description, device.device_id)
+        super().__init__(device, description)
         is_enabled = description.enabled_in_fleet
-        if device.coordinator.is_in_fleet and is_enabled is not None:
+        is_different = is_enabled is not description.entity_registry_enabled_default
+        if device.coordinator.is_in_fleet and is_enabled is not None and is_different:
             self._attr_entity_registry_enabled_default = is_enabled
+
+    @property
+    @override
+    def _owner_id(self) -> str:
+        return self.device.device_id
 
     @property
     @override
@@ -226,6 +306,8 @@ class BalenaEntity(_BalenaDeviceEntity):
 class BalenaStoredEntity(BalenaEntity):
     """An entity of what the balena API stores of a device, which may be offline."""
 
+    __slots__ = ()
+
     @property
     @override
     def available(self) -> bool:
@@ -236,6 +318,8 @@ class BalenaStoredEntity(BalenaEntity):
 class BalenaServiceEntity(_BalenaDeviceEntity):
     """An entity of a service, which is a child device of its device."""
 
+    __slots__ = ("_service_key",)
+
     def __init__(
         self,
         device: BalenaDevice,
@@ -243,9 +327,21 @@ class BalenaServiceEntity(_BalenaDeviceEntity):
         service_key: ServiceKey,
     ) -> None:
         """Attach the entity to the child device of its service."""
-        self._identifier = device.coordinator.registry.service_identifier(service_key)
-        super().__init__(device, description, self._identifier[1])
+        super().__init__(device, description)
         self._service_key = service_key
+        if not _can_command(device, service_key):
+            self._attr_entity_registry_enabled_default = True
+
+    @property
+    @override
+    def _owner_id(self) -> str:
+        _, owner_id = self._identifier
+        return owner_id
+
+    @property
+    def _identifier(self) -> tuple[str, str]:
+        """The identifier of the child device."""
+        return self.coordinator.registry.service_identifier(self._service_key)
 
     @property
     @override
@@ -296,6 +392,7 @@ class BalenaFleetEntity(_BalenaEntity, CoordinatorEntity[AccountCoordinator]):
         super().__init__(coordinator)
         self.entity_description = description
         self._fleet_id = fleet_id
+        self._last_values = None
         identifier = fleet_identifier(coordinator.entry, fleet_id)
         self._attr_unique_id = f"{identifier[1]}_{description.key}"
         self._attr_device_info = DeviceInfo(identifiers={identifier})

@@ -199,7 +199,7 @@ class _PlatformEntities(NamedTuple):
 async def async_add_device_entities(
     entry: BalenaConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
-    *finders: EntityFinder,
+    finders: Sequence[EntityFinder],
 ) -> None:
     """Add the entities of all devices, now and when devices or their entities appear."""
     platform = async_get_current_platform()

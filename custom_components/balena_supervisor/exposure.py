@@ -4,6 +4,7 @@ Home Assistant exposes new switches to Assist. A language model that turns off e
 floor would then stop services.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
@@ -22,6 +23,8 @@ _ASSISTANT: Final = "conversation"
 _SHOULD_EXPOSE: Final = "should_expose"
 # The option that marks a switch whose exposure was decided by this module or by a user.
 _IS_DECIDED: Final = "exposure_decided"
+_DECIDED: Final = {_IS_DECIDED: True}
+_NOT_EXPOSED: Final = {_SHOULD_EXPOSE: False}
 # An issue lists at most this many services.
 _MAX_NAMES: Final = 20
 
@@ -48,8 +51,7 @@ def async_setup_exposure(hass: HomeAssistant) -> None:
         if entity is None or not _is_service_switch(entity):
             return
         if _SHOULD_EXPOSE not in _options(entity, _ASSISTANT):
-            options = _options(entity, _ASSISTANT) | {_SHOULD_EXPOSE: False}
-            registry.async_update_entity_options(entity.entity_id, _ASSISTANT, options)
+            _set_option(registry, entity, _ASSISTANT, _NOT_EXPOSED)
             _mark_as_decided(registry, entity)
 
     hass.bus.async_listen(
@@ -131,13 +133,25 @@ def _is_service_switch(entity: er.RegistryEntry) -> bool:
     )
 
 
-def _options(entity: er.RegistryEntry, domain: str) -> dict[str, Any]:
-    return dict(entity.options.get(domain) or ())
+def _options(entity: er.RegistryEntry, domain: str) -> Mapping[str, Any]:
+    return entity.options.get(domain) or {}
 
 
 def _mark_as_decided(registry: er.EntityRegistry, entity: er.RegistryEntry) -> None:
-    options = _options(entity, DOMAIN) | {_IS_DECIDED: True}
-    registry.async_update_entity_options(entity.entity_id, DOMAIN, options)
+    _set_option(registry, entity, DOMAIN, _DECIDED)
+
+
+def _set_option(
+    registry: er.EntityRegistry,
+    entity: er.RegistryEntry,
+    domain: str,
+    option: Mapping[str, bool],
+) -> None:
+    """Set an option of an entity. Entities without others share the mapping."""
+    others = entity.options.get(domain)
+    registry.async_update_entity_options(
+        entity.entity_id, domain, {**others, **option} if others else option
+    )
 
 
 def _service_name(hass: HomeAssistant, entity_id: str) -> str:

@@ -5,6 +5,7 @@ Issues about the account are in account/issues.py. The texts are in translations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -31,7 +32,7 @@ _MAX_NAMES: Final = 10
 type _FirstSeen = dict[str, float]
 
 # The times by entry id and key of the issue. They survive a reload of the entry.
-_FIRST_SEEN: Final[HassKey[dict[str, dict[str, _FirstSeen]]]] = HassKey(
+_FIRST_SEEN: Final[HassKey[dict[tuple[str, str], _FirstSeen]]] = HassKey(
     f"{DOMAIN}_issues_first_seen"
 )
 
@@ -92,17 +93,7 @@ def async_setup_issues(hass: HomeAssistant) -> None:
 @callback
 def async_monitor_issues(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Check an entry and its devices for issues regularly, until the entry is unloaded."""
-    first_seen_by_issue = _first_seen_by_issue(hass, entry.entry_id)
-
-    @callback
-    def check(_: datetime | None = None) -> None:
-        for issue in DEVICE_ISSUES:
-            first_seen = first_seen_by_issue[issue.key]
-            _update_first_seen(issue, first_seen, entry)
-            _update_issue(hass, entry, issue, first_seen)
-        async_update_exposure_issue(hass, entry)
-        async_update_limit_issue(hass, entry)
-
+    check = partial(_async_check, hass, entry)
     check()
     entry.async_on_unload(
         async_track_time_interval(hass, check, _CHECK_INTERVAL, cancel_on_shutdown=True)
@@ -110,9 +101,22 @@ def async_monitor_issues(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
 
 
 @callback
+def _async_check(
+    hass: HomeAssistant, entry: BalenaConfigEntry, _: datetime | None = None
+) -> None:
+    """Check an entry and its devices for issues."""
+    for issue in DEVICE_ISSUES:
+        _update_first_seen(hass, entry, issue)
+        _update_issue(hass, entry, issue)
+    async_update_exposure_issue(hass, entry)
+    async_update_limit_issue(hass, entry)
+
+
+@callback
 def async_delete_issues(hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
     """Delete all issues of an entry."""
-    hass.data.get(_FIRST_SEEN, {}).pop(entry.entry_id, None)
+    for issue in DEVICE_ISSUES:
+        hass.data.get(_FIRST_SEEN, {}).pop((entry.entry_id, issue.key), None)
     for domain, issue_id in list(ir.async_get(hass).issues):
         if domain == DOMAIN and entry.entry_id in issue_id:
             ir.async_delete_issue(hass, domain, issue_id)
@@ -123,8 +127,13 @@ def async_affected_devices(
     hass: HomeAssistant, entry: BalenaConfigEntry, issue: DeviceIssue
 ) -> list[BalenaDevice]:
     """Return the devices of an entry that an issue lists."""
-    first_seen = _first_seen_by_issue(hass, entry.entry_id)[issue.key]
-    return _devices_past_delay(issue, first_seen, entry)
+    now = monotonic()
+    devices = entry.runtime_data.devices
+    return [
+        devices[device_id]
+        for device_id, since in _first_seen(hass, entry, issue).items()
+        if device_id in devices and now - since >= issue.delay.total_seconds()
+    ]
 
 
 @callback
@@ -135,21 +144,23 @@ def async_restart_delay(
     devices: Iterable[BalenaDevice],
 ) -> None:
     """Restart the delay of an issue for some devices, to give a repair time to take effect."""
-    first_seen = _first_seen_by_issue(hass, entry.entry_id)[issue.key]
+    first_seen = _first_seen(hass, entry, issue)
     for device in devices:
         first_seen.pop(device.device_id, None)
 
 
-def _first_seen_by_issue(hass: HomeAssistant, entry_id: str) -> dict[str, _FirstSeen]:
-    return hass.data.setdefault(_FIRST_SEEN, {}).setdefault(
-        entry_id, {issue.key: {} for issue in DEVICE_ISSUES}
-    )
+def _first_seen(
+    hass: HomeAssistant, entry: BalenaConfigEntry, issue: DeviceIssue
+) -> _FirstSeen:
+    """Return the times of the affected devices. Most entries have none."""
+    return hass.data.get(_FIRST_SEEN, {}).get((entry.entry_id, issue.key), {})
 
 
 def _update_first_seen(
-    issue: DeviceIssue, first_seen: _FirstSeen, entry: BalenaConfigEntry
+    hass: HomeAssistant, entry: BalenaConfigEntry, issue: DeviceIssue
 ) -> None:
     """Add the devices that are affected now, and remove those that are not any more."""
+    first_seen = _first_seen(hass, entry, issue)
     devices = entry.runtime_data.devices
     for device_id in first_seen.keys() - devices.keys():
         del first_seen[device_id]
@@ -161,37 +172,26 @@ def _update_first_seen(
             first_seen.setdefault(device_id, monotonic())
         else:
             first_seen.pop(device_id, None)
-
-
-def _devices_past_delay(
-    issue: DeviceIssue, first_seen: _FirstSeen, entry: BalenaConfigEntry
-) -> list[BalenaDevice]:
-    """Return the devices that have been affected for longer than the delay."""
-    now = monotonic()
-    devices = entry.runtime_data.devices
-    return [
-        devices[device_id]
-        for device_id, since in first_seen.items()
-        if device_id in devices and now - since >= issue.delay.total_seconds()
-    ]
+    times = hass.data.setdefault(_FIRST_SEEN, {})
+    if first_seen:
+        times[entry.entry_id, issue.key] = first_seen
+    else:
+        times.pop((entry.entry_id, issue.key), None)
 
 
 def _update_issue(
-    hass: HomeAssistant,
-    entry: BalenaConfigEntry,
-    issue: DeviceIssue,
-    first_seen: _FirstSeen,
+    hass: HomeAssistant, entry: BalenaConfigEntry, issue: DeviceIssue
 ) -> None:
     """Create, update or delete the repair issue of an entry."""
     names = sorted(
         escape_markdown(device.name)
-        for device in _devices_past_delay(issue, first_seen, entry)
+        for device in async_affected_devices(hass, entry, issue)
     )
     issue_id = f"{issue.key}_{entry.entry_id}"
     if not names:
         registered = ir.async_get(hass).async_get_issue(DOMAIN, issue_id)
         devices = entry.runtime_data.devices.values()
-        is_resolved = not first_seen and all(
+        is_resolved = not _first_seen(hass, entry, issue) and all(
             device.coordinator.is_online for device in devices
         )
         # Home Assistant restores an ignored issue as inactive. Keep it ignored until it is

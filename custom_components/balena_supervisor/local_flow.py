@@ -14,10 +14,13 @@ from homeassistant.helpers.typing import UNDEFINED, UndefinedType
 from .base_flow import KEY_SELECTOR, BaseFlow
 from .const import (
     CONF_CONNECTION,
+    CONF_ENTITY_LEVEL,
     CONF_MAC_ADDRESSES,
     CONNECTION_DIRECT,
     CONNECTION_ENVIRONMENT,
     NEW_VOICE_OPTIONS,
+    SMALL_FLEET,
+    EntityLevel,
 )
 from .device.api_key import async_delete_key_record
 from .device.entry import BalenaConfigEntry
@@ -33,6 +36,7 @@ from .flow_helpers import (
 )
 from .markdown import escape_markdown
 
+_LOCAL_CONNECTIONS: Final = {CONNECTION_DIRECT, CONNECTION_ENVIRONMENT}
 _DIRECT_SCHEMA: Final = vol.Schema(
     {
         vol.Required(CONF_HOST): TextSelector(),
@@ -211,10 +215,14 @@ class LocalFlow(BaseFlow):
                 return self.abort_already_configured(entry)
         for flow_id in self.discovery_flows_at(URL(data.get(CONF_URL, "")).host or ""):
             self.hass.config_entries.flow.async_abort(flow_id)
+        others = sum(
+            entry.data.get(CONF_CONNECTION) in _LOCAL_CONNECTIONS for entry in entries
+        )
+        level = EntityLevel.ALL if others < SMALL_FLEET else EntityLevel.STANDARD
         return self.async_create_entry(
             title=device.name,
             data={**data, CONF_MAC_ADDRESSES: device.mac_addresses},
-            options=NEW_VOICE_OPTIONS,
+            options={CONF_ENTITY_LEVEL: level, **NEW_VOICE_OPTIONS},
         )
 
     async def async_update_device_entry(

@@ -38,6 +38,8 @@ from .device.entry import BalenaConfigEntry
 from .flow_helpers import Errors, ProbedAccount, async_validate_account
 
 _VOICE_OPTIONS: Final = (CONF_VOICE_QUESTIONS, CONF_VOICE_COMMANDS)
+# A local device has too few essential entities for a choice of their own.
+_DEVICE_LEVELS: Final = (EntityLevel.STANDARD, EntityLevel.ALL)
 
 
 class BalenaOptionsFlow(OptionsFlowWithReload):
@@ -85,16 +87,27 @@ class BalenaOptionsFlow(OptionsFlowWithReload):
     async def async_step_device(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Let the user choose which services of a device may end, and what voice may do."""
+        """Let the user choose the entities of a device, services that may end, and voice."""
         if user_input is not None:
             return self.async_create_entry(
-                data=_one_shot_services_from_input(user_input)
+                data={CONF_ENTITY_LEVEL: user_input[CONF_ENTITY_LEVEL]}
+                | _one_shot_services_from_input(user_input)
                 | _voice_options_from_input(user_input)
             )
+        level = self.config_entry.options.get(CONF_ENTITY_LEVEL, EntityLevel.ALL)
+        schema = vol.Schema(
+            {
+                vol.Required(CONF_ENTITY_LEVEL, default=level): _level_selector(
+                    _DEVICE_LEVELS, "device_entity_level"
+                )
+            }
+        )
         return self.async_show_form(
             step_id="device",
             data_schema=self.add_suggested_values_to_schema(
-                self._one_shot_schema().extend(self._voice_schema),
+                schema.extend(self._one_shot_schema().schema).extend(
+                    self._voice_schema
+                ),
                 {CONF_ONE_SHOT_SERVICES: self._one_shot_services},
             ),
         )
@@ -162,15 +175,22 @@ def fleets_schema(
             vol.Required(CONF_SERVICES, default=True): BooleanSelector(),
             vol.Required(
                 CONF_ENTITY_LEVEL, default=EntityLevel.ALL.value
-            ): SelectSelector(
-                SelectSelectorConfig(
-                    options=[level.value for level in EntityLevel],
-                    mode=SelectSelectorMode.LIST,
-                    translation_key="entity_level",
-                )
-            ),
+            ): _level_selector(EntityLevel, "entity_level"),
             vol.Optional(CONF_AREA_TAG): TextSelector(),
         }
+    )
+
+
+def _level_selector(
+    levels: Iterable[EntityLevel], translation_key: str
+) -> SelectSelector:
+    """Return the selector of the entities that a device has."""
+    return SelectSelector(
+        SelectSelectorConfig(
+            options=[level.value for level in levels],
+            mode=SelectSelectorMode.LIST,
+            translation_key=translation_key,
+        )
     )
 
 

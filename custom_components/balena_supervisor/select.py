@@ -76,9 +76,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the selects of an entry."""
-    await async_add_device_entities(
-        entry, async_add_entities, DeviceEntityFinder(BalenaReleaseSelect, SELECTS)
-    )
+    await async_add_device_entities(entry, async_add_entities, _FINDERS)
     async_add_fleet_entities(
         entry, async_add_entities, BalenaFleetReleaseSelect, FLEET_SELECTS
     )
@@ -197,3 +195,7 @@ class BalenaFleetReleaseSelect(BalenaFleetEntity, SelectEntity):
 
 def _name_of(release: Release, names: Mapping[str, Release]) -> str | None:
     return next((name for name, item in names.items() if item.id == release.id), None)
+
+
+# All entries share them.
+_FINDERS: Final = (DeviceEntityFinder(BalenaReleaseSelect, SELECTS),)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, override
+from typing import Any, Final, override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -291,6 +291,8 @@ SERVICE_SENSORS = (
     BalenaServiceSensorDescription(
         key="status",
         translation_key="service_status",
+        # The switch has whether the service runs, and whether it stopped by itself.
+        entity_registry_enabled_default=False,
         device_class=SensorDeviceClass.ENUM,
         options=[status.value for status in Status],
         value_fn=lambda service: service.status,
@@ -362,12 +364,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the sensors of an entry."""
-    await async_add_device_entities(
-        entry,
-        async_add_entities,
-        DeviceEntityFinder(BalenaSensor, SENSORS),
-        ServiceEntityFinder(BalenaServiceSensor, SERVICE_SENSORS),
-    )
+    await async_add_device_entities(entry, async_add_entities, _FINDERS)
     async_add_fleet_entities(
         entry, async_add_entities, BalenaFleetSensor, FLEET_SENSORS
     )
@@ -397,9 +394,27 @@ class _EnumSensor(SensorEntity):
 
     @property
     @override
+    def native_unit_of_measurement(self) -> str | None:
+        """The unit in the description."""
+        return self.entity_description.native_unit_of_measurement
+
+    @property
+    @override
+    def suggested_display_precision(self) -> int | None:
+        """The precision in the description."""
+        return self.entity_description.suggested_display_precision
+
+    @property
+    @override
+    def suggested_unit_of_measurement(self) -> str | None:
+        """The suggested unit in the description."""
+        return self.entity_description.suggested_unit_of_measurement
+
+    @property
+    @override
     def options(self) -> list[str] | None:
         """The known options, and the current value if it is not one of them."""
-        options = super().options
+        options = self.entity_description.options
         if options is None or not self.available:
             return options
         value = self.native_value
@@ -471,3 +486,10 @@ class BalenaFleetSensor(BalenaFleetEntity, SensorEntity):
     @override
     def _state_values(self) -> object:
         return self.native_value
+
+
+# All entries share them.
+_FINDERS: Final = (
+    DeviceEntityFinder(BalenaSensor, SENSORS),
+    ServiceEntityFinder(BalenaServiceSensor, SERVICE_SENSORS),
+)

@@ -1,7 +1,7 @@
 """Switches of balena devices and their services."""
 
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, Final, override
 
 from homeassistant.components.switch import SwitchEntity, SwitchEntityDescription
 from homeassistant.const import EntityCategory
@@ -65,12 +65,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the switches of an entry."""
-    await async_add_device_entities(
-        entry,
-        async_add_entities,
-        DeviceEntityFinder(BalenaPublicUrlSwitch, SWITCHES),
-        ServiceEntityFinder(BalenaServiceSwitch, SERVICE_SWITCHES),
-    )
+    await async_add_device_entities(entry, async_add_entities, _FINDERS)
 
 
 class BalenaPublicUrlSwitch(BalenaStoredEntity, SwitchEntity):
@@ -137,3 +132,10 @@ class BalenaServiceSwitch(BalenaServiceEntity, SwitchEntity):
         """Stop the service."""
         service = self.service
         await self.device.commands.stop_service(service.name, service.app_id)
+
+
+# All entries share them.
+_FINDERS: Final = (
+    DeviceEntityFinder(BalenaPublicUrlSwitch, SWITCHES),
+    ServiceEntityFinder(BalenaServiceSwitch, SERVICE_SWITCHES),
+)

@@ -1,7 +1,7 @@
 """Update entities of balena devices: the running release and the target release."""
 
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Any, Final, override
 
 from homeassistant.components.update import (
     UpdateEntity,
@@ -46,9 +46,7 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Set up the update entities of an entry."""
-    await async_add_device_entities(
-        entry, async_add_entities, DeviceEntityFinder(BalenaUpdate, UPDATES)
-    )
+    await async_add_device_entities(entry, async_add_entities, _FINDERS)
 
 
 class BalenaUpdate(BalenaEntity, UpdateEntity):
@@ -144,3 +142,7 @@ class BalenaUpdate(BalenaEntity, UpdateEntity):
             self.update_percentage,
             self.release_url,
         )
+
+
+# All entries share them.
+_FINDERS: Final = (DeviceEntityFinder(BalenaUpdate, UPDATES),)

@@ -67,5 +67,5 @@ def navigate(page: Page, path: str) -> None:
 def begin_registration(page: Page, way: str) -> None:
     """Open the config flow from another page, and select a connection."""
     navigate(page, "/config/integrations/dashboard/add?domain=balena_supervisor")
-    page.get_by_role("button", name="OK").click()
+    page.get_by_role("button", name="OK", exact=True).click()
     page.get_by_text(way, exact=True).click()

@@ -48,7 +48,7 @@ def tile(card: Locator, text: str) -> Locator:
 def confirm(page: Page, question: str) -> None:
     """Expect a question, and confirm it."""
     expect(page.get_by_text(question)).to_be_visible()
-    page.get_by_role("button", name="OK").click()
+    page.get_by_role("button", name="OK", exact=True).click()
 
 
 def save_config(page: Page, **strategy: Any) -> None:
@@ -124,7 +124,7 @@ def test_a_service_is_stopped_and_started(demo: Demo, page: Page) -> None:
     row = card.locator(".services li").filter(has_text="main")
     card.get_by_role("button", name="Stop main").click()
     confirm(page, "Stop holy-wildflower main? It stays stopped until")
-    expect(row).to_contain_text("Exited")
+    expect(row).to_contain_text("Stopped")
     expect(card.locator(".panel.warning, .problem")).to_have_count(0)
     card.get_by_role("button", name="Start main", exact=True).click()
     expect(row).to_contain_text("Running")
@@ -292,6 +292,22 @@ def test_page_stays_with_its_device(
     expect(device_card(page).locator(".panel:visible")).to_have_count(0)
     page.reload()
     expect(gone.first).to_be_visible()
+
+
+@fleet
+def test_devices_of_the_same_name(
+    demo: Demo, page: Page, update_device: Callable[..., None]
+) -> None:
+    """Devices with the same name and fleet show the beginning of their UUID."""
+    open_start_page(demo, page)
+    ids = device_ids(page)
+    update_device(ids["kiosk-canteen"], name_by_user="kiosk-lobby")
+    names = [
+        f"kiosk-lobby ({demo.devices[name].device.uuid[:7]})"
+        for name in ("kiosk-canteen", "kiosk-lobby")
+    ]
+    tiles = devices_card(page, "kiosks").locator("a.tile .name")
+    expect(tiles.filter(has_text="kiosk-lobby")).to_have_text(sorted(names))
 
 
 @fleet

@@ -60,7 +60,7 @@ def test_update_at_a_lock(demo: Demo, page: Page) -> None:
         demo.simulate(step)
     refresh(page, "update.holy_wildflower_release")
     page.get_by_role("button", name="Install the update on holy-wildflower").click()
-    page.get_by_role("button", name="OK").click()
+    page.get_by_role("button", name="OK", exact=True).click()
     message = page.get_by_text("press Override update lock").first
     expect(message).to_be_visible(timeout=60_000)
 

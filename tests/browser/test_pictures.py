@@ -116,7 +116,7 @@ def test_a_kiosk(demo: Demo, page: Page, picture: Picture) -> None:
     page.get_by_role("link", name="kiosk-shop").first.click()
     card = device_card(page, "kiosk-shop")
     card.get_by_role("button", name="Reboot").click()
-    page.get_by_role("button", name="OK").click()
+    page.get_by_role("button", name="OK", exact=True).click()
     expect(card.get_by_text("Update locked")).to_be_visible()
     expect_lines(logs, 12)
     # The message of the refused command covers a part of the page.

@@ -226,8 +226,8 @@ def test_shows_two_kiosks(runs: dict[str, _Run]) -> None:
     """The demo shows two kiosks with services that have real names."""
     kiosks = runs["kiosks"]
     assert kiosks.entries.keys() == {"kiosk-lobby", "kiosk-shop"}
-    assert kiosks.states["sensor.kiosk_lobby_browser_status"] == "running"
-    assert kiosks.states["sensor.kiosk_shop_mqtt_status"] == "running"
+    assert kiosks.states["switch.kiosk_lobby_browser_running"] == "on"
+    assert kiosks.states["switch.kiosk_shop_mqtt_running"] == "on"
     assert "2 balena devices" in kiosks.demo.output
 
 

@@ -75,12 +75,19 @@ const PROBLEMS = {
   "binary_sensor.undervoltage": "undervoltage",
 };
 
+/** Return a home with one device that has no *Online*. */
+function homeWithoutOnline(states) {
+  const home = new Home().device("one", states);
+  delete home.entities["binary_sensor.one_online"];
+  return home;
+}
+
 for (const [key, kind] of Object.entries(PROBLEMS)) {
-  test(`${key} that is on is a problem`, () => {
+  test(`without Online, ${key} that is on is a problem`, () => {
     const states = { [key]: "on", "sensor.overall_status": "operational" };
-    const { level, problems } = condition(new Home().device("one", states));
+    const { level, problems } = condition(homeWithoutOnline(states));
     assert.deepEqual([level, problems], ["warning", [{ kind }]]);
-    const calm = condition(new Home().device("one", { ...states, [key]: "off" }));
+    const calm = condition(homeWithoutOnline({ ...states, [key]: "off" }));
     assert.deepEqual([calm.level, calm.problems], ["ok", []]);
   });
 }
@@ -94,8 +101,8 @@ for (const kind of Object.values(PROBLEMS)) {
   });
 }
 
-test("a problem that Online and a sensor tell is one problem", () => {
-  const states = { problems: ["undervoltage"], "binary_sensor.undervoltage": "on" };
+test("Online decides what is a problem", () => {
+  const states = { problems: ["undervoltage"], "binary_sensor.update_failed": "on" };
   assert.deepEqual(kinds(condition(new Home().device("one", states))), ["undervoltage"]);
 });
 
@@ -111,7 +118,9 @@ test("Online lists a stopped service whose entities are disabled", () => {
 
 test("a service that stopped by itself is a problem", () => {
   const stopped = { status: "exited", stoppedByItself: true };
-  const { level, problems } = condition(new Home().device("one").service("one", "web", stopped));
+  const home = new Home().device("one", { problems: ["service_stopped"] });
+  home.service("one", "web", stopped).service("one", "db", { status: "exited" });
+  const { level, problems } = condition(home);
   assert.equal(level, "warning");
   assert.deepEqual(
     problems.map(({ kind, service }) => [kind, service.name]),
@@ -124,8 +133,9 @@ test("a service that somebody stopped is no problem", () => {
   assert.deepEqual(condition(home).problems, []);
 });
 
-test("a dead service without a switch is a problem", () => {
-  const home = new Home().device("one").service("one", "web", { status: "dead" });
+test("without Online and without a switch, a dead service is a problem", () => {
+  const home = homeWithoutOnline({ "sensor.overall_status": "operational" });
+  home.service("one", "web", { status: "dead" });
   delete home.entities["switch.one_web_running"];
   assert.deepEqual(kinds(condition(home)), ["service_stopped"]);
 });
@@ -201,11 +211,15 @@ test("only changes of what is shown count", () => {
   const home = new Home().device("one", { "sensor.cpu_usage": "10" }).service("one", "web");
   const [device] = found(home).devices;
   const ids = data.watched(device);
-  const changed = (id) =>
-    data.isChanged(ids, home.states, { ...home.states, [id]: { ...home.states[id] } });
-  assert.equal(changed("sensor.one_cpu_usage"), false);
-  assert.equal(changed("binary_sensor.one_online"), true);
-  assert.equal(changed("switch.one_web_running"), true);
+  for (const [id, expected] of [
+    ["sensor.one_cpu_usage", 0],
+    ["binary_sensor.one_online", 1],
+    ["switch.one_web_running", 1],
+  ]) {
+    const before = data.versionOf(ids, home.states);
+    const later = { ...home.states, [id]: { ...home.states[id] } };
+    assert.equal(data.versionOf(ids, later) - before, expected);
+  }
 });
 
 test("cards with the same devices compare their states once", () => {
@@ -213,13 +227,96 @@ test("cards with the same devices compare their states once", () => {
   const { devices } = found(home);
   const ids = data.allWatched(devices);
   assert.equal(data.allWatched(devices), ids);
+  const before = data.versionOf(ids, home.states);
   let reads = 0;
   const states = new Proxy({ ...home.states }, { get: (target, id) => ((reads += 1), target[id]) });
-  assert.equal(data.isAnyChanged(ids, home.states, states), false);
-  assert.equal(data.isAnyChanged(ids, home.states, states), false);
+  assert.equal(data.versionOf(ids, states), before);
+  assert.equal(data.versionOf(ids, states), before);
   assert.equal(reads, ids.length);
-  const later = { ...home.states, [ids[0]]: {} };
-  assert.equal(data.isAnyChanged(ids, home.states, later), true);
+});
+
+test("a survey finds who needs attention from Online alone", () => {
+  const home = new Home()
+    .device("one", { "update.release": "off", "sensor.overall_status": "operational" })
+    .device("two", { online: "off", "update.release": "off" });
+  const hass = home.hass();
+  const { devices } = data.inventory(hass);
+  const survey = data.surveyOf(devices, hass);
+  assert.deepEqual(names(survey.inTrouble), ["two"]);
+  assert.deepEqual(survey.entities, ["binary_sensor.one_online", "binary_sensor.two_online"]);
+});
+
+test("a survey is kept until a device changes", () => {
+  const home = new Home().device("one").device("two");
+  const hass = home.hass();
+  const { devices } = data.inventory(hass);
+  const { inTrouble } = data.surveyOf(devices, hass);
+  const surveyWith = (states) => data.surveyOf(devices, { ...hass, states }).inTrouble;
+  assert.equal(surveyWith({ ...home.states, "sensor.other": {} }), inTrouble);
+  const online = "binary_sensor.one_online";
+  const later = { ...home.states, [online]: { ...home.states[online], state: "off" } };
+  assert.deepEqual(names(surveyWith(later)), ["one"]);
+});
+
+test("a survey of a device without Online follows all that is shown of it", () => {
+  const home = homeWithoutOnline({ "sensor.overall_status": "operational" });
+  const hass = home.hass();
+  const { devices } = data.inventory(hass);
+  assert.deepEqual(data.surveyOf(devices, hass).entities, data.watched(devices[0]));
+});
+
+test("the row of a device is kept until the device changes", () => {
+  const home = new Home().device("one");
+  const [device] = found(home).devices;
+  const row = data.rowOf(device, home.states);
+  assert.equal(data.rowOf(device, { ...home.states, "sensor.other": {} }), row);
+  const later = { ...home.states, "binary_sensor.one_online": { state: "off", attributes: {} } };
+  assert.equal(data.rowOf(device, later).condition.level, "error");
+});
+
+test("cards with the same configuration share the lists of devices", () => {
+  const home = new Home().fleet("kiosks").device("one", { fleet: "kiosks" }).device("two");
+  const hass = home.hass();
+  const selection = data.chosen(hass, { device_id: ["kiosks"] });
+  assert.equal(data.chosen(hass, { device_id: ["kiosks"] }), selection);
+  const [fleet] = selection.fleets;
+  assert.equal(data.members(selection, fleet), data.members(selection, fleet));
+  assert.deepEqual(names(data.members(selection, fleet)), ["one"]);
+});
+
+test("devices are counted by fleet", () => {
+  const home = new Home().fleet("kiosks").device("one", { fleet: "kiosks" }).device("two");
+  const counts = data.countByFleet(found(home).devices);
+  assert.deepEqual(
+    counts,
+    new Map([
+      ["kiosks", 1],
+      [undefined, 1],
+    ]),
+  );
+});
+
+test("devices of one fleet with the same name show the beginning of their UUID", () => {
+  const home = new Home().fleet("kiosks").fleet("gateways");
+  for (const [id, fleet] of [
+    ["1", "kiosks"],
+    ["2", "kiosks"],
+    ["3", "gateways"],
+  ]) {
+    home.device(id, { fleet });
+    Object.assign(home.devices[id], { name: "lobby", serial_number: `${id}a2b3c4d5e6f7` });
+  }
+  home.device("alone");
+  const { devices } = found(home);
+  assert.deepEqual(
+    devices.map(({ name, hasNamesake }) => [name, hasNamesake]),
+    [
+      ["alone", false],
+      ["lobby", true],
+      ["lobby (1a2b3c4)", true],
+      ["lobby (2a2b3c4)", true],
+    ],
+  );
 });
 
 for (const [states, expected] of [
@@ -301,16 +398,14 @@ for (const [issue, device, expected] of [
   });
 }
 
-function rows() {
+function homeWithTags() {
   const home = new Home()
     .fleet("kiosks")
     .device("lobby", { fleet: "kiosks", tags: { site: "Berlin", vip: "" } })
     .device("garage", { online: "off", tags: { site: "Köln" } })
     .device("roof", { "sensor.overall_status": "updating" })
     .service("lobby", "signage");
-  home.entity("update", "release", "roof", "on", { latest_version: "2.4.1" });
-  const { devices } = found(home);
-  return devices.map((device) => data.rowOf(device, home.states));
+  return home.entity("update", "release", "roof", "on", { latest_version: "2.4.1" });
 }
 
 for (const [filter, expected] of [
@@ -329,21 +424,34 @@ for (const [filter, expected] of [
   [{ tag: "vip", status: "attention" }, []],
 ]) {
   test(`a search for ${JSON.stringify(filter)} finds ${expected}`, () => {
-    const shown = data.search(rows(), filter).map(({ device }) => device.name);
-    assert.deepEqual(shown, expected);
+    const home = homeWithTags();
+    const shown = data.search(found(home).devices, home.states, filter);
+    assert.deepEqual(names(shown), expected);
   });
 }
 
 test("tags are listed once, in order", () => {
-  assert.deepEqual(data.allTags(rows(), "en"), ["site: Berlin", "site: Köln", "vip"]);
-  assert.deepEqual(data.allTags(rows(), "en", 1), ["site: Berlin"]);
+  const hass = homeWithTags().hass();
+  const { tags } = data.surveyOf(data.inventory(hass).devices, hass);
+  assert.deepEqual(tags, ["site: Berlin", "site: Köln", "vip"]);
 });
+
+for (const [filters, expected] of [
+  [{}, false],
+  [{ query: " " }, false],
+  [{ query: "lobby" }, true],
+  [{ query: "", status: "ok" }, true],
+]) {
+  test(`${JSON.stringify(filters)} is ${expected ? "a" : "no"} search`, () => {
+    assert.equal(data.isSearch(filters), expected);
+  });
+}
 
 test("a page that does not exist any more is the last page", () => {
   const list = [...Array(100).keys()];
-  const { begin, page, pages, rows: shown } = data.pageOf(list, 9, 48);
-  assert.deepEqual([page, pages, begin, shown], [2, 3, 96, [96, 97, 98, 99]]);
-  assert.deepEqual(data.pageOf([], 0, 48), { page: 0, pages: 1, begin: 0, rows: [] });
+  const { begin, items, page, pages } = data.pageOf(list, 9, 48);
+  assert.deepEqual([page, pages, begin, items], [2, 3, 96, [96, 97, 98, 99]]);
+  assert.deepEqual(data.pageOf([], 0, 48), { page: 0, pages: 1, begin: 0, items: [] });
 });
 
 for (const [seconds, expected] of [

@@ -89,6 +89,29 @@ test("the view of a device has its logs beside it on each width", async () => {
   assert.equal(view.sections[0].cards[0].type, "custom:balena-device-card");
 });
 
+test("the activity is as high as what is beside it, with and without the metrics", async () => {
+  const states = { "sensor.cpu_usage": "10", "sensor.memory_usage": "20" };
+  const rows = ["os_version", "ip_address", "hostname", "mac_address", "note", "fleet"];
+  const details = Object.fromEntries(rows.map((key) => [`sensor.${key}`, "1"]));
+  const home = new Home().device("one", { ...states, ...details });
+  const view = await views.deviceView({ device_id: "one" }, home.hass());
+  const isLog = ({ type }) => type === "logbook";
+  const [, { cards }] = view.sections.filter((section) => section.cards.some(isLog));
+  assert.deepEqual(
+    cards
+      .filter(isLog)
+      .map(({ grid_options: { rows: height }, visibility: [, condition] }) => [
+        height,
+        condition.condition,
+        condition.state,
+      ]),
+    [
+      [8, "or", undefined],
+      [5, "state", ["unavailable", "unknown"]],
+    ],
+  );
+});
+
 test("others see no logs and no links to the settings", async () => {
   const hass = homeWith(1).hass();
   const view = await views.deviceView({ device_id: "device 1" }, hass);

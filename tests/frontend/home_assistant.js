@@ -37,6 +37,7 @@ export class Home {
     const registered = { entity_id: id, device_id: device, platform: "balena_supervisor" };
     this.entities[id] = { ...registered, translation_key: key };
     this.states[id] = { entity_id: id, state, attributes };
+    return this;
   }
 
   /** Return `hass` as cards and strategies get it. Texts are their keys with their values. */

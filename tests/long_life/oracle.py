@@ -31,8 +31,10 @@ UNKNOWN: Final = "unknown"
 # The entity does not exist.
 ABSENT: Final = "absent"
 
-# Each of these is read with every third poll while nothing else changes.
+# Each of these is read with every eighth poll while nothing else changes.
+_TURNS: Final = 8
 _READ_IN_TURN: Final = {
+    f"sensor.{DEVICE}_ip_address",
     f"binary_sensor.{DEVICE}_supervisor",
     f"binary_sensor.{DEVICE}_vpn",
     f"binary_sensor.{DEVICE}_vpn_enabled",
@@ -124,7 +126,7 @@ class Oracle:
     """Stores the true states of the recent past, and returns the states that may be shown now.
 
     A shown state must have been true at some moment since it was last read: with the last poll,
-    or with one of the last three.
+    or with one of the last eight.
     """
 
     device: Device
@@ -166,8 +168,9 @@ class Oracle:
         self._record_update(now)
         self._lately.append((now, self._shown(now)))
         self._tick = tick
-        # Of the time before the last three polls, keep only the last moment.
-        while len(self._lately) > 1 and self._lately[1][0] <= now - 3 * POLL - tick:
+        # Of the time before the last turns, keep only the last moment.
+        oldest = now - _TURNS * POLL - tick
+        while len(self._lately) > 1 and self._lately[1][0] <= oldest:
             self._lately.popleft()
 
     def mismatches(self, found: Mapping[str, str]) -> list[str]:
@@ -236,9 +239,15 @@ class Oracle:
             reasons.add("updating")
         self._reasons = frozenset(reasons)
         # What was asked before stays.
+        lately = [shown for _, shown in self._lately]
         self._last = {
             name: frozenset().union(
-                *(shown.get(name, ()) for shown in self._since_last_poll())
+                *(
+                    shown.get(name, ())
+                    for shown in (
+                        lately if name in _READ_IN_TURN else self._since_last_poll()
+                    )
+                )
             )
             for name in (RELEASE, *KEPT_ENTITIES)
         }

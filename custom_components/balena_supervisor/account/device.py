@@ -284,7 +284,9 @@ class AccountDeviceCoordinator(Listeners, DeviceCoordinator):
             is_fresh=self.report.is_fresh_at(requested_at),
             tags=self._account.background_reads.tags.of_device(self.uuid),
         )
-        status = self.expected_outage.update(is_reachable=self.is_reachable)
+        status = self.expected_outage.update(
+            is_reachable=self.is_reachable, reconnected_at=self.row.last_vpn_event
+        )
         if status is not None:
             state = replace(
                 state, online=state.online and self.is_reachable, status=status

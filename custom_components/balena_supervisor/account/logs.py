@@ -86,6 +86,8 @@ class AccountLogs(DeviceLogs):
     One stream has the lines of all services, and each viewer selects its own.
     """
 
+    __slots__ = ("_device", "_source")
+
     _needs_device = False
 
     def __init__(

@@ -25,6 +25,8 @@ from ..device.state import (
 )
 from .connectivity import connectivity_of, is_device_online, is_vpn_disabled
 
+# Thousands of devices share it.
+_NO_SERVICES: Final[Mapping[ServiceKey, ServiceState]] = {}
 _DOWNLOADED: Final = {UpdateStatus.DOWNLOADED, UpdateStatus.APPLYING}
 
 
@@ -226,6 +228,8 @@ def _update_failed(
 
 def _services(row: DeviceRow, fleet: str) -> Mapping[ServiceKey, ServiceState]:
     """Return the services of the fleet. Of several images of a service, the one with a container counts."""
+    if not row.images:
+        return _NO_SERVICES
     images: dict[str, InstalledImage] = {}
     for image in row.images or ():
         if image.app_id not in (None, row.fleet_id):

@@ -49,6 +49,8 @@ class AccountTags:
 class CloudTags:
     """Reads and writes tags through the balena API. GET and POST /v7/device_tag."""
 
+    __slots__ = ("_cloud", "_device", "_known")
+
     is_on_device = False
 
     def __init__(

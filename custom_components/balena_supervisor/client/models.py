@@ -12,6 +12,8 @@ from typing import Final, NamedTuple, Self
 from .endpoints import Version, parse_version
 from .parsing import (
     parse_bool,
+    parse_common_long_text,
+    parse_common_text,
     parse_int,
     parse_long_text,
     parse_long_texts,
@@ -53,13 +55,13 @@ class DeviceReport:
         data = parse_object(value)
         return cls(
             api_port=parse_int(data.get("api_port")),
-            commit=parse_text(data.get("commit")),
+            commit=parse_common_text(data.get("commit")),
             download_progress=parse_percentage(data.get("download_progress")),
             ip_addresses=parse_words(data.get("ip_address")),
             mac_addresses=parse_words(data.get("mac_address")),
-            os_version=parse_text(data.get("os_version")),
-            status=parse_text(data.get("status")),
-            supervisor_version=parse_text(data.get("supervisor_version")),
+            os_version=parse_common_text(data.get("os_version")),
+            status=parse_common_text(data.get("status")),
+            supervisor_version=parse_common_text(data.get("supervisor_version")),
             update_downloaded=parse_bool(data.get("update_downloaded")),
             update_failed=parse_bool(data.get("update_failed")),
             update_pending=parse_bool(data.get("update_pending")),
@@ -174,8 +176,8 @@ class ServiceReport(NamedTuple):
         """Parse a JSON value."""
         data = parse_object(value)
         return cls(
-            status=parse_text(data.get("status")),
-            image=parse_long_text(data.get("image")),
+            status=parse_common_text(data.get("status")),
+            image=parse_common_long_text(data.get("image")),
             release_id=parse_int(data.get("releaseId")),
             download_progress=parse_percentage(
                 data.get("downloadProgress", data.get("download_progress"))
@@ -205,9 +207,9 @@ def parse_apps(value: object) -> AppReports:
         app_id: AppReport(
             app_id=app_id,
             name=name,
-            commit=parse_text(data.get("commit")),
-            update_status=parse_text(data.get("updateStatus")),
-            uuid=parse_text(data.get("appUuid")),
+            commit=parse_common_text(data.get("commit")),
+            update_status=parse_common_text(data.get("updateStatus")),
+            uuid=parse_common_text(data.get("appUuid")),
             services={
                 service: ServiceReport.from_json(report)
                 for service, report in parse_named_objects(data.get("services"))
@@ -236,9 +238,9 @@ class Container(NamedTuple):
             app_id=parse_int(data.get("appId")),
             container_id=parse_text(data.get("containerId")),
             image_id=parse_int(data.get("imageId")),
-            service=parse_text(data.get("serviceName")),
+            service=parse_common_text(data.get("serviceName")),
             service_id=parse_int(data.get("serviceId")),
-            status=parse_text(data.get("status")),
+            status=parse_common_text(data.get("status")),
         )
 
 
@@ -258,9 +260,9 @@ class Image(NamedTuple):
         return cls(
             app_id=parse_int(data.get("appId")),
             image_id=parse_int(data.get("imageId")),
-            name=parse_long_text(data.get("name")),
-            service=parse_text(data.get("serviceName")),
-            status=parse_text(data.get("status")),
+            name=parse_common_long_text(data.get("name")),
+            service=parse_common_text(data.get("serviceName")),
+            status=parse_common_text(data.get("status")),
         )
 
 
@@ -282,13 +284,13 @@ class StateStatus(NamedTuple):
         """Parse a JSON value."""
         data = parse_object(value)
         return cls(
-            app_state=parse_text(data.get("appState")),
+            app_state=parse_common_text(data.get("appState")),
             containers=tuple(
                 map(Container.from_json, parse_objects(data.get("containers")))
             ),
             download_progress=parse_percentage(data.get("overallDownloadProgress")),
             images=tuple(map(Image.from_json, parse_objects(data.get("images")))),
-            release=parse_text(data.get("release")),
+            release=parse_common_text(data.get("release")),
         )
 
     @property
@@ -316,8 +318,8 @@ class DeviceInfo(NamedTuple):
         """Parse a JSON value."""
         info = parse_object(parse_object(value).get("info"))
         return cls(
-            arch=parse_text(info.get("arch")),
-            device_type=parse_text(info.get("deviceType")),
+            arch=parse_common_text(info.get("arch")),
+            device_type=parse_common_text(info.get("deviceType")),
         )
 
 

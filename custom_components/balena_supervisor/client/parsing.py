@@ -75,6 +75,12 @@ def parse_common_text(value: object) -> str | None:
     return text if text is None else intern(text)
 
 
+def parse_common_long_text(value: object) -> str | None:
+    """Return a long text that many devices have, such as the name of an image."""
+    text = parse_long_text(value)
+    return text if text is None else intern(text)
+
+
 def parse_words(value: object) -> tuple[str, ...]:
     """Return the words of a text, without those that are too long to be an address."""
     words = (parse_long_text(value) or "").split()

@@ -71,6 +71,8 @@ class Supervisor:
         UpdateLocked: A lock rejected the command.
     """
 
+    __slots__ = ("_model_cache", "_transport", "request_log", "version")
+
     def __init__(self, transport: Transport) -> None:
         """Initialize the client. `version` is None until `device()` has returned."""
         self._transport = transport

@@ -55,6 +55,8 @@ class Transport(Protocol):
 class DirectTransport:
     """Sends requests to the Supervisor over the network, or on the same device."""
 
+    __slots__ = ("_http", "_stream_http")
+
     def __init__(
         self,
         url: str | URL,

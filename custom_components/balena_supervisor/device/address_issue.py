@@ -23,13 +23,18 @@ _SUSPICIOUS_POLLS: Final[HassKey[dict[str, int]]] = HassKey(
 class AddressIssue:
     """Creates the issue after two suspicious polls, and deletes it when the device is found."""
 
+    __slots__ = ("_entry", "_hass", "_host", "_polls")
+
     def __init__(self, hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
         """Prepare for the first poll."""
         self._entry = entry
         self._hass = hass
         self._host = local_device_url(entry).host or ""
-        self._issue_id = f"address_taken_{entry.entry_id}"
         self._polls = hass.data.setdefault(_SUSPICIOUS_POLLS, {})
+
+    @property
+    def _issue_id(self) -> str:
+        return f"address_taken_{self._entry.entry_id}"
 
     @callback
     def async_suspect(self) -> None:

@@ -65,6 +65,8 @@ class ApiKeyManager:
     new one.
     """
 
+    __slots__ = ("_changed_at", "_entry", "_hass", "_supervisor", "lock")
+
     def __init__(
         self, hass: HomeAssistant, entry: BalenaConfigEntry, supervisor: Supervisor
     ) -> None:

@@ -83,6 +83,8 @@ class CommandQueue:
     can break a Supervisor.
     """
 
+    __slots__ = ("_turns",)
+
     def __init__(self, hass: HomeAssistant) -> None:
         """Use the queues that all entries share."""
         self._turns = hass.data.setdefault(_TURNS, {})

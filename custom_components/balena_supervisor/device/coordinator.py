@@ -110,8 +110,7 @@ class DeviceCoordinator(UpdateSource):
     releases: ReleaseStore | None = None
     # Whether the device belongs to an account.
     is_in_fleet = False
-    # The entities of the device. An account has an option for this.
-    entity_level = EntityLevel.ALL
+    entity_level: EntityLevel
     # Whether a failed poll shows that the device is offline.
     is_offline_after_failed_poll = True
 
@@ -280,7 +279,7 @@ class DeviceCoordinator(UpdateSource):
     def _with_history(self, state: DeviceState) -> DeviceState:
         """Return a state with facts from earlier polls: locks and unexpected stops."""
         if self.data is None or state.mac_addresses != self.data.mac_addresses:
-            self.history.keys = self.interfaces.queue_keys(state.mac_addresses)
+            self.history.keys = tuple(self.interfaces.queue_keys(state.mac_addresses))
         # Without the response about apps it is unknown whether an update is done.
         is_complete = state.apps is not None or not self.supervisor.supports(
             Endpoint.APPS_STATE

@@ -2,16 +2,25 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import override
+from typing import Final, override
 
 from homeassistant.const import CONF_API_KEY, CONF_URL
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers.device_registry import CONNECTION_NETWORK_MAC
 from homeassistant.helpers.update_coordinator import UpdateFailed
+from homeassistant.util.hass_dict import HassKey
 
 from ..client import AuthenticationFailed, BalenaError, RateLimited, Supervisor
-from ..const import BUSY_INTERVAL, CONF_CONNECTION, POLL_INTERVAL, REFUSED_INTERVAL
+from ..const import (
+    BUSY_INTERVAL,
+    CONF_CONNECTION,
+    CONF_ENTITY_LEVEL,
+    DOMAIN,
+    POLL_INTERVAL,
+    REFUSED_INTERVAL,
+    EntityLevel,
+)
 from ..exceptions import translate_error
 from .address_change import async_follow_address
 from .address_issue import AddressIssue
@@ -22,12 +31,16 @@ from .environment import Environment
 from .identity import is_maker_assigned, is_own_device, normalize_mac
 from .identity_guard import IdentityGuard
 from .network_interfaces import DeviceInterfaces
+from .poll_schedule import PollQueue
 from .poll_statistics import PollStatistics
 from .reader import SupervisorReader
 from .reauthentication import Reauthentication
 from .state import DeviceState
 from .stored_identity import shared_mac_addresses
 from .tags import SupervisorTags
+
+# All local devices share it.
+_POLL_QUEUE: Final[HassKey[PollQueue]] = HassKey(f"{DOMAIN}_poll_queue")
 
 
 class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
@@ -68,10 +81,14 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
             supervisor=supervisor,
             uuid=uuid,
         )
+        self.entity_level = EntityLevel(
+            entry.options.get(CONF_ENTITY_LEVEL, EntityLevel.ALL)
+        )
         self._api_key = ApiKeyManager(hass, entry, supervisor)
         self._address_issue = AddressIssue(hass, entry)
         self._reauthentication = Reauthentication(hass, entry)
         self._identity = IdentityGuard(hass, entry, is_own_device=is_own)
+        self._poll_queue = hass.data.setdefault(_POLL_QUEUE, PollQueue())
         self.poll_statistics = PollStatistics()
         self.tags = SupervisorTags(supervisor)
         # Whether a user wants a poll that reads everything.
@@ -139,6 +156,7 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
 
     @override
     async def _async_update_data(self) -> DeviceState:
+        await self._poll_queue.wait()
         with self.poll_statistics.measure(self.supervisor.request_log):
             return await self._poll()
 
@@ -147,7 +165,9 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
             await self._identity.async_confirm_before_poll()
             async with self._api_key.lock:
                 is_complete = (
-                    self._is_requested or self.update_interval == BUSY_INTERVAL
+                    self._is_requested
+                    or self.update_interval == BUSY_INTERVAL
+                    or self._identity.is_another_device
                 )
                 self._is_requested = False
                 state = await self.reader.read(is_complete=is_complete)
@@ -231,7 +251,8 @@ class DirectCoordinator(BalenaCoordinator[DeviceState], DeviceCoordinator):
         )
         if self._is_dashboard_page_due:
             self._is_dashboard_page_due = False
-            self._dashboard_page = find_dashboard_page(self.hass, self.history.keys)
+            keys = frozenset(self.history.keys)
+            self._dashboard_page = find_dashboard_page(self.hass, keys)
         # A Supervisor does not report its uuid, but an account may have the same device.
         if self._dashboard_page is not None:
             info["configuration_url"] = self._dashboard_page

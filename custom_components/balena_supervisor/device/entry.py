@@ -182,7 +182,7 @@ def find_dashboard_page(hass: HomeAssistant, keys: frozenset[str]) -> str | None
         if entry.runtime_data.account is None:
             continue
         for device in entry.runtime_data.devices.values():
-            if keys & device.coordinator.history.keys:
+            if not keys.isdisjoint(device.coordinator.history.keys):
                 registered = registry.async_get(device.registry_id)
                 if isinstance(registered, dr.DeviceEntry):
                     return registered.configuration_url

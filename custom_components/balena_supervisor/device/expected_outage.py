@@ -1,6 +1,7 @@
 """Track the expected outage of a device that reboots, shuts down or applies an update."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 
@@ -17,10 +18,11 @@ class ExpectedOutage:
     `on_return` is called when the device is back, or when it was away for too long.
     """
 
-    __slots__ = ("_on_return", "_since", "_status", "_was_away")
+    __slots__ = ("_expected_at", "_on_return", "_since", "_status", "_was_away")
 
     def __init__(self, on_return: Callable[[], None]) -> None:
         """Start with a device that is not expected to leave."""
+        self._expected_at = datetime.min.replace(tzinfo=UTC)
         self._on_return = on_return
         self._status: Status | None = None
         self._since = 0.0
@@ -34,6 +36,7 @@ class ExpectedOutage:
     def expect(self, status: Status) -> None:
         """Expect the device to leave; `status` is shown meanwhile."""
         self._status = status
+        self._expected_at = datetime.now(UTC)
         self._since = monotonic()
         self._was_away = False
 
@@ -43,10 +46,18 @@ class ExpectedOutage:
         if state is not None and is_applying and state.online and not self.is_active:
             self.expect(Status.UPDATING)
 
-    def update(self, *, is_reachable: bool) -> Status | None:
-        """Return the status to show, or None if the device is not away for a known reason."""
+    def update(
+        self, *, is_reachable: bool, reconnected_at: datetime | None = None
+    ) -> Status | None:
+        """Return the status to show, or None if the device is not away for a known reason.
+
+        `reconnected_at` is when the device last connected or disconnected, which may have
+        happened between two polls.
+        """
         if self._status is None:
             return None
+        if reconnected_at is not None and reconnected_at > self._expected_at:
+            self._was_away = True
         age = monotonic() - self._since
         is_back = is_reachable and (self._was_away or age >= _DEPARTURE_LIMIT)
         if is_back or age >= BUSY_LIMIT.total_seconds():

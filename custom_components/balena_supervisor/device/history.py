@@ -31,7 +31,7 @@ class DeviceHistory:
     command that it refused.
     """
 
-    keys: frozenset[str] = frozenset()
+    keys: tuple[str, ...] = ()
     lock: UpdateLock | None = None
     refused: RefusedCommand | None = None
     _service_monitor: ServiceMonitor | None = None
@@ -84,7 +84,7 @@ def async_histories_of(hass: HomeAssistant, keys: Iterable[str]) -> list[DeviceH
     return [
         history
         for history in hass.data.get(_HISTORIES, {}).values()
-        if not history.keys.isdisjoint(wanted)
+        if not wanted.isdisjoint(history.keys)
     ]
 
 

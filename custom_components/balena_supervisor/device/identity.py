@@ -6,7 +6,7 @@ MAC addresses from Supervisor 11.8.4 on, and never the uuid. Only the environmen
 Assistant's own device contains the uuid.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import Enum, auto
 from functools import lru_cache
 import re
@@ -57,7 +57,7 @@ class DeviceIdentity(NamedTuple):
         cls,
         mac_addresses: Iterable[str],
         *,
-        shared: Iterable[str] = (),
+        shared: Collection[str] = (),
         uuid: str | None = None,
     ) -> Self:
         """Return the identity of a device with these MAC addresses.
@@ -65,7 +65,9 @@ class DeviceIdentity(NamedTuple):
         `shared` are normalized addresses that several known devices report, such as the
         address that all USB modems of a series have.
         """
-        return cls(_maker_assigned(tuple(mac_addresses)).difference(shared), uuid)
+        assigned = _maker_assigned(tuple(mac_addresses))
+        # Equal sets of addresses are one object: most devices share none.
+        return cls(assigned.difference(shared) if shared else assigned, uuid)
 
     def compare(self, other: Self) -> Match:
         """Return whether another identity is of the same device."""

@@ -19,6 +19,8 @@ from .stored_identity import reported_and_stored_identity
 class IdentityGuard:
     """Keeps the commands and the key of an entry from another device at its address."""
 
+    __slots__ = ("_entry", "_hass", "_is_own_device", "_url", "is_another_device")
+
     def __init__(
         self, hass: HomeAssistant, entry: BalenaConfigEntry, *, is_own_device: bool
     ) -> None:

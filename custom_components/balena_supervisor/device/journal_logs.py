@@ -47,6 +47,8 @@ class JournalLogs(DeviceLogs):
     A Supervisor without a journal in JSON passes on the lines of services as they are written.
     """
 
+    __slots__ = ("_containers", "_supervisor")
+
     def __init__(self, coordinator: DeviceCoordinator, streams: LogStreams) -> None:
         """Read the logs of the device of a coordinator. `streams` are those of its entry."""
         super().__init__(coordinator, streams)

@@ -16,6 +16,8 @@ from .logs import LogSelection
 class ContainerReader:
     """Reads which containers a local device has. Raises BalenaError."""
 
+    __slots__ = ("_supervisor",)
+
     def __init__(self, supervisor: Supervisor) -> None:
         """Read from a Supervisor."""
         self._supervisor = supervisor

@@ -301,6 +301,8 @@ class SharedStream:
 class LogStreams:
     """The streams of an entry, one per device and source, and at most ten."""
 
+    __slots__ = ("_entry", "_hass", "_streams", "reads")
+
     def __init__(self, hass: HomeAssistant, entry: _AnyEntry) -> None:
         """Start without streams."""
         # Limits how many devices of the entry are read at the same time.

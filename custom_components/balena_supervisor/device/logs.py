@@ -73,6 +73,8 @@ class DeviceLogs(ABC):
         HomeAssistantError: The read failed.
     """
 
+    __slots__ = ("_coordinator", "_streams")
+
     # Whether streams come from the device itself, and end when it goes offline.
     _needs_device = True
 

@@ -1,8 +1,27 @@
-"""Decide how often to poll a device."""
+"""Decide when to poll a device."""
 
+import asyncio
 from time import monotonic
 
 from ..const import BUSY_LIMIT, COMMAND_EFFECT_DELAY
+
+
+class PollQueue:
+    """Starts the polls of many devices one by one.
+
+    After a long block of the event loop, the polls of hundreds of devices are due at once.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        """Start without polls."""
+        self._lock = asyncio.Lock()
+
+    async def wait(self) -> None:
+        """Wait until this iteration of the event loop starts no other poll."""
+        async with self._lock:
+            await asyncio.sleep(0)
 
 
 class PollSchedule:

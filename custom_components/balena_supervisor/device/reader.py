@@ -1,13 +1,13 @@
 """Read a Supervisor with as few requests as possible."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from copy import copy
 from dataclasses import replace
 from functools import partial
 from itertools import cycle
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ..client import (
     AppReports,
@@ -24,6 +24,7 @@ from ..client import (
     StateStatus,
     Supervisor,
     Unsupported,
+    Version,
     Vpn,
 )
 from ..const import CRASH_PAUSE, LOGGER, SLOW_POLL_INTERVAL, UNHEALTHY_PAUSE
@@ -39,12 +40,24 @@ from .user_app_filter import UserAppFilter, report_of_apps
 _CAN_CRASH: Final = {Endpoint.DEVICE_NAME, Endpoint.STATE_STATUS, Endpoint.VPN}
 _CRASH_ERRORS: Final = (ConnectionFailed, DeviceOffline)
 
-type _Read = Callable[[], Coroutine[Any, Any, None]]
+# While nothing changes, every second poll reads one of these: their values seldom change.
+_TURNS: Final = (
+    Endpoint.DEVICE,
+    None,
+    Endpoint.HEALTHY,
+    None,
+    Endpoint.STATE_STATUS,
+    None,
+    Endpoint.VPN,
+    None,
+)
 
 
-class _TurnResponses(NamedTuple):
-    """The last response of each endpoint that is read in turn, or None."""
+class _Responses(NamedTuple):
+    """The last response of each endpoint. None is a missing one."""
 
+    device: DeviceReport = DeviceReport()
+    apps: AppReports | None = None
     containers: StateStatus | None = None
     healthy: bool | None = None
     vpn: Vpn | None = None
@@ -57,6 +70,26 @@ class SupervisorReader:
     it. `skipped_endpoints` are endpoints that are not needed. `on_metadata` is called after
     each read of the metadata, which seldom changes.
     """
+
+    __slots__ = (
+        "_app_id",
+        "_crash_pauses",
+        "_last",
+        "_metadata_due",
+        "_name",
+        "_on_metadata",
+        "_responses",
+        "_skipped_endpoints",
+        "_supervisor",
+        "_turns",
+        "_unhealthy_until",
+        "_unsupported",
+        "_user_apps",
+        "_values_before",
+        "_version",
+        "lock",
+        "metadata",
+    )
 
     def __init__(
         self,
@@ -76,19 +109,17 @@ class SupervisorReader:
         # When to read an endpoint again that may have crashed the Supervisor.
         self._crash_pauses: dict[Endpoint, float] = {}
         self._metadata_due = 0.0
-        self._turn_responses = _TurnResponses()
-        # The last responses, and the state that they resulted in.
+        self._responses = _Responses()
+        # What the last state was derived from, and the state.
         self._last: tuple[object, DeviceState] | None = None
-        # The responses that every poll reads, from the last poll.
-        self._reports: tuple[DeviceReport | None, AppReports | None] = None, None
-        # While nothing happens, a poll makes one of these reads: the values seldom change.
-        self._in_turn = (self._read_health, self._read_containers, self._read_vpn)
-        self._turns = cycle(self._in_turn)
-        # The values before the last read.
+        self._turns = cycle(_TURNS)
+        # The version of the Supervisor that the last complete read found.
+        self._version: Version | None = None
+        # The values before the last complete read.
         self._values_before = self.metadata, copy(self._user_apps)
         # A Supervisor that did not answer counts as unhealthy until then.
         self._unhealthy_until = 0.0
-        self._unsupported: set[Endpoint] = set()
+        self._unsupported: tuple[Endpoint, ...] = ()
         self._name = name
         self._on_metadata = on_metadata
         self._skipped_endpoints = skipped_endpoints
@@ -97,76 +128,96 @@ class SupervisorReader:
     async def read(self, *, is_complete: bool = True) -> DeviceState:
         """Return the state of the device.
 
-        If `is_complete` is False, responses of earlier reads are used again unless something
-        has changed.
+        If `is_complete` is False, a short read is enough while nothing changes.
 
         Raises:
             CloudRateLimited: The balena API limits requests. No response counts as missing.
             BalenaError: GET /v1/device failed.
         """
         try:
-            return await self._read(is_complete=is_complete)
+            if is_complete or not await self._is_unchanged():
+                await self._read_everything()
+            return await self._state()
         except ExceptionGroup as group:
-            # The metadata may not have been read.
-            self.expire_metadata()
+            self._forget_responses()
             raise group.exceptions[0] from group
+        except BalenaError:
+            self._forget_responses()
+            raise
 
     def discard(self) -> None:
-        """Forget the last read: another device answered."""
+        """Forget the last reads: another device answered."""
         self.metadata, self._user_apps = self._values_before
         self._last = None
-        self._reports = None, None
-        self._unsupported.clear()
+        self._unsupported = ()
+        self._forget_responses()
+
+    def _forget_responses(self) -> None:
+        """Read everything with the next poll."""
+        self._responses = _Responses()
         self.expire_metadata()
 
-    async def _read(self, *, is_complete: bool) -> DeviceState:
+    async def _is_unchanged(self) -> bool:
+        """Make a short read. Return whether it found no change, and no change can be hidden.
+
+        The apps show at once what their services and updates do, except while an update is not
+        done: then they may show images instead of containers.
+        """
+        before = self._responses
+        if (
+            before.apps is None
+            or monotonic() >= self._metadata_due
+            or self._last is None
+            or not self._last[1].is_settled
+        ):
+            return False
+        apps = await self._read_optional(Endpoint.APPS_STATE, self._supervisor.apps)
+        if apps != before.apps:
+            return False
+        turn = next(self._turns)
+        if turn is Endpoint.DEVICE:
+            await self._read_device()
+        if turn is Endpoint.HEALTHY or not before.healthy:
+            await self._read_health()
+        if turn is Endpoint.STATE_STATUS or before.containers is None:
+            await self._read_containers()
+        if turn is Endpoint.VPN or before.vpn is None:
+            await self._read_vpn()
+        return self._responses == before
+
+    async def _read_everything(self) -> None:
+        """Read the device and its apps, then everything that depends on them."""
         supervisor = self._supervisor
         self._values_before = self.metadata, copy(self._user_apps)
-        previous = supervisor.version
         if monotonic() >= self._metadata_due:
             # A proxy may have answered for the Supervisor while it was away.
-            self._unsupported.clear()
+            self._unsupported = ()
         # The version decides which endpoints are read.
-        first = await supervisor.device() if previous is None else None
+        first = await supervisor.device() if supervisor.version is None else None
         async with asyncio.TaskGroup() as tasks:
             device = tasks.create_task(self._device_report(first))
             apps = tasks.create_task(
                 self._read_optional(Endpoint.APPS_STATE, supervisor.apps)
             )
-        if supervisor.version != previous:
+        self._responses = self._responses._replace(
+            device=device.result(), apps=apps.result()
+        )
+        if supervisor.version != self._version:
+            self._version = supervisor.version
             self._unhealthy_until = 0.0
-            self._unsupported.clear()
+            self._unsupported = ()
             self.expire_metadata()
         if monotonic() >= self._metadata_due:
             self._metadata_due = monotonic() + SLOW_POLL_INTERVAL.total_seconds()
-            is_complete = True
             await self._refresh_metadata()
-        reports = device.result(), apps.result()
-        is_complete = is_complete or reports != self._reports
-        self._reports = reports
         # Some of these can crash an unhealthy Supervisor. Read them last.
         async with asyncio.TaskGroup() as tasks:
-            for read in self._due_reads(is_complete=is_complete):
+            for read in (self._read_health, self._read_containers, self._read_vpn):
                 tasks.create_task(read())
-        selected = self._user_apps.select(apps.result())
-        report = report_of_apps(device.result(), apps.result(), selected)
-        if selected is None:
-            selected = await self._read_single_app(device.result())
-        return self._state(report, selected)
 
-    def _due_reads(self, *, is_complete: bool) -> list[_Read]:
-        """Return the reads of this poll.
-
-        They are the next one in turn, and those whose last response is missing or unhealthy.
-        """
-        turn = next(self._turns)
-        last = self._turn_responses
-        responses = (last.healthy, last.containers, last.vpn)
-        return [
-            read
-            for read, response in zip(self._in_turn, responses, strict=True)
-            if is_complete or not response or read == turn
-        ]
+    async def _read_device(self) -> None:
+        device = await self._supervisor.device()
+        self._responses = self._responses._replace(device=device)
 
     async def _read_health(self) -> None:
         """Read whether the Supervisor is healthy, unless it counts as unhealthy for a while."""
@@ -175,38 +226,41 @@ class SupervisorReader:
             if monotonic() < self._unhealthy_until
             else await self._read_optional(Endpoint.HEALTHY, self._is_healthy)
         )
-        self._turn_responses = self._turn_responses._replace(healthy=healthy)
+        self._responses = self._responses._replace(healthy=healthy)
 
     async def _read_containers(self) -> None:
         """Read the containers, unless the apps are missing: the engine may fail."""
-        _, apps = self._reports
         containers = (
             None
-            if apps is None
+            if self._responses.apps is None
             else await self._read_optional(
                 Endpoint.STATE_STATUS, self._supervisor.state_status
             )
         )
-        self._turn_responses = self._turn_responses._replace(containers=containers)
+        self._responses = self._responses._replace(containers=containers)
 
     async def _read_vpn(self) -> None:
         vpn = await self._read_optional(Endpoint.VPN, self._supervisor.vpn)
-        self._turn_responses = self._turn_responses._replace(vpn=vpn)
+        self._responses = self._responses._replace(vpn=vpn)
 
-    def _state(self, device: DeviceReport, apps: AppReports | None) -> DeviceState:
+    async def _state(self) -> DeviceState:
         """Return the state of the device, the same object while the responses are equal."""
-        in_turn = self._turn_responses
-        responses = (device, apps, in_turn, self.metadata)
-        if self._last is None or self._last[0] != responses:
+        last = self._responses
+        apps = self._user_apps.select(last.apps)
+        device = report_of_apps(last.device, last.apps, apps)
+        if apps is None:
+            apps = await self._read_single_app(last.device)
+        source = (device, apps, last.containers, last.healthy, last.vpn, self.metadata)
+        if self._last is None or self._last[0] != source:
             state = state_from_supervisor(
                 device,
                 apps=apps,
-                containers=in_turn.containers,
+                containers=last.containers,
                 metadata=self.metadata,
-                healthy=in_turn.healthy,
-                vpn=in_turn.vpn,
+                healthy=last.healthy,
+                vpn=last.vpn,
             )
-            self._last = responses, state
+            self._last = source, state
         return self._last[1]
 
     def expire_metadata(self) -> None:
@@ -233,7 +287,7 @@ class SupervisorReader:
         try:
             return await read()
         except Unsupported:
-            self._unsupported.add(endpoint)
+            self._unsupported = (*self._unsupported, endpoint)
         except CloudRateLimited:
             raise
         except BalenaError as err:

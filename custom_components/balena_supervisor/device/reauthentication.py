@@ -24,6 +24,8 @@ class Reauthentication:
     Polling continues.
     """
 
+    __slots__ = ("_entry", "_hass", "_refused_since")
+
     def __init__(self, hass: HomeAssistant, entry: BalenaConfigEntry) -> None:
         """Prepare for the first refusal."""
         self._entry = entry

@@ -56,6 +56,18 @@ class DeviceRegistryUpdater:
     `device_entry_id` is the id of the device in the registry, empty until it is registered.
     """
 
+    __slots__ = (
+        "_device_id",
+        "_entities",
+        "_entry_id",
+        "_hass",
+        "_needs_reload",
+        "_registered",
+        "_registry",
+        "_services",
+        "device_entry_id",
+    )
+
     def __init__(self, hass: HomeAssistant, entry_id: str, device_id: str) -> None:
         """Register nothing yet."""
         self.device_entry_id = ""
@@ -63,8 +75,9 @@ class DeviceRegistryUpdater:
         self._entities = er.async_get(hass)
         self._entry_id = entry_id
         self._hass = hass
-        self._info: DeviceInfo | None = None
         self._needs_reload = False
+        # The values of the info that is registered. Thousands of devices keep them.
+        self._registered: tuple[object, ...] = ()
         self._registry = dr.async_get(hass)
         self._services: tuple[ServiceKey, ...] | None = None
 
@@ -90,12 +103,11 @@ class DeviceRegistryUpdater:
     def device_info(
         self, state: DeviceState, name: str, uuid: str | None, *, has_dashboard: bool
     ) -> DeviceInfo:
-        """Return the registry info of the device.
+        """Return the registry info of the device, without its identifiers.
 
         `has_dashboard` is whether balenaCloud's dashboard has a page of the device.
         """
         return DeviceInfo(
-            identifiers={(DOMAIN, self._device_id)},
             configuration_url=(
                 f"{DASHBOARD_URL}/devices/{uuid}" if uuid and has_dashboard else None
             ),
@@ -116,13 +128,15 @@ class DeviceRegistryUpdater:
         can be shown. If services got other identifiers, the entry is reloaded instead: existing
         entities have the old ones.
         """
-        has_entities = self._info is not None
-        if info != self._info:
+        has_entities = bool(self._registered)
+        values = tuple(info.values())
+        if values != self._registered:
+            info["identifiers"] = {(DOMAIN, self._device_id)}
             device = self._registry.async_get_or_create(
                 config_entry_id=self._entry_id, **info
             )
             self.device_entry_id = device.id
-            self._info = info
+            self._registered = values
         has_moved = self._update_services(state, reports_services=reports_services)
         if has_moved and has_entities and not self._needs_reload:
             self._needs_reload = True

@@ -18,6 +18,13 @@ class ServiceMonitor:
     reporting it.
     """
 
+    __slots__ = (
+        "_commanded_until",
+        "_expected_to_run",
+        "_stopped_by_themselves",
+        "_stopped_since",
+    )
+
     def __init__(self) -> None:
         """Start without services."""
         self._expected_to_run: set[ServiceKey] = set()
@@ -57,9 +64,12 @@ class ServiceMonitor:
         `is_busy` is whether a command or a reboot is running.
         """
         now = monotonic()
-        self._commanded_until = {
-            key: until for key, until in self._commanded_until.items() if now < until
-        }
+        if self._commanded_until:
+            self._commanded_until = {
+                key: until
+                for key, until in self._commanded_until.items()
+                if now < until
+            }
         if state.apps is not None and state.is_settled:
             # A release may drop a service, and a later one may bring it back.
             self._expected_to_run &= state.services.keys()

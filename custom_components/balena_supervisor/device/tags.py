@@ -40,6 +40,8 @@ class TagStore(Protocol):
 class SupervisorTags:
     """Reads and writes tags through the Supervisor. GET and PATCH /v2/device/tags."""
 
+    __slots__ = ("_supervisor",)
+
     is_on_device = True
 
     def __init__(self, supervisor: Supervisor) -> None:

@@ -29,6 +29,8 @@ class UserAppFilter:
     only the status of its images.
     """
 
+    __slots__ = ("_ran", "_reported", "_selected")
+
     def __init__(self) -> None:
         """Start without apps."""
         # The target commits that the apps had when they last ran together.
@@ -50,15 +52,20 @@ class UserAppFilter:
         running = {app_id: app for app_id, app in users.items() if _runs(app)}
         # A local app replaces that of the fleet.
         ran = self._ran if running.keys() <= self._ran.keys() else {}
-        self._ran = ran | {app_id: app.commit for app_id, app in running.items()}
+        commits = ran | {app_id: app.commit for app_id, app in running.items()}
+        # The reader also keeps the values of the poll before, and equal ones only once.
+        if commits != self._ran:
+            self._ran = commits
         current = {
             app_id: app
             for app_id, app in users.items()
             # While none of them runs, the apps are those that were selected before.
             if app_id in (running or known) or self._is_updating(app)
         } or users
-        self._selected = self._with_missing(current)
-        self._reported = current
+        selected = self._with_missing(current)
+        if current != self._reported:
+            self._reported = current
+        self._selected = self._reported if selected == self._reported else selected
         return self._selected
 
     def select_same(self, reports: AppReports) -> AppReports:

@@ -4,6 +4,8 @@
  * defined earlier are lost, and this module often runs first.
  */
 
+// Milliseconds between two looks whether Home Assistant has loaded its registries.
+const LOOK = 250;
 // Home Assistant waits for a strategy this long, in milliseconds, and then shows an error for good.
 const STRATEGY_TIMEOUT = 5000;
 
@@ -18,6 +20,7 @@ await Promise.all(
 generateAgain();
 // The error may come in this moment.
 setTimeout(generateAgain, STRATEGY_TIMEOUT);
+prepare();
 
 /** Generate the open dashboard again if Home Assistant has given up on these modules. */
 function generateAgain() {
@@ -32,4 +35,25 @@ function generateAgain() {
   if (isOurs && cards.some(({ content }) => content?.includes("Timeout waiting for strategy"))) {
     root.dispatchEvent(new CustomEvent("config-refresh", { bubbles: true, composed: true }));
   }
+}
+
+/** Look at the devices and load the texts while the page is idle, so that the dashboard opens sooner. */
+async function prepare() {
+  const { hass } = document.querySelector("home-assistant") ?? {};
+  if (!hass?.entities || !hass.devices || !hass.states) {
+    setTimeout(prepare, LOOK);
+    return;
+  }
+  const [{ inventory, surveyOf }, { textsOf }] = await Promise.all(
+    ["dashboard-data.js", "dashboard-texts.js"].map((name) => import(`./${name}${search}`)),
+  );
+  const whenIdle = window.requestIdleCallback ?? setTimeout;
+  whenIdle(() => {
+    const { devices } = inventory(hass);
+    if (devices.length) {
+      surveyOf(devices, hass);
+      // A card that needs the texts tries again.
+      textsOf(hass).catch(() => undefined);
+    }
+  });
 }

@@ -9,6 +9,9 @@ export const FEW = 6;
 // With more devices, the overview has one list that can be searched, and fleets have their own views.
 export const MANY = 48;
 
+// As balena's dashboard shows it.
+const UUID_LENGTH = 7;
+
 const ONLINE = "binary_sensor.online";
 const OVERALL_STATUS = "sensor.overall_status";
 const STATUS = "sensor.status";
@@ -30,6 +33,7 @@ const PROBLEM_SENSORS = {
   supervisor_problem: "binary_sensor.supervisor_problem",
   undervoltage: "binary_sensor.undervoltage",
 };
+const SERVICE_STOPPED = "service_stopped";
 // Levels by the status of a device that is online. Every other status means that it is busy.
 const STATUS_LEVELS = {
   operational: "ok",
@@ -60,12 +64,23 @@ const NO_STATE = [undefined, "unavailable", "unknown"];
 
 let known = {};
 
-/** Return the fleets and the devices. Cached until the registries change. */
+/** Return the fleets and the devices. Kept until the registries change. */
 export function inventory(hass) {
   if (known.of?.entities !== hass.entities || known.of?.devices !== hass.devices) {
     known = { of: { entities: hass.entities, devices: hass.devices }, ...take(hass) };
   }
   return known;
+}
+
+/** Return a function that makes a value of an object once, and keeps it as long as the object. */
+function kept(makeValue) {
+  const values = new WeakMap();
+  return (object) => {
+    if (!values.has(object)) {
+      values.set(object, makeValue(object));
+    }
+    return values.get(object);
+  };
 }
 
 function take(hass) {
@@ -75,7 +90,7 @@ function take(hass) {
       if (!byDevice.has(entity.device_id)) {
         byDevice.set(entity.device_id, {});
       }
-      byDevice.get(entity.device_id)[keyOf(entity)] = entity.entity_id;
+      byDevice.get(entity.device_id)[entityKey(entity)] = entity.entity_id;
     }
   }
   const items = new Map();
@@ -83,7 +98,9 @@ function take(hass) {
     if (!items.has(id)) {
       const { name_by_user: own, via_device_id: via } = hass.devices[id];
       const entities = byDevice.get(id) ?? {};
-      items.set(id, { id, name: own || defaultName(hass, id), entities, fleet: via, services: [] });
+      const name = own || defaultName(hass, id);
+      const names = { name, givenName: name, hasNamesake: false };
+      items.set(id, { id, ...names, entities, fleet: via, services: [] });
     }
     return items.get(id);
   };
@@ -109,12 +126,41 @@ function take(hass) {
       item(parent).services.push(item(id));
     }
   }
+  if (new Set([...devices].map(({ givenName }) => givenName)).size < devices.size) {
+    distinguish(hass, devices);
+  }
   const { compare } = new Intl.Collator(hass.language, { numeric: true });
   const sorted = (list) => [...list].sort((a, b) => compare(a.name, b.name));
   for (const device of devices) {
     device.services = sorted(device.services);
   }
   return { fleets: sorted(fleets), devices: sorted(devices) };
+}
+
+/** Let devices with the same name differ: by their fleet, or by the beginning of their UUID within a fleet. */
+function distinguish(hass, devices) {
+  const byName = new Map();
+  for (const device of devices) {
+    append(byName, device.givenName, device);
+  }
+  for (const [name, namesakes] of byName) {
+    for (const device of namesakes.length > 1 ? namesakes : []) {
+      const { serial_number: uuid } = hass.devices[device.id];
+      const isAlone = namesakes.filter(({ fleet }) => fleet === device.fleet).length === 1;
+      device.hasNamesake = true;
+      device.name = isAlone || !uuid ? name : `${name} (${uuid.slice(0, UUID_LENGTH)})`;
+    }
+  }
+}
+
+/** Add a value to the list of a key. */
+function append(lists, key, value) {
+  const list = lists.get(key);
+  if (list) {
+    list.push(value);
+  } else {
+    lists.set(key, [value]);
+  }
 }
 
 /** Return the name of a device or a service. Before 2026.10, that of a service begins with its device. */
@@ -124,28 +170,54 @@ function defaultName(hass, id) {
   return (name?.startsWith(prefix) ? name.slice(prefix.length) : name) || id;
 }
 
-function keyOf({ entity_id: id, translation_key: key }) {
+function entityKey({ entity_id: id, translation_key: key }) {
   // The identify button has no translation key, because Home Assistant names it.
   return `${id.slice(0, id.indexOf("."))}.${key ?? "identify"}`;
 }
 
+// The selections from each inventory, so that the cards of a page share the same lists.
+const selections = kept(() => new Map());
+
 /** Return the selected fleets and devices. A fleet stands for all of its devices. */
 export function chosen(hass, { device_id: ids }) {
-  const { fleets, devices } = inventory(hass);
+  const all = inventory(hass);
   if (!ids?.length) {
-    return { fleets, devices };
+    return all;
   }
-  const wanted = new Set([ids].flat());
-  return {
-    fleets: fleets.filter(({ id }) => wanted.has(id)),
-    devices: devices.filter(({ id, fleet }) => wanted.has(id) || wanted.has(fleet)),
-  };
+  const known = selections(all);
+  const key = String(ids);
+  if (!known.has(key)) {
+    const wanted = new Set([ids].flat());
+    known.set(key, {
+      fleets: all.fleets.filter(({ id }) => wanted.has(id)),
+      devices: all.devices.filter(({ id, fleet }) => wanted.has(id) || wanted.has(fleet)),
+    });
+  }
+  return known.get(key);
 }
 
-/** Return the devices of a fleet, or the devices without a fleet if it is undefined. */
-export function members({ fleets, devices }, fleet) {
+// The devices of each fleet of a selection. The devices without a fleet are those of `undefined`.
+const groups = kept(({ fleets, devices }) => {
   const ids = new Set(fleets.map(({ id }) => id));
-  return devices.filter((device) => (fleet ? device.fleet === fleet.id : !ids.has(device.fleet)));
+  const byFleet = new Map();
+  for (const device of devices) {
+    append(byFleet, ids.has(device.fleet) ? device.fleet : undefined, device);
+  }
+  return byFleet;
+});
+
+/** Return the devices of a fleet, or the devices without a fleet if it is undefined. */
+export function members(found, fleet) {
+  return groups(found).get(fleet?.id) ?? [];
+}
+
+/** Return how many of some devices each fleet has, by its id. */
+export function countByFleet(devices) {
+  const counts = new Map();
+  for (const { fleet } of devices) {
+    counts.set(fleet, (counts.get(fleet) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** Return the devices grouped by fleet, then the devices without a fleet. */
@@ -157,24 +229,30 @@ export function grouped(found) {
 
 // What is wrong with whom
 
+const hasOnline = ({ entities }) => entities[ONLINE] !== undefined;
 const stateOf = (states, { entities }, key) => states[entities[key]]?.state;
 const attributesOf = (states, { entities }, key) => states[entities[key]]?.attributes ?? {};
+
+const CONNECTIONS = { on: "online", off: "offline", unavailable: "unavailable" };
 
 /** Return how a device is connected: "online", "offline", "unavailable" or "unknown". */
 function connectionOf(device, states) {
   const online = stateOf(states, device, ONLINE);
+  return online === undefined
+    ? guessConnection(device, states)
+    : (CONNECTIONS[online] ?? "unknown");
+}
+
+/** Return how a device without *Online* is connected. */
+function guessConnection(device, states) {
   const overall = stateOf(states, device, OVERALL_STATUS);
   const other = overall ?? stateOf(states, device, STATUS);
-  if (online === "unavailable" || (online === undefined && other === "unavailable")) {
-    return "unavailable";
+  if (other === undefined || other === "unavailable") {
+    return other ?? "unknown";
   }
   // The other entities of a device that is offline are unavailable, whatever its status is.
   const isSilent = !NO_STATE.includes(overall) && stateOf(states, device, UPDATE) === "unavailable";
-  const isAway = overall === "disconnected" || isSilent;
-  if (online === "off" || (online === undefined && isAway)) {
-    return "offline";
-  }
-  return online === "on" || (online === undefined && other !== undefined) ? "online" : "unknown";
+  return isSilent || overall === "disconnected" ? "offline" : "online";
 }
 
 /** Return whether a service stopped by itself. */
@@ -203,17 +281,24 @@ export function conditionOf(device, states) {
   return { connection, ...judge(device, states, connection) };
 }
 
-/** Return the problems of a device that is online. */
+/** Return the problems of a device that is online. *Online* lists them; without it, other entities tell them. */
 function problemsOf(device, states) {
   const { problems: listed = [] } = attributesOf(states, device, ONLINE);
+  const isListed = hasOnline(device);
+  if (isListed && !listed.length) {
+    return [];
+  }
   const kinds = Object.entries(PROBLEM_SENSORS)
-    .filter(([kind, key]) => listed.includes(kind) || stateOf(states, device, key) === "on")
+    .filter(([kind, key]) =>
+      isListed ? listed.includes(kind) : stateOf(states, device, key) === "on",
+    )
     .map(([kind]) => ({ kind }));
-  const services = device.services
+  const hasStopped = listed.includes(SERVICE_STOPPED);
+  const services = (isListed && !hasStopped ? [] : device.services)
     .filter((service) => isStopped(service, states))
-    .map((service) => ({ kind: "service_stopped", service }));
+    .map((service) => ({ kind: SERVICE_STOPPED, service }));
   // The entities that tell which service it is may be disabled.
-  const isUnnamed = listed.includes("service_stopped") && !services.length;
+  const isUnnamed = hasStopped && !services.length;
   return [...kinds, ...services, ...(isUnnamed ? [{ kind: "a_service_stopped" }] : [])];
 }
 
@@ -276,52 +361,55 @@ export function tagsOf(device, states) {
   return Object.entries(tags).map(([name, value]) => (value ? `${name}: ${value}` : name));
 }
 
-// The entities of each device of the inventory.
-const watchedOf = new WeakMap();
+// What changes
 
 /** Return the entities that decide what is shown of a device. */
-export function watched(device) {
-  if (!watchedOf.has(device)) {
-    watchedOf.set(device, findWatched(device));
-  }
-  return watchedOf.get(device);
-}
-
-function findWatched(device) {
-  return [
-    ...WATCHED.map((key) => device.entities[key]),
-    ...device.services.flatMap(({ entities }) => [
-      entities[SERVICE_SWITCH],
-      entities[SERVICE_STATUS],
+export const watched = kept(({ entities, services }) =>
+  [
+    ...WATCHED.map((key) => entities[key]),
+    ...services.flatMap((service) => [
+      service.entities[SERVICE_SWITCH],
+      service.entities[SERVICE_STATUS],
     ]),
-  ].filter(Boolean);
-}
-
-// The entities of lists of devices. The cards of a page mostly have the same list.
-const watchedOfAll = new WeakMap();
+  ].filter(Boolean),
+);
 
 /** Return the entities that decide what is shown of some devices. */
-export function allWatched(devices) {
-  if (!watchedOfAll.has(devices)) {
-    watchedOfAll.set(devices, devices.flatMap(watched));
+export const allWatched = kept((devices) => devices.flatMap(watched));
+
+/** Return the entities that decide whether some devices need attention. *Online* alone is enough for most. */
+const allTelling = kept((devices) =>
+  devices.flatMap((device) =>
+    hasOnline(device)
+      ? [ONLINE, STATUS].map((key) => device.entities[key]).filter(Boolean)
+      : watched(device),
+  ),
+);
+
+// The last states of the entities of each list, and how often one of them changed.
+const latest = kept((ids) => ({ version: 0, each: ids.map(() => undefined) }));
+
+/**
+ * Return a number that is another one when one of the entities changed.
+ *
+ * Home Assistant has a new object with all states after each change of any state. The cards of a page
+ * follow the same list, so that its states are compared once.
+ */
+export function versionOf(ids, states) {
+  const known = latest(ids);
+  if (known.states !== states) {
+    known.states = states;
+    let isChanged = false;
+    for (let index = 0; index < ids.length; index += 1) {
+      const state = states[ids[index]];
+      if (known.each[index] !== state) {
+        known.each[index] = state;
+        isChanged = true;
+      }
+    }
+    known.version += isChanged ? 1 : 0;
   }
-  return watchedOfAll.get(devices);
-}
-
-let comparison = {};
-
-/** Return what `isChanged` does. The cards of a page ask the same, so the last answer is kept. */
-export function isAnyChanged(entityIds, before, states) {
-  const { entityIds: ids, before: since, states: until } = comparison;
-  if (ids !== entityIds || since !== before || until !== states) {
-    comparison = { entityIds, before, states, answer: isChanged(entityIds, before, states) };
-  }
-  return comparison.answer;
-}
-
-/** Return whether one of the entities changed between two states of Home Assistant. */
-export function isChanged(entityIds, before, states) {
-  return before !== states && entityIds.some((id) => before[id] !== states[id]);
+  return known.version;
 }
 
 // What keeps the integration from working
@@ -365,19 +453,10 @@ export function isAbout(notice, hass, device) {
   const { config_entry_id: entry, primary_config_entry: earlier } = hass.devices[device.id];
   // An invisible character keeps names from being Markdown.
   const names = values?.devices?.replaceAll("\u2060", "");
-  return id.includes(entry ?? earlier) && (names === undefined || names.includes(device.name));
+  return id.includes(entry ?? earlier) && (names === undefined || names.includes(device.givenName));
 }
 
 // Search, filters and pages
-
-/** Return how many devices have each level. */
-export function countLevels(conditions) {
-  const counts = Object.fromEntries(LEVELS.map((level) => [level, 0]));
-  for (const { level } of conditions) {
-    counts[level] += 1;
-  }
-  return counts;
-}
 
 // The choices of a filter by status, with what they match.
 export const STATUS_FILTERS = {
@@ -388,30 +467,67 @@ export const STATUS_FILTERS = {
   ok: ({ level }) => level === "ok",
 };
 
-/** Return the rows that match all words of a search and all filters. An empty filter matches all. */
-export function search(rows, { query = "", fleet = "", status = "", tag = "" }) {
+/** Return whether any word or filter is set. */
+export const isSearch = ({ query, fleet, status, tag }) =>
+  Boolean(query?.trim() || fleet || status || tag);
+
+/** Return the devices that match all words of a search and all filters. An empty filter matches all. */
+export function search(devices, states, { query = "", fleet = "", status = "", tag = "" }) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  return rows.filter(
-    ({ device, condition, tags, texts }) =>
-      (!fleet || device.fleet === fleet) &&
-      (!status || STATUS_FILTERS[status](condition)) &&
-      (!tag || tags.includes(tag)) &&
-      words.every((word) => texts().includes(word)),
-  );
+  const isFound = ({ device, condition, tags, texts }) =>
+    (!fleet || device.fleet === fleet) &&
+    (!status || STATUS_FILTERS[status](condition)) &&
+    (!tag || tags.includes(tag)) &&
+    words.every((word) => texts().includes(word));
+  return devices.filter((device) => isFound(rowOf(device, states)));
 }
 
-// The row of each device of the inventory, with the states for which it is right. The cards of a page share them.
-const rowsOf = new WeakMap();
+// What a list of devices needs to know of all of them.
+const surveys = kept(() => ({}));
+// Tags in the choices of a filter.
+const MAX_TAGS = 200;
+
+/**
+ * Return which of some devices need attention, all tags, and the list of entities that decide this. Kept until
+ * one of these changes, and shared by the cards of a page.
+ */
+export function surveyOf(devices, { language, states }) {
+  const entities = allTelling(devices);
+  const version = versionOf(entities, states);
+  const survey = surveys(devices);
+  if (survey.version !== version) {
+    const inTrouble = devices.filter(
+      (device) => !isFine(device, states) && needsAttention(conditionOf(device, states)),
+    );
+    const tags = allTags(devices, states, language);
+    Object.assign(survey, { entities, inTrouble, tags, version });
+  }
+  return survey;
+}
+
+/** Return whether *Online* says that a device has no problem, which is true for most. */
+function isFine({ entities }, states) {
+  const online = states[entities[ONLINE]];
+  return online?.state === "on" && !online.attributes.problems?.length;
+}
+
+/** Return all tags of some devices in alphabetical order. */
+function allTags(devices, states, language) {
+  const { compare } = new Intl.Collator(language, { numeric: true });
+  const tags = new Set(devices.flatMap((device) => tagsOf(device, states)));
+  return [...tags].sort(compare).slice(0, MAX_TAGS);
+}
+
+// The row of each device of the inventory. The cards of a page share them.
+const rows = kept(() => ({}));
 
 /** Return the row of a device in the list. It is made again only if the device changed. */
 export function rowOf(device, states) {
-  const known = rowsOf.get(device);
-  if (!known || isChanged(watched(device), known.states, states)) {
-    const row = makeRow(device, states);
-    rowsOf.set(device, { row, states });
-    return row;
+  const known = rows(device);
+  const version = versionOf(watched(device), states);
+  if (known.version !== version) {
+    Object.assign(known, { row: makeRow(device, states), version });
   }
-  known.states = states;
   return known.row;
 }
 
@@ -428,17 +544,11 @@ function makeRow(device, states) {
 }
 
 /** Return one page of a list. `page` begins at 0, and is at most the last page. */
-export function pageOf(rows, page, size) {
-  const pages = Math.max(1, Math.ceil(rows.length / size));
+export function pageOf(list, page, size) {
+  const pages = Math.max(1, Math.ceil(list.length / size));
   const shown = Math.min(Math.max(page, 0), pages - 1);
   const begin = shown * size;
-  return { page: shown, pages, begin, rows: rows.slice(begin, begin + size) };
-}
-
-/** Return all tags of some rows in alphabetical order, at most `limit`. */
-export function allTags(rows, language, limit = 200) {
-  const { compare } = new Intl.Collator(language, { numeric: true });
-  return [...new Set(rows.flatMap(({ tags }) => tags))].sort(compare).slice(0, limit);
+  return { page: shown, pages, begin, items: list.slice(begin, begin + size) };
 }
 
 // Times

@@ -14,11 +14,12 @@ const [{ inventory }, { textsOf }, { make }, { labelled }, { Texts }] = await Pr
 /** Return the fleets and devices that can be chosen. A selected one that is gone has no name. */
 function choicesOf(hass, { fleets, devices }, selected, { gone, local }) {
   const known = new Set([...fleets, ...devices].map(({ id }) => id));
+  const named = devices.map(({ id, givenName }) => ({ id, name: givenName }));
   const missing = selected.filter((id) => !known.has(id));
   return {
     fleets: fleets.map(({ id, name }) => ({ value: id, label: name })),
     devices: [
-      ...labelled(hass, devices, local),
+      ...labelled(hass, named, local),
       ...missing.map((id) => ({ value: id, label: gone })),
     ],
   };

@@ -7,7 +7,7 @@ const [{ make }, data, { errorTextsOf, repairTextsOf, textsOf }, { toSentence }]
       (name) => import(`./${name}${search}`),
     ),
   );
-const { DOMAIN, isAbout, isAnyChanged, loadNotices } = data;
+const { DOMAIN, isAbout, loadNotices, versionOf } = data;
 
 // Milliseconds in which changes of states are shown at once. With thousands of entities, a card
 // looks less often, so that it needs a hundredth of the time at most.
@@ -24,7 +24,7 @@ const ISSUES_CHANGED = "repairs_issue_registry_updated";
  * Home Assistant sets `hass` with every change of any state. The card looks at its own entities at
  * most every 150 ms, and calls `show` only if one of them, the registries or the language changed.
  *
- * Subclasses have `follow`, which returns the ids of these entities, and `show`.
+ * Subclasses have `show`, and `follow`, which then returns lists of the ids of these entities.
  */
 export class LiveCard extends HTMLElement {
   config;
@@ -33,6 +33,7 @@ export class LiveCard extends HTMLElement {
   // Set by a card that shows what keeps the integration from working.
   notices;
   #followed = [];
+  #versions = [];
   #shown;
   #views;
   #language;
@@ -113,28 +114,33 @@ export class LiveCard extends HTMLElement {
       before.devices !== hass.devices ||
       before.localize !== hass.localize ||
       before.user !== hass.user;
-    if (isOther || this.#hasChanges(before.states, hass.states)) {
+    if (isOther || this.#hasChanges()) {
       this.refresh();
     } else {
       this.#shown = hass;
     }
   }
 
-  #hasChanges(before, states) {
+  #hasChanges() {
     const begin = performance.now();
-    const hasChanges = isAnyChanged(this.#followed, before, states);
+    const versions = this.#versionsNow();
     const taken = performance.now() - begin;
     this.#delay = Math.min(MAX_COLLECT, Math.max(COLLECT, taken * SHARE));
-    return hasChanges;
+    return versions.some((version, index) => version !== this.#versions[index]);
+  }
+
+  #versionsNow() {
+    return this.#followed.map((ids) => versionOf(ids, this.hassNow.states));
   }
 
   /** Show everything again. Elements that stay the same are kept. */
   refresh() {
     if (this.text && this.config && this.isConnected) {
-      this.#followed = this.follow();
       this.#shown = this.hassNow;
       this.#views = viewsAround(this);
       this.show();
+      this.#followed = this.follow();
+      this.#versions = this.#versionsNow();
     }
   }
 
@@ -325,11 +331,13 @@ export class Notices {
     this.#isAsked = false;
     try {
       const { hassNow: hass } = this.#card;
-      [this.#notices, this.#repairText, this.#errorText] = await Promise.all([
-        loadNotices(hass),
-        repairTextsOf(hass),
-        errorTextsOf(hass),
+      const notices = await loadNotices(hass);
+      // With new texts, Home Assistant renders the whole page again, so they are only loaded if they are shown.
+      [this.#repairText, this.#errorText] = await Promise.all([
+        notices.repairs.length && repairTextsOf(hass),
+        notices.failures.length && errorTextsOf(hass),
       ]);
+      this.#notices = notices;
       this.#render();
     } catch {
       // Home Assistant cannot be reached. It says so.

@@ -157,14 +157,13 @@ export async function deviceView({ device_id: id }, hass) {
     grid_options: { columns: "full" },
   };
   const facts = [...metrics(device, text), ...details(device, text)];
-  const rows = Math.max(ACTIVITY_ROWS, factRows(device));
   const sections = [
     grid([card]),
-    ...wide(logs(device, hass), LOG_ROWS),
+    ...wide(logs(device, hass), LOG_ROWS.narrow, [{ rows: LOG_ROWS.wide }]),
     grid(facts),
     // Without metrics and details beside it, the activity has the whole width.
     ...(facts.length
-      ? wide(activity(device, hass, text), { narrow: ACTIVITY_ROWS, wide: rows })
+      ? wide(activity(device, hass, text), ACTIVITY_ROWS, activityRows(device))
       : [grid(activity(device, hass, text), { column_span: COLUMNS })]),
   ];
   return {
@@ -176,29 +175,45 @@ export async function deviceView({ device_id: id }, hass) {
 }
 
 /**
- * Return a section that has two of three columns, or one of two, and the height of its card in both cases.
+ * Return a section that has two of three columns, or one of two. Its card has another height in both cases. If it has
+ * several heights on a wide screen, each has the conditions under which it applies.
  *
  * Home Assistant would give it both of two columns. Cards that are not visible do nothing.
  */
-function wide(cards, rows) {
-  const when = (limit, height) =>
-    cards.map((card) => ({
-      ...card,
-      ...(card.grid_options?.rows && { grid_options: { ...card.grid_options, rows: height } }),
-      visibility: [{ condition: "view_columns", ...limit }],
-    }));
+function wide(cards, narrowRows, wideRows) {
+  const when = (limit, heights) =>
+    cards.flatMap(({ grid_options: options, ...card }) => {
+      const columns = { condition: "view_columns", ...limit };
+      return options?.rows
+        ? heights.map(({ rows, conditions = [] }) => ({
+            ...card,
+            grid_options: { ...options, rows },
+            visibility: [columns, ...conditions],
+          }))
+        : [{ ...card, ...(options && { grid_options: options }), visibility: [columns] }];
+    });
   return [
-    grid(when({ max: COLUMNS - 1 }, rows.narrow)),
-    grid(when({ min: COLUMNS }, rows.wide), { column_span: COLUMNS - 1 }),
+    grid(when({ max: COLUMNS - 1 }, [{ rows: narrowRows }])),
+    grid(when({ min: COLUMNS }, wideRows), { column_span: COLUMNS - 1 }),
   ];
 }
 
-/** Return the height of the metrics and details, so that what is beside them leaves no hole. */
-function factRows({ entities }) {
-  const tiles = Object.keys(METRICS).filter((key) => entities[key]).length;
-  const rows = DETAILS.filter((key) => entities[key]).length;
-  const isBoth = tiles && rows ? 1 : 0;
-  return Math.round(2 * Math.ceil(tiles / 2) + isBoth + (rows + 1) * DETAIL_ROW);
+/**
+ * Return the heights of the activity, so that the metrics and details beside it leave no hole, with and without the
+ * metrics: those of a device that is offline are hidden.
+ */
+function activityRows({ entities }) {
+  const tiles = metricsOf(entities).length;
+  const details = DETAILS.filter((key) => entities[key]).length;
+  const rowsWith = (count) => {
+    const headings = count && details ? 1 : 0;
+    const rows = 2 * Math.ceil(count / 2) + headings + (details + 1) * DETAIL_ROW;
+    return Math.max(ACTIVITY_ROWS, Math.round(rows));
+  };
+  const hidden = { rows: rowsWith(0), conditions: noMetricKnown(entities) };
+  return tiles
+    ? [{ rows: rowsWith(tiles), conditions: [anyMetricKnown(entities)] }, hidden]
+    : [hidden];
 }
 
 /** Return the log card, which is for administrators only. */
@@ -211,23 +226,31 @@ function logs({ id }, hass) {
   return isAdmin(hass) ? [card] : [];
 }
 
-/** Return the metrics, which only a device that is online has. */
-function metrics({ entities }, text) {
-  const shown = Object.entries(METRICS).filter(([key]) => entities[key]);
-  const isKnown = (key) => ({
+const UNKNOWN = ["unavailable", "unknown"];
+const metricsOf = (entities) => Object.entries(METRICS).filter(([key]) => entities[key]);
+const isKnown = (entity) => ({ condition: "state", entity, state_not: UNKNOWN });
+const anyMetricKnown = (entities) => ({
+  condition: "or",
+  conditions: metricsOf(entities).map(([key]) => isKnown(entities[key])),
+});
+const noMetricKnown = (entities) =>
+  metricsOf(entities).map(([key]) => ({
     condition: "state",
     entity: entities[key],
-    state_not: ["unavailable", "unknown"],
-  });
-  const tiles = shown.map(([key, more]) => ({
+    state: UNKNOWN,
+  }));
+
+/** Return the metrics, which only a device that is online has. */
+function metrics({ entities }, text) {
+  const tiles = metricsOf(entities).map(([key, more]) => ({
     type: "tile",
     entity: entities[key],
     name: { type: "entity" },
-    visibility: [isKnown(key)],
+    visibility: [isKnown(entities[key])],
     ...more,
   }));
-  const anyKnown = { condition: "or", conditions: shown.map(([key]) => isKnown(key)) };
-  return under(heading(text("metrics"), "mdi:gauge", { visibility: [anyKnown] }), tiles);
+  const visibility = [anyMetricKnown(entities)];
+  return under(heading(text("metrics"), "mdi:gauge", { visibility }), tiles);
 }
 
 function details({ entities }, text) {

@@ -64,7 +64,7 @@ class BalenaDeviceCard extends LiveCard {
     const device = this.#device;
     const buttons = Object.keys({ ...COMMANDS, "button.override_lock": {} });
     return device
-      ? [...data.watched(device), ...buttons.map((key) => device.entities[key]).filter(Boolean)]
+      ? [data.watched(device), buttons.map((key) => device.entities[key]).filter(Boolean)]
       : [];
   }
 

@@ -46,6 +46,8 @@ class BalenaDevicesCard extends LiveCard {
   #parts;
   #tools;
   #session;
+  // The entities that decide what is shown of the devices on the page.
+  #shown = [];
 
   static async getConfigElement() {
     await loadForms();
@@ -95,32 +97,27 @@ class BalenaDevicesCard extends LiveCard {
     return { fleets: fleet ? [fleet] : [], devices, isGone: Boolean(id) && !fleet };
   }
 
+  /** Return what decides which devices are shown, and what is shown of these. */
   follow() {
-    return data.allWatched(this.#devices().devices);
+    return [data.surveyOf(this.#devices().devices, this.hassNow).entities, this.#shown];
   }
 
   show() {
     this.#parts ??= this.#build();
     const found = this.#devices();
-    const { states } = this.hassNow;
-    const rows = found.devices.map((device) => data.rowOf(device, states));
+    const survey = data.surveyOf(found.devices, this.hassNow);
+    const inTrouble = survey.inTrouble.length;
     const { head, subtitle, title } = this.#parts;
-    const isAttention = this.#shows === "attention";
-    const inTrouble = rows.filter(({ condition }) => data.needsAttention(condition)).length;
     set(title, { textContent: this.#title(found, inTrouble) });
-    set(subtitle, { textContent: this.#subtitle(found, rows, inTrouble) });
+    set(subtitle, { textContent: this.#subtitle(found, inTrouble) });
     set(head, { hidden: this.config.title === "" });
     this.#link(head, found);
-    if (isAttention) {
-      const { offline: isAway } = data.STATUS_FILTERS;
-      this.notices.follow(rows.filter(({ condition }) => isAway(condition)).length);
-    }
     if (this.#shows === "fleets") {
-      set(this.#parts.tools, { hidden: true });
-      set(this.#parts.pager, { hidden: true });
-      this.#list(found.fleets.map((fleet) => this.#fleetItem(fleet, rows)));
+      this.#showFleets(found, survey);
+    } else if (this.#shows === "attention") {
+      this.#showAttention(found, survey);
     } else {
-      this.#showDevices(found, rows, isAttention);
+      this.#showAll(found, survey);
     }
   }
 
@@ -149,13 +146,13 @@ class BalenaDevicesCard extends LiveCard {
     return this.config.fleet && fleets.length ? fleets[0].name : text("devices");
   }
 
-  #subtitle({ isGone }, rows, inTrouble) {
+  #subtitle({ devices, isGone }, inTrouble) {
     const { text } = this;
     // The title of the problems has their number, and the tiles of fleets have theirs.
     if (isGone || this.#shows !== "all") {
       return "";
     }
-    const counts = [text("device_count", { count: rows.length })];
+    const counts = [text("device_count", { count: devices.length })];
     if (inTrouble) {
       counts.push(text("attention_short", { count: inTrouble }));
     }
@@ -176,54 +173,86 @@ class BalenaDevicesCard extends LiveCard {
     }
   }
 
-  #showDevices({ fleets }, all, isAttention) {
+  #showFleets({ devices, fleets }, { inTrouble }) {
+    const { pager, tools } = this.#parts;
+    set(tools, { hidden: true });
+    set(pager, { hidden: true });
+    const [counts, bad] = [devices, inTrouble].map(data.countByFleet);
+    const items = fleets.map((fleet) =>
+      this.#fleetItem(fleet, counts.get(fleet.id) ?? 0, bad.get(fleet.id) ?? 0),
+    );
+    this.showList(items);
+    this.#shown = fleets.map(({ entities }) => entities["sensor.fleet_release"]).filter(Boolean);
+  }
+
+  /** Show the devices that need attention, the worst first. */
+  #showAttention({ fleets }, { inTrouble }) {
+    const rows = inTrouble.map((device) => data.rowOf(device, this.hassNow.states));
+    const { offline: isAway } = data.STATUS_FILTERS;
+    this.notices.follow(rows.filter(({ condition }) => isAway(condition)).length);
+    const rank = ({ condition: { level } }) => data.LEVELS.indexOf(level);
+    set(this.#parts.tools, { hidden: true });
+    this.#showPage(
+      rows.sort((a, b) => rank(a) - rank(b)).map(({ device }) => device),
+      fleets,
+    );
+  }
+
+  /** Show the devices that are searched for. */
+  #showAll({ devices, fleets }, { tags }) {
     const { text } = this;
-    const session = this.#session;
-    const rows = isAttention
-      ? all
-          .filter(({ condition }) => data.needsAttention(condition))
-          .sort(
-            (a, b) =>
-              data.LEVELS.indexOf(a.condition.level) - data.LEVELS.indexOf(b.condition.level),
-          )
-      : all;
-    const hasTools = !isAttention && all.length > SEARCHED;
-    const found = hasTools ? data.search(rows, this.#filters()) : rows;
-    const {
-      begin,
-      page,
-      pages,
-      rows: shown,
-    } = data.pageOf(found, session.page, this.#pageSize(found.length));
-    this.#showTools(hasTools, fleets, all);
-    const { count, next, pager, previous, range } = this.#parts;
+    const { count, tools } = this.#parts;
+    const hasTools = devices.length > SEARCHED;
+    set(tools, { hidden: !hasTools });
+    if (hasTools) {
+      this.#showTools(fleets, tags);
+    }
+    const filters = hasTools ? this.#filters() : {};
+    const isSearch = data.isSearch(filters);
+    const found = isSearch ? data.search(devices, this.hassNow.states, filters) : devices;
+    set(count, {
+      hidden: !isSearch,
+      textContent: found.length ? text("found", { count: found.length }) : text("none_found"),
+    });
+    this.#showPage(found, fleets);
+    if (isSearch) {
+      // Every device may become one that is searched for.
+      this.#shown = data.allWatched(devices);
+    }
+  }
+
+  /** Show one page of some devices. */
+  #showPage(devices, fleets) {
+    const { text } = this;
+    const { states } = this.hassNow;
+    const size = this.#pageSize(devices.length);
+    const { begin, items, page, pages } = data.pageOf(devices, this.#session.page, size);
+    const { next, pager, previous, range } = this.#parts;
     set(pager, { hidden: pages < 2 });
     previous.update(text("previous_page"), "mdi:chevron-left", page > 0);
     next.update(text("next_page"), "mdi:chevron-right", page < pages - 1);
     set(range, {
       textContent: text("range", {
         from: begin + 1,
-        to: begin + shown.length,
-        count: found.length,
+        to: begin + items.length,
+        count: devices.length,
       }),
     });
-    const isFiltered = hasTools && found.length < all.length;
-    set(count, {
-      hidden: !isFiltered,
-      textContent: found.length ? text("found", { count: found.length }) : text("none_found"),
-    });
-    const names = new Map(fleets.map(({ id, name }) => [id, name]));
-    const hasFleets = names.size > 1;
-    this.#list(shown.map((row) => this.#deviceItem(row, hasFleets && names.get(row.device.fleet))));
+    const hasFleet = ({ hasNamesake }) =>
+      fleets.length > 1 || (hasNamesake && this.config.fleet === undefined);
+    this.showList(
+      items.map((device) => this.#deviceItem(data.rowOf(device, states), hasFleet(device))),
+    );
+    this.#shown = items.flatMap(data.watched);
   }
 
-  #deviceItem({ device, condition }, fleet) {
+  #deviceItem({ device, condition }, hasFleet) {
     const { hassNow: hass, text } = this;
     const { installed, isAvailable, latest } = data.updateOf(device, hass.states);
     const isAway = condition.problems[0]?.kind === "offline";
     const since = isAway && !this.#isUnknown(device) && data.lastChange(device, hass.states);
     const more = [
-      fleet,
+      hasFleet && device.fleetName,
       since && data.relativeTime(since, Date.now(), hass.locale?.language ?? hass.language),
       isAvailable && latest ? text("update_to", { version: latest }) : installed,
     ];
@@ -254,37 +283,25 @@ class BalenaDevicesCard extends LiveCard {
     return inTrouble === count ? "error" : "warning";
   }
 
-  #fleetItem(fleet, rows) {
+  #fleetItem(fleet, count, inTrouble) {
     const { text } = this;
-    const own = rows.filter(({ device }) => device.fleet === fleet.id);
-    const inTrouble = own.filter(({ condition }) => data.needsAttention(condition));
     const release = this.hassNow.states[fleet.entities["sensor.fleet_release"]];
     const isKnown = release && !["unavailable", "unknown"].includes(release.state);
     return {
       key: fleet.id,
       name: fleet.name,
-      state: inTrouble.length
-        ? text("attention_short", { count: inTrouble.length })
-        : text("all_well"),
-      more: [
-        text("device_count", { count: own.length }),
-        isKnown && this.hassNow.formatEntityState(release),
-      ]
+      state: inTrouble ? text("attention_short", { count: inTrouble }) : text("all_well"),
+      more: [text("device_count", { count }), isKnown && this.hassNow.formatEntityState(release)]
         .filter(Boolean)
         .join(" · "),
       icon: "mdi:ship-wheel",
-      level: this.#fleetLevel(own.length, inTrouble.length),
+      level: this.#fleetLevel(count, inTrouble),
       href: this.config.views && this.viewPath(`fleet-${fleet.id}`),
       entity: Object.values(fleet.entities)[0],
     };
   }
 
-  #showTools(isShown, fleets, rows) {
-    const { tools } = this.#parts;
-    set(tools, { hidden: !isShown });
-    if (!isShown) {
-      return;
-    }
+  #showTools(fleets, tags) {
     this.#tools ??= this.#buildTools();
     const { choices, filter } = this.#tools;
     const { text } = this;
@@ -292,7 +309,6 @@ class BalenaDevicesCard extends LiveCard {
     filter.update(text("search"), session.query);
     const any = { value: ANY, label: text("any") };
     const option = (value) => ({ value, label: value });
-    const tags = data.allTags(rows, this.hassNow.language);
     const statuses = Object.keys(data.STATUS_FILTERS);
     const lists = {
       fleet: fleets.length > 1 ? fleets.map(({ id, name }) => ({ value: id, label: name })) : [],
@@ -357,10 +373,6 @@ class BalenaDevicesCard extends LiveCard {
     const choices = makeChoices((name, value) => this.#change({ [name]: value }), false);
     this.#parts.tools.prepend(filter.element, choices.element);
     return { choices, filter };
-  }
-
-  #list(items) {
-    this.showList(items);
   }
 
   /** Return the element of a device or a fleet. */

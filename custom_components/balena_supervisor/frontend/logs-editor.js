@@ -3,7 +3,7 @@
 // The version in the URL, so that browsers load all modules again after an update.
 const { search } = new URL(import.meta.url);
 const [
-  { fieldOf, make },
+  { make, makeChoices },
   { MAX_LINES },
   { deviceOptions, devicesOf, serviceOptions, serviceValue },
   { Texts },
@@ -16,6 +16,7 @@ const [
 const DOMAIN = "balena_supervisor";
 
 class BalenaLogsCardEditor extends HTMLElement {
+  #choices;
   #config = {};
   #form;
   #hass;
@@ -46,44 +47,55 @@ class BalenaLogsCardEditor extends HTMLElement {
     this.#form ??= this.#build();
     this.#loadServices();
     const { app_id: appId, device_id: deviceId, lines, service, title } = this.#config;
-    const devices = deviceOptions(this.#hass, this.#texts.text("local"));
-    const all = this.#texts.text("all");
+    const text = (key) => this.#texts.text(key);
+    this.#choices.update(this.#hass, [
+      {
+        name: "device_id",
+        label: text("device"),
+        value: deviceId,
+        options: deviceOptions(this.#hass, text("local")),
+      },
+      {
+        name: "service",
+        label: text("service"),
+        value: serviceValue(service, appId),
+        options: serviceOptions(this.#services, text("all"), service, appId),
+      },
+    ]);
     const schema = [
-      fieldOf({ name: "device_id", options: devices }),
-      fieldOf({ name: "service", options: serviceOptions(this.#services, all, service, appId) }),
       { name: "title", selector: { text: {} } },
       { name: "lines", selector: { number: { min: 1, max: MAX_LINES, mode: "box" } } },
     ];
-    const data = { device_id: deviceId, service: serviceValue(service, appId), title, lines };
-    Object.assign(this.#form, { hass: this.#hass, schema, data });
+    Object.assign(this.#form, { hass: this.#hass, schema, data: { title, lines } });
   }
 
+  /** Build the fields. A form of Home Assistant would show the id of the device if there are many. */
   #build() {
+    this.#choices = makeChoices((name, value) => this.#choose(name, value));
+    this.#choices.element.style.cssText = "display: grid; gap: 24px; margin-bottom: 24px";
     const form = make("ha-form");
-    const keys = { device_id: "device", service: "service", lines: "backlog" };
     form.computeLabel = ({ name }) =>
-      keys[name]
-        ? this.#texts.text(keys[name])
+      name === "lines"
+        ? this.#texts.text("backlog")
         : this.#hass.localize("ui.panel.lovelace.editor.card.generic.title");
     form.addEventListener("value-changed", (event) => {
       event.stopPropagation();
-      this.#change(event.detail.value);
+      const { lines, title } = event.detail.value;
+      this.#change({ lines, title });
     });
-    this.append(form);
+    this.append(this.#choices.element, form);
     return form;
   }
 
-  #change({ device_id: deviceId, lines, service, title }) {
-    const isSame = (deviceId || undefined) === this.#config.device_id;
-    const [name, appId] = isSame && service ? JSON.parse(service) : [];
+  #choose(name, value) {
+    const [service, appId] = name === "service" && value ? JSON.parse(value) : [];
+    // Another device has other services.
+    const values = { service: service || undefined, app_id: appId ?? undefined };
+    this.#change(name === "device_id" ? { device_id: value, ...values } : values);
+  }
+
+  #change(values) {
     const config = { ...this.#config };
-    const values = {
-      device_id: deviceId || undefined,
-      service: name || undefined,
-      app_id: appId ?? undefined,
-      title,
-      lines,
-    };
     for (const [key, value] of Object.entries(values)) {
       if (value === undefined || value === null) {
         delete config[key];

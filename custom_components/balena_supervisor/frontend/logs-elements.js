@@ -18,12 +18,6 @@ export async function loadForms() {
   }
 }
 
-/** Return the field of a form for a choice. */
-export function fieldOf({ name, options, ...field }) {
-  const select = { mode: "dropdown", options, custom_value: options.length > MANY };
-  return { name, selector: { select }, ...field };
-}
-
 /**
  * Return a group of choices. `onChange` is called with the name and the value of a choice.
  *
