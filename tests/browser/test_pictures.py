@@ -83,7 +83,7 @@ def test_pages_of_home_assistant(demo: Demo, page: Page, picture: Picture) -> No
     page.goto(f"{demo.url}/config/devices/device/{ids['browser']}")
     expect(page.get_by_role("link", name="kiosk-shop")).to_be_visible()
     expect(page.locator("hui-button-entity-row")).to_contain_text("Restart")
-    expect(page.locator("ha-logbook")).to_contain_text("Exited")
+    expect(page.locator("ha-logbook")).to_contain_text("Off")
     picture("service", page)
 
 
