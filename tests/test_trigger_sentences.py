@@ -106,6 +106,13 @@ def test_hyphen(language: str, said: str) -> None:
     assert is_matched(said, intents)
 
 
+def test_label_with_hyphen() -> None:
+    """A label that is said like a noun is matched as one word."""
+    kiosk = inventory(["box-7"], []).devices[0]._replace(groups=frozenset({"Shop kiosks"}))
+    intents = registered("en", Inventory((kiosk,), PLACES))
+    assert is_matched("which shop-kiosks are offline", intents)
+
+
 @pytest.mark.parametrize(
     "said",
     ["reboot RaspberryPi", "reboot MyKiosk-Hall", "reboot MyKiosk Hall"]

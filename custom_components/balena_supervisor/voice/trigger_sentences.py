@@ -295,6 +295,11 @@ def _keywords(vocabulary: Vocabulary) -> dict[_Keywords, set[str]]:
         f"{noun}-{devices.casefold()}"
         for noun in texts.get(NameType.NOUN, ())
         for devices in (words.devices, words.devices_after_on)
+    } | {
+        # "Which shop-kiosks".
+        joint.join(noun.split())
+        for noun in nouns
+        for joint in "-_"
     }
     services = of_names(NameType.SERVICE) | {
         f"{'-'.join(service.split())}-{noun}"
