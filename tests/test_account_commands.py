@@ -156,6 +156,25 @@ async def test_reboot_between_two_polls(
     assert "off" not in states
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_reboot_with_a_slow_clock(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    cloud: CloudServer,
+    cloud_device: CloudDevice,
+) -> None:
+    """A connection before the reboot does not end it, although the clock of balena is ahead."""
+    cloud_device.connection.backdate(-600)
+    await pass_time(hass, freezer, MINUTE)
+    # The device accepts the command, but is still online at the next poll.
+    accepted = Fault.json({"Data": "OK", "Error": None})
+    cloud.faults.add("POST", "/supervisor/v1/reboot", accepted)
+    await press(hass, "reboot")
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_status") == "rebooting"
+
+
 async def test_offline_device(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,

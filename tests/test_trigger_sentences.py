@@ -108,15 +108,22 @@ def test_hyphen(language: str, said: str) -> None:
 
 def test_label_with_hyphen() -> None:
     """A label that is said like a noun is matched as one word."""
-    kiosk = inventory(["box-7"], []).devices[0]._replace(groups=frozenset({"Shop kiosks"}))
+    (box,) = inventory(["box-7"], []).devices
+    kiosk = box._replace(groups=frozenset({"Shop kiosks"}))
     intents = registered("en", Inventory((kiosk,), PLACES))
     assert is_matched("which shop-kiosks are offline", intents)
 
 
 @pytest.mark.parametrize(
     "said",
-    ["reboot RaspberryPi", "reboot MyKiosk-Hall", "reboot MyKiosk Hall"]
-    + ["restart nodeRED", "restart nodeRED on RaspberryPi", "reboot raspberrypi"],
+    [
+        "reboot RaspberryPi",
+        "reboot raspberrypi",
+        "reboot MyKiosk-Hall",
+        "reboot MyKiosk Hall",
+        "restart nodeRED",
+        "restart nodeRED on RaspberryPi",
+    ],
 )
 def test_name_with_capitals_inside(said: str) -> None:
     """A name is matched as the user wrote it."""

@@ -18,12 +18,21 @@ class ExpectedOutage:
     `on_return` is called when the device is back, or when it was away for too long.
     """
 
-    __slots__ = ("_expected_at", "_on_return", "_since", "_status", "_was_away")
+    __slots__ = (
+        "_expected_at",
+        "_on_return",
+        "_reconnected_at",
+        "_since",
+        "_status",
+        "_was_away",
+    )
 
     def __init__(self, on_return: Callable[[], None]) -> None:
         """Start with a device that is not expected to leave."""
         self._expected_at = datetime.min.replace(tzinfo=UTC)
         self._on_return = on_return
+        # The time of the last update.
+        self._reconnected_at: datetime | None = None
         self._status: Status | None = None
         self._since = 0.0
         self._was_away = False
@@ -54,9 +63,12 @@ class ExpectedOutage:
         `reconnected_at` is when the device last connected or disconnected, which may have
         happened between two polls.
         """
+        # The clock of Home Assistant may be slow, so a time is later than the command only if it is new.
+        is_new = reconnected_at != self._reconnected_at
+        self._reconnected_at = reconnected_at
         if self._status is None:
             return None
-        if reconnected_at is not None and reconnected_at > self._expected_at:
+        if is_new and reconnected_at is not None and reconnected_at > self._expected_at:
             self._was_away = True
         age = monotonic() - self._since
         is_back = is_reachable and (self._was_away or age >= _DEPARTURE_LIMIT)
