@@ -20,7 +20,7 @@ from freezegun.api import FrozenDateTimeFactory, real_monotonic
 import hassil.intents
 from hassil.parse_expression import parse_sentence
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import MockConfigEntry, mock_storage
 from xdist.remote import Producer
 
 from custom_components.balena_supervisor.const import (
@@ -30,6 +30,7 @@ from custom_components.balena_supervisor.const import (
     CONNECTION_DIRECT,
     DOMAIN,
 )
+from homeassistant.components.http import HomeAssistantHTTP
 from homeassistant.components.repairs.issue_handler import RepairsFlowManager
 from homeassistant.config_entries import (
     ConfigEntriesFlowManager,
@@ -44,6 +45,8 @@ from homeassistant.helpers import (
     entity_registry as er,
     issue_registry as ir,
 )
+from homeassistant.helpers.storage import Store
+from homeassistant.loader import DATA_CUSTOM_COMPONENTS
 from homeassistant.util.executor import InterruptibleThreadPoolExecutor
 from simulator import (
     App,
@@ -124,7 +127,7 @@ def pytest_configure(config: pytest.Config) -> None:
     logging.getLogger("homeassistant").setLevel(logging.WARNING)
     # By default, Python looks for garbage several times per test. The test helpers collect
     # it after each file.
-    gc.set_threshold(50_000)
+    gc.set_threshold(100_000)
     # Each Home Assistant parses the same sentences, so the parsed ones are cached. It gets a copy,
     # because hassil stores in a sentence what depends on all sentences.
     parse_once = lru_cache(20_000)(parse_sentence)
@@ -148,8 +151,34 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_integration(socket_enabled: None, enable_custom_integrations: None) -> None:
-    """Let Home Assistant load the integration, and allow connections to loopback."""
+def _loopback(socket_enabled: None) -> None:
+    """Allow connections to loopback."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def disable_http_server() -> Generator[None]:
+    """Replace a fixture that does the same for each test."""
+    with (
+        patch.object(HomeAssistantHTTP, "async_bind"),
+        patch.object(HomeAssistantHTTP, "start"),
+    ):
+        yield
+
+
+@pytest.fixture(scope="session")
+def _storage() -> Generator[dict[str, Any]]:
+    """Keep in memory what Home Assistant stores."""
+    with mock_storage() as stored:
+        yield stored
+
+
+@pytest.fixture
+def hass_storage(_storage: dict[str, Any]) -> Generator[dict[str, Any]]:
+    """Replace a fixture that creates its mocks for each test, which takes longer than a start."""
+    yield _storage
+    _storage.clear()
+    for name in ("_async_load", "_async_write_data", "async_remove"):
+        getattr(Store, name).reset_mock()
 
 
 @pytest.fixture(autouse=True)
@@ -245,11 +274,13 @@ def missing_translations() -> Generator[list[str]]:
 
 @pytest.fixture
 async def hass(hass: HomeAssistant) -> AsyncGenerator[HomeAssistant]:
-    """Stop Home Assistant only after its tasks have ended.
+    """Let Home Assistant load the integration, and stop it only after its tasks have ended.
 
     Components continue their setup after the setup of an entry has returned. Interrupted by
     the end of a test, the legacy part of device_tracker leaves a timer behind.
     """
+    # As the fixture `enable_custom_integrations` does, which would start Home Assistant in each test.
+    hass.data.pop(DATA_CUSTOM_COMPONENTS)
     yield hass
     loop = asyncio.get_running_loop()
     # A task may wait for a time that does not come, such as a delay of an automation.

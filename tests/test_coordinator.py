@@ -80,6 +80,30 @@ async def test_poll_after_a_change_is_complete(
     assert state_of(hass, f"sensor.{NAME}_main_status") == "exited"
 
 
+@pytest.mark.usefixtures("entity_registry_enabled_by_default")
+async def test_service_that_restarts_during_a_poll(
+    freezer: FrozenDateTimeFactory,
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: SupervisorServer,
+    device: Device,
+) -> None:
+    """If the containers contradict the apps of the same poll, the next poll decides."""
+
+    def stop(apps: bytes) -> bytes:
+        device.container_status("main", "exited")
+        return apps
+
+    fault = Fault.rewrite(stop)
+    server.faults.add("GET", "/v2/applications/state", fault, times=1)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "exited"
+    device.container_status("main", "Running")
+    await pass_time(hass, freezer)
+    assert state_of(hass, f"sensor.{NAME}_main_status") == "running"
+
+
 async def test_update_that_is_not_done_is_read_completely(
     freezer: FrozenDateTimeFactory,
     hass: HomeAssistant,

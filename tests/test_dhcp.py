@@ -28,7 +28,7 @@ FORMER_HOST = "127.0.0.9"
 
 
 @pytest.fixture(autouse=True)
-def _former_address(_own_integration: None) -> None:
+def _former_address(_loopback: None) -> None:
     """Allow connections to the former address of the device."""
     socket_allow_hosts(["127.0.0.1", FORMER_HOST])
 

@@ -132,7 +132,7 @@ class Site:
 
 
 @pytest.fixture
-async def site(hass: HomeAssistant, _own_integration: None) -> AsyncGenerator[Site]:
+async def site(hass: HomeAssistant, _loopback: None) -> AsyncGenerator[Site]:
     """Return two devices after their setup."""
     socket_allow_hosts([HERE, THERE])
     async with AsyncExitStack() as stack:

@@ -25,10 +25,9 @@ from simulator import Fleet
 
 
 @pytest.fixture(autouse=True)
-def _own_integration(
+def _loopback(
     recorder_mock: Recorder,
     socket_enabled: None,
-    enable_custom_integrations: None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Start the recorder before Home Assistant, and silence its debug logs."""

@@ -90,6 +90,43 @@ def test_ours(language: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("language", "said"),
     [
+        ("de", "läuft der browser auf dem Lobby-Kiosk"),
+        ("de", "starte den browser auf dem kiosk-lobbi neu"),
+        ("de", "läuft der mqtt-Dienst"),
+        ("de", "läuft der MQTT-Dienst"),
+        ("en", "restart the browser on kiosk-lobbi"),
+        ("en", "is the browser on kiosk-garage 1 running"),
+        ("en", "which kiosk-devices are offline"),
+    ],
+)
+def test_hyphen(language: str, said: str) -> None:
+    """A sentence whose names are parts of words with a hyphen is matched."""
+    names = ["kiosk-garage-1", "kiosk-cafe-2"]
+    intents = registered(language, inventory(names, ["browser", "mqtt"]))
+    assert is_matched(said, intents)
+
+
+def test_label_with_hyphen() -> None:
+    """A label that is said like a noun is matched as one word."""
+    kiosk = inventory(["box-7"], []).devices[0]._replace(groups=frozenset({"Shop kiosks"}))
+    intents = registered("en", Inventory((kiosk,), PLACES))
+    assert is_matched("which shop-kiosks are offline", intents)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["reboot RaspberryPi", "reboot MyKiosk-Hall", "reboot MyKiosk Hall"]
+    + ["restart nodeRED", "restart nodeRED on RaspberryPi", "reboot raspberrypi"],
+)
+def test_name_with_capitals_inside(said: str) -> None:
+    """A name is matched as the user wrote it."""
+    names = inventory(["RaspberryPi", "MyKiosk-Hall"], ["nodeRED"])
+    assert is_matched(said, registered("en", names))
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
         ("en", "turn on the light"),
         ("en", "turn everything off"),
         ("en", "restart the washing machine"),

@@ -6,7 +6,7 @@ from typing import Final, override
 from xdist.scheduler import LoadFileScheduling
 
 _BROWSER: Final = "tests/browser/"
-# The browser tests that take longest.
+# The browser tests that take longest, which one worker runs.
 _LARGE: Final = ("tests/browser/test_logs_card.py", "tests/browser/test_dashboard.py")
 # The files that take longest, longest first. Files that start late must be short, so that all
 # workers finish at about the same time.
@@ -30,8 +30,11 @@ _SLOWEST: Final = (
 
 
 def number_of_workers() -> int:
-    """Return more than there are cores: browser tests and demo tests wait most of their time."""
-    return (os.process_cpu_count() or 1) + 2
+    """Return one more than there are cores: browser tests and demo tests wait much of their time.
+
+    Each worker imports Home Assistant, and parses the sentences of Assist.
+    """
+    return (os.process_cpu_count() or 1) + 1
 
 
 def order(nodeid: str) -> int:
@@ -43,13 +46,15 @@ def order(nodeid: str) -> int:
 
 
 class Scheduling(LoadFileScheduling):
-    """Give a worker all tests of a file, or all tests of the smaller browser files.
+    """Give a worker all tests of a file. Two workers take the browser tests.
 
-    Every worker with browser tests starts a browser and a Home Assistant.
+    Every worker with browser tests starts a browser and a Home Assistant, and loads the frontend.
     """
 
     @override
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(_BROWSER) and not nodeid.startswith(_LARGE):
+        if nodeid.startswith(_LARGE):
+            return "".join(_LARGE)
+        if nodeid.startswith(_BROWSER):
             return _BROWSER
         return super()._split_scope(nodeid)

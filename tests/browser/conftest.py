@@ -1,10 +1,11 @@
 """Fixtures of the browser tests.
 
-All tests share one Home Assistant and one browser. Each test has new simulated devices.
+All tests of a worker share one Home Assistant, one browser and one tab. Each test has new simulated devices.
 """
 
 from base64 import b64decode
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from io import BytesIO
 import shutil
 from typing import Final
@@ -13,10 +14,11 @@ from urllib.parse import urlsplit
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from PIL import Image
 from playwright.sync_api import (
-    BrowserContext,
+    Browser,
     Locator,
     Page,
     Request,
+    ViewportSize,
     expect,
     sync_playwright,
 )
@@ -29,6 +31,7 @@ from .demo import Demo, set_up
 
 # Pixels of a picture per pixel of the page.
 _SCALE: Final = 1.5
+_SIZE: Final[ViewportSize] = {"width": 1400, "height": 1000}
 
 type Picture = Callable[[str, Page | Locator], None]
 
@@ -84,7 +87,7 @@ def picture(request: pytest.FixtureRequest) -> Picture:
 
 
 @pytest.fixture(autouse=True)
-def _own_integration(socket_enabled: None) -> None:
+def _loopback(socket_enabled: None) -> None:
     """Allow connections to loopback. Home Assistant runs in another process."""
 
 
@@ -108,11 +111,8 @@ def verify_cleanup() -> None:
 
 
 @pytest.fixture(scope="package")
-def context() -> Generator[BrowserContext]:
-    """Start a browser that is logged in.
-
-    From the second test on, its cache contains the frontend.
-    """
+def browser() -> Generator[Browser]:
+    """Start a browser."""
     if BROWSER is None:
         pytest.skip("No browser was found; scripts/browser installs one")
     with (
@@ -121,14 +121,35 @@ def context() -> Generator[BrowserContext]:
             executable_path=BROWSER,
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         ) as browser,
+    ):
+        yield browser
+
+
+@contextmanager
+def _open_tab(browser: Browser) -> Generator[Page]:
+    """Open a tab with its own cache, data and clock."""
+    with (
         browser.new_context(
-            viewport={"width": 1400, "height": 1000},
+            viewport=_SIZE,
             reduced_motion="reduce",
             # A service worker would answer requests that a test wants to delay.
             service_workers="block",
         ) as context,
+        context.new_page() as tab,
     ):
-        yield context
+        tab.set_default_timeout(30_000)
+        yield tab
+
+
+@pytest.fixture(scope="package")
+def tab(browser: Browser) -> Generator[Page]:
+    """Open the tab that the tests share.
+
+    From the second test on, it has the frontend in its cache, and its process has the compiled
+    code of the frontend. Compiling it takes longer than most tests.
+    """
+    with _open_tab(browser) as tab:
+        yield tab
 
 
 @pytest.fixture(scope="package")
@@ -158,9 +179,9 @@ def demo(
         yield demo
 
 
-@pytest.fixture
-def page(demo: Demo, context: BrowserContext) -> Generator[Page]:
-    """Open a page. Fail if our part of it sends a request to the internet."""
+@contextmanager
+def _only_local_requests(page: Page) -> Generator[None]:
+    """Fail if our part of a page sends a request to the internet."""
     foreign: list[str] = []
 
     def note(request: Request) -> None:
@@ -168,9 +189,29 @@ def page(demo: Demo, context: BrowserContext) -> Generator[Page]:
         if not is_local and not request.url.startswith(_OF_HOME_ASSISTANT):
             foreign.append(request.url)
 
-    with context.new_page() as page:
-        page.set_default_timeout(30_000)
-        page.on("request", note)
-        yield page
-    context.clear_permissions()
+    page.on("request", note)
+    yield
+    page.remove_listener("request", note)
     assert not foreign
+
+
+@pytest.fixture
+def page(demo: Demo, tab: Page) -> Generator[Page]:
+    """Return the tab, which is empty."""
+    with _only_local_requests(tab):
+        yield tab
+        # Leave the page before its devices disappear, and undo what a test can change.
+        tab.goto("about:blank")
+    tab.unroute_all()
+    tab.mouse.move(0, 0)
+    tab.set_viewport_size(_SIZE)
+    tab.emulate_media(color_scheme="light")
+    tab.context.clear_permissions()
+
+
+@pytest.fixture
+def timed_page(demo: Demo, browser: Browser) -> Generator[Page]:
+    """Return a tab of its own, whose clock the test can change. Playwright cannot undo that."""
+    with _open_tab(browser) as tab, _only_local_requests(tab):
+        tab.clock.install()
+        yield tab

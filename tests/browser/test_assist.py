@@ -31,7 +31,7 @@ def test_names_in_answers_are_text(demo: Demo, page: Page) -> None:
     demo.simulate("container-exit", service=MARKDOWN_ATTACK)
     refresh(page, "sensor.holy_wildflower_status")
     service = page.locator(".services li").filter(has_text="attack.example")
-    expect(service).to_contain_text("Exited")
+    expect(service).to_contain_text("Stopped")
     page.keyboard.press("a")
     box = page.locator("ha-voice-command-dialog input, ha-assist-chat input").first
     box.fill("Is everything running on holy-wildflower?")

@@ -258,9 +258,9 @@ def test_device_reboots(demo: Demo, page: Page) -> None:
     expect(lines(card, "Interrupted from")).to_have_count(1)
 
 
-def test_a_new_card_continues(demo: Demo, page: Page) -> None:
+def test_a_new_card_continues(demo: Demo, timed_page: Page) -> None:
     """A card keeps choices and lines on another page, through a reconnect, and in a hidden tab. No line comes twice."""
-    page.clock.install()
+    page = timed_page
     card = show(demo, page)
     filter_box = card.get_by_role("searchbox", name="Filter")
     choose(card, "Service", "main")

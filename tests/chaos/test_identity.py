@@ -36,7 +36,7 @@ def _only_expected_logs(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture
 async def run(
-    hass: HomeAssistant, freezer: FrozenDateTimeFactory, _own_integration: None
+    hass: HomeAssistant, freezer: FrozenDateTimeFactory, _loopback: None
 ) -> AsyncGenerator[ChaosRun]:
     """Return a run without events."""
     socket_allow_hosts(list(HOSTS))

@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _own_integration(socket_enabled: None) -> None:
+def _loopback(socket_enabled: None) -> None:
     """Allow connections to loopback. These tests need no Home Assistant in this process."""
 
 

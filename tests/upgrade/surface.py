@@ -86,17 +86,22 @@ def _texts(category: str) -> list[str]:
 
 def _frontend() -> dict[str, list[str]]:
     """Return the custom elements of dashboards, and their options."""
-    paths = sorted((_FOLDER / "frontend").rglob("*.js"))
-    source = "\n".join(path.read_text("utf-8") for path in paths)
+    sources = {
+        path.stem: path.read_text("utf-8")
+        for path in sorted((_FOLDER / "frontend").rglob("*.js"))
+    }
+    editors = (text for name, text in sources.items() if name.endswith("-editor"))
     kinds = {
         "cards": r'customElements\.define\("([\w-]+)"',
-        "card_options": r'name: "(\w+)",(?:\s*//.*)?\s*(?:options|selector)',
         "custom": r'"(custom:[\w-]+)"',
         "listed": r'\.push\(\{\s*type: "([\w-]+)"',
         "options": r"(?<!hass\.)\bconfig\.(\w+)",
         "strategies": r'"((?:dashboard|view|section)-[\w-]+)"',
     }
-    return {kind: sorted(set(re.findall(rule, source))) for kind, rule in kinds.items()}
+    source = "\n".join(sources.values())
+    found = {kind: re.findall(rule, source) for kind, rule in kinds.items()}
+    found["card_options"] = re.findall(r'\bname: "(\w+)"', "\n".join(editors))
+    return {kind: sorted(set(values)) for kind, values in found.items()}
 
 
 def _intents(hass: HomeAssistant) -> dict[str, list[str]]:

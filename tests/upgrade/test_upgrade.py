@@ -127,7 +127,7 @@ async def trigger_events(
     assert home_assistant.hass is not None
     for local_event in local_events:
         await local_event(home_assistant.hass, world.device)
-        for _ in range(3):
+        for _ in range(8):
             await home_assistant.pass_time(16)
 
 

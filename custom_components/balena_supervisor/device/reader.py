@@ -32,6 +32,7 @@ from .state import (
     DeviceMetadata,
     DeviceState,
     apps_from_single_app,
+    containers_match,
     state_from_supervisor,
 )
 from .user_app_filter import UserAppFilter, report_of_apps
@@ -179,7 +180,11 @@ class SupervisorReader:
             await self._read_device()
         if turn is Endpoint.HEALTHY or not before.healthy:
             await self._read_health()
-        if turn is Endpoint.STATE_STATUS or before.containers is None:
+        if (
+            turn is Endpoint.STATE_STATUS
+            or before.containers is None
+            or not containers_match(before.apps, before.containers)
+        ):
             await self._read_containers()
         if turn is Endpoint.VPN or before.vpn is None:
             await self._read_vpn()

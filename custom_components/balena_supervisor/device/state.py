@@ -339,6 +339,19 @@ def apps_from_single_app(app_id: int, app: App, device: DeviceReport) -> AppRepo
     return {app_id: report}
 
 
+def containers_match(apps: AppReports, containers: StateStatus) -> bool:
+    """Return whether the statuses of the services are those of their containers.
+
+    If a service stops or starts between the two responses of a poll, they are not.
+    """
+    return all(
+        service.status == container.status
+        for app in apps.values()
+        for name, service in app.services.items()
+        if (container := _container(app.app_id, name, containers)) is not None
+    )
+
+
 def short_commit(commit: str) -> str:
     """Return the short form of a commit. Other names of releases stay whole."""
     return commit[:_SHORT_COMMIT_LENGTH] if _COMMIT.fullmatch(commit) else commit

@@ -4,8 +4,9 @@
  * defined earlier are lost, and this module often runs first.
  */
 
-// Milliseconds between two looks whether Home Assistant has loaded its registries.
+// Milliseconds between two looks whether Home Assistant has loaded its registries, and how many there are.
 const LOOK = 250;
+const LOOKS = 240;
 // Home Assistant waits for a strategy this long, in milliseconds, and then shows an error for good.
 const STRATEGY_TIMEOUT = 5000;
 
@@ -38,10 +39,12 @@ function generateAgain() {
 }
 
 /** Look at the devices and load the texts while the page is idle, so that the dashboard opens sooner. */
-async function prepare() {
+async function prepare(looks = LOOKS) {
   const { hass } = document.querySelector("home-assistant") ?? {};
   if (!hass?.entities || !hass.devices || !hass.states) {
-    setTimeout(prepare, LOOK);
+    if (looks > 1) {
+      setTimeout(prepare, LOOK, looks - 1);
+    }
     return;
   }
   const [{ inventory, surveyOf }, { textsOf }] = await Promise.all(

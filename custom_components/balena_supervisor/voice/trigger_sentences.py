@@ -8,6 +8,7 @@ hassil searches lists quickly, so words and names are entries of lists. Each ent
 space, so that it does not match the beginning of a longer word.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -24,6 +25,8 @@ _MAX_GROUP: Final = 12
 _SYNTAX: Final = re.compile(r"([()\[\]{}<>|\\;:@])")
 # hassil reads a value with one of these as a template.
 _IS_TEMPLATE: Final = re.compile(r"[(){}<>\[\]|@]")
+# Separates the words of a name.
+_SEPARATOR: Final = re.compile(r"[\s_-]+")
 # The rules and the lists that a template uses.
 _RULE: Final = re.compile(r"<(\w+)>")
 _LIST: Final = re.compile(r"{(\w+)}")
@@ -287,38 +290,65 @@ def _keywords(vocabulary: Vocabulary) -> dict[_Keywords, set[str]]:
         for text in words.texts[meaning]:
             own = text.split()
             phrases |= {max(own, key=len), "-".join(own)}
-    # "Gateway-Geräte".
+    # "Gateway-Geräte", "MQTT-Dienst".
     compounds = {
         f"{noun}-{devices.casefold()}"
         for noun in texts.get(NameType.NOUN, ())
         for devices in (words.devices, words.devices_after_on)
-        if words.compound
+    } | {
+        # "Which shop-kiosks".
+        joint.join(noun.split())
+        for noun in nouns
+        for joint in "-_"
     }
+    services = of_names(NameType.SERVICE) | {
+        f"{'-'.join(service.split())}-{noun}"
+        for service in texts.get(NameType.SERVICE, ())
+        for noun in words.texts["service_noun"]
+        if " " not in noun
+    }
+    # The sentences about devices can name a service, too. Then the name of the device may be
+    # part of a word with a hyphen: "Läuft mqtt auf dem Lobby-Kiosk".
     found = {
-        _Keywords.DEVICE: parts | compounds | of_names(NameType.DEVICE),
-        _Keywords.SERVICE: of_names(NameType.SERVICE),
+        _Keywords.DEVICE: parts | compounds | of_names(NameType.DEVICE) | services,
+        _Keywords.SERVICE: services,
         _Keywords.PHRASE: phrases,
     }
+    written = _written(vocabulary)
     return {
         kind: {
             form
-            for word in (*own, *(f"{word}{words.genitive}" for word in own))
+            for own_word in own
+            for text in (own_word, *written.get(own_word, ()))
+            for word in (text, f"{text}{words.genitive}")
             for form in (
                 word,
                 word.upper(),
                 word.capitalize(),
                 word.title(),
-                _cased(word),
+                *_cased(word),
             )
         }
         for kind, own in found.items()
     }
 
 
-def _cased(word: str) -> str:
-    """Return a word as German writes it: "balena-Geräte"."""
+def _written(vocabulary: Vocabulary) -> dict[str, set[str]]:
+    """Return words of names as users wrote them, by the lowercase word: "RaspberryPi"."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for device in vocabulary.devices.values():
+        for names in (device.names, *device.services.values()):
+            for name in names:
+                for word in {*name.split(), *_SEPARATOR.split(name)}:
+                    found[word.casefold()].add(word)
+    return found
+
+
+def _cased(word: str) -> tuple[str, str]:
+    """Return a word as German writes it: "balena-Geräte", "MQTT-Dienst"."""
     first, *rest = word.split("-")
-    return "-".join([first, *(part.capitalize() for part in rest)])
+    end = [part.capitalize() for part in rest]
+    return "-".join([first, *end]), "-".join([first.upper(), *end])
 
 
 @dataclass(frozen=True, slots=True)
