@@ -118,6 +118,60 @@ def test_device(said: str, name: str) -> None:
     assert [mention.text for mention in hear(said).devices] == [name]
 
 
+# A local device and those of a fleet have the noun of the fleet's name in common.
+SHOPS: Final = Vocabulary(
+    Inventory(
+        tuple(
+            NamedDevice(name, name, frozenset({name}), {}, fleets, fleets)
+            for name, fleets in (
+                ("shop-01", frozenset({"shops"})),
+                ("shop-05", frozenset({"shops"})),
+                ("shop-12", frozenset({"shops"})),
+                ("shop-012", frozenset({"shops"})),
+                ("till", frozenset({"shops"})),
+                ("kiosk-shop", frozenset[str]()),
+            )
+        ),
+        frozenset({"shops"}),
+    ),
+    load_words()["en"],
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ("is shop 5 online", {"shop-05"}),
+        ("is shop five online", {"shop-05"}),
+        ("is shop 05 online", {"shop-05"}),
+        ("is shop 12 online", {"shop-12"}),
+        ("is shop 012 online", {"shop-012"}),
+    ],
+)
+def test_leading_zeros(said: str, names: set[str]) -> None:
+    """Leading zeros of a number need not be said, unless another device has that name."""
+    (mention,) = interpret(said, SHOPS).devices
+    assert mention.ids == names
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "how many devices are in the shops fleet",
+        "which devices in the fleet shops are offline",
+        "is everything ok in the shops fleet",
+    ],
+)
+def test_fleet_with_the_name_of_a_noun(said: str) -> None:
+    """Beside "fleet", a name means the fleet, not all devices with the noun in their names."""
+    heard = interpret(said, SHOPS)
+    (mention,) = heard.places
+    assert (mention.ids, heard.nouns) == (
+        {"shop-01", "shop-05", "shop-12", "shop-012", "till"},
+        [],
+    )
+
+
 def test_spelled_service() -> None:
     """Letters that speech-to-text writes apart are one word."""
     assert [mention.text for mention in hear("restart v p n").services] == ["vpn"]

@@ -213,3 +213,45 @@ async def test_area_of_home_assistant(
         hass, said, None, Context(), language="en"
     )
     assert "21" in result.response.speech["plain"]["speech"]
+
+
+@pytest.mark.parametrize(
+    ("other_fleet", "expected"),
+    [
+        (
+            "kiosks",
+            "till is the name of two devices. Give them different names in Home Assistant, then ask again.",
+        ),
+        ("shops", "Which one do you mean: till in kiosks or till in shops?"),
+    ],
+)
+async def test_devices_of_one_name(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    account_entry: MockConfigEntry,
+    other_fleet: str,
+    expected: str,
+) -> None:
+    """Devices of one name differ by their fleet, or need other names."""
+    assert await async_setup_component(hass, "homeassistant", {})
+    fleets = {name: cloud.add_fleet(name) for name in ("kiosks", "shops")}
+    cloud.make_device(fleets["kiosks"], "till")
+    cloud.make_device(fleets[other_fleet], "till")
+    hass.config_entries.async_update_entry(
+        account_entry,
+        options={
+            **account_entry.options,
+            "fleets": [fleet.id for fleet in fleets.values()],
+            "voice_questions": True,
+        },
+    )
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert await async_setup_component(hass, "conversation", {})
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+    result = await conversation.async_converse(
+        hass, "is the till online", None, Context(), language="en"
+    )
+
+    assert result.response.speech["plain"]["speech"] == expected

@@ -30,6 +30,7 @@ def interpret(text: str, vocabulary: Vocabulary) -> Heard:
         meanings |= {"devices_noun"}
     _claim_fillers(claims)
     _distinguish_places_from_devices(claims)
+    _distinguish_fleets_from_nouns(claims)
     rivals = _distinguish_services_from_devices(claims, meanings)
     heard = _facts_of(claims, meanings, quantity)
     heard.rivals = rivals
@@ -127,6 +128,20 @@ def _distinguish_places_from_devices(claims: Claims) -> None:
             and claims.tokens[place] in words.inside
             and NameType.PLACE in claims.kinds_of(mention)
         ):
+            claims.take_as(NameType.PLACE, mention)
+
+
+def _distinguish_fleets_from_nouns(claims: Claims) -> None:
+    """Let "the shops fleet" mean the fleet, also if the names of devices contain "shop"."""
+    fleets = [
+        (place, place + phrase.length)
+        for place, phrase in claims.claimed
+        if "fleet_noun" in phrase.meanings
+    ]
+    for mention in _of(claims, NameType.NOUN) + _of(claims, NameType.PLURAL):
+        end = mention.start + len(claims.vocabulary.words.tokens(mention.text))
+        is_beside = any(mention.start == after or end == at for at, after in fleets)
+        if is_beside and NameType.PLACE in claims.kinds_of(mention):
             claims.take_as(NameType.PLACE, mention)
 
 

@@ -120,7 +120,11 @@ class Selection:
 
     def _has_number(self, device_id: str, number: int) -> bool:
         names = self.vocabulary.devices[device_id].names
-        return any(str(number) in self.vocabulary.words.tokens(name) for name in names)
+        return any(
+            token.isdecimal() and int(token) == number
+            for name in names
+            for token in self.vocabulary.words.tokens(name)
+        )
 
     def _named_device(self) -> VoiceTarget:
         """Return the device that a sentence names."""
@@ -170,13 +174,23 @@ class Selection:
         return self.texts.get("unclear", device=self._named_device().name)
 
     def which(self, candidates: list[VoiceTarget]) -> str:
-        """Return the question which one of several devices is meant."""
+        """Return the question which one of several devices is meant.
+
+        Devices of one name differ by their area or by their fleet. Without such a difference,
+        no question helps.
+        """
+        said = [item.name for item in candidates]
         names = [
-            self.texts.get("in_area", device=target.name, area=target.area.name)
-            if target.area and [item.name for item in candidates].count(target.name) > 1
+            self.texts.get("in_area", device=target.name, area=place)
+            if said.count(target.name) > 1
+            and (place := target.area.name if target.area else target.fleet_name)
             else target.name
             for target in candidates
         ]
+        if len(names) > 1 and len(set(names)) == 1:
+            return self.texts.get(
+                "same_name", count=self.texts.number(len(names)), device=said[0]
+            )
         return self.texts.get("which", devices=self.texts.join(names, "or"))
 
     def _refuse_unknown(self, name: str) -> None:

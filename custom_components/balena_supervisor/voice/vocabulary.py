@@ -137,6 +137,7 @@ class Vocabulary:
                 for form in self._place_forms(place):
                     self._add(NameType.PLACE, form, [device.id])
         self._add_nouns(inventory)
+        self._add_short_numbers(inventory)
         self._add_turned_names(inventory)
         self._add_compounds(inventory)
         self._index()
@@ -225,6 +226,17 @@ class Vocabulary:
             for token in self.words.tokens(name)
             if token.endswith(noun)
         }
+
+    def _add_short_numbers(self, inventory: Inventory) -> None:
+        """Add names without leading zeros: "shop 5" is "shop-05" if no "shop-5" exists."""
+        full = {tuple(self.words.tokens(name)) for (_, name) in self._found}
+        for device in inventory.devices:
+            tokens = self.words.tokens(device.name)
+            short = [
+                str(int(token)) if token.isdecimal() else token for token in tokens
+            ]
+            if short != tokens and len(tokens) > 1 and tuple(short) not in full:
+                self._found[NameType.DEVICE, " ".join(short)].add(device.id)
 
     def _add_turned_names(self, inventory: Inventory) -> None:
         """Add names with their first word at the end: "lobby kiosk" is "kiosk-lobby"."""
