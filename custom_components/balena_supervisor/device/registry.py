@@ -129,7 +129,8 @@ class DeviceRegistryUpdater:
         entities have the old ones.
         """
         has_entities = bool(self._registered)
-        values = tuple(info.values())
+        # Since 2026.11, the info is no dictionary.
+        values = tuple(dict(**info).values())
         if values != self._registered:
             info["identifiers"] = {(DOMAIN, self._device_id)}
             device = self._registry.async_get_or_create(
