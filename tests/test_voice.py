@@ -1,7 +1,8 @@
 """Assist answers and acts on devices, in the languages that there are sentences in."""
 
+import asyncio
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 import shutil
 from typing import Final
@@ -722,6 +723,35 @@ async def test_renamed_device(
             assert await answer(hass, f"is the {name} online") == expected
 
 
+async def test_name_changes_while_assist_starts(
+    hass: HomeAssistant,
+    freezer: FrozenDateTimeFactory,
+    account: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    """A change is not missed while the first sentences are built."""
+    (device,) = (
+        device
+        for device in dr.async_entries_for_config_entry(
+            device_registry, account.entry_id
+        )
+        if device.name == "kiosk-lobby"
+    )
+    start = hass.async_create_task(set_up_assist(hass))
+    numbers = count(1)
+    while not (
+        "conversation" in hass.config.components
+        and get_agent_manager(hass).trigger_sentences
+    ):
+        name = f"desk {next(numbers)}"
+        device_registry.async_update_device(device.id, name_by_user=name)
+        await asyncio.sleep(0)
+    await start
+    await pass_time(hass, freezer, 2)
+    expose(hass, account)
+    assert await answer(hass, f"is {name} online") == f"Yes, {name} is online."
+
+
 async def test_many_entries_change(
     hass: HomeAssistant,
     lobby: MockConfigEntry,
@@ -731,10 +761,10 @@ async def test_many_entries_change(
     """When entries change one after the other, sentences are built for the first change and for the last."""
     registered: list[int] = []
 
-    def count(_: object) -> None:
+    def note(_: object) -> None:
         registered.append(len(get_agent_manager(hass).trigger_sentences))
 
-    unsubscribe = get_agent_manager(hass).subscribe_intents(count)
+    unsubscribe = get_agent_manager(hass).subscribe_intents(note)
     registered.clear()
     for number in range(20):
         device_registry.async_update_device(lobby_id, name_by_user=f"desk {number}")

@@ -12,7 +12,7 @@ from homeassistant.config_entries import SOURCE_USER
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import entity_registry as er, intent
-from simulator import Device, SupervisorServer
+from simulator import CloudServer, Device, Fleet, SupervisorServer
 
 from .assist import answer, hide, set_up_assist
 
@@ -127,6 +127,26 @@ async def test_command_is_refused(
     allow(hass, unexposed, options)
     assert "exposed" in await answer(hass, COMMAND)
     assert not device.commands
+
+
+@pytest.mark.parametrize("said", ["reboot all kiosks", "reboot all two kiosks"])
+async def test_command_for_a_group_is_refused_once(
+    hass: HomeAssistant,
+    cloud: CloudServer,
+    fleet: Fleet,
+    account_entry: MockConfigEntry,
+    said: str,
+) -> None:
+    """If no device of a group is exposed, Assist says so once, and offers no sentence that it would refuse."""
+    devices = [cloud.make_device(fleet, f"kiosk-{place}") for place in ("bar", "spa")]
+    await set_up_assist(hass)
+    assert await hass.config_entries.async_setup(account_entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    hide(hass, account_entry)
+    allow(hass, account_entry, {**account_entry.options, **QUESTIONS})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    assert (await answer(hass, said)).startswith("None of these devices is exposed")
+    assert not [device.device.commands for device in devices if device.device.commands]
 
 
 async def test_command_is_carried_out(

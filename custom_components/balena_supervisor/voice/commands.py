@@ -20,7 +20,7 @@ from .group_text import in_case
 from .kinds import SERVICE_COMMANDS, Kind
 from .known_device import KnownDevice, look_up
 from .selection import Refusal, Selection
-from .targets import EntityKind, VoiceTarget
+from .targets import VoiceTarget
 
 # Errors longer than this are not read aloud.
 _MAX_SPOKEN: Final = 200
@@ -113,6 +113,9 @@ async def _async_for_group(
             service = heard.services[-1].text
             raise Refusal(texts.get("no_service_in_group", service=service))
         raise Refusal(texts.get("no_devices", group=group))
+    reasons = {_reason(selection, *member) for member in members}
+    if len(members) > 1 and reasons == {"not_exposed"}:
+        raise Refusal(texts.get("group_not_exposed"))
     count = len(members)
     if heard.number != count or heard.unknown:
         is_after_on = heard.kind in _ON
@@ -158,14 +161,11 @@ async def _async_run(
 ) -> str:
     """Carry out a command for one device or service, and return the response."""
     heard, texts = selection.heard, selection.texts
+    names = {"device": target.name, "service": service.name if service else ""}
+    if (reason := _reason(selection, target, service)) is not None:
+        raise Refusal(texts.get(reason, **names))
     (entity_kind,) = ENTITIES[heard.kind]
     acts_on = service or target
-    names = {"device": target.name, "service": service.name if service else ""}
-    if not may_act(selection.hass, acts_on, entity_kind, selection.assistant):
-        reason = _reason(acts_on, entity_kind)
-        if reason == "not_exposed" and service is not None:
-            reason = "not_exposed_service"
-        raise Refusal(texts.get(reason, **names))
     known = look_up(selection, target)
     if known.state is None:
         raise Refusal(texts.get("unreachable", **names))
@@ -190,12 +190,20 @@ async def _async_run(
     return texts.get(f"done_{heard.kind}" if is_done else "slow", **names)
 
 
-def _reason(target: VoiceTarget, kind: EntityKind) -> str:
-    """Return the text that says why a person may not have a device carry out a command."""
-    entities = list(target.entities(kind))
+def _reason(
+    selection: Selection, target: VoiceTarget, service: VoiceTarget | None
+) -> str | None:
+    """Return the text that says why a person may not command a device or service, or None."""
+    (kind,) = ENTITIES[selection.heard.kind]
+    acts_on = service or target
+    if may_act(selection.hass, acts_on, kind, selection.assistant):
+        return None
+    entities = list(acts_on.entities(kind))
     if not entities:
         return "missing"
-    return "disabled" if all(item.disabled for item in entities) else "not_exposed"
+    if all(item.disabled for item in entities):
+        return "disabled"
+    return "not_exposed" if service is None else "not_exposed_service"
 
 
 async def _async_call_entity(

@@ -80,7 +80,6 @@ class SentenceManager:
     async def async_start(self) -> None:
         """Register the sentences, and listen for changes until Home Assistant stops."""
         hass = self._hass
-        await self._async_load()
         debouncer = Debouncer(
             hass,
             LOGGER,
@@ -127,6 +126,8 @@ class SentenceManager:
 
         async_when_setup(hass, PIPELINES, pipelines_ready)
         hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, stop)
+        # After the listeners, so that no change is missed meanwhile.
+        await self._async_load()
 
     async def _async_load(self, _: Event[Any] | None = None) -> None:
         """Read the files of all languages."""
