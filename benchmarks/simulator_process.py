@@ -169,8 +169,7 @@ class _Devices(_Servers):
     @override
     def _change(self) -> None:
         device = self._devices[0].device
-        first, *others = device.ip_addresses
-        device.ip_addresses = (first[:-1] + str((int(first[-1]) + 1) % 10), *others)
+        device.vpn_connected = not device.vpn_connected
 
     @override
     def _log_often(self) -> None:
