@@ -150,8 +150,7 @@ def parse_fleets(value: object) -> Iterator[Fleet]:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstalledImage:
+class InstalledImage(NamedTuple):
     """Image of a service on a device.
 
     `status` is that of its container, if one exists. While an update downloads, a service has an image of each

@@ -10,11 +10,10 @@ space, so that it does not match the beginning of a longer word.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import groupby
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .vocabulary import NameType, Vocabulary
 
@@ -26,10 +25,10 @@ _SYNTAX: Final = re.compile(r"([()\[\]{}<>|\\;:@])")
 # hassil reads a value with one of these as a template.
 _IS_TEMPLATE: Final = re.compile(r"[(){}<>\[\]|@]")
 # Separates the words of a name.
-_SEPARATOR: Final = re.compile(r"[\s_-]+")
+_SEPARATOR: Final = r"[\s_-]+"
 # The rules and the lists that a template uses.
-_RULE: Final = re.compile(r"<(\w+)>")
-_LIST: Final = re.compile(r"{(\w+)}")
+_RULE: Final = r"<(\w+)>"
+_LIST: Final = r"{(\w+)}"
 
 # Meanings that make a sentence with the name of a device ours.
 _OF_DEVICE: Final = (
@@ -225,12 +224,14 @@ def _used(
     used: dict[str, str] = {}
     texts = list(sentences)
     while texts:
-        for name in _RULE.findall(texts.pop()):
+        for name in re.findall(_RULE, texts.pop()):
             if name not in used:
                 used[name] = rules[name]
                 texts.append(rules[name])
     named = {
-        name for text in (*sentences, *used.values()) for name in _LIST.findall(text)
+        name
+        for text in (*sentences, *used.values())
+        for name in re.findall(_LIST, text)
     }
     return {
         "expansion_rules": used,
@@ -339,7 +340,7 @@ def _written(vocabulary: Vocabulary) -> dict[str, set[str]]:
     for device in vocabulary.devices.values():
         for names in (device.names, *device.services.values()):
             for name in names:
-                for word in {*name.split(), *_SEPARATOR.split(name)}:
+                for word in {*name.split(), *re.split(_SEPARATOR, name)}:
                     found[word.casefold()].add(word)
     return found
 
@@ -351,8 +352,7 @@ def _cased(word: str) -> tuple[str, str]:
     return "-".join([first, *end]), "-".join([first.upper(), *end])
 
 
-@dataclass(frozen=True, slots=True)
-class _Texts:
+class _Texts(NamedTuple):
     """The phrases and names of a language."""
 
     vocabulary: Vocabulary
