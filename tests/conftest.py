@@ -279,7 +279,8 @@ async def hass(hass: HomeAssistant) -> AsyncGenerator[HomeAssistant]:
     Components continue their setup after the setup of an entry has returned. Interrupted by
     the end of a test, the legacy part of device_tracker leaves a timer behind.
     """
-    # As the fixture `enable_custom_integrations` does, which would start Home Assistant in each test.
+    # Let Home Assistant look for custom integrations. The fixture `enable_custom_integrations` does
+    # the same, but it would start Home Assistant in each test.
     hass.data.pop(DATA_CUSTOM_COMPONENTS)
     yield hass
     loop = asyncio.get_running_loop()

@@ -65,6 +65,12 @@ def _short_patience() -> Generator[None]:
         yield
 
 
+def run_two_services(device: Device) -> None:
+    """Run a release with two services."""
+    services = (Service("main"), Service("redis"))
+    device.run_app(App(APP_ID, "demo-fleet", Release("b" * 32, 2, services)))
+
+
 async def call(hass: HomeAssistant, action: str, device_id: str, **data: Any) -> None:
     """Call an action."""
     fields = {"device_id": device_id, **data}
@@ -363,8 +369,7 @@ async def test_service_of_several(
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """One of several services is refused with the version that is required."""
-    services = (Service("main"), Service("redis"))
-    device.run_app(App(APP_ID, "demo-fleet", Release("b" * 32, 2, services)))
+    run_two_services(device)
     await pass_time(hass, freezer)
     with pytest.raises(ServiceValidationError, match=r"needs Supervisor 8\.3"):
         await call(hass, "stop_service", device_id, **MAIN)
@@ -379,8 +384,7 @@ async def test_status_of_several(
     freezer: FrozenDateTimeFactory,
 ) -> None:
     """A service that cannot be commanded has no switch, so its status is enabled."""
-    services = (Service("main"), Service("redis"))
-    device.run_app(App(APP_ID, "demo-fleet", Release("b" * 32, 2, services)))
+    run_two_services(device)
     assert await hass.config_entries.async_setup(entry.entry_id)
     await pass_time(hass, freezer)
     assert hass.states.get("switch.holy_wildflower_redis_running") is None

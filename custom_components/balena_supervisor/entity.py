@@ -227,7 +227,7 @@ class _BalenaDeviceEntity(_BalenaEntity):
     @property
     @override
     def unique_id(self) -> str:
-        """The id of the device or of its service, and the key of the description."""
+        """The id of the device or of its service, then "_" and the key of the description."""
         return f"{self._owner_id}_{self.entity_description.key}"
 
     @property

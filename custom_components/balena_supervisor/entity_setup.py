@@ -1,4 +1,4 @@
-"""Adds entities to the platforms when they appear, and removes those that an entity level excludes."""
+"""Adds entities to the platforms when they appear, and removes those that the user did not choose."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -49,7 +49,7 @@ class EntityFinder(Protocol):
         ...
 
     def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
-        """Yield the unique ids of entities that the entity level of the device excludes."""
+        """Yield the unique ids of the entities that are not part of the entity level of the device."""
         ...
 
 
@@ -124,7 +124,7 @@ class DeviceEntityFinder[DescriptionT: BalenaEntityDescription]:
                 yield description.key, self._entity(device, description)
 
     def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
-        """Yield the unique ids of entities that the entity level of the device excludes."""
+        """Yield the unique ids of the entities that are not part of the entity level of the device."""
         level = device.coordinator.entity_level
         for description in self._descriptions:
             if not description.is_part_of(level):
@@ -153,7 +153,7 @@ class ServiceEntityFinder[DescriptionT: BalenaServiceEntityDescription]:
                     yield key, self._entity(device, description, service_key)
 
     def unwanted_ids(self, device: BalenaDevice) -> Iterable[str]:
-        """Yield the unique ids of entities that the entity level of the device excludes."""
+        """Yield the unique ids of the entities that are not part of the entity level of the device."""
         registry = device.coordinator.registry
         # During an update, the state may lack services that are registered.
         for service_key in registry.service_keys() | device.state.services.keys():
@@ -184,7 +184,7 @@ class _PlatformEntities(NamedTuple):
 
     @callback
     def async_add_new(self, device: BalenaDevice) -> None:
-        """Add the entities of a device that have appeared."""
+        """Add the entities that the device did not have before."""
         if entities := self._create_new(device):
             self.async_add_entities(entities)
 

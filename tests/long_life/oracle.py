@@ -168,7 +168,7 @@ class Oracle:
         self._record_update(now)
         self._lately.append((now, self._shown(now)))
         self._tick = tick
-        # Of the time before the last turns, keep only the last moment.
+        # Drop what was shown before the last turns began, except for the last of it.
         oldest = now - _TURNS * POLL - tick
         while len(self._lately) > 1 and self._lately[1][0] <= oldest:
             self._lately.popleft()

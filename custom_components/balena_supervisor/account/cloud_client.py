@@ -15,7 +15,7 @@ from ..session import async_get_session, async_get_stream_session
 async def async_create_cloud_client(
     hass: HomeAssistant, data: Mapping[str, Any]
 ) -> BalenaCloud:
-    """Return a client for the account of an entry with this data. Nothing is sent yet.
+    """Return a client of the balena API for the data of an account's entry. It sends no request.
 
     Raises ValueError if the certificate authority is not valid.
     """

@@ -231,7 +231,7 @@ def _services(row: DeviceRow, fleet: str) -> Mapping[ServiceKey, ServiceState]:
     if not row.images:
         return _NO_SERVICES
     images: dict[str, InstalledImage] = {}
-    for image in row.images or ():
+    for image in row.images:
         if image.app_id not in (None, row.fleet_id):
             continue
         known = images.get(image.service)

@@ -71,20 +71,22 @@ def parse_long_texts(value: object) -> Mapping[str, str]:
 
 def parse_common_text(value: object) -> str | None:
     """Return a text that many devices have, such as a version: they share one string."""
-    text = parse_text(value)
-    return text if text is None else intern(text)
+    return _intern(parse_text(value))
 
 
 def parse_common_long_text(value: object) -> str | None:
     """Return a long text that many devices have, such as the name of an image."""
-    text = parse_long_text(value)
-    return text if text is None else intern(text)
+    return _intern(parse_long_text(value))
 
 
 def parse_words(value: object) -> tuple[str, ...]:
     """Return the words of a text, without those that are too long to be an address."""
     words = (parse_long_text(value) or "").split()
     return tuple(word for word in words if len(word) <= MAX_TEXT_LENGTH)[:_MAX_WORDS]
+
+
+def _intern(text: str | None) -> str | None:
+    return text if text is None else intern(text)
 
 
 def _parse_text(value: object, max_length: int) -> str | None:

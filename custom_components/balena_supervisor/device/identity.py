@@ -66,7 +66,7 @@ class DeviceIdentity(NamedTuple):
         address that all USB modems of a series have.
         """
         assigned = _maker_assigned(tuple(mac_addresses))
-        # Equal sets of addresses are one object: most devices share none.
+        # Most devices share no address with another. They keep the cached set, and no copy of it.
         return cls(assigned.difference(shared) if shared else assigned, uuid)
 
     def compare(self, other: Self) -> Match:

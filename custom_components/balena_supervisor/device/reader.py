@@ -147,7 +147,7 @@ class SupervisorReader:
             raise
 
     def discard(self) -> None:
-        """Forget the last reads: another device answered."""
+        """Forget what was read last, because another device answered."""
         self.metadata, self._user_apps = self._values_before
         self._last = None
         self._unsupported = ()

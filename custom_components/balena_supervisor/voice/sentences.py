@@ -74,7 +74,7 @@ class SentenceManager:
         self._inventory: tuple[Inventory | None, frozenset[str]] | None = None
         self._trigger = SentenceTrigger(hass, self._async_respond)
         self._lock = asyncio.Lock()
-        # Many entries can change while sentences are built. One refresh after that is enough.
+        # Whether a refresh is due after the current one. It covers all changes until it begins.
         self._refresh_waits = False
 
     async def async_start(self) -> None:
@@ -126,7 +126,7 @@ class SentenceManager:
 
         async_when_setup(hass, PIPELINES, pipelines_ready)
         hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, stop)
-        # After the listeners, so that no change is missed meanwhile.
+        # The listeners exist by now, so that they see a change while the first sentences are built.
         await self._async_load()
 
     async def _async_load(self, _: Event[Any] | None = None) -> None:
