@@ -291,27 +291,14 @@ def _keywords(vocabulary: Vocabulary) -> dict[_Keywords, set[str]]:
         for text in words.texts[meaning]:
             own = text.split()
             phrases |= {max(own, key=len), "-".join(own)}
-    # "Gateway-Geräte", "MQTT-Dienst".
-    compounds = {
-        f"{noun}-{devices.casefold()}"
-        for noun in texts.get(NameType.NOUN, ())
-        for devices in (words.devices, words.devices_after_on)
-    } | {
-        # "Which shop-kiosks".
-        joint.join(noun.split())
-        for noun in nouns
-        for joint in "-_"
-    }
-    services = of_names(NameType.SERVICE) | {
-        f"{'-'.join(service.split())}-{noun}"
-        for service in texts.get(NameType.SERVICE, ())
-        for noun in words.texts["service_noun"]
-        if " " not in noun
-    }
+    services = of_names(NameType.SERVICE) | _service_compounds(vocabulary)
     # The sentences about devices can name a service, too. Then the name of the device may be
     # part of a word with a hyphen: "Läuft mqtt auf dem Lobby-Kiosk".
     found = {
-        _Keywords.DEVICE: parts | compounds | of_names(NameType.DEVICE) | services,
+        _Keywords.DEVICE: parts
+        | _device_compounds(vocabulary, nouns)
+        | of_names(NameType.DEVICE)
+        | services,
         _Keywords.SERVICE: services,
         _Keywords.PHRASE: phrases,
     }
@@ -331,6 +318,26 @@ def _keywords(vocabulary: Vocabulary) -> dict[_Keywords, set[str]]:
             )
         }
         for kind, own in found.items()
+    }
+
+
+def _device_compounds(vocabulary: Vocabulary, nouns: Iterable[str]) -> set[str]:
+    """Return nouns of devices in words with a hyphen: "Gateway-Geräte", "shop-kiosks"."""
+    words = vocabulary.words
+    return {
+        f"{noun}-{devices.casefold()}"
+        for noun in vocabulary.texts.get(NameType.NOUN, ())
+        for devices in (words.devices, words.devices_after_on)
+    } | {joint.join(noun.split()) for noun in nouns for joint in "-_"}
+
+
+def _service_compounds(vocabulary: Vocabulary) -> set[str]:
+    """Return names of services in words with a hyphen: "MQTT-Dienst"."""
+    return {
+        f"{'-'.join(service.split())}-{noun}"
+        for service in vocabulary.texts.get(NameType.SERVICE, ())
+        for noun in vocabulary.words.texts["service_noun"]
+        if " " not in noun
     }
 
 
