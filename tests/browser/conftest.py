@@ -65,6 +65,8 @@ def picture(request: pytest.FixtureRequest) -> Picture:
 
     def save(name: str, subject: Page | Locator) -> None:
         page = subject if isinstance(subject, Page) else subject.page
+        # A message covers a part of the page.
+        expect(page.locator("ha-toast")).not_to_be_visible(timeout=60_000)
         # Wait for animations, and move the pointer away from what it highlights.
         page.mouse.move(0, 0)
         page.wait_for_timeout(2000)

@@ -8,7 +8,7 @@ import re
 from playwright.sync_api import Page, expect
 import pytest
 
-from . import device_ids, open_start_page, refresh
+from . import device_ids, open_start_page
 from .demo import TIMINGS, Demo
 
 pytestmark = pytest.mark.timeout(180)
@@ -50,19 +50,6 @@ def test_update(demo: Demo, page: Page) -> None:
     demo.simulate("finish-download")
     demo.simulate("apply")
     expect(dialog.get_by_text("Up-to-date")).to_be_visible(timeout=90_000)
-
-
-def test_update_at_a_lock(demo: Demo, page: Page) -> None:
-    """Who installs an update that a lock holds back sees a message."""
-    open_start_page(demo, page)
-    demo.simulate("lock")
-    for step in ("begin-update", "finish-download", "apply"):
-        demo.simulate(step)
-    refresh(page, "update.holy_wildflower_release")
-    page.get_by_role("button", name="Install the update on holy-wildflower").click()
-    page.get_by_role("button", name="OK", exact=True).click()
-    message = page.get_by_text("press Override update lock").first
-    expect(message).to_be_visible(timeout=60_000)
 
 
 def test_diagnostics(demo: Demo, page: Page, tmp_path: Path) -> None:

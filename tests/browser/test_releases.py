@@ -114,9 +114,8 @@ def test_press_at_a_lock(demo: Demo, page: Page, name: str, command: str) -> Non
     assert (sent, arguments["force"]) == (command, True)
 
 
-def open_options(demo: Demo, page: Page) -> Locator:
-    """Open the options of the only entry, and return their form."""
-    page.goto(f"{demo.url}/config/integrations/integration/balena_supervisor")
+def open_options(page: Page) -> Locator:
+    """Open the options of the only entry on the page of the integration, and return their form."""
     page.get_by_role("button", name="Configure").first.click()
     return page.locator("step-flow-form")
 
@@ -131,7 +130,8 @@ def option(form: Locator, name: str) -> Locator:
 @fleet
 def test_options_of_an_account(demo: Demo, page: Page) -> None:
     """The options of an account are shown, and kept when they are saved."""
-    form = open_options(demo, page)
+    page.goto(f"{demo.url}/config/integrations/integration/balena_supervisor")
+    form = open_options(page)
     every_entity = form.get_by_role("radio", name=re.compile("^All"))
     standard = form.get_by_role("radio", name=re.compile("^Standard"))
     questions = option(form, "Answer questions about all devices")
@@ -144,7 +144,7 @@ def test_options_of_an_account(demo: Demo, page: Page) -> None:
     page.get_by_role("button", name="Submit").click()
     page.get_by_role("button", name=re.compile("finish", re.IGNORECASE)).click()
 
-    open_options(demo, page)
+    open_options(page)
     expect(standard).to_be_checked()
     expect(questions).to_be_checked()
     expect(commands).to_be_checked()
