@@ -1,6 +1,7 @@
 """Each blueprint results in an automation that does what its name says."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 import shutil
@@ -23,6 +24,7 @@ from pytest_homeassistant_custom_component.typing import (
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 from homeassistant.util.yaml import parse_yaml
 from simulator import RECORDED_NEXT_RELEASE, Device
 
@@ -45,6 +47,11 @@ async def use(hass: HomeAssistant, name: str, **inputs: Any) -> None:
     automation = {"alias": "test", "use_blueprint": blueprint}
     assert await async_setup_component(hass, "automation", {"automation": automation})
     await hass.async_block_till_done(wait_background_tasks=True)
+
+
+def half_a_day_later() -> str:
+    """Return the time of day in twelve hours. A fixed one could pass at any moment of a test."""
+    return f"{dt_util.now() + timedelta(hours=12):%H:%M:%S}"
 
 
 async def turn_off(hass: HomeAssistant) -> None:
@@ -155,7 +162,7 @@ async def test_restart_service(
         hass,
         "restart_service",
         running="switch.holy_wildflower_main_running",
-        at="03:00:00",
+        at=half_a_day_later(),
     )
     for happening in earlier:
         happening(device)
@@ -180,7 +187,7 @@ async def test_update_at_night(
     commands: list[Any],
 ) -> None:
     """A waiting update is applied at the time, even with a lock. Without an update, nothing is sent."""
-    await use(hass, "update_at_night", device=device_id, at="02:00:00")
+    await use(hass, "update_at_night", device=device_id, at=half_a_day_later())
     for happening in earlier:
         happening(device)
     await pass_time(hass, freezer)
