@@ -127,7 +127,7 @@ def pytest_configure(config: pytest.Config) -> None:
     logging.getLogger("homeassistant").setLevel(logging.WARNING)
     # By default, Python looks for garbage several times per test. The test helpers collect
     # it after each file.
-    gc.set_threshold(100_000)
+    gc.set_threshold(500_000)
     # Each Home Assistant parses the same sentences, so the parsed ones are cached. It gets a copy,
     # because hassil stores in a sentence what depends on all sentences.
     parse_once = lru_cache(20_000)(parse_sentence)

@@ -38,7 +38,7 @@ def test_update(demo: Demo, page: Page) -> None:
     page.set_viewport_size({"width": 1300, "height": 700})
     # The download goes on when the test says so: a slow browser could miss its progress.
     device = demo.devices["holy-wildflower"].device
-    device.timings = replace(TIMINGS, download=3600)
+    device.timings = replace(TIMINGS, download=3600, apply=0.1)
     demo.simulate("new-release")
     open_start_page(demo, page)
     card = page.locator("balena-device-card")

@@ -1,6 +1,6 @@
 """Take the pictures of README and docs. Each test also checks what its picture shows.
 
-Only --screenshots saves them. Pictures of forms are in the tests of the setup.
+Only --screenshots saves them. Tests of the setup and of releases take others.
 """
 
 from collections.abc import Generator
@@ -9,11 +9,7 @@ import re
 from playwright.sync_api import Locator, Page, expect
 import pytest
 
-from simulator import CloudDevice
-from simulator.fleets import KIOSK_RELEASE
-from simulator.scenarios import release_after
-
-from . import command, device_ids, navigate, open_start_page, refresh
+from . import command, device_ids, open_start_page, refresh
 from .accessibility import use_colors
 from .conftest import Picture
 from .demo import Demo
@@ -89,23 +85,17 @@ def test_pages_of_home_assistant(demo: Demo, page: Page, picture: Picture) -> No
 
 @kiosks
 def test_two_kiosks(demo: Demo, page: Page, picture: Picture) -> None:
-    """Two kiosks have a card each, which shows what is wrong, and their last log lines."""
+    """Two kiosks have a card each, with what is wrong and log lines, and a page each with all commands."""
     open_kiosks(demo, page)
     logs = page.locator("balena-logs-card:visible")
     expect(logs).to_have_count(2)
     expect_lines(logs.first, 24)
     picture("kiosks", page)
 
-
-@kiosks
-def test_a_kiosk(demo: Demo, page: Page, picture: Picture) -> None:
-    """The page of a kiosk shows its services, commands and logs, and what is wrong with it."""
-    open_kiosks(demo, page)
     page.get_by_role("link", name="kiosk-lobby").first.click()
     card = device_card(page, "kiosk-lobby")
     for name in ("Identify", "Check for updates", "Restart services", "Reboot"):
         expect(card.get_by_role("button", name=name)).to_be_visible()
-    logs = page.locator("balena-logs-card:visible")
     expect(logs).to_have_count(1)
     expect_lines(logs, 12)
     picture("dashboard", page)
@@ -166,31 +156,3 @@ def test_a_fleet(demo: Demo, page: Page, picture: Picture) -> None:
     expect(devices.get_by_role("status")).to_have_text("Devices found: 7")
     use_colors(page, "dark")
     picture("list", page)
-
-
-@fleet
-def test_an_update(demo: Demo, page: Page, picture: Picture) -> None:
-    """The dialog of an update shows its versions, its notes and its progress."""
-    page.set_viewport_size({"width": 900, "height": 700})
-    device = demo.devices["kiosk-entrance"]
-    assert isinstance(device, CloudDevice)
-    device.pinned = release_after(KIOSK_RELEASE)
-    open_start_page(demo, page)
-    refresh(page, "update.kiosk_entrance_release")
-    page.goto(f"{demo.url}?more-info-entity-id=update.kiosk_entrance_release")
-    dialog = page.locator("ha-more-info-dialog")
-    expect(dialog.get_by_text("2.4.2", exact=True).first).to_be_visible()
-    expect(dialog.get_by_text("Faster start")).to_be_visible()
-    picture("update", page)
-
-
-def test_triggers(demo: Demo, page: Page, picture: Picture) -> None:
-    """The automation editor lists the triggers of the integration."""
-    page.set_viewport_size({"width": 1000, "height": 760})
-    open_start_page(demo, page)
-    navigate(page, "/config/automation/edit/new")
-    page.get_by_text("Add trigger").first.click()
-    page.locator("add-automation-element-dialog input").first.fill("balena")
-    page.get_by_text("more triggers").click()
-    expect(page.get_by_text("Service stopped unexpectedly").first).to_be_visible()
-    picture("triggers", page)

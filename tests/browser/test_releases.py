@@ -10,6 +10,7 @@ from simulator.fleets import KIOSK_RELEASE
 from simulator.scenarios import release_after
 
 from . import ATTACK, device_ids, navigate, open_start_page, refresh
+from .conftest import Picture
 from .demo import Demo
 
 pytestmark = pytest.mark.timeout(180)
@@ -70,19 +71,29 @@ def test_release_is_chosen(
     assert device.pinned == pinned
 
 
-@fleet
-def test_release_notes(demo: Demo, page: Page) -> None:
-    """The update dialog shows the version and its notes, without images and HTML."""
-    device = device_of_account(demo, "kiosk-entrance")
-    target = release_after(KIOSK_RELEASE)
-    device.fleet.releases[target.id].note = NOTES
-    device.pinned = target
-    open_start_page(demo, page)
-    refresh(page, "update.kiosk_entrance_release")
+def open_update(demo: Demo, page: Page) -> Locator:
+    """Open the dialog of an update, and return it."""
     page.goto(f"{demo.url}?more-info-entity-id=update.kiosk_entrance_release")
     dialog = page.locator("ha-more-info-dialog")
     expect(dialog.get_by_text("2.4.2", exact=True).first).to_be_visible()
-    notes = dialog.locator("ha-markdown-element")
+    expect(dialog.get_by_text("Faster start")).to_be_visible()
+    return dialog
+
+
+@fleet
+def test_release_notes(demo: Demo, page: Page, picture: Picture) -> None:
+    """The update dialog shows the version and its notes, without images and HTML."""
+    page.set_viewport_size({"width": 900, "height": 700})
+    device = device_of_account(demo, "kiosk-entrance")
+    target = release_after(KIOSK_RELEASE)
+    device.pinned = target
+    open_start_page(demo, page)
+    refresh(page, "update.kiosk_entrance_release")
+    open_update(demo, page)
+    picture("update", page)
+
+    device.fleet.releases[target.id].note = NOTES
+    notes = open_update(demo, page).locator("ha-markdown-element")
     expect(notes.locator("strong")).to_have_text("Faster start")
     expect(notes).to_contain_text("onerror")
     expect(notes.locator("img")).to_have_count(0)

@@ -97,9 +97,14 @@ def test_server_is_shown(demo: Demo, page: Page) -> None:
     expect(form.locator("input[name=url]")).to_be_visible()
 
 
-def test_automation_editor_offers_triggers(demo: Demo, page: Page) -> None:
+def test_automation_editor_offers_triggers(
+    demo: Demo, page: Page, picture: Picture
+) -> None:
     """The automation editor finds the triggers by the name of the integration."""
+    page.set_viewport_size({"width": 1000, "height": 760})
     page.goto(f"{demo.url}/config/automation/edit/new")
     page.get_by_text("Add trigger").first.click()
     page.locator("add-automation-element-dialog input").first.fill("balena")
-    expect(page.get_by_text("VPN connection lost").first).to_be_visible()
+    page.get_by_text("more triggers").click()
+    expect(page.get_by_text("Service stopped unexpectedly").first).to_be_visible()
+    picture("triggers", page)
