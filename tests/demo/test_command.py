@@ -144,10 +144,9 @@ def _run(project: Path, folder: Path, awaited: str, number: signal.Signals) -> _
     params=[
         ("Ready after", signal.SIGINT),
         ("adding the devices", signal.SIGTERM),
-        ("starting Home Assistant", signal.SIGINT),
         ("starting Home Assistant", signal.SIGHUP),
     ],
-    ids=["ready", "almost-ready", "starting", "terminal-closed"],
+    ids=["ready", "almost-ready", "terminal-closed"],
 )
 def run(
     request: pytest.FixtureRequest,
