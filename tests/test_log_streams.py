@@ -177,6 +177,30 @@ class TestReconnect:
         found = await browser.messages("after")
         assert "before" not in found
 
+    @pytest.mark.parametrize(
+        ("command", "key"),
+        [("reboot", "logs_rebooting"), ("shutdown", "logs_shutting_down")],
+    )
+    @pytest.mark.usefixtures("slow_retries")
+    async def test_device_leaves_after_a_command(
+        self,
+        hass: HomeAssistant,
+        browser: Browser,
+        device: Device,
+        device_id: str,
+        command: str,
+        key: str,
+    ) -> None:
+        """A stream that ends because of a command says so, and does not blame the connection."""
+        await browser.subscribe(device_id, lines=1, reconnect=True)
+        await browser.event()
+        target = {"device_id": device_id}
+        await hass.services.async_call(DOMAIN, command, target, blocking=True)
+        while (event := await browser.event()).get("interrupted") is None:
+            pass
+        assert event["interrupted"] is True
+        assert event["translation_key"] == key
+
     async def test_stream_breaks(
         self,
         browser: Browser,

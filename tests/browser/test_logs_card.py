@@ -324,13 +324,15 @@ def set_language(page: Page, language: str) -> None:
 
 
 def test_languages(demo: Demo, page: Page) -> None:
-    """All cards of a page are translated. On a page from right to left, lines still read from left to right."""
+    """All cards of a page and their names in the card picker are translated. On a page from right to left, lines still read from left to right."""
     page.goto(f"{demo.url}/profile")
     page.locator("ha-panel-profile").wait_for()
     set_language(page, "de")
     try:
         cards = show(demo, page, count=3)
         expect(cards.get_by_role("button", name="Kopieren")).to_have_count(3)
+        offered = page.evaluate("customCards.map(({name}) => name).sort()")
+        assert offered == ["balena-Gerät", "balena-Geräte", "balena-Protokolle"]
     finally:
         set_language(page, "en")
     page.evaluate("document.dir = 'rtl'")

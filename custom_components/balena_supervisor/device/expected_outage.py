@@ -42,6 +42,11 @@ class ExpectedOutage:
         """Whether the device is expected to leave, or away for a known reason."""
         return self._status is not None
 
+    @property
+    def status(self) -> Status | None:
+        """The reason: rebooting, shutting down or updating. None if the device is not expected to leave."""
+        return self._status
+
     def expect(self, status: Status) -> None:
         """Expect the device to leave; `status` is shown meanwhile."""
         self._status = status

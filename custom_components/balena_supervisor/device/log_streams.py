@@ -18,6 +18,7 @@ from ..const import DOMAIN
 from ..exceptions import translate_error
 from .coordinator import DeviceCoordinator
 from .log_entry import LogEntry
+from .state import Status
 
 MAX_STREAMS: Final = 10
 MAX_READS: Final = 5
@@ -31,6 +32,13 @@ _QUIET_TIME: Final = 5.0
 _STABLE_TIME: Final = 60.0
 # Entries that wait for the history of a viewer.
 _MAX_WAITING: Final = 1000
+
+# The translation keys of why a device is away.
+_OUTAGES: Final = {
+    Status.REBOOTING: "logs_rebooting",
+    Status.SHUTTING_DOWN: "logs_shutting_down",
+    Status.UPDATING: "logs_updating",
+}
 
 # BalenaConfigEntry contains devices, which contain their logs: `entry.py` imports this module.
 type _AnyEntry = ConfigEntry[Any]
@@ -67,6 +75,22 @@ class LogSource(NamedTuple):
     def is_offline(self) -> bool:
         """Whether the source cannot be followed now."""
         return self.needs_device and self.coordinator.is_online is False
+
+    def explain(self, error: HomeAssistantError) -> HomeAssistantError:
+        """Return why lines are missing: an error, or that the device is away for a known reason."""
+        status = self.coordinator.expected_outage.status if self.needs_device else None
+        return self._error(_OUTAGES[status]) if status in _OUTAGES else error
+
+    def ended_error(self) -> HomeAssistantError:
+        """Return the error of a stream that the device closed."""
+        return self._error("logs_ended")
+
+    def _error(self, key: str) -> HomeAssistantError:
+        return HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key=key,
+            translation_placeholders={"device": self.device_name},
+        )
 
 
 class RepetitionFilter:
@@ -215,8 +239,9 @@ class SharedStream:
                 if isinstance(error, ServiceValidationError):
                     self.fail(error)
                     return
+                reason = self._source.explain(error)
                 for viewer in tuple(self.viewers):
-                    viewer.interrupt(error)
+                    viewer.interrupt(reason)
                 failures = 0 if is_stable else failures + 1
                 if await self._pause(retry_delay(failures, error)):
                     failures = 0
@@ -247,11 +272,7 @@ class SharedStream:
         finally:
             timer.cancel()
             self._attempt = None
-        return HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="logs_ended",
-            translation_placeholders={"device": self._source.device_name},
-        )
+        return self._source.ended_error()
 
     async def _pause(self, delay: float) -> bool:
         """Wait before the next attempt. Returns whether the device came back online."""

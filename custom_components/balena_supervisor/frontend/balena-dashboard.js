@@ -6,8 +6,8 @@
 
 const { search } = new URL(import.meta.url);
 const load = (name) => import(`./${name}${search}`);
-const [views, { loadForms }] = await Promise.all(
-  ["dashboard-views.js", "logs-elements.js"].map(load),
+const [views, { loadForms }, { offer }] = await Promise.all(
+  ["dashboard-views.js", "logs-elements.js", "picker.js"].map(load),
 );
 await Promise.all(["devices-card.js", "device-card.js", "dashboard-editor.js"].map(load));
 
@@ -46,12 +46,9 @@ for (const [name, element] of Object.entries({
   }
 }
 
-window.customStrategies = window.customStrategies ?? [];
-if (!window.customStrategies.some(({ type }) => type === "balena")) {
-  window.customStrategies.push({
-    type: "balena",
-    strategyType: "dashboard",
-    name: "balena",
-    description: "Overview of your balena devices and fleets, with a page for each device",
-  });
-}
+offer("customStrategies", "dashboard", {
+  type: "balena",
+  strategyType: "dashboard",
+  name: "balena",
+  description: "Overview of your balena devices and fleets, with a page for each device",
+});

@@ -15,6 +15,7 @@ const [
     load(`logs-${name}.js`),
   ),
 );
+const { offer } = await load("picker.js");
 await load("logs-editor.js");
 
 const DOMAIN = "balena_supervisor";
@@ -541,8 +542,7 @@ function setText(element, text) {
 
 if (!customElements.get("balena-logs-card")) {
   customElements.define("balena-logs-card", BalenaLogsCard);
-  window.customCards = window.customCards ?? [];
-  window.customCards.push({
+  offer("customCards", "logs_card", {
     type: "balena-logs-card",
     name: "balena logs",
     description: "Live logs of a balena device and its services",

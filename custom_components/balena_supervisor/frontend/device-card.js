@@ -2,13 +2,14 @@
 
 const { search: version } = new URL(import.meta.url);
 const load = (name) => import(`./${name}${version}`);
-const [data, { describe, problemTexts }, elements, style, controls] = await Promise.all(
+const [data, { describe, problemTexts }, elements, style, controls, { offer }] = await Promise.all(
   [
     "dashboard-data.js",
     "dashboard-texts.js",
     "dashboard-elements.js",
     "dashboard-style.js",
     "logs-elements.js",
+    "picker.js",
   ].map(load),
 );
 const { LiveCard, Notices, badge, iconButton, keyed, perform, set } = elements;
@@ -448,8 +449,7 @@ class BalenaDeviceCard extends LiveCard {
 
 if (!customElements.get("balena-device-card")) {
   customElements.define("balena-device-card", BalenaDeviceCard);
-  window.customCards = window.customCards ?? [];
-  window.customCards.push({
+  offer("customCards", "device_card", {
     type: "balena-device-card",
     name: "balena device",
     description: "A balena device: what is wrong, its release, services and commands",

@@ -2,16 +2,18 @@
 
 const { search: version } = new URL(import.meta.url);
 const load = (name) => import(`./${name}${version}`);
-const [data, { describe }, elements, { STYLE, iconOf }, { PATHS }, controls] = await Promise.all(
-  [
-    "dashboard-data.js",
-    "dashboard-texts.js",
-    "dashboard-elements.js",
-    "dashboard-style.js",
-    "dashboard-icons.js",
-    "logs-elements.js",
-  ].map(load),
-);
+const [data, { describe }, elements, { STYLE, iconOf }, { PATHS }, controls, { offer }] =
+  await Promise.all(
+    [
+      "dashboard-data.js",
+      "dashboard-texts.js",
+      "dashboard-elements.js",
+      "dashboard-style.js",
+      "dashboard-icons.js",
+      "logs-elements.js",
+      "picker.js",
+    ].map(load),
+  );
 const { LiveCard, Notices, iconButton, keyed, set, setAttribute } = elements;
 const { loadForms, make, makeChoices, makeSearch } = controls;
 
@@ -403,8 +405,7 @@ class BalenaDevicesCard extends LiveCard {
 
 if (!customElements.get("balena-devices-card")) {
   customElements.define("balena-devices-card", BalenaDevicesCard);
-  window.customCards = window.customCards ?? [];
-  window.customCards.push({
+  offer("customCards", "devices_card", {
     type: "balena-devices-card",
     name: "balena devices",
     description: "Many balena devices: what is wrong, with search and filters",
