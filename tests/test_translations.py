@@ -22,6 +22,9 @@ from custom_components.balena_supervisor import (
 )
 from custom_components.balena_supervisor.action_schemas import ACTIONS
 from custom_components.balena_supervisor.client import Endpoint
+from custom_components.balena_supervisor.device.log_streams import (
+    OUTAGE_TRANSLATION_KEYS,
+)
 from custom_components.balena_supervisor.device.state import (
     Connectivity,
     OverallStatus,
@@ -119,6 +122,7 @@ def test_exceptions_have_texts() -> None:
         *_DEVICE_TRANSLATION_KEYS.values(),
         *_ACCOUNT_TRANSLATION_KEYS.values(),
         *_LOCK_TRANSLATION_KEYS.values(),
+        *OUTAGE_TRANSLATION_KEYS.values(),
         *_REASON_TRANSLATION_KEYS.values(),
         *_ACCOUNT_REASON_TRANSLATION_KEYS.values(),
         *built,

@@ -34,7 +34,7 @@ _STABLE_TIME: Final = 60.0
 _MAX_WAITING: Final = 1000
 
 # The translation keys of why a device is away.
-_OUTAGES: Final = {
+OUTAGE_TRANSLATION_KEYS: Final = {
     Status.REBOOTING: "logs_rebooting",
     Status.SHUTTING_DOWN: "logs_shutting_down",
     Status.UPDATING: "logs_updating",
@@ -79,7 +79,11 @@ class LogSource(NamedTuple):
     def explain(self, error: HomeAssistantError) -> HomeAssistantError:
         """Return why lines are missing: an error, or that the device is away for a known reason."""
         status = self.coordinator.expected_outage.status if self.needs_device else None
-        return self._error(_OUTAGES[status]) if status in _OUTAGES else error
+        return (
+            self._error(OUTAGE_TRANSLATION_KEYS[status])
+            if status in OUTAGE_TRANSLATION_KEYS
+            else error
+        )
 
     def ended_error(self) -> HomeAssistantError:
         """Return the error of a stream that the device closed."""
