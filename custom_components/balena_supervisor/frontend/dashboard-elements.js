@@ -250,14 +250,17 @@ export function badge() {
   return { element, icon };
 }
 
-/** Return an icon button with a name that is also its tooltip. */
-export function iconButton(onClick) {
-  const icon = make("ha-icon");
+/**
+ * Return an icon button with a name that is also its tooltip. With `paths`, its icons are drawn from these at once, and
+ * Home Assistant does not load them by their names.
+ */
+export function iconButton(onClick, paths) {
+  const icon = make(paths ? "ha-svg-icon" : "ha-icon");
   const button = make("button", { type: "button", className: "round" }, icon);
   button.addEventListener("click", onClick);
   const update = (label, name, isEnabled = true) => {
     set(button, { ariaLabel: label, title: label, disabled: !isEnabled });
-    set(icon, { icon: name });
+    set(icon, paths ? { path: paths[name] } : { icon: name });
   };
   return { element: button, update };
 }

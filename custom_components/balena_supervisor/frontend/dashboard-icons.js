@@ -1,9 +1,11 @@
-/* The icons of tiles, from Material Design Icons (Apache License 2.0), which Home Assistant uses, too.
+/* The icons of tiles and pages, from Material Design Icons (Apache License 2.0), which Home Assistant uses, too.
  *
  * Home Assistant loads each icon by its name. That takes too long for a page of tiles.
  */
 
 export const PATHS = {
+  "mdi:chevron-left": "M15.41,16.58L10.83,12L15.41,7.41L14,6L8,12L14,18L15.41,16.58Z",
+  "mdi:chevron-right": "M8.59,16.58L13.17,12L8.59,7.41L10,6L16,12L10,18L8.59,16.58Z",
   "mdi:developer-board":
     "M22,9V7H20V5A2,2 0 0,0 18,3H4A2,2 0 0,0 2,5V19A2,2 0 0,0 4,21H18A2,2 0 0,0 20,19V17H22V15H20V13H22V11H20V9H22M18,19H4V5H18V19M6,13H11V17H6V13M12,7H16V10H12V7M6,7H11V12H6V7M12,11H16V17H12V11Z",
   "mdi:progress-clock":

@@ -91,11 +91,11 @@ export const STYLE = `
   input.search::placeholder { color: var(--secondary-text-color); opacity: 1; }
   .count { color: var(--secondary-text-color); font-size: var(--ha-font-size-m, 0.875rem); }
   .pager { display: flex; align-items: center; justify-content: center; gap: var(--gap); padding-top: var(--gap); }
-  :host(:dir(rtl)) .pager ha-icon { transform: scaleX(-1); }
+  :host(:dir(rtl)) .pager ha-svg-icon { transform: scaleX(-1); }
   .round { flex: none; display: grid; place-items: center; width: 40px; height: 40px; padding: 0; border: 0;
     border-radius: 20px; background: none; color: var(--secondary-text-color); cursor: pointer; }
   .round:hover { background: color-mix(in srgb, currentcolor 12%, transparent); }
-  .round ha-icon { --mdc-icon-size: 22px; }
+  .round :is(ha-icon, ha-svg-icon) { --mdc-icon-size: 22px; }
   button:disabled { opacity: 0.4; cursor: default; }
   .notices:empty { display: none; }
   .notices { display: grid; gap: var(--gap); margin-bottom: var(--gap); }

@@ -350,8 +350,8 @@ class BalenaDevicesCard extends LiveCard {
     const tools = make("div", { className: "tools" }, count);
     const list = make("ul", { className: "grid" });
     const turn = (by) => this.#change({ page: Math.max(0, this.#session.page + by) });
-    const previous = iconButton(() => turn(-1));
-    const next = iconButton(() => turn(1));
+    const previous = iconButton(() => turn(-1), PATHS);
+    const next = iconButton(() => turn(1), PATHS);
     const range = make("span", { className: "count" });
     const pager = make("div", { className: "pager" }, previous.element, range, next.element);
     this.attachShadow({ mode: "open" }).append(
