@@ -32,7 +32,7 @@ _DEVICES: Final = {
 }
 # Tracing the allocations of more devices takes minutes.
 _DEVICES_OF_MEMORY: Final = {**_DEVICES, Connection.DIRECT: (1, 10, 100)}
-_DASHBOARD_DEVICES: Final = (12, 251, 716, 2000)
+_DASHBOARD_DEVICES: Final = (12, 251, 716, 1430, 2000)
 # What the summary shows.
 _INSTALLATIONS: Final = (
     (Connection.DIRECT, 1),
