@@ -64,6 +64,22 @@ def navigate(page: Page, path: str) -> None:
     )
 
 
+def add_dashboard(page: Page, path: str, *cards: dict[str, Any]) -> None:
+    """Add a dashboard with a section of some cards, and wait until the open page knows it."""
+    command(
+        page,
+        "lovelace/dashboards/create",
+        url_path=path,
+        title="Cards",
+        mode="storage",
+    )
+    view = {"type": "sections", "sections": [{"type": "grid", "cards": cards}]}
+    command(page, "lovelace/config/save", url_path=path, config={"views": [view]})
+    page.wait_for_function(
+        "path => path in document.querySelector('home-assistant').hass.panels", arg=path
+    )
+
+
 def begin_registration(page: Page, way: str) -> None:
     """Open the config flow from another page, and select a connection."""
     navigate(page, "/config/integrations/dashboard/add?domain=balena_supervisor")

@@ -7,7 +7,16 @@ from typing import Any
 from playwright.sync_api import Locator, Page, Route, expect
 import pytest
 
-from . import ATTACKED, MARKDOWN_ATTACK, command, device_ids, open_start_page, refresh
+from . import (
+    ATTACKED,
+    MARKDOWN_ATTACK,
+    add_dashboard,
+    command,
+    device_ids,
+    navigate,
+    open_start_page,
+    refresh,
+)
 from .accessibility import COLORS, use_colors, violations, weak_borders
 from .demo import Demo
 
@@ -400,7 +409,7 @@ def test_a_dashboard_is_made_in_the_ui(demo: Demo, page: Page) -> None:
     # A dialog that closes leaves its page in the history, and would leave the next one.
     expect(page.locator("ha-dialog")).to_have_count(0)
 
-    page.goto(f"{demo.url}/dashboard-balena")
+    navigate(page, "/dashboard-balena")
     expect(devices_card(page, "kiosks")).to_be_visible()
     page.get_by_role("button", name="Edit dashboard").click()
     editor = page.locator("balena-dashboard-editor")
@@ -449,13 +458,6 @@ def test_a_tile_leads_to_a_page_that_exists(demo: Demo, page: Page) -> None:
 def test_cards_are_offered_with_a_preview(demo: Demo, page: Page) -> None:
     """The card picker shows our cards, and the editor names devices."""
     open_start_page(demo, page)
-    command(
-        page,
-        "lovelace/dashboards/create",
-        url_path="card-page",
-        title="Cards",
-        mode="storage",
-    )
     stubs = page.evaluate(
         """async () => {
             const {hass} = document.querySelector("home-assistant");
@@ -467,11 +469,7 @@ def test_cards_are_offered_with_a_preview(demo: Demo, page: Page) -> None:
     )
     assert len(stubs) == 3
     assert all(stub.pop("preview") for stub in stubs)
-    section = {"type": "grid", "cards": stubs}
-    view = {"type": "sections", "sections": [section]}
-    command(
-        page, "lovelace/config/save", url_path="card-page", config={"views": [view]}
-    )
+    add_dashboard(page, "card-page", *stubs)
     page.goto(f"{demo.url}/card-page?edit=1")
     for tag in ("balena-device-card", "balena-devices-card"):
         expect(page.locator(tag)).to_contain_text("holy-wildflower")
@@ -492,11 +490,7 @@ def test_cards_are_offered_with_a_preview(demo: Demo, page: Page) -> None:
 def test_the_preview_of_many_devices_is_short(demo: Demo, page: Page) -> None:
     """The card picker shows a few devices, so that the previews of other cards are in sight."""
     open_start_page(demo, page)
-    command(page, "lovelace/dashboards/create", url_path="card-page", title="Cards")
-    view = {"type": "sections", "sections": [{"type": "grid", "cards": []}]}
-    command(
-        page, "lovelace/config/save", url_path="card-page", config={"views": [view]}
-    )
+    add_dashboard(page, "card-page")
     page.goto(f"{demo.url}/card-page?edit=1")
     page.get_by_role("button", name="Add card").first.click()
     page.get_by_text("By card", exact=True).click()

@@ -6,7 +6,16 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect
 import pytest
 
-from . import ATTACKED, MARKDOWN_ATTACK, command, device_ids, open_start_page, refresh
+from . import (
+    ATTACKED,
+    MARKDOWN_ATTACK,
+    add_dashboard,
+    command,
+    device_ids,
+    navigate,
+    open_start_page,
+    refresh,
+)
 from .accessibility import COLORS, use_colors, violations, weak_borders
 from .demo import Demo
 
@@ -18,36 +27,9 @@ def show(demo: Demo, page: Page, *, count: int = 1, **config: Any) -> Locator:
     page.goto(f"{demo.url}/profile")
     page.locator("ha-panel-profile").wait_for()
     card = {"type": "custom:balena-logs-card", "title": "Kiosk", **config}
-    sections = [{"type": "grid", "cards": [card] * count}]
-    command(
-        page,
-        "lovelace/dashboards/create",
-        url_path="logs-page",
-        title="Logs",
-        mode="storage",
-    )
-    command(
-        page,
-        "lovelace/config/save",
-        url_path="logs-page",
-        config={"views": [{"type": "sections", "sections": sections}]},
-    )
-    page.wait_for_function(
-        "'logs-page' in document.querySelector('home-assistant').hass.panels"
-    )
+    add_dashboard(page, "logs-page", *[card] * count)
     navigate(page, "/logs-page")
     return page.locator("balena-logs-card")
-
-
-def navigate(page: Page, path: str) -> None:
-    """Open another page of Home Assistant, without a reload of the browser page."""
-    page.evaluate(
-        """path => {
-            history.pushState(null, "", path);
-            window.dispatchEvent(new CustomEvent("location-changed"));
-        }""",
-        path,
-    )
 
 
 def choose(card: Locator, label: str, option: str) -> None:
@@ -392,7 +374,7 @@ def test_card_is_offered_and_configured(demo: Demo, page: Page) -> None:
     )
     assert offered == [True, {"device_id": device_ids(page)["holy-wildflower"]}]
 
-    page.goto(f"{demo.url}/logs-page?edit=1")
+    navigate(page, "/logs-page?edit=1")
     page.locator("hui-card-edit-mode").first.hover()
     page.locator("hui-card-edit-mode").first.click()
     editor = page.locator("balena-logs-card-editor")

@@ -9,7 +9,7 @@ import re
 from playwright.sync_api import Locator, Page, expect
 import pytest
 
-from . import command, device_ids, open_start_page, refresh
+from . import command, device_ids, navigate, open_start_page, refresh
 from .accessibility import use_colors
 from .conftest import Picture
 from .demo import Demo
@@ -67,7 +67,7 @@ def test_pages_of_home_assistant(demo: Demo, page: Page, picture: Picture) -> No
         refresh(page, "sensor.kiosk_shop_status")
     ids = device_ids(page)
     page.set_viewport_size({"width": 1200, "height": 1400})
-    page.goto(f"{demo.url}/config/devices/device/{ids['kiosk-shop']}")
+    navigate(page, f"/config/devices/device/{ids['kiosk-shop']}")
     rows = page.locator("hui-sensor-entity-row, hui-simple-entity-row")
     for name, state in (("Status", "Idle"), ("VPN", "Connected"), ("Fleet", "kiosks")):
         expect(rows.filter(has_text=name).first).to_contain_text(state)
@@ -76,7 +76,7 @@ def test_pages_of_home_assistant(demo: Demo, page: Page, picture: Picture) -> No
 
     page.set_viewport_size({"width": 1200, "height": 620})
     # The services of the two kiosks have the same names. This is the last one.
-    page.goto(f"{demo.url}/config/devices/device/{ids['browser']}")
+    navigate(page, f"/config/devices/device/{ids['browser']}")
     expect(page.get_by_role("link", name="kiosk-shop")).to_be_visible()
     expect(page.locator("hui-button-entity-row")).to_contain_text("Restart")
     expect(page.locator("ha-logbook")).to_contain_text("Off")

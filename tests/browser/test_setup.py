@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 import pytest
 
-from . import begin_registration, open_start_page
+from . import begin_registration, navigate, open_start_page
 from .conftest import Picture
 from .demo import Demo
 
@@ -49,7 +49,7 @@ def test_a_device_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     form.locator("input[name=api_key]").fill(demo.api_key)
     page.get_by_role("button", name="Submit").click()
     finish(page)
-    page.goto(demo.url)
+    navigate(page, "/balena-demo")
     expect(page.get_by_role("link", name="holy-wildflower").first).to_be_visible()
 
 
@@ -75,7 +75,7 @@ def test_an_account_is_added(demo: Demo, page: Page, picture: Picture) -> None:
     form.get_by_role("checkbox", name="demo/kiosks (7)").uncheck(force=True)
     page.get_by_role("button", name="Submit").click()
     finish(page)
-    page.goto(demo.url)
+    navigate(page, "/balena-demo")
     expect(page.get_by_role("link", name="gateway-garage").first).to_be_visible()
     expect(page.get_by_text("kiosk-lobby")).to_have_count(0)
 

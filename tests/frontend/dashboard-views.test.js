@@ -177,6 +177,15 @@ test("a dashboard whose devices are gone does not offer to add the integration",
   assert.deepEqual([card.title, card.buttons], ["none_found", []]);
 });
 
+test("a dashboard never opens with the view of a device that is gone", async () => {
+  const isVisible = ({ visible }) => visible !== false;
+  const both = new Home().device("left").device("stays");
+  const config = { device_id: ["left", "stays"] };
+  await views.dashboard(config, both.hass());
+  const { views: made } = await views.dashboard(config, new Home().device("stays").hass());
+  assert.equal(made.find(isVisible).path, "device-stays");
+});
+
 test("all views have names, and are generated when they are opened", async () => {
   const { views: all } = await views.dashboard({}, homeWith(60, "kiosks").hass());
   assert.equal(all.length, 62);

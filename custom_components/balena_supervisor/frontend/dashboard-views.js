@@ -303,7 +303,9 @@ function goneView(path, selected, text) {
     kind === "device"
       ? { type: "custom:balena-device", device_id: id }
       : { type: "custom:balena-fleet", device_id: selected, fleet: id === "none" ? undefined : id };
-  return { title: text(kind === "device" ? "gone" : "fleet_gone"), path, subview: true, strategy };
+  const title = text(kind === "device" ? "gone" : "fleet_gone");
+  // It must not be the first visible view, which the dashboard opens with.
+  return { title, path, subview: true, visible: false, strategy };
 }
 
 /**
