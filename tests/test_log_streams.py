@@ -15,6 +15,7 @@ from custom_components.balena_supervisor.device.log_streams import retry_delay
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from simulator import (
+    RECORDED_NEXT_RELEASE,
     CloudDevice,
     CloudServer,
     Device,
@@ -200,6 +201,48 @@ class TestReconnect:
             pass
         assert event["interrupted"] is True
         assert event["translation_key"] == key
+
+    @pytest.mark.usefixtures("slow_retries")
+    async def test_device_leaves_during_an_update(
+        self,
+        browser: Browser,
+        device: Device,
+        loaded: MockConfigEntry,
+        device_id: str,
+    ) -> None:
+        """Who wants to see the logs of a device that is away because of an update learns that."""
+        coordinator = next(iter(loaded.runtime_data.devices.values())).coordinator
+        device.begin_update(RECORDED_NEXT_RELEASE)
+        device.finish_download()
+        await coordinator.async_refresh()
+        await device.power_off()
+        await coordinator.async_refresh()
+        await browser.subscribe(device_id, lines=1, reconnect=True)
+        event = await browser.event()
+        assert event["translation_key"] == "logs_updating"
+
+    @pytest.mark.expects_log("refused the API key")
+    @pytest.mark.usefixtures("slow_retries")
+    async def test_device_refuses_the_key_after_a_reboot(
+        self,
+        hass: HomeAssistant,
+        browser: Browser,
+        device: Device,
+        loaded: MockConfigEntry,
+        device_id: str,
+    ) -> None:
+        """A device that reboots and then refuses the key is not away any more."""
+        coordinator = next(iter(loaded.runtime_data.devices.values())).coordinator
+        target = {"device_id": device_id}
+        await hass.services.async_call(DOMAIN, "reboot", target, blocking=True)
+        await wait_until(lambda: not device.is_on)
+        await coordinator.async_refresh()
+        device.api_key = "another"
+        await device.power_on()
+        await coordinator.async_refresh()
+        await browser.subscribe(device_id, lines=1, reconnect=True)
+        event = await browser.event()
+        assert event["translation_key"] == "authentication_failed"
 
     async def test_stream_breaks(
         self,

@@ -225,6 +225,19 @@ def test_update_hint_has_texts() -> None:
     assert own == TRANSLATIONS["config_panel"]["page"]
 
 
+def test_pickers_have_texts() -> None:
+    """The fallback texts of the pickers are the English translations. `balena` is the same in all languages."""
+    modules = (FOLDER / "frontend").glob("*.js")
+    source = "".join(module.read_text("utf-8") for module in modules)
+    own: dict[str, str] = {}
+    for key, table in re.findall(
+        r'offer\("\w+", "(\w+)", \{(.*?)\}\)', source, re.DOTALL
+    ):
+        texts = dict(re.findall(r'(\w+): "([^"]*)"', table))
+        own |= {key: texts["description"], f"{key}_name": texts["name"]}
+    assert own == TRANSLATIONS["config_panel"]["picker"] | {"dashboard_name": "balena"}
+
+
 def test_dashboard_has_texts() -> None:
     """The dashboard has all texts that its modules name, and uses all that it has."""
     folder = FOLDER / "frontend"

@@ -94,7 +94,7 @@ def _frontend() -> dict[str, list[str]]:
     kinds = {
         "cards": r'customElements\.define\("([\w-]+)"',
         "custom": r'"(custom:[\w-]+)"',
-        "listed": r'\.push\(\{\s*type: "([\w-]+)"',
+        "listed": r'(?:\.push\(|\boffer\("\w+", "\w+", )\{\s*type: "([\w-]+)"',
         "options": r"(?<!hass\.)\bconfig\.(\w+)",
         "strategies": r'"((?:dashboard|view|section)-[\w-]+)"',
     }

@@ -77,11 +77,15 @@ class LogSource(NamedTuple):
         return self.needs_device and self.coordinator.is_online is False
 
     def explain(self, error: HomeAssistantError) -> HomeAssistantError:
-        """Return why lines are missing: an error, or that the device is away for a known reason."""
-        status = self.coordinator.expected_outage.status if self.needs_device else None
+        """Return why lines are missing: an error, or that the device is away for a known reason.
+
+        While a device is away for a known reason, its polls do not fail.
+        """
+        status = self.coordinator.expected_outage.status
+        is_away = self.needs_device and self.coordinator.poll_error is None
         return (
             self._error(OUTAGE_TRANSLATION_KEYS[status])
-            if status in OUTAGE_TRANSLATION_KEYS
+            if is_away and status in OUTAGE_TRANSLATION_KEYS
             else error
         )
 
