@@ -96,9 +96,10 @@ def _start(text: str) -> int:
 
 
 def _lines(device: CloudDevice, entries: Iterable[JournalEntry]) -> list[_Line]:
-    """Return the journal entries that the device sends to the API."""
+    """Return the journal entries that the device has sent to the API."""
     if not device.sends_logs:
         return []
+    sent_until = device.connection.last_poll
     services = {
         container.id: container.service.service_id
         for container in device.device.containers.values()
@@ -106,7 +107,8 @@ def _lines(device: CloudDevice, entries: Iterable[JournalEntry]) -> list[_Line]:
     return [
         _line(entry, services.get(entry.container_id or ""))
         for entry in entries
-        if entry.container_id in services or entry.unit == SUPERVISOR_UNIT
+        if (entry.container_id in services or entry.unit == SUPERVISOR_UNIT)
+        and (sent_until is None or entry.time <= sent_until)
     ]
 
 

@@ -85,6 +85,12 @@ class Connection:
         """Whether the Supervisor reaches the API."""
         return self._polls
 
+    @property
+    def last_poll(self) -> datetime | None:
+        """When the Supervisor last reached the API; None while it does."""
+        self.refresh()
+        return self._last_poll
+
     def force_heartbeat(self, state: Heartbeat | None) -> None:
         """Set the heartbeat state, independent of the polls. None follows the polls again."""
         self._forced = None if state is None else (state, datetime.now(UTC))

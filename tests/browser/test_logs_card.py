@@ -360,6 +360,34 @@ def test_problems_are_sentences(demo: Demo, page: Page) -> None:
     expect(card.get_by_text("No device with logs is set up")).to_be_visible()
 
 
+def test_outage_that_is_expected(demo: Demo, timed_page: Page) -> None:
+    """A card that opens while its device reboots says so until the device is back, as no problem."""
+    page = timed_page
+    show(demo, page)
+    # The reason can arrive before the response to the subscription.
+    event = """{
+        interrupted: true,
+        translation_key: "logs_rebooting",
+        translation_placeholders: {device: "holy-wildflower"},
+    }"""
+    connection = f"""{{
+        addEventListener() {{}},
+        removeEventListener() {{}},
+        sendMessagePromise: () => Promise.resolve([]),
+        subscribeMessage: async (callback) => {{
+            callback({event});
+            return async () => {{}};
+        }},
+    }}"""
+    card = add_card(page, changes=f"{{connection: {connection}}}")
+    status = card.get_by_role("status")
+    text = "holy-wildflower is rebooting. Its log continues when it is back."
+    expect(status).to_have_text(text)
+    page.clock.run_for(5000)
+    expect(status).to_have_text(text)
+    expect(status).not_to_have_class(re.compile("problem"))
+
+
 def test_card_is_offered_and_configured(demo: Demo, page: Page) -> None:
     """The card picker offers the card with a preview, and the card has an accessible editor."""
     card = show(demo, page, lines=0)

@@ -430,6 +430,13 @@ for (const [filter, expected] of [
   });
 }
 
+test("a search also looks at the words for how a device is", () => {
+  const home = homeWithTags();
+  const describe = ({ level }) => (level === "ok" ? "Betriebsbereit" : "Offline");
+  const shown = data.search(found(home).devices, home.states, { query: "betriebs" }, describe);
+  assert.deepEqual(names(shown), ["lobby"]);
+});
+
 test("tags are listed once, in order", () => {
   const hass = homeWithTags().hass();
   const { tags } = data.surveyOf(data.inventory(hass).devices, hass);

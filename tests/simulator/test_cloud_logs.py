@@ -123,6 +123,18 @@ async def test_log_control(caller: Caller, lobby: CloudDevice) -> None:
     assert await _messages(caller, lobby) == []
 
 
+async def test_device_without_internet(caller: Caller, lobby: CloudDevice) -> None:
+    """A device sends no lines without internet. It sends them later."""
+    lobby.device.journal.clear()
+    lobby.device.log("main", "before")
+    lobby.device.internet = False
+    lobby.connection.refresh()
+    lobby.device.log("main", "meanwhile")
+    assert await _messages(caller, lobby, "count=all") == ["before"]
+    lobby.device.internet = True
+    assert await _messages(caller, lobby, "count=all") == ["before", "meanwhile"]
+
+
 async def test_who_may_read(
     caller: Caller, cloud: CloudServer, lobby: CloudDevice
 ) -> None:

@@ -22,6 +22,8 @@ const DOMAIN = "balena_supervisor";
 const RETRY_SECONDS = 3;
 // A subscription that cannot work ends earlier than this.
 const SETTLE_SECONDS = 1;
+// Reasons for an interruption that are no problem: somebody reboots, shuts down or updates the device.
+const OUTAGES = ["logs_rebooting", "logs_shutting_down", "logs_updating"];
 // Errors that do not go away while the devices stay the same.
 const FINAL_ERRORS = ["device_gone", "unknown_device", "unsupported"];
 
@@ -284,7 +286,8 @@ class BalenaLogsCard extends HTMLElement {
     } else if (!lines.hasVisible) {
       text = this.#texts.text("no_match");
     }
-    status.classList.toggle("problem", isAdmin && Boolean(this.#problem));
+    const isProblem = this.#problem && !this.#problem.isExpected;
+    status.classList.toggle("problem", isAdmin && Boolean(isProblem));
     setText(status, text);
   }
 
@@ -409,6 +412,8 @@ class BalenaLogsCard extends HTMLElement {
         message.app_id = session.appId;
       }
       session.expectRepetitions();
+      // The first event of the new subscription can come before the response.
+      const earlier = this.#problem;
       const unsubscribe = await connection.subscribeMessage(
         (event) => isStale() || this.#receive(event),
         message,
@@ -422,7 +427,7 @@ class BalenaLogsCard extends HTMLElement {
       this.#unsubscribe = unsubscribe;
       this.#isStarted = true;
       this.#tell();
-      this.#forgetProblem(this.#problem);
+      this.#forgetProblem(earlier);
     } catch (error) {
       if (!isStale()) {
         this.#fail(() => this.#texts.error(error), isFinal(error));
@@ -475,7 +480,9 @@ class BalenaLogsCard extends HTMLElement {
       this.#fail(() => this.#texts.error(event), event.is_final);
     } else if (event.interrupted) {
       this.#session.interruptedAt ??= new Date();
-      this.#problem = { text: () => this.#withRetry(this.#texts.error(event)) };
+      const isExpected = OUTAGES.includes(event.translation_key);
+      const text = () => this.#texts.error(event);
+      this.#problem = { isExpected, text: isExpected ? text : () => this.#withRetry(text()) };
     } else if (event.interrupted === false) {
       this.#problem = undefined;
       this.#addGap(this.#session.interruptedAt);

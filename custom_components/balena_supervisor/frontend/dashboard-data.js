@@ -471,14 +471,24 @@ export const STATUS_FILTERS = {
 export const isSearch = ({ query, fleet, status, tag }) =>
   Boolean(query?.trim() || fleet || status || tag);
 
-/** Return the devices that match all words of a search and all filters. An empty filter matches all. */
-export function search(devices, states, { query = "", fleet = "", status = "", tag = "" }) {
+/**
+ * Return the devices that match all words of a search and all filters. An empty filter matches all. `describe` returns
+ * the words for how a device is.
+ */
+export function search(
+  devices,
+  states,
+  { query = "", fleet = "", status = "", tag = "" },
+  describe = () => "",
+) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const isFound = ({ device, condition, tags, texts }) =>
     (!fleet || device.fleet === fleet) &&
     (!status || STATUS_FILTERS[status](condition)) &&
     (!tag || tags.includes(tag)) &&
-    words.every((word) => texts().includes(word));
+    words.every(
+      (word) => texts().includes(word) || describe(condition).toLowerCase().includes(word),
+    );
   return devices.filter((device) => isFound(rowOf(device, states)));
 }
 

@@ -211,7 +211,10 @@ class BalenaDevicesCard extends LiveCard {
     }
     const filters = hasTools ? this.#filters() : {};
     const isSearch = data.isSearch(filters);
-    const found = isSearch ? data.search(devices, this.hassNow.states, filters) : devices;
+    const describeNow = (condition) => describe(condition, this.hassNow, text);
+    const found = isSearch
+      ? data.search(devices, this.hassNow.states, filters, describeNow)
+      : devices;
     set(count, {
       hidden: !isSearch,
       textContent: found.length ? text("found", { count: found.length }) : text("none_found"),
@@ -345,14 +348,14 @@ class BalenaDevicesCard extends LiveCard {
     const subtitle = make("small");
     const head = make("a", { className: "head" }, title, subtitle);
     this.notices = new Notices(this);
-    const count = make("span", { className: "count" });
+    const count = make("span", { className: "count", dir: "auto" });
     count.setAttribute("role", "status");
     const tools = make("div", { className: "tools" }, count);
     const list = make("ul", { className: "grid" });
     const turn = (by) => this.#change({ page: Math.max(0, this.#session.page + by) });
     const previous = iconButton(() => turn(-1), PATHS);
     const next = iconButton(() => turn(1), PATHS);
-    const range = make("span", { className: "count" });
+    const range = make("span", { className: "count", dir: "auto" });
     const pager = make("div", { className: "pager" }, previous.element, range, next.element);
     this.attachShadow({ mode: "open" }).append(
       make("style", { textContent: STYLE }),
