@@ -43,6 +43,21 @@ test("all cards that load at once get their texts, also if the dashboard is load
   assert.equal(requests, 4);
 });
 
+test("a card also waits for the texts of errors, if the dashboard is loading them", async () => {
+  let requests = 0;
+  const hass = {
+    language: "nl",
+    loadBackendTranslation: async (category) => {
+      requests += category === "exceptions" ? 1 : 0;
+      const areErrorsLoaded = requests > 2;
+      return (key) => (key.includes(".exceptions.") && !areErrorsLoaded ? "" : "Kopiëren");
+    },
+  };
+  const texts = new Texts();
+  await texts.load(hass);
+  assert.equal(texts.error({ translation_key: "logs_ended" }), "Kopiëren.");
+});
+
 test("without the integration the texts stay English, until it is back", async () => {
   const texts = new Texts();
   const gone = () => Promise.reject(new Error("gone"));

@@ -48,14 +48,20 @@ const ERRORS = { unknown_command: "not_loaded", unauthorized: "admin_only", 3: "
 const TEXT_WAIT = 100;
 const MAX_TEXT_WAIT = 5000;
 
+// A text of each category.
+const KNOWN = [`${PREFIX}.title`, `component.${DOMAIN}.exceptions.logs_ended.message`];
+
 // By language, for all cards.
 const loading = new Map();
 
 async function load(hass) {
-  await hass.loadBackendTranslation("exceptions", DOMAIN);
-  const request = () => hass.loadBackendTranslation("config_panel", DOMAIN);
+  const request = async () => {
+    await hass.loadBackendTranslation("exceptions", DOMAIN);
+    return hass.loadBackendTranslation("config_panel", DOMAIN);
+  };
   let localize = await request();
-  for (let wait = 0; wait < MAX_TEXT_WAIT && !localize(`${PREFIX}.title`); wait += TEXT_WAIT) {
+  const isComplete = () => KNOWN.every((key) => localize(key));
+  for (let wait = 0; wait < MAX_TEXT_WAIT && !isComplete(); wait += TEXT_WAIT) {
     await new Promise((resolve) => setTimeout(resolve, TEXT_WAIT));
     localize = await request();
   }
