@@ -50,12 +50,13 @@ test("a card also waits for the texts of errors, if the dashboard is loading the
     loadBackendTranslation: async (category) => {
       requests += category === "exceptions" ? 1 : 0;
       const areErrorsLoaded = requests > 2;
-      return (key) => (key.includes(".exceptions.") && !areErrorsLoaded ? "" : "Kopiëren");
+      const error = areErrorsLoaded ? "Beëindigd" : "";
+      return (key) => (key.includes(".exceptions.") ? error : "Kopiëren");
     },
   };
   const texts = new Texts();
   await texts.load(hass);
-  assert.equal(texts.error({ translation_key: "logs_ended" }), "Kopiëren.");
+  assert.equal(texts.error({ translation_key: "logs_ended" }), "Beëindigd.");
 });
 
 test("without the integration the texts stay English, until it is back", async () => {
