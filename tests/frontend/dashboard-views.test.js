@@ -144,7 +144,16 @@ test("a device that is gone has a view that says so", async () => {
   assert.equal(view.sections[0].cards[0].heading, "gone");
 });
 
-test("without metrics and details, the activity has the whole width", async () => {
+test("a few details are below the card of a device", async () => {
+  const home = homeWith(1).entity("sensor", "os_version", "device 1", "6.5.4");
+  const { sections } = await views.deviceView({ device_id: "device 1" }, home.hass());
+  assert.deepEqual(
+    sections[0].cards.map(({ type }) => type),
+    ["custom:balena-device-card", "heading", "entities"],
+  );
+});
+
+test("without many details, the activity has the whole width", async () => {
   const home = homeWith(1);
   const activityOf = ({ sections }) =>
     sections.filter(({ cards }) => cards.some(({ type }) => type === "logbook"));
@@ -153,7 +162,9 @@ test("without metrics and details, the activity has the whole width", async () =
     activityOf(few).map(({ column_span: span }) => span),
     [3],
   );
-  home.entity("sensor", "os_version", "device 1", "6.5.4");
+  for (const detail of ["os_version", "os_variant", "supervisor_version", "note", "hostname"]) {
+    home.entity("sensor", detail, "device 1", "any");
+  }
   const { entities, devices } = home;
   const hass = home.hass({ entities: { ...entities }, devices });
   const more = await views.deviceView({ device_id: "device 1" }, hass);

@@ -38,6 +38,7 @@ const DETAILS = [
   "switch.public_url",
   "sensor.note",
 ];
+const FEW_DETAILS = 4;
 const HISTORY = ["sensor.overall_status", "sensor.status", "binary_sensor.online"];
 const HOURS = 24;
 // The height of cards in rows of Home Assistant. On a phone, the controls of the log card need more of them.
@@ -157,12 +158,14 @@ export async function deviceView({ device_id: id }, hass) {
     grid_options: { columns: "full" },
   };
   const facts = [...metrics(device, text), ...details(device, text)];
+  // A few facts fill the space below the short card of such a device. More are beside the activity.
+  const [below, beside] = hasFewFacts(device) ? [facts, []] : [[], facts];
   const sections = [
-    grid([card]),
+    grid([card, ...below]),
     ...wide(logs(device, hass), LOG_ROWS.narrow, [{ rows: LOG_ROWS.wide }]),
-    grid(facts),
-    // Without metrics and details beside it, the activity has the whole width.
-    ...(facts.length
+    grid(beside),
+    // Without facts beside it, the activity has the whole width.
+    ...(beside.length
       ? wide(activity(device, hass, text), ACTIVITY_ROWS, activityRows(device))
       : [grid(activity(device, hass, text), { column_span: COLUMNS })]),
   ];
@@ -204,7 +207,7 @@ function wide(cards, narrowRows, wideRows) {
  */
 function activityRows({ entities }) {
   const tiles = metricsOf(entities).length;
-  const details = DETAILS.filter((key) => entities[key]).length;
+  const details = detailsOf(entities).length;
   const rowsWith = (count) => {
     const headings = count && details ? 1 : 0;
     const rows = 2 * Math.ceil(count / 2) + headings + (details + 1) * DETAIL_ROW;
@@ -214,6 +217,11 @@ function activityRows({ entities }) {
   return tiles
     ? [{ rows: rowsWith(tiles), conditions: [anyMetricKnown(entities)] }, hidden]
     : [hidden];
+}
+
+/** Return whether a device has no metrics, and so few details that they take little space. */
+function hasFewFacts({ entities }) {
+  return !metricsOf(entities).length && detailsOf(entities).length <= FEW_DETAILS;
 }
 
 /** Return the log card, which is for administrators only. */
@@ -227,6 +235,7 @@ function logs({ id }, hass) {
 }
 
 const UNKNOWN = ["unavailable", "unknown"];
+const detailsOf = (entities) => DETAILS.filter((key) => entities[key]);
 const metricsOf = (entities) => Object.entries(METRICS).filter(([key]) => entities[key]);
 const isKnown = (entity) => ({ condition: "state", entity, state_not: UNKNOWN });
 const anyMetricKnown = (entities) => ({
@@ -254,7 +263,7 @@ function metrics({ entities }, text) {
 }
 
 function details({ entities }, text) {
-  const rows = DETAILS.filter((key) => entities[key]).map((key) => ({
+  const rows = detailsOf(entities).map((key) => ({
     entity: entities[key],
     name: { type: "entity" },
   }));
