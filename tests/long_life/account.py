@@ -5,7 +5,7 @@ uses only the ids of entities.
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 import random
@@ -158,12 +158,13 @@ class AccountOracle:
         """Return the shown states that were not true at any moment since the last poll."""
         wrong = []
         moments = [shown for _, shown in self._lately]
+        gone = self._long_gone()
         for name in sorted(set(found).union(*moments)):
             allowed = {
                 state
                 for shown in moments
                 for state in (
-                    (shown[name],) if name in shown else self._without(name[1])
+                    (shown[name],) if name in shown else _without(name[1], gone)
                 )
             }
             state = found.get(name, ABSENT)
@@ -173,16 +174,11 @@ class AccountOracle:
                 )
         return wrong
 
-    def _without(self, unique_id: str) -> tuple[str, ...]:
-        """Return the allowed states of a missing entity.
-
-        Home Assistant keeps a device for one more poll.
-        """
-        for uuid, left in self._left.items():
-            is_long_gone = monotonic() - left > 2 * POLL + LONGEST_TICK
-            if uuid in unique_id and is_long_gone and not self.is_failing:
-                return (ABSENT,)
-        return (ABSENT, UNAVAILABLE)
+    def _long_gone(self) -> list[str]:
+        """Return the uuids of the devices that left so long ago that Home Assistant must have noticed."""
+        limit = monotonic() - 2 * POLL - LONGEST_TICK
+        left = {} if self.is_failing else self._left
+        return [uuid for uuid, moment in left.items() if moment < limit]
 
     def _may_be_rebooting(self, device: CloudDevice) -> bool:
         """Return whether the device may still be shown as rebooting: without VPN, its return is unknown."""
@@ -210,6 +206,15 @@ class AccountOracle:
                 else str(online)
             )
         return shown
+
+
+def _without(unique_id: str, gone: Iterable[str]) -> tuple[str, ...]:
+    """Return the allowed states of a missing entity.
+
+    Home Assistant keeps a device for one more poll.
+    """
+    is_gone = any(uuid in unique_id for uuid in gone)
+    return (ABSENT,) if is_gone else (ABSENT, UNAVAILABLE)
 
 
 @dataclass(slots=True)
