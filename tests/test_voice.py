@@ -745,7 +745,9 @@ async def test_name_changes_while_assist_starts(
     ):
         name = f"desk {next(numbers)}"
         device_registry.async_update_device(device.id, name_by_user=name)
-        await asyncio.sleep(0)
+        # The start needs thousands of turns of the event loop, and each name writes all states.
+        for _ in range(30):
+            await asyncio.sleep(0)
     await start
     await pass_time(hass, freezer, 2)
     expose(hass, account)
