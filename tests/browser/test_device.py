@@ -8,7 +8,7 @@ import re
 from playwright.sync_api import Page, expect
 import pytest
 
-from . import device_ids, navigate, open_start_page
+from . import device_ids, open_start_page
 from .demo import TIMINGS, Demo
 
 pytestmark = pytest.mark.timeout(180)
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(180)
 def open_device(demo: Demo, page: Page, name: str) -> None:
     """Open the page of a device or a service."""
     open_start_page(demo, page)
-    navigate(page, f"/config/devices/device/{device_ids(page)[name]}")
+    page.goto(f"{demo.url}/config/devices/device/{device_ids(page)[name]}")
     expect(page.get_by_text("Device info")).to_be_visible()
 
 
