@@ -164,7 +164,7 @@ async def test_reboot_with_a_slow_clock(
     cloud: CloudServer,
     cloud_device: CloudDevice,
 ) -> None:
-    """A connection before the reboot does not end it, although the clock of balena is ahead."""
+    """A device that connected before its reboot still reboots, even if the clock of balena is ahead."""
     cloud_device.connection.backdate(-600)
     await pass_time(hass, freezer, MINUTE)
     # The device accepts the command, but is still online at the next poll.

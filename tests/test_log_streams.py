@@ -11,6 +11,7 @@ from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.balena_supervisor.client import RateLimited
 from custom_components.balena_supervisor.const import DOMAIN
+from custom_components.balena_supervisor.device.coordinator import DeviceCoordinator
 from custom_components.balena_supervisor.device.log_streams import retry_delay
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -56,6 +57,14 @@ async def browser(hass: HomeAssistant, hass_ws_client: WebSocketGenerator) -> Br
 async def other(hass: HomeAssistant, hass_ws_client: WebSocketGenerator) -> Browser:
     """Return another browser."""
     return Browser(await hass_ws_client(hass))
+
+
+@pytest.fixture
+def coordinator(loaded: MockConfigEntry) -> DeviceCoordinator:
+    """Return the coordinator of the device."""
+    (device,) = loaded.runtime_data.devices.values()
+    coordinator: DeviceCoordinator = device.coordinator
+    return coordinator
 
 
 @pytest.fixture
@@ -156,11 +165,10 @@ class TestReconnect:
         self,
         browser: Browser,
         device: Device,
-        loaded: MockConfigEntry,
+        coordinator: DeviceCoordinator,
         device_id: str,
     ) -> None:
         """The lines of a device that is back online come at once, and none comes twice."""
-        coordinator = next(iter(loaded.runtime_data.devices.values())).coordinator
         await browser.subscribe(device_id, lines=1, reconnect=True)
         await browser.event()
         device.log("main", "before")
@@ -207,11 +215,10 @@ class TestReconnect:
         self,
         browser: Browser,
         device: Device,
-        loaded: MockConfigEntry,
+        coordinator: DeviceCoordinator,
         device_id: str,
     ) -> None:
-        """Who wants to see the logs of a device that is away because of an update learns that."""
-        coordinator = next(iter(loaded.runtime_data.devices.values())).coordinator
+        """A viewer of a device that is away because of an update learns the reason."""
         device.begin_update(RECORDED_NEXT_RELEASE)
         device.finish_download()
         await coordinator.async_refresh()
@@ -228,11 +235,10 @@ class TestReconnect:
         hass: HomeAssistant,
         browser: Browser,
         device: Device,
-        loaded: MockConfigEntry,
+        coordinator: DeviceCoordinator,
         device_id: str,
     ) -> None:
         """A device that reboots and then refuses the key is not away any more."""
-        coordinator = next(iter(loaded.runtime_data.devices.values())).coordinator
         target = {"device_id": device_id}
         await hass.services.async_call(DOMAIN, "reboot", target, blocking=True)
         await wait_until(lambda: not device.is_on)

@@ -727,16 +727,10 @@ async def test_name_changes_while_assist_starts(
     hass: HomeAssistant,
     freezer: FrozenDateTimeFactory,
     account: MockConfigEntry,
+    member_id: str,
     device_registry: dr.DeviceRegistry,
 ) -> None:
     """A change is not missed while the first sentences are built."""
-    (device,) = (
-        device
-        for device in dr.async_entries_for_config_entry(
-            device_registry, account.entry_id
-        )
-        if device.name == "kiosk-lobby"
-    )
     start = hass.async_create_task(set_up_assist(hass))
     numbers = count(1)
     while not (
@@ -744,7 +738,7 @@ async def test_name_changes_while_assist_starts(
         and get_agent_manager(hass).trigger_sentences
     ):
         name = f"desk {next(numbers)}"
-        device_registry.async_update_device(device.id, name_by_user=name)
+        device_registry.async_update_device(member_id, name_by_user=name)
         # The start needs thousands of turns of the event loop, and each name writes all states.
         for _ in range(30):
             await asyncio.sleep(0)

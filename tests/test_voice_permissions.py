@@ -137,7 +137,7 @@ async def test_command_for_a_group_is_refused_once(
     account_entry: MockConfigEntry,
     said: str,
 ) -> None:
-    """If no device of a group is exposed, Assist says so once, and offers no sentence that it would refuse."""
+    """If no device of a group is exposed, Assist says so once, and suggests no other sentence."""
     devices = [cloud.make_device(fleet, f"kiosk-{place}") for place in ("bar", "spa")]
     await set_up_assist(hass)
     assert await hass.config_entries.async_setup(account_entry.entry_id)

@@ -1,4 +1,4 @@
-"""Adds entities to the platforms when they appear, and removes those that the user did not choose."""
+"""Adds the entities of devices and services, and removes those that the user did not choose."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Take the pictures of README and docs. Each test also checks what its picture shows.
 
-Only --screenshots saves them. Tests of the setup and of releases take others.
+They are saved only with --screenshots. test_setup.py and test_releases.py take the other pictures.
 """
 
 from collections.abc import Generator

@@ -217,7 +217,7 @@ def test_shows_an_account(runs: dict[str, _Run]) -> None:
 
 
 def test_shows_two_kiosks(runs: dict[str, _Run]) -> None:
-    """The demo shows two kiosks with services that have real names, and no other devices any more."""
+    """The demo shows only the two kiosks, whose services have real names."""
     kiosks = runs["kiosks"]
     assert kiosks.entries.keys() == {"kiosk-lobby", "kiosk-shop"}
     assert kiosks.states["switch.kiosk_lobby_browser_running"] == "on"

@@ -175,7 +175,7 @@ class AccountOracle:
         return wrong
 
     def _long_gone(self) -> list[str]:
-        """Return the uuids of the devices that left so long ago that Home Assistant must have noticed."""
+        """Return the uuids of the devices that Home Assistant must have removed by now."""
         limit = monotonic() - 2 * POLL - LONGEST_TICK
         left = {} if self.is_failing else self._left
         return [uuid for uuid, moment in left.items() if moment < limit]

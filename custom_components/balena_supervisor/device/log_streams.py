@@ -84,16 +84,13 @@ class LogSource(NamedTuple):
         status = self.coordinator.expected_outage.status
         is_away = self.needs_device and self.coordinator.poll_error is None
         return (
-            self._error(OUTAGE_TRANSLATION_KEYS[status])
+            self.create_error(OUTAGE_TRANSLATION_KEYS[status])
             if is_away and status in OUTAGE_TRANSLATION_KEYS
             else error
         )
 
-    def ended_error(self) -> HomeAssistantError:
-        """Return the error of a stream that the device closed."""
-        return self._error("logs_ended")
-
-    def _error(self, key: str) -> HomeAssistantError:
+    def create_error(self, key: str) -> HomeAssistantError:
+        """Return the translated error of the stream of this device."""
         return HomeAssistantError(
             translation_domain=DOMAIN,
             translation_key=key,
@@ -194,7 +191,7 @@ class SharedStream:
     def __init__(self, source: LogSource) -> None:
         """Start without viewers."""
         self.viewers: set[LogViewer] = set()
-        self._source = source
+        self.source = source
         self._attempt: asyncio.Timeout | None = None
         self._filter = RepetitionFilter(())
         self._is_open = asyncio.Event()
@@ -223,7 +220,7 @@ class SharedStream:
     def start(self, hass: HomeAssistant, entry: _AnyEntry) -> None:
         """Follow the source in the background. Unloading the entry stops it."""
         self._task = entry.async_create_background_task(
-            hass, self._run(), f"logs of {self._source.device_name}", eager_start=False
+            hass, self._run(), f"logs of {self.source.device_name}", eager_start=False
         )
 
     @callback
@@ -235,7 +232,7 @@ class SharedStream:
     async def _run(self) -> None:
         """Follow the source, and reconnect until a permanent error."""
         failures = 0
-        unsubscribe = self._source.coordinator.async_add_listener(self._handle_update)
+        unsubscribe = self.source.coordinator.async_add_listener(self._handle_update)
         try:
             while True:
                 error = await self._follow()
@@ -247,7 +244,7 @@ class SharedStream:
                 if isinstance(error, ServiceValidationError):
                     self.fail(error)
                     return
-                reason = self._source.explain(error)
+                reason = self.source.explain(error)
                 for viewer in tuple(self.viewers):
                     viewer.interrupt(reason)
                 failures = 0 if is_stable else failures + 1
@@ -264,7 +261,7 @@ class SharedStream:
 
     async def _follow(self) -> HomeAssistantError:
         """Follow the source once. Returns why the stream ended."""
-        self._was_offline = self._source.is_offline
+        self._was_offline = self.source.is_offline
         if self._was_offline:
             return self._offline_error()
         self._filter = RepetitionFilter(self._recent)
@@ -272,7 +269,7 @@ class SharedStream:
         timer = loop.call_later(_QUIET_TIME, self._receive, None)
         try:
             async with asyncio.timeout(None) as self._attempt:
-                await self._source.follow(self._receive)
+                await self.source.follow(self._receive)
         except TimeoutError:
             return self._offline_error()
         except HomeAssistantError as err:
@@ -280,7 +277,7 @@ class SharedStream:
         finally:
             timer.cancel()
             self._attempt = None
-        return self._source.ended_error()
+        return self.source.create_error("logs_ended")
 
     async def _pause(self, delay: float) -> bool:
         """Wait before the next attempt. Returns whether the device came back online."""
@@ -310,7 +307,7 @@ class SharedStream:
 
         The connection to a device without power can stay open for hours.
         """
-        is_offline = self._source.is_offline
+        is_offline = self.source.is_offline
         if is_offline and self._attempt is not None:
             self._attempt.reschedule(asyncio.get_running_loop().time())
             self._attempt = None
@@ -320,10 +317,10 @@ class SharedStream:
 
     def _offline_error(self) -> HomeAssistantError:
         """Return why the device is offline, for example because it refuses the key."""
-        return self._source.coordinator.poll_error or translate_error(
+        return self.source.coordinator.poll_error or translate_error(
             HomeAssistantError,
             DeviceOffline("it is offline"),
-            self._source.device_name,
+            self.source.device_name,
         )
 
 

@@ -142,9 +142,7 @@ class DeviceLogs(ABC):
                 )
                 key = self._coordinator.device_id, self._source_key(selection)
                 with self._streams.join(key, source, viewer) as stream:
-                    history = await self._read_history(
-                        selection, lines, source, viewer, stream
-                    )
+                    history = await self._read_history(selection, lines, viewer, stream)
                     viewer.begin(history, lines)
                     await asyncio.get_running_loop().create_future()
         except TimeoutError:
@@ -162,7 +160,6 @@ class DeviceLogs(ABC):
         self,
         selection: LogSelection,
         lines: int,
-        source: LogSource,
         viewer: LogViewer,
         stream: SharedStream,
     ) -> list[LogEntry]:
@@ -177,7 +174,7 @@ class DeviceLogs(ABC):
             except ServiceValidationError:
                 raise
             except HomeAssistantError as err:
-                viewer.interrupt(source.explain(err))
+                viewer.interrupt(stream.source.explain(err))
                 failures += 1
                 # A viewer that does not wait for the device has failed, which cancels this.
                 await stream.wait_until_open(retry_delay(failures, err))

@@ -251,8 +251,8 @@ export function badge() {
 }
 
 /**
- * Return an icon button with a name that is also its tooltip. With `paths`, its icons are drawn from these at once, and
- * Home Assistant does not load them by their names.
+ * Return an icon button with a name that is also its tooltip. `paths` has the SVG paths of icons by their names. Without
+ * it, Home Assistant loads each icon, which takes longer.
  */
 export function iconButton(onClick, paths) {
   const icon = make(paths ? "ha-svg-icon" : "ha-icon");

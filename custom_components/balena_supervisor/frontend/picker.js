@@ -9,8 +9,8 @@ function textOf(key) {
 }
 
 /**
- * Add a card to `customCards`, or a strategy to `customStrategies`, once. `key` is the one of its description in the
- * texts. Without the texts, its name and description stay English.
+ * Add a card to `customCards`, or a strategy to `customStrategies`, once. `key` names its description in the
+ * translations. Until these are loaded, the name and the description are English.
  */
 export function offer(list, key, { name, description, ...more }) {
   window[list] = window[list] ?? [];

@@ -193,7 +193,7 @@ async def _async_run(
 def _reason(
     selection: Selection, target: VoiceTarget, service: VoiceTarget | None
 ) -> str | None:
-    """Return the text that says why a person may not command a device or service, or None."""
+    """Return the key of the text that says why a command is not allowed. None if it is allowed."""
     (kind,) = ENTITIES[selection.heard.kind]
     acts_on = service or target
     if may_act(selection.hass, acts_on, kind, selection.assistant):
